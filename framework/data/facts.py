@@ -1,0 +1,34 @@
+"""What the data says about itself, fixed before the model is made and saved with the run."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything a model or task needs to know of its data; JSON-able.
+
+    vocabulary: entries of the tokenizer. max_length: tokens the model reads at once (the model's own option).
+    padding, begin, end, unknown, mask: ids of special tokens (begin serves as BERT's [CLS], end as its [SEP]).
+    labels: names in the order of their ids. learned: what else a format learned from the training rows.
+    """
+
+    vocabulary: int
+    max_length: int
+    padding: int = 0
+    begin: int | None = None
+    end: int | None = None
+    unknown: int | None = None
+    mask: int | None = None
+    labels: tuple[str, ...] = ()
+    learned: dict[str, Any] = field(default_factory=dict)
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> "Facts":
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return cls(**{**values, "labels": tuple(values["labels"])})

@@ -1,0 +1,62 @@
+"""What a task's rows are and how they become tensors: the data half of a plugin."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from random import Random
+from typing import Any, ClassVar, Protocol
+
+from framework.data.facts import Facts
+
+Row = dict[str, Any]  # column -> value, as a source read it
+Features = dict[str, Any]  # name -> list of ints (one a token), or an int or float (one a row)
+Batch = dict[str, Any]  # name -> tensor; "row" (B,) the row numbers; "raw" the rows themselves where figures are made of them
+
+
+class Text(Protocol):
+    """What a format needs of a tokenizer."""
+
+    def encode(self, text: str) -> list[int]: ...
+    def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]: ...
+    def decode(self, ids: Sequence[int]) -> str: ...
+    def byte_lengths(self, ids: Sequence[int]) -> list[int]: ...
+
+
+class Format:
+    """The rows of a task. No model and no state: everything it learns goes into the facts.
+
+    columns: the columns a row must have; `optional` ones may be absent (a text to predict has no label).
+    A mistake in a row is a ValueError that says what is wrong; who reads the rows adds the file and the line.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = ()
+    optional: ClassVar[tuple[str, ...]] = ()
+    stream: ClassVar[bool] = False  # rows are pieces of one running text and may be packed
+    rules: ClassVar[dict[str, str]] = {}
+    provides: ClassVar[tuple[str, ...]] = ()
+
+    def texts(self, row: Row) -> Iterable[str]:
+        """The texts of a row that the tokenizer learns from."""
+        raise NotImplementedError
+
+    def learn(self, rows: Iterable[Row]) -> dict[str, Any]:
+        """What the training rows teach: `{"labels": (...)}` goes to facts.labels, the rest to facts.learned."""
+        return {}
+
+    def encode(self, row: Row, tokenizer: Text, facts: Facts) -> Features | None:
+        """One row as numbers; targets only if the row has them. None: the row is dropped (and counted)."""
+        raise NotImplementedError
+
+    def length(self, features: Features) -> int:
+        """Tokens that the row costs in a batch."""
+        return len(features["ids"])
+
+    def collate(self, features: Sequence[Features], facts: Facts, random: Random) -> Batch:
+        """Rows as tensors. `random` is seeded by (seed, epoch, batch): no worker, rank or resume changes what it gives."""
+        raise NotImplementedError
+
+    def builtin(self, split: str, seed: int) -> Iterator[Row]:
+        """Rows that need no download: split is "train", "validation" or "test"."""
+        raise NotImplementedError
+
+    def baseline(self, train: Iterable[Row], test: Iterable[Row]) -> dict[str, float]:
+        """Figures of a simple method on the test rows, to stand beside the model's. Names as in metrics: `accuracy`."""
+        return {}

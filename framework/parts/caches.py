@@ -1,0 +1,91 @@
+"""What a decoder remembers between steps: a cache for each attention, and one state for each stack."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+class Cache:
+    """What one attention has kept so far."""
+
+    def append(self, kept: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Adds what was kept of new tokens and returns what `read` reads."""
+        raise NotImplementedError
+
+    def reorder(self, rows: Tensor) -> None:
+        """Row i becomes what row rows[i] was (beams reorder, finished rows leave)."""
+        raise NotImplementedError
+
+    def crop(self, length: int) -> None:
+        """Forgets all but the first `length` tokens. Works back to the start of the last append at least."""
+        raise NotImplementedError
+
+
+class RowCache(Cache):
+    """Keeps one row for each token: tensors (B, K, S, d), grown along S."""
+
+    def __init__(self) -> None:
+        self.kept: tuple[Tensor, ...] = ()
+
+    def append(self, kept: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        self.kept = tuple(torch.cat(pair, dim=-2) for pair in zip(self.kept, kept, strict=True)) if self.kept else kept
+        return self.kept
+
+    def reorder(self, rows: Tensor) -> None:
+        self.kept = tuple(x.index_select(0, rows) for x in self.kept)
+
+    def crop(self, length: int) -> None:
+        self.kept = tuple(x[..., :length, :] for x in self.kept)
+
+
+@dataclass
+class Memory:
+    """What a decoder looks back at: the encoder's states (B, S, D) and which of them are tokens (B, S)."""
+
+    states: Tensor
+    real: Tensor | None = None
+
+
+@dataclass
+class State:
+    """Where a stack stands in a text it writes step by step.
+
+    caches: one for each layer. memory: what each layer keeps of the source, computed once (reordered with the rows).
+    positions, real: (B, S) of all tokens so far; real is None while all are tokens. length: S.
+    """
+
+    caches: list[Cache]
+    positions: Tensor | None = None
+    real: Tensor | None = None
+    memory: list[tuple[Tensor, ...]] = field(default_factory=list)
+    memory_real: Tensor | None = None
+
+    @property
+    def length(self) -> int:
+        return 0 if self.positions is None else self.positions.shape[1]
+
+    def extend(self, positions: Tensor, real: Tensor | None) -> None:
+        """Notes T tokens that enter: positions (B, T); real (B, T), None when all are tokens."""
+        if real is not None or self.real is not None:
+            new = torch.ones_like(positions, dtype=torch.bool) if real is None else real
+            old = new.new_ones(new.shape[0], self.length) if self.real is None else self.real
+            self.real = torch.cat((old, new), dim=1)
+        self.positions = positions if self.positions is None else torch.cat((self.positions, positions), dim=1)
+
+    def reorder(self, rows: Tensor, memory: bool = True) -> None:
+        """Rows take each other's place. memory=False where rows stay with their source (beams of one sentence)."""
+        for cache in self.caches:
+            cache.reorder(rows)
+        self.positions = None if self.positions is None else self.positions.index_select(0, rows)
+        self.real = None if self.real is None else self.real.index_select(0, rows)
+        if memory:
+            self.memory = [tuple(x.index_select(0, rows) for x in kept) for kept in self.memory]
+            self.memory_real = None if self.memory_real is None else self.memory_real.index_select(0, rows)
+
+    def crop(self, length: int) -> None:
+        """Forgets all but the first `length` tokens."""
+        for cache in self.caches:
+            cache.crop(length)
+        self.positions = None if self.positions is None else self.positions[:, :length]
+        self.real = None if self.real is None else self.real[:, :length]

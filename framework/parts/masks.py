@@ -1,0 +1,76 @@
+"""What a query may see: one mask, one meaning.
+
+Shapes: B batch, T query length, S key length, H heads.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Mask:
+    """What T queries may see of S keys. With `causal` the queries are the last T of the S.
+
+    real: (B, S), True = a token; None when all are. Under a causal mask right padding needs none: no token looks right.
+    documents: the document number of every query (B, T) and key (B, S); a token sees its own document alone.
+    window: a token sees what is nearer than this many tokens, itself included.
+    """
+
+    queries: int
+    keys: int
+    causal: bool = False
+    real: Tensor | None = None
+    documents: tuple[Tensor, Tensor] | None = None
+    window: int | None = None
+    device: torch.device | None = None
+
+    def dense(self) -> Tensor | None:
+        """(B or 1, 1, T, S), True = may be seen; None when everything may.
+
+        A causal query always sees itself, so that a padding query has something to look at and stays finite.
+        """
+        allowed: Tensor | None = None
+        if self.causal or self.window is not None:
+            query = torch.arange(self.keys - self.queries, self.keys, device=self.device)[:, None]  # (T, 1)
+            key = torch.arange(self.keys, device=self.device)  # (S,)
+            allowed = key <= query if self.causal else torch.ones_like(key <= query)  # (T, S)
+            if self.window is not None:
+                allowed = allowed & ((query - key).abs() < self.window)
+            allowed = allowed[None, None]  # (1, 1, T, S)
+        for other in (self._documents(), self._real()):
+            if other is not None:
+                allowed = other if allowed is None else allowed & other
+        return allowed
+
+    def _documents(self) -> Tensor | None:
+        if self.documents is None:
+            return None
+        query, key = self.documents
+        return (query[:, :, None] == key[:, None, :])[:, None]  # (B, 1, T, S)
+
+    def _real(self) -> Tensor | None:
+        if self.real is None:
+            return None
+        real = self.real[:, None, None, :]  # (B, 1, 1, S)
+        if not self.causal:
+            return real
+        itself = torch.eye(self.queries, self.keys, dtype=torch.bool, device=self.real.device)
+        return real | itself.roll(self.keys - self.queries, dims=1)  # (B, 1, T, S)
+
+    def kernel(self, bias: Tensor | None = None) -> dict[str, Any]:
+        """Keywords for `scaled_dot_product_attention`: `is_causal` alone wherever that is the whole truth.
+
+        bias: (B or 1, H, T, S), added to the scores. `is_causal` is aligned top-left, so it serves only when T == S.
+        """
+        plain = self.real is None and self.documents is None and self.window is None and bias is None
+        if plain and self.causal and self.queries == self.keys:
+            return {"is_causal": True}
+        if plain and self.causal and self.queries == 1:
+            return {}  # one query, the last: it sees all
+        allowed = self.dense()
+        if bias is None:
+            return {} if allowed is None else {"attn_mask": allowed}
+        return {"attn_mask": bias if allowed is None else bias.masked_fill(~allowed, float("-inf"))}

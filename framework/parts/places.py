@@ -1,0 +1,51 @@
+"""Where tokens stand, and the rotation that says so to queries and keys.
+
+Shapes: B batch, T tokens, H heads, d head width, r rotated width (r <= d).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A rotation of the first r features of every head by an angle per position.
+
+    cos, sin: (B or 1, 1, T, r/2). interleaved: pairs are neighbors (0,1), (2,3), ... instead of halves (i, i + r/2).
+    """
+
+    cos: Tensor
+    sin: Tensor
+    interleaved: bool = False
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x: (B, H, T, d), turned."""
+        half = self.cos.shape[-1]
+        cos, sin = self.cos.to(x.dtype), self.sin.to(x.dtype)
+        turned, rest = x[..., : 2 * half], x[..., 2 * half :]
+        if self.interleaved:
+            a, b = turned[..., 0::2], turned[..., 1::2]
+            turned = torch.stack((a * cos - b * sin, b * cos + a * sin), dim=-1).flatten(-2)
+        else:
+            a, b = turned[..., :half], turned[..., half:]
+            turned = torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
+        return torch.cat((turned, rest), dim=-1) if rest.shape[-1] else turned
+
+
+@dataclass(frozen=True)
+class Place:
+    """The T tokens that enter now.
+
+    positions: (B or 1, T), explicit, so that packing, left padding and caching agree.
+    real: (B, T), True = a token; None when all are. turn: None = no rotation.
+    """
+
+    positions: Tensor
+    real: Tensor | None = None
+    turn: Turn | None = None
+
+    def turned(self, x: Tensor) -> Tensor:
+        """x: (B, H, T, d), rotated to its place."""
+        return x if self.turn is None else self.turn(x)

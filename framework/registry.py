@@ -1,0 +1,210 @@
+"""Parts by name: one decorator makes a class an option, and one builder makes options into objects.
+
+The signature is the config. A parameter with a default is a field of the config; a parameter without one is
+offered by whoever builds the part and never stands in a config; a default made by `choice` opens a slot.
+"""
+
+import difflib
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from framework.errors import UserError
+
+_classes: dict[str, dict[str, type]] = {}  # kind -> name -> class
+_given: dict[type, frozenset[str]] = {}  # parameters with a default that the builder offers all the same
+_homes: Mapping[str, str] = {}  # "kind/name" -> module to import; filled by the catalogue
+
+
+class Part:
+    """A part that is chosen but not built: what to build and the values someone set.
+
+    Calling it with the owner's offers builds the object: `Part(MultiHeadAttention, kv_heads=2)(dim=64, heads=4, ...)`.
+    An owner offers more than any one part needs; each part takes what its signature asks for.
+    """
+
+    def __init__(self, target: "type | str", /, **values: Any):
+        self.target, self.values = target, values
+
+    @property
+    def cls(self) -> type:
+        return get(self.target) if isinstance(self.target, str) else self.target
+
+    def __call__(self, **offers: Any) -> Any:
+        """The built object. UserError: an unknown value, something not on offer, or a broken rule of the part."""
+        cls = self.cls
+        parameters = signature(cls)
+        check_names(self.values, parameters.fields, f"{describe(cls)} has no option")
+        arguments: dict[str, Any] = {}
+        for name in parameters.offered:
+            if name in offers:
+                arguments[name] = offers[name]
+            elif name in parameters.required:
+                raise UserError(f"{describe(cls)} asks for {name!r}, which is not on offer here: {', '.join(sorted(offers))}")
+        for name, default in parameters.fields.items():
+            value = self.values.get(name, default)
+            if isinstance(default, Choice):
+                if value is None or (value is default and default.follows):
+                    value = offers.get(name, default) if default.follows else value
+                value = as_part(value)
+            if name not in parameters.consumed:
+                arguments[name] = value
+        reasons = broken(getattr(cls, "rules", {}), arguments)
+        if reasons:
+            raise UserError(f"{describe(cls)}: {'; '.join(reasons)}")
+        return cls(**arguments)
+
+    def __repr__(self) -> str:
+        return f"Part({self.target!r}, {self.values})"
+
+
+class Choice(Part):
+    """The default of a slot: a kind, the option taken when nobody chooses, and the owner's slot it follows."""
+
+    def __init__(self, kind: str, name: str | None, follows: str | None):
+        super().__init__(f"{kind}/{name}")
+        self.kind, self.name, self.follows = kind, name, follows
+
+
+def choice(kind: str, name: str | None, follows: str | None = None) -> Any:
+    """A slot for a part of `kind`. With `follows` it stands for the owner's slot of that name until somebody fills it."""
+    return Choice(kind, name, follows)
+
+
+def register(kind: str, name: str | None = None, given: Iterable[str] = ()) -> Callable[[type], type]:
+    """Makes a class the option `kind/name`. The name is the class name without its kind: `LinearAttention` -> `linear`.
+
+    given: parameters that have a default and that the builder offers all the same (for classes that are not ours).
+    UserError: the name is taken; both places are named.
+    """
+
+    def add(cls: type) -> type:
+        key = name or option_name(cls.__name__, kind)
+        known = _classes.setdefault(kind, {}).setdefault(key, cls)
+        if known is not cls and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise UserError(
+                f"{kind}/{key} is registered twice: {known.__module__}.{known.__qualname__} and {cls.__module__}.{cls.__qualname__}"
+            )
+        _classes[kind][key] = cls
+        if given:
+            _given[cls] = frozenset(given)
+        return cls
+
+    return add
+
+
+def build(node: Mapping[str, Any], **offers: Any) -> Any:
+    """The object of a config node `{part: KIND/NAME, ...values}`: the only builder there is."""
+    return as_part(node)(**offers)
+
+
+def as_part(value: Any) -> Any:
+    """A config node as a Part; anything else as it is."""
+    if isinstance(value, Mapping) and "part" in value:
+        return Part(value["part"], **{key: item for key, item in value.items() if key != "part"})
+    return value
+
+
+def get(part: str) -> type:
+    """The class registered as `KIND/NAME`, imported now if its home is known. UserError: no such part, with the nearest."""
+    kind, _, name = part.partition("/")
+    if name not in _classes.get(kind, {}) and part in _homes:
+        importlib.import_module(_homes[part])
+    if name not in _classes.get(kind, {}):
+        names = sorted({*_classes.get(kind, {}), *(home.partition("/")[2] for home in _homes if home.startswith(f"{kind}/"))})
+        raise UserError(f"there is no {kind} {name!r}{nearest(name, names)}; there are: {', '.join(names) or 'none'}")
+    return _classes[kind][name]
+
+
+def registered() -> dict[str, dict[str, type]]:
+    """Every class imported so far: kind -> name -> class."""
+    return {kind: dict(names) for kind, names in _classes.items()}
+
+
+def know_homes(homes: Mapping[str, str]) -> None:
+    """Tells the registry which module registers each part, so that `get` imports it on demand."""
+    global _homes
+    _homes = homes
+
+
+class Signature:
+    """What a class asks for, split by the rule of this module.
+
+    fields: name -> default, what a config may set. offered: names the builder gives (required: those it must give).
+    consumed: fields that the kind declares for its builder and no constructor sees (class attribute `consumed`).
+    """
+
+    def __init__(self, cls: type):
+        given = next((_given[base] for base in cls.__mro__ if base in _given), frozenset())
+        self.fields: dict[str, Any] = {}
+        self.offered: list[str] = []
+        self.required: set[str] = set()
+        for parameter in inspect.signature(cls).parameters.values():
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                continue
+            if parameter.default is parameter.empty or parameter.name in given:
+                self.offered.append(parameter.name)
+                if parameter.default is parameter.empty:
+                    self.required.add(parameter.name)
+            else:
+                self.fields[parameter.name] = parameter.default
+        self.consumed: tuple[str, ...] = tuple(getattr(cls, "consumed", ()))
+        self.fields.update({name: getattr(cls, name) for name in self.consumed})
+
+
+_signatures: dict[type, Signature] = {}
+
+
+def signature(cls: type) -> Signature:
+    if cls not in _signatures:
+        _signatures[cls] = Signature(cls)
+    return _signatures[cls]
+
+
+def describe(cls: type) -> str:
+    """`kind/name` of a registered class, its Python name otherwise."""
+    for kind, names in _classes.items():
+        for name, known in names.items():
+            if known is cls:
+                return f"{kind}/{name}"
+    return cls.__name__
+
+
+def option_name(class_name: str, kind: str) -> str:
+    """`RMSNorm`, norm -> `rms`; `MultiHeadAttention`, attention -> `multi_head`."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", class_name).lower()
+    return words.removesuffix(f"_{kind}") or words
+
+
+def broken(rules: Mapping[str, str], names: Mapping[str, Any]) -> list[str]:
+    """The reasons of the rules that do not hold. A rule is a Python expression over the names; one that names
+    something unknown here is somebody else's to check (`provided` is known to the legality check alone)."""
+    reasons = []
+    for rule, reason in rules.items():
+        try:
+            holds = eval(rule, {"__builtins__": {"len": len, "max": max, "min": min}}, dict(names))  # noqa: S307 - rules come from classes
+        except NameError:
+            continue
+        if not holds:
+            reasons.append(f"{reason} ({rule}; here {', '.join(f'{n}={names[n]}' for n in _plain_names(rule, names)) or 'not so'})")
+    return reasons
+
+
+def _plain_names(rule: str, names: Mapping[str, Any]) -> list[str]:
+    found = dict.fromkeys(re.findall(r"\b[a-z_]+\b", re.sub(r"'[^']*'", "", rule)))
+    return [name for name in found if isinstance(names.get(name), (int, float, str, bool))]
+
+
+def check_names(given: Iterable[str], known: Iterable[str], complaint: str) -> None:
+    known = list(known)
+    for name in given:
+        if name not in known:
+            raise UserError(f"{complaint} {name!r}{nearest(name, known)}; it has: {', '.join(known) or 'none'}")
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """`, did you mean 'x'?` when something is near, else nothing."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]!r}?)" if close else ""

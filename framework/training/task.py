@@ -1,0 +1,64 @@
+"""What a task computes: the model half of a plugin. Plain PyTorch; no Lightning, Hydra or W&B."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from framework.data.facts import Facts
+from framework.data.formats import Batch
+from framework.generation.engine import Decode
+from framework.registry import choice
+
+
+@dataclass
+class Result:
+    """loss: summed over targets. weight: their number; the learner divides by the weight of the whole global batch.
+    output: whatever the task wants to use again."""
+
+    loss: Tensor
+    weight: Tensor
+    output: Any = None
+
+
+class Task(nn.Module):
+    """A model with a purpose. A subclass takes `model: Part, facts: Facts` and options of its own, and builds `self.model = model(facts=facts)`.
+
+    consumed: options that the framework reads and no constructor sees. defaults: the groups a task brings along.
+    """
+
+    consumed: ClassVar[tuple[str, ...]] = ("format",)
+    format: ClassVar[Any] = choice("format", None)
+    defaults: ClassVar[dict[str, str]] = {}
+    rules: ClassVar[dict[str, str]] = {}
+    provides: ClassVar[tuple[str, ...]] = ()
+    monitor: ClassVar[str] = "validation/loss"  # what the best checkpoint is best at
+    mode: ClassVar[str] = "min"
+
+    model: nn.Module
+    facts: Facts
+
+    def forward(self, batch: Batch) -> Result:
+        """Loss of a batch with targets."""
+        raise NotImplementedError
+
+    def predict(self, batch: Batch, decode: Decode) -> list[dict[str, Any]]:
+        """One JSON-able dict a row: `prediction`, `score` and what else is worth keeping. Needs no targets."""
+        raise NotImplementedError
+
+    def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:
+        """Loss and the rows that `update` makes figures of (with `input`, `reference`, `prediction`): what stands in
+        predictions.jsonl. A task that decodes may leave out rows that `decode.wanted` does not name."""
+        raise NotImplementedError
+
+    def metrics(self) -> dict[str, Metric]:
+        """Fresh metrics by the name of their figure (`loss` is the learner's)."""
+        return {}
+
+    def update(self, metrics: dict[str, Metric], rows: list[dict[str, Any]]) -> None:
+        """Feeds rows as `evaluate` gave them to the metrics."""
+
+    def merge(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Predictions of pieces put together again (texts longer than the model)."""
+        return rows
