@@ -14,6 +14,7 @@ from typing import Any
 from framework.errors import UserError
 
 _classes: dict[str, dict[str, type]] = {}  # kind -> name -> class
+_registrars: dict[type, str] = {}  # the module whose import registers a class
 _given: dict[type, frozenset[str]] = {}  # parameters with a default that the builder offers all the same
 _homes: Mapping[str, str] = {}  # "kind/name" -> module to import; filled by the catalogue
 
@@ -47,7 +48,7 @@ class Part:
             value = self.values.get(name, default)
             if isinstance(default, Choice):
                 if value is None or (value is default and default.follows):
-                    value = offers.get(name, default) if default.follows else value
+                    value = offers.get(default.follows, default) if default.follows else value
                 value = as_part(value)
             if name not in parameters.consumed:
                 arguments[name] = value
@@ -80,6 +81,8 @@ def register(kind: str, name: str | None = None, given: Iterable[str] = ()) -> C
     UserError: the name is taken; both places are named.
     """
 
+    registrar = inspect.currentframe().f_back.f_globals["__name__"]  # a class that is not ours is registered by a module of ours
+
     def add(cls: type) -> type:
         key = name or option_name(cls.__name__, kind)
         known = _classes.setdefault(kind, {}).setdefault(key, cls)
@@ -88,6 +91,7 @@ def register(kind: str, name: str | None = None, given: Iterable[str] = ()) -> C
                 f"{kind}/{key} is registered twice: {known.__module__}.{known.__qualname__} and {cls.__module__}.{cls.__qualname__}"
             )
         _classes[kind][key] = cls
+        _registrars[cls] = registrar
         if given:
             _given[cls] = frozenset(given)
         return cls
@@ -127,6 +131,11 @@ def know_homes(homes: Mapping[str, str]) -> None:
     """Tells the registry which module registers each part, so that `get` imports it on demand."""
     global _homes
     _homes = homes
+
+
+def registrar(cls: type) -> str:
+    """The module whose import registers the class."""
+    return _registrars[cls]
 
 
 class Signature:

@@ -1,0 +1,94 @@
+"""What can be chosen, as text: `--help`, `list` and `describe`, all from the catalogue."""
+
+from framework.catalogue import GROUPS, NAMED, Catalogue
+
+_EXAMPLES = """\
+  python train.py                                          the default: completion on Python's own source
+  python train.py task=translation                         a task brings its model, tokenizer and data
+  python train.py task=classification model/attention=linear model.depth=4
+  python train.py data=files data.train=reviews.csv data.columns.text=review data.columns.label=stars task=classification
+  python train.py -m task=classification model/position=rotary,learned,alibi seed=0,1,2 logger=wandb
+  python train.py resume=runs/last trainer.max_epochs=20"""
+
+
+def help_text(catalogue: Catalogue) -> str:
+    """At most 40 lines: what it does, what can be chosen, what to type."""
+    lines = [
+        "Trains a Transformer composed of parts:  python train.py [GROUP=OPTION] [GROUP/SLOT=OPTION] [KEY=VALUE] ...",
+        "",
+        "Groups (what a run is made of):",
+        *(f"  {group:<11}{_folded(catalogue.names(group), 96)}" for group in GROUPS),
+        "",
+        "Slots (what a model is made of), chosen with model/SLOT=OPTION, or for one stack with model/encoder/SLOT=OPTION:",
+    ]
+    slots = catalogue.slots("model")
+    for kind in dict.fromkeys(slots.values()):
+        lines.append(f"  {kind:<13}{_folded(catalogue.names(kind), 94)}")
+    lines += [
+        "",
+        "Keys: name (of the run), seed, resume (a run folder, or auto); python train.py ... --cfg job shows them all.",
+        "",
+        "Worth copying:",
+        *_EXAMPLES.splitlines(),
+        "",
+        "Flags: -m sweeps over comma-separated values; --config-dir DIR adds experiments of your own; --cfg job prints the config;",
+        "  -sc install=bash completes keys on TAB. Other verbs: python -m framework list | describe | check | evaluate | predict.",
+    ]
+    return "\n".join(lines)
+
+
+def _folded(names: list[str], width: int) -> str:
+    """Names in one line; a long list ends in a count."""
+    shown: list[str] = []
+    for position, name in enumerate(names):
+        rest = len(names) - position
+        if len(" ".join([*shown, name])) + (len(f" (+{rest - 1} more)") if rest > 1 else 0) > width:
+            return f"{' '.join(shown)} (+{rest} more)"
+        shown.append(name)
+    return " ".join(shown) or "(none)"
+
+
+def list_text(catalogue: Catalogue, kind: str | None) -> str:
+    """Every option, or those of one kind, with its one-line description. UserError: no such kind."""
+    kinds = [kind] if kind else list(dict.fromkeys([*GROUPS, *sorted({*catalogue.options, *catalogue.presets} - {""})]))
+    lines = []
+    for each in kinds:
+        if each not in catalogue.options and each not in catalogue.presets:
+            catalogue.option(f"{each}/")
+        lines.append(each)
+        for name in catalogue.names(each):
+            known = catalogue.options.get(each, {}).get(name) or catalogue.presets[each][name]
+            origin = known["distribution"] if not known["distribution"].startswith("plugformer") else ""
+            lines.append(f"  {name:<24}{known['doc'][:100]}{f'  [{origin}]' if origin else ''}")
+    return "\n".join(lines)
+
+
+def describe_text(catalogue: Catalogue, part: str) -> str:
+    """One option: what it is, every field with type, default and meaning, its slots, what it needs, file and line."""
+    kind, _, name = part.partition("/")
+    preset = catalogue.presets.get(kind, {}).get(name)
+    if preset:
+        text = open(preset["file"], encoding="utf-8").read().strip()
+        return f"{part}: {preset['doc']}\n{preset['file']} ({preset['distribution']})\n\n{text}"
+    option = catalogue.option(part)
+    lines = [f"{part}: {option['doc']}", f"{option['file']}:{option['line']} ({option['class']}, {option['distribution']})"]
+    if option["fields"]:
+        lines += ["", "Options:"]
+        for field, known in option["fields"].items():
+            lines.append(f"  {field}: {known['type']} = {known['default']!r}".replace("'", "") + (f"  {known['meaning']}" if known["meaning"] else ""))
+    if option["slots"]:
+        lines += ["", "Slots:"]
+        for slot, entry in option["slots"].items():
+            default = f"follows the owner's {entry['follows']}" if entry["follows"] else f"default {entry['default']}"
+            lines.append(f"  {slot}: {entry['kind']}, {default}; {' '.join(catalogue.names(entry['kind']))}")
+    if option["offered"]:
+        lines += ["", f"Given by its owner: {', '.join(option['offered'])}"]
+    declared = option["declarations"]
+    if declared.get("rules"):
+        lines += ["", "Needs:", *(f"  {rule}: {reason}" for rule, reason in declared["rules"].items())]
+    if declared.get("provides"):
+        lines += ["", f"Provides: {', '.join(declared['provides'])}"]
+    return "\n".join(lines)
+
+
+__all__ = ["NAMED", "describe_text", "help_text", "list_text"]
