@@ -1,0 +1,103 @@
+"""Which label a text has, from the states of an encoder, or of a decoder that reads to the end.
+
+Shapes: B batch, T tokens, D model width, C labels.
+"""
+
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+
+from framework.data.facts import Facts
+from framework.data.formats import Batch
+from framework.generation.engine import Decode
+from framework.registry import Part, choice, register
+from framework.training.task import Result, Task
+
+
+@register("task")
+class ClassificationTask(Task):
+    """One label for a text, by a linear layer over its pooled states. Devlin et al. 2019, section 4.1, https://arxiv.org/abs/1810.04805
+
+    pooling: which states speak for the text: the first token's, the last one's, their mean, or their maximum by feature.
+    label_smoothing: share of the target's probability that is spread over all labels.
+    dropout: share of the pooled features that training leaves out.
+    """
+
+    format = choice("format", "classification")
+    defaults: ClassVar[dict[str, str]] = {"model": "bert_tiny", "tokenizer": "wordpiece", "data": "builtin"}
+    rules: ClassVar[dict[str, str]] = {
+        "'cross' not in provided": "an encoder-decoder reads one text to write another, and here there is only one",
+        "pooling != 'first' or 'encoder' in provided": "the first token of a decoder sees nothing but itself; task.pooling=last sees all",
+        "0 <= label_smoothing < 1": "label_smoothing is a share of the target's probability",
+        "0 <= dropout < 1": "dropout is a share of the features",
+    }
+    monitor = "validation/accuracy"
+    mode = "max"
+
+    def __init__(
+        self,
+        model: Part,
+        facts: Facts,
+        pooling: Literal["first", "last", "mean", "max"] = "first",
+        label_smoothing: float = 0.0,
+        dropout: float = 0.1,
+    ):
+        super().__init__()
+        self.facts, self.pooling, self.label_smoothing = facts, pooling, label_smoothing
+        self.model = model(facts=facts)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(self.model.dim, len(facts.labels))
+
+    def forward(self, batch: Batch) -> Result:
+        logits = self.logits(batch)
+        loss = cross_entropy(logits, batch["label"], label_smoothing=self.label_smoothing, reduction="sum")
+        return Result(loss, torch.tensor(float(len(logits)), device=loss.device), logits)
+
+    def logits(self, batch: Batch) -> Tensor:
+        states = self.model(batch["ids"], real=batch["real"])  # (B, T, D)
+        return self.head(self.dropout(pool(states, batch["real"], self.pooling)))  # (B, C)
+
+    def predict(self, batch: Batch, decode: Decode) -> list[dict[str, Any]]:
+        return self._rows(self.logits(batch))
+
+    def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:
+        result = self(batch)
+        known = ({"input": raw["text"], "reference": str(raw["label"])} for raw in batch["raw"])
+        return result, [{**row, **found} for row, found in zip(known, self._rows(result.output), strict=True)]
+
+    def _rows(self, logits: Tensor) -> list[dict[str, Any]]:
+        labels = self.facts.labels
+        rows = []
+        for scores in logits.float().softmax(dim=-1).tolist():  # C
+            best = max(range(len(labels)), key=scores.__getitem__)
+            rows.append({"prediction": labels[best], "score": scores[best], "scores": dict(zip(labels, scores, strict=True))})
+        return rows
+
+    def metrics(self) -> dict[str, Metric]:
+        labels = len(self.facts.labels)
+        return {"accuracy": MulticlassAccuracy(labels, average="micro"), "f1": MulticlassF1Score(labels, average="macro")}
+
+    def update(self, metrics: dict[str, Metric], rows: list[dict[str, Any]]) -> None:
+        numbers = {label: number for number, label in enumerate(self.facts.labels)}
+        for metric in metrics.values():
+            predicted, expected = (
+                torch.tensor([numbers[row[name]] for row in rows], device=metric.device) for name in ("prediction", "reference")
+            )
+            metric.update(predicted, expected)
+
+
+def pool(states: Tensor, real: Tensor | None, how: str) -> Tensor:
+    """The states (B, T, D) of a text as one (B, D); padding, on the right, where real (B, T) is False, has no part in it."""
+    if how == "first":
+        return states[:, 0]
+    if real is None:
+        real = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
+    if how == "last":
+        return states[torch.arange(len(states), device=states.device), real.sum(dim=1) - 1]
+    if how == "mean":
+        return (states * real[..., None]).sum(dim=1) / real.sum(dim=1, keepdim=True)
+    return states.masked_fill(~real[..., None], float("-inf")).amax(dim=1)

@@ -1,0 +1,61 @@
+"""Naive Bayes against scikit-learn and against the formula written out; its figures against scikit-learn's."""
+
+from math import log
+
+import pytest
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.metrics import accuracy_score, f1_score
+from sklearn.naive_bayes import MultinomialNB
+
+from plugins.classification.baseline import NaiveBayes, features, figures
+from plugins.classification.data import ClassificationFormat
+
+ROWS = [
+    ("the snow fell and fell", "cold"),
+    ("snow on the hill!", "cold"),
+    ("a hot summer, a hot day", "warm"),
+    ("the sun on the sand", "warm"),
+    ("sun and wind", "mild"),
+]
+TEXTS = ["snow and sun", "the the the", "hot sand on the hill", "nothing of this", "wind", ""]
+
+
+def test_a_feature_is_a_word_or_a_pair_and_counts_once():
+    assert features("Don't go, go!") == {"don't", "go", ",", "!", "don't go", "go ,", ", go", "go !"}
+
+
+def test_scores_are_those_of_scikit_learn():
+    count = CountVectorizer(analyzer=features, binary=True)
+    reference = MultinomialNB().fit(count.fit_transform([text for text, _ in ROWS]), [label for _, label in ROWS])
+    expected = reference.predict_joint_log_proba(count.transform(TEXTS))
+    classify = NaiveBayes(ROWS)
+    for text, scores in zip(TEXTS, expected, strict=True):
+        assert [classify.score(text, label) for label in reference.classes_] == pytest.approx(scores)
+    assert [classify(text) for text in TEXTS] == list(reference.predict(count.transform(TEXTS)))
+
+
+def test_a_score_is_the_formula():
+    classify = NaiveBayes([("a b", "x"), ("a", "x"), ("c", "y")])
+    # x has a, b, "a b" of the four features (a in two texts); y has c alone.
+    assert classify.score("a", "x") == pytest.approx(log(2 / 3) + log((2 + 1) / (4 + 4)))
+    assert classify.score("a c d", "y") == pytest.approx(log(1 / 3) + log((0 + 1) / (1 + 4)) + log((1 + 1) / (1 + 4)))
+
+
+def test_of_equal_labels_the_first_in_the_alphabet_is_taken():
+    assert NaiveBayes([("a", "y"), ("a", "x")])("a") == "x"
+
+
+@pytest.mark.parametrize(
+    ("predicted", "expected"),
+    [("xxyz", "xyyz"), ("xxxx", "yyyy"), ("xyz", "xyz"), ("xxxy", "xxzy")],
+)
+def test_figures_are_those_of_scikit_learn(predicted, expected):
+    assert figures(predicted, expected) == pytest.approx(
+        {"accuracy": accuracy_score(list(expected), list(predicted)), "f1": f1_score(list(expected), list(predicted), average="macro")}
+    )
+
+
+def test_the_format_compares_with_it():
+    rows = [{"text": text, "label": label} for text, label in ROWS]
+    test = [{"text": "snow fell", "label": "cold"}, {"text": "a hot sun", "label": "warm"}, {"text": "snow", "label": "warm"}]
+    assert ClassificationFormat().baseline(iter(rows), iter(test)) == pytest.approx({"accuracy": 2 / 3, "f1": 2 / 3})

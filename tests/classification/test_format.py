@@ -1,0 +1,106 @@
+"""Rows of classification as numbers: lengths, labels, padding, and what a bad row is answered with."""
+
+from random import Random
+
+import pytest
+import torch
+
+from framework.data.facts import Facts
+from plugins.classification.data import ClassificationFormat
+
+FACTS = Facts(vocabulary=30, max_length=6, padding=0, begin=1, end=2, labels=("cold", "warm"))
+
+
+class Letters:
+    """A tokenizer: one token a letter, a = 3."""
+
+    def encode(self, text: str) -> list[int]:
+        return [ord(letter) - ord("a") + 3 for letter in text]
+
+
+def encode(text, label=None, facts=FACTS, **options):
+    return ClassificationFormat(**options).encode({"text": text, "label": label}, Letters(), facts)
+
+
+def test_a_text_stands_between_begin_and_end():
+    assert encode("abc", "warm") == {"ids": [1, 3, 4, 5, 2], "cut": 0, "label": 1}
+
+
+def test_a_long_text_is_cut_to_the_length_of_the_model_and_still_ends():
+    assert encode("abcdefg", "cold") == {"ids": [1, 3, 4, 5, 6, 2], "cut": 3, "label": 0}
+
+
+def test_a_text_that_just_fits_is_not_long():
+    assert encode("abcd", long="refuse")["ids"] == [1, 3, 4, 5, 6, 2]
+    with pytest.raises(ValueError, match="5 tokens, the model reads 4"):
+        encode("abcde", long="refuse")
+
+
+def test_without_begin_and_end_the_tokens_have_all_the_room():
+    facts = Facts(vocabulary=30, max_length=3, labels=("cold", "warm"))
+    assert encode("abcd", facts=facts)["ids"] == [3, 4, 5]
+    with pytest.raises(ValueError, match="the text is empty"):
+        encode("", facts=facts)
+
+
+def test_an_empty_text_is_a_text_where_begin_and_end_frame_it():
+    assert encode("")["ids"] == [1, 2]
+
+
+def test_a_text_to_predict_needs_no_label():
+    assert "label" not in encode("abc")
+    assert "label" not in ClassificationFormat().encode({"text": "abc"}, Letters(), FACTS)
+
+
+def test_labels_are_learned_sorted_and_as_names():
+    rows = [{"text": "", "label": label} for label in ("warm", 1, "cold", "warm", "1")]
+    assert ClassificationFormat().learn(rows) == {"labels": ("1", "cold", "warm")}
+
+
+def test_an_unseen_label_is_named_beside_the_known_ones():
+    with pytest.raises(ValueError, match="'hot' does not occur in the training rows; they have 'cold', 'warm'"):
+        encode("abc", "hot")
+
+
+def test_many_known_labels_are_not_all_listed():
+    facts = Facts(vocabulary=30, max_length=6, labels=tuple(f"label{number:02}" for number in range(20)))
+    with pytest.raises(ValueError, match="'label11' and 8 more$"):
+        encode("abc", "other", facts)
+
+
+@pytest.mark.parametrize("label", [None, ""])
+def test_a_training_row_without_a_label_is_refused(label):
+    with pytest.raises(ValueError, match="no label"):
+        ClassificationFormat().learn([{"text": "abc", "label": label}])
+
+
+@pytest.mark.parametrize("labels", [(), ("warm",), ("warm", "warm")])
+def test_one_label_is_nothing_to_learn(labels):
+    with pytest.raises(ValueError, match="two at least"):
+        ClassificationFormat().learn([{"text": "abc", "label": label} for label in labels])
+
+
+def test_a_text_must_be_a_text():
+    with pytest.raises(ValueError, match="the text is 5, of type int"):
+        encode(5)
+
+
+def collate(*texts, labels=None):
+    rows = [encode(text, label) for text, label in zip(texts, labels or [None] * len(texts), strict=True)]
+    return ClassificationFormat().collate(rows, FACTS, Random(0))
+
+
+def test_short_rows_are_padded_on_the_right():
+    batch = collate("abc", "a", labels=("warm", "cold"))
+    assert batch["ids"].tolist() == [[1, 3, 4, 5, 2], [1, 3, 2, 0, 0]]
+    assert batch["real"].tolist() == [[True] * 5, [True, True, True, False, False]]
+    assert batch["label"].tolist() == [1, 0]
+    assert batch["ids"].dtype == batch["label"].dtype == torch.long
+
+
+def test_rows_of_one_length_need_no_padding_mask():
+    assert collate("ab", "cd")["real"] is None
+
+
+def test_a_batch_to_predict_has_no_labels():
+    assert set(collate("ab", "c")) == {"ids", "real"}

@@ -1,0 +1,156 @@
+"""The classification task: pooling, loss, padding and figures, against formulas written out and scikit-learn."""
+
+import json
+from math import log
+
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, f1_score
+from torch import nn
+
+from framework.data.facts import Facts
+from framework.errors import UserError
+from framework.registry import Part, broken
+from plugins.classification.task import ClassificationTask, pool
+
+FACTS = Facts(vocabulary=11, max_length=8, begin=1, end=2, labels=("cold", "mild", "warm"))
+POOLINGS = ("first", "last", "mean", "max")
+NO_DECODE = None  # a classifier writes nothing
+
+
+class BagModel(nn.Module):
+    """Tokens, each looked at alone: enough of a model to pool."""
+
+    def __init__(self, facts: Facts, dim: int = 5):
+        super().__init__()
+        self.facts, self.dim = facts, dim
+        self.embed = nn.Embedding(facts.vocabulary, dim)
+
+    def forward(self, ids, real=None):
+        return self.embed(ids)  # (B, T, D)
+
+
+def make_task(**options):
+    torch.manual_seed(0)
+    return ClassificationTask(model=Part(BagModel), facts=FACTS, **options).double().eval()
+
+
+def make_batch(**changes):
+    ids = torch.tensor([[1, 4, 5, 6, 2], [1, 7, 2, 0, 0], [1, 8, 9, 2, 0]])
+    raw = [{"text": "a b c", "label": "warm"}, {"text": "d", "label": "cold"}, {"text": "e f", "label": "warm"}]
+    return {"ids": ids, "real": ids != 0, "label": torch.tensor([2, 0, 2]), "raw": raw, **changes}
+
+
+def pooled_by_hand(states, length, how):
+    """states: lists of numbers, one a token; the first `length` are tokens."""
+    columns = list(zip(*states[:length], strict=True))
+    return {
+        "first": states[0],
+        "last": states[length - 1],
+        "mean": [sum(column) / length for column in columns],
+        "max": [max(column) for column in columns],
+    }[how]
+
+
+@pytest.mark.parametrize("how", POOLINGS)
+def test_pooling_is_over_tokens_alone(how):
+    states = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(1), dtype=torch.double)
+    lengths = [5, 2, 4]
+    real = torch.arange(5) < torch.tensor(lengths)[:, None]
+    by_hand = [pooled_by_hand(row, length, how) for row, length in zip(states.tolist(), lengths, strict=True)]
+    torch.testing.assert_close(pool(states, real, how), torch.tensor(by_hand, dtype=torch.double))
+
+
+@pytest.mark.parametrize("how", POOLINGS)
+def test_no_mask_means_that_all_are_tokens(how):
+    states = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(pool(states, None, how), pool(states, torch.ones(2, 3, dtype=torch.bool), how))
+
+
+@pytest.mark.parametrize("how", POOLINGS)
+def test_padding_changes_nothing(how):
+    task, batch = make_task(pooling=how), make_batch()
+    longer = make_batch(ids=nn.functional.pad(batch["ids"], (0, 3)), real=nn.functional.pad(batch["real"], (0, 3)))
+    alone = make_batch(ids=batch["ids"][1:2, :3], real=None, label=batch["label"][1:2])
+    torch.testing.assert_close(task(batch).output, task(longer).output)
+    torch.testing.assert_close(task(batch).output[1:2], task(alone).output)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_loss_is_the_sum_of_cross_entropies(smoothing):
+    result = make_task(label_smoothing=smoothing)(make_batch())
+    by_hand = 0.0
+    for scores, label in zip(result.output.softmax(dim=-1).tolist(), (2, 0, 2), strict=True):
+        shares = [smoothing / 3 + (1 - smoothing) * (number == label) for number in range(3)]
+        by_hand -= sum(share * log(score) for share, score in zip(shares, scores, strict=True))
+    assert result.loss.item() == pytest.approx(by_hand)
+    assert result.weight.item() == 3
+
+
+def test_dropout_stands_before_the_head_and_only_in_training():
+    task, batch = make_task(dropout=0.5), make_batch()
+    assert torch.equal(task(batch).output, task(batch).output)
+    task.train()
+    assert not torch.equal(task(batch).output, task(batch).output)
+    whole = make_task(dropout=0.0).train()
+    assert torch.equal(whole(batch).output, whole(batch).output)
+
+
+def test_a_step_reaches_every_parameter():
+    task = make_task().train()
+    task(make_batch()).loss.backward()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in task.parameters())
+    assert task.head.weight.grad.abs().sum() > 0 and task.model.embed.weight.grad.abs().sum() > 0
+
+
+def test_predictions_are_the_likeliest_labels_and_can_be_written_down():
+    task, batch = make_task(), make_batch()
+    rows = task.predict({"ids": batch["ids"], "real": batch["real"]}, NO_DECODE)
+    for row, scores in zip(json.loads(json.dumps(rows)), task(batch).output.float().softmax(dim=-1).tolist(), strict=True):
+        assert row["scores"] == pytest.approx(dict(zip(FACTS.labels, scores, strict=True)))
+        assert row["score"] == max(row["scores"].values()) == row["scores"][row["prediction"]]
+
+
+def test_evaluation_keeps_what_the_figures_are_made_of():
+    task, batch = make_task(), make_batch()
+    result, rows = task.evaluate(batch, NO_DECODE)
+    assert result.loss.item() == task(batch).loss.item()
+    assert [(row["input"], row["reference"]) for row in rows] == [("a b c", "warm"), ("d", "cold"), ("e f", "warm")]
+    assert [row["prediction"] for row in rows] == [row["prediction"] for row in task.predict(batch, NO_DECODE)]
+
+
+@pytest.mark.parametrize(
+    ("predicted", "expected"),
+    [("cold mild warm warm", "cold warm warm mild"), ("warm warm warm", "cold mild warm"), ("cold cold", "cold warm")],
+)
+def test_figures_are_those_of_scikit_learn(predicted, expected):
+    task = make_task()
+    metrics = task.metrics()
+    pairs = list(zip(predicted.split(), expected.split(), strict=True))
+    for pair in pairs:  # one row at a time: figures are of all rows, not means of batches
+        task.update(metrics, [{"prediction": pair[0], "reference": pair[1]}])
+    right, found = [pair[1] for pair in pairs], [pair[0] for pair in pairs]
+    assert metrics["accuracy"].compute().item() == pytest.approx(accuracy_score(right, found))
+    assert metrics["f1"].compute().item() == pytest.approx(f1_score(right, found, average="macro", zero_division=0))
+
+
+@pytest.mark.parametrize("options", [{"dropout": 1.0}, {"label_smoothing": -0.1}, {"label_smoothing": 1.0}])
+def test_shares_are_shares(options):
+    with pytest.raises(UserError, match=next(iter(options))):
+        Part(ClassificationTask, **options)(model=Part(BagModel), facts=FACTS)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "provided", "legal"),
+    [
+        ("first", {"encoder"}, True),
+        ("last", {"encoder"}, True),
+        ("last", {"decoder"}, True),
+        ("mean", {"decoder"}, True),
+        ("first", {"decoder"}, False),
+        ("mean", {"encoder", "decoder", "cross"}, False),
+    ],
+)
+def test_which_models_can_classify(pooling, provided, legal):
+    reasons = broken(ClassificationTask.rules, {"pooling": pooling, "label_smoothing": 0.0, "dropout": 0.1, "provided": provided})
+    assert (not reasons) == legal
