@@ -1,16 +1,24 @@
-"""Decoding: one engine, any model that can decode, any strategy."""
+"""Decoding: one engine, any model that can decode, any strategy.
 
-from collections.abc import Callable
+Shapes: B prompts, P prompt length, R live hypotheses, T tokens that enter, D model width, V vocabulary.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from framework.errors import UserError
+from framework.generation.strategy import Hypothesis, Live, Strategy
 from framework.parts.caches import Memory
 
 
 @dataclass(frozen=True)
 class Generated:
-    """ids: what was written, without prompt and end. text: the same, decoded. score: sum of log-probabilities (nats)."""
+    """ids: what was written, without prompt and end. text: the same, decoded. score: sum of log-probabilities (nats), the end's included."""
 
     ids: list[int]
     text: str
@@ -20,19 +28,131 @@ class Generated:
 class Decode:
     """The engine bound to a strategy and a tokenizer: what a task is handed to write with.
 
-    strategy: a built part of kind `decoding`. wanted_rows: which of the validation rows are decoded; None = all.
+    strategy: a built part of kind `decoding`. text: ids -> text. end: the id that ends a text. wanted_rows: how many of a split's
+    total_rows rows are decoded in validation; None = all.
     """
 
-    def __init__(self, strategy: nn.Module | object, text: Callable[[list[int]], str], end: int | None, wanted_rows: int | None = None, total_rows: int | None = None):
+    def __init__(
+        self,
+        strategy: Strategy,
+        text: Callable[[list[int]], str],
+        end: int | None,
+        wanted_rows: int | None = None,
+        total_rows: int | None = None,
+    ):
         self.strategy, self.text, self.end = strategy, text, end
         self.wanted_rows, self.total_rows = wanted_rows, total_rows
 
     def wanted(self, rows: Tensor) -> Tensor:
         """(B,) True for the rows of the sample: spread evenly over the split, the same on any number of ranks."""
-        raise NotImplementedError
+        if self.wanted_rows is None:
+            return torch.ones_like(rows, dtype=torch.bool)
+        if self.total_rows is None:
+            return rows < self.wanted_rows
+        wanted, total = min(self.wanted_rows, self.total_rows), max(self.total_rows, 1)
+        return (rows + 1) * wanted // total > rows * wanted // total
 
-    def __call__(self, model: nn.Module, prompt: Tensor, real: Tensor | None = None, memory: Memory | None = None,
-                 longest: int | None = None) -> list[list[Generated]]:
+    def __call__(
+        self,
+        model: nn.Module,
+        prompt: Tensor,
+        real: Tensor | None = None,
+        memory: Memory | None = None,
+        longest: int | None = None,
+    ) -> list[list[Generated]]:
         """Continues each prompt (B, P), padded on the left where real (B, P) is False; n-best for each row, best first.
         longest: at most this many new tokens. memory: the encoder's, where the model has one."""
-        raise NotImplementedError
+        real = None if real is None or bool(real.all()) else real
+        prompts = [row[kept].tolist() for row, kept in zip(prompt, torch.ones_like(prompt, dtype=torch.bool) if real is None else real)]
+        limits = self._limits(model, [len(row) for row in prompts], longest)
+        with torch.inference_mode(), evaluating(model):
+            written = self._write(model, prompt, real, memory, prompts, torch.tensor(limits, device=prompt.device))
+        return [[Generated(found.ids, self.text(found.ids), found.score) for found in self.strategy.rank(row)] for row in written]
+
+    def _write(
+        self,
+        model: Any,
+        prompt: Tensor,
+        real: Tensor | None,
+        memory: Memory | None,
+        prompts: Sequence[Sequence[int]],
+        limits: Tensor,
+    ) -> list[list[Hypothesis]]:
+        written: list[list[Hypothesis]] = [[] for _ in prompts]
+        choose = self.strategy.begin(prompts, self.end)
+        live = Live(
+            source=torch.arange(len(prompt), device=prompt.device),
+            ids=prompt[:, :0],
+            scores=torch.zeros(len(prompt), dtype=torch.float64, device=prompt.device),
+        )
+        state = model.state(memory)
+        hidden = model.decode(prompt, state, real)  # (B, P, D)
+        while True:
+            log_probabilities = self._log_probabilities(model, hidden, live)  # (R, V)
+            parents, tokens = choose(live, log_probabilities)
+            scores = live.scores[parents] + log_probabilities[parents, tokens]
+            grown = Live(live.source[parents], torch.cat((live.ids[parents], tokens[:, None]), dim=1), scores)
+            remaining = self._retire(grown, limits, written)
+            if not len(remaining):
+                return written
+            parents, grown = parents[remaining], grown.select(remaining)
+            if not torch.equal(parents, torch.arange(len(live.source), device=parents.device)):
+                # What is kept of the source is copied only if rows leave or change their source, not when beams trade places.
+                state.reorder(parents, memory=not torch.equal(grown.source, live.source))
+            live = grown
+            hidden = model.decode(live.ids[:, -1:], state)  # (R, 1, D)
+
+    def _log_probabilities(self, model: Any, hidden: Tensor, live: Live) -> Tensor:
+        """(R, V) of the next token."""
+        logits = model.logits(hidden[:, -1:])[:, 0]
+        scores = logits.log_softmax(
+            dim=-1, dtype=torch.promote_types(logits.dtype, torch.float32)
+        )  # half precision is too coarse to add up
+        if self.end is not None and live.ids.shape[1] < self.strategy.min_length:
+            scores[:, self.end] = float("-inf")
+        return scores
+
+    def _retire(self, grown: Live, limits: Tensor, written: list[list[Hypothesis]]) -> Tensor:
+        """Notes the hypotheses that are done; the numbers of those that go on."""
+        ended = torch.zeros_like(grown.source, dtype=torch.bool) if self.end is None else grown.ids[:, -1] == self.end
+        done = ended | (limits[grown.source] <= grown.ids.shape[1])
+        for row in done.nonzero()[:, 0].tolist():
+            ids = grown.ids[row].tolist()
+            written[int(grown.source[row])].append(Hypothesis(ids[:-1] if ended[row] else ids, float(grown.scores[row])))
+        return (~done).nonzero()[:, 0]
+
+    def _limits(self, model: Any, lengths: Sequence[int], longest: int | None) -> list[int]:
+        """How many tokens each prompt may get. The last one is written, never read: it needs no place in a table."""
+        asked = [number for number in (longest, self.strategy.max_length) if number is not None]
+        if asked and not ends(model):
+            return [min(asked)] * len(lengths)
+        readable = model.facts.max_length
+        for length in lengths:
+            if length > readable:
+                raise UserError(f"a prompt of {length} tokens is longer than the {readable} the model reads (model.max_length)")
+        return [min([*asked, readable - length + 1]) for length in lengths]
+
+
+def ends(model: nn.Module) -> bool:
+    """Whether the model cannot read past its max_length, as a table of positions cannot."""
+    return any("table" in getattr(module, "provides", ()) for module in model.modules())
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Dropout off, and afterwards every module as it was."""
+    training = [module for module in model.modules() if module.training]
+    try:
+        model.eval()
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def pad_left(rows: Sequence[Sequence[int]], padding: int, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
+    """Prompts of any length as ids (B, P) and real (B, P)."""
+    longest = max(len(row) for row in rows)
+    ids = torch.tensor([[padding] * (longest - len(row)) + list(row) for row in rows], device=device)
+    real = torch.arange(longest, device=device) >= longest - torch.tensor([[len(row)] for row in rows], device=device)
+    return ids, real

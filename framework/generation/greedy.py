@@ -1,0 +1,24 @@
+"""The most probable token, every time."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from framework.generation.strategy import Choose, Live, Strategy
+from framework.registry import register
+
+
+@register("decoding")
+class Greedy(Strategy):
+    """Writes the most probable token at every step.
+
+    max_length: write at most this many tokens; null = as many as the model can hold.
+    min_length: do not end before this many tokens.
+    """
+
+    def begin(self, prompts: Sequence[Sequence[int]], end: int | None) -> Choose:
+        def choose(live: Live, log_probabilities: Tensor) -> tuple[Tensor, Tensor]:
+            return torch.arange(len(log_probabilities), device=log_probabilities.device), log_probabilities.argmax(dim=-1)
+
+        return choose

@@ -1,0 +1,63 @@
+"""What a decoding strategy decides: which hypotheses go on, and with which token.
+
+Shapes: B prompts, R live hypotheses (one or several for each prompt), N tokens written so far, V vocabulary.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Live:
+    """The hypotheses that are still being written.
+
+    source: (R,) the prompt each belongs to. ids: (R, N) written so far. scores: (R,) their summed log-probabilities, float64.
+    """
+
+    source: Tensor
+    ids: Tensor
+    scores: Tensor
+
+    def select(self, rows: Tensor) -> "Live":
+        return Live(self.source[rows], self.ids[rows], self.scores[rows])
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A text that is written: ids without the end token, score with it."""
+
+    ids: list[int]
+    score: float
+
+
+# Live hypotheses and the log-probabilities (R, V) of their next tokens -> parents (R'), tokens (R'): the hypotheses of the next
+# step, each a token appended to a live one. A live row may be continued several times (beams) or not at all.
+Choose = Callable[[Live, Tensor], tuple[Tensor, Tensor]]
+
+
+class Strategy:
+    """Chooses tokens; the engine runs the model, keeps the score and takes hypotheses out that reached the end token or their limit.
+
+    max_length: write at most this many tokens; null = as many as the model can hold.
+    min_length: do not end before this many tokens.
+    """
+
+    rules: ClassVar[dict[str, str]] = {
+        "max_length is None or max_length >= 1": "max_length counts the tokens to write",
+        "min_length >= 0": "min_length counts the tokens to write",
+        "max_length is None or min_length <= max_length": "a text cannot be longer than max_length and at least min_length",
+    }
+
+    def __init__(self, max_length: int | None = None, min_length: int = 0):
+        self.max_length, self.min_length = max_length, min_length
+
+    def begin(self, prompts: Sequence[Sequence[int]], end: int | None) -> Choose:
+        """The choice for one batch of prompts, called once a step. What it must remember between the steps lives in it, not in the strategy."""
+        raise NotImplementedError
+
+    def rank(self, written: list[Hypothesis]) -> list[Hypothesis]:
+        """The hypotheses of one prompt, best first."""
+        return sorted(written, key=lambda hypothesis: -hypothesis.score)

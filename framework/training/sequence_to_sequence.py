@@ -1,0 +1,88 @@
+"""What every task that rewrites one text as another shares: teacher forcing, decoding, BLEU and chrF.
+
+Shapes: B batch, S source length, T target length.
+"""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from framework.data.facts import Facts
+from framework.data.formats import Batch
+from framework.generation.engine import Decode
+from framework.registry import Part
+from framework.training.cross_entropy import IGNORED, token_losses
+from framework.training.task import Result, Task
+from framework.training.text_metrics import Bleu, Chrf
+
+ROWS_WRITTEN_TOGETHER = 64
+
+
+class SequenceToSequence(Task):
+    """An encoder-decoder that reads a source and writes a target.
+
+    A batch has: source (B, S), source_real (B, S) or None, target (B, T) as the decoder reads it (the begin token first; without
+    references nothing else) and labels (B, T) as it should write it (the end token last; -100 = padding).
+
+    input, reference: the columns of a row that are read and to be written.
+    """
+
+    input: ClassVar[str] = "source"
+    reference: ClassVar[str] = "target"
+    rules: ClassVar[dict[str, str]] = {
+        "'cross' in provided": "the written text must look at the source: the model needs an encoder and a decoder with cross-attention",
+        "0 <= label_smoothing < 1": "label_smoothing is the share of probability taken from the right token",
+    }
+
+    def __init__(self, model: Part, facts: Facts, label_smoothing: float = 0.1):
+        super().__init__()
+        self.facts = facts
+        self.label_smoothing = label_smoothing
+        self.model = model(facts=facts)
+
+    def forward(self, batch: Batch) -> Result:
+        return self._loss(batch, self.label_smoothing)
+
+    def _loss(self, batch: Batch, label_smoothing: float) -> Result:
+        hidden = self.model(batch["source"], batch["target"], batch["source_real"])  # (B, T, D)
+        loss = token_losses(self.model, hidden, batch["labels"], label_smoothing).sum()
+        return Result(loss, (batch["labels"] != IGNORED).sum())
+
+    def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:
+        """The loss without smoothing, so that it compares between runs, and the rows of the sample."""
+        wanted = decode.wanted(batch["row"]).nonzero()[:, 0]
+        rows = self._write(batch, decode, wanted)
+        for row, number in zip(rows, wanted.tolist(), strict=True):
+            row["reference"] = batch["raw"][number][self.reference]
+        return self._loss(batch, label_smoothing=0.0), rows
+
+    def predict(self, batch: Batch, decode: Decode) -> list[dict[str, Any]]:
+        return self._write(batch, decode, torch.arange(len(batch["source"]), device=batch["source"].device))
+
+    @torch.inference_mode()
+    def _write(self, batch: Batch, decode: Decode, wanted: Tensor) -> list[dict[str, Any]]:
+        """What is written for the wanted rows, in their order. Rows of like length are written together: less padding to look at."""
+        real = batch["source_real"]
+        lengths = torch.full_like(batch["source"][:, 0], batch["source"].shape[1]) if real is None else real.sum(dim=1)
+        rows: dict[int, dict[str, Any]] = {}
+        for group in wanted[lengths[wanted].argsort(stable=True)].split(ROWS_WRITTEN_TOGETHER):
+            longest = int(lengths[group].max()) if len(group) else 0
+            memory = self.model.encode(batch["source"][group, :longest], None if real is None else real[group, :longest])
+            for number, written in zip(group.tolist(), decode(self.model, batch["target"][group, :1], memory=memory), strict=True):
+                best = written[0]
+                rows[number] = {"input": self._input(batch, number, decode), "prediction": best.text, "score": best.score}
+        return [rows[number] for number in wanted.tolist()]
+
+    def _input(self, batch: Batch, number: int, decode: Decode) -> str:
+        if "raw" in batch:
+            return batch["raw"][number][self.input]
+        return decode.text(batch["source"][number].tolist())
+
+    def metrics(self) -> dict[str, Metric]:
+        return {"bleu": Bleu(), "chrf": Chrf()}
+
+    def update(self, metrics: dict[str, Metric], rows: list[dict[str, Any]]) -> None:
+        for metric in metrics.values():
+            metric.update([row["prediction"] for row in rows], [row["reference"] for row in rows])

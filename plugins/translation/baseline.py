@@ -1,0 +1,51 @@
+"""Word-by-word translation with a lexicon learned from the training pairs."""
+
+from collections.abc import Iterable
+from itertools import islice
+
+import numpy as np
+
+from framework.data.formats import Row
+from framework.training.text_metrics import Bleu, Chrf
+
+ROUNDS = 5  # of expectation maximization
+PAIRS = 50_000  # enough for a lexicon, and a bound on time and memory
+
+
+def word_by_word(train: Iterable[Row], test: Iterable[Row]) -> dict[str, float]:
+    """BLEU and chrF of replacing each word by its most probable translation; an unknown word stays."""
+    lexicon = learn_lexicon((row["source"].split(), row["target"].split()) for row in islice(train, PAIRS))
+    rows = list(test)
+    predictions = [" ".join(lexicon.get(word, word) for word in row["source"].split()) for row in rows]
+    figures = {"bleu": Bleu(), "chrf": Chrf()}
+    for metric in figures.values():
+        metric.update(predictions, [row["target"] for row in rows])
+    return {name: float(metric.compute()) for name, metric in figures.items()}
+
+
+def learn_lexicon(pairs: Iterable[tuple[list[str], list[str]]]) -> dict[str, str]:
+    """Word -> t(target | source)'s most probable word. IBM model 1, Brown et al. 1993, section 4.1, https://aclanthology.org/J93-2003.
+
+    Every target word of a sentence is explained by its source words, each by its share. Arrays hold one entry for each link
+    between a source word and a target word of one sentence.
+    """
+    sources: dict[str, int] = {}
+    targets: dict[str, int] = {}
+    links, explained, words = [np.zeros((0, 2), dtype=np.int64)], [np.zeros(0, dtype=np.int64)], 0
+    for source, target in pairs:
+        left = [sources.setdefault(word, len(sources)) for word in source]
+        right = [targets.setdefault(word, len(targets)) for word in target]
+        links.append(np.stack((np.tile(left, len(right)), np.repeat(right, len(left))), axis=1).astype(np.int64))
+        explained.append(np.repeat(np.arange(words, words + len(right)), len(left)))
+        words += len(right)
+    explains = np.concatenate(explained)
+    entries, entry = np.unique(np.concatenate(links), axis=0, return_inverse=True)
+    probability = np.ones(len(entries))
+    for _ in range(ROUNDS):
+        share = probability[entry]
+        share /= np.bincount(explains, share)[explains]
+        count = np.bincount(entry, share, minlength=len(entries))
+        probability = count / np.bincount(entries[:, 0], count)[entries[:, 0]]
+    source_words, target_words = list(sources), list(targets)
+    rising = np.argsort(probability, kind="stable")  # the most probable entry of a word is written last
+    return {source_words[left]: target_words[right] for left, right in entries[rising].tolist()}

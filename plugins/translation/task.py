@@ -1,0 +1,17 @@
+"""One language into another."""
+
+from typing import Any, ClassVar
+
+from framework.registry import choice, register
+from framework.training.sequence_to_sequence import SequenceToSequence
+
+
+@register("task")
+class TranslationTask(SequenceToSequence):
+    """Translation by an encoder-decoder, measured by BLEU and chrF. Vaswani et al. 2017, https://arxiv.org/abs/1706.03762.
+
+    label_smoothing: the share of probability taken from the right token and spread over all (section 5.4); training only.
+    """
+
+    format: ClassVar[Any] = choice("format", "translation")
+    defaults: ClassVar[dict[str, str]] = {"model": "transformer_tiny", "tokenizer": "bpe", "data": "builtin"}
