@@ -7,7 +7,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 INSTALLED := .venv/installed
 
-# Somebody asks for another torch than the one that is there.
+# The file says which torch was taken; somebody asks for another one.
 ifneq ($(TORCH),)
 ifneq ($(TORCH),$(shell cat $(INSTALLED) 2>/dev/null))
 .PHONY: $(INSTALLED)
@@ -22,8 +22,7 @@ help:
 install: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml requirements/tested.txt requirements/install.sh
-	@TORCH="$(TORCH)" bash requirements/install.sh
-	@echo "$(TORCH)" > $(INSTALLED)
+	@TORCH="$(TORCH)" bash requirements/install.sh $(INSTALLED)
 
 train: install
 	$(PYTHON) train.py

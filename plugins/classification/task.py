@@ -37,6 +37,7 @@ class ClassificationTask(Task):
     }
     monitor = "validation/accuracy"
     mode = "max"
+    model: Any  # an encoder or a decoder: states (B, T, D) of ids (B, T)
 
     def __init__(
         self,
