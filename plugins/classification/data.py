@@ -38,20 +38,20 @@ class ClassificationFormat(Format):
         return {"labels": labels}
 
     def encode(self, row: Row, tokenizer: Text, facts: Facts) -> Features:
-        """`ids` = begin, tokens, end, at most facts.max_length; `cut`, tokens left out; `label` if the row has one."""
+        """ids: begin, tokens, end, at most facts.max_length. truncated: 1 if the text was cut. label: if the row has one."""
         begin = [] if facts.begin is None else [facts.begin]
         end = [] if facts.end is None else [facts.end]
         tokens = tokenizer.encode(_text(row))
         room = facts.max_length - len(begin) - len(end)
-        cut = max(0, len(tokens) - room)
-        if cut and self.long == "refuse":
+        if len(tokens) > room and self.long == "refuse":
             raise ValueError(
-                f"the text has {len(tokens)} tokens, the model reads {room} (max_length {facts.max_length}); long=truncate cuts it"
+                f"the text has {len(tokens)} tokens, the model reads {room} (model.max_length={facts.max_length}); "
+                "a larger model.max_length reads it, task.format.long=truncate cuts it"
             )
         ids = begin + tokens[:room] + end
         if not ids:
             raise ValueError("the text is empty")
-        features: Features = {"ids": ids, "cut": cut}
+        features: Features = {"ids": ids, "truncated": int(len(tokens) > room)}
         if row.get("label") is not None:
             label = _label(row)
             if label not in facts.labels:
