@@ -9,6 +9,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from framework.registry import Part, register
+
 Sublayer = Callable[[Tensor], Tensor]
 
 
@@ -25,3 +27,53 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
         raise NotImplementedError
+
+
+@register("block")
+class PreNormBlock(Block):
+    """Norm before each sublayer: x + sublayer(norm(x)). Xiong et al. 2020, figure 1b, https://arxiv.org/abs/2002.04745"""
+
+    final_norm = True
+
+    def __init__(self, dim: int, dropout: float, bias: bool, epsilon: float, sublayers: int, norm: Part):
+        super().__init__()
+        self.norms = nn.ModuleList(norm(dim=dim, epsilon=epsilon, bias=bias) for _ in range(sublayers))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
+        for norm, sublayer in zip(self.norms, sublayers, strict=True):
+            x = x + self.dropout(sublayer(norm(x)))
+        return x
+
+
+@register("block")
+class PostNormBlock(Block):
+    """Norm after each sublayer: norm(x + sublayer(x)). Vaswani et al. 2017, section 3.1, https://arxiv.org/abs/1706.03762"""
+
+    def __init__(self, dim: int, dropout: float, bias: bool, epsilon: float, sublayers: int, norm: Part):
+        super().__init__()
+        self.norms = nn.ModuleList(norm(dim=dim, epsilon=epsilon, bias=bias) for _ in range(sublayers))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
+        for norm, sublayer in zip(self.norms, sublayers, strict=True):
+            x = norm(x + self.dropout(sublayer(x)))
+        return x
+
+
+@register("block")
+class ParallelBlock(Block):
+    """All sublayers read one norm of x, and x takes their sum. Wang and Komatsuzaki 2021 (GPT-J), Chowdhery et al. 2022, section 2 (PaLM), https://arxiv.org/abs/2204.02311"""
+
+    final_norm = True
+
+    def __init__(self, dim: int, dropout: float, bias: bool, epsilon: float, norm: Part):
+        super().__init__()
+        self.norm = norm(dim=dim, epsilon=epsilon, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
+        normed = self.norm(x)
+        for sublayer in sublayers:
+            x = x + self.dropout(sublayer(normed))
+        return x

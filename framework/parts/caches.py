@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from framework.parts.places import count
+
 
 class Cache:
     """What one attention has kept so far."""
@@ -51,7 +53,8 @@ class Memory:
 class State:
     """Where a stack stands in a text it writes step by step.
 
-    caches: one for each layer. memory: what each layer keeps of the source, computed once (reordered with the rows).
+    caches: one for each layer. memory: what each layer keeps of the source, computed once (reordered with the rows);
+    memory_real (B, S) and memory_length are the source's.
     positions, real: (B, S) of all tokens so far; real is None while all are tokens. length: S.
     """
 
@@ -60,10 +63,19 @@ class State:
     real: Tensor | None = None
     memory: list[tuple[Tensor, ...]] = field(default_factory=list)
     memory_real: Tensor | None = None
+    memory_length: int = 0
 
     @property
     def length(self) -> int:
         return 0 if self.positions is None else self.positions.shape[1]
+
+    def places(self, ids: Tensor, real: Tensor | None) -> Tensor:
+        """Positions of tokens ids (B, T) that go on here, where nobody gives them: (1, T), or (B, T) where rows differ."""
+        if real is None and self.real is None:
+            return count(ids) + self.length
+        real = torch.ones_like(ids, dtype=torch.bool) if real is None else real
+        before = self.length if self.real is None else self.real.sum(1, keepdim=True)
+        return (before + real.cumsum(1) - 1).clamp(min=0)
 
     def extend(self, positions: Tensor, real: Tensor | None) -> None:
         """Notes T tokens that enter: positions (B, T); real (B, T), None when all are tokens."""

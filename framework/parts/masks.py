@@ -3,7 +3,7 @@
 Shapes: B batch, T query length, S key length, H heads.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ class Mask:
     real: (B, S), True = a token; None when all are. Under a causal mask right padding needs none: no token looks right.
     documents: the document number of every query (B, T) and key (B, S); a token sees its own document alone.
     window: a token sees what is nearer than this many tokens, itself included.
+    shared: a bias and the keywords that `kernel` answers for it, made by `prepared`.
     """
 
     queries: int
@@ -26,6 +27,14 @@ class Mask:
     documents: tuple[Tensor, Tensor] | None = None
     window: int | None = None
     device: torch.device | None = None
+    shared: tuple[Tensor | None, dict[str, Any]] | None = None
+
+    def prepared(self, bias: Tensor | None = None) -> "Mask":
+        """The same mask for all layers of a stack: what the kernel is told is made once, here, before the first of them.
+
+        Made inside a layer and kept, it would be missing when gradient checkpointing runs that layer again.
+        """
+        return replace(self, shared=(bias, self.kernel(bias)))
 
     def dense(self) -> Tensor | None:
         """(B or 1, 1, T, S), True = may be seen; None when everything may.
@@ -33,11 +42,12 @@ class Mask:
         A causal query always sees itself, so that a padding query has something to look at and stays finite.
         """
         allowed: Tensor | None = None
-        if self.causal or self.window is not None:
+        narrow = self.window is not None and self.window < self.keys
+        if self.causal or narrow:
             query = torch.arange(self.keys - self.queries, self.keys, device=self.device)[:, None]  # (T, 1)
             key = torch.arange(self.keys, device=self.device)  # (S,)
             allowed = key <= query if self.causal else torch.ones_like(key <= query)  # (T, S)
-            if self.window is not None:
+            if narrow:
                 allowed = allowed & ((query - key).abs() < self.window)
             allowed = allowed[None, None]  # (1, 1, T, S)
         for other in (self._documents(), self._real()):
@@ -65,7 +75,10 @@ class Mask:
 
         bias: (B or 1, H, T, S), added to the scores. `is_causal` is aligned top-left, so it serves only when T == S.
         """
-        plain = self.real is None and self.documents is None and self.window is None and bias is None
+        if self.shared is not None and self.shared[0] is bias:
+            return self.shared[1]
+        wide = self.window is None or self.window >= self.keys
+        plain = self.real is None and self.documents is None and wide and bias is None
         if plain and self.causal and self.queries == self.keys:
             return {"is_causal": True}
         if plain and self.causal and self.queries == 1:

@@ -6,6 +6,7 @@ Shapes: B batch, T tokens, H heads, d head width, r rotated width (r <= d).
 from dataclasses import dataclass
 
 import torch
+import torch
 from torch import Tensor
 
 
@@ -49,3 +50,21 @@ class Place:
     def turned(self, x: Tensor) -> Tensor:
         """x: (B, H, T, d), rotated to its place."""
         return x if self.turn is None else self.turn(x)
+
+
+def count(ids: Tensor, real: Tensor | None = None, documents: Tensor | None = None) -> Tensor:
+    """The positions of ids (B, T) where nobody gives them: (1, T), or (B, T) where rows differ.
+
+    Tokens alone count, so that padding on either side moves none (padding stands where the token before it stands), and every
+    document of a packed row begins at 0.
+    """
+    if real is None:
+        positions = torch.arange(ids.shape[1], device=ids.device)[None]
+    else:
+        positions = (real.cumsum(1) - 1).clamp(min=0)
+    if documents is not None:
+        positions = positions.expand_as(documents)
+        begins = torch.ones_like(documents, dtype=torch.bool)
+        begins[:, 1:] = documents[:, 1:] != documents[:, :-1]
+        positions = positions - positions.where(begins, 0).cummax(1).values
+    return positions

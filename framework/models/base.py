@@ -1,0 +1,44 @@
+"""What all models have in common."""
+
+from typing import ClassVar, Protocol
+
+from torch import nn
+
+
+class Facts(Protocol):
+    """What a model needs to know of its data; `framework.data.facts.Facts` has it."""
+
+    @property
+    def vocabulary(self) -> int: ...
+
+
+class Model(nn.Module):
+    """Embeddings and stacks.
+
+    dim: features of a token in the stream.
+    heads: attention heads of a layer.
+    depth: layers of a stack.
+    dropout: share dropped of embeddings, attention weights and what sublayers add.
+    bias: whether linear maps and norms have one.
+    epsilon: added by the norms so that nothing is divided by zero.
+    max_length: tokens read at once.
+    embedding_dim: features of a token in the table, projected to dim after it; null = dim.
+    embedding_scale: tokens times the root of their width.
+    initial_std: standard deviation of the first weights (framework/parts/initialize.py has the table).
+    attention: the attention of every stack.
+    position: how every stack tells tokens apart by where they stand.
+    feed_forward: the feed-forward network of every stack.
+    norm: the norm of every stack.
+    block: how the layers of every stack wire their sublayers.
+    embedding_norm: the norm on the embeddings.
+    """
+
+    rules: ClassVar[dict[str, str]] = {
+        "dim > 0 and heads > 0 and depth > 0 and max_length > 0": "a model has features, heads, layers and something to read",
+        "0 <= dropout < 1": "a share is dropped, and not everything",
+        "embedding_dim is None or embedding_dim > 0": "tokens have features",
+    }
+    provides: ClassVar[tuple[str, ...]] = ()
+
+    facts: Facts
+    dim: int

@@ -1,0 +1,100 @@
+"""GPT's family."""
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from framework.models.base import Facts, Model
+from framework.parts.caches import Memory, State
+from framework.parts.embeddings import Embeddings, Output, Tokens
+from framework.parts.initialize import initialize
+from framework.parts.places import count
+from framework.registry import Part, choice, register
+
+
+@register("model")
+class DecoderOnlyModel(Model):
+    """Goes on with a text, each token seeing what came before. Radford et al. 2019 (GPT-2), section 2, https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf
+
+    tied: the embeddings of the tokens are the weights of the output as well.
+    output_bias: a bias for each token's score.
+    output_scale: factor on the states before the output (T5: 1 / sqrt(dim)).
+    decoder: the stack.
+    """
+
+    provides: ClassVar = ("decoder",)
+
+    def __init__(
+        self,
+        facts: Facts,
+        dim: int = 256,
+        heads: int = 4,
+        depth: int = 4,
+        dropout: float = 0.1,
+        bias: bool = True,
+        epsilon: float = 1e-5,
+        max_length: int = 512,
+        embedding_dim: int | None = None,
+        embedding_scale: bool = False,
+        tied: bool = True,
+        output_bias: bool = False,
+        output_scale: float = 1.0,
+        initial_std: float = 0.02,
+        attention: Part = choice("attention", "multi_head"),
+        position: Part = choice("position", "learned"),
+        feed_forward: Part = choice("feed_forward", "mlp"),
+        norm: Part = choice("norm", "layer"),
+        block: Part = choice("block", "pre_norm"),
+        embedding_norm: Part = choice("norm", "none"),
+        decoder: Part = choice("decoder", "standard"),
+    ):
+        super().__init__()
+        self.facts, self.dim = facts, dim
+        width = embedding_dim or dim
+        self.tokens = Tokens(facts.vocabulary, width, embedding_scale)
+        self.embeddings = Embeddings(dim, width, dropout, bias, epsilon, embedding_norm)
+        self.decoder = decoder(
+            dim=dim,
+            heads=heads,
+            dropout=dropout,
+            bias=bias,
+            epsilon=epsilon,
+            max_length=max_length,
+            depths=(0, depth),
+            embedding_dim=width,
+            attention=attention,
+            position=position,
+            feed_forward=feed_forward,
+            norm=norm,
+            block=block,
+        )
+        self.output = Output(facts.vocabulary, dim, width, tied, output_bias, output_scale)
+        initialize(self, initial_std)
+
+    def forward(
+        self,
+        ids: Tensor,
+        real: Tensor | None = None,
+        positions: Tensor | None = None,
+        documents: Tensor | None = None,
+        state: State | None = None,
+    ) -> Tensor:
+        """ids (B, T) -> (B, T, D). Padding on the left needs real (B, T), True = a token; padding on the right needs nothing.
+        With a state the tokens go on where it stands."""
+        if positions is None:
+            positions = count(ids, real, documents) if state is None else state.places(ids, real)
+        x = self.embeddings(self.tokens(ids), self.decoder.position, positions)
+        return self.decoder(x, positions, real, documents, state)
+
+    def state(self, memory: Memory | None = None) -> State:
+        """The state of a text of which nothing is written."""
+        assert memory is None, "a decoder-only model has nothing to look back at"
+        return self.decoder.state()
+
+    def decode(self, ids: Tensor, state: State, real: Tensor | None = None) -> Tensor:
+        """Adds the tokens ids (B, T) to the state: their hidden states (B, T, D)."""
+        return self(ids, real, state=state)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """hidden (B, T, D) -> scores of the tokens that come next (B, T, V)."""
+        return self.output(hidden, self.tokens)

@@ -1,0 +1,108 @@
+"""The Transformer, T5 and BART's family."""
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from framework.models.base import Facts, Model
+from framework.parts.caches import Memory, State
+from framework.parts.embeddings import Embeddings, Output, Tokens
+from framework.parts.initialize import initialize
+from framework.parts.places import count
+from framework.registry import Part, choice, register
+
+
+@register("model")
+class EncoderDecoderModel(Model):
+    """Reads one text and writes another, with one table of tokens for both. Vaswani et al. 2017, section 3, https://arxiv.org/abs/1706.03762
+
+    decoder_depth: layers of the decoder; null = depth.
+    tied: the embeddings of the tokens are the weights of the output as well.
+    output_bias: a bias for each token's score.
+    output_scale: factor on the states before the output (T5: 1 / sqrt(dim)).
+    encoder: the stack that reads.
+    decoder: the stack that writes.
+    """
+
+    provides: ClassVar = ("encoder", "decoder", "cross")
+    rules: ClassVar[dict[str, str]] = {**Model.rules, "decoder_depth is None or decoder_depth > 0": "a decoder has layers"}
+
+    def __init__(
+        self,
+        facts: Facts,
+        dim: int = 256,
+        heads: int = 4,
+        depth: int = 4,
+        decoder_depth: int | None = None,
+        dropout: float = 0.1,
+        bias: bool = True,
+        epsilon: float = 1e-5,
+        max_length: int = 512,
+        embedding_dim: int | None = None,
+        embedding_scale: bool = False,
+        tied: bool = True,
+        output_bias: bool = False,
+        output_scale: float = 1.0,
+        initial_std: float = 0.02,
+        attention: Part = choice("attention", "multi_head"),
+        position: Part = choice("position", "learned"),
+        feed_forward: Part = choice("feed_forward", "mlp"),
+        norm: Part = choice("norm", "layer"),
+        block: Part = choice("block", "pre_norm"),
+        embedding_norm: Part = choice("norm", "none"),
+        encoder: Part = choice("encoder", "standard"),
+        decoder: Part = choice("decoder", "cross"),
+    ):
+        super().__init__()
+        self.facts, self.dim = facts, dim
+        width = embedding_dim or dim
+        offers = {
+            "dim": dim,
+            "heads": heads,
+            "dropout": dropout,
+            "bias": bias,
+            "epsilon": epsilon,
+            "max_length": max_length,
+            "depths": (depth, depth if decoder_depth is None else decoder_depth),
+            "embedding_dim": width,
+            "attention": attention,
+            "position": position,
+            "feed_forward": feed_forward,
+            "norm": norm,
+            "block": block,
+        }
+        self.tokens = Tokens(facts.vocabulary, width, embedding_scale)
+        self.source = Embeddings(dim, width, dropout, bias, epsilon, embedding_norm)
+        self.encoder = encoder(**offers)
+        self.target = Embeddings(dim, width, dropout, bias, epsilon, embedding_norm)
+        self.decoder = decoder(**offers)
+        self.output = Output(facts.vocabulary, dim, width, tied, output_bias, output_scale)
+        initialize(self, initial_std)
+
+    def encode(self, source: Tensor, real: Tensor | None = None, positions: Tensor | None = None) -> Memory:
+        """source (B, S), of which real (B, S) are tokens, as what the decoder looks back at."""
+        positions = count(source, real) if positions is None else positions
+        x = self.source(self.tokens(source), self.encoder.position, positions)
+        return Memory(self.encoder(x, positions, real), real)
+
+    def forward(self, source: Tensor, target: Tensor, source_real: Tensor | None = None) -> Tensor:
+        """source (B, S), of which source_real (B, S) are tokens, and target (B, T), padded on the right -> (B, T, D)."""
+        memory = self.encode(source, source_real)
+        positions = count(target)
+        x = self.target(self.tokens(target), self.decoder.position, positions)
+        return self.decoder(x, positions, memory)
+
+    def state(self, memory: Memory | None = None) -> State:
+        """The state of a text of which nothing is written, with what the decoder keeps of the memory."""
+        assert memory is not None, "an encoder-decoder model writes of something: state(encode(source))"
+        return self.decoder.state(memory)
+
+    def decode(self, ids: Tensor, state: State, real: Tensor | None = None) -> Tensor:
+        """Adds the tokens ids (B, T) to the state: their hidden states (B, T, D)."""
+        positions = state.places(ids, real)
+        x = self.target(self.tokens(ids), self.decoder.position, positions)
+        return self.decoder(x, positions, real=real, state=state)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """hidden (B, T, D) -> scores of the tokens that come next (B, T, V)."""
+        return self.output(hidden, self.tokens)

@@ -1,0 +1,79 @@
+"""BERT's family."""
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from framework.models.base import Facts, Model
+from framework.parts.embeddings import Embeddings, Tokens
+from framework.parts.initialize import initialize
+from framework.parts.places import count
+from framework.registry import Part, choice, register
+
+
+@register("model")
+class EncoderOnlyModel(Model):
+    """Reads a text at once, each token seeing all others. Devlin et al. 2019 (BERT), section 3, https://arxiv.org/abs/1810.04805
+
+    segments: kinds of segments that have an embedding (BERT: 2); 0 = none.
+    encoder: the stack.
+    """
+
+    provides: ClassVar = ("encoder",)
+
+    def __init__(
+        self,
+        facts: Facts,
+        dim: int = 256,
+        heads: int = 4,
+        depth: int = 4,
+        dropout: float = 0.1,
+        bias: bool = True,
+        epsilon: float = 1e-5,
+        max_length: int = 512,
+        segments: int = 0,
+        embedding_dim: int | None = None,
+        embedding_scale: bool = False,
+        initial_std: float = 0.02,
+        attention: Part = choice("attention", "multi_head"),
+        position: Part = choice("position", "learned"),
+        feed_forward: Part = choice("feed_forward", "mlp"),
+        norm: Part = choice("norm", "layer"),
+        block: Part = choice("block", "pre_norm"),
+        embedding_norm: Part = choice("norm", "none"),
+        encoder: Part = choice("encoder", "standard"),
+    ):
+        super().__init__()
+        self.facts, self.dim = facts, dim
+        width = embedding_dim or dim
+        self.tokens = Tokens(facts.vocabulary, width, embedding_scale)
+        self.embeddings = Embeddings(dim, width, dropout, bias, epsilon, embedding_norm, segments)
+        self.encoder = encoder(
+            dim=dim,
+            heads=heads,
+            dropout=dropout,
+            bias=bias,
+            epsilon=epsilon,
+            max_length=max_length,
+            depths=(depth, 0),
+            embedding_dim=width,
+            attention=attention,
+            position=position,
+            feed_forward=feed_forward,
+            norm=norm,
+            block=block,
+        )
+        initialize(self, initial_std)
+
+    def forward(
+        self,
+        ids: Tensor,
+        real: Tensor | None = None,
+        segments: Tensor | None = None,
+        positions: Tensor | None = None,
+        documents: Tensor | None = None,
+    ) -> Tensor:
+        """ids (B, T) -> (B, T, D). real (B, T): True = a token, None = all are. Positions count tokens when not given."""
+        positions = count(ids, real, documents) if positions is None else positions
+        x = self.embeddings(self.tokens(ids), self.encoder.position, positions, segments)
+        return self.encoder(x, positions, real, documents)

@@ -1,0 +1,127 @@
+"""Attention as a running sum."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from framework.parts.attention.base import Attention
+from framework.parts.caches import Cache
+from framework.parts.masks import Mask
+from framework.parts.places import Place
+from framework.registry import register
+
+
+@register("attention")
+class LinearAttention(Attention):
+    """Kernel attention with the features elu(x) + 1, linear in the length. Katharopoulos et al. 2020, section 3, https://arxiv.org/abs/2006.16236
+
+    A rotation turns the features of the numerator alone, and the normalizer stays positive: Su et al. 2021, section 3.3 (equation 19),
+    https://arxiv.org/abs/2104.09864
+
+    head_dim: features of a head; null = the width divided by the heads.
+    chunk: tokens of a causal text that look at each other by a matrix of scores; what is further left is a sum.
+    """
+
+    rules: ClassVar[dict[str, str]] = {
+        "head_dim is not None or dim % heads == 0": "the heads share the width evenly",
+        "chunk > 0": "a chunk has tokens",
+        "'bias' not in provided": "keys are summed before a query sees them, so no single score is left to add a position's bias to",
+        "'window' not in provided": "keys are summed for good, so none can be taken out again when a window has passed it",
+    }
+
+    def __init__(self, dim: int, heads: int, bias: bool, head_dim: int | None = None, chunk: int = 64):
+        super().__init__()
+        self.turn_width = head_dim or dim // heads
+        self.chunk = chunk
+        self.query = nn.Linear(dim, heads * self.turn_width, bias=bias)
+        self.key = nn.Linear(dim, heads * self.turn_width, bias=bias)
+        self.value = nn.Linear(dim, heads * self.turn_width, bias=bias)
+        self.output = nn.Linear(heads * self.turn_width, dim, bias=bias)
+
+    def cache(self) -> Cache:
+        return SumCache()
+
+    def remember(self, x: Tensor, place: Place) -> tuple[Tensor, ...]:
+        """Keys turned, keys, values: (B, H, S, d) each. The key of a padding token is zero and adds nothing to any sum."""
+        key = self._features(self.key(x))
+        if place.real is not None:
+            key = key * place.real[:, None, :, None]
+        return place.turned(key), key, self._split(self.value(x)).to(key.dtype)
+
+    def read(self, x: Tensor, kept: tuple[Tensor, ...], place: Place, mask: Mask, bias: Tensor | None = None) -> Tensor:
+        """kept: as remembered, and from a cache the two sums over all tokens before them."""
+        assert bias is None and mask.window is None, "the rules refuse a bias and a window"
+        query = self._features(self.query(x))  # (B, H, T, d)
+        turned = place.turned(query)
+        if mask.documents is not None:
+            seen, weight = _masked(turned, query, kept, mask)
+        elif mask.causal:
+            seen, weight = _causal(turned, query, kept, self.chunk)
+        else:
+            turned_key, key, value = kept
+            seen = turned @ (turned_key.transpose(-1, -2) @ value)  # (B, H, T, d)
+            weight = query @ key.sum(-2)[..., None]  # (B, H, T, 1)
+        seen = seen / weight.masked_fill(weight == 0, 1.0)  # a padding query may have nothing to look at: it reads zeros
+        return self.output(seen.to(x.dtype).transpose(1, 2).flatten(2))  # (B, T, D)
+
+    def _features(self, x: Tensor) -> Tensor:
+        x = self._split(x)
+        return functional.elu(x.float() if x.dtype in (torch.float16, torch.bfloat16) else x) + 1  # sums need the digits
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (-1, self.turn_width)).transpose(1, 2)  # (B, T, H d) -> (B, H, T, d)
+
+
+def _masked(turned: Tensor, query: Tensor, kept: tuple[Tensor, ...], mask: Mask) -> tuple[Tensor, Tensor]:
+    """Numerator and normalizer where what is seen is no prefix of the row: by the matrix of all scores."""
+    turned_key, key, value = kept
+    allowed = mask.kernel()["attn_mask"]  # (B, 1, T, S)
+    seen = (turned @ turned_key.transpose(-1, -2) * allowed) @ value
+    return seen, (query @ key.transpose(-1, -2) * allowed).sum(-1, keepdim=True)
+
+
+def _causal(turned: Tensor, query: Tensor, kept: tuple[Tensor, ...], chunk: int) -> tuple[Tensor, Tensor]:
+    """Numerator (B, H, T, d) and normalizer (B, H, T, 1): scores inside a chunk, sums of the chunks before it."""
+    turned_key, key, value, *before = kept
+    length = turned.shape[-2]
+    count = -(-length // chunk)  # N
+    chunk = min(chunk, length)  # C
+    turned, turned_key, chunked = (
+        functional.pad(x, (0, 0, 0, count * chunk - length)).unflatten(-2, (count, chunk)) for x in (turned, turned_key, value)
+    )  # (B, H, N, C, d)
+    sums = (turned_key[:, :, :-1].transpose(-1, -2) @ chunked[:, :, :-1]).cumsum(2)
+    sums = functional.pad(sums, (0, 0, 0, 0, 1, 0))  # (B, H, N, d, d): what lies before each chunk
+    keys = key.cumsum(-2)  # (B, H, T, d)
+    if before:
+        sums, keys = sums + before[0][:, :, None], keys + before[1]
+    near = (turned @ turned_key.transpose(-1, -2)).tril() @ chunked
+    seen = (near + turned @ sums).flatten(2, 3)[:, :, :length]
+    return seen, (query * keys).sum(-1, keepdim=True)
+
+
+class SumCache(Cache):
+    """The sums over all tokens but the last append, and the rows of that one: as far back as a running state can forget."""
+
+    def __init__(self) -> None:
+        self.before: tuple[Tensor, ...] = ()  # sum of keys x values (B, H, d, d), sum of keys (B, H, 1, d)
+        self.rows: tuple[Tensor, ...] = ()  # keys turned, keys, values of the last append
+        self.passed = 0  # tokens in the sums
+
+    def append(self, kept: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        if self.rows:
+            turned_key, key, value = self.rows
+            sums = (turned_key.transpose(-1, -2) @ value, key.sum(-2, keepdim=True))
+            self.before = tuple(old + new for old, new in zip(self.before, sums, strict=True)) if self.before else sums
+            self.passed += key.shape[-2]
+        self.rows = kept
+        return (*self.rows, *self.before)
+
+    def reorder(self, rows: Tensor) -> None:
+        self.before = tuple(x.index_select(0, rows) for x in self.before)
+        self.rows = tuple(x.index_select(0, rows) for x in self.rows)
+
+    def crop(self, length: int) -> None:
+        assert length >= self.passed, f"a running sum goes back to {self.passed} tokens, the start of the last append, not to {length}"
+        self.rows = tuple(x[..., : length - self.passed, :] for x in self.rows)

@@ -1,0 +1,72 @@
+"""The attention of the Transformer."""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from framework.parts.attention.base import Attention
+from framework.parts.masks import Mask
+from framework.parts.places import Place
+from framework.registry import Part, choice, register
+
+
+@register("attention")
+class MultiHeadAttention(Attention):
+    """Scaled dot-product attention in several heads. Vaswani et al. 2017, section 3.2, https://arxiv.org/abs/1706.03762
+
+    kv_heads: heads of keys and values, each shared by a group of query heads; null = one each, 1 = multi-query.
+        Ainslie et al. 2023, section 2.2, https://arxiv.org/abs/2305.13245
+    head_dim: features of a head; null = the width divided by the heads.
+    scale: factor on the scores; null = 1 / sqrt(head_dim) (T5: 1).
+    qk_norm: the norm of each head's queries and keys. Henry et al. 2020, section 2.3, https://arxiv.org/abs/2010.04245
+    """
+
+    rules: ClassVar[dict[str, str]] = {
+        "head_dim is not None or dim % heads == 0": "the heads share the width evenly",
+        "kv_heads is None or 0 < kv_heads <= heads and heads % kv_heads == 0": "each key/value head serves the same number of query heads",
+    }
+
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        dropout: float,
+        bias: bool,
+        epsilon: float,
+        kv_heads: int | None = None,
+        head_dim: int | None = None,
+        scale: float | None = None,
+        qk_norm: Part = choice("norm", "none"),
+    ):
+        super().__init__()
+        kv_heads = kv_heads or heads
+        self.turn_width = head_dim or dim // heads
+        self.query = nn.Linear(dim, heads * self.turn_width, bias=bias)
+        self.key = nn.Linear(dim, kv_heads * self.turn_width, bias=bias)
+        self.value = nn.Linear(dim, kv_heads * self.turn_width, bias=bias)
+        self.output = nn.Linear(heads * self.turn_width, dim, bias=bias)
+        self.query_norm = qk_norm(dim=self.turn_width, epsilon=epsilon, bias=bias)
+        self.key_norm = qk_norm(dim=self.turn_width, epsilon=epsilon, bias=bias)
+        self.dropout, self.scale = dropout, scale
+        self.grouped = kv_heads != heads
+
+    def remember(self, x: Tensor, place: Place) -> tuple[Tensor, ...]:
+        return place.turned(self.key_norm(self._split(self.key(x)))), self._split(self.value(x))  # 2 x (B, K, S, d)
+
+    def read(self, x: Tensor, kept: tuple[Tensor, ...], place: Place, mask: Mask, bias: Tensor | None = None) -> Tensor:
+        query = place.turned(self.query_norm(self._split(self.query(x))))  # (B, H, T, d)
+        key, value = kept
+        seen = scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            dropout_p=self.dropout if self.training else 0.0,
+            scale=self.scale,
+            enable_gqa=self.grouped,
+            **mask.kernel(bias),
+        )  # (B, H, T, d)
+        return self.output(seen.transpose(1, 2).flatten(2))  # (B, T, D)
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (-1, self.turn_width)).transpose(1, 2)  # (B, T, H d) -> (B, H, T, d)

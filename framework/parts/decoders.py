@@ -1,0 +1,164 @@
+"""Decoders: stacks that look back, alone or to a memory as well."""
+
+from torch import Tensor
+
+from framework.parts.caches import Memory, State
+from framework.parts.layers import CrossLayer
+from framework.parts.masks import Mask
+from framework.parts.places import Place, count
+from framework.parts.stacks import Stack, Window
+from framework.registry import Part, choice, register
+
+
+@register("decoder", "standard")
+class Decoder(Stack):
+    """Every token sees itself and what came before. Radford et al. 2018, section 3.1, after Liu et al. 2018, https://arxiv.org/abs/1801.10198"""
+
+    causal = True
+    side = 1
+
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        dropout: float,
+        bias: bool,
+        epsilon: float,
+        max_length: int,
+        depths: tuple[int, int],
+        embedding_dim: int,
+        attention: Part = choice("attention", "multi_head", follows="attention"),
+        position: Part = choice("position", "learned", follows="position"),
+        feed_forward: Part = choice("feed_forward", "mlp", follows="feed_forward"),
+        norm: Part = choice("norm", "layer", follows="norm"),
+        block: Part = choice("block", "pre_norm", follows="block"),
+        final_norm: Part = choice("norm", "layer", follows="norm"),
+        window: Window = None,
+        checkpointing: bool = False,
+    ):
+        super().__init__(
+            {"attention": attention, "feed_forward": feed_forward},
+            position,
+            norm,
+            block,
+            final_norm,
+            window,
+            checkpointing,
+            dim=dim,
+            heads=heads,
+            dropout=dropout,
+            bias=bias,
+            epsilon=epsilon,
+            max_length=max_length,
+            depths=depths,
+            embedding_dim=embedding_dim,
+        )
+
+    def state(self) -> State:
+        """The state of a text of which nothing is written."""
+        return State([layer.attention.cache() for layer in self.layers])
+
+    def forward(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        real: Tensor | None = None,
+        documents: Tensor | None = None,
+        state: State | None = None,
+    ) -> Tensor:
+        """x (B, T, D) at positions (B or 1, T). real (B, T) is for padding on the left; documents (B, T) see only themselves.
+        With a state the tokens go on where it stands."""
+        if state is not None:
+            state.extend(positions.expand(x.shape[0], -1), real)
+        place, masks, bias = self.shared(x, positions, real, documents, state)
+        caches = [None] * len(self.layers) if state is None else state.caches
+        for layer, mask, cache in zip(self.layers, masks, caches, strict=True):
+            x = self.through(layer, x, place, mask, bias, cache)
+        return self.final_norm(x)
+
+
+@register("decoder", "cross")
+class CrossDecoder(Stack):
+    """Every token sees what came before, and all of a memory. Vaswani et al. 2017, section 3.1, https://arxiv.org/abs/1706.03762
+
+    cross: the attention to the memory. Positions and windows of the stack do not touch it.
+    """
+
+    causal = True
+    side = 1
+    layer_class = CrossLayer
+
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        dropout: float,
+        bias: bool,
+        epsilon: float,
+        max_length: int,
+        depths: tuple[int, int],
+        embedding_dim: int,
+        attention: Part = choice("attention", "multi_head", follows="attention"),
+        cross: Part = choice("attention", "multi_head", follows="attention"),
+        position: Part = choice("position", "learned", follows="position"),
+        feed_forward: Part = choice("feed_forward", "mlp", follows="feed_forward"),
+        norm: Part = choice("norm", "layer", follows="norm"),
+        block: Part = choice("block", "pre_norm", follows="block"),
+        final_norm: Part = choice("norm", "layer", follows="norm"),
+        window: Window = None,
+        checkpointing: bool = False,
+    ):
+        super().__init__(
+            {"attention": attention, "cross": cross, "feed_forward": feed_forward},
+            position,
+            norm,
+            block,
+            final_norm,
+            window,
+            checkpointing,
+            dim=dim,
+            heads=heads,
+            dropout=dropout,
+            bias=bias,
+            epsilon=epsilon,
+            max_length=max_length,
+            depths=depths,
+            embedding_dim=embedding_dim,
+        )
+
+    def remember(self, memory: Memory) -> list[tuple[Tensor, ...]]:
+        """What each layer keeps of the memory: computed once, however many tokens are written."""
+        place = Place(count(memory.states[..., 0]), memory.real)
+        return [layer.cross.remember(memory.states, place) for layer in self.layers]
+
+    def state(self, memory: Memory) -> State:
+        """The state of a text of which nothing is written."""
+        return State(
+            [layer.attention.cache() for layer in self.layers],
+            memory=self.remember(memory),
+            memory_real=memory.real,
+            memory_length=memory.states.shape[1],
+        )
+
+    def forward(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        memory: Memory | None = None,
+        real: Tensor | None = None,
+        state: State | None = None,
+    ) -> Tensor:
+        """x (B, T, D) at positions (B or 1, T); real (B, T) is for padding on the left. Looks at the memory, or with a state at
+        the one it was made for, and goes on where the state stands."""
+        if state is not None:
+            state.extend(positions.expand(x.shape[0], -1), real)
+            kept, kept_real, length = state.memory, state.memory_real, state.memory_length
+        else:
+            assert memory is not None, "a decoder with cross-attention needs a memory or a state"
+            kept, kept_real, length = self.remember(memory), memory.real, memory.states.shape[1]
+        place, masks, bias = self.shared(x, positions, real, None, state)
+        caches = [None] * len(self.layers) if state is None else state.caches
+        memory_mask = Mask(x.shape[1], length, real=kept_real, device=x.device).prepared()
+        for layer, mask, cache, own in zip(self.layers, masks, caches, kept, strict=True):
+            x = self.through(layer, x, place, mask, bias, cache, own, memory_mask)
+        return self.final_norm(x)

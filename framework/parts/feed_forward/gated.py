@@ -1,0 +1,32 @@
+"""The feed-forward network with a gate."""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from framework.parts.feed_forward.activations import ACTIVATIONS, Activation
+from framework.registry import register
+
+
+@register("feed_forward")
+class GatedFeedForward(nn.Module):
+    """One linear map opens or closes the features of another: GLU, GEGLU, SwiGLU. Shazeer 2020, section 2, https://arxiv.org/abs/2002.05202
+
+    hidden: features behind the gate; null = 8/3 of the width, rounded to a multiple of 8: as many parameters as an `mlp` has.
+    activation: the function of the gate (silu: SwiGLU, gelu: GEGLU, sigmoid: GLU).
+    inner_dropout: share of the hidden features dropped.
+    """
+
+    rules: ClassVar[dict[str, str]] = {"hidden is None or hidden > 0": "there is nothing behind the gate"}
+
+    def __init__(self, dim: int, bias: bool, hidden: int | None = None, activation: Activation = "silu", inner_dropout: float = 0.0):
+        super().__init__()
+        hidden = hidden or max(8, round(dim / 3) * 8)
+        self.gate = nn.Linear(dim, hidden, bias=bias)
+        self.input = nn.Linear(dim, hidden, bias=bias)
+        self.activation = ACTIVATIONS[activation]
+        self.dropout = nn.Dropout(inner_dropout)
+        self.output = nn.Linear(hidden, dim, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(self.dropout(self.activation(self.gate(x)) * self.input(x)))

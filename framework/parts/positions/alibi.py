@@ -1,0 +1,36 @@
+"""Distance as a penalty."""
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from framework.parts.positions.base import Position
+from framework.registry import register
+
+
+@register("position")
+class AlibiPosition(Position):
+    """Lowers a score by the distance, with a slope of its own for each head. Press et al. 2022, section 3, https://arxiv.org/abs/2108.12409
+
+    Where a stack looks both ways, the distance counts the same in both directions.
+    """
+
+    provides: ClassVar = ("bias",)
+
+    def __init__(self, heads: int):
+        super().__init__()
+        self.heads = heads
+
+    def bias(self, queries: Tensor, keys: Tensor) -> Tensor | None:
+        distance = (queries[:, :, None] - keys[:, None, :]).abs()  # (B or 1, T, S)
+        return -slopes(self.heads, queries.device)[:, None, None] * distance[:, None]  # (B or 1, H, T, S)
+
+
+def slopes(heads: int, device: torch.device) -> Tensor:
+    """2^(-8/n), 2^(-16/n), ... for n heads; where n is no power of two, the power below, then every other slope of the power above."""
+    power = 2 ** math.floor(math.log2(heads))
+    first = torch.arange(1, power + 1, device=device) * (-8 / power)
+    between = torch.arange(1, 2 * (heads - power), 2, device=device) * (-4 / power)
+    return torch.exp2(torch.cat((first, between)))  # (H,)

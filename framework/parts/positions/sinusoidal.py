@@ -1,0 +1,29 @@
+"""Waves of many lengths."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from framework.parts.positions.base import Position
+from framework.registry import register
+
+
+@register("position")
+class SinusoidalPosition(Position):
+    """Adds sines and cosines of the place to the embeddings. Vaswani et al. 2017, section 3.5, https://arxiv.org/abs/1706.03762
+
+    base: the longest wave is 2 pi times this many tokens.
+    """
+
+    rules: ClassVar[dict[str, str]] = {"base > 1": "the waves get longer from feature to feature"}
+
+    def __init__(self, dim: int, base: float = 10000.0):
+        super().__init__()
+        self.dim, self.base = dim, base
+
+    def embed(self, x: Tensor, positions: Tensor) -> Tensor:
+        even = torch.arange(0, self.dim, 2, device=x.device, dtype=torch.float32)
+        angles = positions[..., None] * self.base ** (-even / self.dim)  # (B or 1, T, D/2)
+        waves = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)[..., : self.dim]  # (B or 1, T, D)
+        return x + waves.to(x.dtype)

@@ -1,0 +1,114 @@
+"""Layers one after the other: what encoders and decoders share.
+
+Shapes: B batch, T tokens that enter, S tokens they may see, D width, H heads.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from framework.errors import UserError
+from framework.parts.caches import State
+from framework.parts.layers import Layer
+from framework.parts.masks import Mask
+from framework.parts.places import Place
+from framework.registry import Part
+
+Window = int | list[int | None] | None
+
+
+class Stack(nn.Module):
+    """Layers, and before the first of them, once, what they share: rotation, bias and masks.
+
+    An owner offers: dim, heads, dropout, bias, epsilon, max_length, depths (encoder, decoder), embedding_dim (the width
+    that positions are added at), and its own attention, position, feed_forward, norm and block.
+
+    attention: the self-attention of every layer.
+    position: how tokens are told apart by where they stand.
+    feed_forward: the feed-forward network of every layer.
+    norm: the norms inside the blocks.
+    block: how a layer wires its sublayers.
+    final_norm: the norm after the last layer, where the block leaves its output without one.
+    window: a token sees what is nearer than this many tokens; a list says it layer by layer (null = everything).
+    checkpointing: layers are computed again in the backward pass instead of kept: less memory, about a third more time.
+    """
+
+    causal: ClassVar[bool] = False
+    side: ClassVar[int]  # of depths: 0 encoder, 1 decoder
+    layer_class: ClassVar[type[nn.Module]] = Layer
+    sealed: ClassVar[bool] = True
+    apart: ClassVar = ("cross",)
+    provides: ClassVar[dict[str, str]] = {"window": "window is not None"}
+    rules: ClassVar[dict[str, str]] = {}
+
+    def __init__(
+        self,
+        sublayers: dict[str, Part],
+        position: Part,
+        norm: Part,
+        block: Part,
+        final_norm: Part,
+        window: Window,
+        checkpointing: bool,
+        *,
+        dim: int,
+        heads: int,
+        dropout: float,
+        bias: bool,
+        epsilon: float,
+        max_length: int,
+        depths: tuple[int, int],
+        embedding_dim: int,
+    ):
+        super().__init__()
+        depth = depths[self.side]
+        offers = {"dim": dim, "heads": heads, "dropout": dropout, "bias": bias, "epsilon": epsilon, "depth": depth, "depths": depths}
+        self.position = position(dim=embedding_dim, heads=heads, max_length=max_length, causal=self.causal)
+        self.layers = nn.ModuleList(
+            self.layer_class(
+                block=block(**offers, layer=layer, sublayers=len(sublayers), norm=norm),
+                **{name: part(**offers, layer=layer) for name, part in sublayers.items()},
+            )
+            for layer in range(depth)
+        )
+        self.additions = depth * len(sublayers)  # to the residual stream
+        self.open_stream = block.cls.final_norm  # no norm follows the additions
+        self.final_norm = final_norm(dim=dim, epsilon=epsilon, bias=bias) if self.open_stream else nn.Identity()
+        self.windows = _each(window, depth)
+        self.checkpointing = checkpointing
+
+    def shared(
+        self, x: Tensor, positions: Tensor, real: Tensor | None, documents: Tensor | None, state: State | None = None
+    ) -> tuple[Place, list[Mask], Tensor | None]:
+        """The place of the tokens that enter, the mask of every layer, and the bias. A state knows of these tokens already."""
+        assert state is None or documents is None, "documents are packed for training; a state writes one text a row"
+        keys, keys_real = (positions, real) if state is None else (state.positions, state.real)
+        assert keys is not None
+        bias = self.position.bias(positions, keys)
+        bias = None if bias is None else bias.to(x.dtype)  # (B or 1, H, T, S)
+        pair = None if documents is None else (documents, documents)
+        masks = {
+            window: Mask(x.shape[1], keys.shape[1], self.causal, keys_real, pair, window, x.device).prepared(bias)
+            for window in set(self.windows)
+        }
+        turn = self.position.turn(positions, self.layers[0].attention.turn_width)
+        return Place(positions, real, turn), [masks[window] for window in self.windows], bias
+
+    def through(self, layer: nn.Module, *arguments: Any) -> Tensor:
+        """What a layer makes of its arguments; with checkpointing its insides are not kept for the backward pass."""
+        if self.checkpointing and self.training and torch.is_grad_enabled():
+            return checkpoint(layer, *arguments, use_reentrant=False)
+        return layer(*arguments)
+
+
+def _each(window: Window, depth: int) -> Sequence[int | None]:
+    """The window of every layer. UserError: a list of another length, or a width below 1."""
+    windows = [window] * depth if window is None or isinstance(window, int) else list(window)
+    if len(windows) != depth:
+        raise UserError(f"window: {windows} names {len(windows)} layers, the stack has {depth}")
+    if any(width is not None and width < 1 for width in windows):
+        raise UserError(f"window: {windows} has a width below 1; with 1 a token sees itself alone")
+    return windows
