@@ -1,0 +1,34 @@
+"""An attention from outside."""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from framework.parts.attention.base import Attention
+from framework.parts.masks import Mask
+from framework.parts.places import Place
+from framework.registry import register
+
+
+@register("attention")
+class TiedAttention(Attention):
+    """Multi-head attention whose keys are its values as well."""
+
+    rules: ClassVar[dict[str, str]] = {"dim % heads == 0": "the heads share the width evenly"}
+
+    def __init__(self, dim: int, heads: int, bias: bool):
+        super().__init__()
+        self.turn_width = dim // heads
+        self.query, self.key, self.output = (nn.Linear(dim, dim, bias=bias) for _ in range(3))
+
+    def remember(self, x: Tensor, place: Place) -> tuple[Tensor, ...]:
+        key = self._split(self.key(x))
+        return place.turned(key), key  # 2 x (B, H, S, d)
+
+    def read(self, x: Tensor, kept: tuple[Tensor, ...], place: Place, mask: Mask, bias: Tensor | None = None) -> Tensor:
+        seen = scaled_dot_product_attention(place.turned(self._split(self.query(x))), *kept, **mask.kernel(bias))
+        return self.output(seen.transpose(1, 2).flatten(2))  # (B, T, D)
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (-1, self.turn_width)).transpose(1, 2)  # (B, T, H d) -> (B, H, T, d)

@@ -1,0 +1,60 @@
+"""A task from outside: write a word backwards."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from random import Random
+
+import torch
+from torch import Tensor
+
+from framework.data.facts import Facts
+from framework.data.formats import Batch, Features, Format, Row, Text
+from framework.registry import choice, register
+from framework.training.sequence_to_sequence import SequenceToSequence
+
+
+@register("format")
+class ReversalFormat(Format):
+    """A word and the same word backwards."""
+
+    columns = ("text", "backwards")
+    optional = ("backwards",)
+
+    def texts(self, row: Row) -> Iterable[str]:
+        return [row["text"]]
+
+    def encode(self, row: Row, tokenizer: Text, facts: Facts) -> Features:
+        columns = {"source": "text", "labels": "backwards"}
+        return {name: [*tokenizer.encode(row[column]), facts.end] for name, column in columns.items() if row.get(column) is not None}
+
+    def length(self, features: Features) -> int:
+        return len(features["source"])
+
+    def collate(self, features: Sequence[Features], facts: Facts, random: Random) -> Batch:
+        source = pad([row["source"] for row in features], facts.padding)  # (B, S)
+        lengths = torch.tensor([len(row["source"]) for row in features])
+        batch: Batch = {"source": source, "source_real": torch.arange(source.shape[1]) < lengths[:, None]}
+        labels = [row.get("labels", []) for row in features]
+        batch["target"] = pad([[facts.begin, *ids[:-1]] for ids in labels], facts.padding)  # (B, T)
+        if all(labels):
+            batch["labels"] = pad(labels, -100)
+        return batch
+
+    def builtin(self, split: str, seed: int) -> Iterator[Row]:
+        random = Random(f"{split} {seed}")
+        for _ in range(64 if split == "train" else 16):
+            word = "".join(random.choices("abcdef", k=random.randint(2, 6)))
+            yield {"text": word, "backwards": word[::-1]}
+
+
+def pad(rows: Sequence[Sequence[int]], filler: int) -> Tensor:
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *[filler] * (longest - len(row))] for row in rows])
+
+
+@register("task")
+class ReversalTask(SequenceToSequence):
+    """Words written backwards."""
+
+    format = choice("format", "reversal")
+    defaults = {"model": "outside_tiny", "tokenizer": "characters", "data": "builtin"}
+    input, reference = "text", "backwards"

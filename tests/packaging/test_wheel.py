@@ -1,0 +1,125 @@
+"""A wheel in a fresh environment and an empty folder, without the clone; and a package from outside beside it."""
+
+import json
+import os
+import shutil
+import site
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TINY = ["model.dim=16", "model.heads=2", "model.depth=1", "trainer.max_steps=3", "trainer.accelerator=cpu"]
+REVIEWS = "text,label\n" + "".join(
+    f"{word} film number {number},{label}\n" for number in range(8) for word, label in (("good", "yes"), ("bad", "no"))
+)
+
+pytestmark = pytest.mark.slow
+
+
+class Machine:
+    """A virtual environment, and a folder to stand in that has nothing of the clone in it."""
+
+    def __init__(self, folder: Path):
+        self.environment, self.folder = folder / "environment", folder / "empty"
+        self.folder.mkdir()
+        venv.create(self.environment, with_pip=False)
+        self.packages = next(self.environment.glob("lib/python*/site-packages"))
+        self.variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        self.variables["PLUGFORMER_CACHE"] = str(folder / "cache")
+
+    def install(self, what: Path) -> None:
+        """From disk alone: no index is asked for anything."""
+        words = ["--no-index", "--no-deps", "--no-build-isolation", "--quiet", "--disable-pip-version-check"]
+        self._run([sys.executable, "-m", "pip", "--python", str(self.environment), "install", *words, str(what)])
+
+    def python(self, *words: str) -> str:
+        return self._run([str(self.environment / "bin" / "python"), *words])
+
+    def _run(self, command: list[str]) -> str:
+        result = subprocess.run(command, cwd=self.folder, env=self.variables, capture_output=True, text=True)
+        assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+        return result.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a copy, so that the clone gets no build folder."""
+    copy = tmp_path_factory.mktemp("copy")
+    for name in ("framework", "plugins", "conf"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy / name)
+    words = ["--no-index", "--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir", str(copy / "dist")]
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *words, str(copy)], check=True)
+    return next((copy / "dist").glob("plugformer-*.whl"))
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Machine:
+    """The wheel installed; what it depends on is borrowed from the environment of the tests, so that nothing is downloaded."""
+    made = Machine(tmp_path_factory.mktemp("machine"))
+    made.install(wheel)
+    made.added = {path.name for path in made.packages.iterdir()}
+    (made.packages / "borrowed.pth").write_text("\n".join(site.getsitepackages()) + "\n")
+    (made.folder / "reviews.csv").write_text(REVIEWS)
+    return made
+
+
+@pytest.fixture(scope="module")
+def guest(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """The same with a package from outside."""
+    copy = tmp_path_factory.mktemp("guest") / "outside"
+    shutil.copytree(Path(__file__).parent / "outside", copy)
+    machine.install(copy)
+    return machine
+
+
+def test_the_wheel_holds_every_module_and_preset(wheel: Path):
+    expected = {path.relative_to(ROOT).as_posix() for path in (ROOT / "framework").rglob("*.py")} | {"framework/py.typed"}
+    for folder, patterns in {"plugins": ("*.py", "*.yaml"), "conf": ("*.yaml",)}.items():
+        expected |= {f"framework/{path.relative_to(ROOT).as_posix()}" for pattern in patterns for path in (ROOT / folder).rglob(pattern)}
+    inside = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert inside == expected
+
+
+def test_site_packages_gains_one_package(machine: Machine):
+    names = {name for name in machine.added if not name.endswith(".dist-info")}
+    assert names == {"framework"}
+    assert [name for name in machine.added if name.endswith(".dist-info")] == ["plugformer-0.1.0.dist-info"]
+
+
+def test_what_is_imported_is_the_wheel(machine: Machine):
+    where = machine.python("-c", "import framework; print(framework.__file__)").strip()
+    assert Path(where).is_relative_to(machine.packages)
+
+
+def test_the_wheel_lists_trains_and_predicts(machine: Machine):
+    listed = machine.python("-m", "framework", "list", "task")
+    assert "classification" in listed and "completion" in listed and "translation" in listed
+    machine.python(
+        "-m", "framework", "train", "task=classification", "data=files", "data.train=reviews.csv", "data.test=reviews.csv", *TINY
+    )
+    figures = json.loads((machine.folder / "runs" / "last" / "metrics.json").read_text())
+    assert 0 <= figures["test/accuracy"] <= 1
+    answer = machine.python("-m", "framework", "predict", "runs/last", "text=a good film")
+    assert "yes" in answer or "no" in answer
+    assert {path.name for path in machine.folder.iterdir()} == {"reviews.csv", "runs"}
+
+
+def test_a_package_from_outside_shows_in_the_help(guest: Machine):
+    text = guest.python("-m", "framework", "train", "--help")
+    assert all(name in text for name in ("reversal", "outside_tiny", "tied"))
+    assert "[plugformer-outside 1.2.3]" in guest.python("-m", "framework", "list", "attention")
+
+
+def test_a_package_from_outside_trains_and_decodes(guest: Machine):
+    guest.python("-m", "framework", "train", "task=reversal", *TINY)
+    config = (guest.folder / "runs" / "last" / "config.yaml").read_text()
+    assert "attention/tied" in config and "task/reversal" in config
+    answer = guest.python("-m", "framework", "predict", "runs/last", "text=abc")
+    assert answer.strip()
