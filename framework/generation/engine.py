@@ -18,7 +18,7 @@ from framework.parts.caches import Memory
 
 @dataclass(frozen=True)
 class Generated:
-    """ids: what was written, without prompt and end. text: the same, decoded. score: sum of log-probabilities (nats), the end's included."""
+    """ids: what was written, without prompt and end. text: the same, decoded. score: sum of log-probabilities (nats), with the end's."""
 
     ids: list[int]
     text: str
@@ -63,7 +63,7 @@ class Decode:
         """Continues each prompt (B, P), padded on the left where real (B, P) is False; n-best for each row, best first.
         longest: at most this many new tokens. memory: the encoder's, where the model has one."""
         real = None if real is None or bool(real.all()) else real
-        prompts = [row[kept].tolist() for row, kept in zip(prompt, torch.ones_like(prompt, dtype=torch.bool) if real is None else real)]
+        prompts = [row.tolist() if real is None else row[real[number]].tolist() for number, row in enumerate(prompt)]
         limits = self._limits(model, [len(row) for row in prompts], longest)
         with torch.inference_mode(), evaluating(model):
             written = self._write(model, prompt, real, memory, prompts, torch.tensor(limits, device=prompt.device))

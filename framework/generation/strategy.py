@@ -55,7 +55,7 @@ class Strategy:
         self.max_length, self.min_length = max_length, min_length
 
     def begin(self, prompts: Sequence[Sequence[int]], end: int | None) -> Choose:
-        """The choice for one batch of prompts, called once a step. What it must remember between the steps lives in it, not in the strategy."""
+        """The choice for one batch of prompts, called once a step; what it remembers between steps is its own, not the strategy's."""
         raise NotImplementedError
 
     def rank(self, written: list[Hypothesis]) -> list[Hypothesis]:

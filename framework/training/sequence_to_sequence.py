@@ -14,13 +14,13 @@ from framework.data.formats import Batch
 from framework.generation.engine import Decode
 from framework.registry import Part
 from framework.training.cross_entropy import IGNORED, token_losses
-from framework.training.task import Result, Task
+from framework.training.task import Result, WritingTask
 from framework.training.text_metrics import Bleu, Chrf
 
 ROWS_WRITTEN_TOGETHER = 64
 
 
-class SequenceToSequence(Task):
+class SequenceToSequence(WritingTask):
     """An encoder-decoder that reads a source and writes a target.
 
     A batch has: source (B, S), source_real (B, S) or None, target (B, T) as the decoder reads it (the begin token first; without

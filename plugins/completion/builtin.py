@@ -1,0 +1,47 @@
+"""Text that every machine has: the source of the running Python's own standard library."""
+
+import sysconfig
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+from zlib import crc32
+
+from framework.data.formats import Row
+
+# What is not the library itself (tests, installed packages) or not written by hand (tables of code pages and of help texts).
+LEFT_OUT = {"test", "tests", "idle_test", "site-packages", "dist-packages", "idlelib", "lib2to3", "turtledemo", "encodings", "pydoc_data"}
+HELD_OUT = {0: "validation", 1: "test"}  # of 20 parts; the others are for training
+HELD_OUT_SHARE = 0.1  # the most that a held-out part may have of the training part's size
+
+
+def files(split: str, megabytes: float, folder: Path | None = None) -> Iterator[Row]:
+    """The files of a split, by a hash of their path: no file changes its split when others come or go.
+
+    Ends before the file with which it would pass its size, but has one at least.
+    """
+    root = folder or Path(sysconfig.get_path("stdlib"))
+    left = 1e6 * megabytes * (1 if split == "train" else HELD_OUT_SHARE)
+    ordered = sorted((crc32(path.encode()), path) for path in source_files(root))
+    first = True
+    for number, path in ordered:
+        if HELD_OUT.get(number % 20, "train") != split:
+            continue
+        try:
+            with tokenize.open(root / path) as file:  # heeds the file's own declaration of its encoding
+                text = file.read()
+        except (SyntaxError, UnicodeDecodeError, PermissionError):
+            continue
+        left -= len(text.encode())
+        if left < 0 and not first:
+            return
+        first = False
+        yield {"text": text}
+
+
+def source_files(root: Path) -> Iterator[str]:
+    """Paths below root, with slashes on every system."""
+    for path in root.rglob("*.py"):
+        relative = path.relative_to(root)
+        generated = relative.name.startswith("_sysconfigdata") or relative.parts[0].startswith("config-")
+        if not generated and not LEFT_OUT.intersection(relative.parts):
+            yield relative.as_posix()
