@@ -1,0 +1,137 @@
+"""From a source to batches: the order in which data becomes numbers, and everything a run needs of it afterward."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from framework.data import cache
+from framework.data.encoding import Encoded, encode
+from framework.data.facts import Facts
+from framework.data.fingerprints import code_of, digest, values_of
+from framework.data.formats import Format, Row
+from framework.data.sources.base import Source, blame
+from framework.data.tokenizer import Tokenizer
+from framework.data.tokenizers import TokenizerTrainer
+from framework.data.windows import Examples, RowExamples, WindowExamples
+from framework.errors import UserError
+
+if TYPE_CHECKING:
+    from framework.data.loader import BatchLoader
+
+
+@dataclass
+class Prepared:
+    """Data that is ready for a model: facts, tokenizer and encoded splits."""
+
+    source: Source
+    format: Format
+    tokenizer: Tokenizer
+    facts: Facts
+    encoded: dict[str, Encoded]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return tuple(self.encoded)
+
+    @property
+    def sizes(self) -> dict[str, dict[str, int]]:
+        """For each split its rows, their tokens, and how many rows the format dropped and shortened."""
+        return {
+            split: {"rows": len(data), "tokens": int(data.lengths.sum()), "dropped": data.dropped, "truncated": data.truncated}
+            for split, data in self.encoded.items()
+        }
+
+    def rows(self, split: str) -> Iterator[Row]:
+        """The rows as the source reads them, one by one."""
+        return (row for row, _ in self.source.rows(split))
+
+    def examples(self, split: str, shuffle: bool) -> Examples:
+        """What batches are made of. Running text becomes windows: of all of it where it is packed, else of each row."""
+        if not self.format.stream:
+            return RowExamples(self.encoded[split])
+        packs = self.source.batches.packs
+        return WindowExamples(self.encoded[split], self.facts.max_length, circular=shuffle and packs, whole=packs)
+
+    def loader(self, split: str, shuffle: bool | None = None, rank: int = 0, world: int = 1, seed: int = 0) -> "BatchLoader":
+        """Batches of a split for one rank. Training is shuffled and has no raw rows; evaluation is neither and has them."""
+        from framework.data.loader import BatchDataset, BatchLoader, PlannedSampler  # preparing needs no torch
+
+        training = split == "train"
+        shuffle = training if shuffle is None else shuffle
+        examples, batches = self.examples(split, shuffle), self.source.batches
+        dataset = BatchDataset(examples, self.format, self.facts, seed, raw=not training)
+        steps = PlannedSampler(lambda epoch: batches.plan(examples.lengths, seed, epoch, world, shuffle), rank, world)
+        return BatchLoader(dataset, steps, self.source.workers)
+
+
+def prepare(
+    source: Source,
+    tokenizer: TokenizerTrainer,
+    format: Format,
+    max_length: int,
+    folder: Path | None = None,
+    splits: Iterable[str] | None = None,
+) -> Prepared:
+    """Source -> tokenizer -> learn -> facts -> encoded splits. Each step comes from the cache where it was made before.
+
+    folder: a run, whose tokenizer.json and facts.json are taken instead of learned. splits: those wanted; None = all there are.
+    """
+    if source.batches.packs and not format.stream:
+        raise UserError(f"data/batches=packed needs running text, and {type(format).__name__} has rows of their own; data/batches=buckets")
+    source.check()
+    wanted = source.splits if splits is None else tuple(split for split in source.splits if split in set(splits))
+    if folder is not None:
+        text, facts = Tokenizer.load(folder / "tokenizer.json"), Facts.load(folder / "facts.json")
+    elif "train" in source.splits:
+        text = trained(source, tokenizer, format)
+        facts = facts_of(text, max_length, learned(source, format))
+    else:
+        given = ", ".join(source.splits) or "nothing"
+        raise UserError(f"there is nothing to learn from: the data has {given}, and no training part (data.train=...)")
+    return Prepared(source, format, text, facts, {split: encode(source, split, format, text, facts) for split in wanted})
+
+
+def trained(source: Source, trainer: TokenizerTrainer, format: Format) -> Tokenizer:
+    """The tokenizer of the training texts; jobs with the same texts and settings share one."""
+    if not trainer.learns:
+        return trainer.train(lambda: iter(()))
+
+    def texts() -> Iterator[str]:
+        for row, where in source.rows("train"):
+            with blame(where):
+                read = list(format.texts(row))
+            yield from read
+
+    def write(folder: Path) -> None:
+        trainer.train(texts).save(folder / "tokenizer.json")
+
+    key = digest([source.fingerprint("train"), trainer.origin(), code_of(trainer), values_of(format), code_of(format)])
+    return Tokenizer.load(cache.entry("tokenizers", key, write) / "tokenizer.json")
+
+
+def learned(source: Source, format: Format) -> dict[str, Any]:
+    """What the format learns from the training rows."""
+    where = ""
+
+    def rows() -> Iterator[Row]:
+        nonlocal where
+        for row, where in source.rows("train"):  # noqa: B007 - read below, when `learn` complains about the row
+            yield row
+
+    def write(folder: Path) -> None:
+        with blame(lambda: where):
+            found = format.learn(rows())
+        (folder / "learned.json").write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")
+
+    key = digest([source.fingerprint("train"), values_of(format), code_of(format)])
+    return dict(json.loads((cache.entry("learned", key, write) / "learned.json").read_text(encoding="utf-8")))
+
+
+def facts_of(tokenizer: Tokenizer, max_length: int, learned: dict[str, Any]) -> Facts:
+    special = dict(tokenizer.special)
+    padding = special.pop("padding")
+    labels = tuple(learned.pop("labels", ()))
+    # a published tokenizer may have no padding token: batches say what is real, so any id will do
+    return Facts(tokenizer.vocabulary, max_length, 0 if padding is None else padding, **special, labels=labels, learned=learned)

@@ -1,0 +1,33 @@
+"""Rows that a task makes itself."""
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from framework.data.fingerprints import code_of
+from framework.data.formats import Format
+from framework.data.sources.base import SPLITS, Found, Source
+from framework.registry import Part, choice, register
+
+
+@register("data")
+class BuiltinData(Source):
+    """Built-in rows of the task: no file, no download.
+
+    limit: rows of each split at most; null = all.
+    batches: how rows become batches.
+    workers: processes that make batches ahead; 0 = none.
+    """
+
+    def __init__(self, format: Format, seed: int, limit: int | None = None, batches: Part = choice("batches", "buckets"), workers: int = 0):
+        super().__init__(format, seed, {}, 0.0, "random", limit, batches, workers)
+
+    def given(self) -> tuple[str, ...]:
+        return SPLITS
+
+    def read(self, split: str) -> Iterator[Found]:
+        for number, row in enumerate(self.format.builtin(split, self.seed), 1):
+            yield row, f"built-in {split} rows, row {number}"
+
+    def origin(self, split: str) -> Any:
+        return {"split": split, "seed": self.seed, "made by": code_of(self.format), "python": sys.version}

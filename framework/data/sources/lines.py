@@ -1,0 +1,52 @@
+"""Lines of a text file, decoded one by one so that a wrong byte is answered with its place."""
+
+import codecs
+from collections.abc import Iterator
+from pathlib import Path
+
+from framework.errors import UserError
+
+
+def lines(path: Path, encoding: str) -> Iterator[str]:
+    """Lines with their line ends. Only a line feed ends a line: other separators of Unicode are text."""
+    codec = codec_name(encoding)
+    if not ascii_line_feed(codec):
+        yield from _wide_lines(path, codec)
+        return
+    start = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                text = line.decode(codec)
+            except UnicodeDecodeError as error:
+                place = f"{path}, line {number}, byte {start + error.start} of the file"
+                raise UserError(
+                    f"{place}: 0x{line[error.start]:02x} is not {codec} ({error.reason})\n"
+                    f"say how the file is encoded, for example data.encoding={'latin-1' if codec == 'utf-8' else 'utf-8'}"
+                ) from None
+            yield text.removeprefix("\ufeff") if number == 1 else text  # spreadsheets write a byte order mark
+            start += len(line)
+
+
+def _wide_lines(path: Path, codec: str) -> Iterator[str]:
+    """UTF-16 and its like, where a line feed is more than one byte."""
+    number = 0
+    try:
+        with path.open(encoding=codec, newline="\n") as file:
+            for line in file:
+                yield line
+                number += 1
+    except UnicodeError as error:  # a missing byte order mark is a UnicodeError without a place
+        raise UserError(f"{path}, after line {number}: not {codec} ({error})\nsay how it is encoded: data.encoding=utf-8") from None
+
+
+def codec_name(encoding: str) -> str:
+    try:
+        codec = codecs.lookup(encoding).name
+    except LookupError:
+        raise UserError(f"data.encoding={encoding}: Python knows no such encoding; usual are utf-8, latin-1, cp1252, utf-16") from None
+    return "utf-8" if codec == "utf-8-sig" else codec
+
+
+def ascii_line_feed(codec: str) -> bool:
+    return "\n".encode(codec) == b"\n"

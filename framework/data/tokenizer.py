@@ -1,0 +1,94 @@
+"""Text to numbers and back."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import tokenizers
+
+from framework.errors import UserError
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # one process; threads would also break the fork of loader workers
+
+NAMES = {  # of special tokens, ours and those that published tokenizers use
+    "padding": ("[PAD]", "<pad>", "<|padding|>"),
+    "begin": ("[BEGIN]", "[CLS]", "<s>", "<bos>", "<|begin_of_text|>", "<|endoftext|>"),
+    "end": ("[END]", "[SEP]", "</s>", "<eos>", "<|end_of_text|>", "<|endoftext|>"),
+    "unknown": ("[UNK]", "<unk>", "<|unk|>"),
+    "mask": ("[MASK]", "<mask>"),
+}
+BYTES = [f"<0x{byte:02X}>" for byte in range(256)]  # how `tokenizers` writes a byte that stands for itself
+
+
+class Tokenizer:
+    """Encodes without special tokens (a format adds those it wants) and decodes. A text is never read as a special token."""
+
+    def __init__(self, inner: tokenizers.Tokenizer):
+        inner.no_padding()
+        inner.no_truncation()
+        inner.encode_special_tokens = True  # a text that says "[MASK]" is a text
+        self.inner = inner
+        self._byte_lengths: list[int] | None = None
+        found = {name: [inner.token_to_id(token) for token in tokens] for name, tokens in NAMES.items()}
+        self.special: dict[str, int | None] = {name: next((id for id in ids if id is not None), None) for name, ids in found.items()}
+
+    @property
+    def vocabulary(self) -> int:
+        """Ids go from 0 to one below this; a vocabulary with holes counts the holes."""
+        return max(self.inner.get_vocab(with_added_tokens=True).values()) + 1
+
+    def encode(self, text: str) -> list[int]:
+        return list(self.inner.encode(text, add_special_tokens=False).ids)
+
+    def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """ids, and the characters (from, to) of the text that each stands for."""
+        encoding = self.inner.encode(text, add_special_tokens=False)
+        return list(encoding.ids), list(encoding.offsets)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return str(self.inner.decode(list(ids), skip_special_tokens=True))
+
+    def byte_lengths(self, ids: Sequence[int]) -> list[int]:
+        """UTF-8 bytes of text that each id stands for; special tokens stand for none."""
+        if self._byte_lengths is None:
+            self._byte_lengths = byte_lengths(self.inner)
+        return [self._byte_lengths[id] for id in ids]
+
+    def to_json(self) -> str:
+        return str(self.inner.to_str(pretty=False))
+
+    def save(self, path: Path) -> None:
+        path.write_text(self.to_json(), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> "Tokenizer":
+        """UserError: no such file, or not a tokenizer."""
+        if not path.is_file():
+            raise UserError(f"{path} does not exist; a tokenizer.json of the `tokenizers` library is wanted")
+        try:
+            return cls(tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8")))
+        except Exception as error:  # the library raises Exception itself
+            raise UserError(f"{path} is not a tokenizer.json of the `tokenizers` library: {error}") from None
+
+
+def byte_lengths(inner: tokenizers.Tokenizer) -> list[int]:
+    """Bytes of every id, by the way the decoder joins tokens."""
+    description = json.loads(inner.to_str())
+    decoder = json.dumps(description["decoder"] or {})
+    special = {token["id"] for token in description["added_tokens"] if token["special"]}
+    vocabulary = inner.get_vocab(with_added_tokens=True)
+    lengths = [0] * (max(vocabulary.values()) + 1)
+    singles = set(BYTES) if "ByteFallback" in decoder else set()
+    for token, id in vocabulary.items():
+        if id in special:
+            continue
+        if "ByteLevel" in decoder:
+            lengths[id] = len(token)  # one printable character stands for each byte
+        elif token in singles:
+            lengths[id] = 1
+        elif "WordPiece" in decoder:
+            lengths[id] = len(token.removeprefix("##").encode())
+        else:
+            lengths[id] = len((token.replace("▁", " ") if "Metaspace" in decoder else token).encode())
+    return lengths
