@@ -1,0 +1,104 @@
+"""From a run's folder to a task ready to predict: no rows needed, and nothing in a file is ever executed."""
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from framework import catalogue as index
+from framework.data.facts import Facts
+from framework.data.formats import Format
+from framework.data.tokenizers import Tokenizer
+from framework.errors import UserError
+from framework.registry import as_part, build
+from framework.runs import Run
+from framework.training.task import Task
+
+_PREFIX = "task."  # what the learner calls the task
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A trained task, in evaluation mode, and what it takes to feed it."""
+
+    task: Task
+    format: Format
+    tokenizer: Tokenizer
+    facts: Facts
+    config: dict[str, Any]
+    path: Path  # of the checkpoint
+
+
+def load(folder: Path | str) -> Loaded:
+    """The best checkpoint of a run (the last one, if none was measured). With averaging on it holds the average.
+
+    UserError: no run, no checkpoint yet, or a checkpoint that is truncated, foreign, hostile or of another model.
+    """
+    run = Run.open(Path(folder))
+    path = next((path for path in (run.best, run.last) if path.exists()), None)
+    if path is None:
+        raise UserError(f"{folder} has no checkpoint yet: {run.checkpoints} is empty. It can be started again with resume={folder}")
+    for needed in (run.tokenizer, run.facts):
+        if not needed.exists():
+            raise UserError(f"{folder} is not complete: {needed.name} is missing")
+    config, facts = run.config(), Facts.load(run.facts)
+    task, form = make(config, facts)
+    fill(task, weights(path), path)
+    return Loaded(task.eval(), form, Tokenizer.load(run.tokenizer), facts, config, path)
+
+
+def make(config: dict[str, Any], facts: Facts) -> tuple[Task, Format]:
+    """The task and the format of a config, untrained."""
+    index.load()  # the registry then knows where each part is registered
+    task = build(config["task"], model=as_part(config["model"]), facts=facts)
+    return task, build(config["task"]["format"])
+
+
+def weights(path: Path) -> dict[str, Tensor]:
+    """The task's weights in a checkpoint. Only tensors and plain values are read. UserError: the file is not one of ours, or broken."""
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: there is no such checkpoint") from error
+    except pickle.UnpicklingError as error:
+        if _is_archive(path):
+            raise UserError(f"{path} was not loaded: it holds more than tensors and plain values, and might run code.\n{_reason(error)}") from error
+        raise UserError(f"{path} is not a checkpoint of this program") from error
+    except (RuntimeError, EOFError, ValueError) as error:
+        what = "is truncated or damaged" if _is_archive(path) else "is not a checkpoint of this program"
+        raise UserError(f"{path} {what} ({path.stat().st_size:,} bytes). Is there another in its folder?") from error
+    state = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"{path} is not a checkpoint of this program: it has no state_dict of tensors")
+    return {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
+
+
+def fill(task: Task, state: dict[str, Tensor], path: Path) -> None:
+    """Puts weights into a task. UserError: names or shapes differ; each kind of difference is named once."""
+    own = {name: tuple(value.shape) for name, value in task.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in state.items()}
+    missing, foreign = [n for n in own if n not in found], [n for n in found if n not in own]
+    other = [f"{name}: {found[name]} in the file, {own[name]} in the model" for name in own if name in found and own[name] != found[name]]
+    wrong = [
+        f"{what}: {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}"
+        for what, names in (("not in the file", missing), ("not in the model", foreign), ("of another shape", other))
+        if names
+    ]
+    if wrong:
+        raise UserError("\n".join([f"{path} holds the weights of another model than the run's config.yaml tells of", *wrong]))
+    task.load_state_dict(state)
+
+
+def _is_archive(path: Path) -> bool:
+    """Whether the file begins as torch writes one: a zip archive."""
+    with open(path, "rb") as file:
+        return file.read(2) == b"PK"
+
+
+def _reason(error: Exception) -> str:
+    """The line of torch's long message that names what it refused."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return next((line for line in lines if "GLOBAL" in line or "Unsupported" in line), lines[0])[:200]

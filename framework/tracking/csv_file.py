@@ -1,0 +1,72 @@
+"""Figures as a table in the run folder."""
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from framework.files import write_text
+from framework.registry import register
+from framework.tracking.base import Tracker
+
+
+@register("tracker", "csv")
+class CsvTracker(Tracker):
+    """Writes `metrics.csv` in the run folder: a row for each time something is logged, a column for each figure."""
+
+    def __init__(self, folder: Path):
+        super().__init__()
+        self.path = Path(folder) / "metrics.csv"
+        self.columns: list[str] | None = None  # None: the file has not been looked at
+
+    @property
+    def name(self) -> str:
+        return "csv"
+
+    @property
+    def save_dir(self) -> str:
+        return str(self.path.parent)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        row = {"step": step, **{name: _number(value) for name, value in metrics.items()}}
+        self.columns = self._rows()[0] if self.columns is None else self.columns
+        if new := [name for name in row if name not in self.columns]:
+            rows = self._rows()[1]
+            self.columns += new
+            self._rewrite(rows)
+        with open(self.path, "a", encoding="utf-8", newline="") as file:
+            csv.DictWriter(file, self.columns).writerow(row)
+
+    @rank_zero_only
+    def go_on_from(self, step: int) -> None:
+        self.columns, rows = self._rows()
+        kept = [row for row in rows if int(row["step"] or 0) <= step]
+        if len(kept) < len(rows):
+            self._rewrite(kept)
+
+    def _rows(self) -> tuple[list[str], list[dict[str, str]]]:
+        """Columns and rows of the file; none where there is no file yet. A torn last line is left out."""
+        if not self.path.exists():
+            return [], []
+        with open(self.path, encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            rows = [row for row in reader if None not in row.values() and None not in row]
+            return list(reader.fieldnames or ()), rows
+
+    def _rewrite(self, rows: list[dict[str, str]]) -> None:
+        assert self.columns is not None
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self.columns)
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.path, text.getvalue())
+
+
+def _number(value: Any) -> Any:
+    """Tensors as numbers, and floats as short as float32 can tell them apart."""
+    value = value.item() if hasattr(value, "item") else value
+    return f"{value:.9g}" if isinstance(value, float) else value

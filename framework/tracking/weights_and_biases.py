@@ -1,0 +1,123 @@
+"""Runs on Weights & Biases: the only file that imports wandb, and only when it is asked for."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pytorch_lightning.loggers.logger import rank_zero_experiment
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from framework.errors import UserError
+from framework.files import write_text
+from framework.registry import register
+from framework.tracking.base import Tracker
+
+if TYPE_CHECKING:
+    import wandb
+
+_AXIS = "trainer/global_step"
+
+
+@register("tracker", "wandb")
+class WandbTracker(Tracker):
+    """Tells Weights & Biases the whole story of the run: config, chosen options, figures, how it ended. https://docs.wandb.ai
+
+    Everything it keeps on disk lies in the run folder. A resumed run goes on under its id; a sweep agent's id is respected.
+
+    project: where the run appears.
+    entity: whose project; null is your default.
+    group: runs to show together, such as the seeds of one experiment.
+    tags: words to find the run by.
+    notes: a longer description.
+    job_type: what the run does, such as train.
+    mode: online, offline (sync later with `wandb sync`) or disabled; null asks WANDB_MODE.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        config: Mapping[str, Any],
+        chosen: Mapping[str, str],
+        project: str = "plugformer",
+        entity: str | None = None,
+        group: str | None = None,
+        tags: list[str] | None = None,
+        notes: str | None = None,
+        job_type: str | None = "train",
+        mode: Literal["online", "offline", "disabled"] | None = None,
+    ):
+        super().__init__()
+        self.folder, self.title = Path(folder), name
+        self.config = {**config, "chosen": dict(chosen)}
+        self.options = {"project": project, "entity": entity, "group": group, "tags": tags, "notes": notes, "job_type": job_type, "mode": mode}
+        self._run: wandb.Run | None = None
+        self._environment: dict[str, str | None] = {}
+
+    @property
+    def name(self) -> str:
+        return "wandb"
+
+    @property
+    def save_dir(self) -> str:
+        return str(self.folder)
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> "wandb.Run":
+        """W&B's own run, begun when it is first asked for (Lightning asks before training)."""
+        if self._run is None:
+            self._run = self._begin()
+        return self._run
+
+    def _begin(self) -> "wandb.Run":
+        import wandb
+        from wandb.errors import CommError, UsageError
+
+        # Offline runs name staged files by their path: outside the run folder they would be lost with the machine.
+        self._set_environment(WANDB_DATA_DIR=self.folder / "wandb" / "data", WANDB_CACHE_DIR=self.folder / "wandb" / "cache")
+        try:
+            run = wandb.init(dir=self.folder, name=self.title, id=self._id(), resume="allow", config=self.config, **self.options)  # type: ignore[arg-type]
+        except (UsageError, CommError) as error:
+            self._restore_environment()
+            raise UserError(f"Weights & Biases: {error}\nRun `wandb login`, or choose logger.wandb.mode=offline.") from error
+        run.define_metric(_AXIS)
+        run.define_metric("*", step_metric=_AXIS, step_sync=True)
+        return run
+
+    def _id(self) -> str | None:
+        """The run's id, kept in its folder; None where a sweep agent has decided it (wandb reads that itself)."""
+        if "WANDB_RUN_ID" in os.environ:
+            return None
+        path = self.folder / "wandb_id.txt"
+        if not path.exists():
+            write_text(path, secrets.token_hex(4) + "\n")
+        return path.read_text(encoding="utf-8").strip()
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self.experiment.log({**metrics, **({} if step is None else {_AXIS: step})})
+
+    @rank_zero_only
+    def finish(self, exit_code: int) -> None:
+        if self._run is not None:
+            self._run.finish(exit_code=exit_code)
+            self._run = None
+        self._restore_environment()
+
+    def _set_environment(self, **folders: Path) -> None:
+        for variable, folder in folders.items():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._environment[variable] = os.environ.get(variable)
+            os.environ[variable] = str(folder.resolve())
+
+    def _restore_environment(self) -> None:
+        """The next job of a sweep has a folder of its own."""
+        for variable, value in self._environment.items():
+            if value is None:
+                os.environ.pop(variable, None)
+            else:
+                os.environ[variable] = value
+        self._environment = {}

@@ -1,0 +1,164 @@
+"""What happens around training, besides the learner: saving, stopping early, averaging.
+
+An owner offers: folder (of the run), monitor and mode (what the best checkpoint is best at: the task's).
+A callback with `off` true is left out: its option says so.
+"""
+
+import math
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback, EMAWeightAveraging
+from pytorch_lightning.callbacks import Checkpoint as LightningCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
+from torch.optim.swa_utils import AveragedModel
+
+from framework.errors import UserError
+from framework.files import replacing, sweep
+from framework.registry import build, register
+from framework.training.strategies import ShardedStrategy
+
+
+def build_callbacks(nodes: Mapping[str, Mapping[str, Any]], **offers: Any) -> list[Callback]:
+    """The callbacks of a config, those that are switched off left out."""
+    built = [build(node, **offers) for node in nodes.values()]
+    return [callback for callback in built if not getattr(callback, "off", False)]
+
+
+@register("callback")
+class Checkpoint(LightningCheckpoint):
+    """Keeps `checkpoints/last.ckpt`, where the run stands, and `checkpoints/best.ckpt`, where it was best at what the task monitors.
+
+    Both are written at each validation (at the end of each epoch where nothing is validated). Ctrl-C lets the step in hand
+    finish and keeps `last`; a second Ctrl-C stops at once.
+
+    every_n_train_steps: also writes `last` every so many optimizer steps; null does not.
+    """
+
+    def __init__(self, folder: Path, monitor: str, mode: Literal["min", "max"], every_n_train_steps: int | None = None):
+        self.folder = Path(folder) / "checkpoints"
+        self.monitor, self.mode, self.every_n_train_steps = monitor, mode, every_n_train_steps
+        self.best: float | None = None
+        self.interrupted = False
+        self._before: Any = None  # who gets Ctrl-C otherwise
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if stage == "fit":
+            if trainer.is_global_zero:
+                sweep(self.folder)
+            if threading.current_thread() is threading.main_thread():  # elsewhere Python gives no signals
+                self._before = signal.signal(signal.SIGINT, self._interrupt)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._release()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+            self._before = None
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self.interrupted = True
+        self._release()
+        print("\nStopping after this step; Ctrl-C again stops at once.", flush=True)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.fit_loop._should_accumulate():
+            return  # in the middle of a step: what is gathered of its gradient would be lost
+        due = self.every_n_train_steps is not None and trainer.global_step % self.every_n_train_steps == 0
+        stopping = trainer.strategy.reduce_boolean_decision(self.interrupted, all=False)
+        if due or stopping:
+            self._save(trainer, "last")
+        if stopping:
+            raise KeyboardInterrupt
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        score = trainer.callback_metrics.get(self.monitor)
+        if score is None:
+            raise UserError(f"the task monitors {self.monitor!r}; validation gave {', '.join(sorted(trainer.callback_metrics)) or 'nothing'}")
+        self._keep(trainer, float(score))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.enable_validation:
+            self._keep(trainer, None)
+
+    def _keep(self, trainer: pl.Trainer, score: float | None) -> None:
+        """Writes `last`; makes it `best` too if it is. Without a score the newest is the best."""
+        better = score is None or self.best is None or math.isnan(self.best)
+        if score is not None and self.best is not None:
+            better = better or (score < self.best if self.mode == "min" else score > self.best)
+        if better:
+            self.best = score
+        self._save(trainer, "last")
+        if better and trainer.is_global_zero:
+            self._copy("last", "best")
+        trainer.strategy.barrier()
+        if trainer.strategy.reduce_boolean_decision(self.interrupted, all=False):
+            raise KeyboardInterrupt
+
+    def _save(self, trainer: pl.Trainer, name: str) -> None:
+        trainer.save_checkpoint(self.folder / f"{name}.ckpt")
+
+    def _copy(self, source: str, target: str) -> None:
+        """A second name for the same bytes: both files are only ever replaced, never written into."""
+        old, new = self.folder / f"{source}.ckpt", self.folder / f"{target}.ckpt"
+        beside = self.folder / f".{target}.ckpt.partial"
+        beside.unlink(missing_ok=True)
+        try:
+            os.link(old, beside)
+        except OSError:  # a file system without hard links
+            with open(old, "rb") as data, replacing(new) as file:
+                shutil.copyfileobj(data, file)
+        else:
+            os.replace(beside, new)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best = state_dict["best"]
+
+
+@register("callback")
+class EarlyStopping(LightningEarlyStopping):
+    """Stops when what the task monitors has not become better for a while.
+
+    patience: validations without progress that are waited for; null never stops early.
+    min_delta: a smaller change is no progress.
+    """
+
+    def __init__(self, monitor: str, mode: Literal["min", "max"], patience: int | None = None, min_delta: float = 0.0):
+        super().__init__(monitor, min_delta=min_delta, patience=patience or 0, mode=mode)
+        self.off = patience is None
+
+
+@register("callback")
+class Average(EMAWeightAveraging):
+    """Keeps a moving average of the weights; validation, `best` and everything made of a checkpoint use it. Polyak and Juditsky 1992, https://doi.org/10.1137/0330046
+
+    decay: share of the average that stays at each step (0.999 is usual); null keeps none.
+    start: optimizer steps before the average begins.
+    """
+
+    def __init__(self, decay: float | None = None, start: int = 0):
+        super().__init__(decay=decay or 0.0, update_starting_at_step=start)
+        self.off = decay is None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """As Lightning's, which would call our `configure_model` a second time."""
+        if stage == "fit":
+            if isinstance(trainer.strategy, ShardedStrategy):
+                raise UserError("callbacks.average.decay: an average needs whole weights on every process; use trainer=ddp, or null")
+            self._average_model = AveragedModel(pl_module, self._device or pl_module.device, use_buffers=self._use_buffers, **self._kwargs)

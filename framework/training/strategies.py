@@ -1,0 +1,60 @@
+"""How weights lie on several devices, where Lightning has no name for it: one strategy so far, fully sharded."""
+
+from typing import Any
+
+from pytorch_lightning.strategies import ModelParallelStrategy
+from torch import nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+
+
+class ShardedStrategy(ModelParallelStrategy):
+    """Weights, gradients and optimizer state spread over all processes. Zhao et al. 2023, https://arxiv.org/abs/2304.11277
+
+    FSDP2 through Lightning's model-parallel strategy (its own `fsdp` refuses a CPU); checkpoints are single ordinary files.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(tensor_parallel_size=1, save_distributed_checkpoint=False)
+
+    def setup_environment(self) -> None:
+        self._data_parallel_size = self.num_nodes * self.num_processes  # all of them; "auto" would mean one for each node
+        super().setup_environment()
+
+
+def lightning_strategy(name: Any) -> Any:
+    """What Lightning is given for `trainer.strategy`."""
+    return ShardedStrategy() if name == "fsdp" else name
+
+
+def shard(task: nn.Module, mesh: DeviceMesh) -> None:
+    """Shards every layer of every stack, then what is left with the task. A task that is sharded already stays as it is."""
+    if isinstance(task, FSDPModule):
+        return
+    for layer in layers(task):
+        fully_shard(layer, mesh=mesh)
+    fully_shard(task, mesh=mesh)
+
+
+def layers(task: nn.Module) -> list[nn.Module]:
+    """The layers of the encoder and decoder: what stands in the module lists of the stacks."""
+    stacks = [module for module in task.modules() if getattr(module, "sealed", False)]
+    return [layer for stack in stacks for child in stack.children() if isinstance(child, nn.ModuleList) for layer in child]
+
+
+def gather(task: nn.Module) -> None:
+    """Puts all weights on every rank and keeps them there: ranks may then decode, each as many steps as its rows take."""
+    for module in _sharded(task):
+        module.set_reshard_after_forward(False, recurse=False)
+        module.unshard()
+
+
+def scatter(task: nn.Module) -> None:
+    """Undoes `gather`."""
+    for module in _sharded(task):
+        module.set_reshard_after_forward(module is not task, recurse=False)
+        module.reshard()
+
+
+def _sharded(task: nn.Module) -> list[FSDPModule]:
+    return [module for module in task.modules() if isinstance(module, FSDPModule)]

@@ -1,0 +1,88 @@
+"""Lightning's trainer under our names, and checkpoints that are whole or not there."""
+
+import inspect
+import os
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.trainer.states import TrainerStatus
+
+from framework.files import replacing
+from framework.registry import register
+from framework.training.strategies import lightning_strategy
+
+# What nobody may set: the bar, the card, the checkpoints and the dealing of rows to ranks are ours.
+_DECIDED = ("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "use_distributed_sampler")
+_OFFERED = ("callbacks", "logger", "plugins", "default_root_dir")
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Checkpoints written beside their target, synced and renamed (Lightning's own loses the old file where TMPDIR is elsewhere)."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None) -> None:
+        with replacing(Path(path)) as file:
+            torch.save(checkpoint, file)
+
+
+def options_of(parent: Callable[..., Any], without: typing.Iterable[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Shows a constructor that passes `**options` on with the parameters of the one it passes them to: no copied list drifts."""
+
+    def show(constructor: Callable[..., None]) -> Callable[..., None]:
+        own = [p for p in inspect.signature(constructor).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        taken = {*without, *(parameter.name for parameter in own)}
+        inherited = [parameter for parameter in inspect.signature(parent).parameters.values() if parameter.name not in taken]
+        constructor.__signature__ = inspect.Signature([*own, *inherited])  # type: ignore[attr-defined]
+        hints = typing.get_type_hints(parent)
+        constructor.__annotations__ |= {parameter.name: hints[parameter.name] for parameter in inherited if parameter.name in hints}
+        return constructor
+
+    return show
+
+
+@register("trainer", "lightning", given=_OFFERED)
+class LightningTrainer(pl.Trainer):
+    """PyTorch Lightning's Trainer, with all its options. https://lightning.ai/docs/pytorch/stable/common/trainer.html
+
+    An owner offers: callbacks, logger, plugins (lists), default_root_dir.
+
+    strategy: auto, ddp, fsdp (FSDP2: weights spread over the processes), or another of Lightning's.
+    compile: compile the task with torch.compile.
+    accelerator: auto, cpu, gpu, mps.
+    devices: how many processes, or which devices.
+    num_nodes: machines.
+    precision: 32-true, bf16-mixed, 16-mixed, or another of Lightning's.
+    max_epochs: passes over the training rows; -1 is no limit.
+    max_steps: optimizer steps; -1 is no limit.
+    max_time: stops after DD:HH:MM:SS.
+    gradient_clip_val: largest norm of the gradient; null does not clip.
+    accumulate_grad_batches: batches to one optimizer step.
+    val_check_interval: how often to validate: a share of an epoch, or a number of batches.
+    check_val_every_n_epoch: how often to validate, in epochs.
+    log_every_n_steps: how often the training figures are logged, in optimizer steps.
+    limit_train_batches, limit_val_batches, limit_test_batches: at most this share or number of batches.
+    """
+
+    @options_of(pl.Trainer.__init__, without=("self", *_DECIDED))
+    def __init__(self, strategy: Any = "auto", compile: bool = False, **options: Any):
+        self.compile = compile
+        options["plugins"] = [*(options.get("plugins") or ()), AtomicCheckpointIO()]
+        saved = any(isinstance(callback, Checkpoint) for callback in options.get("callbacks") or ())  # else Lightning saves on its own
+        super().__init__(strategy=lightning_strategy(strategy), **dict.fromkeys(_DECIDED, False) | {"enable_checkpointing": saved}, **options)
+
+    def fit(self, model: pl.LightningModule, *arguments: Any, **keywords: Any) -> None:
+        """Lightning's fit; Ctrl-C reaches the caller as what it is (Lightning would leave with exit code 1)."""
+        if self.compile:
+            model.task.compile()  # type: ignore[operator, union-attr]  # in place: the names of the weights stay
+        try:
+            super().fit(model, *arguments, **keywords)
+        except SystemExit:
+            if self.state.status == TrainerStatus.INTERRUPTED:
+                raise KeyboardInterrupt from None
+            raise
+
