@@ -212,6 +212,8 @@ def _type_name(hint: Any) -> str:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return " | ".join(dict.fromkeys(_type_name(argument) for argument in arguments))
+    if origin is typing.ClassVar:
+        return _type_name(arguments[0])
     if origin is typing.Literal:
         return f"Literal[{', '.join(repr(argument) for argument in arguments)}]"
     if origin in (list, tuple, typing.Sequence) or hint in (list, tuple):

@@ -225,6 +225,11 @@ def _diagnose(overrides: list[str], catalogue: Catalogue, error: Exception) -> l
     return wrong or [_first_line(error)]
 
 
+def is_group_override(override: Override) -> bool:
+    """Whether an override chooses an option rather than setting a value."""
+    return _is_group(override, index.load())
+
+
 def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0]
 

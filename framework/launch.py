@@ -10,13 +10,17 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from framework import catalogue as index
 from framework.errors import UserError
 from framework.menu import help_text
+
+if TYPE_CHECKING:
+    from framework.compose import Composed
+    from framework.runs import Run
 
 RUNS = Path("runs")
 
@@ -47,11 +51,14 @@ def _main(argv: list[str]) -> int:
         if arguments.cfg or not _hydras_own(flags[0]):
             raise UserError(f"{flags[0]}: no such flag; see python train.py --help")
         return _hydra(argv, folders, lambda config: None)
+    if any(text.startswith("resume=") for text in rest) and not arguments.cfg:
+        resume_or_start(rest, folders)
+        return 0
     composed = compose(rest, folders)
     if arguments.cfg:
         _show(composed.config, arguments.package)
         return 0
-    start(composed.config, composed.overrides, composed.chosen)
+    start(lambda: new_run(composed), composed.config["trainer"])
     return 0
 
 
@@ -127,41 +134,56 @@ def _sweep(overrides: list[str], config_dir: str | None, folders: list[Path]) ->
         attach(folders)
         hydra = HydraConfig.get()
         composed = finish(config, hydra.runtime.choices, list(hydra.overrides.task))
-        return start(composed.config, composed.overrides, composed.chosen)
+        return start(lambda: new_run(composed), composed.config["trainer"])
 
     flags = ["-m", *(["--config-dir", config_dir] if config_dir else [])]
     return _hydra([*flags, *overrides], folders, job)
 
 
-def start(config: dict[str, Any], overrides: list[str], chosen: Mapping[str, str]) -> float | None:
-    """Trains a composed run in as many processes as its trainer wants. Returns the figure that the best checkpoint is best at."""
+def start(open_run: Callable[[], "Run"], trainer: Mapping[str, Any]) -> float | None:
+    """Trains a run in as many processes as its trainer wants; `open_run` is called in the one that decides the folder.
+    Returns the figure that the best checkpoint is best at."""
     from framework.runs import Run
 
     if outside := outside_rank():
-        run = _agree(config, overrides, chosen, *outside)
-        return _train(run)
-    run = open_run(config, overrides, chosen)
-    processes = wanted_processes(config["trainer"])
+        return _train(_agree(open_run, *outside))
+    run = open_run()
+    processes = wanted_processes(trainer)
     if processes == 1:
         return _train(run)
     spawn(["framework.launch", str(run.folder)], processes)
     return Run.open(run.folder).objective()
 
 
-def open_run(config: dict[str, Any], overrides: list[str], chosen: Mapping[str, str]) -> Any:
-    """The run folder: a new one, or the one to go on with."""
-    from framework.resume import resumed
+def new_run(composed: "Composed") -> "Run":
     from framework.runs import Run
 
-    if config["resume"]:
-        run = resumed(RUNS, config, overrides)
-        if run:
-            return run
-    task = config["task"]["part"].partition("/")[2]
-    return Run.create(RUNS, task, config, overrides, dict(chosen))
+    task = composed.config["task"]["part"].partition("/")[2]
+    return Run.create(RUNS, task, composed.config, composed.overrides, composed.chosen)
 
 
-def _train(run: Any) -> float | None:
+def resume_or_start(overrides: list[str], folders: list[Path]) -> float | None:
+    """`resume=RUN` goes on with a run under its saved config; `resume=auto name=X` starts X if there is none."""
+    from framework.compose import compose
+    from framework.resume import changed, run_to_resume
+
+    fresh = None
+    name = task = None
+    if "resume=auto" in overrides:
+        fresh = compose([text for text in overrides if text != "resume=auto"], folders)
+        task = fresh.config["task"]["part"].partition("/")[2]
+        name = next((text.partition("=")[2] for text in overrides if text.startswith("name=")), None)
+    run = run_to_resume(overrides, RUNS, name, task)
+    if run is None:
+        assert fresh is not None
+        return start(lambda: new_run(fresh), fresh.config["trainer"])
+    if fresh is not None:  # the same command again: its words are the run's own, and what differs must be allowed
+        overrides = [text for text in overrides if text not in run.overrides()]
+    config = changed(run, overrides, folders, training=True)
+    return start(lambda: run.go_on(config, overrides), config["trainer"])
+
+
+def _train(run: "Run") -> float | None:
     from framework.run import train
 
     return train(run)
@@ -192,7 +214,7 @@ def outside_rank() -> tuple[int, int] | None:
     return None
 
 
-def _agree(config: dict[str, Any], overrides: list[str], chosen: Mapping[str, str], rank: int, world: int) -> Any:
+def _agree(open_run: Callable[[], "Run"], rank: int, world: int) -> "Run":
     """All ranks in the folder that rank zero decides, passed on through the store they will meet at anyway."""
     from datetime import timedelta
 
@@ -207,7 +229,7 @@ def _agree(config: dict[str, Any], overrides: list[str], chosen: Mapping[str, st
     key = f"plugformer/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
     if rank == 0:
         try:
-            run = open_run(config, overrides, chosen)
+            run = open_run()
         except UserError:
             store.set(key, "")
             raise

@@ -27,6 +27,7 @@ class SequenceToSequence(WritingTask):
     references nothing else) and labels (B, T) as it should write it (the end token last; -100 = padding).
 
     input, reference: the columns of a row that are read and to be written.
+    label_smoothing: the share of probability taken from the right token and spread over all, in training alone.
     """
 
     input: ClassVar[str] = "source"

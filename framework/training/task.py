@@ -62,3 +62,17 @@ class Task(nn.Module):
     def merge(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Predictions of pieces put together again (texts longer than the model)."""
         return rows
+
+
+class WritingTask(Task):
+    """A task whose answers are texts, written token by token.
+
+    decoding: how they are written.
+    validation_rows: how many rows of the validation part are written at each validation, spread evenly; null = all.
+    test_rows: how many rows of the test part are written at the end; null = all.
+    """
+
+    consumed: ClassVar[tuple[str, ...]] = ("format", "decoding", "validation_rows", "test_rows")
+    decoding: ClassVar[Any] = choice("decoding", "greedy")
+    validation_rows: ClassVar[int | None] = 200
+    test_rows: ClassVar[int | None] = None

@@ -22,6 +22,11 @@ class CompletionTask(WritingTask):
     """A decoder that learns to continue text, measured by perplexity and bits per byte. Radford et al. 2019, section 2.
 
     https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf
+    Its figures need no writing; a few rows are written for the reader.
+
+    decoding: how text is continued.
+    validation_rows: how many validation windows are continued at each validation, spread evenly; null = all.
+    test_rows: how many test windows are continued at the end; null = all.
     """
 
     format: ClassVar[Any] = choice("format", "completion")

@@ -1,0 +1,108 @@
+"""`python -m framework VERB [RUN] key=value ...`: everything besides training, and training too where there is no train.py."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from framework import catalogue as index
+from framework import registry
+from framework.errors import UserError
+
+USAGE = """\
+python -m framework VERB ...
+  list [KIND]                      what can be chosen, one line each
+  describe KIND/NAME               one option: every field with type and default, slots, needs, file and line
+  check key=value ...              whether the parts go together, and a card: parameters by part, memory
+  train key=value ...              the same as python train.py
+  evaluate RUN key=value ...       figures of a run's best checkpoint, on other data if you say so
+  predict RUN text="..."           one answer; file=rows.csv answers every row (to=answers.jsonl keeps them)
+RUN is a run folder, or runs/last."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Exit code: 0; 2 for a mistake of the user's; a bug raises."""
+    if not argv or argv[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    verb, *rest = argv
+    try:
+        if verb not in VERBS:
+            raise UserError(f"{verb}: there is no such verb{registry.nearest(verb, VERBS)}\n{USAGE.partition(chr(10))[2]}")
+        return VERBS[verb](rest)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # `list | head`
+        sys.stderr.close()
+        return 0
+
+
+def _list(arguments: list[str]) -> int:
+    from framework.menu import list_text
+
+    if len(arguments) > 1:
+        raise UserError(f"list takes one kind at most, not {' '.join(arguments)}")
+    print(list_text(index.load(), arguments[0] if arguments else None))
+    return 0
+
+
+def _describe(arguments: list[str]) -> int:
+    from framework.menu import describe_text
+
+    if len(arguments) != 1 or "/" not in arguments[0]:
+        raise UserError("describe takes one option: python -m framework describe attention/multi_head")
+    print(describe_text(index.load(), arguments[0]))
+    return 0
+
+
+def _check(arguments: list[str]) -> int:
+    from framework.compose import compose
+
+    composed = compose(arguments)
+    from framework.card import model_card
+
+    print(model_card(composed.config))
+    return 0
+
+
+def _train(arguments: list[str]) -> int:
+    from framework.launch import main as train
+
+    return train(arguments)
+
+
+def _evaluate(arguments: list[str]) -> int:
+    from framework.use import evaluate
+
+    run, rest = _run(arguments, "evaluate")
+    figures = evaluate(run, rest)
+    for name, value in figures.items():
+        print(f"{name:<28}{value:.6g}" if isinstance(value, float) else f"{name:<28}{value}")
+    return 0
+
+
+def _predict(arguments: list[str]) -> int:
+    from framework.use import predict
+
+    run, rest = _run(arguments, "predict")
+    predict(run, rest)
+    return 0
+
+
+def _run(arguments: list[str], verb: str) -> tuple[Path, list[str]]:
+    if not arguments or "=" in arguments[0]:
+        raise UserError(f"{verb} needs a run folder: python -m framework {verb} runs/last ...")
+    return Path(arguments[0]), arguments[1:]
+
+
+VERBS: dict[str, Callable[[list[str]], int]] = {
+    "list": _list,
+    "describe": _describe,
+    "check": _check,
+    "train": _train,
+    "evaluate": _evaluate,
+    "predict": _predict,
+}
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,71 @@
+"""What a config amounts to, before a weight exists: parameters by part, and the memory that training them takes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from framework.data.facts import Facts
+from framework.errors import UserError
+from framework.registry import as_part, build
+
+_STATES = {"adamw": 2, "muon": 2, "sgd": 1, "adafactor": 1}  # tensors the size of a weight that an optimizer keeps, at most
+
+
+def model_card(config: Mapping[str, Any]) -> str:
+    """Parameters by part and memory of a composed config, counted on the meta device: no memory is taken.
+
+    Without data nobody knows its vocabulary and labels: the tokenizer's option and two labels stand in.
+    """
+    vocabulary = config["tokenizer"].get("vocabulary") or 261
+    facts = Facts(vocabulary, config["model"]["max_length"], begin=1, end=2, unknown=3, mask=4, labels=("a", "b"))
+    with torch.device("meta"):
+        try:
+            task = build(config["task"], model=as_part(config["model"]), facts=facts)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+    return "\n".join([parts_line(config), *parameter_lines(task), memory_line(task, config)])
+
+
+def parts_line(config: Mapping[str, Any]) -> str:
+    """The parts of a model in one line: `encoder_only: encoder multi_head + learned, mlp, layer, post_norm`."""
+    model = config["model"]
+    stacks = []
+    for stack in ("encoder", "decoder"):
+        if node := model.get(stack):
+            names = {slot: node[slot]["part"].partition("/")[2] for slot in ("attention", "position", "feed_forward", "norm", "block")}
+            stacks.append(f"{stack} of {names['attention']}, {names['position']}, {names['feed_forward']}, {names['norm']}, {names['block']}")
+    return f"{config['task']['part'].partition('/')[2]} with {model['part'].partition('/')[2]}: {'; '.join(stacks)}"
+
+
+def parameter_lines(task: nn.Module) -> list[str]:
+    """Parameters in all and by part; shared ones are counted once, where they stand first."""
+    seen: set[int] = set()
+    lines = []
+    for name, module in _parts(task):
+        own = [parameter for parameter in module.parameters() if id(parameter) not in seen]
+        seen.update(id(parameter) for parameter in own)
+        count = sum(parameter.numel() for parameter in own)
+        if count:
+            lines.append(f"  {name:<28}{count:>14,}")
+    total = sum(parameter.numel() for parameter in task.parameters())
+    return [f"parameters {total:>33,}", *lines]
+
+
+def _parts(task: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The model's children, their layers counted as one part, then what the task adds."""
+    found = []
+    for name, child in task.named_children():
+        inner = list(child.named_children()) if name == "model" else []
+        found += [(f"model.{key}", module) for key, module in inner] or [(name, child)]
+    return found
+
+
+def memory_line(task: nn.Module, config: Mapping[str, Any]) -> str:
+    """Bytes that weights, gradients and the optimizer's state take in float32; activations depend on the batch."""
+    weights = 4 * sum(parameter.numel() for parameter in task.parameters())
+    states = _STATES.get(config["optimizer"]["part"].partition("/")[2], 2)
+    mebibytes = [weights * factor / 2**20 for factor in (1, 1, states)]
+    total = sum(mebibytes)
+    return f"memory {total:,.0f} MiB before activations: weights {mebibytes[0]:,.0f}, gradients {mebibytes[1]:,.0f}, optimizer {mebibytes[2]:,.0f}"

@@ -1,0 +1,167 @@
+"""The order of a run, written down once: data -> facts -> model -> task -> learner -> figures. Nothing here knows Hydra."""
+
+import contextlib
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from framework import catalogue as index
+from framework.card import parameter_lines, parts_line
+from framework.data.facts import Facts
+from framework.data.formats import Format
+from framework.data.module import Prepared, prepare
+from framework.data.tokenizers import Tokenizer
+from framework.generation.engine import Decode
+from framework.registry import as_part, build
+from framework.runs import Run
+from framework.tracking.base import Tracker, build_trackers, finish
+from framework.training.callbacks import build_callbacks
+from framework.training.learner import Learner
+from framework.training.task import Task
+
+
+def train(run: Run) -> float | None:
+    """Trains the run that stands in a folder, in this process as one of its ranks; every rank calls it.
+
+    Ends with the best checkpoint's figures on validation and test, in metrics.json. Returns the one that the task monitors.
+    """
+    quiet()
+    index.load()
+    config = run.config()
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    with run.logged() if rank == 0 else contextlib.nullcontext():
+        pl.seed_everything(config["seed"], verbose=False)
+        resumed = run.last.exists()
+        prepared = prepare_data(config, run.folder if resumed else None)
+        task = build_task(config, prepared.facts)
+        if rank == 0:
+            prepared.tokenizer.save(run.tokenizer)
+            prepared.facts.save(run.facts)
+            print_card(config, prepared, task, run.folder, world)
+        trackers = build_trackers(config["logger"], run.folder, name=config["name"], config=config, chosen=run.chosen())
+        exit_code = 1
+        try:
+            figure = _fit(run, config, prepared, task, trackers, rank, world)
+            exit_code = 0
+            return figure
+        finally:
+            finish(trackers, exit_code)
+
+
+def _fit(
+    run: Run, config: dict[str, Any], prepared: Prepared, task: Task, trackers: list[Tracker], rank: int, world: int
+) -> float | None:
+    learner = build_learner(config, prepared, task, run.folder)
+    callbacks = build_callbacks(config["callbacks"], folder=run.folder, monitor=task.monitor, mode=task.mode)
+    trainer = build(config["trainer"], callbacks=callbacks, logger=trackers, plugins=[], default_root_dir=run.folder)
+    loaders = {split: prepared.loader(split, rank=rank, world=world, seed=config["seed"]) for split in prepared.splits}
+    trainer.fit(learner, loaders["train"], loaders.get("validation"), ckpt_path=run.last if run.last.exists() else None)
+    for split, measure in (("validation", trainer.validate), ("test", trainer.test)):
+        if split in loaders:
+            measure(learner, loaders[split], ckpt_path=run.best if run.best.exists() else None, verbose=False)
+    figures = {name: value for name, value in learner.figures.items() if not name.startswith("train/")}
+    if rank == 0:
+        figures |= baseline(prepared)
+        run.save_metrics(figures, task.monitor)
+        for tracker in trackers:
+            tracker.log_metrics({f"final/{name}": value for name, value in figures.items()}, step=trainer.global_step)
+        print_end(run, figures)
+    return figures.get(task.monitor)
+
+
+def quiet() -> None:
+    """Lightning's and torch's remarks that no user can act on."""
+    import logging
+
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for message in (".*does not have many workers.*", ".*LeafSpec.*", ".*isinstance\\(treespec.*", ".*You called `self.log.*", ".*`_dataloader`.*", ".*No device id is provided.*"):
+        warnings.filterwarnings("ignore", message=message)
+
+
+def build_format(config: Mapping[str, Any]) -> Format:
+    return build(config["task"]["format"])
+
+
+def prepare_data(config: Mapping[str, Any], folder: Path | None = None, splits: tuple[str, ...] | None = None) -> Prepared:
+    """The data of a config, made ready. folder: a run whose tokenizer and facts are taken."""
+    format = build_format(config)
+    source = build(config["data"], format=format, seed=config["seed"])
+    tokenizer = build(config["tokenizer"])
+    return prepare(source, tokenizer, format, config["model"]["max_length"], config["seed"], folder, splits)
+
+
+def build_task(config: Mapping[str, Any], facts: Facts) -> Task:
+    return build(config["task"], model=as_part(config["model"]), facts=facts)
+
+
+def build_learner(config: Mapping[str, Any], prepared: Prepared, task: Task, folder: Path | None) -> Learner:
+    decodes = [decoder(config, prepared.tokenizer, prepared.facts, split, prepared.sizes) for split in ("validation", "test")]
+    optimizer, schedule = as_part(config["optimizer"]), as_part(config["schedule"])
+    return Learner(task, optimizer, schedule, dict(config), *decodes, folder=folder, seed=config["seed"])
+
+
+def decoder(config: Mapping[str, Any], tokenizer: Tokenizer, facts: Facts, split: str, sizes: Mapping[str, Any]) -> Decode:
+    """What the task writes with on a split; a task that never writes has no `decoding` and gets greedy, unused."""
+    options = config["task"]
+    strategy = build(options.get("decoding") or {"part": "decoding/greedy"})
+    return Decode(strategy, tokenizer.decode, facts.end, options.get(f"{split}_rows"), sizes.get(split, {}).get("rows"))
+
+
+def baseline(prepared: Prepared) -> dict[str, float]:
+    """What a simple method gets on the same rows: on test, or on validation where there is no test."""
+    split = "test" if "test" in prepared.splits else "validation"
+    if split not in prepared.splits:
+        return {}
+    found = prepared.format.baseline(prepared.rows("train"), prepared.rows(split))
+    return {f"baseline/{name}": value for name, value in found.items()}
+
+
+def print_card(config: Mapping[str, Any], prepared: Prepared, task: Task, folder: Path, world: int) -> None:
+    """What is about to be trained, on what, where."""
+    trainer = config["trainer"]
+    print(parts_line(config))
+    print("\n".join(parameter_lines(task)))
+    for split, size in prepared.sizes.items():
+        lost = "".join(f", {size[key]:,} {key}" for key in ("truncated", "dropped") if size[key])
+        print(f"{split:<12}{size['rows']:>10,} rows {size['tokens']:>12,} tokens{lost}")
+    device = "cuda" if trainer["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
+    print(f"vocabulary {prepared.facts.vocabulary:,}; {world} process{'es' * (world > 1)} on {device}, precision {trainer['precision'] or '32-true'}")
+    print(f"folder {folder}", flush=True)
+
+
+def print_end(run: Run, figures: Mapping[str, float]) -> None:
+    """Figures, a few predictions, and what to type next."""
+    print()
+    for row in sample(run.predictions, 3):
+        for name in ("input", "reference", "prediction"):
+            if name in row:
+                print(f"{name:>10}: {short(str(row[name]))}")
+        print()
+    for name in sorted({key.partition("/")[2] for key in figures}):
+        columns = [f"{split} {figures[f'{split}/{name}']:.4f}" for split in ("validation", "test", "baseline") if f"{split}/{name}" in figures]
+        print(f"{name:<16}{'   '.join(columns)}")
+    print(f"\nfolder   {run.folder}")
+    print(f'predict  python -m framework predict {run.folder} text="..."')
+    print(f"resume   python train.py resume={run.folder} trainer.max_epochs=...", flush=True)
+
+
+def sample(predictions: Path, count: int) -> list[dict[str, Any]]:
+    """The first rows that something was predicted for."""
+    if not predictions.exists():
+        return []
+    with open(predictions, encoding="utf-8") as file:
+        rows = (json.loads(line) for line in file)
+        return list(islice((row for row in rows if "prediction" in row), count))
+
+
+def short(text: str, width: int = 110) -> str:
+    text = text.replace("\n", "\\n")
+    return text if len(text) <= width else f"{text[: width - 1]}…"
