@@ -8,8 +8,11 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 from torch import nn
 
+from framework import catalogue
 from framework.data.facts import Facts
 from framework.errors import UserError
+from framework.models.decoder_only import DecoderOnlyModel
+from framework.models.encoder_only import EncoderOnlyModel
 from framework.registry import Part, broken
 from plugins.classification.task import ClassificationTask, pool
 
@@ -154,3 +157,21 @@ def test_shares_are_shares(options):
 def test_which_models_can_classify(pooling, provided, legal):
     reasons = broken(ClassificationTask.rules, {"pooling": pooling, "label_smoothing": 0.0, "dropout": 0.1, "provided": provided})
     assert (not reasons) == legal
+
+
+@pytest.mark.parametrize(
+    ("model", "pooling"), [(EncoderOnlyModel, "first"), (EncoderOnlyModel, "mean"), (DecoderOnlyModel, "last"), (DecoderOnlyModel, "max")]
+)
+def test_the_models_of_the_framework_classify_whatever_the_padding(model, pooling):
+    catalogue.load()  # knows where the parts are that a model chooses by name
+    torch.manual_seed(0)
+    tiny = Part(model, dim=16, heads=2, depth=2, max_length=8)
+    task = ClassificationTask(model=tiny, facts=FACTS, pooling=pooling).double().eval()
+    batch = make_batch()
+    together = task(batch).output
+    for row, length in enumerate((5, 3, 4)):
+        alone = task(make_batch(ids=batch["ids"][row : row + 1, :length], real=None, label=batch["label"][row : row + 1])).output
+        torch.testing.assert_close(together[row : row + 1], alone)
+    task.train()
+    task(batch).loss.backward()
+    assert all(parameter.grad is not None for parameter in task.parameters() if parameter.requires_grad)
