@@ -10,7 +10,10 @@ from framework.training.sequence_to_sequence import SequenceToSequence
 class TranslationTask(SequenceToSequence):
     """Translation by an encoder-decoder, measured by BLEU and chrF. Vaswani et al. 2017, https://arxiv.org/abs/1706.03762.
 
-    label_smoothing: the share of probability taken from the right token and spread over all (section 5.4); training only.
+    label_smoothing: the share of probability taken from the right token and spread over all (section 5.4), in training alone.
+    decoding: how translations are written.
+    validation_rows: how many rows of the validation part are translated at each validation, spread evenly; null = all.
+    test_rows: how many rows of the test part are translated at the end; null = all.
     """
 
     format: ClassVar[Any] = choice("format", "translation")
