@@ -101,7 +101,7 @@ def _node(part: str, catalogue: Catalogue) -> dict[str, Any]:
     slots = [{slot: entry["default"] if not entry["follows"] else None} for slot, entry in option["slots"].items()]
     # Only groups, not optional ones: what a task brings along.
     brought = [{f"override /{group}@_global_.{group}": name} for group, name in option["declarations"].get("defaults", {}).items()]
-    fields = {name: field["default"] for name, field in option["fields"].items()}
+    fields = {name: field["default"] for name, field in option["fields"].items()} | {slot: None for slot in option["slots"]}
     return {"defaults": ["_self_", *slots, *brought], "part": part, **fields}
 
 
