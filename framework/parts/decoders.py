@@ -1,5 +1,7 @@
 """Decoders: stacks that look back, alone or to a memory as well."""
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from framework.parts.caches import Memory, State
@@ -16,6 +18,7 @@ class Decoder(Stack):
 
     causal = True
     side = 1
+    rules: ClassVar[dict[str, str]] = {"'cross' not in provided": "this decoder has no attention to what the encoder read"}
 
     def __init__(
         self,
@@ -87,6 +90,7 @@ class CrossDecoder(Stack):
     causal = True
     side = 1
     layer_class = CrossLayer
+    rules: ClassVar[dict[str, str]] = {"'cross' in provided": "the model has no encoder whose states this decoder could look at"}
 
     def __init__(
         self,

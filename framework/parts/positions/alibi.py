@@ -32,5 +32,5 @@ def slopes(heads: int, device: torch.device) -> Tensor:
     """2^(-8/n), 2^(-16/n), ... for n heads; where n is no power of two, the power below, then every other slope of the power above."""
     power = 2 ** math.floor(math.log2(heads))
     first = torch.arange(1, power + 1, device=device) * (-8 / power)
-    between = torch.arange(1, 2 * (heads - power), 2, device=device) * (-4 / power)
+    between = torch.arange(heads - power, device=device) * (-8 / power) - 4 / power
     return torch.exp2(torch.cat((first, between)))  # (H,)

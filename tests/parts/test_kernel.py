@@ -1,0 +1,100 @@
+"""What the attention kernel is told: `is_causal` alone wherever that is the whole truth."""
+
+import pytest
+import torch
+
+from framework.parts.attention import multi_head
+from framework.parts.masks import Mask
+from framework.registry import Part
+from framework.testing import texts, toy_model
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The keywords of every call of `scaled_dot_product_attention`, of those that say what is seen."""
+    recorded = []
+    kernel = multi_head.scaled_dot_product_attention
+
+    def record(*arguments, **keywords):
+        recorded.append({key: value for key, value in keywords.items() if key in ("attn_mask", "is_causal")})
+        assert keywords["enable_gqa"] is (arguments[0].shape[1] != arguments[1].shape[1])
+        return kernel(*arguments, **keywords)
+
+    monkeypatch.setattr(multi_head, "scaled_dot_product_attention", record)
+    return recorded
+
+
+@pytest.mark.parametrize("position", ["learned", "rotary", "none"])
+def test_causal_training_says_is_causal_alone(calls, position):
+    model = toy_model("decoder_only", position=Part(f"position/{position}"))
+    model(torch.stack(texts(6, 6)))
+    assert calls == [{"is_causal": True}] * 2
+
+
+def test_right_padded_causal_training_says_is_causal_alone(calls):
+    model = toy_model("encoder_decoder")
+    target = torch.stack(texts(6, 6))
+    target[1, 4:] = 0  # padding: no token looks to the right, so no mask
+    source_real = torch.ones(2, 5, dtype=torch.bool)
+    source_real[1, 3:] = False
+    model(torch.stack(texts(5, 5)), target, source_real)
+    encoder, decoder, cross = calls[:2], calls[2::2], calls[3::2]
+    assert decoder == [{"is_causal": True}] * 2
+    for call in encoder + cross:
+        assert list(call) == ["attn_mask"] and call["attn_mask"].shape == (2, 1, 1, 5)
+
+
+def test_nothing_is_said_where_everything_is_seen(calls):
+    toy_model("encoder_only")(torch.stack(texts(6, 6)))
+    assert calls == [{}] * 2
+
+
+def test_one_token_that_is_added_needs_no_mask(calls):
+    model = toy_model("decoder_only")
+    state = model.state()
+    model.decode(torch.stack(texts(4, 4)), state)
+    model.decode(torch.stack(texts(1, 1)), state)
+    assert calls == [{"is_causal": True}] * 2 + [{}] * 2
+
+
+@pytest.mark.parametrize("window", [6, 100])
+def test_a_window_that_leaves_nothing_out_is_none(calls, window):
+    toy_model("decoder_only", decoder=Part("decoder/standard", window=window))(torch.stack(texts(6, 6)))
+    assert calls == [{"is_causal": True}] * 2
+
+
+def test_layers_with_one_window_share_one_mask(calls):
+    model = toy_model("decoder_only", depth=4, decoder=Part("decoder/standard", window=[2, None, 2, 3]))
+    model(torch.stack(texts(6, 6)))
+    assert calls[1] == {"is_causal": True}
+    assert calls[0]["attn_mask"] is calls[2]["attn_mask"] is not calls[3]["attn_mask"]
+
+
+def test_layers_share_one_bias(calls):
+    toy_model("decoder_only", position=Part("position/alibi"))(torch.stack(texts(6, 6)))
+    assert calls[0]["attn_mask"] is calls[1]["attn_mask"]
+
+
+def test_shared_key_value_heads_reach_the_kernel_as_they_are(calls):
+    toy_model("decoder_only", attention=Part("attention/multi_head", kv_heads=2))(torch.stack(texts(6, 6)))
+    assert calls == [{"is_causal": True}] * 2  # the fixture looks at enable_gqa
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("window", [None, 1, 3, 9])
+@pytest.mark.parametrize("queries", [1, 4, 7])
+def test_a_mask_is_what_its_sentence_says(causal, window, queries):
+    keys = 7
+    real = torch.tensor([[1, 1, 1, 1, 1, 1, 1], [0, 0, 1, 1, 1, 1, 0]]).bool()
+    documents = torch.tensor([[0, 0, 0, 1, 1, 2, 2], [0, 0, 0, 0, 0, 0, 0]])
+    mask = Mask(queries, keys, causal, real, (documents[:, keys - queries :], documents), window)
+    seen = mask.dense().expand(2, 1, queries, keys)
+    for row in range(2):
+        for query in range(queries):
+            stands = keys - queries + query
+            for key in range(keys):
+                expected = bool(documents[row, stands] == documents[row, key])
+                expected &= bool(real[row, key]) or (causal and key == stands)
+                expected &= not causal or key <= stands
+                expected &= window is None or abs(key - stands) < window
+                assert seen[row, 0, query, key] == expected

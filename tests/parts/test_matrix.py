@@ -1,0 +1,116 @@
+"""Every legal attention x position x block x family trains and keeps its promises; every illegal one has its reason.
+
+A sample of the matrix runs in the suite, `pytest -m whole tests/parts/test_matrix.py` runs all of it.
+"""
+
+from itertools import product
+from random import Random
+
+import pytest
+import torch
+
+from framework.registry import Part, broken, get, registered
+from framework.testing import check, import_parts, loss, toy_model
+
+import_parts()
+FAMILIES = ("encoder_only", "decoder_only", "encoder_decoder")
+MATRIX = list(product(FAMILIES, *(sorted(registered()[kind]) for kind in ("attention", "position", "block"))))
+
+
+def reasons(attention: str, position: str) -> list[str]:
+    """Why an attention refuses a position; empty when it does not."""
+    return broken(get(f"attention/{attention}").rules, {"provided": set(get(f"position/{position}").provides)})
+
+
+LEGAL = [case for case in MATRIX if not reasons(case[1], case[2])]
+SAMPLE = Random(0).sample(LEGAL, 24)
+
+
+def composed(family: str, attention: str, position: str, block: str) -> torch.nn.Module:
+    return toy_model(
+        family,
+        attention=Part(f"attention/{attention}"),
+        position=Part(f"position/{position}"),
+        block=Part(f"block/{block}"),
+    )
+
+
+def trains_and_keeps_promises(case: tuple[str, str, str, str]) -> None:
+    model = composed(*case)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(2):
+        optimizer.zero_grad()
+        losses.append(loss(model))
+        losses[-1].backward()
+        optimizer.step()
+    assert all(value.isfinite() for value in losses) and loss(model) < losses[0]
+    check(model)
+
+
+@pytest.mark.parametrize("case", SAMPLE, ids="-".join)
+def test_a_sample_of_the_legal_matrix(case):
+    trains_and_keeps_promises(case)
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("case", LEGAL, ids="-".join)
+def test_the_whole_legal_matrix(case):
+    trains_and_keeps_promises(case)
+
+
+def test_only_linear_attention_refuses_and_only_a_bias(capsys):
+    refused = {(attention, position) for _, attention, position, _ in MATRIX if reasons(attention, position)}
+    assert refused == {("linear", "alibi"), ("linear", "relative")}
+    with capsys.disabled():
+        print(f"\nlegal: {len(LEGAL)} of {len(MATRIX)} combinations ({len(LEGAL) / len(MATRIX):.0%})")
+    for attention, position in refused:
+        assert "no single score is left" in " ".join(reasons(attention, position))
+
+
+def test_linear_attention_refuses_a_window():
+    assert broken(get("attention/linear").rules, {"provided": {"window"}})
+    assert not broken(get("attention/linear").rules, {"provided": {"table"}})
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"norm": Part("norm/rms"), "feed_forward": Part("feed_forward/gated"), "bias": False},
+        {"norm": Part("norm/none"), "feed_forward": Part("feed_forward/mlp", hidden=24, activation="squared_relu")},
+        {"attention": Part("attention/multi_head", kv_heads=2, head_dim=6, scale=1.0, qk_norm=Part("norm/rms"))},
+        {"attention": Part("attention/multi_head", kv_heads=1), "position": Part("position/rotary", fraction=0.5, interleaved=True)},
+        {"attention": Part("attention/linear", head_dim=6, chunk=3), "position": Part("position/rotary")},
+        {"embedding_dim": 10, "embedding_norm": Part("norm/layer"), "embedding_scale": True},
+        {"position": Part("position/learned", offset=2), "embedding_dim": 10},
+    ],
+    ids=lambda values: "-".join(values),
+)
+def test_options_of_the_parts_keep_the_promises(family, values):
+    check(toy_model(family, **values))
+
+
+@pytest.mark.parametrize("family", ["decoder_only", "encoder_decoder"])
+def test_untied_biased_scaled_outputs_keep_the_promises(family):
+    check(toy_model(family, tied=False, output_bias=True, output_scale=0.25))
+    check(toy_model(family, tied=True, output_bias=True, embedding_dim=10))
+
+
+def test_attentions_that_differ_by_stack_and_slot_keep_the_promises():
+    check(
+        toy_model(
+            "encoder_decoder",
+            decoder_depth=1,
+            encoder=Part("encoder/standard", attention=Part("attention/linear"), position=Part("position/rotary")),
+            decoder=Part("decoder/cross", position=Part("position/alibi"), cross=Part("attention/linear"), final_norm=Part("norm/rms")),
+        )
+    )
+
+
+@pytest.mark.parametrize("family, stack", [("encoder_only", "encoder/standard"), ("decoder_only", "decoder/standard"), ("encoder_decoder", "decoder/cross")])
+@pytest.mark.parametrize("window", [3, [None, 2]], ids=str)
+@pytest.mark.parametrize("position", ["rotary", "alibi"])
+def test_windows_keep_the_promises(family, stack, window, position):
+    slot = stack.partition("/")[0]
+    check(toy_model(family, position=Part(f"position/{position}"), **{slot: Part(stack, window=window)}))
