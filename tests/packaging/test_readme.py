@@ -1,0 +1,73 @@
+"""What the README tells to type: every command composes, every part and file it names is there, its example of a part works."""
+
+import itertools
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from framework import catalogue
+from framework.compose import compose
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line.partition(" #")[0].strip() for language, block in BLOCKS if not language for line in block.splitlines()]
+# Without those that need a run, or a folder of the reader's own.
+TO_COMPOSE = [
+    line
+    for line in COMMANDS
+    if re.match(r"(WANDB_MODE=offline )?python (train\.py|-m framework check)", line)
+    and not re.search(r"resume=|--help|--config-dir", line)
+]
+
+
+def jobs(line: str) -> list[list[str]]:
+    """The overrides of a command; of a sweep, those of every job."""
+    words = [word for word in shlex.split(line) if "=" in word and not word.startswith("WANDB_MODE")]
+    if " -m task" not in line:
+        return [words]
+    choices = [[f"{key}={value}" for value in values.split(",")] for key, _, values in (word.partition("=") for word in words)]
+    return [list(job) for job in itertools.product(*choices)]
+
+
+def test_there_are_commands_to_try():
+    assert len(TO_COMPOSE) >= 15
+
+
+@pytest.mark.parametrize("line", TO_COMPOSE)
+def test_a_command_composes(line):
+    for overrides in jobs(line):
+        compose(overrides)
+
+
+def test_what_is_listed_and_described_exists():
+    known = catalogue.load()
+    for line in COMMANDS:
+        if found := re.match(r"python -m framework (list|describe) (\S+)", line):
+            assert known.names(found[2]) if found[1] == "list" else known.option(found[2])
+
+
+def test_files_and_folders_that_are_linked_exist():
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_example_of_a_part_can_be_built(tmp_path):
+    (example,) = [block for language, block in BLOCKS if language == "python"]
+    program = f"""\
+import torch
+from torch import Tensor, nn
+from framework.registry import Part, register
+
+{example}
+part = Part("feed_forward/maxout", pieces=3)(dim=4, dropout=0.0, bias=True)
+assert part(torch.randn(2, 5, 4)).shape == (2, 5, 4)
+"""
+    path = tmp_path / "example.py"
+    path.write_text(program, encoding="utf-8")
+    result = subprocess.run([sys.executable, str(path)], env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
