@@ -1,0 +1,202 @@
+"""The engine writes what a plain loop without a cache would write, row by row, and stops where it should."""
+
+import itertools
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from framework import catalogue
+from framework.data.facts import Facts
+from framework.errors import UserError
+from framework.generation.engine import Decode, pad_left
+from framework.generation.greedy import Greedy
+from framework.generation.strategy import Choose, Live, Strategy
+from framework.models.decoder_only import DecoderOnlyModel
+from framework.models.encoder_decoder import EncoderDecoderModel
+from framework.parts.caches import State
+from framework.registry import Part
+
+VOCABULARY, END, MAX_LENGTH = 17, 2, 16
+SIZES = {"dim": 16, "heads": 2, "depth": 2, "max_length": MAX_LENGTH, "initial_std": 0.5, "tied": False}
+
+
+def make(cls: type, vocabulary: int = VOCABULARY, **options: object) -> nn.Module:
+    """A small model in float64 with dropout that decoding must switch off; large first weights, so that texts differ."""
+    catalogue.load()  # knows where the parts are that a model chooses by name
+    torch.manual_seed(0)
+    return Part(cls, **SIZES, **options)(facts=Facts(vocabulary=vocabulary, max_length=MAX_LENGTH, begin=1, end=END)).double()
+
+
+def decode(strategy: Strategy | None = None, end: int | None = END, **options: object) -> Decode:
+    return Decode(strategy or Greedy(), lambda ids: " ".join(map(str, ids)), end, **options)
+
+
+@torch.no_grad()
+def loop(logits_of: Callable[[Tensor], Tensor], prompt: Sequence[int], limit: int, end: int | None) -> tuple[list[int], float]:
+    """Greedy search as it is defined: the whole text is read again for every token."""
+    ids, score = list(prompt), 0.0
+    for _ in range(limit):
+        scores = logits_of(torch.tensor([ids])).log_softmax(-1)
+        score += float(scores.max())
+        if int(scores.argmax()) == end:
+            break
+        ids.append(int(scores.argmax()))
+    return ids[len(prompt) :], score
+
+
+PROMPTS = [[3, 4, 5, 6, 7], [8], [9, 10], [3, 3, 3, 3], [11, 12, 13], [4, 9, 14, 5, 16]]
+
+
+PAIRS = [("multi_head", position) for position in ("learned", "rotary", "alibi", "relative", "none")] + [("linear", "rotary")]
+
+
+@pytest.mark.parametrize(("attention", "position"), PAIRS)
+def test_greedy_is_the_plain_loop(attention: str, position: str) -> None:
+    model = make(DecoderOnlyModel, position=Part(f"position/{position}"), attention=Part(f"attention/{attention}"))
+    written = decode(end=None)(model, *pad_left(PROMPTS, padding=0), longest=10)
+    assert model.training  # as it was
+    model.eval()
+    for end in (None, written[0][0].ids[3]):  # an end that some texts reach, so that rows leave
+        written = decode(end=end)(model, *pad_left(PROMPTS, padding=0), longest=10)
+        for prompt, found in zip(PROMPTS, written, strict=True):
+            ids, score = loop(lambda ids: model.logits(model(ids))[0, -1], prompt, 10, end)
+            assert [found[0].ids, found[0].text] == [ids, " ".join(map(str, ids))]
+            assert found[0].score == pytest.approx(score, abs=1e-9)
+    assert len(written[0][0].ids) <= 3 and len({tuple(found[0].ids) for found in written}) > 2
+
+
+def test_greedy_is_the_plain_loop_with_a_source() -> None:
+    model = make(EncoderDecoderModel)
+    sources = [[5, 6, 7, 8], [9], [10, 11, 12], [4, 13]]
+    source = torch.tensor([row + [0] * (4 - len(row)) for row in sources])
+    model.eval()
+    memory = model.encode(source, source != 0)
+    written = decode()(model, torch.ones(4, 1, dtype=torch.long), memory=memory)
+    for row, found in zip(sources, written, strict=True):
+        ids, score = loop(lambda ids, row=row: model.logits(model(torch.tensor([row]), ids))[0, -1], [1], MAX_LENGTH, END)
+        assert found[0].ids == ids
+        assert found[0].score == pytest.approx(score, abs=1e-9)
+    assert len({tuple(found[0].ids) for found in written}) > 1
+
+
+class Countdown(nn.Module):
+    """Writes the last token minus one with certainty; 0 ends. Remembers how many rows it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.facts = Facts(vocabulary=10, max_length=100, end=0)
+        self.rows: list[int] = []
+
+    def state(self, memory: object = None) -> State:
+        return State([])
+
+    def decode(self, ids: Tensor, state: State, real: Tensor | None = None) -> Tensor:
+        state.extend(torch.zeros_like(ids), real)
+        assert state.positions is not None and len(state.positions) == len(ids), "the state keeps rows that left"
+        self.rows.append(len(ids))
+        return ids[..., None].double()
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return -((torch.arange(10) - (hidden - 1).clamp(min=0)) ** 2) * 1e3
+
+
+def test_finished_rows_leave() -> None:
+    model = Countdown()
+    written = decode(end=0)(model, *pad_left([[9, 4], [2], [4], [1]], padding=0))
+    assert [found[0].ids for found in written] == [[3, 2, 1], [1], [3, 2, 1], []]
+    assert model.rows == [4, 3, 2, 2]  # the last prompt ends at once, the second a step later
+
+
+def test_limits() -> None:
+    prompts = torch.tensor([[9], [5], [3]])
+
+    def lengths(strategy: Strategy, end: int | None = 0, longest: int | None = None) -> list[int]:
+        return [len(found[0].ids) for found in decode(strategy, end)(Countdown(), prompts, longest=longest)]
+
+    assert lengths(Greedy()) == [8, 4, 2]
+    assert lengths(Greedy(max_length=3)) == [3, 3, 2]
+    assert lengths(Greedy(max_length=3), longest=2) == [2, 2, 2]
+    assert lengths(Greedy(max_length=6), end=None) == [6, 6, 6]
+    assert lengths(Greedy(min_length=3)) == [8, 4, 3]
+    assert lengths(Greedy(), end=None) == [100, 100, 100]  # all the model can read, and one that it need not
+
+
+def test_a_table_of_positions_ends_the_writing() -> None:
+    model = make(DecoderOnlyModel)
+    prompts = [[3] * 10, [4] * MAX_LENGTH, [5]]
+    written = decode(end=None)(model, *pad_left(prompts, padding=0), longest=50)
+    assert [len(found[0].ids) for found in written] == [7, 1, 16]  # the last token is never read
+    with pytest.raises(UserError, match="a prompt of 17 tokens is longer than the 16"):
+        decode()(model, torch.full((1, 17), 3))
+
+
+def test_without_a_table_writing_goes_on() -> None:
+    model = make(DecoderOnlyModel, position=Part("position/rotary"))
+    assert len(decode(end=None)(model, torch.tensor([[5, 6]]), longest=40)[0][0].ids) == 40
+    assert len(decode(end=None)(model, torch.tensor([[5, 6]]))[0][0].ids) == MAX_LENGTH - 1
+
+
+class Beams(Strategy):
+    """The smallest beam search: it shows that the engine asks for nothing that several hypotheses a row would not have."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.width = width
+
+    def begin(self, prompts: Sequence[Sequence[int]], end: int | None) -> Choose:
+        def choose(live: Live, log_probabilities: Tensor) -> tuple[Tensor, Tensor]:
+            scores = live.scores[:, None] + log_probabilities  # (R, V)
+            parents, tokens = [], []
+            for source in live.source.unique():
+                mine = scores.masked_fill((live.source != source)[:, None], float("-inf")).flatten()
+                best = mine.topk(min(self.width, int(mine.isfinite().sum()))).indices
+                parents.append(best // scores.shape[1])
+                tokens.append(best % scores.shape[1])
+            return torch.cat(parents), torch.cat(tokens)
+
+        return choose
+
+
+def test_beams_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many beams as there are texts find them all, best first; the source's keys are copied only when rows come or go."""
+    copied: list[bool] = []
+    reorder = State.reorder
+    monkeypatch.setattr(State, "reorder", lambda self, rows, memory=True: (copied.append(memory), reorder(self, rows, memory))[1])
+    model = make(EncoderDecoderModel, vocabulary=4).eval()
+    source = torch.tensor([[3, 1, 3], [1, 1, 0]])
+    with torch.no_grad():
+        memory = model.encode(source, source != 0)
+        written = decode(Beams(64))(model, torch.ones(2, 1, dtype=torch.long), memory=memory, longest=3)
+        for row, length, found in zip(source, (3, 2), written, strict=True):
+            expected = {}
+            for text in itertools.product(range(4), repeat=3):
+                text = text[: text.index(END) + 1] if END in text else text
+                scores = model.logits(model(row[None, :length], torch.tensor([[1, *text[:-1]]])))[0].log_softmax(-1)
+                expected[tuple(token for token in text if token != END)] = float(scores[range(len(text)), text].sum())
+            # a text may be cut by the limit or by the end: 27 texts of three tokens, 13 that end
+            assert len(found) == 40 and [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+            assert found[0].score == pytest.approx(max(expected.values()), abs=1e-9)
+            assert {tuple(one.ids): pytest.approx(one.score, abs=1e-9) for one in found} == expected
+    copied.clear()
+    model = make(EncoderDecoderModel).eval()
+    with torch.no_grad():
+        memory = model.encode(source, source != 0)
+    decode(Beams(4), end=None)(model, torch.ones(2, 1, dtype=torch.long), memory=memory, longest=8)
+    assert copied[0] is True and copied[1:] and not any(copied[1:])  # two rows become eight, then beams only trade places
+
+
+@pytest.mark.parametrize(("wanted", "total"), [(0, 10), (3, 10), (10, 10), (200, 10), (7, 1000), (1, 1)])
+def test_the_sample_is_spread_evenly(wanted: int, total: int) -> None:
+    chosen = decode(wanted_rows=wanted, total_rows=total).wanted(torch.arange(total))
+    assert int(chosen.sum()) == min(wanted, total)
+    gaps = chosen.nonzero()[:, 0].diff()
+    assert not len(gaps) or int(gaps.max() - gaps.min()) <= 1
+    ranks = [decode(wanted_rows=wanted, total_rows=total).wanted(torch.arange(rank, total, 2)) for rank in (0, 1)]
+    assert sum(int(rank.sum()) for rank in ranks) == min(wanted, total)
+
+
+def test_all_rows_are_wanted_when_nobody_says() -> None:
+    assert decode().wanted(torch.tensor([0, 5])).all()
+    assert decode(wanted_rows=3).wanted(torch.tensor([0, 2, 3])).tolist() == [True, True, False]
