@@ -8,12 +8,12 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 from torch import nn
 
-from framework import catalogue
 from framework.data.facts import Facts
 from framework.errors import UserError
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.models.encoder_only import EncoderOnlyModel
 from framework.registry import Part, broken
+from framework.testing import import_parts
 from plugins.classification.task import ClassificationTask, pool
 
 FACTS = Facts(vocabulary=11, max_length=8, begin=1, end=2, labels=("cold", "mild", "warm"))
@@ -163,7 +163,7 @@ def test_which_models_can_classify(pooling, provided, legal):
     ("model", "pooling"), [(EncoderOnlyModel, "first"), (EncoderOnlyModel, "mean"), (DecoderOnlyModel, "last"), (DecoderOnlyModel, "max")]
 )
 def test_the_models_of_the_framework_classify_whatever_the_padding(model, pooling):
-    catalogue.load()  # knows where the parts are that a model chooses by name
+    import_parts()  # those that a model chooses by name
     torch.manual_seed(0)
     tiny = Part(model, dim=16, heads=2, depth=2, max_length=8)
     task = ClassificationTask(model=tiny, facts=FACTS, pooling=pooling).double().eval()
