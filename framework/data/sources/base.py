@@ -38,7 +38,7 @@ class Source:
         if limit is not None and limit < 1:
             raise UserError(f"data.limit={limit}: rows of each split, at least 1 (null for all)")
         self.format, self.seed, self.columns = format, seed, Columns(format, columns)
-        self.validation_share, self.split, self.limit = validation_share, split, limit
+        self.validation_share, self.how, self.limit = validation_share, split, limit
         self.batches, self.workers = batches(), workers
         self._total: int | None = None
 
@@ -80,7 +80,7 @@ class Source:
         assert split in self.splits, f"{split} is not among {self.splits}"
         if split == "test" or not self._splits_off:
             rows = self.read(split)
-        elif self.split == "last":
+        elif self.how == "last":
             rows = self._part_of_last(split)
         else:
             rows = self._part_of_random(split)
@@ -88,7 +88,7 @@ class Source:
 
     def fingerprint(self, split: str) -> dict[str, Any]:
         """Everything that decides which rows `rows(split)` gives, JSON-able."""
-        share = [self.validation_share, self.split, self.seed] if self._splits_off and split != "test" else None
+        share = [self.validation_share, self.how, self.seed] if self._splits_off and split != "test" else None
         origin = self.origin("train" if share else split)
         return {"source": type(self).__name__, "origin": origin, "columns": self.columns.chosen, "share": share, "limit": self.limit}
 
@@ -116,8 +116,9 @@ class Source:
 
     def _size_of_train(self) -> int:
         if self._total is None:
-            measured = (lambda row: 1) if self.split == "random" else self.size
-            self._total = sum(measured(row) for row, _ in self.read("train"))
+            self._total = sum(1 if self.how == "random" else self.size(row) for row, _ in self.read("train"))
+            if self._total < 2:
+                raise UserError("one training row cannot be split: data.validation=FILE, or data.validation_share=0 for none")
         return self._total
 
 

@@ -57,6 +57,10 @@ class Columns:
             f"say which it is: data.columns.{column}=NAME or a number from 0 (with data.header=false where the first row names nothing)"
         )
 
+    def lacking(self, row: Row) -> str | None:
+        """The first required column that a row has not."""
+        return next((column for column in self.names if column in self.required and column not in row), None)
+
     def pick(self, values: Mapping[str, Any], where: str, convert: Callable[[str, Any], Any] = lambda name, value: value) -> Row:
         """The row made of named values; `a.b` reaches into nested ones. Null counts as missing."""
         row: Row = {}

@@ -2,6 +2,7 @@
 
 import glob
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -148,7 +149,7 @@ class FilesData(Source):
             )
         return readers.read_text(path, self._text_column, self.encoding, self.text_unit, running=self.format.stream)
 
-    @property
+    @cached_property
     def _text_column(self) -> str:
         return next((name for name in self.columns.names if name in self.columns.required), self.columns.names[0])
 
@@ -159,6 +160,6 @@ class FilesData(Source):
         text = row[self._text_column]
         return {self._text_column: text[:at]}, {self._text_column: text[at:]}
 
-    @property
+    @cached_property
     def _is_text(self) -> bool:
         return not self.pattern and self.kind_of(self.paths("train")) == "text"

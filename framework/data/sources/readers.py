@@ -35,8 +35,8 @@ def read_table(path: Path, columns: Columns, encoding: str, header: bool | None,
         if names is not None and len(values) > len(names):
             raise UserError(f"{where}: {len(values)} columns where the header has {len(names)}; a delimiter inside a text needs quotes")
         row = {column: values[place] for column, place in places.items() if place < len(values)}
-        for column in columns.required - row.keys():
-            missing = names[places[column]] if names else str(places[column])
+        if len(row) < len(places) and (column := columns.lacking(row)):
+            missing = names[places[column]] if names else places[column]
             raise UserError(f"{where}: column {missing!r} is missing ({len(values)} columns here); each row needs {column!r}")
         yield row, where
 
@@ -91,7 +91,7 @@ def read_parquet(path: Path, columns: Columns) -> Iterator[Found]:
             for values in batch.to_pylist():
                 number += 1
                 row = {column: values[names[place]] for column, place in places.items() if values[names[place]] is not None}
-                for column in columns.required - row.keys():
+                if column := columns.lacking(row):
                     raise UserError(f"{path}, row {number}: column {names[places[column]]!r} is null; each row needs {column!r}")
                 yield row, f"{path}, row {number}"
 
