@@ -1,0 +1,267 @@
+"""Parts against independent references at toy size: torch's own Transformer, and scalar loops that say what the papers say."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from framework.parts.attention.linear import LinearAttention
+from framework.parts.attention.multi_head import MultiHeadAttention
+from framework.parts.decoders import CrossDecoder
+from framework.parts.encoders import Encoder
+from framework.parts.masks import Mask
+from framework.parts.places import Place
+from framework.parts.positions.alibi import AlibiPosition
+from framework.parts.positions.relative import RelativePosition
+from framework.parts.positions.rotary import RotaryPosition
+from framework.parts.positions.sinusoidal import SinusoidalPosition
+from framework.registry import Part
+from framework.testing import import_parts
+
+import_parts()
+DIM, HEADS, WIDTH = 12, 3, 4
+OFFERS = {"dim": DIM, "heads": HEADS, "dropout": 0.0, "bias": True, "epsilon": 1e-5}
+REAL = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]).bool()
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+def close(got, wanted):
+    torch.testing.assert_close(got, wanted, rtol=0, atol=1e-5)
+
+
+def load_attention(mine: nn.Module, theirs: nn.MultiheadAttention) -> None:
+    """Weights of torch's attention, which keeps queries, keys and values as one."""
+    with torch.no_grad():
+        for part, weight, bias in zip(
+            (mine.query, mine.key, mine.value), theirs.in_proj_weight.chunk(3), theirs.in_proj_bias.normal_().chunk(3), strict=True
+        ):
+            part.weight.copy_(weight)
+            part.bias.copy_(bias)
+        mine.output.load_state_dict(theirs.out_proj.state_dict())
+
+
+def attend(attention, x, mask, memory=None, turn=None, real=None):
+    place = Place(torch.arange(x.shape[1])[None], real, turn)
+    return attention.read(x, attention.remember(x if memory is None else memory, place), place, mask)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_multi_head_is_torchs_self_attention(causal):
+    theirs, mine = nn.MultiheadAttention(DIM, HEADS, batch_first=True), Part(MultiHeadAttention)(**OFFERS)
+    load_attention(mine, theirs)
+    x = torch.randn(2, 5, DIM)
+    hidden = torch.ones(5, 5, dtype=torch.bool).triu(1) if causal else None
+    close(attend(mine, x, Mask(5, 5, causal)), theirs(x, x, x, attn_mask=hidden)[0])
+
+
+def test_multi_head_is_torchs_attention_to_a_padded_memory():
+    theirs, mine = nn.MultiheadAttention(DIM, HEADS, batch_first=True), Part(MultiHeadAttention)(**OFFERS)
+    load_attention(mine, theirs)
+    x, memory = torch.randn(2, 4, DIM), torch.randn(2, 5, DIM)
+    close(attend(mine, x, Mask(4, 5, real=REAL), memory), theirs(x, memory, memory, key_padding_mask=~REAL)[0])
+
+
+def test_fewer_key_value_heads_are_repeated_ones():
+    grouped = Part(MultiHeadAttention, kv_heads=2)(**{**OFFERS, "heads": 4})
+    full = Part(MultiHeadAttention)(**{**OFFERS, "heads": 4})
+    with torch.no_grad():
+        full.load_state_dict(
+            {
+                name: value.unflatten(0, (2, -1)).repeat_interleave(2, dim=0).flatten(0, 1) if name.startswith(("key", "value")) else value
+                for name, value in grouped.state_dict().items()
+            }
+        )
+    x = torch.randn(2, 5, DIM)
+    close(attend(grouped, x, Mask(5, 5, True)), attend(full, x, Mask(5, 5, True)))
+
+
+def test_scale_and_head_dim_and_qk_norm_are_what_they_say():
+    mine = Part(MultiHeadAttention, head_dim=6, scale=0.7, qk_norm=Part("norm/rms"))(**{**OFFERS, "heads": 2})
+    x = torch.randn(2, 5, DIM)
+    with torch.no_grad():
+        mine.query_norm.weight.normal_()
+        mine.key_norm.weight.normal_()
+
+    def heads(linear, norm=None):
+        split = torch.stack(linear(x).split(6, dim=-1))  # (H, B, T, d)
+        return split if norm is None else split / (split.square().mean(-1, keepdim=True) + 1e-5).sqrt() * norm.weight
+
+    query, key, value = heads(mine.query, mine.query_norm), heads(mine.key, mine.key_norm), heads(mine.value)
+    seen = (0.7 * query @ key.transpose(-1, -2)).softmax(-1) @ value
+    close(attend(mine, x, Mask(5, 5)), mine.output(torch.cat(list(seen), dim=-1)))
+
+
+def load_layer(mine, theirs, cross: bool) -> None:
+    load_attention(mine.attention, theirs.self_attn)
+    norms = [theirs.norm1, theirs.norm2]
+    if cross:
+        load_attention(mine.cross, theirs.multihead_attn)
+        norms.append(theirs.norm3)
+    mine.feed_forward.input.load_state_dict(theirs.linear1.state_dict())
+    mine.feed_forward.output.load_state_dict(theirs.linear2.state_dict())
+    for norm, other in zip(mine.block.norms, norms, strict=True):
+        nn.init.normal_(other.weight)
+        nn.init.normal_(other.bias)
+        norm.load_state_dict(other.state_dict())
+
+
+def stack(cls, block: str, depths: tuple[int, int]):
+    parts = {"block": Part(f"block/{block}"), "feed_forward": Part("feed_forward/mlp", hidden=20, activation="relu")}
+    return Part(cls, position=Part("position/none"), **parts)(**OFFERS, max_length=9, depths=depths, embedding_dim=DIM)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("block", ["pre_norm", "post_norm"])
+def test_the_encoder_is_torchs(block, padded):
+    pre = block == "pre_norm"
+    layer = nn.TransformerEncoderLayer(DIM, HEADS, 20, 0.0, batch_first=True, norm_first=pre)
+    theirs = nn.TransformerEncoder(layer, 2, nn.LayerNorm(DIM) if pre else None, enable_nested_tensor=False)
+    mine = stack(Encoder, block, (2, 0))
+    for own, other in zip(mine.layers, theirs.layers, strict=True):
+        load_layer(own, other, cross=False)
+    x = torch.randn(2, 5, DIM)
+    real = REAL if padded else None
+    got, wanted = mine(x, torch.arange(5)[None], real), theirs(x, src_key_padding_mask=None if real is None else ~real)
+    close(got[REAL], wanted[REAL])
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("block", ["pre_norm", "post_norm"])
+def test_the_decoder_is_torchs(block, padded):
+    from framework.parts.caches import Memory
+
+    pre = block == "pre_norm"
+    layer = nn.TransformerDecoderLayer(DIM, HEADS, 20, 0.0, batch_first=True, norm_first=pre)
+    theirs = nn.TransformerDecoder(layer, 2, nn.LayerNorm(DIM) if pre else None)
+    mine = stack(CrossDecoder, block, (0, 2))
+    for own, other in zip(mine.layers, theirs.layers, strict=True):
+        load_layer(own, other, cross=True)
+    x, memory = torch.randn(2, 4, DIM), torch.randn(2, 5, DIM)
+    real = REAL if padded else None
+    hidden = torch.ones(4, 4, dtype=torch.bool).triu(1)
+    got = mine(x, torch.arange(4)[None], Memory(memory, real))
+    close(got, theirs(x, memory, tgt_mask=hidden, memory_key_padding_mask=None if real is None else ~real))
+
+
+def test_the_parallel_block_is_its_equation():
+    block = Part("block/parallel")(dim=DIM, dropout=0.0, bias=True, epsilon=1e-5, sublayers=2, norm=Part("norm/layer"))
+    x, one, two = torch.randn(2, 5, DIM), nn.Linear(DIM, DIM), nn.Linear(DIM, DIM)
+    close(block(x, (one, two)), x + one(block.norm(x)) + two(block.norm(x)))
+
+
+def test_sinusoids_are_those_of_the_paper():
+    got = Part(SinusoidalPosition)(dim=DIM).embed(torch.zeros(1, 5, DIM), torch.tensor([[0, 1, 2, 7, 100]]))
+    for row, position in enumerate([0, 1, 2, 7, 100]):
+        for i in range(DIM // 2):
+            angle = position / 10000 ** (2 * i / DIM)
+            close(got[0, row, 2 * i : 2 * i + 2], torch.tensor([math.sin(angle), math.cos(angle)]))
+
+
+@pytest.mark.parametrize("interleaved", [False, True])
+@pytest.mark.parametrize("fraction, turned", [(1.0, 8), (0.5, 4), (0.8, 6)])
+def test_rotary_turns_pairs_by_their_angle(interleaved, fraction, turned):
+    position = Part(RotaryPosition, base=100.0, fraction=fraction, interleaved=interleaved)(dim=DIM)
+    positions = torch.tensor([[0, 1, 5], [3, 2, 9]])
+    x = torch.randn(2, 3, 3, 8)  # (B, H, T, d)
+    got = position.turn(positions, 8)(x)
+    for b, h, t in torch.cartesian_prod(torch.arange(2), torch.arange(3), torch.arange(3)).tolist():
+        wanted = x[b, h, t].tolist()
+        for pair in range(turned // 2):
+            angle = float(positions[b, t]) * 100.0 ** (-2 * pair / turned)
+            first, second = (2 * pair, 2 * pair + 1) if interleaved else (pair, pair + turned // 2)
+            a, c = float(x[b, h, t, first]), float(x[b, h, t, second])
+            wanted[first], wanted[second] = a * math.cos(angle) - c * math.sin(angle), a * math.sin(angle) + c * math.cos(angle)
+        close(got[b, h, t], torch.tensor(wanted))
+
+
+def test_rotated_scores_see_the_distance_alone():
+    query, key = torch.randn(1, 1, 1, 8), torch.randn(1, 1, 1, 8)
+    position = Part(RotaryPosition)()
+
+    def score(at, of):
+        return float((position.turn(torch.tensor([[at]]), 8)(query) * position.turn(torch.tensor([[of]]), 8)(key)).sum())
+
+    assert score(7, 3) == pytest.approx(score(4, 0), abs=1e-5) != pytest.approx(score(4, 1), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "heads, slopes",
+    [
+        (8, [2**-k for k in range(1, 9)]),
+        (4, [2**-2, 2**-4, 2**-6, 2**-8]),
+        (6, [2**-2, 2**-4, 2**-6, 2**-8, 2**-1, 2**-3]),  # four heads, then the first and third of eight
+        (1, [2**-8]),
+    ],
+)
+def test_alibi_lowers_scores_by_the_distance(heads, slopes):
+    queries, keys = torch.tensor([[2, 5]]), torch.tensor([[0, 2, 6]])
+    got = Part(AlibiPosition)(heads=heads).bias(queries, keys)
+    for head, slope in enumerate(slopes):
+        for t, query in enumerate([2, 5]):
+            for s, key in enumerate([0, 2, 6]):
+                assert got[0, head, t, s].item() == pytest.approx(-slope * abs(query - key), abs=1e-5)
+
+
+def t5_bucket(offset: int, causal: bool, buckets: int, distance: int) -> int:
+    """Section 2.1 of the paper and the published code's boundaries, one number at a time; offset: key minus query."""
+    first = 0
+    if not causal:
+        buckets //= 2
+        first = buckets if offset > 0 else 0
+    near = max(0, -offset) if causal else abs(offset)
+    exact = buckets // 2
+    if near < exact:
+        return first + near
+    return first + min(buckets - 1, exact + int(math.log(near / exact) / math.log(distance / exact) * (buckets - exact) + 1e-9))
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("buckets, distance", [(32, 128), (8, 20)])
+def test_relative_looks_up_the_bucket_of_t5(causal, buckets, distance):
+    position = Part(RelativePosition, buckets=buckets, distance=distance)(heads=HEADS, causal=causal)
+    places = torch.arange(0, 300)[None]
+    got = position.bias(places, places)
+    assert got.shape == (1, HEADS, 300, 300)
+    for t, s in [(t, s) for t in (0, 20, 150, 299) for s in range(300)]:
+        bucket = t5_bucket(s - t, causal, buckets, distance)
+        assert got[0, :, t, s].equal(position.table.weight[bucket]), (t, s, bucket)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("mode", ["both ways", "causal", "documents"])
+def test_linear_attention_is_the_sum_of_the_paper(mode, turned):
+    attention = Part(LinearAttention, chunk=2)(dim=DIM, heads=HEADS, bias=True)
+    x = torch.randn(2, 5, DIM)
+    documents = torch.tensor([[0, 0, 1, 1, 1], [0, 0, 0, 0, 0]])
+    turn = RotaryPosition().turn(torch.arange(5)[None], WIDTH) if turned else None
+    mask = Mask(5, 5, mode != "both ways", None, (documents, documents) if mode == "documents" else None).prepared()
+    got = attend(attention, x, mask, turn=turn, real=REAL if mode == "both ways" else None)
+
+    def feature(v):
+        return torch.tensor([value + 1 if value > 0 else math.exp(value) for value in v.tolist()])
+
+    def rotated(v, position):
+        return v if turn is None else RotaryPosition().turn(torch.tensor([[position]]), WIDTH)(v[None, None, None])[0, 0, 0]
+
+    for b in range(2):
+        for t in range(5):
+            heads = []
+            for h in range(HEADS):
+                part = slice(h * WIDTH, (h + 1) * WIDTH)
+                query = feature(attention.query(x[b, t])[part])
+                above, below = torch.zeros(WIDTH), 0.0
+                for s in range(5):
+                    if (mode == "both ways" and not REAL[b, s]) or (mode != "both ways" and s > t):
+                        continue
+                    if mode == "documents" and documents[b, s] != documents[b, t]:
+                        continue
+                    key = feature(attention.key(x[b, s])[part])
+                    above += (rotated(query, t) @ rotated(key, s)) * attention.value(x[b, s])[part]
+                    below += query @ key
+                heads.append(above / below)
+            close(got[b, t], attention.output(torch.cat(heads)))

@@ -1,0 +1,142 @@
+"""The promises can be broken: each is, by a part made for it, and says its name."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from framework import testing
+from framework.parts.attention.linear import LinearAttention, SumCache
+from framework.parts.attention.multi_head import MultiHeadAttention
+from framework.parts.caches import RowCache
+from framework.registry import Part
+from framework.testing import BrokenPromise, check, toy_model
+
+
+class SeesAll(MultiHeadAttention):
+    """Looks ahead."""
+
+    def read(self, x, kept, place, mask, bias=None):
+        return super().read(x, kept, place, replace(mask, causal=False, shared=None), bias)
+
+
+class SeesPadding(MultiHeadAttention):
+    """Does not know padding."""
+
+    def read(self, x, kept, place, mask, bias=None):
+        return super().read(x, kept, place, replace(mask, real=None, shared=None), bias)
+
+
+class SeesDocuments(MultiHeadAttention):
+    """Looks into other documents."""
+
+    def read(self, x, kept, place, mask, bias=None):
+        return super().read(x, kept, place, replace(mask, documents=None, shared=None), bias)
+
+
+class SeesRows(MultiHeadAttention):
+    """Mixes the rows of a batch."""
+
+    def read(self, x, kept, place, mask, bias=None):
+        return super().read(x, kept, place, mask, bias) + x.mean(0, keepdim=True)
+
+
+class HasSpareWeights(MultiHeadAttention):
+    """Has a weight that nothing uses."""
+
+    def __init__(self, dim: int, heads: int, dropout: float, bias: bool, epsilon: float):
+        super().__init__(dim, heads, dropout, bias, epsilon, qk_norm=Part("norm/none"))
+        self.spare = nn.Parameter(torch.ones(dim))
+
+
+class ForgetfulCache(RowCache):
+    """Loses the first token as soon as there are others."""
+
+    def append(self, kept):
+        return tuple(x[..., -4:, :] if x.shape[-2] > 4 else x for x in super().append(kept)) if self.kept else super().append(kept)
+
+
+class Forgets(LinearAttention):
+    def cache(self):
+        return ForgetfulSums()
+
+
+class ForgetfulSums(SumCache):
+    """Loses what came before the last append."""
+
+    def append(self, kept):
+        return super().append(kept)[:3]
+
+
+class CannotReorder(MultiHeadAttention):
+    def cache(self):
+        return FixedRows()
+
+
+class FixedRows(RowCache):
+    """Takes as many rows as asked for, but the first ones."""
+
+    def reorder(self, rows):
+        super().reorder(torch.arange(len(rows)).clamp(max=self.kept[0].shape[0] - 1))
+
+
+class CannotCrop(LinearAttention):
+    def cache(self):
+        return KeptSums()
+
+
+class KeptSums(SumCache):
+    """Adds up what is cropped as well."""
+
+    def crop(self, length):
+        self.before = tuple(old + new for old, new in zip(self.before, self._sums(), strict=True))
+        super().crop(length)
+
+    def _sums(self):
+        turned, key, value = self.rows
+        return turned.transpose(-1, -2) @ value, key.sum(-2, keepdim=True)
+
+
+@pytest.mark.parametrize(
+    "family, attention, promise",
+    [
+        ("decoder_only", SeesAll, "respects causality"),
+        ("encoder_decoder", SeesAll, "respects causality"),
+        ("encoder_only", SeesPadding, "respects padding"),
+        ("encoder_only", SeesDocuments, "documents are apart"),
+        ("decoder_only", SeesDocuments, "documents are apart"),
+        ("decoder_only", SeesPadding, "cache equals full forward"),
+        ("encoder_only", SeesRows, "rows are independent"),
+        ("encoder_only", HasSpareWeights, "gradients reach every parameter"),
+        ("decoder_only", Forgets, "cache equals full forward"),
+        ("decoder_only", CannotReorder, "cache reorders"),
+        ("decoder_only", CannotCrop, "cache crops"),
+    ],
+)
+def test_a_broken_part_breaks_the_promise_by_name(family, attention, promise):
+    with pytest.raises(BrokenPromise, match=promise):
+        check(toy_model(family, attention=Part(attention), position=Part("position/none")))
+
+
+def test_cross_attention_that_sees_padding_is_found():
+    model = toy_model("encoder_decoder", decoder=Part("decoder/cross", cross=Part(SeesPadding)))
+    testing.respects_padding(model)  # the encoder's is not broken
+    with pytest.raises(BrokenPromise, match="cross-attention respects padding"):
+        testing.cross_attention_respects_padding(model)
+
+
+def test_positions_that_start_anew_with_every_piece_are_found(monkeypatch):
+    from framework.parts.caches import State
+    from framework.parts.places import count
+
+    monkeypatch.setattr(State, "places", lambda self, ids, real: count(ids, real))
+    with pytest.raises(BrokenPromise, match="cache equals full forward"):
+        testing.cache_equals_full_forward(toy_model("decoder_only", position=Part("position/rotary")))
+
+
+def test_not_a_number_is_no_agreement(monkeypatch):
+    model = toy_model("encoder_only")
+    nn.init.constant_(model.encoder.final_norm.weight, float("nan"))
+    with pytest.raises(BrokenPromise, match="rows are independent"):
+        testing.rows_are_independent(model)
