@@ -31,11 +31,16 @@ class Machine:
         self.packages = next(self.environment.glob("lib/python*/site-packages"))
         self.variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         self.variables["PLUGFORMER_CACHE"] = str(folder / "cache")
+        self.added: set[str] = set()  # to site-packages, by the wheel
 
-    def install(self, what: Path) -> None:
+    def install(self, *what: str) -> None:
         """From disk alone: no index is asked for anything."""
         words = ["--no-index", "--no-deps", "--no-build-isolation", "--quiet", "--disable-pip-version-check"]
-        self._run([sys.executable, "-m", "pip", "--python", str(self.environment), "install", *words, str(what)])
+        self._run([sys.executable, "-m", "pip", "--python", str(self.environment), "install", *words, *what])
+
+    def borrow(self) -> None:
+        """What is depended on comes from the environment of the tests, so that nothing is downloaded."""
+        (self.packages / "borrowed.pth").write_text("\n".join(site.getsitepackages()) + "\n")
 
     def python(self, *words: str) -> str:
         return self._run([str(self.environment / "bin" / "python"), *words])
@@ -47,13 +52,18 @@ class Machine:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy, so that the clone gets no build folder."""
-    copy = tmp_path_factory.mktemp("copy")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is built is a copy, so that the clone gets no build folder."""
+    folder = tmp_path_factory.mktemp("copy")
     for name in ("framework", "plugins", "conf"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, copy / name)
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(copy: Path) -> Path:
     words = ["--no-index", "--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir", str(copy / "dist")]
     subprocess.run([sys.executable, "-m", "pip", "wheel", *words, str(copy)], check=True)
     return next((copy / "dist").glob("plugformer-*.whl"))
@@ -61,11 +71,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Machine:
-    """The wheel installed; what it depends on is borrowed from the environment of the tests, so that nothing is downloaded."""
     made = Machine(tmp_path_factory.mktemp("machine"))
-    made.install(wheel)
+    made.install(str(wheel))
     made.added = {path.name for path in made.packages.iterdir()}
-    (made.packages / "borrowed.pth").write_text("\n".join(site.getsitepackages()) + "\n")
+    made.borrow()
     (made.folder / "reviews.csv").write_text(REVIEWS)
     return made
 
@@ -73,9 +82,9 @@ def machine(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Machine:
 @pytest.fixture(scope="module")
 def guest(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Machine:
     """The same with a package from outside."""
-    copy = tmp_path_factory.mktemp("guest") / "outside"
-    shutil.copytree(Path(__file__).parent / "outside", copy)
-    machine.install(copy)
+    outside = tmp_path_factory.mktemp("guest") / "outside"
+    shutil.copytree(Path(__file__).parent / "outside", outside)
+    machine.install(str(outside))
     return machine
 
 
@@ -125,3 +134,11 @@ def test_a_package_from_outside_trains_and_decodes(guest: Machine):
     assert "attention/tied" in config and "task/reversal" in config
     answer = guest.python("-m", "framework", "predict", "runs/last", "text=abc")
     assert answer.strip()
+
+
+def test_an_editable_install_finds_its_plugins_from_any_folder(copy: Path, tmp_path: Path):
+    made = Machine(tmp_path)
+    made.borrow()
+    made.install("--editable", str(copy))
+    program = "import importlib; from framework.discovery import origins; [importlib.import_module(o.package) for o in origins()]"
+    made.python("-c", program)
