@@ -263,18 +263,21 @@ def _absent_slot(override: Override, overrides: list[str], catalogue: Catalogue)
     key = override.key_or_group
     if "/" not in key:
         return
-    above, _, slot = key.rpartition("/")
     others = [text for text in overrides if not text.lstrip("+~").startswith(f"{key}=") and not text.lstrip("+~").startswith(f"{key}/")]
     try:
         node: Any = plain_config(_hydra([text for text in others if _group_text(text)]))
     except (HydraException, OmegaConfBaseException, UserError):
         return
-    for name in above.split("/"):
-        node = (node or {}).get(name)
-    if is_node(node) and slot not in (slots := list(catalogue.option(node["part"])["slots"])):
-        yield f"{key}: {node['part']} has no slot {slot!r}{registry.nearest(slot, slots)}; it has: {', '.join(slots) or 'none'}"
-    elif node is None:
-        yield f"{key}: {above} is not chosen; it follows its owner. Choose it first: {above}=NAME"
+    names = key.split("/")
+    for depth, slot in enumerate(names):
+        if is_node(node) and slot not in (slots := list(catalogue.option(node["part"])["slots"])):
+            yield f"{key}: {node['part']} has no slot {slot!r}{registry.nearest(slot, slots)}; it has: {', '.join(slots) or 'none'}"
+            return
+        if node is None:
+            above = "/".join(names[:depth])
+            yield f"{key}: {above} is not chosen; it follows its owner's. Choose it first: {above}=NAME"
+            return
+        node = node.get(slot)
 
 
 def _group_text(text: str) -> bool:

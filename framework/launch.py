@@ -20,6 +20,7 @@ from framework.menu import help_text
 
 if TYPE_CHECKING:
     from framework.compose import Composed
+    from framework.data.module import Prepared
     from framework.runs import Run
 
 RUNS = Path("runs")
@@ -58,7 +59,7 @@ def _main(argv: list[str]) -> int:
     if arguments.cfg:
         _show(composed.config, arguments.package)
         return 0
-    start(lambda: new_run(composed), composed.config["trainer"])
+    start(composed.config, lambda: new_run(composed))
     return 0
 
 
@@ -134,23 +135,26 @@ def _sweep(overrides: list[str], config_dir: str | None, folders: list[Path]) ->
         attach(folders)
         hydra = HydraConfig.get()
         composed = finish(config, hydra.runtime.choices, list(hydra.overrides.task))
-        return start(lambda: new_run(composed), composed.config["trainer"])
+        return start(composed.config, lambda: new_run(composed))
 
     flags = ["-m", *(["--config-dir", config_dir] if config_dir else [])]
     return _hydra([*flags, *overrides], folders, job)
 
 
-def start(open_run: Callable[[], "Run"], trainer: Mapping[str, Any]) -> float | None:
-    """Trains a run in as many processes as its trainer wants; `open_run` is called in the one that decides the folder.
-    Returns the figure that the best checkpoint is best at."""
+def start(config: Mapping[str, Any], open_run: Callable[[], "Run"]) -> float | None:
+    """Trains a run in as many processes as its trainer wants. The data is made ready first, so that a mistake in it leaves no
+    folder behind; then `open_run` is called, in the one process that decides. Returns what the best checkpoint is best at."""
+    from framework.preparing import prepare_data
     from framework.runs import Run
 
-    if outside := outside_rank():
-        return _train(_agree(open_run, *outside))
+    outside = outside_rank()
+    prepared = None if outside and outside[0] else prepare_data(config)
+    if outside:
+        return _train(_agree(open_run, *outside), prepared)
     run = open_run()
-    processes = wanted_processes(trainer)
+    processes = wanted_processes(config["trainer"])
     if processes == 1:
-        return _train(run)
+        return _train(run, prepared)
     spawn(["framework.launch", str(run.folder)], processes)
     return Run.open(run.folder).objective()
 
@@ -176,17 +180,17 @@ def resume_or_start(overrides: list[str], folders: list[Path]) -> float | None:
     run = run_to_resume(overrides, RUNS, name, task)
     if run is None:
         assert fresh is not None
-        return start(lambda: new_run(fresh), fresh.config["trainer"])
+        return start(fresh.config, lambda: new_run(fresh))
     if fresh is not None:  # the same command again: its words are the run's own, and what differs must be allowed
         overrides = [text for text in overrides if text not in run.overrides()]
     config = changed(run, overrides, folders, training=True)
-    return start(lambda: run.go_on(config, overrides), config["trainer"])
+    return start(config, lambda: run.go_on(config, overrides))
 
 
-def _train(run: "Run") -> float | None:
+def _train(run: "Run", prepared: "Prepared | None" = None) -> float | None:
     from framework.run import train
 
-    return train(run)
+    return train(run, prepared)
 
 
 def wanted_processes(trainer: Mapping[str, Any]) -> int:
@@ -248,7 +252,8 @@ def spawn(module: list[str], processes: int) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    world = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // processes))  # else they fight over the cores
+    world = {"OMP_NUM_THREADS": threads, "WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
     ranks = [
         subprocess.Popen([sys.executable, "-m", *module], env={**os.environ, **world, "RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank in range(processes)

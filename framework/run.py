@@ -15,10 +15,10 @@ import torch
 from framework import catalogue as index
 from framework.card import parameter_lines, parts_line
 from framework.data.facts import Facts
-from framework.data.formats import Format
-from framework.data.module import Prepared, prepare
+from framework.data.module import Prepared
 from framework.data.tokenizers import Tokenizer
 from framework.generation.engine import Decode
+from framework.preparing import prepare_data
 from framework.registry import as_part, build
 from framework.runs import Run
 from framework.tracking.base import Tracker, build_trackers, finish
@@ -27,8 +27,8 @@ from framework.training.learner import Learner
 from framework.training.task import Task
 
 
-def train(run: Run) -> float | None:
-    """Trains the run that stands in a folder, in this process as one of its ranks; every rank calls it.
+def train(run: Run, prepared: Prepared | None = None) -> float | None:
+    """Trains the run that stands in a folder, in this process as one of its ranks; every rank calls it. prepared: the data, if it is ready.
 
     Ends with the best checkpoint's figures on validation and test, in metrics.json. Returns the one that the task monitors.
     """
@@ -38,8 +38,8 @@ def train(run: Run) -> float | None:
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     with run.logged() if rank == 0 else contextlib.nullcontext():
         pl.seed_everything(config["seed"], verbose=False)
-        resumed = run.last.exists()
-        prepared = prepare_data(config, run.folder if resumed else None)
+        if prepared is None or run.last.exists():  # a resumed run keeps its tokenizer and facts, whatever a new one would learn
+            prepared = prepare_data(config, run.folder if run.last.exists() else None)
         task = build_task(config, prepared.facts)
         if rank == 0:
             prepared.tokenizer.save(run.tokenizer)
@@ -84,18 +84,6 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     for message in (".*does not have many workers.*", ".*LeafSpec.*", ".*isinstance\\(treespec.*", ".*You called `self.log.*", ".*`_dataloader`.*", ".*No device id is provided.*"):
         warnings.filterwarnings("ignore", message=message)
-
-
-def build_format(config: Mapping[str, Any]) -> Format:
-    return build(config["task"]["format"])
-
-
-def prepare_data(config: Mapping[str, Any], folder: Path | None = None, splits: tuple[str, ...] | None = None) -> Prepared:
-    """The data of a config, made ready. folder: a run whose tokenizer and facts are taken."""
-    format = build_format(config)
-    source = build(config["data"], format=format, seed=config["seed"])
-    tokenizer = build(config["tokenizer"])
-    return prepare(source, tokenizer, format, config["model"]["max_length"], config["seed"], folder, splits)
 
 
 def build_task(config: Mapping[str, Any], facts: Facts) -> Task:

@@ -12,9 +12,10 @@ from framework import checkpoint
 from framework.data.formats import Batch, Features, Row
 from framework.errors import UserError
 from framework.files import write_text
+from framework.preparing import prepare_data
 from framework.registry import build
 from framework.resume import changed
-from framework.run import decoder, prepare_data, quiet
+from framework.run import decoder, quiet
 from framework.runs import Run
 from framework.training.evaluation import Evaluation
 

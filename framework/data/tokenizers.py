@@ -129,7 +129,7 @@ class UnigramTokenizer(TokenizerTrainer):
         fixed = [*SPECIAL, *BYTES]
         pieces = unigram.train(words, self.vocabulary - len(fixed), self.longest)
         lowest = min((score for _, score in pieces), default=0.0)
-        entries = [(token, lowest - 10.0) for token in fixed] + pieces  # no fixed entry is ever the likelier split
+        entries = [(token, round(lowest - 10.0, 6)) for token in fixed] + pieces  # six digits survive being written and read
         inner = tokenizers.Tokenizer(models.Unigram(entries, unk_id=fixed.index("[UNK]"), byte_fallback=True))
         if normalizer:
             inner.normalizer = normalizer

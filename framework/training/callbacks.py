@@ -76,6 +76,8 @@ class Checkpoint(LightningCheckpoint):
         if trainer.fit_loop._should_accumulate():
             return  # in the middle of a step: what is gathered of its gradient would be lost
         due = self.every_n_train_steps is not None and trainer.global_step % self.every_n_train_steps == 0
+        if trainer.max_steps != -1 and trainer.global_step >= trainer.max_steps:
+            trainer.should_stop = True  # the last step is validated and saved, wherever in an epoch it falls
         stopping = trainer.strategy.reduce_boolean_decision(self.interrupted, all=False)
         if due or stopping:
             self._save(trainer, "last")

@@ -69,10 +69,11 @@ class Learner(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         optimizer = self.make_optimizer(model=self.task)
         self._values = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
-        schedule = self.make_schedule(total=self.trainer.estimated_stepping_batches)
-        self._factor = schedule
-        # A plain function: LambdaLR would save a callable object's fields and bring them back over changed options.
-        scheduler = LambdaLR(optimizer, lambda step: schedule(step))
+        # The schedule itself follows in on_train_start: to ask now how many steps there are would set up the loader, and a
+        # loader that is set up before the checkpoint is read starts its epoch from the beginning. (And a plain function:
+        # LambdaLR would save a callable object's fields, and bring them back over changed options.)
+        self._factor: Callable[[int], float] = lambda step: 1.0
+        scheduler = LambdaLR(optimizer, lambda step: self._factor(step))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     # -- training --------------------------------------------------------------------------------------------------------
@@ -80,6 +81,7 @@ class Learner(pl.LightningModule):
     def on_train_start(self) -> None:
         self._window = torch.zeros(2, device=self.device)  # loss and weight of the step in the making, on this rank
         self._meter = Meter(self.device)
+        self._factor = self.make_schedule(total=self.trainer.estimated_stepping_batches)
         self._take_options()
         for tracker in self.loggers:
             if isinstance(tracker, Tracker):

@@ -80,7 +80,7 @@ class LightningTrainer(pl.Trainer):
         if self.compile:
             model.task.compile()  # type: ignore[operator, union-attr]  # in place: the names of the weights stay
         try:
-            super().fit(model, *arguments, **keywords)
+            super().fit(model, *arguments, **{"weights_only": True, **keywords})  # a checkpoint never runs code
         except SystemExit:
             if self.state.status == TrainerStatus.INTERRUPTED:
                 raise KeyboardInterrupt from None
