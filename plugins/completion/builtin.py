@@ -1,5 +1,6 @@
 """Text that every machine has: the source of the running Python's own standard library."""
 
+import os
 import sysconfig
 import tokenize
 from collections.abc import Iterator
@@ -40,8 +41,8 @@ def files(split: str, megabytes: float, folder: Path | None = None) -> Iterator[
 
 def source_files(root: Path) -> Iterator[str]:
     """Paths below root, with slashes on every system."""
-    for path in root.rglob("*.py"):
-        relative = path.relative_to(root)
-        generated = relative.name.startswith("_sysconfigdata") or relative.parts[0].startswith("config-")
-        if not generated and not LEFT_OUT.intersection(relative.parts):
-            yield relative.as_posix()
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if name not in LEFT_OUT and not name.startswith("config-")]
+        for name in names:
+            if name.endswith(".py") and not name.startswith("_sysconfigdata"):  # which describes the machine it was built on
+                yield (Path(folder) / name).relative_to(root).as_posix()

@@ -1,0 +1,85 @@
+"""Pairs as numbers: ends, the shift of the target, what happens to long texts."""
+
+from random import Random
+
+import pytest
+
+from framework.data.facts import Facts
+from framework.errors import UserError
+from plugins.translation.data import TranslationFormat
+
+FACTS = Facts(vocabulary=300, max_length=5, padding=0, begin=1, end=2)
+
+
+class Letters:
+    """One token a character."""
+
+    def encode(self, text: str) -> list[int]:
+        return [ord(letter) for letter in text]
+
+    def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        return self.encode(text), [(at, at + 1) for at in range(len(text))]
+
+    def decode(self, ids: list[int]) -> str:
+        return "".join(chr(id) for id in ids if id > 9)
+
+    def byte_lengths(self, ids: list[int]) -> list[int]:
+        return [len(chr(id).encode()) for id in ids]
+
+
+def encode(format: TranslationFormat | None = None, **row: str | None) -> dict[str, object]:
+    return (format or TranslationFormat()).encode(row, Letters(), FACTS)
+
+
+def test_both_texts_end_with_the_end_token() -> None:
+    assert encode(source="abc", target="d") == {"truncated": 0, "source": [97, 98, 99, 2], "target": [100, 2]}
+    assert encode(source="", target="") == {"truncated": 0, "source": [2], "target": [2]}
+
+
+def test_a_text_to_translate_has_no_target() -> None:
+    assert encode(source="a") == encode(source="a", target=None) == {"truncated": 0, "source": [97, 2]}
+
+
+def test_long_texts_are_cut_and_counted() -> None:
+    assert encode(source="abcdefg", target="x") == {"truncated": 1, "source": [97, 98, 99, 100, 2], "target": [120, 2]}
+    assert encode(source="a", target="abcdefg")["target"] == [97, 98, 99, 100, 2]
+
+
+def test_long_texts_are_refused_on_request() -> None:
+    refusing = TranslationFormat(long="refuse")
+    assert encode(refusing, source="abcd", target="abcd")["truncated"] == 0
+    with pytest.raises(ValueError, match="target has 5 tokens, the model reads 4 and an end token .model.max_length=5"):
+        encode(refusing, source="a", target="abcde")
+
+
+def test_a_text_must_be_able_to_end() -> None:
+    with pytest.raises(UserError, match="needs a tokenizer with an end token"):
+        TranslationFormat().encode({"source": "a"}, Letters(), Facts(vocabulary=300, max_length=5))
+
+
+def test_the_decoder_reads_what_it_wrote() -> None:
+    format = TranslationFormat()
+    rows = [encode(source="abc", target="de"), encode(source="f", target="ghi")]
+    batch = format.collate(rows, FACTS, Random(0))
+    assert batch["source"].tolist() == [[97, 98, 99, 2], [102, 2, 0, 0]]
+    assert batch["source_real"].tolist() == [[True] * 4, [True, True, False, False]]
+    assert batch["target"].tolist() == [[1, 100, 101, 0], [1, 103, 104, 105]]
+    assert batch["labels"].tolist() == [[100, 101, 2, -100], [103, 104, 105, 2]]
+    assert [format.length(row) for row in rows] == [4, 4]
+
+
+def test_sources_of_one_length_need_no_mask() -> None:
+    batch = TranslationFormat().collate([encode(source="ab", target="c"), encode(source="de", target="fgh")], FACTS, Random(0))
+    assert batch["source_real"] is None
+
+
+def test_without_targets_the_decoder_begins() -> None:
+    rows = [encode(source="ab"), encode(source="c")]
+    batch = TranslationFormat().collate(rows, FACTS, Random(0))
+    assert batch["target"].tolist() == [[1], [1]] and "labels" not in batch
+    begins_with_padding = Facts(vocabulary=300, max_length=5, padding=7, end=2)
+    assert TranslationFormat().collate(rows, begins_with_padding, Random(0))["target"].tolist() == [[7], [7]]
+
+
+def test_the_tokenizer_learns_from_both_languages() -> None:
+    assert list(TranslationFormat().texts({"source": "a", "target": "b"})) == ["a", "b"]

@@ -1,0 +1,144 @@
+"""Translation: the loss against its formula, the rows it writes, and figures made of them."""
+
+from random import Random
+
+import pytest
+import sacrebleu
+import torch
+
+from framework import catalogue
+from framework.data.facts import Facts
+from framework.data.formats import Batch
+from framework.generation.engine import Decode
+from framework.generation.greedy import Greedy
+from framework.models.encoder_decoder import EncoderDecoderModel
+from framework.registry import Part, broken
+from plugins.completion.task import CompletionTask
+from plugins.translation.data import TranslationFormat
+from plugins.translation.task import TranslationTask
+
+FACTS = Facts(vocabulary=13, max_length=8, padding=0, begin=1, end=2)
+PAIRS = [([5, 6, 7, 2], [4, 2]), ([8, 2], [9, 10, 11, 2]), ([3, 4, 2], [12, 5, 2])]
+
+
+def make(**options: float) -> TranslationTask:
+    catalogue.load()  # knows where the parts are that a model chooses by name
+    torch.manual_seed(0)
+    model = Part(EncoderDecoderModel, dim=16, heads=2, depth=2, max_length=8, initial_std=0.5, tied=False)
+    return TranslationTask(model=model, facts=FACTS, **options).double().eval()
+
+
+def batch_of(*pairs: tuple[list[int], list[int]], targets: bool = True) -> Batch:
+    rows = [{"source": source, "target": target} if targets else {"source": source} for source, target in pairs]
+    batch = TranslationFormat().collate(rows, FACTS, Random(0))
+    raw = [{"source": f"source of {target}", "target": f"target of {target}"} for _, target in pairs]
+    return {**batch, "row": torch.arange(len(pairs)), "raw": raw}
+
+
+def decode(wanted: int | None = None) -> Decode:
+    return Decode(Greedy(), lambda ids: " ".join(map(str, ids)), FACTS.end, wanted, len(PAIRS))
+
+
+def scores(task: TranslationTask, source: list[int], target: list[int]) -> torch.Tensor:
+    """Log-probabilities of every next token (T, V), of one pair alone."""
+    return task.model.logits(task.model(torch.tensor([source]), torch.tensor([[1, *target[:-1]]])))[0].log_softmax(-1)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@torch.no_grad()
+def test_the_loss_is_the_smoothed_sum_over_targets(smoothing: float) -> None:
+    task = make(label_smoothing=smoothing)
+    expected = 0.0
+    for source, target in PAIRS:
+        found = scores(task, source, target)
+        right, spread = found[range(len(target)), target].sum(), found.mean(dim=-1).sum()
+        expected -= float((1 - smoothing) * right + smoothing * spread)
+    result = task(batch_of(*PAIRS))
+    assert (float(result.loss), int(result.weight)) == (pytest.approx(expected, abs=1e-9), 9)
+
+
+@torch.no_grad()
+def test_evaluation_does_not_smooth() -> None:
+    smoothed, plain = make(label_smoothing=0.3), make(label_smoothing=0.0)
+    result, _ = smoothed.evaluate(batch_of(*PAIRS), decode())
+    assert float(result.loss) == pytest.approx(float(plain(batch_of(*PAIRS)).loss), abs=1e-9)
+    assert float(smoothed(batch_of(*PAIRS)).loss) != pytest.approx(float(result.loss))
+
+
+def test_the_loss_reaches_every_parameter() -> None:
+    task = make()
+    task(batch_of(*PAIRS)).loss.backward()
+    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in task.parameters())
+
+
+@torch.no_grad()
+def greedy(task: TranslationTask, source: list[int]) -> tuple[str, float]:
+    written, score = [], 0.0
+    while len(written) < FACTS.max_length:
+        best = scores(task, source, [*written, 0])[-1].max(dim=-1)
+        score += float(best.values)
+        if int(best.indices) == FACTS.end:
+            break
+        written.append(int(best.indices))
+    return " ".join(map(str, written)), score
+
+
+@torch.no_grad()
+def test_rows_are_translated_as_each_would_be_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where they are written in several groups, sorted by length."""
+    task = make()
+    for together in (64, 2):
+        monkeypatch.setattr("framework.training.sequence_to_sequence.ROWS_WRITTEN_TOGETHER", together)
+        _, rows = task.evaluate(batch_of(*PAIRS), decode())
+        for row, (source, target) in zip(rows, PAIRS, strict=True):
+            text, score = greedy(task, source)
+            expected = {"input": f"source of {target}", "reference": f"target of {target}", "prediction": text}
+            assert row == {**expected, "score": pytest.approx(score, abs=1e-9)}
+    assert len({row["prediction"] for row in rows}) > 1
+
+
+@torch.no_grad()
+def test_only_the_sample_is_translated() -> None:
+    task = make()
+    _, all_rows = task.evaluate(batch_of(*PAIRS), decode())
+    result, rows = task.evaluate(batch_of(*PAIRS), decode(wanted=1))
+    assert rows == [{**all_rows[2], "score": pytest.approx(all_rows[2]["score"])}] and int(result.weight) == 9
+    assert task.evaluate(batch_of(*PAIRS), decode(wanted=0))[1] == []
+
+
+def test_prediction_needs_no_target() -> None:
+    task = make()
+    batch = batch_of(*PAIRS, targets=False)
+    rows = task.predict(batch, decode())
+    assert [row["prediction"] for row in rows] == [greedy(task, source)[0] for source, _ in PAIRS]
+    del batch["raw"]
+    assert task.predict(batch, decode())[0]["input"] == "5 6 7 2"
+
+
+def test_figures_are_sacrebleus() -> None:
+    task, metrics = make(), make().metrics()
+    rows = [{"prediction": "the dog sees a cat", "reference": "the dog saw a cat"}, {"prediction": "no match", "reference": "at all"}]
+    task.update(metrics, rows[:1])
+    task.update(metrics, rows[1:])
+    texts = [row["prediction"] for row in rows], [[row["reference"] for row in rows]]
+    figures = {name: float(metric.compute()) for name, metric in metrics.items()}
+    assert figures == {"bleu": sacrebleu.corpus_bleu(*texts).score, "chrf": sacrebleu.corpus_chrf(*texts).score}
+
+
+@pytest.mark.parametrize(
+    ("task", "provided", "legal"),
+    [
+        (TranslationTask, {"encoder", "decoder", "cross"}, True),
+        (TranslationTask, {"encoder"}, False),
+        (TranslationTask, {"decoder"}, False),
+        (CompletionTask, {"decoder", "table"}, True),
+        (CompletionTask, {"encoder", "decoder", "cross"}, False),
+        (CompletionTask, {"encoder"}, False),
+    ],
+)
+def test_which_models_can_do_it(task: type, provided: set[str], legal: bool) -> None:
+    assert (not broken(task.rules, {"provided": provided, "label_smoothing": 0.1})) == legal
+
+
+def test_all_smoothing_is_refused() -> None:
+    assert "label_smoothing is the share" in broken(TranslationTask.rules, {"label_smoothing": 1.0})[0]
