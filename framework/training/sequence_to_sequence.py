@@ -65,13 +65,16 @@ class SequenceToSequence(WritingTask):
     @torch.inference_mode()
     def _write(self, batch: Batch, decode: Decode, wanted: Tensor) -> list[dict[str, Any]]:
         """What is written for the wanted rows, in their order. Rows of like length are written together: less padding to look at."""
-        real = batch["source_real"]
-        lengths = torch.full_like(batch["source"][:, 0], batch["source"].shape[1]) if real is None else real.sum(dim=1)
+        if not len(wanted):
+            return []
+        model: Any = self.model
+        source, real = batch["source"], batch["source_real"]
+        lengths = torch.full_like(source[:, 0], source.shape[1]) if real is None else real.sum(dim=1)
         rows: dict[int, dict[str, Any]] = {}
         for group in wanted[lengths[wanted].argsort(stable=True)].split(ROWS_WRITTEN_TOGETHER):
-            longest = int(lengths[group].max()) if len(group) else 0
-            memory = self.model.encode(batch["source"][group, :longest], None if real is None else real[group, :longest])
-            for number, written in zip(group.tolist(), decode(self.model, batch["target"][group, :1], memory=memory), strict=True):
+            longest = int(lengths[group].max())
+            memory = model.encode(source[group, :longest], None if real is None else real[group, :longest])
+            for number, written in zip(group.tolist(), decode(model, batch["target"][group, :1], memory=memory), strict=True):
                 best = written[0]
                 rows[number] = {"input": self._input(batch, number, decode), "prediction": best.text, "score": best.score}
         return [rows[number] for number in wanted.tolist()]
