@@ -94,28 +94,27 @@ class Loader:
 
     def __init__(self, sequences: list[list[int]], size: int, rank: int = 0, world: int = 1, shuffle: bool = False):
         self.sequences, self.size, self.rank, self.world, self.shuffle = sequences, size, rank, world, shuffle
-        self.epoch = self.served = self.skip = 0
+        self.epoch = self.served = 0
 
     def __len__(self) -> int:
         return -(-len(self.sequences) // self.size)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
+        if self.served == len(self):  # Lightning never asks for the end of an epoch
+            self.epoch, self.served = self.epoch + 1, 0
         order = list(range(len(self.sequences)))
         if self.shuffle:
             order = torch.randperm(len(order), generator=torch.Generator().manual_seed(self.epoch)).tolist()
-        begin, self.skip = self.skip, 0
-        self.served = begin
-        for index in range(begin, len(self)):
+        for index in range(self.served, len(self)):
             mine = order[index * self.size : (index + 1) * self.size][self.rank :: self.world]
             self.served += 1
             yield batch([self.sequences[n] for n in mine or order[:1]], mine or order[:1], ghost=not mine)
-        self.epoch, self.served = self.epoch + 1, 0
 
     def state_dict(self) -> dict[str, int]:
         return {"epoch": self.epoch, "served": self.served}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        self.epoch, self.skip = state["epoch"], state["served"]
+        self.epoch, self.served = state["epoch"], state["served"]
 
 
 def learner(task: Task | None = None, optimizer: Part | None = None, schedule: Part | None = None, **options: Any) -> Learner:

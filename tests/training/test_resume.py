@@ -1,0 +1,139 @@
+"""A run that stops anywhere and goes on ends with the weights of one that was never stopped, to the last bit."""
+
+import os
+import signal
+
+import pytest
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from framework.registry import Part
+from framework.tracking.csv_file import CsvTracker
+from framework.training.callbacks import Average, Checkpoint
+from framework.training.optimizers import AdamW, Muon
+from framework.training.schedules import Cosine
+from tests.training.toys import Loader, ToyTask, learner, rows, trainer, weights
+
+
+class Killed(Exception):
+    """Stands for a kill -9: nothing is saved on the way out."""
+
+
+class Stop(Callback):
+    def __init__(self, step, how):
+        self.step, self.how = step, how
+
+    def on_train_batch_start(self, loop, module, batch, batch_idx):
+        if loop.global_step == self.step:
+            self.how()
+
+
+def kill():
+    raise Killed
+
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def run(folder, stop=None, resume=False, optimizer=None, every=None, accumulate=1, epochs=3, average=None, size=8, **options):
+    """Three epochs of nine batches (the last one short), with dropout, shuffling and validation."""
+    module = learner(ToyTask(dropout=0.3), optimizer or Part(AdamW, lr=0.02), Part(Cosine, warmup=3))
+    callbacks = [Checkpoint(folder, "validation/loss", "min", every_n_train_steps=every), *([stop] if stop else [])]
+    callbacks += [Average(decay=average)] if average else []
+    loop = trainer(folder, max_epochs=epochs, callbacks=callbacks, accumulate_grad_batches=accumulate, logger=[CsvTracker(folder)], **options)
+    loaders = Loader(rows(70), size, shuffle=True), Loader(rows(20, seed=1), 7)
+    loop.fit(module, *loaders, ckpt_path=folder / "checkpoints/last.ckpt" if resume else None)
+    return weights(module.task)
+
+
+def assert_equal(one, other):
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+def csv(folder):
+    """metrics.csv without what the clock has to do with."""
+    lines = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()]
+    clock = lines[0].index("train/tokens_per_second")
+    return [[value for number, value in enumerate(line) if number != clock] for line in lines]
+
+
+@pytest.mark.parametrize("step", [1, 4, 9, 11, 18, 20, 26])
+def test_killed_in_any_place(tmp_path, step):
+    """`last` is written every step: step 4 is mid-epoch, 9 and 18 are epoch ends, 26 is before the last batch of all."""
+    whole = run(tmp_path / "whole")
+    with pytest.raises(Killed):
+        run(tmp_path / "cut", stop=Stop(step, kill), every=1)
+    resumed = run(tmp_path / "cut", resume=True)
+    assert_equal(whole, resumed)
+    assert csv(tmp_path / "whole") == csv(tmp_path / "cut")
+
+
+def test_killed_some_steps_after_the_last_save(tmp_path):
+    whole = run(tmp_path / "whole")
+    with pytest.raises(Killed):
+        run(tmp_path / "cut", stop=Stop(16, kill), every=7)
+    assert_equal(whole, run(tmp_path / "cut", resume=True))
+    assert csv(tmp_path / "whole") == csv(tmp_path / "cut")
+
+
+def test_killed_after_an_epoch_without_any_other_save(tmp_path):
+    whole = run(tmp_path / "whole")
+    with pytest.raises(Killed):
+        run(tmp_path / "cut", stop=Stop(13, kill))
+    assert_equal(whole, run(tmp_path / "cut", resume=True))
+    assert csv(tmp_path / "whole") == csv(tmp_path / "cut")
+
+
+def test_killed_while_validation_runs_twice_an_epoch(tmp_path):
+    whole = run(tmp_path / "whole", val_check_interval=4)
+    with pytest.raises(Killed):
+        run(tmp_path / "cut", stop=Stop(14, kill), val_check_interval=4)
+    assert_equal(whole, run(tmp_path / "cut", resume=True, val_check_interval=4))
+    assert csv(tmp_path / "whole") == csv(tmp_path / "cut")
+
+
+@pytest.mark.parametrize("options", [{"optimizer": Part(Muon, lr=0.02)}, {"average": 0.8}, {"accumulate": 4, "size": 4}], ids=str)
+def test_killed_with(tmp_path, options):
+    whole = run(tmp_path / "whole", **options)
+    with pytest.raises(Killed):
+        run(tmp_path / "cut", stop=Stop(7, kill), every=2, **options)
+    assert_equal(whole, run(tmp_path / "cut", resume=True, **options))
+
+
+def test_ctrl_c_keeps_last(tmp_path):
+    whole = run(tmp_path / "whole")
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", stop=Stop(12, interrupt))
+    signal.signal(signal.SIGINT, before)  # Lightning ignores further ones
+    saved = torch.load(tmp_path / "cut/checkpoints/last.ckpt", weights_only=True)
+    assert saved["global_step"] == 13
+    assert_equal(whole, run(tmp_path / "cut", resume=True))
+
+
+def test_options_of_optimizer_and_schedule_may_change(tmp_path):
+    """What the config says now is meant, not what the checkpoint remembers."""
+    with pytest.raises(Killed):
+        run(tmp_path, stop=Stop(5, kill), every=1)
+    seen = []
+
+    class Look(Callback):
+        def on_train_batch_start(self, loop, module, batch, batch_idx):
+            seen.append((loop.global_step, dict(loop.optimizers[0].param_groups[0])))
+
+    module = learner(ToyTask(dropout=0.3), Part(AdamW, lr=0.5, weight_decay=0.7, betas=(0.5, 0.6)), Part(Cosine, warmup=50, floor=0.5))
+    loop = trainer(tmp_path, max_epochs=1, callbacks=[Look()])
+    loop.fit(module, Loader(rows(70), 8, shuffle=True), ckpt_path=tmp_path / "checkpoints/last.ckpt")
+    assert [step for step, _ in seen] == [5, 6, 7, 8]
+    for step, group in seen:
+        assert group["lr"] == pytest.approx(0.5 * (step + 1) / 51)
+        assert (group["weight_decay"], tuple(group["betas"])) == (0.7, (0.5, 0.6))
+
+
+def test_checkpoints_hold_nothing_but_tensors_and_plain_values(tmp_path):
+    run(tmp_path, optimizer=Part(Muon), average=0.9, epochs=1)
+    checkpoint = torch.load(tmp_path / "checkpoints/best.ckpt", weights_only=True)
+    assert checkpoint["hyper_parameters"] == {"config": {"task": {"part": "task/toy"}}}
