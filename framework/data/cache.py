@@ -19,7 +19,7 @@ from filelock import FileLock
 from framework.errors import UserError
 
 MANIFEST = "manifest.json"
-BLOCK = 1 << 20
+BLOCK = 1 << 16
 NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST)  # the disk's mistakes
 
 

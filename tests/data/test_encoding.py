@@ -1,0 +1,109 @@
+"""Encoded rows come back as they were, from a memory map, keyed by everything that made them."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from framework.data.encoding import encode
+from framework.data.facts import Facts
+from framework.data.module import prepare
+from framework.data.tokenizers import BytesTokenizer, WordpieceTokenizer
+from tests.data.toy import Labeled, Stream, files
+
+BYTES = BytesTokenizer().train(lambda: [])
+FACTS = Facts(vocabulary=261, max_length=6, labels=("bad", "good"))
+TABLE = "text,label\nfine,good\ndrop,good\n,bad\nmuch too long,bad\nö,good\n"
+
+
+class Everything(Labeled):
+    """Features of every type, in lists of unlike length."""
+
+    def encode(self, row, tokenizer, facts):
+        ids = tokenizer.encode(row["text"])
+        return {"ids": ids, "other": ids * 2, "label": 1, "share": 0.25, "known": len(ids) > 2}
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(TABLE, encoding="utf-8")
+    return path
+
+
+def encoded(table, format=None, split="train", **values):
+    source = files(format, train=str(table), test=str(table), validation_share=0, **values)
+    return encode(source, split, format or Labeled(), BYTES, FACTS)
+
+
+def test_rows_come_back(table):
+    data = encoded(table)
+    texts = ["fine", "", "much t", "ö"]
+    assert [data[row] for row in range(len(data))] == [
+        {"ids": BYTES.encode(text), "label": label} for text, label in zip(texts, (1, 0, 0, 1), strict=True)
+    ]
+    assert data.lengths.tolist() == [4, 0, 6, 2]
+    assert isinstance(data.lengths, np.memmap)
+
+
+def test_features_of_every_type(table):
+    data = encoded(table, Everything())
+    ids = BYTES.encode("fine")
+    assert data[0] == {"ids": ids, "other": ids * 2, "label": 1, "share": 0.25, "known": True}
+    assert {name: type(value) for name, value in data[0].items()} == {"ids": list, "other": list, "label": int, "share": float, "known": bool}
+    assert data[4]["other"] == BYTES.encode("öö")
+
+
+def test_dropped_and_truncated_rows_are_counted(table):
+    data = encoded(table)
+    assert (data.dropped, data.truncated, len(data)) == (1, 1, 4)
+    assert "truncated" not in data[0]
+
+
+def test_raw_rows_are_kept_for_evaluation_alone(table):
+    data = encoded(table, split="test")
+    assert [data.raw(row)["text"] for row in range(4)] == ["fine", "", "much too long", "ö"]
+    with pytest.raises(AssertionError, match="kept for evaluation splits"):
+        encoded(table).raw(0)
+
+
+def test_features_must_be_alike(table):
+    class Uneven(Labeled):
+        def encode(self, row, tokenizer, facts):
+            return {"ids": [1]} if row["text"] == "fine" else {"ids": [1], "label": 0}
+
+    with pytest.raises(AssertionError, match="Uneven.encode gave"):
+        encoded(table, Uneven())
+
+
+def test_the_key_follows_everything_that_makes_the_rows(table):
+    first = encoded(table).folder
+    assert encoded(table).folder == first
+    assert encoded(table, split="test").folder != first
+    assert encoded(table, limit=3).folder != first
+    assert encoded(table, Everything()).folder != first
+    source = files(train=str(table), test=str(table), validation_share=0)
+    assert encode(source, "train", Labeled(), BYTES, Facts(261, 7, labels=("bad", "good"))).folder != first
+    other = WordpieceTokenizer(60).train(lambda: ["fine much too long"])
+    assert encode(source, "train", Labeled(), other, FACTS).folder != first
+    option = Labeled()
+    option.option = 2
+    assert encode(source, "train", option, BYTES, FACTS).folder != first
+    table.write_text(TABLE + "more,good\n", encoding="utf-8")
+    assert encoded(table).folder != first
+
+
+def test_the_corpus_is_never_in_memory(tmp_path):
+    path = tmp_path / "long.txt"
+    with path.open("w") as file:
+        for number in range(6_000):
+            file.write(f"line {number}: " + "much more text than what may be held in memory at once, " * 10 + "\n")
+    size = path.stat().st_size
+    prepare(files(Stream(), train=str(path), limit=10, validation_share=0), BytesTokenizer(), Stream(), 64)  # so that all is imported
+    tracemalloc.start()
+    data = prepare(files(Stream(), train=str(path), validation_share=0.1), BytesTokenizer(), Stream(), 64)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert {split: data.sizes[split]["rows"] for split in data.splits} == {"train": 5_400, "validation": 600}
+    assert sum(data.sizes[split]["tokens"] for split in data.splits) == size > 3_000_000
+    assert peak < size / 6

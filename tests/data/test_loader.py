@@ -1,0 +1,138 @@
+"""Loaders: what a rank gets, and going on in the middle of an epoch as if nothing had happened."""
+
+import pytest
+import torch
+
+from framework.data.module import prepare
+from framework.data.tokenizers import BytesTokenizer
+from framework.registry import Part
+from tests.data.toy import Labeled, Stream, files
+
+WAYS = {
+    "rows": (Labeled(), Part("batches/rows", rows=4)),
+    "buckets": (Labeled(), Part("batches/buckets", budget=60)),
+    "packed": (Stream(), Part("batches/packed", rows=2)),
+    "running rows": (Stream(), Part("batches/rows", rows=3)),
+}
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\n" + "".join(f"{number} {'x' * (number % 7)},{number % 2}\n" for number in range(42)))
+    return str(path)
+
+
+def prepared(table, way="rows", **values):
+    format, batches = WAYS[way]
+    return prepare(files(format, train=table, test=table, validation_share=0, batches=batches, **values), BytesTokenizer(), format, 12)
+
+
+def plain(batch):
+    """A batch that can be compared."""
+    return {name: value.tolist() if isinstance(value, torch.Tensor) else value for name, value in batch.items()}
+
+
+@pytest.fixture(params=WAYS)
+def data(request, table):
+    return prepared(table, request.param)
+
+
+def test_a_loader_has_its_length(data):
+    for split in data.splits:
+        for world in (1, 2):
+            loader = data.loader(split, world=world)
+            assert len(list(loader)) == len(loader) > 2
+
+
+def test_an_epoch_is_known_in_advance_and_the_next_one_differs(data):
+    loader = data.loader("train", seed=1)
+    first = [plain(batch) for batch in loader]
+    assert first == [plain(batch) for batch in loader] == [plain(batch) for batch in data.loader("train", seed=1)]
+    assert first != [plain(batch) for batch in data.loader("train", seed=2)]
+    loader.set_epoch(1)
+    assert first != [plain(batch) for batch in loader]
+
+
+def test_going_on_in_the_middle_of_an_epoch(data):
+    whole = data.loader("train", seed=1)
+    whole.set_epoch(3)
+    expected = [plain(batch) for batch in whole]
+    broken = data.loader("train", seed=1)
+    broken.set_epoch(3)
+    batches = iter(broken)
+    seen = [plain(next(batches)) for _ in range(2)]
+    state = broken.state_dict()
+    resumed = data.loader("train", seed=1)
+    resumed.load_state_dict(state)
+    resumed.set_epoch(3)  # as Lightning does before it iterates
+    assert len(resumed) == len(expected)
+    assert seen + [plain(batch) for batch in resumed] == expected
+    assert [plain(batch) for batch in resumed] == expected, "the time after that is a whole epoch again"
+
+
+def test_a_state_of_an_epoch_that_is_over_does_not_skip_in_the_next(data):
+    loader = data.loader("train", seed=1)
+    list(loader)
+    state = loader.state_dict()
+    resumed = data.loader("train", seed=1)
+    resumed.load_state_dict(state)
+    resumed.set_epoch(1)
+    loader.set_epoch(1)
+    assert [plain(batch) for batch in resumed] == [plain(batch) for batch in loader]
+
+
+@pytest.mark.parametrize("way", ["rows", "packed"])
+def test_workers_change_nothing(table, way):
+    alone, helped = prepared(table, way).loader("train", seed=1), prepared(table, way, workers=2).loader("train", seed=1)
+    for epoch in range(2):
+        alone.set_epoch(epoch)
+        helped.set_epoch(epoch)
+        assert [plain(batch) for batch in helped] == [plain(batch) for batch in alone]
+    batches = iter(helped)
+    next(batches)
+    assert helped.state_dict() == {"epoch": 1, "served": 1}, "what workers made ahead was not handed out"
+
+
+def test_ranks_share_the_rows_of_a_batch(data):
+    one = [set(plain(batch)["row"]) for batch in data.loader("train", seed=1)]
+    served = []
+    loaders = [data.loader("train", rank=rank, world=2, seed=1) for rank in range(2)]
+    for first, second in zip(*loaders, strict=True):
+        rows = [set(plain(batch)["row"]) for batch in (first, second) if not batch["ghost"]]
+        assert len(set.union(*rows)) == sum(map(len, rows))
+        served += [row for part in rows for row in part]
+    assert sorted(served) == sorted(row for rows in one for row in rows)
+
+
+def test_a_ghost_costs_nothing(table):
+    data = prepared(table, limit=9)  # two batches of 4, and one row for two ranks
+    last = [list(data.loader("train", rank=rank, world=2))[-1] for rank in range(2)]
+    assert [batch["ghost"] for batch in last] == [False, True]
+    assert [len(batch["row"]) for batch in last] == [1, 1]
+    assert last[1]["row"].tolist() == last[0]["row"].tolist()
+    assert (last[1]["tokens"], last[1]["slots"]) == (0, 0)
+
+
+def test_tokens_and_slots(table):
+    for batch in prepared(table).loader("train"):
+        widths = (batch["ids"] != 0).sum(1)
+        assert batch["tokens"] == int(widths.sum())
+        assert batch["slots"] == batch["ids"].numel()
+
+
+def test_evaluation_has_raw_rows_in_the_order_of_the_file(table):
+    data = prepared(table)
+    batches = list(data.loader("test"))
+    assert [row for batch in batches for row in batch["row"].tolist()] == list(range(42))
+    assert [row for batch in batches for row in batch["raw"]] == list(data.rows("test"))
+    assert "raw" not in next(iter(data.loader("train")))
+
+
+def test_chance_is_that_of_the_step(table):
+    data = prepared(table)
+    draws = [batch["draw"] for batch in data.loader("train", seed=1)]
+    assert len(set(draws)) == len(draws)
+    assert draws != [batch["draw"] for batch in data.loader("train", seed=2)]
+    both = zip(data.loader("train", rank=0, world=2, seed=1), data.loader("train", rank=1, world=2, seed=1), strict=True)
+    assert all(first["draw"] == second["draw"] for first, second in both), "the rank plays no part"

@@ -1,0 +1,176 @@
+"""Every tokenizer is one tokenizer.json, the same for the same texts in any process, and reads text as text."""
+
+import subprocess
+import sys
+
+import pytest
+import tokenizers
+
+from framework.data.tokenizer import Tokenizer
+from framework.data.tokenizers import (
+    SPECIAL,
+    BPETokenizer,
+    BytesTokenizer,
+    CharactersTokenizer,
+    PretrainedTokenizer,
+    UnigramTokenizer,
+    WordpieceTokenizer,
+    printable_bytes,
+)
+from framework.errors import UserError
+
+TEXTS = [
+    f"{subject} {verb} the {thing}, {again}."
+    for subject in ("The cat", "A dog", "Übermut", "My brother", "nobody")
+    for verb in ("chases", "paints", "forgets", "chased", "painting")
+    for thing in ("house", "houses", "mouse", "mice", "naïve answer")
+    for again in ("again", "over and over", "unwillingly")
+]
+STRANGE = "Zoë said:\r\n\t[MASK] [PAD] <0x41>  日本 🎉 \x07 end "
+KINDS = {
+    "wordpiece": WordpieceTokenizer(vocabulary=110),
+    "bpe": BPETokenizer(vocabulary=400),
+    "unigram": UnigramTokenizer(vocabulary=320),
+    "characters": CharactersTokenizer(),
+    "bytes": BytesTokenizer(),
+}
+EXACT = ("bpe", "unigram", "characters", "bytes")  # wordpiece folds capitals and spaces
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def tokenizer(kind):
+    return KINDS[kind].train(lambda: iter(TEXTS))
+
+
+def test_special_tokens_come_first(tokenizer):
+    assert tokenizer.special == {"padding": 0, "begin": 1, "end": 2, "unknown": 3, "mask": 4}
+    assert [tokenizer.inner.id_to_token(id) for id in range(5)] == list(SPECIAL)
+
+
+def test_saved_and_loaded_it_is_the_same(tokenizer, tmp_path):
+    tokenizer.save(tmp_path / "tokenizer.json")
+    loaded = Tokenizer.load(tmp_path / "tokenizer.json")
+    assert loaded.to_json() == tokenizer.to_json()
+    assert [loaded.encode(text) for text in (*TEXTS, STRANGE)] == [tokenizer.encode(text) for text in (*TEXTS, STRANGE)]
+    assert loaded.vocabulary == tokenizer.vocabulary
+    assert loaded.special == tokenizer.special
+
+
+def test_a_text_is_never_a_special_token(tokenizer):
+    special = {id for name, id in tokenizer.special.items() if name != "unknown"}
+    assert not special & set(tokenizer.encode("".join(SPECIAL) + " " + " ".join(SPECIAL)))
+
+
+@pytest.mark.parametrize("kind", EXACT)
+def test_any_text_comes_back_exactly(tokenizer):
+    for text in (*TEXTS, STRANGE, "", " ", "\n"):
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+@pytest.mark.parametrize("kind", EXACT)
+def test_byte_lengths_add_up(tokenizer):
+    for text in (*TEXTS, STRANGE):
+        assert sum(tokenizer.byte_lengths(tokenizer.encode(text))) == len(text.encode())
+    assert tokenizer.byte_lengths(range(5)) == [0] * 5
+
+
+def test_wordpiece_byte_lengths_are_those_of_the_pieces():
+    tokenizer = KINDS["wordpiece"].train(lambda: TEXTS)
+    text = "thehouses"
+    assert len(tokenizer.encode(text)) > 1
+    assert sum(tokenizer.byte_lengths(tokenizer.encode(text))) == len(text)
+
+
+def test_offsets_point_into_the_text(tokenizer):
+    ids, offsets = tokenizer.encode_with_offsets(TEXTS[0])
+    assert ids == tokenizer.encode(TEXTS[0])
+    assert len(offsets) == len(ids)
+    covered = "".join(TEXTS[0][start:end] for start, end in offsets)
+    assert covered.replace(" ", "") == TEXTS[0].replace(" ", "")
+
+
+def test_decoding_leaves_special_tokens_out(tokenizer):
+    ids = tokenizer.encode(TEXTS[0])
+    assert tokenizer.decode([1, *ids, 2, 0, 0]) == tokenizer.decode(ids)
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "unigram"])
+def test_the_vocabulary_is_as_large_as_asked_and_pieces_are_learned(kind, tokenizer):
+    asked = KINDS[kind].vocabulary
+    assert 0.8 * asked < tokenizer.vocabulary <= asked
+    assert len(tokenizer.encode(TEXTS[0])) < len(TEXTS[0]) / 2
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "unigram", "characters"])
+def test_another_process_learns_the_same(kind, tokenizer):
+    """Hash tables are seeded anew in each process: whatever depends on their order shows here."""
+    code = "from tests.data.test_tokenizers import KINDS, TEXTS; import sys; sys.stdout.write(KINDS[sys.argv[1]].train(lambda: TEXTS).to_json())"
+    for _ in range(2):
+        shown = subprocess.run([sys.executable, "-X", "utf8", "-c", code, kind], capture_output=True, encoding="utf-8", check=True).stdout
+        assert shown == tokenizer.to_json()
+
+
+def test_wordpiece_options():
+    def first(**values):
+        tokenizer = WordpieceTokenizer(vocabulary=300, **values).train(lambda: TEXTS)
+        return tokenizer.inner.encode("Übermut", add_special_tokens=False).tokens
+
+    assert "".join(first()).replace("##", "") == "übermut"
+    assert "".join(first(strip_accents=True)).replace("##", "") == "ubermut"
+    assert "".join(first(lowercase=False)).replace("##", "") == "Übermut"
+
+
+def test_lowercase_elsewhere():
+    for cls in (BPETokenizer, UnigramTokenizer, CharactersTokenizer):
+        tokenizer = cls(lowercase=True).train(lambda: TEXTS)
+        assert tokenizer.decode(tokenizer.encode("The CAT")) == "the cat"
+
+
+def test_bpe_prefix_space_makes_the_first_word_like_others():
+    tokenizer = BPETokenizer(vocabulary=400, prefix_space=True).train(lambda: TEXTS)
+    assert tokenizer.encode("house") == tokenizer.encode("a house")[-len(tokenizer.encode("house")) :]
+
+
+def test_unseen_characters_may_be_unknown():
+    tokenizer = CharactersTokenizer(unseen="unknown").train(lambda: ["abc"])
+    assert tokenizer.vocabulary == 8
+    assert tokenizer.encode("abxc") == [5, 6, 3, 7]
+
+
+def test_bytes_are_numbered_in_order():
+    tokenizer = BytesTokenizer().train(lambda: [])
+    assert tokenizer.vocabulary == 261
+    assert tokenizer.encode("aß") == [5 + byte for byte in "aß".encode()]
+    assert len(set(printable_bytes())) == 256
+
+
+def test_a_pretrained_tokenizer_from_a_file_or_a_folder(tmp_path):
+    trained = KINDS["bpe"].train(lambda: TEXTS)
+    trained.save(tmp_path / "tokenizer.json")
+    for file in (tmp_path, tmp_path / "tokenizer.json"):
+        assert PretrainedTokenizer(str(file)).train(lambda: []).to_json() == trained.to_json()
+
+
+def test_published_names_of_special_tokens_are_known(tmp_path):
+    inner = tokenizers.Tokenizer(tokenizers.models.WordLevel({"[CLS]": 0, "[SEP]": 1, "<pad>": 2, "<unk>": 3, "a": 6}, unk_token="<unk>"))
+    inner.enable_padding()
+    inner.enable_truncation(1)
+    inner.save(str(tmp_path / "tokenizer.json"))
+    tokenizer = PretrainedTokenizer(str(tmp_path)).train(lambda: [])
+    assert tokenizer.special == {"padding": 2, "begin": 0, "end": 1, "unknown": 3, "mask": None}
+    assert tokenizer.vocabulary == 7
+
+
+def test_pretrained_files_that_are_none(tmp_path):
+    with pytest.raises(UserError, match="tokenizer=pretrained needs a file: tokenizer.file=PATH"):
+        PretrainedTokenizer().train(lambda: [])
+    with pytest.raises(UserError, match="nowhere.json does not exist; a tokenizer.json of the `tokenizers` library is wanted"):
+        PretrainedTokenizer(str(tmp_path / "nowhere.json")).train(lambda: [])
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(UserError, match="is not a tokenizer.json of the `tokenizers` library"):
+        PretrainedTokenizer(str(tmp_path)).train(lambda: [])

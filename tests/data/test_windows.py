@@ -1,0 +1,87 @@
+"""Windows of running text: every token is predicted exactly once an epoch."""
+
+import numpy as np
+import pytest
+
+from framework.data.encoding import encode
+from framework.data.facts import Facts
+from framework.data.tokenizers import BytesTokenizer
+from framework.data.windows import RowExamples, WindowExamples
+from framework.errors import UserError
+from tests.data.toy import Labeled, Stream, files
+
+BYTES = BytesTokenizer().train(lambda: [])
+LINES = ["the first line\n", "x\n", "a third and longer line of text\n", "end"]
+TEXT = "".join(LINES)
+
+
+@pytest.fixture
+def encoded(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(TEXT)
+    return encode(files(Stream(), train=str(path), test=str(path), validation_share=0), "test", Stream(), BYTES, Facts(261, 8))
+
+
+def predicted(windows, offset=0):
+    """Every (token, the one after it) that the windows teach, in order."""
+    rows = [windows.features(example, offset)["ids"] for example in range(len(windows.lengths))]
+    assert [len(row) - 1 for row in rows] == windows.lengths.tolist()
+    return [pair for row in rows for pair in zip(row, row[1:], strict=False)]
+
+
+@pytest.mark.parametrize("length", [1, 4, 8, 50, 51, 52, 53, 200])
+def test_a_ring_predicts_every_token_once_wherever_it_begins(encoded, length):
+    windows = WindowExamples(encoded, length, circular=True, whole=True)
+    ids = BYTES.encode(TEXT)
+    ring = sorted(zip(ids, ids[1:] + ids[:1], strict=True))
+    for offset in (0, 1, 17, len(ids) - 1):
+        assert sorted(predicted(windows, offset)) == ring
+    assert windows.lengths[:-1].tolist() == [length] * (len(windows.lengths) - 1)
+
+
+@pytest.mark.parametrize("length", [1, 4, 8, 51, 200])
+def test_a_line_predicts_every_token_but_the_first(encoded, length):
+    windows = WindowExamples(encoded, length, circular=False, whole=True)
+    ids = BYTES.encode(TEXT)
+    assert predicted(windows) == list(zip(ids, ids[1:], strict=False))
+    assert windows.offset(3, 4) == 0
+
+
+def test_windows_of_rows_do_not_cross_them(encoded):
+    windows = WindowExamples(encoded, 8, circular=False, whole=False)
+    expected = [pair for line in LINES for pair in zip(BYTES.encode(line), BYTES.encode(line)[1:], strict=False)]
+    assert predicted(windows) == expected
+    assert windows.lengths.max() == 8
+    assert [windows.raw(example)["text"] for example in range(4)] == [LINES[0], LINES[0], LINES[1], LINES[2]]
+
+
+def test_all_features_are_cut_alike(encoded):
+    windows = WindowExamples(encoded, 8, circular=True, whole=True)
+    row = windows.features(2, 13)
+    assert row["bytes"] == [1] * len(row["ids"])
+    assert BYTES.decode(row["ids"]) == (TEXT * 2)[29 : 29 + 9]
+
+
+def test_the_ring_begins_elsewhere_in_every_epoch(encoded):
+    windows = WindowExamples(encoded, 8, circular=True, whole=True)
+    offsets = [windows.offset(0, epoch) for epoch in range(20)]
+    assert offsets == [windows.offset(0, epoch) for epoch in range(20)]
+    assert len(set(offsets)) > 5
+    assert all(0 <= offset < len(TEXT) for offset in offsets)
+
+
+def test_a_text_shorter_than_the_model(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("ab")
+    encoded = encode(files(Stream(), train=str(path), validation_share=0), "train", Stream(), BYTES, Facts(261, 8))
+    windows = WindowExamples(encoded, 8, circular=True, whole=True)
+    assert BYTES.decode(windows.features(0, 1)["ids"]) == "bab"
+
+
+def test_features_that_are_no_running_text(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\nabc,good\n")
+    encoded = encode(files(train=str(path), validation_share=0), "train", Labeled(), BYTES, Facts(261, 8, labels=("good",)))
+    with pytest.raises(UserError, match="running text can have features of one number a token only"):
+        WindowExamples(encoded, 8, circular=True, whole=True)
+    assert np.array_equal(RowExamples(encoded).lengths, [3])
