@@ -11,7 +11,7 @@ from torchmetrics import Metric
 
 from framework.data.facts import Facts
 from framework.data.formats import Batch
-from framework.generation.engine import Decode
+from framework.generation.engine import Decode, evaluating
 from framework.registry import Part
 from framework.training.cross_entropy import IGNORED, token_losses
 from framework.training.task import Result, WritingTask
@@ -62,7 +62,6 @@ class SequenceToSequence(WritingTask):
     def predict(self, batch: Batch, decode: Decode) -> list[dict[str, Any]]:
         return self._write(batch, decode, torch.arange(len(batch["source"]), device=batch["source"].device))
 
-    @torch.inference_mode()
     def _write(self, batch: Batch, decode: Decode, wanted: Tensor) -> list[dict[str, Any]]:
         """What is written for the wanted rows, in their order. Rows of like length are written together: less padding to look at."""
         if not len(wanted):
@@ -71,12 +70,13 @@ class SequenceToSequence(WritingTask):
         source, real = batch["source"], batch["source_real"]
         lengths = torch.full_like(source[:, 0], source.shape[1]) if real is None else real.sum(dim=1)
         rows: dict[int, dict[str, Any]] = {}
-        for group in wanted[lengths[wanted].argsort(stable=True)].split(ROWS_WRITTEN_TOGETHER):
-            longest = int(lengths[group].max())
-            memory = model.encode(source[group, :longest], None if real is None else real[group, :longest])
-            for number, written in zip(group.tolist(), decode(model, batch["target"][group, :1], memory=memory), strict=True):
-                best = written[0]
-                rows[number] = {"input": self._input(batch, number, decode), "prediction": best.text, "score": best.score}
+        with torch.inference_mode(), evaluating(model):
+            for group in wanted[lengths[wanted].argsort(stable=True)].split(ROWS_WRITTEN_TOGETHER):
+                longest = int(lengths[group].max())
+                memory = model.encode(source[group, :longest], None if real is None else real[group, :longest])
+                for number, written in zip(group.tolist(), decode(model, batch["target"][group, :1], memory=memory), strict=True):
+                    best = written[0]
+                    rows[number] = {"input": self._input(batch, number, decode), "prediction": best.text, "score": best.score}
         return [rows[number] for number in wanted.tolist()]
 
     def _input(self, batch: Batch, number: int, decode: Decode) -> str:

@@ -67,6 +67,15 @@ def test_greedy_is_the_plain_loop(attention: str, position: str) -> None:
     assert len(written[0][0].ids) <= 3 and len({tuple(found[0].ids) for found in written}) > 2
 
 
+@pytest.mark.parametrize(("attention", "position"), PAIRS)
+def test_training_goes_on_after_writing(attention: str, position: str) -> None:
+    """What decoding leaves behind in a model (tables made on the way) must not refuse gradients."""
+    model = make(DecoderOnlyModel, position=Part(f"position/{position}"), attention=Part(f"attention/{attention}"))
+    decode()(model, torch.tensor([[3, 4, 5]]), longest=5)
+    model.logits(model(torch.tensor([[3, 4, 5, 6, 7, 8]]))).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
 def test_greedy_is_the_plain_loop_with_a_source() -> None:
     model = make(EncoderDecoderModel)
     sources = [[5, 6, 7, 8], [9], [10, 11, 12], [4, 13]]

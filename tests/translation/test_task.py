@@ -108,9 +108,11 @@ def test_only_the_sample_is_translated() -> None:
 
 def test_prediction_needs_no_target() -> None:
     task = make()
+    task.train()  # whose dropout is not for predicting
     batch = batch_of(*PAIRS, targets=False)
     rows = task.predict(batch, decode())
-    assert [row["prediction"] for row in rows] == [greedy(task, source)[0] for source, _ in PAIRS]
+    assert task.model.training
+    assert [row["prediction"] for row in rows] == [greedy(task.eval(), source)[0] for source, _ in PAIRS]
     del batch["raw"]
     assert task.predict(batch, decode())[0]["input"] == "5 6 7 2"
 
