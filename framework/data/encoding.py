@@ -35,6 +35,10 @@ class Encoded:
         self.ends = {name: _map(folder / f"{name}.ends", np.int64) for name, kind in self.kinds.items() if kind == TOKENS}
         self._raw_ends = _map(folder / "raw.ends", np.int64) if (folder / "raw.ends").exists() else None
 
+    def __reduce__(self) -> tuple[type["Encoded"], tuple[Path]]:
+        """A worker started anew maps the files itself: a memory map would be sent as all it holds."""
+        return Encoded, (self.folder,)
+
     def __len__(self) -> int:
         return int(self.rows)
 
@@ -146,4 +150,3 @@ def _number_bytes(file: BinaryIO, values: list[Any], dtype: type) -> None:
 def _map(path: Path, dtype: type) -> NDArray[Any]:
     """A read-only memory map; an empty file cannot be mapped."""
     return np.memmap(path, dtype=dtype, mode="r") if path.stat().st_size else np.empty(0, dtype=dtype)
-

@@ -1,5 +1,6 @@
 """Encoded rows come back as they were, from a memory map, keyed by everything that made them."""
 
+import pickle
 import tracemalloc
 
 import numpy as np
@@ -11,7 +12,7 @@ from framework.data.module import prepare
 from framework.data.tokenizers import BytesTokenizer, WordpieceTokenizer
 from tests.data.toy import Labeled, Stream, files
 
-BYTES = BytesTokenizer().train(lambda: [])
+BYTES = BytesTokenizer().train(list)
 FACTS = Facts(vocabulary=261, max_length=6, labels=("bad", "good"))
 TABLE = "text,label\nfine,good\ndrop,good\n,bad\nmuch too long,bad\nö,good\n"
 
@@ -50,8 +51,21 @@ def test_features_of_every_type(table):
     data = encoded(table, Everything())
     ids = BYTES.encode("fine")
     assert data[0] == {"ids": ids, "other": ids * 2, "label": 1, "share": 0.25, "known": True}
-    assert {name: type(value) for name, value in data[0].items()} == {"ids": list, "other": list, "label": int, "share": float, "known": bool}
+    assert {name: type(value) for name, value in data[0].items()} == {
+        "ids": list,
+        "other": list,
+        "label": int,
+        "share": float,
+        "known": bool,
+    }
     assert data[4]["other"] == BYTES.encode("öö")
+
+
+def test_a_worker_is_sent_the_folder_alone(table):
+    data = encoded(table)
+    sent = pickle.dumps(data)
+    assert len(sent) < 500
+    assert [pickle.loads(sent)[row] for row in range(4)] == [data[row] for row in range(4)]  # noqa: S301 - our own
 
 
 def test_dropped_and_truncated_rows_are_counted(table):

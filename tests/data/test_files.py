@@ -41,8 +41,9 @@ def test_a_byte_order_mark_needs_no_option(tmp_path):
 
 
 def test_only_a_line_feed_ends_a_line(tmp_path):
-    path = written(tmp_path, "a.tsv", "one\u2028two\x0cthree\tgood\n")
-    assert read(files(train=path, columns={"text": 0, "label": 1}, validation_share=0)) == [{"text": "one\u2028two\x0cthree", "label": "good"}]
+    text = "one\u2028two\x0cthree"
+    path = written(tmp_path, "a.tsv", f"{text}\tgood\n")
+    assert read(files(train=path, columns={"text": 0, "label": 1}, validation_share=0)) == [{"text": text, "label": "good"}]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,8 @@ def test_parallel_files_are_columns(tmp_path, columns):
 
 def test_parallel_files_in_the_other_direction(tmp_path):
     names = [written(tmp_path, "t.en", "one\n"), written(tmp_path, "t.de", "eins\n")]
-    assert read(files(Pairs(), train=names, columns={"source": 1, "target": 0}, validation_share=0)) == [{"source": "eins", "target": "one"}]
+    source = files(Pairs(), train=names, columns={"source": 1, "target": 0}, validation_share=0)
+    assert read(source) == [{"source": "eins", "target": "one"}]
 
 
 def test_several_files_and_patterns_follow_each_other(tmp_path):

@@ -73,7 +73,9 @@ def test_one_row_cannot_be_split(tmp_path):
         texts(files(train=str(path)), "train")
 
 
-@pytest.mark.parametrize(("values", "message"), [({"validation_share": 1.0}, "validation_share=1.0: a share"), ({"limit": 0}, "limit=0: rows of each split")])
+@pytest.mark.parametrize(
+    ("values", "message"), [({"validation_share": 1.0}, "validation_share=1.0: a share"), ({"limit": 0}, "limit=0: rows of each split")]
+)
 def test_values_that_make_no_sense(table, values, message):
     with pytest.raises(ValueError, match=message):
         files(train=table, **values)

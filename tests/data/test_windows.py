@@ -10,7 +10,7 @@ from framework.data.windows import RowExamples, WindowExamples
 from framework.errors import UserError
 from tests.data.toy import Labeled, Stream, files
 
-BYTES = BytesTokenizer().train(lambda: [])
+BYTES = BytesTokenizer().train(list)
 LINES = ["the first line\n", "x\n", "a third and longer line of text\n", "end"]
 TEXT = "".join(LINES)
 

@@ -4,8 +4,6 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import torch
-
 from framework.data.facts import Facts
 from framework.data.formats import Batch, Features, Format, Row, Text
 from framework.data.sources.files import FilesData
@@ -38,6 +36,8 @@ class Labeled(Format):
         return {"ids": ids[: facts.max_length], "label": facts.labels.index(row["label"]), "truncated": len(ids) > facts.max_length}
 
     def collate(self, features: Sequence[Features], facts: Facts, random: random.Random) -> Batch:
+        import torch  # here, so that processes that only prepare data start quickly
+
         width = max(len(row["ids"]) for row in features)
         ids = torch.tensor([row["ids"] + [facts.padding] * (width - len(row["ids"])) for row in features])
         return {"ids": ids, "label": torch.tensor([row["label"] for row in features]), "draw": random.random()}
@@ -71,6 +71,8 @@ class Stream(Format):
         return {"ids": ids, "bytes": tokenizer.byte_lengths(ids)} if ids else None
 
     def collate(self, features: Sequence[Features], facts: Facts, random: random.Random) -> Batch:
+        import torch
+
         width = max(len(row["ids"]) for row in features) - 1
         inputs = [row["ids"][:-1] + [facts.padding] * (width + 1 - len(row["ids"])) for row in features]
         targets = [row["ids"][1:] + [-100] * (width + 1 - len(row["ids"])) for row in features]

@@ -70,7 +70,7 @@ def read_json_lines(path: Path, columns: Columns, encoding: str) -> Iterator[Fou
             hint = "; this looks like one array: write one object a line" if number == 1 and line.lstrip().startswith("[") else ""
             raise UserError(f"{where}: not JSON: {error.msg} at character {error.pos}{hint}") from None
         if not isinstance(values, dict):
-            raise UserError(f"{where}: a {type(values).__name__} where an object is wanted, like {{\"{columns.names[0]}\": ...}}")
+            raise UserError(f'{where}: a {type(values).__name__} where an object is wanted, like {{"{columns.names[0]}": ...}}')
         yield columns.pick(values, where), where
 
 

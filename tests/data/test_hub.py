@@ -1,0 +1,105 @@
+"""Data sets in the layout of the Hugging Face Hub, from a folder; without a network that is said at once."""
+
+import socket
+import time
+
+import datasets
+import huggingface_hub.constants
+import pytest
+
+from framework.data.sources import hub
+from framework.data.sources.hub import HubData
+from framework.errors import UserError
+from framework.registry import Part
+from tests.data.toy import Labeled, Pairs
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch, tmp_path_factory):
+    """No test asks the network, and the cache of `datasets` is our own."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("datasets")))
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+def source(path, format=None, **values):
+    return HubData(format or Labeled(), 0, path=str(path), batches=Part("batches/rows"), **values)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """train and test as parquet; labels are numbers with names."""
+    features = datasets.Features({"sentence": datasets.Value("string"), "label": datasets.ClassLabel(names=["bad", "good"])})
+    for split, rows in {"train": 20, "test": 3}.items():
+        values = {"sentence": [f"{split} {number}" for number in range(rows)], "label": [number % 2 for number in range(rows)]}
+        datasets.Dataset.from_dict(values, features=features).to_parquet(tmp_path / f"{split}.parquet")
+    return tmp_path
+
+
+def test_a_folder_with_named_labels(folder):
+    data = source(folder, columns={"text": "sentence"}, validation_share=0.1)
+    data.check()
+    assert data.splits == ("train", "validation", "test")
+    assert list(data.rows("test")) == [
+        ({"text": f"test {number}", "label": ("bad", "good")[number % 2]}, f"{folder} test, row {number + 1}") for number in range(3)
+    ]
+    assert [len(list(data.rows(split))) for split in ("train", "validation")] == [18, 2]
+
+
+def test_a_label_below_zero_is_none(folder):
+    features = datasets.Features({"label": datasets.ClassLabel(names=["bad", "good"])})
+    assert [hub.label_name(features, "label", value) for value in (-1, 0, 1)] == [None, "bad", "good"]
+
+
+def test_nested_columns(tmp_path):
+    (tmp_path / "train.jsonl").write_text('{"translation": {"en": "one", "de": "eins"}}\n')
+    data = source(tmp_path, Pairs(), columns={"source": "translation.en", "target": "translation.de"}, validation_share=0)
+    assert [row for row, _ in data.rows("train")] == [{"source": "one", "target": "eins"}]
+
+
+def test_the_fingerprint_follows_the_rows(folder):
+    before = source(folder, columns={"text": "sentence"}).fingerprint("train")
+    assert before == source(folder, columns={"text": "sentence"}).fingerprint("train")
+    (folder / "train.parquet").write_bytes((folder / "test.parquet").read_bytes())
+    assert before != source(folder, columns={"text": "sentence"}).fingerprint("train")
+
+
+def test_columns_and_splits_that_are_not_there(folder):
+    with pytest.raises(UserError, match=r"row 1: there is no column 'sentense' \(did you mean 'sentence'\?\)"):
+        source(folder, columns={"text": "sentense"}).check()
+    with pytest.raises(UserError, match=r"has no split 'trian' \(did you mean 'train'\?\); it has: train, test"):
+        source(folder, train="trian").check()
+
+
+def test_a_folder_without_data(tmp_path):
+    with pytest.raises(UserError, match="cannot be read as a data set"):
+        source(tmp_path).check()
+
+
+def test_no_name():
+    with pytest.raises(UserError, match="data=hub needs a data set: data.path=NAME"):
+        HubData(Labeled(), 0, batches=Part("batches/rows")).check()
+
+
+def test_offline_it_says_so_at_once():
+    began = time.monotonic()
+    with pytest.raises(UserError, match="the Hugging Face Hub cannot be reached and 'nobody/nothing' was not downloaded before") as caught:
+        source("nobody/nothing").check()
+    assert time.monotonic() - began < 5
+    assert "data.path=FOLDER" in str(caught.value)
+    assert len(str(caught.value).splitlines()) <= 6
+
+
+def test_whether_the_hub_can_be_reached(monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    for name in ("HTTPS_PROXY", "https_proxy", "HF_ENDPOINT", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    assert not hub.reachable()
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    assert hub.reachable()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert not hub.reachable()

@@ -1,0 +1,84 @@
+"""The presets of published data sets read files of the shape in which they are published."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from framework.data.sources.files import FilesData
+from framework.errors import UserError
+from framework.registry import Part
+from tests.data.toy import Labeled, Pairs, Stream
+
+CONF = Path(__file__).parents[2] / "conf"
+FILES = {
+    "sst2": {"train.tsv": 'a stirring , " funny film\t1\nno\t0\n', "dev.tsv": "fine\t1\n", "test.tsv": "bad\t0\n"},
+    "trec": {"TREC.train": "DESC:manner How did ð it ?\n" * 10, "TREC.test": "NUM:count How many ?\n"},
+    "tinyshakespeare": {"input.txt": "First Citizen:\nSpeak, speak.\n\n" * 10},
+    "multi30k": {
+        f"{split}.{language}": f"{language} {split} 1\n{language} {split} 2\n"
+        for split in ("train", "val", "test_2016_flickr")
+        for language in ("en", "de")
+    },
+}
+FORMATS = {"sst2": Labeled, "trec": Labeled, "tinyshakespeare": Stream, "multi30k": Pairs}
+
+
+def source(name, folder):
+    preset = yaml.safe_load((CONF / "data" / f"{name}.yaml").read_text(encoding="utf-8"))
+    assert preset.pop("defaults")[0] == "files"
+    return FilesData(FORMATS[name](), 0, batches=Part("batches/rows"), **{**preset, "folder": folder})
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(name, split):
+        for file, text in FILES[name].items():
+            (tmp_path / file).write_text(text, encoding="latin-1")
+        data = source(name, str(tmp_path))
+        data.check()
+        return [row for row, _ in data.rows(split)]
+
+    return read
+
+
+def test_sst2(read):
+    assert read("sst2", "train") == [{"text": 'a stirring , " funny film', "label": "1"}, {"text": "no", "label": "0"}]
+    assert read("sst2", "validation") == [{"text": "fine", "label": "1"}]
+    assert read("sst2", "test") == [{"text": "bad", "label": "0"}]
+
+
+def test_trec_is_latin_1_and_keeps_the_coarse_label(read):
+    assert read("trec", "train") == [{"text": "How did ð it ?", "label": "DESC"}] * 9
+    assert len(read("trec", "validation")) == 1
+    assert read("trec", "test") == [{"text": "How many ?", "label": "NUM"}]
+
+
+def test_tinyshakespeare_holds_out_the_last_tenth(read):
+    text = FILES["tinyshakespeare"]["input.txt"]
+    border = int(len(text) * 0.9)
+    assert read("tinyshakespeare", "train") == [{"text": text[:border]}]
+    assert read("tinyshakespeare", "validation") == [{"text": text[border:]}]
+
+
+def test_multi30k(read):
+    assert read("multi30k", "train")[1] == {"source": "en train 2", "target": "de train 2"}
+    assert read("multi30k", "validation")[0] == {"source": "en val 1", "target": "de val 1"}
+    assert read("multi30k", "test")[0] == {"source": "en test_2016_flickr 1", "target": "de test_2016_flickr 1"}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_without_a_folder_it_says_where_the_data_is_published(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"does not exist .*; say where the files lie: data.folder=DIR\nthe data is published at https://"):
+        source(name, None).check()
+
+
+@pytest.mark.parametrize("file", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda file: file.stem)
+def test_experiments_choose_options_and_set_nothing_below_the_model(file):
+    text = file.read_text(encoding="utf-8")
+    values = yaml.safe_load(text)
+    assert text.startswith("# @package _global_\n")
+    chosen = {next(iter(choice)).removeprefix("override /") for choice in values.pop("defaults") if choice != "_self_"}
+    assert {"task", "data", "tokenizer", "model"} <= chosen
+    assert "model" not in values
