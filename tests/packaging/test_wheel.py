@@ -110,9 +110,8 @@ def test_what_is_imported_is_the_wheel(machine: Machine):
 def test_the_wheel_lists_trains_and_predicts(machine: Machine):
     listed = machine.python("-m", "framework", "list", "task")
     assert "classification" in listed and "completion" in listed and "translation" in listed
-    machine.python(
-        "-m", "framework", "train", "task=classification", "data=files", "data.train=reviews.csv", "data.test=reviews.csv", *TINY
-    )
+    files = ["data=files", "data.train=reviews.csv", "data.test=reviews.csv"]
+    machine.python("-m", "framework", "train", "task=classification", *files, *TINY, "trainer.max_steps=3")
     figures = json.loads((machine.folder / "runs" / "last" / "metrics.json").read_text())
     assert 0 <= figures["test/accuracy"] <= 1
     answer = machine.python("-m", "framework", "predict", "runs/last", "text=a good film")
@@ -129,16 +128,8 @@ def test_a_package_from_outside_shows_in_the_help(guest: Machine):
 
 
 def test_a_package_from_outside_trains_and_decodes(guest: Machine):
-    guest.python(
-        "-m",
-        "framework",
-        "train",
-        "task=reversal",
-        "optimizer.lr=0.01",
-        "trainer.check_val_every_n_epoch=40",
-        *TINY,
-        "trainer.max_epochs=40",
-    )
+    training = ["optimizer.lr=0.01", "trainer.max_epochs=40", "trainer.check_val_every_n_epoch=40"]
+    guest.python("-m", "framework", "train", "task=reversal", *TINY, *training)
     run = guest.folder / "runs" / "last"
     config = (run / "config.yaml").read_text()
     assert "attention/tied" in config and "task/reversal" in config
