@@ -1,0 +1,219 @@
+"""Options, refusals and sizes of single parts and of the model presets."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from framework import catalogue, compose
+from framework.data.facts import Facts
+from framework.errors import UserError
+from framework.parts.initialize import initialize
+from framework.parts.places import count
+from framework.registry import Part, as_part, registered, signature
+from framework.testing import import_parts, loss, texts, toy_model
+
+import_parts()
+KINDS = ("attention", "position", "feed_forward", "norm", "block", "encoder", "decoder", "model")
+PRESETS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "model").glob("*.yaml"))
+
+
+def preset(name: str, vocabulary: int) -> nn.Module:
+    """The model of a preset without memory for its weights."""
+    node = compose.compose([f"model={name}", f"task={'classification' if name.startswith('bert') else TASKS[name[:3]]}"]).config["model"]
+    with torch.device("meta"):
+        return Part(node["part"], **{key: parts(value) for key, value in node.items() if key != "part"})(facts=Facts(vocabulary, 8))
+
+
+TASKS = {"gpt": "completion", "tra": "translation"}
+
+
+def parts(value):
+    """A node as a Part, with the Parts in it."""
+    if isinstance(value, dict) and "part" in value:
+        return as_part({key: parts(item) for key, item in value.items()})
+    return value
+
+
+def size(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    "name, vocabulary, parameters",
+    [
+        ("gpt_base", 50257, 124_439_808),  # GPT-2 "124M", as published
+        # BERT-base without its pooler (768 x 768 + 768); 109,482,240 with it, as published.
+        ("bert_base", 30522, 109_482_240 - 590_592),
+        # Table 3, base: 18 attentions, 12 feed-forward networks, 30 norms and a shared table of 37,000 pieces: 63 M of the paper's "65".
+        ("transformer_base", 37000, 18 * 4 * (512 * 512 + 512) + 12 * (2 * 512 * 2048 + 2560) + 30 * 1024 + 37000 * 512),
+    ],
+)
+def test_base_presets_have_the_published_sizes(name, vocabulary, parameters):
+    assert size(preset(name, vocabulary)) == parameters
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name.endswith("tiny")])
+def test_tiny_presets_are_tiny(name):
+    assert size(preset(name, 1000)) < 1_500_000
+
+
+@pytest.mark.parametrize("kind, name", [(kind, name) for kind in KINDS for name in sorted(registered().get(kind, {}))])
+def test_every_option_is_explained_in_one_line(kind, name):
+    cls = registered()[kind][name]
+    meanings = catalogue._meanings(cls)
+    assert not [field for field in signature(cls).fields if len(meanings.get(field, "")) < 10]
+    first = cls.__doc__.partition("\n")[0]
+    assert len(first) > 10 and re.search(r"[.\d\w]$", first)
+
+
+def test_a_place_beyond_the_table_is_the_users_mistake():
+    model = toy_model("decoder_only", max_length=6)
+    with pytest.raises(UserError, match="7 positions .* has 6"):
+        model(texts(7)[0][None])
+    state = model.state()
+    model.decode(texts(6)[0][None], state)
+    with pytest.raises(UserError, match="7 positions"):
+        model.decode(texts(1)[0][None], state)
+
+
+def test_padding_needs_no_place_in_the_table():
+    model = toy_model("decoder_only", max_length=6)
+    ids, real = texts(8)[0][None], torch.tensor([[0, 0, 1, 1, 1, 1, 1, 1]]).bool()
+    torch.testing.assert_close(model(ids, real)[:, 2:], model(ids[:, 2:]))
+
+
+def test_an_offset_leaves_the_first_rows_alone():
+    position = Part("position/learned", offset=2)(dim=4, max_length=3)
+    assert position.table.weight.shape == (5, 4)
+    got = position.embed(torch.zeros(1, 3, 4), torch.arange(3)[None])
+    assert got[0].equal(position.table.weight[2:])
+
+
+@pytest.mark.parametrize(
+    "part, offers, reason",
+    [
+        (Part("attention/multi_head"), {"dim": 10, "heads": 4}, "heads share the width"),
+        (Part("attention/multi_head", kv_heads=3), {"dim": 8, "heads": 4}, "same number of query heads"),
+        (Part("attention/linear"), {"dim": 10, "heads": 4}, "heads share the width"),
+        (Part("position/rotary", fraction=0.0), {}, "a share of the features"),
+        (Part("position/relative", buckets=7), {"heads": 2, "causal": False}, "looks both ways"),
+        (Part("position/relative", distance=16), {"heads": 2, "causal": True}, "wider with the distance"),
+        (Part("feed_forward/mlp", hidden=0), {"dim": 8}, "nothing between"),
+        (Part("encoder/standard", window=[1, None, 2]), {"depths": (2, 0)}, "names 3 layers, the stack has 2"),
+        (Part("encoder/standard", window=0), {"depths": (2, 0)}, "below 1"),
+    ],
+)
+def test_impossible_options_are_refused_with_the_reason(part, offers, reason):
+    common = {"dim": 8, "heads": 2, "dropout": 0.0, "bias": True, "epsilon": 1e-5, "max_length": 9, "embedding_dim": 8}
+    with pytest.raises(UserError, match=reason):
+        part(**{**common, **offers})
+
+
+def test_a_rotation_needs_a_pair_of_features():
+    with pytest.raises(UserError, match="a pair of features"):
+        Part("position/rotary", fraction=0.1)().turn(torch.arange(3)[None], 8)
+
+
+def test_hidden_widths_follow_the_width():
+    mlp, gated = (Part(f"feed_forward/{name}")(dim=768, bias=False) for name in ("mlp", "gated"))
+    assert mlp.input.weight.shape == (3072, 768) and gated.gate.weight.shape == (2048, 768)
+    assert size(mlp) == size(gated)
+
+
+def test_the_gate_multiplies():
+    gated = Part("feed_forward/gated", hidden=6, activation="sigmoid")(dim=4, bias=True)
+    x = torch.randn(3, 4)
+    torch.testing.assert_close(gated(x), gated.output(gated.gate(x).sigmoid() * gated.input(x)))
+
+
+def test_every_activation_is_its_formula():
+    x = torch.linspace(-3, 3, 13, dtype=torch.float64)
+    formulas = {
+        "gelu": x * 0.5 * (1 + torch.erf(x / 2**0.5)),
+        "gelu_tanh": 0.5 * x * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (x + 0.044715 * x**3))),
+        "relu": x.clamp(min=0),
+        "squared_relu": x.clamp(min=0) ** 2,
+        "silu": x / (1 + torch.exp(-x)),
+        "sigmoid": 1 / (1 + torch.exp(-x)),
+        "tanh": torch.tanh(x),
+    }
+    from framework.parts.feed_forward.activations import ACTIVATIONS
+
+    assert set(ACTIVATIONS) == set(formulas)
+    for name, wanted in formulas.items():
+        torch.testing.assert_close(ACTIVATIONS[name](x), wanted)
+
+
+def test_positions_count_tokens():
+    real = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 0, 0]]).bool()
+    documents = torch.tensor([[0, 0, 1, 1, 1], [0, 1, 2, 2, 2]])
+    ids = torch.zeros(2, 5, dtype=torch.long)
+    assert count(ids).tolist() == [[0, 1, 2, 3, 4]]
+    assert count(ids, real).tolist() == [[0, 0, 0, 1, 2], [0, 1, 2, 2, 2]]
+    assert count(ids, documents=documents).tolist() == [[0, 1, 0, 1, 2], [0, 0, 0, 1, 2]]
+
+
+@pytest.mark.parametrize("family, stacks", [("decoder_only", ("decoder",)), ("encoder_decoder", ("encoder", "decoder"))])
+@pytest.mark.parametrize("position", ["rotary", "relative"])
+def test_checkpointing_changes_no_gradient(family, stacks, position):
+    name = {"encoder": "encoder/standard", "decoder": "decoder/standard" if family == "decoder_only" else "decoder/cross"}
+    plain, saving = (
+        toy_model(family, dropout=0.5, position=Part(f"position/{position}"), **{s: Part(name[s], checkpointing=on) for s in stacks})
+        for on in (False, True)
+    )
+    for model in (plain, saving):
+        torch.manual_seed(1)
+        loss(model.train()).backward()
+    for (key, one), two in zip(plain.named_parameters(), saving.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, two.grad, msg=key)
+
+
+@pytest.mark.parametrize("position", ["sinusoidal", "rotary", "alibi", "relative"])
+@pytest.mark.parametrize("attention", ["multi_head", "linear"])
+def test_half_precision_gives_nearly_the_same_loss(attention, position):
+    if attention == "linear" and position in ("alibi", "relative"):
+        position = "none"
+    model = toy_model("decoder_only", attention=Part(f"attention/{attention}"), position=Part(f"position/{position}")).float()
+    full = loss(model)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = loss(model)
+    assert mixed.item() == pytest.approx(full.item(), rel=0.05)
+    assert loss(model.bfloat16()).item() == pytest.approx(full.item(), rel=0.05)
+
+
+def test_first_weights_are_those_of_the_table():
+    model = Part("model/decoder_only", dim=64, heads=4, depth=8, output_bias=True)(facts=Facts(500, 512))
+    layer = model.decoder.layers[3]
+    assert layer.attention.query.weight.std().item() == pytest.approx(0.02, rel=0.1)
+    assert layer.attention.output.weight.std().item() == pytest.approx(0.02 / 4, rel=0.1)  # 16 additions to the stream
+    assert layer.feed_forward.output.weight.std().item() == pytest.approx(0.02 / 4, rel=0.1)
+    assert model.tokens.weight.std().item() == pytest.approx(0.02, rel=0.1)
+    assert not layer.attention.query.bias.any() and not model.output.bias.any()
+    assert (model.decoder.final_norm.weight == 1).all()
+
+
+def test_a_normed_stream_and_scaled_tokens_start_otherwise():
+    values = {"dim": 64, "heads": 4, "depth": 8, "block": Part("block/post_norm"), "embedding_scale": True, "tied": False}
+    model = Part("model/encoder_decoder", **values)(facts=Facts(500, 512))
+    assert model.decoder.layers[3].cross.output.weight.std().item() == pytest.approx(0.02, rel=0.1)
+    assert model.tokens.weight.std().item() == pytest.approx(1 / 8, rel=0.1)
+    assert model.tokens(torch.arange(500)).std().item() == pytest.approx(1.0, rel=0.1)
+    assert model.output.weight.std().item() == pytest.approx(0.02, rel=0.1)
+
+
+def test_initialize_undoes_whatever_was_there():
+    model = toy_model("decoder_only")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(float("nan"))
+    initialize(model, 0.02)
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+
+
+def test_no_weight_is_stored_twice():
+    model = toy_model("encoder_decoder")
+    stored = [value.data_ptr() for value in model.state_dict().values()]
+    assert len(stored) == len(set(stored))
