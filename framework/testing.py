@@ -6,23 +6,16 @@
 Everything runs in float64 at toy size, where equal means equal to a billionth.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
-from torch.nn.utils.rnn import pad_sequence
+from torch import Tensor
 
-import framework.models
-import framework.parts
-from framework.data.facts import Facts
 from framework.parts.caches import State
-from framework.registry import Part
+from framework.toys import VOCABULARY, forward, import_parts, loss, pad_left, pad_right, texts, toy_model
 
-VOCABULARY = 23
+__all__ = ["BrokenPromise", "check", "import_parts", "loss", "texts", "toy_model"]
 TOLERANCE = 1e-9
 
 
@@ -30,30 +23,14 @@ class BrokenPromise(AssertionError):
     """A part does not do what its kind promises."""
 
 
-def import_parts() -> None:
-    """Registers every part and model of the framework."""
-    for package in (framework.parts, framework.models):
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            importlib.import_module(module.name)
-
-
-def toy_model(family: str, seed: int = 0, **values: Any) -> nn.Module:
-    """A small model of a family ("encoder_only", ...) in float64; values fill its slots and options."""
-    import_parts()
-    torch.manual_seed(seed)
-    # Large first weights: a token that is seen and should not be must show.
-    options = {"dim": 16, "heads": 4, "depth": 2, "dropout": 0.0, "max_length": 32, "initial_std": 0.3, **values}
-    return Part(f"model/{family}", **options)(facts=Facts(VOCABULARY, options["max_length"])).double()
-
-
-def check(model: nn.Module) -> None:
+def check(model: Any) -> None:
     """Every promise of the model's family. BrokenPromise: the first that does not hold."""
     for promise, holds_for in PROMISES.items():
         if holds_for(set(model.provides)):
             promise(model)
 
 
-def gradients_reach_every_parameter(model: nn.Module) -> None:
+def gradients_reach_every_parameter(model: Any) -> None:
     """No parameter waits in vain."""
     model.train()
     model.zero_grad()
@@ -65,41 +42,41 @@ def gradients_reach_every_parameter(model: nn.Module) -> None:
 
 
 @torch.no_grad()
-def respects_padding(model: nn.Module) -> None:
+def respects_padding(model: Any) -> None:
     """What an encoder reads is the same with padding on either side, whatever stands in the padding."""
     model.eval()
     rows = texts(7, 4)
     alone = [_read(model, row[None], None)[0] for row in rows]
-    for pad in (_pad_right, _pad_left):
+    for pad in (pad_right, pad_left):
         ids, real = pad(rows)
         for filling in (0, 5):
             read = _read(model, ids.masked_fill(~real, filling), real)
-            _same("respects padding", read, real, alone, f"{pad.__name__.strip('_')} with token {filling}")
+            _same("respects padding", read, real, alone, f"{pad.__name__} with token {filling}")
 
 
 @torch.no_grad()
-def cross_attention_respects_padding(model: nn.Module) -> None:
+def cross_attention_respects_padding(model: Any) -> None:
     """What is written is the same however far its source is padded, whatever stands in the padding."""
     model.eval()
     sources, targets = texts(6, 3), texts(5, 5)
     alone = [_write(model, target, source) for target, source in zip(targets, sources, strict=True)]
-    ids, real = _pad_right(sources)
+    ids, real = pad_right(sources)
     for filling in (0, 5):
         written = model(ids.masked_fill(~real, filling), torch.stack(targets), real)
         _same("cross-attention respects padding", written, None, alone, f"source padded with token {filling}")
 
 
 @torch.no_grad()
-def rows_are_independent(model: nn.Module) -> None:
+def rows_are_independent(model: Any) -> None:
     """A row is the same alone and between others."""
     model.eval()
     rows, sources = texts(6, 6, 6), texts(5, 5, 5)
-    alone = [_forward(model, row[None], source[None])[0] for row, source in zip(rows, sources, strict=True)]
-    _same("rows are independent", _forward(model, torch.stack(rows), torch.stack(sources)), None, alone, "three rows at once")
+    alone = [forward(model, row[None], source[None])[0] for row, source in zip(rows, sources, strict=True)]
+    _same("rows are independent", forward(model, torch.stack(rows), torch.stack(sources)), None, alone, "three rows at once")
 
 
 @torch.no_grad()
-def respects_causality(model: nn.Module) -> None:
+def respects_causality(model: Any) -> None:
     """A token changes nothing before it, and something at its own place."""
     model.eval()
     (row,), (source,) = texts(8), texts(5)
@@ -114,7 +91,7 @@ def respects_causality(model: nn.Module) -> None:
 
 
 @torch.no_grad()
-def documents_are_apart(model: nn.Module) -> None:
+def documents_are_apart(model: Any) -> None:
     """Texts packed into one row are as if each stood alone."""
     model.eval()
     rows = texts(3, 5, 4)
@@ -125,12 +102,12 @@ def documents_are_apart(model: nn.Module) -> None:
 
 
 @torch.no_grad()
-def cache_equals_full_forward(model: nn.Module) -> None:
+def cache_equals_full_forward(model: Any) -> None:
     """Written in any pieces, from rows padded on the left, a text is what it is at once."""
     model.eval()
     rows, sources = texts(8, 5), texts(6, 3)
     alone = [_write(model, row, source) for row, source in zip(rows, sources, strict=True)]
-    ids, real = _pad_left(rows)
+    ids, real = pad_left(rows)
     for pieces in ([8], [1] * 8, [2, 1, 4, 1]):
         state = _start(model, sources)
         written = torch.cat([model.decode(*piece) for piece in _pieces(state, ids, real, pieces)], dim=1)
@@ -143,11 +120,11 @@ def cache_equals_full_forward(model: nn.Module) -> None:
 
 
 @torch.no_grad()
-def cache_crops(model: nn.Module) -> None:
+def cache_crops(model: Any) -> None:
     """Back to anywhere in the last piece, and on from there, is as if the rest had never been written."""
     model.eval()
     rows, sources = texts(8, 5), texts(6, 3)
-    ids, real = _pad_left(rows)
+    ids, real = pad_left(rows)
     alone = [_write(model, row, source) for row, source in zip(rows, sources, strict=True)]
     wrong = (ids + 1) % VOCABULARY
     for length in (3, 5, 7):
@@ -161,11 +138,11 @@ def cache_crops(model: nn.Module) -> None:
 
 
 @torch.no_grad()
-def cache_reorders(model: nn.Module) -> None:
+def cache_reorders(model: Any) -> None:
     """Rows that take each other's place, double or leave go on as the rows they were."""
     model.eval()
     rows, sources = texts(8, 5), texts(6, 3)
-    ids, real = _pad_left(rows)
+    ids, real = pad_left(rows)
     for order in ([1, 0], [1, 1, 0], [1]):
         state = _start(model, sources)
         model.decode(ids[:, :4], state, real[:, :4])
@@ -176,7 +153,7 @@ def cache_reorders(model: nn.Module) -> None:
         _same("cache reorders", written, None, alone, f"rows {order} of 2")
 
 
-PROMISES: dict[Callable[[nn.Module], None], Callable[[set[str]], bool]] = {
+PROMISES: dict[Callable[[Any], None], Callable[[set[str]], bool]] = {
     gradients_reach_every_parameter: lambda traits: True,
     rows_are_independent: lambda traits: True,
     respects_padding: lambda traits: "encoder" in traits,
@@ -189,55 +166,21 @@ PROMISES: dict[Callable[[nn.Module], None], Callable[[set[str]], bool]] = {
 }
 
 
-def loss(model: nn.Module) -> Tensor:
-    """A loss that no norm makes constant: of the next token where there is one, of the states otherwise."""
-    ids, source = torch.stack(texts(7, 7)), torch.stack(texts(6, 6))
-    hidden = _forward(model, ids, source)
-    if "decoder" in model.provides:
-        return cross_entropy(model.logits(hidden[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
-    target = torch.linspace(-1, 1, hidden.numel(), dtype=hidden.dtype).view_as(hidden)
-    return (hidden - target.sin()).square().mean()
-
-
-def texts(*lengths: int) -> list[Tensor]:
-    """Token ids (T,) of texts of these lengths, all different and always the same."""
-    generator = torch.Generator().manual_seed(sum(lengths))
-    return [torch.randint(VOCABULARY, (length,), generator=generator) for length in lengths]
-
-
-def _read(model: nn.Module, ids: Tensor, real: Tensor | None) -> Tensor:
+def _read(model: Any, ids: Tensor, real: Tensor | None) -> Tensor:
     return model.encode(ids, real).states if "cross" in model.provides else model(ids, real)
 
 
-def _forward(model: nn.Module, ids: Tensor, source: Tensor) -> Tensor:
-    return model(source, ids) if "cross" in model.provides else model(ids)
-
-
-def _write(model: nn.Module, row: Tensor, source: Tensor) -> Tensor:
+def _write(model: Any, row: Tensor, source: Tensor) -> Tensor:
     """The full forward of one text (T,), alone: (T, D)."""
-    return _forward(model, row[None], source[None])[0]
+    return forward(model, row[None], source[None])[0]
 
 
-def _start(model: nn.Module, sources: Sequence[Tensor]) -> State:
-    return model.state(model.encode(*_pad_right(sources)) if "cross" in model.provides else None)
+def _start(model: Any, sources: Sequence[Tensor]) -> State:
+    return model.state(model.encode(*pad_right(sources)) if "cross" in model.provides else None)
 
 
 def _pieces(state: State, ids: Tensor, real: Tensor, pieces: list[int]) -> list[tuple[Tensor, State, Tensor]]:
     return [(piece, state, kept) for piece, kept in zip(ids.split(pieces, dim=1), real.split(pieces, dim=1), strict=True)]
-
-
-def _pad_right(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    return _pad(rows, "right")
-
-
-def _pad_left(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    return _pad(rows, "left")
-
-
-def _pad(rows: Sequence[Tensor], side: str) -> tuple[Tensor, Tensor]:
-    ids = pad_sequence(list(rows), batch_first=True, padding_side=side)
-    real = pad_sequence([torch.ones_like(row, dtype=torch.bool) for row in rows], batch_first=True, padding_side=side)
-    return ids, real
 
 
 def _same(promise: str, got: Tensor, real: Tensor | None, rows: Sequence[Tensor], what: str) -> None:

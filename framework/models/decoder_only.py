@@ -14,7 +14,7 @@ from framework.registry import Part, choice, register
 
 @register("model")
 class DecoderOnlyModel(Model):
-    """Goes on with a text, each token seeing what came before. Radford et al. 2019 (GPT-2), section 2, https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf
+    """Goes on with a text, each token seeing what came before (GPT-2). Liu et al. 2018, section 4.2.3, https://arxiv.org/abs/1801.10198
 
     tied: the embeddings of the tokens are the weights of the output as well.
     output_bias: a bias for each token's score.

@@ -14,7 +14,7 @@ from framework.registry import Part, choice, register
 
 @register("model")
 class EncoderDecoderModel(Model):
-    """Reads one text and writes another, with one table of tokens for both. Vaswani et al. 2017, section 3, https://arxiv.org/abs/1706.03762
+    """Reads one text and writes another, over one vocabulary. Vaswani et al. 2017, section 3, https://arxiv.org/abs/1706.03762
 
     decoder_depth: layers of the decoder; null = depth.
     tied: the embeddings of the tokens are the weights of the output as well.

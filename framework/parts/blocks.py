@@ -63,7 +63,7 @@ class PostNormBlock(Block):
 
 @register("block")
 class ParallelBlock(Block):
-    """All sublayers read one norm of x, and x takes their sum. Wang and Komatsuzaki 2021 (GPT-J), Chowdhery et al. 2022, section 2 (PaLM), https://arxiv.org/abs/2204.02311"""
+    """All sublayers read one norm of x, and x takes their sum. Chowdhery et al. 2022 (PaLM), section 2, https://arxiv.org/abs/2204.02311"""
 
     final_norm = True
 

@@ -1,10 +1,11 @@
 """Decoders: stacks that look back, alone or to a memory as well."""
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, cast
 
 from torch import Tensor
 
-from framework.parts.caches import Memory, State
+from framework.parts.caches import Cache, Memory, State
 from framework.parts.layers import CrossLayer
 from framework.parts.masks import Mask
 from framework.parts.places import Place, count
@@ -14,7 +15,7 @@ from framework.registry import Part, choice, register
 
 @register("decoder", "standard")
 class Decoder(Stack):
-    """Every token sees itself and what came before. Radford et al. 2018, section 3.1, after Liu et al. 2018, https://arxiv.org/abs/1801.10198"""
+    """Every token sees itself and what came before. Liu et al. 2018, section 4.2.3, https://arxiv.org/abs/1801.10198"""
 
     causal = True
     side = 1
@@ -59,7 +60,7 @@ class Decoder(Stack):
 
     def state(self) -> State:
         """The state of a text of which nothing is written."""
-        return State([layer.attention.cache() for layer in self.layers])
+        return State(self.caches())
 
     def forward(
         self,
@@ -74,7 +75,7 @@ class Decoder(Stack):
         if state is not None:
             state.extend(positions.expand(x.shape[0], -1), real)
         place, masks, bias = self.shared(x, positions, real, documents, state)
-        caches = [None] * len(self.layers) if state is None else state.caches
+        caches: Sequence[Cache | None] = [None] * len(self.layers) if state is None else state.caches
         for layer, mask, cache in zip(self.layers, masks, caches, strict=True):
             x = self.through(layer, x, place, mask, bias, cache)
         return self.final_norm(x)
@@ -133,12 +134,12 @@ class CrossDecoder(Stack):
     def remember(self, memory: Memory) -> list[tuple[Tensor, ...]]:
         """What each layer keeps of the memory: computed once, however many tokens are written."""
         place = Place(count(memory.states[..., 0]), memory.real)
-        return [layer.cross.remember(memory.states, place) for layer in self.layers]
+        return [cast(CrossLayer, layer).cross.remember(memory.states, place) for layer in self.layers]
 
     def state(self, memory: Memory) -> State:
         """The state of a text of which nothing is written."""
         return State(
-            [layer.attention.cache() for layer in self.layers],
+            self.caches(),
             memory=self.remember(memory),
             memory_real=memory.real,
             memory_length=memory.states.shape[1],
@@ -161,7 +162,7 @@ class CrossDecoder(Stack):
             assert memory is not None, "a decoder with cross-attention needs a memory or a state"
             kept, kept_real, length = self.remember(memory), memory.real, memory.states.shape[1]
         place, masks, bias = self.shared(x, positions, real, None, state)
-        caches = [None] * len(self.layers) if state is None else state.caches
+        caches: Sequence[Cache | None] = [None] * len(self.layers) if state is None else state.caches
         memory_mask = Mask(x.shape[1], length, real=kept_real, device=x.device).prepared()
         for layer, mask, cache, own in zip(self.layers, masks, caches, kept, strict=True):
             x = self.through(layer, x, place, mask, bias, cache, own, memory_mask)

@@ -11,7 +11,7 @@ from framework.registry import Part
 
 
 class Tokens(nn.Embedding):
-    """A vector for each token of the vocabulary; scaled, times the root of its width. Vaswani et al. 2017, section 3.4, https://arxiv.org/abs/1706.03762"""
+    """A vector for each token, times the root of its width if scaled. Vaswani et al. 2017, section 3.4, https://arxiv.org/abs/1706.03762"""
 
     def __init__(self, vocabulary: int, width: int, scaled: bool = False):
         super().__init__(vocabulary, width)
@@ -23,7 +23,7 @@ class Tokens(nn.Embedding):
 
 
 class Embeddings(nn.Module):
-    """Tokens and segments, positions, norm, dropout, projection, in this order. Devlin et al. 2019, figure 2, https://arxiv.org/abs/1810.04805
+    """Tokens, segments, positions, norm, dropout, projection, in this order. Devlin et al. 2019, figure 2, https://arxiv.org/abs/1810.04805
 
     A width below that of the stream, with a projection: Lan et al. 2020 (ALBERT), section 3.1, https://arxiv.org/abs/1909.11942.
     The tokens and the position are handed in: they are the model's and the stack's.

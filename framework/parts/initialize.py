@@ -43,9 +43,7 @@ def _residual(stack: Stack, std: float) -> None:
     if not stack.open_stream:
         return
     outputs = [
-        module
-        for name, module in stack.layers.named_modules()
-        if name.rpartition(".")[2] == "output" and isinstance(module, nn.Linear)
+        module for name, module in stack.layers.named_modules() if name.rpartition(".")[2] == "output" and isinstance(module, nn.Linear)
     ]
     for module in outputs:
         nn.init.normal_(module.weight, std=std / math.sqrt(stack.additions))

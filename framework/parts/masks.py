@@ -42,18 +42,21 @@ class Mask:
         A causal query always sees itself, so that a padding query has something to look at and stays finite.
         """
         allowed: Tensor | None = None
-        narrow = self.window is not None and self.window < self.keys
-        if self.causal or narrow:
+        if self.causal or self._narrow() is not None:
             query = torch.arange(self.keys - self.queries, self.keys, device=self.device)[:, None]  # (T, 1)
             key = torch.arange(self.keys, device=self.device)  # (S,)
             allowed = key <= query if self.causal else torch.ones_like(key <= query)  # (T, S)
-            if narrow:
-                allowed = allowed & ((query - key).abs() < self.window)
+            if (window := self._narrow()) is not None:
+                allowed = allowed & ((query - key).abs() < window)
             allowed = allowed[None, None]  # (1, 1, T, S)
         for other in (self._documents(), self._real()):
             if other is not None:
                 allowed = other if allowed is None else allowed & other
         return allowed
+
+    def _narrow(self) -> int | None:
+        """The window, where it leaves anything out."""
+        return None if self.window is None or self.window >= self.keys else self.window
 
     def _documents(self) -> Tensor | None:
         if self.documents is None:
@@ -77,8 +80,7 @@ class Mask:
         """
         if self.shared is not None and self.shared[0] is bias:
             return self.shared[1]
-        wide = self.window is None or self.window >= self.keys
-        plain = self.real is None and self.documents is None and wide and bias is None
+        plain = self.real is None and self.documents is None and self._narrow() is None and bias is None
         if plain and self.causal and self.queries == self.keys:
             return {"is_causal": True}
         if plain and self.causal and self.queries == 1:

@@ -6,7 +6,6 @@ Shapes: B batch, T tokens, H heads, d head width, r rotated width (r <= d).
 from dataclasses import dataclass
 
 import torch
-import torch
 from torch import Tensor
 
 

@@ -4,14 +4,15 @@ Shapes: B batch, T tokens that enter, S tokens they may see, D width, H heads.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from framework.errors import UserError
-from framework.parts.caches import State
+from framework.parts.blocks import Block
+from framework.parts.caches import Cache, State
 from framework.parts.layers import Layer
 from framework.parts.masks import Mask
 from framework.parts.places import Place
@@ -75,7 +76,7 @@ class Stack(nn.Module):
             for layer in range(depth)
         )
         self.additions = depth * len(sublayers)  # to the residual stream
-        self.open_stream = block.cls.final_norm  # no norm follows the additions
+        self.open_stream = cast(type[Block], block.cls).final_norm  # no norm follows the additions
         self.final_norm = final_norm(dim=dim, epsilon=epsilon, bias=bias) if self.open_stream else nn.Identity()
         self.windows = _each(window, depth)
         self.checkpointing = checkpointing
@@ -94,8 +95,12 @@ class Stack(nn.Module):
             window: Mask(x.shape[1], keys.shape[1], self.causal, keys_real, pair, window, x.device).prepared(bias)
             for window in set(self.windows)
         }
-        turn = self.position.turn(positions, self.layers[0].attention.turn_width)
+        turn = self.position.turn(positions, cast(Layer, self.layers[0]).attention.turn_width)
         return Place(positions, real, turn), [masks[window] for window in self.windows], bias
+
+    def caches(self) -> list[Cache]:
+        """An empty cache for the self-attention of every layer."""
+        return [cast(Layer, layer).attention.cache() for layer in self.layers]
 
     def through(self, layer: nn.Module, *arguments: Any) -> Tensor:
         """What a layer makes of its arguments; with checkpointing its insides are not kept for the backward pass."""

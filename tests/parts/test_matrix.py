@@ -108,7 +108,9 @@ def test_attentions_that_differ_by_stack_and_slot_keep_the_promises():
     )
 
 
-@pytest.mark.parametrize("family, stack", [("encoder_only", "encoder/standard"), ("decoder_only", "decoder/standard"), ("encoder_decoder", "decoder/cross")])
+@pytest.mark.parametrize(
+    "family, stack", [("encoder_only", "encoder/standard"), ("decoder_only", "decoder/standard"), ("encoder_decoder", "decoder/cross")]
+)
 @pytest.mark.parametrize("window", [3, [None, 2]], ids=str)
 @pytest.mark.parametrize("position", ["rotary", "alibi"])
 def test_windows_keep_the_promises(family, stack, window, position):

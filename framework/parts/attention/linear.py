@@ -15,7 +15,7 @@ from framework.registry import register
 
 @register("attention")
 class LinearAttention(Attention):
-    """Kernel attention with the features elu(x) + 1, linear in the length. Katharopoulos et al. 2020, section 3, https://arxiv.org/abs/2006.16236
+    """Attention with the kernel elu(x) + 1, linear in the length. Katharopoulos et al. 2020, section 3, https://arxiv.org/abs/2006.16236
 
     A rotation turns the features of the numerator alone, and the normalizer stays positive: Su et al. 2021, section 3.3 (equation 19),
     https://arxiv.org/abs/2104.09864

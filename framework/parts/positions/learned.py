@@ -31,5 +31,7 @@ class LearnedPosition(Position):
         exact = not torch.compiler.is_compiling() and (positions.device.type == "cpu" or not torch.is_grad_enabled())
         needed = int(positions.max()) + 1 if exact else positions.shape[1]
         if needed > size:
-            raise UserError(f"{needed} positions are needed and the table of the learned position has {size}: raise max_length or shorten the text")
+            raise UserError(
+                f"{needed} positions are needed and the table of the learned position has {size}: raise max_length or shorten the text"
+            )
         return x + self.table(positions + self.offset)  # (B, T, D)

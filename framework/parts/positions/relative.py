@@ -12,7 +12,7 @@ from framework.registry import register
 
 @register("position")
 class RelativePosition(Position):
-    """Adds a learned number for the distance to the scores; far distances share buckets. Raffel et al. 2020 (T5), section 2.1, https://arxiv.org/abs/1910.10683
+    """Adds a learned number for the distance to each score. Raffel et al. 2020 (T5), section 2.1, https://arxiv.org/abs/1910.10683
 
     buckets: learned distances; half of them for each direction where a stack looks both ways.
     distance: from this many tokens on, everything is in the last bucket.

@@ -1,0 +1,68 @@
+"""Small models and texts, for tests."""
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
+
+import framework.models
+import framework.parts
+from framework.data.facts import Facts
+from framework.registry import Part
+
+VOCABULARY = 23
+
+
+def import_parts() -> None:
+    """Registers every part and model of the framework."""
+    for package in (framework.parts, framework.models):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+
+
+def toy_model(family: str, seed: int = 0, **values: Any) -> Any:
+    """A small model of a family ("encoder_only", ...) in float64; values fill its slots and options."""
+    import_parts()
+    torch.manual_seed(seed)
+    # Large first weights: a token that is seen and should not be must show.
+    options = {"dim": 16, "heads": 4, "depth": 2, "dropout": 0.0, "max_length": 32, "initial_std": 0.3, **values}
+    return Part(f"model/{family}", **options)(facts=Facts(VOCABULARY, options["max_length"])).double()
+
+
+def loss(model: Any) -> Tensor:
+    """A loss that no norm makes constant: of the next token where there is one, of the states otherwise."""
+    ids, source = torch.stack(texts(7, 7)), torch.stack(texts(6, 6))
+    hidden = forward(model, ids, source)
+    if "decoder" in model.provides:
+        return cross_entropy(model.logits(hidden[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
+    target = torch.linspace(-1, 1, hidden.numel(), dtype=hidden.dtype).view_as(hidden)
+    return (hidden - target.sin()).square().mean()
+
+
+def texts(*lengths: int) -> list[Tensor]:
+    """Token ids (T,) of texts of these lengths, all different and always the same."""
+    generator = torch.Generator().manual_seed(sum(lengths))
+    return [torch.randint(VOCABULARY, (length,), generator=generator) for length in lengths]
+
+
+def forward(model: Any, ids: Tensor, source: Tensor) -> Tensor:
+    return model(source, ids) if "cross" in model.provides else model(ids)
+
+
+def pad_right(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    return _pad(rows, "right")
+
+
+def pad_left(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    return _pad(rows, "left")
+
+
+def _pad(rows: Sequence[Tensor], side: str) -> tuple[Tensor, Tensor]:
+    ids = pad_sequence(list(rows), batch_first=True, padding_side=side)
+    real = pad_sequence([torch.ones_like(row, dtype=torch.bool) for row in rows], batch_first=True, padding_side=side)
+    return ids, real
