@@ -87,10 +87,10 @@ class WandbTracker(Tracker):
         run.define_metric("*", step_metric=_AXIS, step_sync=True)
         return run
 
-    def _id(self) -> str | None:
-        """The run's id, kept in its folder; None where a sweep agent has decided it (wandb reads that itself)."""
+    def _id(self) -> str:
+        """The id that a sweep agent has decided; else the run's own, kept in its folder."""
         if "WANDB_RUN_ID" in os.environ:
-            return None
+            return os.environ["WANDB_RUN_ID"]
         path = self.folder / "wandb_id.txt"
         if not path.exists():
             write_text(path, secrets.token_hex(4) + "\n")

@@ -111,7 +111,7 @@ class Checkpoint(LightningCheckpoint):
             raise KeyboardInterrupt
 
     def _save(self, trainer: pl.Trainer, name: str) -> None:
-        trainer.save_checkpoint(self.folder / f"{name}.ckpt")
+        trainer.save_checkpoint(self.folder / f"{name}.ckpt", weights_only=False)  # the whole state
 
     def _copy(self, source: str, target: str) -> None:
         """A second name for the same bytes: both files are only ever replaced, never written into."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from framework.errors import UserError
@@ -27,8 +28,8 @@ def groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[Grou
 
 
 def fusible(model: nn.Module) -> bool:
-    """Whether torch has a fused kernel for these weights: floating point, on a device that has one."""
-    return all(p.is_floating_point() and p.device.type in ("cpu", "cuda", "mps", "xpu") for p in model.parameters())
+    """Whether torch has a fused kernel for these weights: whole ones, on a device that has one."""
+    return all(p.device.type in ("cpu", "cuda", "mps", "xpu") and not isinstance(p, DTensor) for p in model.parameters())
 
 
 @register("optimizer", "adamw")

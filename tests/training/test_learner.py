@@ -138,8 +138,7 @@ def test_predictions_are_written_in_the_order_of_the_rows(tmp_path):
     trainer(tmp_path).test(model, Loader(rows(30), 7, shuffle=True), verbose=False)
     written = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
     assert [row["row"] for row in written] == list(range(30))
-    expected = [sequence[:-1] for sequence in rows(30)]
-    assert [row["input"][: len(ids)] for row, ids in zip(written, expected, strict=True)] == expected
+    assert [row["input"] for row in written] == [sequence[:-1] for sequence in rows(30)]
     assert model.figures["test/rows"] == 30
 
 

@@ -61,10 +61,8 @@ class ToyTask(Task):
 
     def evaluate(self, batch: dict[str, Any], decode: Any) -> tuple[Result, list[dict[str, Any]]]:
         result = self(batch)
-        guesses = result.output.argmax(-1)
-        return result, [
-            {"input": ids.tolist(), "prediction": guess.tolist()} for ids, guess in zip(batch["ids"], guesses, strict=True)
-        ]
+        read = zip(batch["ids"], result.output.argmax(-1), batch["targets"] != -100, strict=True)
+        return result, [{"input": ids[real].tolist(), "prediction": guess[real].tolist()} for ids, guess, real in read]
 
     def metrics(self) -> dict[str, Metric]:
         return {"rows": SumMetric()}

@@ -1,0 +1,50 @@
+"""What the tests of two processes run in each of them; started as `python -m tests.training.ranks JOB FOLDER`."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from framework.registry import Part
+from framework.tracking.csv_file import CsvTracker
+from framework.training.callbacks import Checkpoint
+from framework.training.optimizers import SGD
+from framework.training.schedules import Cosine
+from tests.training.toys import Loader, ToyTask, learner, rows, trainer
+
+RANK = int(os.environ["RANK"])
+
+
+class KillYourself(Callback):
+    def on_train_batch_start(self, loop, module, batch, batch_idx):
+        if loop.global_step == 13:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fit(folder: Path, strategy: str, dropout: float = 0.0, kill: bool = False, resume: bool = False, steps: int = 20) -> None:
+    """Some steps over 70 rows in batches of 32: the last has six; then a test. Rank zero keeps weights and files."""
+    module = learner(ToyTask(dropout), Part(SGD, lr=0.5, momentum=0.9), Part(Cosine, warmup=2), folder=folder)
+    callbacks = [Checkpoint(folder, "validation/loss", "min", every_n_train_steps=4), *([KillYourself()] if kill else [])]
+    loop = trainer(folder, max_steps=steps, max_epochs=-1, devices=2, strategy=strategy, callbacks=callbacks, logger=[CsvTracker(folder)])
+    train, held_out = (Loader(rows(count), size, RANK, 2, shuffle) for count, size, shuffle in ((70, 32, True), (31, 8, False)))
+    loop.fit(module, train, held_out, ckpt_path=folder / "checkpoints/last.ckpt" if resume else None)
+    loop.test(module, held_out, verbose=False)
+    if RANK == 0 and strategy != "fsdp":
+        torch.save(module.task.state_dict(), folder / "weights.pt")
+
+
+JOBS = {
+    "ddp": lambda folder: fit(folder, "ddp"),
+    "fsdp": lambda folder: fit(folder, "fsdp"),
+    "fsdp_resume": lambda folder: fit(folder, "fsdp", resume=True, steps=24),
+    "whole": lambda folder: fit(folder, "ddp", dropout=0.3),
+    "killed": lambda folder: fit(folder, "ddp", dropout=0.3, kill=True),
+    "resumed": lambda folder: fit(folder, "ddp", dropout=0.3, resume=True),
+}
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    JOBS[sys.argv[1]](Path(sys.argv[2]))

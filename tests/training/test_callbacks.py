@@ -1,0 +1,140 @@
+"""Callbacks: what is best, when to stop, the average of the weights, and what the user sees."""
+
+import os
+
+import pytest
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from framework.errors import UserError
+from framework.registry import Part
+from framework.training.callbacks import Average, Checkpoint, EarlyStopping, build_callbacks
+from framework.training.optimizers import SGD
+from framework.training.progress import ProgressReport
+from tests.training.toys import Loader, ToyTask, learner, rows, trainer, weights
+
+
+class Scripted(ToyTask):
+    """A task whose validation loss is what the script says."""
+
+    def __init__(self, script):
+        super().__init__()
+        self.script = list(script)
+
+    def evaluate(self, batch, decode):
+        result, found = super().evaluate(batch, decode)
+        result.loss = self.script.pop(0) * result.weight
+        return result, found
+
+
+def validated(folder, script, callbacks, **options):
+    """A run with one validation for each number of the script."""
+    module = learner(Scripted(script))
+    loop = trainer(folder, max_epochs=len(script), callbacks=callbacks, **options)
+    loop.fit(module, Loader(rows(16), 8), Loader(rows(4), 4))
+    return loop
+
+
+def saved(folder, name):
+    return torch.load(folder / f"checkpoints/{name}.ckpt", weights_only=True)
+
+
+@pytest.mark.parametrize(("mode", "best"), [("min", 4), ("max", 2)])
+def test_best_and_last(tmp_path, mode, best):
+    validated(tmp_path, [3.0, 1.0, 2.0], [Checkpoint(tmp_path, "validation/loss", mode)])
+    assert saved(tmp_path, "best")["global_step"] == best
+    assert saved(tmp_path, "last")["global_step"] == 6
+
+
+def test_a_score_that_is_no_number_is_never_better(tmp_path):
+    validated(tmp_path, [float("nan"), 2.0, float("nan")], [Checkpoint(tmp_path, "validation/loss", "min")])
+    assert saved(tmp_path, "best")["global_step"] == 4
+
+
+def test_the_best_is_remembered_by_a_resumed_run(tmp_path):
+    validated(tmp_path, [1.0], [Checkpoint(tmp_path, "validation/loss", "min")])
+    module = learner(Scripted([2.0, 3.0]))
+    loop = trainer(tmp_path, max_epochs=3, callbacks=[Checkpoint(tmp_path, "validation/loss", "min")])
+    loop.fit(module, Loader(rows(16), 8), Loader(rows(4), 4), ckpt_path=tmp_path / "checkpoints/last.ckpt")
+    assert saved(tmp_path, "best")["global_step"] == 2
+    assert saved(tmp_path, "last")["global_step"] == 6
+
+
+def test_without_validation_the_newest_is_the_best(tmp_path):
+    trainer(tmp_path, max_epochs=2, callbacks=[Checkpoint(tmp_path, "validation/loss", "min")]).fit(learner(), Loader(rows(16), 8))
+    assert saved(tmp_path, "best")["global_step"] == saved(tmp_path, "last")["global_step"] == 4
+
+
+def test_a_monitor_that_nobody_measures_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"'validation/bleu'; validation gave validation/loss, validation/rows"):
+        validated(tmp_path, [1.0], [Checkpoint(tmp_path, "validation/bleu", "max")])
+
+
+def test_where_hard_links_fail_the_best_is_a_copy(tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise OSError
+
+    monkeypatch.setattr(os, "link", refuse)
+    validated(tmp_path, [1.0, 2.0], [Checkpoint(tmp_path, "validation/loss", "min")])
+    assert saved(tmp_path, "best")["global_step"] == 2
+    assert saved(tmp_path, "last")["global_step"] == 4
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+def test_early_stopping(tmp_path):
+    loop = validated(tmp_path, [3.0, 2.0, 2.5, 2.4, 1.0], [EarlyStopping("validation/loss", "min", patience=2)])
+    assert loop.current_epoch == 4
+
+
+def test_callbacks_that_are_off_are_left_out(tmp_path):
+    nodes = {"stop": {"part": "callback/early_stopping"}, "average": {"part": "callback/average"}, "save": {"part": "callback/checkpoint"}}
+    offers = {"folder": tmp_path, "monitor": "validation/loss", "mode": "min"}
+    assert [type(callback) for callback in build_callbacks(nodes, **offers)] == [Checkpoint]
+    nodes["stop"]["patience"], nodes["average"]["decay"] = 0, 0.5
+    assert [type(callback) for callback in build_callbacks(nodes, **offers)] == [EarlyStopping, Average, Checkpoint]
+
+
+class Record(Callback):
+    """The live weights after each step."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_train_batch_end(self, loop, module, outputs, batch, batch_idx):
+        self.seen.append(weights(module.task))
+
+
+def test_the_average_is_validated_saved_and_kept(tmp_path):
+    task, record = ToyTask(), Record()
+    module = learner(task, Part(SGD, lr=0.3))
+    held_out = Loader(rows(9, seed=3), 9)
+    callbacks = [Average(decay=0.6), record, Checkpoint(tmp_path, "validation/loss", "min")]
+    loop = trainer(tmp_path, callbacks=callbacks)
+    loop.fit(module, Loader(rows(32), 8), held_out)
+    average = record.seen[0]
+    for live in record.seen[1:]:
+        average = {name: 0.6 * average[name] + 0.4 * live[name] for name in live}
+    checkpoint = saved(tmp_path, "last")
+    for name, expected in average.items():
+        torch.testing.assert_close(checkpoint["state_dict"][f"task.{name}"], expected, msg=name)
+        torch.testing.assert_close(checkpoint["current_model_state"][f"task.{name}"], record.seen[-1][name], msg=name)
+        torch.testing.assert_close(weights(task)[name], expected, msg=name)
+    with torch.no_grad():
+        result = task.eval()(next(iter(Loader(rows(9, seed=3), 9))))
+    assert module.figures["validation/loss"] == pytest.approx(result.loss.item() / result.weight.item(), abs=1e-6)
+
+
+def test_plain_lines_are_few_and_tell_what_matters(tmp_path, capsys):
+    module = learner()
+    loop = trainer(tmp_path, callbacks=[ProgressReport("validation/rows", style="lines")])
+    loop.fit(module, Loader(rows(200), 1), Loader(rows(4), 4))
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("step")]
+    assert len(lines) == 21
+    assert lines[-1].startswith("step 200/200  loss ")
+    assert "tokens/s" in lines[-1] and "validation/rows 4" in lines[-1]
+
+
+def test_the_bar_runs_and_ends(tmp_path):
+    report = ProgressReport("validation/rows", style="bar")
+    trainer(tmp_path, callbacks=[report]).fit(learner(), Loader(rows(16), 8), Loader(rows(4), 4))
+    assert report._progress is None

@@ -1,0 +1,86 @@
+"""Files are whole or not there: a full disk, a kill in the middle, a second file system."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from framework.errors import UserError
+from framework.files import replacing, sweep, write_text
+from framework.training.trainers import AtomicCheckpointIO
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+    write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(ZeroDivisionError), replacing(tmp_path / "a.txt") as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_permissions_are_those_of_an_ordinary_file(tmp_path):
+    (tmp_path / "plain").touch()
+    write_text(tmp_path / "ours", "")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+LIMITED = """
+import resource, signal, sys, torch
+from pathlib import Path
+from framework.training.trainers import AtomicCheckpointIO
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    AtomicCheckpointIO().save_checkpoint({"w": torch.zeros(100_000)}, Path(sys.argv[1]))
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_a_checkpoint_that_does_not_fit_leaves_the_old_one_whole(tmp_path):
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"w": torch.ones(3)}, path)
+    done = subprocess.run([sys.executable, "-c", LIMITED, str(path)], capture_output=True, text=True, timeout=120)
+    assert "Error" in done.stdout, done.stderr
+    assert torch.load(path, weights_only=True)["w"].tolist() == [1, 1, 1]
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_a_full_disk_is_the_users_to_know(tmp_path):
+    with pytest.raises(UserError, match="disk is full.*still whole"), replacing(tmp_path / "x"):
+        raise OSError(28, os.strerror(28))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from framework.files import replacing
+with replacing(Path(sys.argv[1])) as file:
+    file.write(b"half")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_kill_leaves_is_swept(tmp_path):
+    path = tmp_path / "last.ckpt"
+    write_text(path, "old")
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    assert path.read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 2
+    sweep(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_the_temporary_file_lies_beside_its_target(tmp_path, monkeypatch):
+    """A rename from another file system would be a copy over the old file."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "elsewhere"))
+    with replacing(tmp_path / "x") as file:
+        assert len(list(tmp_path.iterdir())) == 1
+        file.write(b"whole")
+    assert (tmp_path / "x").read_bytes() == b"whole"
