@@ -59,8 +59,17 @@ def _main(argv: list[str]) -> int:
     if arguments.cfg:
         _show(composed.config, arguments.package)
         return 0
+    check_data(composed.config)
     start(composed.config, lambda: new_run(composed))
     return 0
+
+
+def check_data(config: Mapping[str, Any]) -> None:
+    """Mistakes in the data that its first rows show, found before torch is imported."""
+    from framework.data.sources.early import check_early
+
+    declared = index.load().option(config["task"]["format"]["part"])["declarations"]
+    check_early(config["data"], declared.get("columns", ()), declared.get("optional", ()), config["seed"])
 
 
 def _flags() -> argparse.ArgumentParser:
@@ -129,7 +138,7 @@ def _sweep(overrides: list[str], config_dir: str | None, folders: list[Path]) ->
         except HydraException as error:
             raise UserError(str(error).partition("\n")[0]) from error
         for job in batches[0]:
-            compose(job, folders)
+            check_data(compose(job, folders).config)
 
     def job(config: DictConfig) -> float | None:
         attach(folders)
@@ -180,10 +189,12 @@ def resume_or_start(overrides: list[str], folders: list[Path]) -> float | None:
     run = run_to_resume(overrides, RUNS, name, task)
     if run is None:
         assert fresh is not None
+        check_data(fresh.config)
         return start(fresh.config, lambda: new_run(fresh))
     if fresh is not None:  # the same command again: its words are the run's own, and what differs must be allowed
         overrides = [text for text in overrides if text not in run.overrides()]
     config = changed(run, overrides, folders, training=True)
+    check_data(config)
     return start(config, lambda: run.go_on(config, overrides))
 
 

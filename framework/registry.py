@@ -8,6 +8,7 @@ import difflib
 import importlib
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -81,7 +82,7 @@ def register(kind: str, name: str | None = None, given: Iterable[str] = ()) -> C
     UserError: the name is taken; both places are named.
     """
 
-    registrar = inspect.currentframe().f_back.f_globals["__name__"]  # a class that is not ours is registered by a module of ours
+    registrar = sys._getframe(1).f_globals["__name__"]  # a class that is not ours is registered by a module of ours
 
     def add(cls: type) -> type:
         key = name or option_name(cls.__name__, kind)
