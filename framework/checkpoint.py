@@ -1,11 +1,9 @@
 """From a run's folder to a task ready to predict: no rows needed, and nothing in a file is ever executed."""
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from framework import catalogue as index
@@ -15,6 +13,7 @@ from framework.data.tokenizers import Tokenizer
 from framework.errors import UserError
 from framework.registry import as_part, build
 from framework.runs import Run
+from framework.training.reading import read_checkpoint
 from framework.training.task import Task
 
 _PREFIX = "task."  # what the learner calls the task
@@ -58,21 +57,8 @@ def make(config: dict[str, Any], facts: Facts) -> tuple[Task, Format]:
 
 
 def weights(path: Path) -> dict[str, Tensor]:
-    """The task's weights in a checkpoint. Only tensors and plain values are read. UserError: the file is not one of ours, or broken."""
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: there is no such checkpoint") from error
-    except pickle.UnpicklingError as error:
-        if _is_archive(path):
-            raise UserError(f"{path} was not loaded: it holds more than tensors and plain values, and might run code.\n{_reason(error)}") from error
-        raise UserError(f"{path} is not a checkpoint of this program") from error
-    except (RuntimeError, EOFError, ValueError) as error:
-        what = "is truncated or damaged" if _is_archive(path) else "is not a checkpoint of this program"
-        raise UserError(f"{path} {what} ({path.stat().st_size:,} bytes). Is there another in its folder?") from error
-    state = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"{path} is not a checkpoint of this program: it has no state_dict of tensors")
+    """The task's weights in a checkpoint (the average, where one was kept). UserError: the file is broken, foreign or hostile."""
+    state = read_checkpoint(path)["state_dict"]
     return {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
 
 
@@ -90,15 +76,3 @@ def fill(task: Task, state: dict[str, Tensor], path: Path) -> None:
     if wrong:
         raise UserError("\n".join([f"{path} holds the weights of another model than the run's config.yaml tells of", *wrong]))
     task.load_state_dict(state)
-
-
-def _is_archive(path: Path) -> bool:
-    """Whether the file begins as torch writes one: a zip archive."""
-    with open(path, "rb") as file:
-        return file.read(2) == b"PK"
-
-
-def _reason(error: Exception) -> str:
-    """The line of torch's long message that names what it refused."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    return next((line for line in lines if "GLOBAL" in line or "Unsupported" in line), lines[0])[:200]

@@ -15,6 +15,7 @@ from pytorch_lightning.trainer.states import TrainerStatus
 
 from framework.files import replacing
 from framework.registry import register
+from framework.training.reading import read_checkpoint
 from framework.training.strategies import lightning_strategy
 
 # What nobody may set: the bar, the card, the checkpoints and the dealing of rows to ranks are ours.
@@ -23,11 +24,15 @@ _OFFERED = ("callbacks", "logger", "plugins", "default_root_dir")
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Checkpoints written beside their target, synced and renamed (Lightning's own loses the old file where TMPDIR is elsewhere)."""
+    """Checkpoints written beside their target, synced and renamed (Lightning's own loses the old file where TMPDIR is elsewhere),
+    and read with distrust."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None) -> None:
         with replacing(Path(path)) as file:
             torch.save(checkpoint, file)
+
+    def load_checkpoint(self, path: str | os.PathLike[str], map_location: Any = "cpu", weights_only: bool | None = None) -> dict[str, Any]:
+        return read_checkpoint(Path(path), map_location or "cpu")
 
 
 def options_of(parent: Callable[..., Any], without: typing.Iterable[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -80,7 +85,7 @@ class LightningTrainer(pl.Trainer):
         if self.compile:
             model.task.compile()  # type: ignore[operator, union-attr]  # in place: the names of the weights stay
         try:
-            super().fit(model, *arguments, **{"weights_only": True, **keywords})  # a checkpoint never runs code
+            super().fit(model, *arguments, **keywords)
         except SystemExit:
             if self.state.status == TrainerStatus.INTERRUPTED:
                 raise KeyboardInterrupt from None

@@ -1,0 +1,46 @@
+"""Checkpoint files, read with distrust: tensors and plain values only, and a clear word about anything else."""
+
+import pickle
+import struct
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from framework.errors import UserError
+
+# What torch raises for bytes that are no checkpoint, or the half of one: its readers trust the bytes they are given.
+_BROKEN = (RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError, struct.error, OverflowError)
+
+
+def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
+    """What a checkpoint file holds, its tensors left on disk until they are used.
+
+    UserError: no such file; truncated or damaged; not ours; or made of more than tensors and plain values.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such checkpoint")
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        archive = file.read(2) == b"PK"  # torch writes zip archives
+    try:
+        if not archive:
+            raise ValueError
+        checkpoint = torch.load(path, map_location=map_location, weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"{path} was not loaded: it is damaged, or holds more than tensors and plain values and might run code.\n{_reason(error)}"
+        ) from error
+    except _BROKEN as error:
+        what = "is truncated or damaged" if archive else "is not a checkpoint of this program"
+        raise UserError(f"{path} {what} ({size:,} bytes). Is there another one in its folder?") from error
+    state = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise UserError(f"{path} is not a checkpoint of this program: it has no state_dict of tensors")
+    return checkpoint
+
+
+def _reason(error: Exception) -> str:
+    """The line of torch's long message that names what it refused."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return next((line for line in lines if "GLOBAL" in line or "Unsupported" in line), lines[0])[:200]
