@@ -29,8 +29,8 @@ from framework.errors import UserError
 GROUPS = ("model", "data", "tokenizer", "task", "optimizer", "schedule", "trainer", "callbacks", "logger", "experiment")
 NAMED = {"callbacks": "callback", "logger": "tracker"}
 _DEPENDENCIES = ("torch", "pytorch-lightning", "hydra-core", "torchmetrics")
-_DECLARATIONS = ("provides", "rules", "apart", "sealed", "columns", "optional", "defaults")
-_FORMAT = 4  # of the index; a new number makes every old index stale
+_DECLARATIONS = ("provides", "rules", "apart", "sealed", "columns", "optional", "defaults", "recipe")
+_FORMAT = 5  # of the index; a new number makes every old index stale
 
 
 class Catalogue:

@@ -47,6 +47,8 @@ class CatalogueSource(ConfigSource):
         header: dict[str, str | None] = {"package": None}
         if not group:
             config = OmegaConf.load(conf_folder() / f"{name}.yaml")
+        elif group == "recipe":
+            config = OmegaConf.create(catalogue.option(f"task/{name}")["declarations"]["recipe"])
         elif kind and name in catalogue.options.get(kind, {}):
             config = OmegaConf.create(_node(f"{kind}/{name}", catalogue))
         elif kind and name in catalogue.presets.get(kind, {}):
@@ -60,14 +62,14 @@ class CatalogueSource(ConfigSource):
         return True
 
     def is_group(self, config_path: str) -> bool:
-        return not config_path or index.load().kind_at(config_path) is not None
+        return config_path in ("", "recipe") or index.load().kind_at(config_path) is not None
 
     def is_config(self, config_path: str) -> bool:
         group, _, name = config_path.removesuffix(".yaml").rpartition("/")
         if not group:
             return (conf_folder() / f"{name}.yaml").is_file()
         kind = index.load().kind_at(group)
-        return kind is not None and name in index.load().names(kind)
+        return group == "recipe" or (kind is not None and name in index.load().names(kind))
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         catalogue = index.load()
@@ -99,10 +101,12 @@ def _node(part: str, catalogue: Catalogue) -> dict[str, Any]:
     """A registered part as Hydra wants it. `_self_` comes first: last, it would undo a choice for an empty slot."""
     option = catalogue.option(part)
     slots = [{slot: entry["default"] if not entry["follows"] else None} for slot, entry in option["slots"].items()]
-    # Only groups, not optional ones: what a task brings along.
-    brought = [{f"override /{group}@_global_.{group}": name} for group, name in option["declarations"].get("defaults", {}).items()]
+    # What a task brings along: options of other groups, and values that suit it (its recipe, set after the presets').
+    chosen = option["declarations"].get("defaults", {})
+    brought = [{f"override /{group}@_global_.{group.replace('/', '.')}": name} for group, name in chosen.items()]
+    recipe = [{"/recipe@_global_": part.partition("/")[2]}] if option["declarations"].get("recipe") else []
     fields = {name: field["default"] for name, field in option["fields"].items()} | {slot: None for slot in option["slots"]}
-    return {"defaults": ["_self_", *slots, *brought], "part": part, **fields}
+    return {"defaults": ["_self_", *slots, *recipe, *brought], "part": part, **fields}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ Everything it registers, in any of its modules, and every YAML file in its `conf
 
 import importlib.metadata
 import importlib.util
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,8 @@ def origins() -> list[Origin]:
     package, plugins = ("framework.plugins", _ROOT / "plugins")
     if not plugins.is_dir():
         package, plugins = ("plugins", _ROOT.parent / "plugins")
+        if str(_ROOT.parent) not in sys.path:
+            sys.path.append(str(_ROOT.parent))  # an editable install, used from another folder than the clone
     for folder in sorted(path for path in plugins.iterdir() if (path / "__init__.py").is_file()):
         found.append(Origin(f"{package}.{folder.name}", folder, DISTRIBUTION, version))
     for entry in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -254,7 +255,7 @@ def _agree(open_run: Callable[[], "Run"], rank: int, world: int) -> "Run":
         raise SystemExit(2)  # rank zero has said why
     store.add(f"{key}/read", 1)
     while rank == 0 and not agent and store.add(f"{key}/read", 0) < world:
-        pass  # the store lives in this process: it must outlast the last reader
+        time.sleep(0.05)  # the store lives in this process: it must outlast the last reader
     return run if rank == 0 else Run.open(Path(folder))
 
 
@@ -283,8 +284,6 @@ def spawn(module: list[str], processes: int) -> None:
 
 
 def _wait(ranks: list[subprocess.Popen]) -> None:
-    import time
-
     pending = list(ranks)
     while pending:
         for process in list(pending):

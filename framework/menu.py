@@ -1,6 +1,10 @@
 """What can be chosen, as text: `--help`, `list` and `describe`, all from the catalogue."""
 
-from framework.catalogue import GROUPS, NAMED, Catalogue
+from collections.abc import Mapping
+from typing import Any
+
+from framework.catalogue import GROUPS, Catalogue
+from framework.discovery import DISTRIBUTION
 
 _EXAMPLES = """\
   python train.py                                          the default: completion on Python's own source
@@ -17,13 +21,13 @@ def help_text(catalogue: Catalogue) -> str:
         "Trains a Transformer composed of parts:  python train.py [GROUP=OPTION] [GROUP/SLOT=OPTION] [KEY=VALUE] ...",
         "",
         "Groups (what a run is made of):",
-        *(f"  {group:<11}{_folded(catalogue.names(group), 96)}" for group in GROUPS),
+        *(f"  {group:<11}{_folded(_names(catalogue, group), 108)}" for group in GROUPS),
         "",
         "Slots (what a model is made of), chosen with model/SLOT=OPTION, or for one stack with model/encoder/SLOT=OPTION:",
     ]
     slots = catalogue.slots("model")
     for kind in dict.fromkeys(slots.values()):
-        lines.append(f"  {kind:<13}{_folded(catalogue.names(kind), 94)}")
+        lines.append(f"  {kind:<13}{_folded(_names(catalogue, kind), 106)}")
     lines += [
         "",
         "Keys: name (of the run), seed, resume (a run folder, or auto); python train.py ... --cfg job shows them all.",
@@ -35,6 +39,28 @@ def help_text(catalogue: Catalogue) -> str:
         "  -sc install=bash completes keys on TAB. Other verbs: python -m framework list | describe | check | evaluate | predict.",
     ]
     return "\n".join(lines)
+
+
+def is_outside(known: Mapping[str, Any]) -> bool:
+    """Whether an option comes from an installed package of somebody else's."""
+    return known["distribution"].partition(" ")[0] != DISTRIBUTION
+
+
+def _names(catalogue: Catalogue, kind: str) -> list[str]:
+    """What can be chosen, guests first; `bert_base bert_tiny` in short as `bert_{base,tiny}`."""
+    known = {**catalogue.presets.get(kind, {}), **catalogue.options.get(kind, {})}
+    guests = [name for name in catalogue.names(kind) if is_outside(known[name])]
+    families: dict[str, list[str]] = {}
+    for name in catalogue.names(kind):
+        if name not in guests:
+            stem, _, last = name.rpartition("_")
+            families.setdefault(stem if kind in catalogue.presets and name in catalogue.presets[kind] else f"={name}", []).append(last)
+    short = [f"{stem}_{{{','.join(lasts)}}}" if len(lasts) > 1 and stem else None for stem, lasts in families.items()]
+    return [*guests, *(text or name for text, names in zip(short, _whole(families), strict=True) for name in ([text] if text else names))]
+
+
+def _whole(families: Mapping[str, list[str]]) -> list[list[str]]:
+    return [[stem[1:]] if stem.startswith("=") else [f"{stem}_{last}".lstrip("_") for last in lasts] for stem, lasts in families.items()]
 
 
 def _folded(names: list[str], width: int) -> str:
@@ -58,7 +84,7 @@ def list_text(catalogue: Catalogue, kind: str | None) -> str:
         lines.append(each)
         for name in catalogue.names(each):
             known = catalogue.options.get(each, {}).get(name) or catalogue.presets[each][name]
-            origin = known["distribution"] if not known["distribution"].startswith("plugformer") else ""
+            origin = known["distribution"] if is_outside(known) else ""
             lines.append(f"  {name:<24}{known['doc'][:100]}{f'  [{origin}]' if origin else ''}")
     return "\n".join(lines)
 
@@ -89,6 +115,3 @@ def describe_text(catalogue: Catalogue, part: str) -> str:
     if declared.get("provides"):
         lines += ["", f"Provides: {', '.join(declared['provides'])}"]
     return "\n".join(lines)
-
-
-__all__ = ["NAMED", "describe_text", "help_text", "list_text"]

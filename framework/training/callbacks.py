@@ -96,6 +96,10 @@ class Checkpoint(LightningCheckpoint):
         if not trainer.enable_validation:
             self._keep(trainer, None)
 
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.saved != trainer.global_step:  # training ended between two validations
+            self._keep(trainer, None) if self.best is None else self._save(trainer, "last")
+
     def _keep(self, trainer: pl.Trainer, score: float | None) -> None:
         """Writes `last`; makes it `best` too if it is. Without a score the newest is the best."""
         better = score is None or self.best is None or math.isnan(self.best)
@@ -164,3 +168,13 @@ class Average(EMAWeightAveraging):
             if isinstance(trainer.strategy, ShardedStrategy):
                 raise UserError("callbacks.average.decay: an average needs whole weights on every process; use trainer=ddp, or null")
             self._average_model = AveragedModel(pl_module, self._device or pl_module.device, use_buffers=self._use_buffers, **self._kwargs)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The model holds the average from here on, and so does what is loaded into it: `best`, to be measured."""
+        super().on_train_end(trainer, pl_module)
+        self._average_model = None
+
+    def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Only training goes on with the live weights; Lightning would also test them."""
+        if trainer.state.fn == "fit":
+            super().on_load_checkpoint(trainer, pl_module, checkpoint)

@@ -25,18 +25,20 @@ class Result:
 class Task(nn.Module):
     """A model with a purpose. A subclass takes `model: Part, facts: Facts` and options of its own, and builds `self.model = model(facts=facts)`.
 
-    consumed: options that the framework reads and no constructor sees. defaults: the groups a task brings along.
+    consumed: options that the framework reads and no constructor sees. defaults: group -> the option a task brings along.
+    recipe: values of trainer, optimizer and schedule that suit its built-in rows; an experiment or a command line sets others.
     """
 
     consumed: ClassVar[tuple[str, ...]] = ("format",)
     format: ClassVar[Any] = choice("format", None)
     defaults: ClassVar[dict[str, str]] = {}
+    recipe: ClassVar[dict[str, dict[str, Any]]] = {}
     rules: ClassVar[dict[str, str]] = {}
     provides: ClassVar[tuple[str, ...]] = ()
     monitor: ClassVar[str] = "validation/loss"  # what the best checkpoint is best at
     mode: ClassVar[str] = "min"
 
-    model: nn.Module
+    model: Any  # what its family offers: `forward`, `encode`, `decode`, `logits`
     facts: Facts
 
     def forward(self, batch: Batch) -> Result:

@@ -30,7 +30,12 @@ class CompletionTask(WritingTask):
     """
 
     format: ClassVar[Any] = choice("format", "completion")
-    defaults: ClassVar[dict[str, str]] = {"model": "gpt_tiny", "tokenizer": "bpe", "data": "builtin"}
+    defaults: ClassVar[dict[str, str]] = {"model": "gpt_tiny", "tokenizer": "bpe", "data": "builtin", "data/batches": "packed"}
+    recipe: ClassVar[dict[str, dict[str, Any]]] = {
+        "trainer": {"max_epochs": 1},
+        "optimizer": {"lr": 3.0e-3},
+        "schedule": {"warmup": 0.05},
+    }
     rules: ClassVar[dict[str, str]] = {
         "'decoder' in provided and 'encoder' not in provided": "a text is continued by a model that only looks back: an encoder sees the "
         "tokens to predict, and a decoder that looks at a source has none here"
