@@ -46,6 +46,7 @@ class Checkpoint(LightningCheckpoint):
         self.folder = Path(folder) / "checkpoints"
         self.monitor, self.mode, self.every_n_train_steps = monitor, mode, every_n_train_steps
         self.best: float | None = None
+        self.saved = -1  # the step that `last` holds
         self.interrupted = False
         self._before: Any = None  # who gets Ctrl-C otherwise
 
@@ -116,6 +117,7 @@ class Checkpoint(LightningCheckpoint):
 
     def _save(self, trainer: pl.Trainer, name: str) -> None:
         trainer.save_checkpoint(self.folder / f"{name}.ckpt", weights_only=False)  # the whole state
+        self.saved = trainer.global_step
 
     def _copy(self, source: str, target: str) -> None:
         """A second name for the same bytes: both files are only ever replaced, never written into."""
@@ -170,6 +172,9 @@ class Average(EMAWeightAveraging):
             self._average_model = AveragedModel(pl_module, self._device or pl_module.device, use_buffers=self._use_buffers, **self._kwargs)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Nothing yet: `last` may still be written, with the live weights."""
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The model holds the average from here on, and so does what is loaded into it: `best`, to be measured."""
         super().on_train_end(trainer, pl_module)
         self._average_model = None

@@ -121,7 +121,11 @@ def test_the_average_is_validated_saved_and_kept(tmp_path):
         torch.testing.assert_close(weights(task)[name], expected, msg=name)
     with torch.no_grad():
         result = task.eval()(next(iter(Loader(rows(9, seed=3), 9))))
-    assert module.figures["validation/loss"] == pytest.approx(result.loss.item() / result.weight.item(), abs=1e-6)
+    expected = pytest.approx(result.loss.item() / result.weight.item(), abs=1e-6)
+    assert module.figures["validation/loss"] == expected
+    loop.validate(module, held_out, ckpt_path=tmp_path / "checkpoints/best.ckpt", verbose=False)
+    loop.test(module, held_out, ckpt_path=tmp_path / "checkpoints/best.ckpt", verbose=False)
+    assert module.figures["validation/loss"] == module.figures["test/loss"] == expected
 
 
 def test_plain_lines_are_few_and_tell_what_matters(tmp_path, capsys):
