@@ -115,8 +115,7 @@ def measure(row: Row, data: str, more: str) -> dict[str, Any]:
 
 def signature(folder: Path) -> str:
     """sacreBLEU's signature, where a BLEU was measured."""
-    path = folder / "signature.txt"
-    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+    return json.loads((folder / "run.json").read_text(encoding="utf-8")).get("signatures", {}).get("bleu", "")
 
 
 def page(record: dict[str, Any]) -> str:

@@ -93,10 +93,10 @@ def compare(pairs: int, folder: Path) -> None:
     plain = Classifier(VOCABULARY, LABELS, LENGTH, DIM, HEADS, DEPTH, DROPOUT)
     count = [sum(p.numel() for p in made.parameters()) for made in (module.task, plain)]
     assert count[0] == count[1], f"{count[0]:,} parameters here, {count[1]:,} there"
-    alternating = Alternating(batches, Loop(plain, LR, CLIP), pairs + 1)
-    # A last batch of one row asks the generator for what follows the last block: its end is measured like the others.
+    alternating = Alternating(batches, Loop(plain, LR, CLIP), pairs + 2)
     fit(module, alternating, folder)
-    ours, other = alternating.ours[1:], alternating.plain[1:]  # the first pair warms up
+    ours, other = alternating.ours[1:], alternating.plain[1:]  # the first pair warms up; after the last block nobody asks for more
+    assert len(ours) == pairs
     ratios = [one / two for one, two in zip(ours, other, strict=True)]
     milliseconds = [statistics.median(block) / STEPS * 1000 for block in (ours, other)]
     print(f"step, {count[0]:,} parameters, {ROWS} x {LENGTH} tokens: {milliseconds[0]:.1f} ms here, {milliseconds[1]:.1f} ms plain")

@@ -69,10 +69,11 @@ def _fit(
     figures = {name: value for name, value in learner.figures.items() if not name.startswith("train/")}
     if rank == 0:
         figures |= baseline(prepared)
-        run.save_metrics(figures, task.monitor)
+        signatures = {name: metric.signature for name, metric in task.metrics().items() if hasattr(metric, "signature")}
+        run.save_metrics(figures, task.monitor, signatures)
         for tracker in trackers:
             tracker.log_metrics({f"final/{name}": value for name, value in figures.items()}, step=trainer.global_step)
-        print_end(run, figures)
+        print_end(run, figures, signatures)
     return figures.get(task.monitor)
 
 
@@ -125,7 +126,7 @@ def print_card(config: Mapping[str, Any], prepared: Prepared, task: Task, folder
     print(f"folder {folder}", flush=True)
 
 
-def print_end(run: Run, figures: Mapping[str, float]) -> None:
+def print_end(run: Run, figures: Mapping[str, float], signatures: Mapping[str, str]) -> None:
     """Figures, a few predictions, and what to type next."""
     print()
     for row in sample(run.predictions, 3):
@@ -136,6 +137,8 @@ def print_end(run: Run, figures: Mapping[str, float]) -> None:
     for name in sorted({key.partition("/")[2] for key in figures}):
         columns = [f"{split} {figures[f'{split}/{name}']:.4f}" for split in ("validation", "test", "baseline") if f"{split}/{name}" in figures]
         print(f"{name:<16}{'   '.join(columns)}")
+    for name, signature in signatures.items():
+        print(f"{name:<16}{signature}")
     print(f"\nfolder   {run.folder}")
     print(f'predict  python -m framework predict {run.folder} text="..."')
     print(f"resume   python train.py resume={run.folder} trainer.max_epochs=...", flush=True)

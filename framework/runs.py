@@ -106,10 +106,10 @@ class Run:
         """Group -> chosen option."""
         return self._notes()["chosen"]
 
-    def save_metrics(self, figures: Mapping[str, float], monitor: str) -> None:
-        """The final figures of the best checkpoint; `monitor` names the one it is best at."""
+    def save_metrics(self, figures: Mapping[str, float], monitor: str, signatures: Mapping[str, str] | None = None) -> None:
+        """The final figures of the best checkpoint; `monitor` names the one it is best at, signatures tell how they were computed."""
         write_text(self.metrics, json.dumps(dict(figures), indent=1) + "\n")
-        self._write_notes(**{**self._notes(), "monitor": monitor})
+        self._write_notes(**{**self._notes(), "monitor": monitor, "signatures": dict(signatures or {})})
 
     def objective(self) -> float | None:
         """The figure that the best checkpoint is best at; None while there are no final figures."""

@@ -108,7 +108,10 @@ class Learner(pl.LightningModule):
     def _seed_dropout(self, batch_index: int) -> None:
         """Dropout is a function of (seed, epoch, batch, rank): a resumed run draws what an uninterrupted one would have."""
         place = f"{self.seed} {self.current_epoch} {batch_index} {self.global_rank}"
-        torch.manual_seed(int.from_bytes(hashlib.blake2b(place.encode(), digest_size=7).digest(), "big"))
+        seed = int.from_bytes(hashlib.blake2b(place.encode(), digest_size=7).digest(), "big")
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would queue a call for each kind of device there might be
+        if self.device.type != "cpu":
+            torch.get_device_module(self.device).manual_seed(seed)
 
     def _side_losses(self, like: Tensor) -> Tensor:
         """What modules set as `side_loss` in forward (a mean, such as a router's balance), taken once."""
