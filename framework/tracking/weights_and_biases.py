@@ -52,7 +52,15 @@ class WandbTracker(Tracker):
         super().__init__()
         self.folder, self.title = Path(folder), name
         self.config = {**config, "chosen": dict(chosen)}
-        self.options = {"project": project, "entity": entity, "group": group, "tags": tags, "notes": notes, "job_type": job_type, "mode": mode}
+        self.options = {
+            "project": project,
+            "entity": entity,
+            "group": group,
+            "tags": tags,
+            "notes": notes,
+            "job_type": job_type,
+            "mode": mode,
+        }
         self._run: wandb.Run | None = None
         self._environment: dict[str, str | None] = {}
 

@@ -90,7 +90,9 @@ class Checkpoint(LightningCheckpoint):
             return
         score = trainer.callback_metrics.get(self.monitor)
         if score is None:
-            raise UserError(f"the task monitors {self.monitor!r}; validation gave {', '.join(sorted(trainer.callback_metrics)) or 'nothing'}")
+            raise UserError(
+                f"the task monitors {self.monitor!r}; validation gave {', '.join(sorted(trainer.callback_metrics)) or 'nothing'}"
+            )
         self._keep(trainer, float(score))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

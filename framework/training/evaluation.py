@@ -11,7 +11,6 @@ from torchmetrics import Metric
 
 from framework.data.formats import Batch
 from framework.files import write_text
-from framework.generation.engine import Decode
 from framework.training.task import Task
 
 
@@ -39,10 +38,10 @@ class MeanLoss(Metric):
 class Evaluation:
     """A pass over one split. Its metrics are fresh: nothing of an earlier pass is in them.
 
-    keep: also keeps the rows, for predictions.jsonl.
+    decode: None for a task that never writes. keep: also keeps the rows, for predictions.jsonl.
     """
 
-    def __init__(self, task: Task, decode: Decode | None, device: torch.device, keep: bool):
+    def __init__(self, task: Task, decode: Any, device: torch.device, keep: bool):
         home = device if device.type == "cuda" else torch.device("cpu")  # where ranks can sync; and float64 exists
         self.task, self.decode, self.keep, self.home = task, decode, keep, home
         self.loss = MeanLoss().to(home)

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -89,7 +89,7 @@ class Learner(pl.LightningModule):
 
     def _take_options(self) -> None:
         """A resumed optimizer brings its old options along; those of this run's config are meant."""
-        scheduler = self.lr_schedulers()
+        scheduler = cast(LambdaLR, self.lr_schedulers())
         scheduler.base_lrs = [values["lr"] for values in self._values]
         for group, values in zip(self.trainer.optimizers[0].param_groups, self._values, strict=True):
             group.update(values, initial_lr=values["lr"], lr=values["lr"] * self._factor(scheduler.last_epoch))
@@ -119,7 +119,7 @@ class Learner(pl.LightningModule):
         for module in self.task.modules():
             if (side := module.__dict__.get("side_loss")) is not None:
                 total = total + side
-                module.side_loss = None
+                module.__dict__["side_loss"] = None
         return total
 
     @property
@@ -146,6 +146,7 @@ class Learner(pl.LightningModule):
         if self.device.type == "cpu":
             self._check_loss()
         if not self._alone:
+            assert self._reference is not None
             # Lightning has divided by the length of a full window, DDP by the number of ranks.
             scale = self.trainer.world_size * self.trainer.accumulate_grad_batches * self._reference / window[1].clamp(min=_TINY)
             gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
@@ -174,7 +175,7 @@ class Learner(pl.LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
         """Logs every N steps, with one call to each tracker: `self.log` in each step would cost a millisecond a figure."""
-        every = self.trainer.log_every_n_steps
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and self.trainer.global_step % every == 0 and not self.trainer.fit_loop._should_accumulate():
             self._log({**self._meter.read(self.trainer.strategy), "train/lr": self.trainer.optimizers[0].param_groups[0]["lr"]})
 

@@ -3,7 +3,7 @@
 An owner offers: model (the task: the model and what stands on it).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -25,6 +25,12 @@ def groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[Grou
         {"params": [parameter for parameter in trained if parameter.ndim < 2], "weight_decay": 0.0},
     ]
     return [group for group in found if group["params"]]
+
+
+def _pair(values: Sequence[Any]) -> tuple[Any, Any]:
+    """Configs have lists where torch wants tuples."""
+    first, second = values
+    return first, second
 
 
 def fusible(model: nn.Module) -> bool:
@@ -52,7 +58,7 @@ class AdamW(torch.optim.AdamW):
         weight_decay: float = 0.01,
         amsgrad: bool = False,
     ):
-        super().__init__(groups(model.parameters(), weight_decay), lr, tuple(betas), eps, amsgrad=amsgrad, fused=fusible(model))
+        super().__init__(groups(model.parameters(), weight_decay), lr, _pair(betas), eps, amsgrad=amsgrad, fused=fusible(model))
         # torch's fused kernels would unscale float16 gradients inside the step, after clipping would have needed them unscaled.
         self._step_supports_amp_scaling = False
 
@@ -77,7 +83,7 @@ class Adafactor(torch.optim.Adafactor):
         d: float = 1.0,
         weight_decay: float = 0.0,
     ):
-        super().__init__(groups(model.parameters(), weight_decay), lr, beta2_decay, tuple(eps), d)
+        super().__init__(groups(model.parameters(), weight_decay), lr, beta2_decay, _pair(eps), d)
 
 
 @register("optimizer", "sgd")
@@ -136,10 +142,10 @@ class Muon(Optimizer):
             raise UserError("optimizer/muon orthogonalizes the matrices inside the stacks, and this model has none: choose adamw")
         chosen = {id(parameter) for parameter in matrices}
         rest = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
-        options = {"momentum": momentum, "nesterov": nesterov, "ns_steps": ns_steps, "adjust_lr_fn": "match_rms_adamw"}
+        options: dict[str, Any] = {"momentum": momentum, "nesterov": nesterov, "ns_steps": ns_steps, "adjust_lr_fn": "match_rms_adamw"}
         self.inner: list[Optimizer] = [torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay, **options)]
         if decayed := groups(rest, weight_decay):
-            self.inner.append(torch.optim.AdamW(decayed, lr, tuple(betas), eps))
+            self.inner.append(torch.optim.AdamW(decayed, lr, _pair(betas), eps))
         super().__init__([group for optimizer in self.inner for group in optimizer.param_groups], defaults={})
         self._share()
 

@@ -33,7 +33,9 @@ class ProgressReport(Callback):
         self.total, self._said = trainer.estimated_stepping_batches, trainer.global_step
         if self.style == "bar" and trainer.is_global_zero:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-            self._progress = Progress(*columns, TextColumn("{task.fields[figures]}"), console=Console(file=sys.__stdout__), auto_refresh=False)
+            self._progress = Progress(
+                *columns, TextColumn("{task.fields[figures]}"), console=Console(file=sys.__stdout__), auto_refresh=False
+            )
             self._bar = self._progress.add_task("training", total=self.total, completed=trainer.global_step, figures="")
             self._progress.start()
 

@@ -78,7 +78,8 @@ class LightningTrainer(pl.Trainer):
         self.compile = compile
         options["plugins"] = [*(options.get("plugins") or ()), AtomicCheckpointIO()]
         saved = any(isinstance(callback, Checkpoint) for callback in options.get("callbacks") or ())  # else Lightning saves on its own
-        super().__init__(strategy=lightning_strategy(strategy), **dict.fromkeys(_DECIDED, False) | {"enable_checkpointing": saved}, **options)
+        options |= dict.fromkeys(_DECIDED, False) | {"enable_checkpointing": saved}
+        super().__init__(strategy=lightning_strategy(strategy), **options)
 
     def fit(self, model: pl.LightningModule, *arguments: Any, **keywords: Any) -> None:
         """Lightning's fit; Ctrl-C reaches the caller as what it is (Lightning would leave with exit code 1)."""
@@ -90,4 +91,3 @@ class LightningTrainer(pl.Trainer):
             if self.state.status == TrainerStatus.INTERRUPTED:
                 raise KeyboardInterrupt from None
             raise
-

@@ -44,7 +44,9 @@ def test_truncated(tmp_path, share):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"just text", b"\x80\x04K\x01.", pickle.dumps({"a": 1}), b"PK\x03\x04 something zipped", bytes(range(256)) * 9], ids=range(6)
+    "content",
+    [b"", b"just text", b"\x80\x04K\x01.", pickle.dumps({"a": 1}), b"PK\x03\x04 something zipped", bytes(range(256)) * 9],
+    ids=range(6),
 )
 def test_foreign(tmp_path, content):
     path = tmp_path / "best.ckpt"

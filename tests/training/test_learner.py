@@ -5,10 +5,11 @@ import json
 
 import pytest
 import torch
-from tests.training.toys import SGD, Loader, ToyTask, learner, rows, trainer, weights
 
 from framework.registry import Part
 from framework.training.learner import Diverged
+from framework.training.optimizers import AdamW
+from tests.training.toys import SGD, Loader, ToyTask, learner, rows, trainer, weights
 
 
 def trained(folder, size, accumulate=1, steps=20, task=None, optimizer=None, **options):
@@ -48,6 +49,25 @@ def test_a_step_is_the_mean_over_the_global_batch(tmp_path, size, accumulate):
     found, losses = trained(tmp_path, size, accumulate)
     assert_same(expected, found)
     assert losses == pytest.approx(expected_losses, abs=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_a_step_is_the_same_in_half_precision(tmp_path, precision):
+    """Gradients of sums would overflow float16; and clipping must see them unscaled, with fused optimizers too."""
+    options = {"precision": precision, "gradient_clip_val": 1.0, "steps": 6}
+    _, expected = trained(tmp_path, 32, steps=6, optimizer=Part(AdamW, lr=0.01), gradient_clip_val=1.0)
+    for size, accumulate in ((32, 1), (8, 4)):
+        _, losses = trained(tmp_path, size, accumulate, optimizer=Part(AdamW, lr=0.01), **options)
+        assert losses == pytest.approx(expected, abs=0.02)
+        assert losses != expected
+
+
+def test_compile_is_in_place(tmp_path, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(ToyTask, "compile", lambda self: compiled.append(self))
+    task = ToyTask()
+    trained(tmp_path, 32, steps=1, task=task, compile=True)
+    assert compiled == [task]
 
 
 def test_clipping_sees_the_mean_gradient(tmp_path):

@@ -41,7 +41,9 @@ def run(folder, stop=None, resume=False, optimizer=None, every=None, accumulate=
     module = learner(ToyTask(dropout=0.3), optimizer or Part(AdamW, lr=0.02), Part(Cosine, warmup=3))
     callbacks = [Checkpoint(folder, "validation/loss", "min", every_n_train_steps=every), *([stop] if stop else [])]
     callbacks += [Average(decay=average)] if average else []
-    loop = trainer(folder, max_epochs=epochs, callbacks=callbacks, accumulate_grad_batches=accumulate, logger=[CsvTracker(folder)], **options)
+    loop = trainer(
+        folder, max_epochs=epochs, callbacks=callbacks, accumulate_grad_batches=accumulate, logger=[CsvTracker(folder)], **options
+    )
     loaders = Loader(rows(70), size, shuffle=True), Loader(rows(20, seed=1), 7)
     loop.fit(module, *loaders, ckpt_path=folder / "checkpoints/last.ckpt" if resume else None)
     return weights(module.task)
