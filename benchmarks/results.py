@@ -109,7 +109,12 @@ def measure(row: Row, data: str, more: str) -> dict[str, Any]:
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     versions = json.loads((folder / "run.json").read_text(encoding="utf-8"))["versions"]
     threads = os.environ.get("OMP_NUM_THREADS", "all")
-    setting = {"threads": threads, "machine": platform.machine(), "versions": versions, "precision": config["trainer"]["precision"] or "32-true"}
+    setting = {
+        "threads": threads,
+        "machine": platform.machine(),
+        "versions": versions,
+        "precision": config["trainer"]["precision"] or "32-true",
+    }
     return {"command": f"python train.py {command}".replace("{data}", "DATA").strip(), "runs": runs, "setting": setting}
 
 
