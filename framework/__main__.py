@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> int:
     verb, *rest = argv
     try:
         if verb not in VERBS:
-            raise UserError(f"{verb}: there is no such verb{registry.nearest(verb, VERBS)}\n{USAGE.partition(chr(10))[2]}")
+            raise UserError(f"{verb}: there is no such verb{registry.nearest(verb, VERBS)}; there are: {', '.join(VERBS)}")
         return VERBS[verb](rest)
     except UserError as error:
         print(error, file=sys.stderr)

@@ -61,7 +61,7 @@ class Run:
     def open(cls, folder: Path) -> "Run":
         """A run that is there; `runs/last` is the newest. UserError: the folder is no run."""
         path = Path(folder)
-        if path.is_file():  # `last`, where the file system has no links
+        if path.name == "last" and path.is_file():  # where the file system has no links
             path = path.parent / path.read_text(encoding="utf-8").strip()
         if not path.exists():
             raise UserError(f"{folder}: there is no such run folder. Runs lie in runs/TASK/NAME_DATE_TIME; runs/last is the newest.")

@@ -1,0 +1,45 @@
+"""A folder of one's own with small data, and the command line as a person types it."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from framework.launch import main as train_main
+
+MODEL = ["model.dim=16", "model.depth=1", "model.heads=2", "model.max_length=32", "tokenizer=bytes"]
+FILES = ["data=files", "data.train=train.csv", "data.validation=dev.csv", "data.test=test.csv"]
+CLASSIFICATION = ["task=classification", *FILES, *MODEL, "data.batches.budget=512", "trainer.max_epochs=2", "callbacks.progress.style=off"]
+PAIRS = ["train.en", "train.de"], ["dev.en", "dev.de"]
+TRANSLATION = ["task=translation", "data=files", "data.train=[train.en,train.de]", "data.validation=[dev.en,dev.de]", *MODEL]
+TRANSLATION += ["trainer.max_epochs=2", "callbacks.progress.style=off", "task.decoding.max_length=8"]
+
+MOODS = {"good": "fine great lovely superb warm", "bad": "dull awful bleak cold grim"}
+LEXICON = {"the": "das", "old": "alte", "new": "neue", "house": "Haus", "child": "Kind", "book": "Buch", "sees": "sieht", "and": "und"}
+
+
+def write_data(folder: Path) -> None:
+    """reviews with labels in train.csv, dev.csv and test.csv; pairs of unequal length in train and dev .en and .de."""
+    draw = random.Random(0)
+    for name, count in (("train", 70), ("dev", 20), ("test", 21)):
+        rows = [(draw.choice(list(MOODS)), draw.randint(1, 4)) for _ in range(count)]
+        lines = [f"{' '.join(draw.choices(MOODS[label].split(), k=words))},{label}" for label, words in rows]
+        (folder / f"{name}.csv").write_text("\n".join(["text,label", *lines, ""]))
+    for name, count in (("train", 150), ("dev", 21)):
+        sources = [draw.choices(list(LEXICON), k=draw.randint(1, 5)) for _ in range(count)]
+        (folder / f"{name}.en").write_text("".join(f"{' '.join(words)}\n" for words in sources))
+        (folder / f"{name}.de").write_text("".join(f"{' '.join(LEXICON[word] for word in words)}\n" for words in sources))
+
+
+def train(*words: str) -> Path:
+    """Runs `python train.py WORDS` here, where it must end well. The folder of the newest run."""
+    assert train_main(list(words)) == 0
+    return Path("runs/last").resolve()
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """The current folder: data, nothing else."""
+    write_data(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -1,0 +1,305 @@
+"""What a mistake gets: exit code 2, a few lines that say what, where and what would be right, and nothing on disk."""
+
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from framework.__main__ import main as framework_main
+from framework.launch import main as train_main
+from tests.integration.conftest import CLASSIFICATION, TRANSLATION, train
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def refused(project, capfd):
+    """Types a command that is a mistake; gives the message."""
+
+    def type_(*words, main=train_main):
+        before = sorted(project.rglob("*"))
+        capfd.readouterr()
+        assert main(list(words)) == 2
+        out, message = capfd.readouterr()
+        assert out == ""
+        assert "Traceback" not in message
+        assert 1 <= len(message.strip().splitlines()) <= 6, message
+        assert sorted(project.rglob("*")) == before
+        return message
+
+    return type_
+
+
+CONFIG = {
+    "unknown option": ("model=bret_tiny", "model: there is no model 'bret_tiny' (did you mean 'bert_tiny'?); there are: "),
+    "unknown option of a slot": ("model/attention=multihead", "model/attention: there is no attention 'multihead' (did you mean 'multi_head'?)"),
+    "unknown experiment": ("experiment=sst", "experiment: there is no experiment 'sst' (did you mean 'sst2'?)"),
+    "unknown group": ("modle=bert_tiny", "modle: the top level has no such option (did you mean 'model'?)"),
+    "a slot without its model": ("attention=linear", "attention: there is no such group (did you mean 'model/attention'?)"),
+    "misspelt key": ("model.dmi=16", "model.dmi: model/decoder_only has no such option (did you mean 'dim'?); it has: dim, "),
+    "misspelt inner key": ("model.attention.kv_head=1", "model.attention.kv_head: attention/multi_head has no such option (did you mean 'kv_heads'?)"),
+    "misspelt top key": ("sede=1", "sede: "),
+    "misspelt with +": ("+model.dmi=16", "model.dmi: model/decoder_only has no such option (did you mean 'dim'?)"),
+    "misspelt with ++": ("++model.dmi=16", "model.dmi: model/decoder_only has no such option (did you mean 'dim'?)"),
+    "new top key": ("+colour=red", "colour: there is no such key"),
+    "taken away with ~": ("~model.dim", "model.dim: is needed and was taken away"),
+    "a group taken away with ~": ("~tokenizer", "tokenizer: choose one, tokenizer=bpe|"),
+    "a key to take away that is not there": ("~model.dmi", "model.dmi"),
+    "wrong type": ("model.dim=wide", "model.dim: 'wide' is not of type int"),
+    "a fraction for a number": ("model.depth=1.5", "model.depth: 1.5 is not of type int"),
+    "none of the literals": ("callbacks.progress.style=bars", "callbacks.progress.style: 'bars' is not of type Literal"),
+    "a dictionary for a value": ("model.dim={a:1}", "model.dim: {'a': 1} is not of type int"),
+    "a part that is no part": ("model.attention=linear", "model.attention"),
+    "a slot that the model has not": ("model/encoder=standard", "model/encoder: model/decoder_only has no slot 'encoder' (did you mean 'decoder'?)"),
+    "a key below a slot that follows": ("model.decoder.attention.bias=true", "model.decoder.attention"),
+    "dim and heads": ("model.dim=30", "the heads share the width evenly"),
+    "no grammar": ("model", "model: not understood. Write key=value"),
+    "no such flag": ("--fast", "--fast: no such flag; see python train.py --help"),
+    "no such folder of configs": ("--config-dir=mine", "--config-dir mine: there is no such folder"),
+    "a column of no format": ("data=files data.columns.txt=a", "data.columns.txt: format/completion has no such column (did you mean 'text'?)"),
+    "no task for the model": ("task=translation model=bert_tiny", "the model needs an encoder and a decoder with cross-attention"),
+    "a task for another model": ("task=classification model=transformer_tiny", "an encoder-decoder reads one text to write another"),
+    "a bias without scores": ("model/attention=linear model/position=alibi", "linear"),
+    "rows that are no text": ("task=classification data/batches=packed", "only pieces of one running text can be packed"),
+}
+
+
+@pytest.mark.parametrize(("words", "said"), CONFIG.values(), ids=CONFIG)
+def test_config(refused, words, said):
+    assert said in refused(*words.split())
+
+
+def test_an_impossible_combination_names_the_ways_out(refused):
+    message = refused("task=translation", "model=bert_tiny")
+    (ways,) = re.findall("Any one of these resolves it: (.*)", message)
+    assert "model=" in ways and "task=classification" in ways and "transformer_tiny" in ways
+    message = refused("model/attention=linear", "model/position=alibi")
+    (ways,) = re.findall("Any one of these resolves it: (.*)", message)
+    assert "model/attention=multi_head" in ways and "rotary" in ways
+
+
+def test_everything_that_is_wrong_is_said_at_once(refused):
+    message = refused("model.dim=wide", "seed=many", "+model.dmi=3", "~model.depth")
+    assert all(said in message for said in ("model.dim: 'wide'", "seed: 'many'", "model.dmi: ", "model.depth: is needed"))
+    message = refused("model=bret_tiny", "tokenizer=bype")
+    assert "'bret_tiny'" in message and "'bype'" in message
+    message = refused("model.dmi=3", "optimizer.lrr=3")
+    assert "model.dmi" in message and "optimizer.lrr" in message
+    message = refused("model.dim=30", "model/attention=linear", "model/position=alibi", "task=classification", "model=gpt_tiny")
+    assert "evenly" in message and "linear" in message and "task.pooling=last" in message
+
+
+def test_more_than_six_mistakes_are_counted(refused):
+    message = refused(*(f"+model.wrong{number}=1" for number in range(9)))
+    assert message.strip().endswith("... and 4 more")
+
+
+@pytest.mark.parametrize("verb", ["train", "check"])
+def test_every_verb_checks_alike(refused, verb):
+    assert "(did you mean 'dim'?)" in refused(verb, "model.dmi=16", main=framework_main)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["evaluat", "runs/last"], "evaluat: there is no such verb (did you mean 'evaluate'?)"),
+        (["describe", "attention/multihead"], "(did you mean"),
+        (["list", "atention"], "(did you mean 'attention'?)"),
+        (["evaluate"], "evaluate needs a run folder"),
+        (["evaluate", "runs/last"], "runs/last: there is no such run folder"),
+        (["predict", ".", "text=a"], ". is no run: it has no config.yaml"),
+        (["evaluate", "train.csv"], "train.csv"),
+    ],
+    ids=" ".join,
+)
+def test_verbs(refused, words, said):
+    assert said in refused(*words, main=framework_main)
+
+
+def quick(words, folder):
+    """A process of its own: its message, CPU seconds, and whether it imported torch."""
+    probe = (
+        "import sys, resource; from framework.launch import main; code = main(sys.argv[1:]); used = resource.getrusage(resource.RUSAGE_SELF);"
+        "print(code, used.ru_utime + used.ru_stime, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", probe, *words], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    code, seconds, torch_too = done.stdout.split()
+    return int(code), float(seconds), torch_too == "True", done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["task=translation", "model=bert_tiny", "model.dim=33"], ["-m", "model.dim=16,32", "model.dpeth=1"], [*CLASSIFICATION, "data.train=gone.csv"], ["resume=auto"]],
+    ids=["conflict", "sweep", "data", "resume"],
+)
+def test_mistakes_are_answered_without_torch_in_two_seconds(project, words):
+    code, seconds, torch_too, _ = quick(words, project)
+    assert (code, torch_too) == (2, False)
+    assert seconds < 2
+    assert not (project / "runs").exists()
+
+
+DATA = {
+    "missing file": (["data.train=gone.csv"], b"", "gone.csv does not exist (data.train=gone.csv)"),
+    "empty file": (["data.train=bad.csv"], b"", "bad.csv is empty (data.train)"),
+    "no rows": (["data.dev=null", "data.test=bad.csv"][1:], b"text,label\n", "bad.csv holds no rows (data.test)"),
+    "missing column": (["data.train=bad.csv"], b'text,label\n"one\ntwo",good\nalone\n', "bad.csv, line 4: column 'label' is missing (1 columns here)"),
+    "another header": (["data.train=bad.csv"], b"text,stars\none,good\n", "bad.csv, line 1: there is no column 'label'"),
+    "wrong encoding": (["data.test=bad.csv"], b"text,label\nfine,good\nf\xfcr,good\n", "bad.csv, line 3, byte 22 of the file: 0xfc is not utf-8"),
+    "unseen label": (["data.test=bad.csv"], b"text,label\nfine,good\nmeh,mixed\n", "bad.csv, line 3: label 'mixed' does not occur in the training rows"),
+    "one label": (["data.train=bad.csv"], b"text,label\nfine,good\nmeh,good\n", "there must be two at least; the training rows have 'good'"),
+    "too long": (["data.test=bad.csv", "task.format.long=refuse"], b"text,label\n" + b"a" * 40 + b",good\n", "bad.csv, line 2: the text has 40 tokens, the model reads 3"),
+    "no labels to learn": (["data.columns.label=stars"], b"", "train.csv, line 1: there is no column 'stars'"),
+    "no such kind": (["data.kind=xls"], b"", "data.kind: 'xls' is not of type Literal"),
+    "no such encoding": (["data.encoding=utf9"], b"", "data.encoding=utf9: Python knows no such encoding"),
+    "a share of two": (["data.validation_share=2"], b"", "data.validation_share=2"),
+}
+
+
+@pytest.mark.parametrize(("words", "content", "said"), DATA.values(), ids=DATA)
+def test_data(project, refused, words, content, said):
+    (project / "bad.csv").write_bytes(content)
+    assert said in refused(*CLASSIFICATION, *words)
+
+
+def test_a_missing_folder_is_answered_with_where_the_data_is_published(refused):
+    message = refused("experiment=sst2")
+    assert "data.folder=DIR" in message and "https://github.com/" in message
+
+
+def test_a_data_set_of_the_hub_offline(refused):
+    assert "nobody/nothing" in refused("data=hub", "data.path=nobody/nothing")
+
+
+def test_parallel_files_of_different_length(project, refused):
+    (project / "train.de").write_text("eins\nzwei\n")
+    assert "parallel files of different length: train.en has 150, train.de has 2 lines" in refused(*TRANSLATION)
+
+
+def test_a_long_text_is_truncated_and_counted(project, capsys):
+    with (project / "test.csv").open("a") as file:
+        file.write(f"{'a' * 40},good\n")
+    train(*CLASSIFICATION, "trainer.max_epochs=1", "trainer.limit_train_batches=1")
+    assert re.search(r"test +22 rows .*, 1 truncated", capsys.readouterr().out)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with data and one short run."""
+    from tests.integration.conftest import write_data
+
+    folder = tmp_path_factory.mktemp("trained")
+    write_data(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        train(*CLASSIFICATION, "trainer.max_epochs=1", "name=trained")
+    return folder
+
+
+class Hostile:
+    def __reduce__(self):
+        return os.system, ("touch HACKED",)
+
+
+def truncated(path):
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def foreign(path):
+    torch.save({"weights": torch.zeros(2)}, path)
+
+
+def hostile(path):
+    torch.save({"state_dict": {"task.head.weight": Hostile()}}, path)
+
+
+def no_checkpoint(path):
+    path.write_text("once upon a time")
+
+
+def pickled(path):
+    path.write_bytes(pickle.dumps(Hostile()))
+
+
+BROKEN = {
+    truncated: "truncated or damaged",
+    foreign: "not a checkpoint of this program",
+    hostile: "might run code",
+    no_checkpoint: "not a checkpoint",
+    pickled: "not a checkpoint",
+}
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "resume"])
+@pytest.mark.parametrize("spoil", BROKEN, ids=lambda spoil: spoil.__name__)
+def test_a_broken_checkpoint(trained, monkeypatch, capfd, spoil, command):
+    monkeypatch.chdir(trained)
+    run = Path("runs/last").resolve()
+    files = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    commands = {
+        "predict": lambda: framework_main(["predict", "runs/last", "text=fine"]),
+        "evaluate": lambda: framework_main(["evaluate", "runs/last"]),
+        "resume": lambda: train_main(["resume=runs/last", "trainer.max_epochs=2"]),
+    }
+    try:
+        for name in ("best.ckpt", "last.ckpt"):
+            (run / "checkpoints" / name).unlink()  # two names of one file
+            (run / "checkpoints" / name).write_bytes(files[run / "checkpoints" / name])
+            spoil(run / "checkpoints" / name)
+        assert commands[command]() == 2
+        message = capfd.readouterr().err
+        assert BROKEN[spoil] in message and ".ckpt" in message
+        assert len(message.strip().splitlines()) <= 6 and "Traceback" not in message
+        assert not Path("HACKED").exists()
+    finally:
+        for path, content in files.items():
+            path.write_bytes(content)
+
+
+def test_a_run_whose_config_is_no_config(project, refused):
+    (project / "odd").mkdir()
+    (project / "odd" / "config.yaml").write_text("just: this")
+    assert "config.yaml is not the config of a run" in refused("evaluate", "odd", main=framework_main)
+    (project / "odd" / "config.yaml").write_text("{just: [")
+    assert "config.yaml is damaged" in refused("resume=odd")
+
+
+def test_a_loss_that_is_no_number_stops_the_run(project, capsys):
+    assert train_main([*CLASSIFICATION, "optimizer.lr=1.0e30", "trainer.gradient_clip_val=null", "schedule=constant"]) == 2
+    message = capsys.readouterr().err
+    assert re.search(r"Training stopped: .* at step \d+", message) and "Try a lower optimizer.lr" in message
+    assert len(message.strip().splitlines()) <= 6
+
+
+def test_ctrl_c_keeps_last_and_tells_how_to_go_on(project, monkeypatch, capsys):
+    from framework.training.learner import Learner
+
+    begin = Learner.training_step
+
+    def interrupted(self, batch, batch_index):
+        if self.trainer.global_step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return begin(self, batch, batch_index)
+
+    assert threading.current_thread() is threading.main_thread()
+    monkeypatch.setattr(Learner, "training_step", interrupted)
+    assert train_main(CLASSIFICATION) == 130
+    assert "resume=runs/last" in capsys.readouterr().err
+    assert torch.load("runs/last/checkpoints/last.ckpt", weights_only=True)["global_step"] == 3
+    monkeypatch.undo()
+
+
+def test_a_bug_ends_in_a_traceback(project, monkeypatch):
+    def broken(self, batch):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("framework.training.learner.Learner.training_step", lambda self, batch, index: broken(self, batch))
+    with pytest.raises(RuntimeError, match="a bug"):
+        train_main(CLASSIFICATION)
