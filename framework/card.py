@@ -34,8 +34,8 @@ def parts_line(config: Mapping[str, Any]) -> str:
     stacks = []
     for stack in ("encoder", "decoder"):
         if node := model.get(stack):
-            names = {slot: node[slot]["part"].partition("/")[2] for slot in ("attention", "position", "feed_forward", "norm", "block")}
-            stacks.append(f"{stack} of {names['attention']}, {names['position']}, {names['feed_forward']}, {names['norm']}, {names['block']}")
+            names = (node[slot]["part"].partition("/")[2] for slot in ("attention", "position", "feed_forward", "norm", "block"))
+            stacks.append(f"{stack} of {', '.join(names)}")
     return f"{config['task']['part'].partition('/')[2]} with {model['part'].partition('/')[2]}: {'; '.join(stacks)}"
 
 
@@ -66,6 +66,6 @@ def memory_line(task: nn.Module, config: Mapping[str, Any]) -> str:
     """Bytes that weights, gradients and the optimizer's state take in float32; activations depend on the batch."""
     weights = 4 * sum(parameter.numel() for parameter in task.parameters())
     states = _STATES.get(config["optimizer"]["part"].partition("/")[2], 2)
-    mebibytes = [weights * factor / 2**20 for factor in (1, 1, states)]
-    total = sum(mebibytes)
-    return f"memory {total:,.0f} MiB before activations: weights {mebibytes[0]:,.0f}, gradients {mebibytes[1]:,.0f}, optimizer {mebibytes[2]:,.0f}"
+    sizes = {"weights": weights, "gradients": weights, "optimizer": states * weights}
+    shares = ", ".join(f"{name} {size / 2**20:,.0f}" for name, size in sizes.items())
+    return f"memory {sum(sizes.values()) / 2**20:,.0f} MiB before activations: {shares}"

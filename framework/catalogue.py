@@ -200,7 +200,7 @@ def _option(kind: str, name: str, cls: type) -> dict[str, Any]:
 def _hints(cls: type) -> dict[str, Any]:
     """Types of a class's parameters; none where an annotation names what only a type checker imports."""
     try:
-        hints = typing.get_type_hints(cls.__init__)
+        hints = typing.get_type_hints(inspect.getattr_static(cls, "__init__"))
         hints |= {key: hint for key, hint in typing.get_type_hints(cls).items() if key not in hints}
     except (NameError, TypeError):
         return {}

@@ -105,7 +105,7 @@ def _node(part: str, catalogue: Catalogue) -> dict[str, Any]:
     chosen = option["declarations"].get("defaults", {})
     brought = [{f"override /{group}@_global_.{group.replace('/', '.')}": name} for group, name in chosen.items()]
     recipe = [{"/recipe@_global_": part.partition("/")[2]}] if option["declarations"].get("recipe") else []
-    fields = {name: field["default"] for name, field in option["fields"].items()} | {slot: None for slot in option["slots"]}
+    fields = {name: field["default"] for name, field in option["fields"].items()} | dict.fromkeys(option["slots"])
     return {"defaults": ["_self_", *slots, *recipe, *brought], "part": part, **fields}
 
 

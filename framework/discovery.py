@@ -72,8 +72,8 @@ def origins() -> list[Origin]:
         package, plugins = ("plugins", _ROOT.parent / "plugins")
         if str(_ROOT.parent) not in sys.path:
             sys.path.append(str(_ROOT.parent))  # an editable install, used from another folder than the clone
-    for folder in sorted(path for path in plugins.iterdir() if (path / "__init__.py").is_file()):
-        found.append(Origin(f"{package}.{folder.name}", folder, DISTRIBUTION, version))
+    folders = sorted(path for path in plugins.iterdir() if (path / "__init__.py").is_file())
+    found += [Origin(f"{package}.{folder.name}", folder, DISTRIBUTION, version) for folder in folders]
     for entry in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
         spec = importlib.util.find_spec(entry.value)
         if spec is None or spec.origin is None:

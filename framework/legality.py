@@ -33,10 +33,11 @@ def explicit(node: Node, catalogue: Catalogue, scope: Mapping[str, Any] | None =
     for slot, entry in slots.items():
         if filled.get(slot) is None and entry["follows"] in scope:
             filled[slot] = copy.deepcopy(scope[entry["follows"]])
-    inner = {**scope, **{slot: filled[slot] for slot in slots if filled.get(slot) is not None}}
+    own = {slot: filled[slot] for slot in slots if filled.get(slot) is not None}
     for slot in slots:
         if is_node(filled.get(slot)):
-            filled[slot] = explicit(filled[slot], catalogue, {name: part for name, part in inner.items() if name != slot} | scope)
+            around = {**scope, **{name: part for name, part in own.items() if name != slot}}  # the nearest owner's word counts
+            filled[slot] = explicit(filled[slot], catalogue, around)
     return filled
 
 

@@ -26,8 +26,7 @@ def help_text(catalogue: Catalogue) -> str:
         "Slots (what a model is made of), chosen with model/SLOT=OPTION, or for one stack with model/encoder/SLOT=OPTION:",
     ]
     slots = catalogue.slots("model")
-    for kind in dict.fromkeys(slots.values()):
-        lines.append(f"  {kind:<13}{_folded(_names(catalogue, kind), 106)}")
+    lines += [f"  {kind:<13}{_folded(_names(catalogue, kind), 106)}" for kind in dict.fromkeys(slots.values())]
     lines += [
         "",
         "Keys: name (of the run), seed, resume (a run folder, or auto); python train.py ... --cfg job shows them all.",
@@ -101,7 +100,8 @@ def describe_text(catalogue: Catalogue, part: str) -> str:
     if option["fields"]:
         lines += ["", "Options:"]
         for field, known in option["fields"].items():
-            lines.append(f"  {field}: {known['type']} = {known['default']!r}".replace("'", "") + (f"  {known['meaning']}" if known["meaning"] else ""))
+            value = f"  {field}: {known['type']} = {known['default']!r}".replace("'", "")
+            lines.append(f"{value}  {known['meaning']}".rstrip())
     if option["slots"]:
         lines += ["", "Slots:"]
         for slot, entry in option["slots"].items():

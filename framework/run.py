@@ -69,7 +69,7 @@ def _fit(
     figures = {name: value for name, value in learner.figures.items() if not name.startswith("train/")}
     if rank == 0:
         figures |= baseline(prepared)
-        signatures = {name: metric.signature for name, metric in task.metrics().items() if hasattr(metric, "signature")}
+        signatures = {name: str(metric.signature) for name, metric in task.metrics().items() if hasattr(metric, "signature")}
         run.save_metrics(figures, task.monitor, signatures)
         for tracker in trackers:
             tracker.log_metrics({f"final/{name}": value for name, value in figures.items()}, step=trainer.global_step)
@@ -83,8 +83,8 @@ def quiet() -> None:
 
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    for message in (".*does not have many workers.*", ".*LeafSpec.*", ".*isinstance\\(treespec.*", ".*You called `self.log.*", ".*`_dataloader`.*", ".*No device id is provided.*"):
-        warnings.filterwarnings("ignore", message=message)
+    for remark in ("does not have many workers", "LeafSpec", "You called `self.log", "`_dataloader`", "No device id is provided"):
+        warnings.filterwarnings("ignore", message=f".*{remark}.*")
 
 
 def build_task(config: Mapping[str, Any], facts: Facts) -> Task:
@@ -92,9 +92,9 @@ def build_task(config: Mapping[str, Any], facts: Facts) -> Task:
 
 
 def build_learner(config: Mapping[str, Any], prepared: Prepared, task: Task, folder: Path | None) -> Learner:
-    decodes = [decoder(config, prepared.tokenizer, prepared.facts, split, prepared.sizes) for split in ("validation", "test")]
+    decode, test_decode = (decoder(config, prepared.tokenizer, prepared.facts, split, prepared.sizes) for split in ("validation", "test"))
     optimizer, schedule = as_part(config["optimizer"]), as_part(config["schedule"])
-    return Learner(task, optimizer, schedule, dict(config), *decodes, folder=folder, seed=config["seed"])
+    return Learner(task, optimizer, schedule, dict(config), decode, test_decode, folder=folder, seed=config["seed"])
 
 
 def decoder(config: Mapping[str, Any], tokenizer: Tokenizer, facts: Facts, split: str, sizes: Mapping[str, Any]) -> Decode:
@@ -122,7 +122,8 @@ def print_card(config: Mapping[str, Any], prepared: Prepared, task: Task, folder
         lost = "".join(f", {size[key]:,} {key}" for key in ("truncated", "dropped") if size[key])
         print(f"{split:<12}{size['rows']:>10,} rows {size['tokens']:>12,} tokens{lost}")
     device = "cuda" if trainer["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
-    print(f"vocabulary {prepared.facts.vocabulary:,}; {world} process{'es' * (world > 1)} on {device}, precision {trainer['precision'] or '32-true'}")
+    precision = trainer["precision"] or "32-true"
+    print(f"vocabulary {prepared.facts.vocabulary:,}; {world} process{'es' * (world > 1)} on {device}, precision {precision}")
     print(f"folder {folder}", flush=True)
 
 
@@ -135,7 +136,8 @@ def print_end(run: Run, figures: Mapping[str, float], signatures: Mapping[str, s
                 print(f"{name:>10}: {short(str(row[name]))}")
         print()
     for name in sorted({key.partition("/")[2] for key in figures}):
-        columns = [f"{split} {figures[f'{split}/{name}']:.4f}" for split in ("validation", "test", "baseline") if f"{split}/{name}" in figures]
+        measured = {split: figures.get(f"{split}/{name}") for split in ("validation", "test", "baseline")}
+        columns = [f"{split} {figure:.4f}" for split, figure in measured.items() if figure is not None]
         print(f"{name:<16}{'   '.join(columns)}")
     for name, signature in signatures.items():
         print(f"{name:<16}{signature}")

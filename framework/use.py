@@ -33,7 +33,7 @@ def evaluate(folder: Path, overrides: Sequence[str]) -> dict[str, float]:
         raise UserError("there is nothing to evaluate on: the data has no validation and no test part (data.test=FILE)")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     task = loaded.task.to(device).eval()
-    figures = {}
+    figures: dict[str, float] = {}
     for split in prepared.splits:
         decode = decoder(config, loaded.tokenizer, loaded.facts, split, prepared.sizes)
         evaluation = Evaluation(task, decode, device, keep=False)
@@ -60,7 +60,8 @@ def predict(folder: Path, arguments: Sequence[str]) -> None:
     answers = answer(loaded, rows, decode)
     if words["text"]:
         for found in answers:
-            print(found["prediction"] if isinstance(found["prediction"], str) and "scores" not in found else json.dumps(found, ensure_ascii=False))
+            plain = isinstance(found["prediction"], str) and "scores" not in found
+            print(found["prediction"] if plain else json.dumps(found, ensure_ascii=False))
         return
     lines = "".join(f"{json.dumps(found, ensure_ascii=False)}\n" for found in answers)
     if words["to"]:
@@ -95,7 +96,7 @@ def answer(loaded: checkpoint.Loaded, rows: Sequence[Row], decode: Any) -> list[
 
 def rows_of(file: str, config: dict[str, Any], format: Any) -> Iterator[Row]:
     """The rows of a file, read as the run's own files were; columns that only training needs may be absent."""
-    node = {key: value for key, value in config["data"].items()} if config["data"]["part"] == "data/files" else {"part": "data/files"}
+    node = config["data"] if config["data"]["part"] == "data/files" else {"part": "data/files"}
     split_files = {"folder": None, "train": None, "validation": None, "test": file}
     source = build({**node, **split_files, "limit": None}, format=format, seed=0)
     source.check()

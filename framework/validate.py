@@ -38,7 +38,8 @@ def _node(path: str, node: Any, kind: str, catalogue: Catalogue) -> Iterator[str
         yield f"{path}: choose one, {group}={'|'.join(catalogue.names(kind))}; it is {node!r}"
         return
     if not isinstance(node["part"], str) or not node["part"].startswith(f"{kind}/"):
-        yield f"{path}.part: {node['part']!r} is not a part of kind {kind}; choose with {path.replace('.', '/')}={'|'.join(catalogue.names(kind))}"
+        ways = f"{path.replace('.', '/')}={'|'.join(catalogue.names(kind))}"
+        yield f"{path}.part: {node['part']!r} is not a part of kind {kind}; choose with {ways}"
         return
     option = catalogue.option(node["part"])
     known = [*option["fields"], *option["slots"]]
