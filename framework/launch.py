@@ -1,27 +1,19 @@
-"""From a command line to running processes: one process, several of our own, those of torchrun or SLURM, or a sweep.
-
-One process composes the run and decides its folder; every rank then reads the explicit config from that folder. Lightning's
-strategies do the rest: they find the ranks already started.
-"""
+"""The command line of training: flags, sweeps, resuming, and exit codes."""
 
 import argparse
 import os
-import signal
-import socket
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework import catalogue as index
 from framework.errors import UserError
 from framework.menu import help_text
+from framework.processes import start
 
 if TYPE_CHECKING:
     from framework.compose import Composed
-    from framework.data.module import Prepared
     from framework.runs import Run
 
 RUNS = Path("runs")
@@ -110,7 +102,7 @@ def _hydra(argv: list[str], folders: list[Path], job: Any) -> int:
     """Hands the command line to Hydra itself: sweeps, completion, --info."""
     import hydra
 
-    from framework.compose import attach
+    from framework.hydra_source import attach
 
     attach() if "--config-dir" in argv or "-cd" in argv else attach(folders)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and leaving
@@ -130,7 +122,8 @@ def _sweep(overrides: list[str], config_dir: str | None, folders: list[Path]) ->
     from hydra.errors import HydraException
     from omegaconf import DictConfig
 
-    from framework.compose import attach, compose, finish, open_dictionaries
+    from framework.compose import compose, finish, open_dictionaries
+    from framework.hydra_source import attach
 
     overrides = open_dictionaries(overrides, index.load())
     if not any(text.startswith("hydra/sweeper=") for text in overrides):
@@ -138,8 +131,8 @@ def _sweep(overrides: list[str], config_dir: str | None, folders: list[Path]) ->
             batches = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(overrides), None)
         except HydraException as error:
             raise UserError(str(error).partition("\n")[0]) from error
-        for job in batches[0]:
-            check_data(compose(job, folders).config)
+        for words in batches[0]:
+            check_data(compose(words, folders).config)
 
     def job(config: DictConfig) -> float | None:
         attach(folders)
@@ -149,24 +142,6 @@ def _sweep(overrides: list[str], config_dir: str | None, folders: list[Path]) ->
 
     flags = ["-m", *(["--config-dir", config_dir] if config_dir else [])]
     return _hydra([*flags, *overrides], folders, job)
-
-
-def start(config: Mapping[str, Any], open_run: Callable[[], "Run"]) -> float | None:
-    """Trains a run in as many processes as its trainer wants. The data is made ready first, so that a mistake in it leaves no
-    folder behind; then `open_run` is called, in the one process that decides. Returns what the best checkpoint is best at."""
-    from framework.preparing import prepare_data
-    from framework.runs import Run
-
-    outside = outside_rank()
-    prepared = None if outside and outside[0] else prepare_data(config)
-    if outside:
-        return _train(_agree(open_run, *outside), prepared)
-    run = open_run()
-    processes = wanted_processes(config["trainer"])
-    if processes == 1:
-        return _train(run, prepared)
-    spawn(["framework.launch", str(run.folder)], processes)
-    return Run.open(run.folder).objective()
 
 
 def new_run(composed: "Composed") -> "Run":
@@ -197,122 +172,3 @@ def resume_or_start(overrides: list[str], folders: list[Path]) -> float | None:
     config = changed(run, overrides, folders, training=True)
     check_data(config)
     return start(config, lambda: run.go_on(config, overrides))
-
-
-def _train(run: "Run", prepared: "Prepared | None" = None) -> float | None:
-    from framework.run import train
-
-    return train(run, prepared)
-
-
-def wanted_processes(trainer: Mapping[str, Any]) -> int:
-    """Processes on this machine: what `trainer.devices` asks for."""
-    devices = trainer.get("devices", 1)
-    if isinstance(devices, str) and devices not in ("auto", "-1"):
-        devices = int(devices) if devices.isdigit() else devices.split(",")
-    if isinstance(devices, (list, tuple)):
-        return len(devices)
-    if devices in ("auto", "-1", -1):
-        if trainer.get("accelerator") == "cpu":
-            return 1
-        import torch
-
-        return max(1, torch.cuda.device_count())
-    return int(devices)
-
-
-def outside_rank() -> tuple[int, int] | None:
-    """(rank, world) where torchrun or SLURM has started the processes; None where we do."""
-    if "TORCHELASTIC_RUN_ID" in os.environ or "LOCAL_RANK" in os.environ:
-        return int(os.environ.get("RANK", os.environ["LOCAL_RANK"])), int(os.environ["WORLD_SIZE"])
-    if "SLURM_PROCID" in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
-        return int(os.environ["SLURM_PROCID"]), int(os.environ["SLURM_NTASKS"])
-    return None
-
-
-def _agree(open_run: Callable[[], "Run"], rank: int, world: int) -> "Run":
-    """All ranks in the folder that rank zero decides, passed on through the store they will meet at anyway."""
-    from datetime import timedelta
-
-    from torch.distributed import TCPStore
-
-    from framework.runs import Run
-
-    agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    address, port = os.environ.get("MASTER_ADDR", "127.0.0.1"), int(os.environ.get("MASTER_PORT", "29500"))
-    # Without an agent nobody serves the port yet; the one above it keeps Lightning's own free.
-    store = TCPStore(address, port if agent else port + 1, world, is_master=not agent and rank == 0, timeout=timedelta(minutes=5))
-    key = f"plugformer/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
-    if rank == 0:
-        try:
-            run = open_run()
-        except UserError:
-            store.set(key, "")
-            raise
-        store.set(key, str(run.folder))
-    folder = store.get(key).decode()
-    if not folder:
-        raise SystemExit(2)  # rank zero has said why
-    store.add(f"{key}/read", 1)
-    while rank == 0 and not agent and store.add(f"{key}/read", 0) < world:
-        time.sleep(0.05)  # the store lives in this process: it must outlast the last reader
-    return run if rank == 0 else Run.open(Path(folder))
-
-
-def spawn(module: list[str], processes: int) -> None:
-    """Starts `python -m MODULE` as ranks 0..n-1 and waits. One that fails ends the others. UserError: a rank reported one."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // processes))  # else they fight over the cores
-    world = {"OMP_NUM_THREADS": threads, "WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
-    ranks = [
-        subprocess.Popen([sys.executable, "-m", *module], env={**os.environ, **world, "RANK": str(rank), "LOCAL_RANK": str(rank)})
-        for rank in range(processes)
-    ]
-    try:
-        _wait(ranks)
-    except KeyboardInterrupt:
-        for process in ranks:  # they got the signal too and save where they stand
-            process.wait()
-        raise
-    finally:
-        for process in ranks:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                process.wait()
-
-
-def _wait(ranks: list[subprocess.Popen]) -> None:
-    pending = list(ranks)
-    while pending:
-        for process in list(pending):
-            if (code := process.poll()) is None:
-                continue
-            pending.remove(process)
-            if code == 2:
-                raise UserError("The run stopped; what was wrong stands above.")
-            if code == 130:
-                raise KeyboardInterrupt
-            if code:
-                raise SystemExit(code)
-        time.sleep(0.05)
-
-
-def _rank(folder: str) -> int:
-    """What a rank of ours runs: the config is in the folder already."""
-    from framework.runs import Run
-
-    try:
-        _train(Run.open(Path(folder)))
-    except UserError as error:
-        if os.environ["RANK"] == "0":
-            print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_rank(sys.argv[1]))

@@ -63,9 +63,7 @@ class Tree:
         self.option = catalogue.option(node["part"]) if "part" in node else {"slots": {}, "fields": {}, "declarations": {}}
         self.declared: dict[str, Any] = self.option["declarations"]
         names = self.option["slots"] if "part" in node else node
-        self.children = [
-            Tree(f"{path}.{name}".lstrip("."), node[name], catalogue, self, name) for name in names if is_node(node.get(name))
-        ]
+        self.children = [Tree(f"{path}.{name}".lstrip("."), node[name], catalogue, self, name) for name in names if is_node(node.get(name))]
 
     @property
     def values(self) -> dict[str, Any]:

@@ -68,13 +68,14 @@ def _apply(config: dict[str, Any], overrides: Sequence[str], run: Run, folders: 
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    from framework.compose import compose, is_group_override
+    from framework.compose import compose
+    from framework.hydra_source import is_group_override
 
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
         raise UserError(f"{str(error).partition(chr(10))[0]}\nWrite key=value.") from error
-    groups = [override for override in parsed if is_group_override(override)]
+    groups = [override for override in parsed if is_group_override(override, index.load())]
     if groups:
         composed = compose([*run.overrides(), *(str(override.input_line) for override in groups)], folders).config
         for override in groups:

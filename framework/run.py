@@ -55,9 +55,7 @@ def train(run: Run, prepared: Prepared | None = None) -> float | None:
             finish(trackers, exit_code)
 
 
-def _fit(
-    run: Run, config: dict[str, Any], prepared: Prepared, task: Task, trackers: list[Tracker], rank: int, world: int
-) -> float | None:
+def _fit(run: Run, config: dict[str, Any], prepared: Prepared, task: Task, trackers: list[Tracker], rank: int, world: int) -> float | None:
     learner = build_learner(config, prepared, task, run.folder)
     callbacks = build_callbacks(config["callbacks"], folder=run.folder, monitor=task.monitor, mode=task.mode)
     trainer = build(config["trainer"], callbacks=callbacks, logger=trackers, plugins=[], default_root_dir=run.folder)

@@ -12,19 +12,21 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYERS = [
     ["train", "framework.__main__"],
     ["framework.launch"],
-    ["framework.use", "framework.resume"],
-    ["framework.compose", "framework.run", "framework.card", "framework.testing"],
+    ["framework.use", "framework.resume", "framework.processes"],
+    ["framework.compose", "framework.run", "framework.testing"],
+    ["framework.diagnose", "framework.card", "framework.toys", "framework.preparing"],
+    ["framework.hydra_source"],
     ["framework.legality", "framework.validate", "framework.menu", "framework.checkpoint", "framework.runs"],
     ["framework.catalogue"],
     ["framework.training", "framework.data", "framework.generation", "framework.tracking"],
     ["framework.models"],
     ["framework.parts"],
     ["framework.registry", "framework.discovery"],
-    ["framework.errors"],
+    ["framework.errors", "framework.files"],
 ]
 # Facts and formats are the vocabulary that the layers share; they import nothing of ours but each other.
 SHARED = ("framework.data.facts", "framework.data.formats", "framework.catalogue.cache_folder")
-HYDRA = {"framework/compose.py", "framework/launch.py", "framework/resume.py"}
+HYDRA = {f"framework/{name}.py" for name in ("compose", "diagnose", "hydra_source", "launch", "resume")}
 
 
 def _sources():
