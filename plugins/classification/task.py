@@ -13,6 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from framework.data.facts import Facts
 from framework.data.formats import Batch
+from framework.errors import UserError
 from framework.generation.engine import Decode
 from framework.registry import Part, choice, register
 from framework.training.task import Result, Task
@@ -25,6 +26,8 @@ class ClassificationTask(Task):
     pooling: which states speak for the text: the first token's, the last one's, their mean, or their maximum by feature.
     label_smoothing: share of the target's probability that is spread over all labels.
     dropout: share of the pooled features that training leaves out.
+    token_dropout: share of the tokens that training masks; with few texts it keeps single words from deciding. Iyyer et al. 2015,
+        section 3.1, https://aclanthology.org/P15-1162
     """
 
     format = choice("format", "classification")
@@ -34,6 +37,7 @@ class ClassificationTask(Task):
         "pooling != 'first' or 'encoder' in provided": "the first token of a decoder sees nothing but itself; task.pooling=last sees all",
         "0 <= label_smoothing < 1": "label_smoothing is a share of the target's probability",
         "0 <= dropout < 1": "dropout is a share of the features",
+        "0 <= token_dropout < 1": "token_dropout is a share of the tokens",
     }
     monitor = "validation/accuracy"
     mode = "max"
@@ -46,8 +50,12 @@ class ClassificationTask(Task):
         pooling: Literal["first", "last", "mean", "max"] = "first",
         label_smoothing: float = 0.0,
         dropout: float = 0.1,
+        token_dropout: float = 0.0,
     ):
         super().__init__()
+        if token_dropout and facts.mask is None:
+            raise UserError("task.token_dropout needs a tokenizer with a mask token, and this one has none")
+        self.token_dropout = token_dropout
         self.facts, self.pooling, self.label_smoothing = facts, pooling, label_smoothing
         self.model = model(facts=facts)
         self.dropout = nn.Dropout(dropout)
@@ -59,8 +67,16 @@ class ClassificationTask(Task):
         return Result(loss, torch.tensor(float(len(logits)), device=loss.device), logits)
 
     def logits(self, batch: Batch) -> Tensor:
-        states = self.model(batch["ids"], real=batch["real"])  # (B, T, D)
+        states = self.model(self._masked(batch["ids"]), real=batch["real"])  # (B, T, D)
         return self.head(self.dropout(pool(states, batch["real"], self.pooling)))  # (B, C)
+
+    def _masked(self, ids: Tensor) -> Tensor:
+        """ids (B, T), in training with a share of them masked; the first token, which may speak for the text, stays."""
+        if not (self.training and self.token_dropout):
+            return ids
+        masked = torch.rand(ids.shape, device=ids.device) < self.token_dropout  # (B, T)
+        masked[:, 0] = False
+        return ids.masked_fill(masked, self.facts.mask)
 
     def predict(self, batch: Batch, decode: Decode) -> list[dict[str, Any]]:
         return self._rows(self.logits(batch))

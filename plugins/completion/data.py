@@ -29,7 +29,7 @@ class CompletionFormat(Format):
     rules: ClassVar[dict[str, str]] = {"builtin_megabytes > 0": "training needs some text"}
     provides: ClassVar[tuple[str, ...]] = ("stream",)
 
-    def __init__(self, end_of_document: bool = True, builtin_megabytes: float = 10.0):
+    def __init__(self, end_of_document: bool = True, builtin_megabytes: float = 2.0):
         self.end_of_document, self.builtin_megabytes = end_of_document, builtin_megabytes
 
     def texts(self, row: Row) -> Iterable[str]:
