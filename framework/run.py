@@ -90,16 +90,18 @@ def build_task(config: Mapping[str, Any], facts: Facts) -> Task:
 
 
 def build_learner(config: Mapping[str, Any], prepared: Prepared, task: Task, folder: Path | None) -> Learner:
-    decode, test_decode = (decoder(config, prepared.tokenizer, prepared.facts, split, prepared.sizes) for split in ("validation", "test"))
+    decode, test_decode = (
+        decoder(config, prepared.tokenizer, prepared.facts, split, prepared.count(split)) for split in ("validation", "test")
+    )
     optimizer, schedule = as_part(config["optimizer"]), as_part(config["schedule"])
     return Learner(task, optimizer, schedule, dict(config), decode, test_decode, folder=folder, seed=config["seed"])
 
 
-def decoder(config: Mapping[str, Any], tokenizer: Tokenizer, facts: Facts, split: str, sizes: Mapping[str, Any]) -> Decode:
-    """What the task writes with on a split; a task that never writes has no `decoding` and gets greedy, unused."""
+def decoder(config: Mapping[str, Any], tokenizer: Tokenizer, facts: Facts, split: str, count: int | None = None) -> Decode:
+    """What the task writes with on a split of so many examples; a task that never writes has no `decoding` and gets greedy, unused."""
     options = config["task"]
     strategy = build(options.get("decoding") or {"part": "decoding/greedy"})
-    return Decode(strategy, tokenizer.decode, facts.end, options.get(f"{split}_rows"), sizes.get(split, {}).get("rows"))
+    return Decode(strategy, tokenizer.decode, facts.end, options.get(f"{split}_rows"), count)
 
 
 def baseline(prepared: Prepared) -> dict[str, float]:

@@ -10,16 +10,17 @@ import torch
 
 from framework import checkpoint
 from framework.data.formats import Batch, Features, Row
+from framework.data.sources.files import FilesData
 from framework.errors import UserError
 from framework.files import write_text
 from framework.preparing import prepare_data
-from framework.registry import build
 from framework.resume import changed
 from framework.run import decoder, quiet
 from framework.runs import Run
 from framework.training.evaluation import Evaluation
 
 ROWS = 64  # predicted together
+_OF_TRAINING = ("part", "folder", "train", "validation", "test", "limit", "batches")  # what another file does not take over
 
 
 def evaluate(folder: Path, overrides: Sequence[str]) -> dict[str, float]:
@@ -35,7 +36,7 @@ def evaluate(folder: Path, overrides: Sequence[str]) -> dict[str, float]:
     task = loaded.task.to(device).eval()
     figures: dict[str, float] = {}
     for split in prepared.splits:
-        decode = decoder(config, loaded.tokenizer, loaded.facts, split, prepared.sizes)
+        decode = decoder(config, loaded.tokenizer, loaded.facts, split, prepared.count(split))
         evaluation = Evaluation(task, decode, device, keep=False)
         with torch.no_grad():
             for batch in prepared.loader(split, shuffle=False):
@@ -56,7 +57,7 @@ def predict(folder: Path, arguments: Sequence[str]) -> None:
     loaded = checkpoint.load(run.folder)
     column = loaded.format.columns[0]
     rows = [{column: text} for text in words["text"]] if words["text"] else list(rows_of(words["file"][-1], config, loaded.format))
-    decode = decoder(config, loaded.tokenizer, loaded.facts, "predict", {})
+    decode = decoder(config, loaded.tokenizer, loaded.facts, "predict")
     answers = answer(loaded, rows, decode)
     if words["text"]:
         for found in answers:
@@ -96,9 +97,8 @@ def answer(loaded: checkpoint.Loaded, rows: Sequence[Row], decode: Any) -> list[
 
 def rows_of(file: str, config: dict[str, Any], format: Any) -> Iterator[Row]:
     """The rows of a file, read as the run's own files were; columns that only training needs may be absent."""
-    node = config["data"] if config["data"]["part"] == "data/files" else {"part": "data/files"}
-    split_files = {"folder": None, "train": None, "validation": None, "test": file}
-    source = build({**node, **split_files, "limit": None}, format=format, seed=0)
+    node = config["data"] if config["data"]["part"] == "data/files" else {}
+    source = FilesData.to_predict(format, file, **{name: value for name, value in node.items() if name not in _OF_TRAINING})
     source.check()
     for row, _ in source.rows("test"):
         yield row

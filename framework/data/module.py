@@ -54,6 +54,10 @@ class Prepared:
         packs = self.source.batches.packs
         return WindowExamples(self.encoded[split], self.facts.max_length, circular=shuffle and packs, whole=packs)
 
+    def count(self, split: str) -> int | None:
+        """How many examples a pass over a split has; None where there is no such split."""
+        return len(self.examples(split, shuffle=False).lengths) if split in self.encoded else None
+
     def loader(self, split: str, shuffle: bool | None = None, rank: int = 0, world: int = 1, seed: int = 0) -> "BatchLoader":
         """Batches of a split for one rank. Training is shuffled and has no raw rows; evaluation is neither and has them."""
         from framework.data.loader import BatchDataset, BatchLoader, PlannedSampler  # preparing needs no torch

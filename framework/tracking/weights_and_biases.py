@@ -50,7 +50,7 @@ class WandbTracker(Tracker):
         mode: Literal["online", "offline", "disabled"] | None = None,
     ):
         super().__init__()
-        self.folder, self.title = Path(folder), name
+        self.folder, self.title = Path(folder).resolve(), name  # W&B writes in a process of its own, which may stand elsewhere
         self.config = {**config, "chosen": dict(chosen)}
         self.options = {
             "project": project,

@@ -39,12 +39,18 @@ def refused(project, capfd):
 
 CONFIG = {
     "unknown option": ("model=bret_tiny", "model: there is no model 'bret_tiny' (did you mean 'bert_tiny'?); there are: "),
-    "unknown option of a slot": ("model/attention=multihead", "model/attention: there is no attention 'multihead' (did you mean 'multi_head'?)"),
+    "unknown option of a slot": (
+        "model/attention=multihead",
+        "model/attention: there is no attention 'multihead' (did you mean 'multi_head'?)",
+    ),
     "unknown experiment": ("experiment=sst", "experiment: there is no experiment 'sst' (did you mean 'sst2'?)"),
     "unknown group": ("modle=bert_tiny", "modle: the top level has no such option (did you mean 'model'?)"),
     "a slot without its model": ("attention=linear", "attention: there is no such group (did you mean 'model/attention'?)"),
     "misspelt key": ("model.dmi=16", "model.dmi: model/decoder_only has no such option (did you mean 'dim'?); it has: dim, "),
-    "misspelt inner key": ("model.attention.kv_head=1", "model.attention.kv_head: attention/multi_head has no such option (did you mean 'kv_heads'?)"),
+    "misspelt inner key": (
+        "model.attention.kv_head=1",
+        "model.attention.kv_head: attention/multi_head has no such option (did you mean 'kv_heads'?)",
+    ),
     "misspelt top key": ("sede=1", "sede: "),
     "misspelt with +": ("+model.dmi=16", "model.dmi: model/decoder_only has no such option (did you mean 'dim'?)"),
     "misspelt with ++": ("++model.dmi=16", "model.dmi: model/decoder_only has no such option (did you mean 'dim'?)"),
@@ -57,13 +63,19 @@ CONFIG = {
     "none of the literals": ("callbacks.progress.style=bars", "callbacks.progress.style: 'bars' is not of type Literal"),
     "a dictionary for a value": ("model.dim={a:1}", "model.dim: {'a': 1} is not of type int"),
     "a part that is no part": ("model.attention=linear", "model.attention"),
-    "a slot that the model has not": ("model/encoder=standard", "model/encoder: model/decoder_only has no slot 'encoder' (did you mean 'decoder'?)"),
+    "a slot that the model has not": (
+        "model/encoder=standard",
+        "model/encoder: model/decoder_only has no slot 'encoder' (did you mean 'decoder'?)",
+    ),
     "a key below a slot that follows": ("model.decoder.attention.bias=true", "model.decoder.attention"),
     "dim and heads": ("model.dim=30", "the heads share the width evenly"),
     "no grammar": ("model", "model: not understood. Write key=value"),
     "no such flag": ("--fast", "--fast: no such flag; see python train.py --help"),
     "no such folder of configs": ("--config-dir=mine", "--config-dir mine: there is no such folder"),
-    "a column of no format": ("data=files data.columns.txt=a", "data.columns.txt: format/completion has no such column (did you mean 'text'?)"),
+    "a column of no format": (
+        "data=files data.columns.txt=a",
+        "data.columns.txt: format/completion has no such column (did you mean 'text'?)",
+    ),
     "no task for the model": ("task=translation model=bert_tiny", "the model needs an encoder and a decoder with cross-attention"),
     "a task for another model": ("task=classification model=transformer_tiny", "an encoder-decoder reads one text to write another"),
     "a bias without scores": ("model/attention=linear model/position=alibi", "linear"),
@@ -129,14 +141,21 @@ def quick(words, folder):
         "import sys, resource; from framework.launch import main; code = main(sys.argv[1:]); used = resource.getrusage(resource.RUSAGE_SELF);"
         "print(code, used.ru_utime + used.ru_stime, 'torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", probe, *words], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", probe, *words], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
     code, seconds, torch_too = done.stdout.split()
     return int(code), float(seconds), torch_too == "True", done.stderr
 
 
 @pytest.mark.parametrize(
     "words",
-    [["task=translation", "model=bert_tiny", "model.dim=33"], ["-m", "model.dim=16,32", "model.dpeth=1"], [*CLASSIFICATION, "data.train=gone.csv"], ["resume=auto"]],
+    [
+        ["task=translation", "model=bert_tiny", "model.dim=33"],
+        ["-m", "model.dim=16,32", "model.dpeth=1"],
+        [*CLASSIFICATION, "data.train=gone.csv"],
+        ["resume=auto"],
+    ],
     ids=["conflict", "sweep", "data", "resume"],
 )
 def test_mistakes_are_answered_without_torch_in_two_seconds(project, words):
@@ -150,12 +169,32 @@ DATA = {
     "missing file": (["data.train=gone.csv"], b"", "gone.csv does not exist (data.train=gone.csv)"),
     "empty file": (["data.train=bad.csv"], b"", "bad.csv is empty (data.train)"),
     "no rows": (["data.dev=null", "data.test=bad.csv"][1:], b"text,label\n", "bad.csv holds no rows (data.test)"),
-    "missing column": (["data.train=bad.csv"], b'text,label\n"one\ntwo",good\nalone\n', "bad.csv, line 4: column 'label' is missing (1 columns here)"),
+    "missing column": (
+        ["data.train=bad.csv"],
+        b'text,label\n"one\ntwo",good\nalone\n',
+        "bad.csv, line 4: column 'label' is missing (1 columns here)",
+    ),
     "another header": (["data.train=bad.csv"], b"text,stars\none,good\n", "bad.csv, line 1: there is no column 'label'"),
-    "wrong encoding": (["data.test=bad.csv"], b"text,label\nfine,good\nf\xfcr,good\n", "bad.csv, line 3, byte 22 of the file: 0xfc is not utf-8"),
-    "unseen label": (["data.test=bad.csv"], b"text,label\nfine,good\nmeh,mixed\n", "bad.csv, line 3: label 'mixed' does not occur in the training rows"),
-    "one label": (["data.train=bad.csv"], b"text,label\nfine,good\nmeh,good\n", "there must be two at least; the training rows have 'good'"),
-    "too long": (["data.test=bad.csv", "task.format.long=refuse"], b"text,label\n" + b"a" * 40 + b",good\n", "bad.csv, line 2: the text has 40 tokens, the model reads 3"),
+    "wrong encoding": (
+        ["data.test=bad.csv"],
+        b"text,label\nfine,good\nf\xfcr,good\n",
+        "bad.csv, line 3, byte 22 of the file: 0xfc is not utf-8",
+    ),
+    "unseen label": (
+        ["data.test=bad.csv"],
+        b"text,label\nfine,good\nmeh,mixed\n",
+        "bad.csv, line 3: label 'mixed' does not occur in the training rows",
+    ),
+    "one label": (
+        ["data.train=bad.csv"],
+        b"text,label\nfine,good\nmeh,good\n",
+        "there must be two at least; the training rows have 'good'",
+    ),
+    "too long": (
+        ["data.test=bad.csv", "task.format.long=refuse"],
+        b"text,label\n" + b"a" * 40 + b",good\n",
+        "bad.csv, line 2: the text has 40 tokens, the model reads 3",
+    ),
     "no labels to learn": (["data.columns.label=stars"], b"", "train.csv, line 1: there is no column 'stars'"),
     "no such kind": (["data.kind=xls"], b"", "data.kind: 'xls' is not of type Literal"),
     "no such encoding": (["data.encoding=utf9"], b"", "data.encoding=utf9: Python knows no such encoding"),

@@ -74,9 +74,10 @@ class FilesData(Source):
 
     @classmethod
     def to_predict(cls, format: Format, file: str, **values: Any) -> "FilesData":
-        """The rows of one file as split `test`, whose optional columns may be absent."""
+        """The rows of one file as split `test`, read as the training rows were, but that the optional columns may be absent."""
         source = cls(format, 0, test=file, **values)
-        source.columns.required -= source.columns.optional - source.columns.chosen.keys()
+        source.header = not source.columns.numbered if source.header is None else source.header
+        source.columns.required -= source.columns.optional
         return source
 
     def given(self) -> tuple[str, ...]:
