@@ -1,4 +1,4 @@
-"""What the tests of two processes run in each of them; started as `python -m tests.training.ranks JOB FOLDER`."""
+"""What the tests of two processes run in each of them; started as `python -m tests.training.ranks FOLDER JOB ...`."""
 
 import os
 import signal
@@ -37,14 +37,15 @@ def fit(folder: Path, strategy: str, dropout: float = 0.0, kill: bool = False, r
 
 
 JOBS = {
-    "ddp": lambda folder: fit(folder, "ddp"),
-    "fsdp": lambda folder: fit(folder, "fsdp"),
-    "fsdp_resume": lambda folder: fit(folder, "fsdp", resume=True, steps=24),
-    "whole": lambda folder: fit(folder, "ddp", dropout=0.3),
-    "killed": lambda folder: fit(folder, "ddp", dropout=0.3, kill=True),
-    "resumed": lambda folder: fit(folder, "ddp", dropout=0.3, resume=True),
+    "ddp": lambda folder: fit(folder / "ddp", "ddp"),
+    "fsdp": lambda folder: fit(folder / "fsdp", "fsdp"),
+    "fsdp_resumed": lambda folder: fit(folder / "fsdp", "fsdp", resume=True, steps=24),
+    "whole": lambda folder: fit(folder / "whole", "ddp", dropout=0.3),
+    "killed": lambda folder: fit(folder / "cut", "ddp", dropout=0.3, kill=True),
+    "resumed": lambda folder: fit(folder / "cut", "ddp", dropout=0.3, resume=True),
 }
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    JOBS[sys.argv[1]](Path(sys.argv[2]))
+    for job in sys.argv[2:]:
+        JOBS[job](Path(sys.argv[1]))

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,15 +20,15 @@ from tests.training.toys import Loader, ToyTask, learner, rows, trainer, weights
 pytestmark = pytest.mark.slow
 
 
-def two(job, folder):
-    """Runs a job of ranks.py in two processes. Their exit codes."""
+def two(folder, *jobs):
+    """Runs jobs of ranks.py in two processes, one after the other. Exit codes."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
     ranks = [
         subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "tests.training.ranks", job, str(folder)],
+            [sys.executable, "-W", "ignore", "-m", "tests.training.ranks", str(folder), *jobs],
             env={**os.environ, **world, "RANK": str(rank), "LOCAL_RANK": str(rank)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -69,25 +70,40 @@ def assert_like_alone(folder, found, alone):
     assert (folder / "predictions.jsonl").read_text() == (expected_folder / "predictions.jsonl").read_text()
 
 
-def test_ddp_is_one_process(tmp_path, alone):
-    assert two("ddp", tmp_path) == [0, 0]
-    assert_like_alone(tmp_path, torch.load(tmp_path / "weights.pt"), alone)
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """Two processes: they do whole jobs and are killed in the middle of the last. Starting them is what costs time."""
+    folder = tmp_path_factory.mktemp("together")
+    assert all(code != 0 for code in two(folder, "ddp", "fsdp", "whole", "killed"))
+    return folder
 
 
-def test_fsdp_is_one_process_and_resumes_from_one_ordinary_file(tmp_path, alone):
-    assert two("fsdp", tmp_path) == [0, 0]
-    checkpoint = torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)
+@pytest.fixture(scope="module")
+def resumed(together, tmp_path_factory):
+    """Two new processes that go on where the first ones stood."""
+    folder = tmp_path_factory.mktemp("resumed") / "runs"
+    shutil.copytree(together, folder)
+    assert not (folder / "cut" / "weights.pt").exists()
+    assert two(folder, "resumed", "fsdp_resumed") == [0, 0]
+    return folder
+
+
+def test_ddp_is_one_process(together, alone):
+    assert_like_alone(together / "ddp", torch.load(together / "ddp" / "weights.pt"), alone)
+
+
+def test_fsdp_is_one_process_and_keeps_one_ordinary_file(together, alone):
+    checkpoint = torch.load(together / "fsdp" / "checkpoints/last.ckpt", weights_only=True)
     assert checkpoint["global_step"] == 20
-    assert_like_alone(tmp_path, {name.removeprefix("task."): value for name, value in checkpoint["state_dict"].items()}, alone)
-    assert two("fsdp_resume", tmp_path) == [0, 0]
-    assert torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 24
+    assert_like_alone(together / "fsdp", {name.removeprefix("task."): value for name, value in checkpoint["state_dict"].items()}, alone)
 
 
-def test_killed_and_resumed_in_two_processes(tmp_path):
+def test_fsdp_resumes(resumed):
+    assert torch.load(resumed / "fsdp" / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 24
+
+
+def test_killed_and_resumed_in_two_processes(resumed):
     """With dropout: bit for bit."""
-    assert two("whole", tmp_path / "whole") == [0, 0]
-    assert all(code != 0 for code in two("killed", tmp_path / "cut"))
-    assert two("resumed", tmp_path / "cut") == [0, 0]
-    one, other = (torch.load(tmp_path / name / "weights.pt") for name in ("whole", "cut"))
+    one, other = (torch.load(resumed / name / "weights.pt") for name in ("whole", "cut"))
     assert all(torch.equal(one[name], other[name]) for name in one)
-    assert figures(tmp_path / "whole") == figures(tmp_path / "cut")
+    assert figures(resumed / "whole") == figures(resumed / "cut")
