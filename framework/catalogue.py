@@ -95,7 +95,7 @@ def load() -> Catalogue:
         index = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         index = {}
-    if index.get("stamp") != stamp:
+    if not isinstance(index, dict) or index.get("stamp") != stamp:
         index = {"stamp": stamp, **_read(sources)}
         _write(path, json.dumps(index, indent=1))
     catalogue = Catalogue(index)
@@ -151,11 +151,15 @@ def _presets(sources: list[Origin], options: dict[str, dict[str, Any]]) -> dict[
             if other:
                 raise UserError(f"{group}/{name} exists twice:\n  {other}\n  {path}\nA preset needs a name of its own.")
             presets[group][name] = {"file": str(path), "doc": _comment(path), "base": _base(path), "distribution": distribution}
+    for named in presets.values():
+        for preset in named.values():
+            while preset["base"] in named:  # a preset of a preset
+                preset["base"] = named[preset["base"]]["base"]
     return presets
 
 
 def _base(path: Path) -> str:
-    """The option that a preset starts from: the first name of its defaults list."""
+    """The option or preset that a preset starts from: the first name of its defaults list."""
     found = re.search(r"^defaults:\s*(?:\[|\n\s*-)\s*(\w+)\s*[],\n]", path.read_text(encoding="utf-8"), re.MULTILINE)
     return found[1] if found else ""
 

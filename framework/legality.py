@@ -94,13 +94,14 @@ class Tree:
         return set(provides)
 
     def offered(self) -> set[str]:
-        """What this part and, unless it is sealed, the parts in it add."""
-        inside = [] if self.declared.get("sealed") else self.built()
-        return self.traits().union(*(child.offered() for child in inside if child.slot not in self.declared.get("apart", ())))
+        """What this part and the parts in it add to those around it: nothing if it is sealed."""
+        if self.declared.get("sealed"):
+            return set()
+        return self.traits().union(*(child.offered() for child in self.built() if child.slot not in self.declared.get("apart", ())))
 
     def provided(self) -> set[str]:
         """Traits of everything around this part."""
-        found = self.offered()
+        found = self.traits() | self.offered()
         tree = self
         while tree.owner is not None:
             owner = tree.owner

@@ -26,6 +26,7 @@ class Task(nn.Module):
     """A model with a purpose.
 
     A subclass takes `model: Part, facts: Facts` and options of its own, and builds `self.model = model(facts=facts)`.
+    format: how rows become batches: columns, encoding, built-in rows.
     consumed: options that the framework reads and no constructor sees. defaults: group -> the option a task brings along.
     recipe: values of trainer, optimizer and schedule that suit its built-in rows; an experiment or a command line sets others.
     """

@@ -64,13 +64,28 @@ class LightningTrainer(pl.Trainer):
     precision: 32-true, bf16-mixed, 16-mixed, or another of Lightning's.
     max_epochs: passes over the training rows; -1 is no limit.
     max_steps: optimizer steps; -1 is no limit.
+    min_epochs, min_steps: training goes on for at least so many.
     max_time: stops after DD:HH:MM:SS.
     gradient_clip_val: largest norm of the gradient; null does not clip.
+    gradient_clip_algorithm: norm, or value for each component by itself.
     accumulate_grad_batches: batches to one optimizer step.
     val_check_interval: how often to validate: a share of an epoch, or a number of batches.
     check_val_every_n_epoch: how often to validate, in epochs.
     log_every_n_steps: how often the training figures are logged, in optimizer steps.
-    limit_train_batches, limit_val_batches, limit_test_batches: at most this share or number of batches.
+    limit_train_batches, limit_val_batches, limit_test_batches, limit_predict_batches: at most this share or number of batches.
+    overfit_batches: trains and validates on this share or number of batches, the same ones.
+    fast_dev_run: one batch of everything, or this many, to see that the code runs.
+    num_sanity_val_steps: validation batches before training starts.
+    reload_dataloaders_every_n_epochs: asks for the loaders again after so many epochs.
+    deterministic: only kernels that give the same result every time.
+    benchmark: cuDNN tries its kernels and keeps the fastest.
+    inference_mode: evaluates under torch.inference_mode rather than no_grad.
+    detect_anomaly: stops at the operation whose gradient is no number; slow.
+    profiler: simple, advanced or pytorch: where the time goes.
+    barebones: leaves out everything that costs time; to measure Lightning's own.
+    sync_batchnorm: batch norms share their statistics between processes.
+    enable_autolog_hparams: logs hyper-parameters at the start.
+    model_registry: name under which Lightning's registry keeps the model.
     """
 
     @options_of(pl.Trainer.__init__, without=("self", *_DECIDED))
