@@ -63,7 +63,7 @@ def wanted_processes(trainer: Mapping[str, Any]) -> int:
 
 def outside_rank() -> tuple[int, int] | None:
     """(rank, world) where torchrun or SLURM has started the processes; None where we do."""
-    if "TORCHELASTIC_RUN_ID" in os.environ or "LOCAL_RANK" in os.environ:
+    if "WORLD_SIZE" in os.environ and "LOCAL_RANK" in os.environ:  # LOCAL_RANK alone is what Lightning leaves behind
         return int(os.environ.get("RANK", os.environ["LOCAL_RANK"])), int(os.environ["WORLD_SIZE"])
     if "SLURM_PROCID" in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
         return int(os.environ["SLURM_PROCID"]), int(os.environ["SLURM_NTASKS"])
@@ -106,7 +106,8 @@ def spawn(module: list[str], processes: int) -> None:
         port = probe.getsockname()[1]
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // processes))  # else they fight over the cores
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes), "NODE_RANK": "0"}
-    around = {**os.environ, **meeting, "OMP_NUM_THREADS": threads}
+    path = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))  # train.py may lie elsewhere
+    around = {**os.environ, **meeting, "OMP_NUM_THREADS": threads, "PYTHONPATH": path}
     ranks = [
         subprocess.Popen([sys.executable, "-m", *module], env={**around, "RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank in range(processes)
