@@ -127,9 +127,9 @@ def page(record: dict[str, Any]) -> str:
     lines = [
         "# Results",
         "",
-        "Written by `make results ROW=NAME DATA=FOLDER` from the `metrics.json` of the runs; nothing here is typed by hand. `DATA` is the folder",
-        "with the published datasets. Test figures are of the checkpoint that was best on validation, and hyper-parameters were chosen on",
-        "validation only. CPU-seconds are those of the whole process, imports and baseline included. With several seeds: mean ± standard",
+        "Written by `make results ROW=NAME DATA=FOLDER` from the `metrics.json` of the runs; nothing here is typed by hand. `DATA` is the",
+        "folder with the published datasets. Test figures are of the checkpoint that was best on validation, and hyper-parameters",
+        "were chosen on validation only. CPU-seconds are those of the whole process, imports and baseline included. With several seeds: mean ± standard",
         "deviation over them.",
         "",
     ]

@@ -29,16 +29,20 @@ class Block(nn.Module):
         raise NotImplementedError
 
 
-@register("block")
-class PreNormBlock(Block):
-    """Norm before each sublayer: x + sublayer(norm(x)). Xiong et al. 2020, figure 1b, https://arxiv.org/abs/2002.04745"""
-
-    final_norm = True
+class NormedBlock(Block):
+    """A block with one norm for each sublayer."""
 
     def __init__(self, dim: int, dropout: float, bias: bool, epsilon: float, sublayers: int, norm: Part):
         super().__init__()
         self.norms = nn.ModuleList(norm(dim=dim, epsilon=epsilon, bias=bias) for _ in range(sublayers))
         self.dropout = nn.Dropout(dropout)
+
+
+@register("block")
+class PreNormBlock(NormedBlock):
+    """Norm before each sublayer: x + sublayer(norm(x)). Xiong et al. 2020, figure 1b, https://arxiv.org/abs/2002.04745"""
+
+    final_norm = True
 
     def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
         for norm, sublayer in zip(self.norms, sublayers, strict=True):
@@ -47,13 +51,8 @@ class PreNormBlock(Block):
 
 
 @register("block")
-class PostNormBlock(Block):
+class PostNormBlock(NormedBlock):
     """Norm after each sublayer: norm(x + sublayer(x)). Vaswani et al. 2017, section 3.1, https://arxiv.org/abs/1706.03762"""
-
-    def __init__(self, dim: int, dropout: float, bias: bool, epsilon: float, sublayers: int, norm: Part):
-        super().__init__()
-        self.norms = nn.ModuleList(norm(dim=dim, epsilon=epsilon, bias=bias) for _ in range(sublayers))
-        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
         for norm, sublayer in zip(self.norms, sublayers, strict=True):

@@ -9,54 +9,17 @@ from framework.parts.caches import Cache, Memory, State
 from framework.parts.layers import CrossLayer
 from framework.parts.masks import Mask
 from framework.parts.places import Place, count
-from framework.parts.stacks import Stack, Window
+from framework.parts.stacks import PlainStack, Stack, Window
 from framework.registry import Part, choice, register
 
 
 @register("decoder", "standard")
-class Decoder(Stack):
+class Decoder(PlainStack):
     """Every token sees itself and what came before. Liu et al. 2018, section 4.2.3, https://arxiv.org/abs/1801.10198"""
 
     causal = True
     side = 1
     rules: ClassVar[dict[str, str]] = {"'cross' not in provided": "this decoder has no attention to what the encoder read"}
-
-    def __init__(
-        self,
-        dim: int,
-        heads: int,
-        dropout: float,
-        bias: bool,
-        epsilon: float,
-        max_length: int,
-        depths: tuple[int, int],
-        embedding_dim: int,
-        attention: Part = choice("attention", "multi_head", follows="attention"),
-        position: Part = choice("position", "learned", follows="position"),
-        feed_forward: Part = choice("feed_forward", "mlp", follows="feed_forward"),
-        norm: Part = choice("norm", "layer", follows="norm"),
-        block: Part = choice("block", "pre_norm", follows="block"),
-        final_norm: Part = choice("norm", "layer", follows="norm"),
-        window: Window = None,
-        checkpointing: bool = False,
-    ):
-        super().__init__(
-            {"attention": attention, "feed_forward": feed_forward},
-            position,
-            norm,
-            block,
-            final_norm,
-            window,
-            checkpointing,
-            dim=dim,
-            heads=heads,
-            dropout=dropout,
-            bias=bias,
-            epsilon=epsilon,
-            max_length=max_length,
-            depths=depths,
-            embedding_dim=embedding_dim,
-        )
 
     def state(self) -> State:
         """The state of a text of which nothing is written."""

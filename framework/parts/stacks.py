@@ -16,7 +16,7 @@ from framework.parts.caches import Cache, State
 from framework.parts.layers import Layer
 from framework.parts.masks import Mask
 from framework.parts.places import Place
-from framework.registry import Part
+from framework.registry import Part, choice
 
 Window = int | list[int | None] | None
 
@@ -107,6 +107,47 @@ class Stack(nn.Module):
         if self.checkpointing and self.training and torch.is_grad_enabled():
             return checkpoint(layer, *arguments, use_reentrant=False)
         return layer(*arguments)
+
+
+class PlainStack(Stack):
+    """A stack whose layers have self-attention and a feed-forward network, nothing else."""
+
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        dropout: float,
+        bias: bool,
+        epsilon: float,
+        max_length: int,
+        depths: tuple[int, int],
+        embedding_dim: int,
+        attention: Part = choice("attention", "multi_head", follows="attention"),
+        position: Part = choice("position", "learned", follows="position"),
+        feed_forward: Part = choice("feed_forward", "mlp", follows="feed_forward"),
+        norm: Part = choice("norm", "layer", follows="norm"),
+        block: Part = choice("block", "pre_norm", follows="block"),
+        final_norm: Part = choice("norm", "layer", follows="norm"),
+        window: Window = None,
+        checkpointing: bool = False,
+    ):
+        super().__init__(
+            {"attention": attention, "feed_forward": feed_forward},
+            position,
+            norm,
+            block,
+            final_norm,
+            window,
+            checkpointing,
+            dim=dim,
+            heads=heads,
+            dropout=dropout,
+            bias=bias,
+            epsilon=epsilon,
+            max_length=max_length,
+            depths=depths,
+            embedding_dim=embedding_dim,
+        )
 
 
 def _each(window: Window, depth: int) -> Sequence[int | None]:
