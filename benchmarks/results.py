@@ -129,8 +129,8 @@ def page(record: dict[str, Any]) -> str:
         "",
         "Written by `make results ROW=NAME DATA=FOLDER` from the `metrics.json` of the runs; nothing here is typed by hand. `DATA` is the",
         "folder with the published datasets. Test figures are of the checkpoint that was best on validation, and hyper-parameters",
-        "were chosen on validation only. CPU-seconds are those of the whole process, imports and baseline included. With several seeds: mean ± standard",
-        "deviation over them.",
+        "were chosen on validation only. CPU-seconds are those of the whole process, imports and baseline included. With several",
+        "seeds: mean ± standard deviation over them.",
         "",
     ]
     for name, row in ROWS.items():
