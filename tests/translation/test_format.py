@@ -7,24 +7,9 @@ import pytest
 from framework.data.facts import Facts
 from framework.errors import UserError
 from plugins.translation.data import TranslationFormat
+from tests.letters import Letters
 
 FACTS = Facts(vocabulary=300, max_length=5, padding=0, begin=1, end=2)
-
-
-class Letters:
-    """One token a character."""
-
-    def encode(self, text: str) -> list[int]:
-        return [ord(letter) for letter in text]
-
-    def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        return self.encode(text), [(at, at + 1) for at in range(len(text))]
-
-    def decode(self, ids: list[int]) -> str:
-        return "".join(chr(id) for id in ids if id > 9)
-
-    def byte_lengths(self, ids: list[int]) -> list[int]:
-        return [len(chr(id).encode()) for id in ids]
 
 
 def encode(format: TranslationFormat | None = None, **row: str | None) -> dict[str, object]:
