@@ -31,7 +31,17 @@ class ClassificationTask(Task):
     """
 
     format = choice("format", "classification")
-    defaults: ClassVar[dict[str, str]] = {"model": "bert_tiny", "tokenizer": "wordpiece", "data": "builtin"}
+    defaults: ClassVar[dict[str, str]] = {
+        "model": "bert_nano",
+        "tokenizer": "wordpiece",
+        "data": "builtin",
+        "data/batches": "buckets_2k",
+    }
+    recipe: ClassVar[dict[str, dict[str, Any]]] = {
+        "optimizer": {"lr": 1.0e-3, "weight_decay": 0.1},
+        "schedule": {"warmup": 0.1},
+        "trainer": {"max_epochs": 6},
+    }
     rules: ClassVar[dict[str, str]] = {
         "'cross' not in provided": "an encoder-decoder reads one text to write another, and here there is only one",
         "pooling != 'first' or 'encoder' in provided": "the first token of a decoder sees nothing but itself; task.pooling=last sees all",
@@ -47,7 +57,7 @@ class ClassificationTask(Task):
         self,
         model: Part,
         facts: Facts,
-        pooling: Literal["first", "last", "mean", "max"] = "first",
+        pooling: Literal["first", "last", "mean", "max"] = "mean",
         label_smoothing: float = 0.0,
         dropout: float = 0.1,
         token_dropout: float = 0.0,
@@ -72,7 +82,7 @@ class ClassificationTask(Task):
 
     def _masked(self, ids: Tensor) -> Tensor:
         """ids (B, T), in training with a share of them masked; the first token, which may speak for the text, stays."""
-        if not (self.training and self.token_dropout):
+        if not (self.training and self.token_dropout) or self.facts.mask is None:
             return ids
         masked = torch.rand(ids.shape, device=ids.device) < self.token_dropout  # (B, T)
         masked[:, 0] = False

@@ -27,7 +27,7 @@ class TranslationFormat(Format):
     optional: ClassVar[tuple[str, ...]] = ("target",)
     rules: ClassVar[dict[str, str]] = {"builtin_rows >= 1": "training needs at least one pair"}
 
-    def __init__(self, long: Literal["truncate", "refuse"] = "truncate", builtin_rows: int = 20_000):
+    def __init__(self, long: Literal["truncate", "refuse"] = "truncate", builtin_rows: int = 16_000):
         self.long, self.builtin_rows = long, builtin_rows
 
     def texts(self, row: Row) -> Iterable[str]:
