@@ -1,5 +1,5 @@
 # make train    .venv and the tested versions where they are missing, then the default experiment
-# make test     the whole suite (make lint: ruff and mypy)
+# make test     the whole suite, on two cores (make lint: ruff and mypy)
 # make results ROW=...   one line of docs/results.md, from the metrics.json of its runs
 # TORCH=cpu|cuda|SPEC decides which torch is installed, e.g. TORCH=torch==2.13.0+cu130; without it the machine decides.
 
@@ -28,7 +28,7 @@ train: install
 	$(PYTHON) train.py
 
 test: install
-	$(PYTHON) -m pytest -q
+	$(PYTHON) -m pytest -q -n 2 --dist loadfile
 
 lint: install
 	$(PYTHON) -m ruff check .
@@ -40,7 +40,7 @@ format: install
 	$(PYTHON) -m ruff format .
 
 results: install
-	$(PYTHON) benchmarks/results.py $(ROW)
+	$(PYTHON) benchmarks/results.py $(if $(ROW),ROW=$(ROW)) $(if $(DATA),DATA=$(DATA))
 
 # Runs are kept: they are somebody's work.
 clean:
