@@ -97,7 +97,7 @@ class CrossDecoder(Stack):
     def remember(self, memory: Memory) -> list[tuple[Tensor, ...]]:
         """What each layer keeps of the memory: computed once, however many tokens are written."""
         place = Place(count(memory.states[..., 0]), memory.real)
-        return [cast(CrossLayer, layer).cross.remember(memory.states, place) for layer in self.layers]
+        return [cast(CrossLayer, layer).remember(memory.states, place) for layer in self.layers]
 
     def state(self, memory: Memory) -> State:
         """The state of a text of which nothing is written."""

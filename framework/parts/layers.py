@@ -29,6 +29,10 @@ class CrossLayer(nn.Module):
         super().__init__()
         self.block, self.attention, self.cross, self.feed_forward = block, attention, cross, feed_forward
 
+    def remember(self, states: Tensor, place: Place) -> tuple[Tensor, ...]:
+        """What is kept of a memory's states (B, S, D)."""
+        return self.cross.remember(states, place)
+
     def forward(
         self,
         x: Tensor,
@@ -39,7 +43,7 @@ class CrossLayer(nn.Module):
         memory: tuple[Tensor, ...],
         memory_mask: Mask,
     ) -> Tensor:
-        """memory: what `cross.remember` kept of it. Its places are of another text, so nothing turns."""
+        """memory: what `remember` kept of it. Its places are of another text, so nothing turns."""
         unturned = replace(place, turn=None)
         sublayers = (
             lambda x: look(self.attention, x, place, mask, bias, cache),

@@ -5,7 +5,7 @@ from typing import Any
 from pytorch_lightning.strategies import ModelParallelStrategy
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 
 
 class ShardedStrategy(ModelParallelStrategy):
@@ -33,6 +33,8 @@ def shard(task: nn.Module, mesh: DeviceMesh) -> None:
         return
     for layer in layers(task):
         fully_shard(layer, mesh=mesh)
+        if hasattr(layer, "remember"):  # called beside `forward`: the layer's weights must be gathered for it as well
+            register_fsdp_forward_method(layer, "remember")
     fully_shard(task, mesh=mesh)
 
 

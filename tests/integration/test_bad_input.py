@@ -138,7 +138,8 @@ def test_verbs(refused, words, said):
 def quick(words, folder):
     """A process of its own: its message, CPU seconds, and whether it imported torch."""
     probe = (
-        "import sys, resource; from framework.launch import main; code = main(sys.argv[1:]); used = resource.getrusage(resource.RUSAGE_SELF);"
+        "import sys, resource; from framework.launch import main; code = main(sys.argv[1:]);"
+        "used = resource.getrusage(resource.RUSAGE_SELF);"
         "print(code, used.ru_utime + used.ru_stime, 'torch' in sys.modules)"
     )
     done = subprocess.run(
