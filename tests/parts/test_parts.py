@@ -1,22 +1,20 @@
 """Options, refusals and sizes of single parts and of the model presets."""
 
-import re
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from framework import catalogue, compose
+from framework import compose
 from framework.data.facts import Facts
 from framework.errors import UserError
 from framework.parts.initialize import initialize
 from framework.parts.places import count
-from framework.registry import Part, as_part, registered, signature
+from framework.registry import Part, as_part
 from framework.testing import import_parts, loss, texts, toy_model
 
 import_parts()
-KINDS = ("attention", "position", "feed_forward", "norm", "block", "encoder", "decoder", "model")
 PRESETS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "model").glob("*.yaml"))
 
 
@@ -58,15 +56,6 @@ def test_base_presets_have_the_published_sizes(name, vocabulary, parameters):
 @pytest.mark.parametrize("name", [name for name in PRESETS if name.endswith("tiny")])
 def test_tiny_presets_are_tiny(name):
     assert size(preset(name, 1000)) < 1_500_000
-
-
-@pytest.mark.parametrize("kind, name", [(kind, name) for kind in KINDS for name in sorted(registered().get(kind, {}))])
-def test_every_option_is_explained_in_one_line(kind, name):
-    cls = registered()[kind][name]
-    meanings = catalogue._meanings(cls)
-    assert not [field for field in signature(cls).fields if len(meanings.get(field, "")) < 10]
-    first = cls.__doc__.partition("\n")[0]
-    assert len(first) > 10 and re.search(r"[.\d\w]$", first)
 
 
 def test_a_place_beyond_the_table_is_the_users_mistake():

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pytest
 
-from framework import catalogue, discovery, registry
+from framework import catalogue, discovery, inventory, registry
 from framework.compose import compose
 from framework.errors import UserError
 from framework.registry import Part, choice
@@ -129,7 +129,7 @@ def test_a_changed_new_or_missing_file_is_noticed(guest):
 
 def test_what_has_not_changed_is_not_read_again(guest, monkeypatch):
     guest.load()
-    monkeypatch.setattr(catalogue, "_read", lambda sources: pytest.fail("nothing has changed"))
+    monkeypatch.setattr(catalogue, "take_inventory", lambda sources: pytest.fail("nothing has changed"))
     assert guest.load().option("attention/echo")["doc"] == "Says it twice."
 
 
@@ -201,7 +201,7 @@ class Sample:
 
 def test_what_is_known_of_a_part():
     registry._registrars[Sample] = __name__
-    option = catalogue._option("sample", "sample", Sample)
+    option = inventory._option("sample", "sample", Sample)
     assert {name: field["type"] for name, field in option["fields"].items()} == {
         "count": "int | None",
         "first": "Literal['a', 'b']",

@@ -18,6 +18,7 @@ LAYERS = [
     ["framework.hydra_source"],
     ["framework.legality", "framework.validate", "framework.menu", "framework.checkpoint", "framework.runs"],
     ["framework.catalogue"],
+    ["framework.inventory"],
     ["framework.training", "framework.data", "framework.generation", "framework.tracking"],
     ["framework.models"],
     ["framework.parts"],

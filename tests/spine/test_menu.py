@@ -43,7 +43,7 @@ def test_help_fits_on_a_screen_and_names_every_group_slot_and_plugin(capsys):
 )
 def test_a_menu_or_a_mistake_imports_nothing_heavy(command):
     """What they cost is imports: with none of these it is far below two seconds."""
-    index.load()
+    subprocess.run([sys.executable, "-m", "framework", "list"], cwd=ROOT, capture_output=True, check=True)  # so that the catalogue is there
     heavy = ["torch", "pytorch_lightning", "torchmetrics", "wandb", "datasets", "tokenizers", "numpy"]
     program = f"import sys; from {command}; print('heavy:', *[name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -105,7 +105,7 @@ def test_every_option_is_described_and_means_something(part, capsys):
     assert len(option["doc"]) > 15 and option["doc"] in text.splitlines()[0]
     assert f"{option['file']}:{option['line']}" in text
     for name, known in {**option["fields"], **option["slots"]}.items():
-        assert known["meaning"].strip(), f"{part}.{name}: the class's docstring has no line `{name}: ...`"
+        assert len(known["meaning"]) > 8, f"{part}.{name}: the class's docstring has no line `{name}: ...`"
         assert f"\n  {name}: " in text
     for reason in option["declarations"].get("rules", {}).values():
         assert reason in text
