@@ -29,7 +29,7 @@ def _top(config: Mapping[str, Any], catalogue: Catalogue) -> Iterator[str]:
             yield f"{key}: there is no such key{registry.nearest(key, [*TOP, *groups])}; there are: {', '.join([*TOP, *groups])}"
     for key in (*TOP, *groups):
         if key not in config:
-            yield f"{key}: is needed and was taken away"
+            yield from [f"{key}: is needed and was taken away"] if key in (*TOP, *NAMED) else _node(key, None, key, catalogue)
 
 
 def _node(path: str, node: Any, kind: str, catalogue: Catalogue) -> Iterator[str]:

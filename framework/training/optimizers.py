@@ -123,7 +123,7 @@ class Muon(Optimizer):
     momentum: share of the last update that is kept.
     nesterov: look ahead along the momentum.
     ns_steps: Newton-Schulz iterations of an orthogonalization.
-    betas, eps: AdamW's.
+    betas, eps: those of AdamW, for the rest.
     """
 
     def __init__(

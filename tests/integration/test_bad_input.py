@@ -104,7 +104,8 @@ def test_everything_that_is_wrong_is_said_at_once(refused):
     assert "'bret_tiny'" in message and "'bype'" in message
     message = refused("model.dmi=3", "optimizer.lrr=3")
     assert "model.dmi" in message and "optimizer.lrr" in message
-    message = refused("model.dim=30", "model/attention=linear", "model/position=alibi", "task=classification", "model=gpt_tiny")
+    wrong = ["model.dim=30", "model/attention=linear", "model/position=alibi", "model=gpt_tiny", "task.pooling=first"]
+    message = refused("task=classification", *wrong)
     assert "evenly" in message and "linear" in message and "task.pooling=last" in message
 
 
