@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from framework import catalogue as index
 from framework.__main__ import main as framework_main
 from framework.launch import main as train_main
 from tests.integration.conftest import CLASSIFICATION, TRANSLATION, train
@@ -138,6 +139,8 @@ def test_verbs(refused, words, said):
 
 def quick(words, folder):
     """A process of its own: its message, CPU seconds, and whether it imported torch."""
+    index.load.cache_clear()
+    index.load()  # made and kept, if a source has changed since
     probe = (
         "import sys, resource; from framework.launch import main; code = main(sys.argv[1:]);"
         "used = resource.getrusage(resource.RUSAGE_SELF);"
