@@ -4,6 +4,7 @@ One process decides the run's folder; every rank then reads the explicit config 
 FOLDER`). Lightning's strategies do the rest: they find the ranks already started.
 """
 
+import itertools
 import os
 import signal
 import socket
@@ -19,6 +20,8 @@ from framework.errors import UserError
 if TYPE_CHECKING:
     from framework.data.module import Prepared
     from framework.runs import Run
+
+_runs = itertools.count()  # that this process has trained: the jobs of a sweep under torchrun are told apart
 
 
 def start(config: Mapping[str, Any], open_run: Callable[[], "Run"]) -> float | None:
@@ -82,7 +85,7 @@ def _agree(open_run: Callable[[], "Run"], rank: int, world: int) -> "Run":
     address, port = os.environ.get("MASTER_ADDR", "127.0.0.1"), int(os.environ.get("MASTER_PORT", "29500"))
     # Without an agent nobody serves the port yet; the one above it keeps Lightning's own free.
     store = TCPStore(address, port if agent else port + 1, world, is_master=not agent and rank == 0, timeout=timedelta(minutes=5))
-    key = f"plugformer/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+    key = f"plugformer/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{next(_runs)}"
     if rank == 0:
         try:
             run = open_run()
