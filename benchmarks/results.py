@@ -100,10 +100,9 @@ def measure(row: Row, data: str, more: str) -> dict[str, Any]:
     for seed in row.seeds:
         words = [*command.format(data=data).split(), *([f"seed={seed}"] if len(row.seeds) > 1 else [])]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "train.py", *words], cwd=ROOT, check=True)
+        folder = trained([sys.executable, "train.py", *words])
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        folder = (ROOT / "runs" / "last").resolve()
         figures = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         runs.append({"seed": seed, "cpu_seconds": round(seconds, 1), "figures": figures, "signature": signature(folder)})
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
@@ -116,6 +115,19 @@ def measure(row: Row, data: str, more: str) -> dict[str, Any]:
         "precision": config["trainer"]["precision"] or "32-true",
     }
     return {"command": f"python train.py {command}".replace("{data}", "DATA").strip(), "runs": runs, "setting": setting}
+
+
+def trained(command: list[str]) -> Path:
+    """Runs a training, shows what it prints, and gives the folder that it names last."""
+    folder = ""
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            folder = line.split()[1] if line.startswith("folder ") else folder
+    if process.returncode:
+        raise SystemExit(process.returncode)
+    return ROOT / folder
 
 
 def signature(folder: Path) -> str:

@@ -171,4 +171,12 @@ def resume_or_start(overrides: list[str], folders: list[Path]) -> float | None:
         overrides = [text for text in overrides if text not in run.overrides()]
     config = changed(run, overrides, folders, training=True)
     check_data(config)
-    return start(config, lambda: run.go_on(config, overrides))
+
+    def go_on() -> "Run":
+        from framework.training.reading import read_checkpoint
+
+        if run.last.exists():
+            read_checkpoint(run.last)  # a broken one is refused before anything in the folder changes
+        return run.go_on(config, overrides)
+
+    return start(config, go_on)
