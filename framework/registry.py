@@ -198,7 +198,8 @@ def broken(rules: Mapping[str, str], names: Mapping[str, Any]) -> list[str]:
         except NameError:
             continue
         if not holds:
-            reasons.append(f"{reason} ({rule}; here {', '.join(f'{n}={names[n]}' for n in _plain_names(rule, names)) or 'not so'})")
+            values = ", ".join(f"{name}={names[name]}" for name in _plain_names(rule, names))
+            reasons.append(f"{reason} ({rule}; here {values})" if values else reason)
     return reasons
 
 

@@ -22,7 +22,7 @@ class DecoderOnlyModel(Model):
     decoder: the stack.
     """
 
-    provides: ClassVar = ("decoder",)
+    provides: ClassVar = {"decoder": "True", "untied": "not tied"}
 
     def __init__(
         self,

@@ -45,6 +45,7 @@ class ClassificationTask(Task):
     rules: ClassVar[dict[str, str]] = {
         "'cross' not in provided": "an encoder-decoder reads one text to write another, and here there is only one",
         "pooling != 'first' or 'encoder' in provided": "the first token of a decoder sees nothing but itself; task.pooling=last sees all",
+        "'untied' not in provided": "no text is written here, so an output layer of its own would never learn; model.tied=true has none",
         "0 <= label_smoothing < 1": "label_smoothing is a share of the target's probability",
         "0 <= dropout < 1": "dropout is a share of the features",
         "0 <= token_dropout < 1": "token_dropout is a share of the tokens",
