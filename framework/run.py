@@ -81,7 +81,7 @@ def quiet() -> None:
 
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    for remark in ("does not have many workers", "LeafSpec", "You called `self.log", "`_dataloader`", "No device id is provided"):
+    for remark in ("does not have many workers", "LeafSpec", "You called `self.log", "`_dataloader`", "No device id", "logging interval"):
         warnings.filterwarnings("ignore", message=f".*{remark}.*")
 
 
