@@ -38,7 +38,7 @@ class Model(nn.Module):
         "0 <= dropout < 1": "a share is dropped, and not everything",
         "embedding_dim is None or embedding_dim > 0": "tokens have features",
     }
-    provides: ClassVar[tuple[str, ...]] = ()
+    provides: ClassVar[tuple[str, ...] | dict[str, str]] = ()
 
     facts: Facts
     dim: int
