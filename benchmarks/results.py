@@ -71,6 +71,12 @@ ROWS = {
         ["validation/loss"],
         "nanoGPT 1.88",
     ),
+    "tinyshakespeare_muon": Row(
+        "tinyshakespeare, the same shape, batches and steps with Muon",
+        "experiment=tinyshakespeare optimizer=muon optimizer.lr=3e-3 data.folder={data}/completion/tinyshakespeare",
+        ["validation/loss"],
+        "nanoGPT 1.88, with AdamW",
+    ),
     "multi30k": Row(
         "Multi30k en-de, raw cased, test_2016, greedy",
         "experiment=multi30k data.folder={data}/translation/multi30k",
