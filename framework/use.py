@@ -55,8 +55,7 @@ def predict(folder: Path, arguments: Sequence[str]) -> None:
         raise UserError('predict takes text="..." or file=FILE (and to=FILE, and options such as task.decoding.max_length=50)')
     config = changed(run, overrides, [], training=False)
     loaded = checkpoint.load(run.folder)
-    column = loaded.format.columns[0]
-    rows = [{column: text} for text in words["text"]] if words["text"] else list(rows_of(words["file"][-1], config, loaded.format))
+    rows = [loaded.format.from_text(text) for text in words["text"]] if words["text"] else list(rows_of(words["file"][-1], config, loaded.format))
     decode = decoder(config, loaded.tokenizer, loaded.facts, "predict")
     answers = answer(loaded, rows, decode)
     if words["text"]:
@@ -92,7 +91,7 @@ def answer(loaded: checkpoint.Loaded, rows: Sequence[Row], decode: Any) -> list[
             batch = format.collate([features[number] for number in numbers], facts, Random(0))
             batch |= {"row": torch.tensor(numbers), "raw": [rows[number] for number in numbers]}
             found.update(zip(numbers, task.predict(batch, decode), strict=True))
-    return task.merge([found[number] for number in range(len(rows))])
+    return [found[number] for number in range(len(rows))]
 
 
 def rows_of(file: str, config: dict[str, Any], format: Any) -> Iterator[Row]:

@@ -72,8 +72,7 @@ def encode(source: Source, split: str, format: Format, tokenizer: Tokenizer, fac
         with Writer(folder, keep_raw=split != "train") as writer:
             for row, where in source.rows(split):
                 with blame(where):
-                    features = format.encode(row, tokenizer, facts)
-                writer.add(row, features, format)
+                    writer.add(row, format.encode(row, tokenizer, facts), format)
         if not writer.rows:
             raise UserError(f"the {split} part has no rows (data.{split}); {type(format).__name__} dropped {writer.dropped}")
 
@@ -112,6 +111,9 @@ class Writer:
         self.truncated += bool(features.pop("truncated", False))
         kinds = {name: TOKENS if isinstance(value, list) else type(value).__name__ for name, value in features.items()}
         self.kinds = self.kinds or kinds
+        if kinds.keys() != self.kinds.keys():
+            odd = ", ".join(sorted(kinds.keys() ^ self.kinds.keys()))
+            raise ValueError(f"this row {'lacks' if len(kinds) < len(self.kinds) else 'has'} {odd}, unlike those before it")
         assert kinds == self.kinds, f"{type(format).__name__}.encode gave {kinds} for a row and {self.kinds} for those before"
         for name, value in features.items():
             if isinstance(value, list):

@@ -37,6 +37,10 @@ class Format:
         """The texts of a row that the tokenizer learns from."""
         raise NotImplementedError
 
+    def from_text(self, text: str) -> Row:
+        """The row of a text that somebody typed, to predict of."""
+        return {self.columns[0]: text}
+
     def learn(self, rows: Iterable[Row]) -> dict[str, Any]:
         """What the training rows teach: `{"labels": (...)}` goes to facts.labels, the rest to facts.learned."""
         return {}

@@ -1,6 +1,7 @@
 """One pass over the rows of a split: figures that count each row once, whatever the number of ranks, and the rows themselves."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +67,22 @@ class Evaluation:
 
     def figures(self) -> dict[str, float]:
         """Loss and the task's metrics over all ranks; every rank must ask."""
-        return {name: float(metric.compute()) for name, metric in {"loss": self.loss, **self.metrics}.items()}
+        figures: dict[str, float] = {}
+        for name, metric in {"loss": self.loss, **self.metrics}.items():
+            found = metric.compute()
+            figures |= {key: float(value) for key, value in (found if isinstance(found, Mapping) else {name: found}).items()}
+        return figures
 
     def write(self, path: Path) -> None:
-        """Every row once, in the order of the split, as JSON lines; rank zero writes and every rank must call."""
+        """Every row once, in the order of the split, as JSON lines, and beside them what the task reports of them; rank zero
+        writes and every rank must call."""
         ranks = gathered(self.rows)
         if ranks is None:
             return
-        lines = (json.dumps(row, ensure_ascii=False) for row in self.task.merge(_in_order(ranks)))
-        write_text(path, "".join(f"{line}\n" for line in lines))
+        rows = _in_order(ranks)
+        write_text(path, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
+        for name, text in self.task.report(rows).items():
+            write_text(path.with_name(name), text)
 
 
 def gathered(rows: list[Any]) -> list[list[Any]] | None:

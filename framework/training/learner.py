@@ -174,9 +174,11 @@ class Learner(pl.LightningModule):
             raise Diverged(self._advice(f"{broken[0]} holds an infinity or no number at step {self.trainer.global_step}"))
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
-        """Logs every N steps, with one call to each tracker: `self.log` in each step would cost a millisecond a figure."""
+        """Logs every N steps and at the end of an epoch, with one call to each tracker: `self.log` in each step would cost a
+        millisecond a figure."""
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if every and self.trainer.global_step % every == 0 and not self.trainer.fit_loop._should_accumulate():
+        due = every and (self.trainer.global_step % every == 0 or self.trainer.is_last_batch)
+        if due and not self.trainer.fit_loop._should_accumulate():
             self._log({**self._meter.read(self.trainer.strategy), "train/lr": self.trainer.optimizers[0].param_groups[0]["lr"]})
 
     def _log(self, figures: dict[str, float]) -> None:

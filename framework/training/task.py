@@ -57,15 +57,16 @@ class Task(nn.Module):
         raise NotImplementedError
 
     def metrics(self) -> dict[str, Metric]:
-        """Fresh metrics by the name of their figure (`loss` is the learner's)."""
+        """Fresh metrics by the name of their figure (`loss` is the learner's). One whose `compute` gives a mapping gives several
+        figures, each by its own key."""
         return {}
 
     def update(self, metrics: dict[str, Metric], rows: list[dict[str, Any]]) -> None:
         """Feeds rows as `evaluate` gave them to the metrics."""
 
-    def merge(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Predictions of pieces put together again (texts longer than the model)."""
-        return rows
+    def report(self, rows: list[dict[str, Any]]) -> dict[str, str]:
+        """Files to write beside predictions.jsonl after the test, name -> text, made of all its rows (a confusion matrix)."""
+        return {}
 
 
 class WritingTask(Task):

@@ -10,6 +10,7 @@ from framework.data.encoding import encode
 from framework.data.facts import Facts
 from framework.data.module import prepare
 from framework.data.tokenizers import BytesTokenizer, WordpieceTokenizer
+from framework.errors import UserError
 from tests.data.toy import Labeled, Stream, files
 
 BYTES = BytesTokenizer().train(list)
@@ -86,8 +87,14 @@ def test_features_must_be_alike(table):
         def encode(self, row, tokenizer, facts):
             return {"ids": [1]} if row["text"] == "fine" else {"ids": [1], "label": 0}
 
-    with pytest.raises(AssertionError, match="Uneven.encode gave"):
+    class Odd(Labeled):
+        def encode(self, row, tokenizer, facts):
+            return {"ids": [1] if row["text"] == "fine" else 1}
+
+    with pytest.raises(UserError, match="line 3: this row has label, unlike those before it"):
         encoded(table, Uneven())
+    with pytest.raises(AssertionError, match="Odd.encode gave"):
+        encoded(table, Odd())
 
 
 def test_the_key_follows_everything_that_makes_the_rows(table):
