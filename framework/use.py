@@ -55,7 +55,7 @@ def predict(folder: Path, arguments: Sequence[str]) -> None:
         raise UserError('predict takes text="..." or file=FILE (and to=FILE, and options such as task.decoding.max_length=50)')
     config = changed(run, overrides, [], training=False)
     loaded = checkpoint.load(run.folder)
-    rows = [loaded.format.from_text(text) for text in words["text"]] if words["text"] else list(rows_of(words["file"][-1], config, loaded.format))
+    rows = [loaded.format.from_text(text) for text in words["text"]] or list(rows_of(words["file"][-1], config, loaded.format))
     decode = decoder(config, loaded.tokenizer, loaded.facts, "predict")
     answers = answer(loaded, rows, decode)
     if words["text"]:

@@ -89,7 +89,7 @@ def test_features_must_be_alike(table):
 
     class Odd(Labeled):
         def encode(self, row, tokenizer, facts):
-            return {"ids": [1] if row["text"] == "fine" else 1}
+            return {"ids": [1], "mark": 1 if row["text"] == "fine" else [1]}
 
     with pytest.raises(UserError, match="line 3: this row has label, unlike those before it"):
         encoded(table, Uneven())
