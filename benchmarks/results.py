@@ -1,7 +1,7 @@
 """Runs a row of docs/results.md and writes down what its metrics.json says: `make results ROW=sst2 DATA=folder`.
 
-Nothing in docs/results.md is typed by hand: it is made from docs/results.json, and that from the runs. Without ROW the page is only
-written anew.
+Nothing in docs/results.md, nor in the README's table of tasks, is typed by hand: both are made from docs/results.json, and that from
+the runs. Without ROW they are only written anew.
 """
 
 import json
@@ -10,80 +10,16 @@ import platform
 import resource
 import subprocess
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, pstdev
 from typing import Any
 
 import yaml
+from rows import ROWS, TASKS, Row
 
 ROOT = Path(__file__).resolve().parents[1]
-RECORD, PAGE = ROOT / "docs" / "results.json", ROOT / "docs" / "results.md"
-
-
-@dataclass
-class Row:
-    """One line of the page: what is run, with which seeds, which figures count, and what they stand beside."""
-
-    title: str
-    command: str
-    figures: list[str]
-    beside: str
-    seeds: list[int] = field(default_factory=lambda: [0])
-
-
-ROWS = {
-    "default": Row(
-        "Completion, built-in (Python's own standard library), the default run",
-        "",
-        ["test/bits_per_byte", "baseline/bits_per_byte"],
-        "at most 2.4 in two CPU-minutes; an order-2 byte model of the same rows (2.684 on 10 MB)",
-    ),
-    "classification": Row(
-        "Classification, built-in (which package is it from)",
-        "task=classification",
-        ["test/accuracy", "test/f1", "baseline/accuracy"],
-        "naive Bayes on uni- and bigrams",
-    ),
-    "translation": Row(
-        "Translation, built-in **synthetic** English-German",
-        "task=translation",
-        ["test/bleu", "test/chrf", "baseline/bleu"],
-        "word-by-word translation (synthetic pairs)",
-    ),
-    "sst2": Row(
-        "SST-2, sentences only, from scratch",
-        "experiment=sst2 data.folder={data}/classification/sst2",
-        ["test/accuracy", "test/f1", "validation/accuracy", "baseline/accuracy"],
-        "goal 0.79; naive Bayes 0.825; CNN-rand trained on phrases 0.827 (Kim 2014)",
-        [0, 1, 2],
-    ),
-    "trec": Row(
-        "TREC, six coarse classes, from scratch",
-        "experiment=trec data.folder={data}/classification/trec",
-        ["test/accuracy", "test/f1", "validation/accuracy", "baseline/accuracy"],
-        "goal 0.84; naive Bayes 0.826; CNN-rand 0.912 (Kim 2014)",
-        [0, 1, 2],
-    ),
-    "tinyshakespeare": Row(
-        "tinyshakespeare, characters, nanoGPT's CPU setting",
-        "experiment=tinyshakespeare data.folder={data}/completion/tinyshakespeare",
-        ["validation/loss"],
-        "nanoGPT 1.88",
-    ),
-    "tinyshakespeare_muon": Row(
-        "tinyshakespeare, the same shape, batches and steps with Muon",
-        "experiment=tinyshakespeare optimizer=muon optimizer.lr=3e-3 data.folder={data}/completion/tinyshakespeare",
-        ["validation/loss"],
-        "nanoGPT 1.88, with AdamW",
-    ),
-    "multi30k": Row(
-        "Multi30k en-de, raw cased, test_2016, greedy",
-        "experiment=multi30k data.folder={data}/translation/multi30k",
-        ["test/bleu", "test/chrf", "validation/bleu"],
-        "goal 32 in 60 CPU-minutes with at most 10 M parameters; Transformer-Tiny 41.02 lower-cased, tokenized, beam 5",
-    ),
-}
+RECORD, PAGE, README = ROOT / "docs" / "results.json", ROOT / "docs" / "results.md", ROOT / "README.md"
+BEGIN, END = "<!-- written by `make results` -->", "<!-- until here -->"
 
 
 def main(arguments: list[str]) -> int:
@@ -93,18 +29,19 @@ def main(arguments: list[str]) -> int:
         if name not in ROWS:
             print(f"ROW={name}: there is no such row; there are: {', '.join(ROWS)}", file=sys.stderr)
             return 2
-        record[name] = measure(ROWS[name], options.get("DATA", "data"), options.get("MORE", ""))
+        record[name] = measure(ROWS[name], {"data": options.get("DATA", "data"), "run": options.get("RUN", "RUN")})
         RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(page(record), encoding="utf-8")
+    before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+    README.write_text(f"{before}{BEGIN}\n{table(record)}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
     return 0
 
 
-def measure(row: Row, data: str, more: str) -> dict[str, Any]:
+def measure(row: Row, places: dict[str, str]) -> dict[str, Any]:
     """Runs a row once a seed; figures from metrics.json, CPU-seconds from the operating system."""
     runs = []
-    command = " ".join(f"{row.command} {more}".split())
     for seed in row.seeds:
-        words = [*command.format(data=data).split(), *([f"seed={seed}"] if len(row.seeds) > 1 else [])]
+        words = [*row.command.format(**places).split(), *([f"seed={seed}"] if len(row.seeds) > 1 else [])]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         folder = trained([sys.executable, "train.py", *words])
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -120,7 +57,8 @@ def measure(row: Row, data: str, more: str) -> dict[str, Any]:
         "versions": versions,
         "precision": config["trainer"]["precision"] or "32-true",
     }
-    return {"command": f"python train.py {command}".replace("{data}", "DATA").strip(), "runs": runs, "setting": setting}
+    shown = row.command.format(data="DATA", run="RUN")
+    return {"command": f"python train.py {shown}".strip(), "runs": runs, "setting": setting}
 
 
 def trained(command: list[str]) -> Path:
@@ -173,6 +111,28 @@ def page(record: dict[str, Any]) -> str:
         ]
     other = ROOT / "docs" / "measurements.md"
     return "\n".join(lines) + (other.read_text(encoding="utf-8") if other.exists() else "")
+
+
+def table(record: dict[str, Any]) -> str:
+    """A line a task: input, command, its figure and the baseline's on built-in rows, and on a published set; CPU-seconds in brackets."""
+    lines = ["| task | model | columns | figure | built-in rows, baseline | published rows |", "| --- | --- | --- | --- | --- | --- |"]
+    for line in TASKS:
+        cells = [f"`{line.task}`", line.model, line.columns, line.figure.replace("_", " ")]
+        for name, beside in ((line.builtin, line.baseline), (line.published, "")):
+            if name not in record:
+                cells.append("")
+                continue
+            runs = record[name]["runs"]
+            figures = [{**run["figures"], "seconds": run["cpu_seconds"]} for run in runs]
+            values = {key: mean(found[key] for found in figures) for key in figures[0] if all(key in found for found in figures)}
+            own = values.get(f"test/{line.figure}", values.get(f"validation/{line.figure}"))
+            other = values.get(f"baseline/{line.figure}")
+            command = record[name]["command"].partition(" data.folder")[0].removeprefix("python train.py").strip() or "python train.py"
+            text = f"`{command}`: **{own:.3g}**"
+            text += f", {beside} {other:.3g}" if beside and other is not None else ""
+            cells.append(f"{text} ({values['seconds']:.0f} s)")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def spread(values: list[float], digits: int = 4) -> str:

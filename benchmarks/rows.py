@@ -1,0 +1,159 @@
+"""What docs/results.md is made of: each row names its command, its seeds, the figures that count and what they stand beside."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run, or one a seed, of the page.
+
+    command: behind `python train.py`; {data} stands for the folder of the published datasets, {run} for a run to start from.
+    figures: as in metrics.json. beside: what others, or simple methods, reach.
+    """
+
+    title: str
+    command: str
+    figures: list[str]
+    beside: str
+    seeds: list[int] = field(default_factory=lambda: [0])
+
+
+@dataclass(frozen=True)
+class TaskLine:
+    """One line of the README's table: a task, what its rows look like, and the two results that stand for it."""
+
+    task: str
+    model: str
+    columns: str
+    figure: str
+    baseline: str
+    builtin: str
+    published: str
+
+
+ROWS = {
+    "default": Row(
+        "Completion, built-in (Python's own standard library), the default run",
+        "",
+        ["test/bits_per_byte", "baseline/bits_per_byte"],
+        "an order-3 byte model with back-off on the same rows",
+    ),
+    "classification": Row(
+        "Classification, built-in (which package is it from)",
+        "task=classification",
+        ["test/accuracy", "test/f1", "baseline/accuracy"],
+        "naive Bayes on uni- and bigrams",
+    ),
+    "ner": Row(
+        "Named entities, built-in (the names in Python source)",
+        "task=ner",
+        ["test/f1", "test/precision", "test/recall", "baseline/f1"],
+        "the most frequent tag of each word",
+    ),
+    "translation": Row(
+        "Translation, built-in **synthetic** English-German",
+        "task=translation",
+        ["test/bleu", "test/chrf", "baseline/bleu"],
+        "word-by-word translation (synthetic pairs)",
+    ),
+    "summarization": Row(
+        "Summarization, built-in (the first sentence of a docstring from the code)",
+        "task=summarization",
+        ["test/rouge1", "test/rouge2", "test/rougeL", "baseline/rouge1", "baseline/rouge2", "baseline/rougeL"],
+        "the first words of the source",
+    ),
+    "pretraining": Row(
+        "Pretraining, built-in, masked",
+        "task=pretraining",
+        ["test/accuracy", "test/perplexity", "baseline/accuracy"],
+        "the most frequent token between the same neighbours",
+    ),
+    "sst2": Row(
+        "SST-2, sentences only, from scratch",
+        "experiment=sst2 data.folder={data}/classification/sst2",
+        ["test/accuracy", "test/f1", "validation/accuracy", "baseline/accuracy"],
+        "goal 0.79; naive Bayes 0.825; CNN-rand trained on phrases 0.827 (Kim 2014)",
+        [0, 1, 2],
+    ),
+    "trec": Row(
+        "TREC, six coarse classes, from scratch",
+        "experiment=trec data.folder={data}/classification/trec",
+        ["test/accuracy", "test/f1", "validation/accuracy", "baseline/accuracy"],
+        "goal 0.84; naive Bayes 0.826; CNN-rand 0.912 (Kim 2014)",
+        [0, 1, 2],
+    ),
+    "ncbi_disease": Row(
+        "NCBI-disease, spans, from scratch",
+        "experiment=ncbi_disease data.folder={data}/ner/ncbi_disease",
+        ["test/f1", "test/precision", "test/recall", "validation/f1", "baseline/f1"],
+        "goal 0.58 in 15 CPU-minutes; BERT 0.856 (pretrained)",
+        [0, 1, 2],
+    ),
+    "wnut17": Row(
+        "WNUT-17, emerging entities, from scratch",
+        "experiment=wnut17 data.folder={data}/ner/wnut17",
+        ["test/f1", "test/precision", "test/recall", "validation/f1", "baseline/f1"],
+        "0.419 the workshop's winner, with pretrained embeddings",
+    ),
+    "tinyshakespeare": Row(
+        "tinyshakespeare, characters, nanoGPT's CPU setting",
+        "experiment=tinyshakespeare data.folder={data}/completion/tinyshakespeare",
+        ["validation/loss"],
+        "nanoGPT 1.88",
+    ),
+    "tinyshakespeare_muon": Row(
+        "tinyshakespeare, the same shape, batches and steps with Muon",
+        "experiment=tinyshakespeare optimizer=muon optimizer.lr=3e-3 data.folder={data}/completion/tinyshakespeare",
+        ["validation/loss"],
+        "nanoGPT 1.88, with AdamW",
+    ),
+    "wikitext2": Row(
+        "wikitext-2, a small decoder on two CPU cores' budget",
+        "experiment=wikitext2 data.folder={data}/completion/wikitext-2",
+        ["test/word_perplexity", "validation/word_perplexity", "test/bits_per_byte", "baseline/bits_per_byte"],
+        "tied LSTM of 650 units 86.7, nn.Transformer of 38.9 M parameters 133, both on a GPU",
+    ),
+    "multi30k": Row(
+        "Multi30k en-de, raw cased, test_2016, greedy",
+        "experiment=multi30k data.folder={data}/translation/multi30k",
+        ["test/bleu", "test/chrf", "validation/bleu"],
+        "goal 32 in 60 CPU-minutes with at most 10 M parameters; Transformer-Tiny 41.02 lower-cased, tokenized, beam 5",
+    ),
+    "dialogsum": Row(
+        "DialogSum, a tenth of the training rows, from scratch",
+        "experiment=dialogsum data.folder={data}/summarization/dialogsum",
+        ["test/rouge1", "test/rouge2", "test/rougeL", "baseline/rouge1", "baseline/rouge2", "baseline/rougeL"],
+        "LEAD-3 and LONGEST-3 of the same rows; on all rows a Transformer from scratch 35.9/8.7/33.5, BART-large 47.4/21.2/44.9",
+    ),
+    "wikitext2_masked": Row(
+        "Masked pretraining on wikitext-2",
+        "experiment=wikitext2_masked data.folder={data}/completion/wikitext-2",
+        ["validation/accuracy", "validation/loss", "test/accuracy"],
+        "what the next two rows start from, and not",
+    ),
+    "sst2_pretrained": Row(
+        "SST-2 from the run above",
+        "experiment=sst2_pretrained model.pretrained={run} data.folder={data}/classification/sst2",
+        ["test/accuracy", "validation/accuracy"],
+        "the row below, at the same cost",
+        [0, 1, 2],
+    ),
+    "sst2_scratch": Row(
+        "SST-2, the same model, tokenizer settings and steps from scratch",
+        "experiment=sst2_pretrained data.folder={data}/classification/sst2",
+        ["test/accuracy", "validation/accuracy"],
+        "the row above",
+        [0, 1, 2],
+    ),
+}
+
+TASKS = [
+    TaskLine("classification", "encoder or decoder", "`text`, `label`", "accuracy", "naive Bayes", "classification", "sst2"),
+    TaskLine(
+        "ner", "encoder", "`tokens`, `tags` (CoNLL, JSON lines), or `text`, `spans`", "f1", "most frequent tag", "ner", "ncbi_disease"
+    ),
+    TaskLine("completion", "decoder", "`text`", "bits_per_byte", "order-3 bytes", "default", "wikitext2"),
+    TaskLine("translation", "encoder-decoder", "`source`, `target`", "bleu", "word by word", "translation", "multi30k"),
+    TaskLine("summarization", "encoder-decoder", "`document`, `summary`", "rouge1", "first words", "summarization", "dialogsum"),
+    TaskLine("pretraining", "any", "`text`", "accuracy", "neighbours", "pretraining", "wikitext2_masked"),
+]
