@@ -55,6 +55,11 @@ def is_node(value: Any) -> bool:
     return isinstance(value, Mapping) and "part" in value
 
 
+def _holds(value: Any) -> bool:
+    """Whether a value is a part, or named parts side by side (callbacks, loggers)."""
+    return is_node(value) or isinstance(value, Mapping) and any(is_node(inner) for inner in value.values())
+
+
 class Tree:
     """A config as parts that stand beside and inside each other."""
 
@@ -63,13 +68,13 @@ class Tree:
         self.option = catalogue.option(node["part"]) if "part" in node else {"slots": {}, "fields": {}, "declarations": {}}
         self.declared: dict[str, Any] = self.option["declarations"]
         names = self.option["slots"] if "part" in node else node
-        self.children = [Tree(f"{path}.{name}".lstrip("."), node[name], catalogue, self, name) for name in names if is_node(node.get(name))]
+        self.children = [Tree(f"{path}.{name}".lstrip("."), node[name], catalogue, self, name) for name in names if _holds(node.get(name))]
 
     @property
     def values(self) -> dict[str, Any]:
         """Names a rule may use: own options, then what owners have under the same name."""
         own = {name: value for name, value in self.node.items() if not is_node(value)}
-        chosen = {f"{child.slot}_part": child.node["part"].partition("/")[2] for child in self.children}
+        chosen = {f"{child.slot}_part": child.node["part"].partition("/")[2] for child in self.children if is_node(child.node)}
         return {**(self.owner.values if self.owner else {}), **own, **chosen}
 
     def templates(self) -> set[str]:

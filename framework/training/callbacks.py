@@ -1,4 +1,4 @@
-"""What happens around training, besides the learner: saving, stopping early, averaging.
+"""What happens around training, besides the learner: saving and stopping early. Averages of the weights have a file of their own.
 
 An owner offers: folder (of the run), monitor and mode (what the best checkpoint is best at: the task's).
 A callback with `off` true is left out: its option says so.
@@ -15,15 +15,14 @@ from types import FrameType
 from typing import Any, Literal
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback, EMAWeightAveraging
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.callbacks import Checkpoint as LightningCheckpoint
 from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
-from torch.optim.swa_utils import AveragedModel
 
 from framework.errors import UserError
 from framework.files import replacing, sweep
 from framework.registry import build, register
-from framework.training.strategies import ShardedStrategy
+from framework.training.averaging import load_live_weights
 
 
 def build_callbacks(nodes: Mapping[str, Mapping[str, Any]], **offers: Any) -> list[Callback]:
@@ -134,6 +133,11 @@ class Checkpoint(LightningCheckpoint):
         else:
             os.replace(beside, new)
 
+    def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Training goes on with the live weights, whether or not it still keeps an average of them."""
+        if trainer.state.fn == "fit":
+            load_live_weights(pl_module, checkpoint)
+
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}
 
@@ -152,36 +156,3 @@ class EarlyStopping(LightningEarlyStopping):
     def __init__(self, monitor: str, mode: Literal["min", "max"], patience: int | None = None, min_delta: float = 0.0):
         super().__init__(monitor, min_delta=min_delta, patience=patience or 0, mode=mode)
         self.off = patience is None
-
-
-@register("callback")
-class Average(EMAWeightAveraging):
-    """Keeps a moving average of the weights; validation, `best` and everything made of a checkpoint use it. Polyak and Juditsky 1992, https://doi.org/10.1137/0330046
-
-    decay: share of the average that stays at each step (0.999 is usual); null keeps none.
-    start: optimizer steps before the average begins.
-    """
-
-    def __init__(self, decay: float | None = None, start: int = 0):
-        super().__init__(decay=decay or 0.0, update_starting_at_step=start)
-        self.off = decay is None
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """As Lightning's, which would call our `configure_model` a second time."""
-        if stage == "fit":
-            if isinstance(trainer.strategy, ShardedStrategy):
-                raise UserError("callbacks.average.decay: an average needs whole weights on every process; use trainer=ddp, or null")
-            self._average_model = AveragedModel(pl_module, self._device or pl_module.device, use_buffers=self._use_buffers, **self._kwargs)
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Nothing yet: `last` may still be written, with the live weights."""
-
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The model holds the average from here on, and so does what is loaded into it: `best`, to be measured."""
-        super().on_train_end(trainer, pl_module)
-        self._average_model = None
-
-    def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Only training goes on with the live weights; Lightning would also test them."""
-        if trainer.state.fn == "fit":
-            super().on_load_checkpoint(trainer, pl_module, checkpoint)

@@ -17,6 +17,7 @@ from framework.data.formats import Batch
 from framework.errors import UserError
 from framework.generation.engine import Decode
 from framework.tracking.base import Tracker
+from framework.training.averaging import LIVE
 from framework.training.evaluation import Evaluation
 from framework.training.meter import Meter
 from framework.training.strategies import gather, scatter, shard
@@ -169,7 +170,9 @@ class Learner(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._check_loss()
-        broken = [name for name, value in checkpoint["state_dict"].items() if value.is_floating_point() and not value.isfinite().all()]
+        live = checkpoint.get(LIVE, {})  # where the weights are an average
+        values = [*checkpoint["state_dict"].items(), *live.items()]
+        broken = [name for name, value in values if value.is_floating_point() and not value.isfinite().all()]
         if broken:
             raise Diverged(self._advice(f"{broken[0]} holds an infinity or no number at step {self.trainer.global_step}"))
 

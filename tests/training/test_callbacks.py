@@ -6,9 +6,11 @@ import pytest
 import torch
 from pytorch_lightning.callbacks import Callback
 
+from framework.compose import compose
 from framework.errors import UserError
 from framework.registry import Part
-from framework.training.callbacks import Average, Checkpoint, EarlyStopping, build_callbacks
+from framework.training.averaging import Average, AverageLast
+from framework.training.callbacks import Checkpoint, EarlyStopping, build_callbacks
 from framework.training.optimizers import SGD
 from framework.training.progress import ProgressReport
 from tests.training.toys import Loader, ToyTask, learner, rows, trainer, weights
@@ -87,11 +89,12 @@ def test_early_stopping(tmp_path):
 
 
 def test_callbacks_that_are_off_are_left_out(tmp_path):
-    nodes = {"stop": {"part": "callback/early_stopping"}, "average": {"part": "callback/average"}, "save": {"part": "callback/checkpoint"}}
+    parts = {"stop": "early_stopping", "average": "average", "last": "average_last", "save": "checkpoint"}
+    nodes = {name: {"part": f"callback/{part}"} for name, part in parts.items()}
     offers = {"folder": tmp_path, "monitor": "validation/loss", "mode": "min"}
     assert [type(callback) for callback in build_callbacks(nodes, **offers)] == [Checkpoint]
-    nodes["stop"]["patience"], nodes["average"]["decay"] = 0, 0.5
-    assert [type(callback) for callback in build_callbacks(nodes, **offers)] == [EarlyStopping, Average, Checkpoint]
+    nodes["stop"]["patience"], nodes["average"]["decay"], nodes["last"]["last"] = 0, 0.5, 3
+    assert [type(callback) for callback in build_callbacks(nodes, **offers)] == [EarlyStopping, Average, AverageLast, Checkpoint]
 
 
 class Record(Callback):
@@ -126,6 +129,98 @@ def test_the_average_is_validated_saved_and_kept(tmp_path):
     loop.validate(module, held_out, ckpt_path=tmp_path / "checkpoints/best.ckpt", verbose=False)
     loop.test(module, held_out, ckpt_path=tmp_path / "checkpoints/best.ckpt", verbose=False)
     assert module.figures["validation/loss"] == module.figures["test/loss"] == expected
+
+
+def mean(taken):
+    return {name: torch.stack([weights[name].double() for weights in taken]).mean(0).float() for name in taken[0]}
+
+
+def loss(state, held_out):
+    """Of the weights, on the only batch."""
+    task = ToyTask()
+    task.load_state_dict(state)
+    with torch.no_grad():
+        result = task.eval()(next(iter(held_out)))
+    return pytest.approx(result.loss.item() / result.weight.item(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "taken"),
+    [
+        ({"last": 3}, [7, 11, 15]),  # a validation at the end of each of four epochs of four steps
+        ({"last": 9}, [3, 7, 11, 15]),
+        ({"last": 4, "every": 3}, [5, 8, 11, 14]),
+        ({"last": 2, "every": 99}, []),
+    ],
+    ids=str,
+)
+def test_the_mean_of_the_last_weights_is_validated_saved_and_kept(tmp_path, options, taken):
+    task, record = ToyTask(), Record()
+    module = learner(task, Part(SGD, lr=0.3))
+    held_out = Loader(rows(9, seed=3), 9)
+    loop = trainer(tmp_path, max_epochs=4, callbacks=[AverageLast(**options), record, Checkpoint(tmp_path, "validation/loss", "min")])
+    loop.fit(module, Loader(rows(32), 8), held_out)
+    expected = mean([record.seen[step] for step in taken or [15]])
+    checkpoint = saved(tmp_path, "last")
+    for name in expected:
+        assert torch.equal(checkpoint["state_dict"][f"task.{name}"], expected[name]), name
+        assert torch.equal(weights(task)[name], expected[name]), name
+        if taken:
+            assert torch.equal(checkpoint["current_model_state"][f"task.{name}"], record.seen[-1][name]), name
+    assert module.figures["validation/loss"] == loss(expected, held_out)
+    best = saved(tmp_path, "best")
+    kept = {name.removeprefix("task."): value for name, value in best["state_dict"].items()}
+    for measure, figure in ((loop.validate, "validation/loss"), (loop.test, "test/loss")):
+        measure(module, held_out, ckpt_path=tmp_path / "checkpoints/best.ckpt", verbose=False)
+        assert module.figures[figure] == loss(kept, held_out)  # what is measured at the end is what is loaded from the file
+
+
+def test_where_nothing_is_validated_each_epoch_gives_weights(tmp_path):
+    module, record = learner(), Record()
+    loop = trainer(tmp_path, max_epochs=3, callbacks=[AverageLast(2), record, Checkpoint(tmp_path, "validation/loss", "min")])
+    loop.fit(module, Loader(rows(16), 8))
+    expected = mean([record.seen[3], record.seen[5]])
+    for name, value in expected.items():
+        assert torch.equal(saved(tmp_path, "best")["state_dict"][f"task.{name}"], value)
+        assert torch.equal(weights(module.task)[name], value)
+
+
+@pytest.mark.parametrize("average", [Average(decay=0.5), AverageLast(2)], ids=lambda average: type(average).__name__)
+def test_a_run_that_no_longer_averages_goes_on_with_the_live_weights(tmp_path, average):
+    record = Record()
+    checkpoint = Checkpoint(tmp_path, "validation/loss", "min")
+    trainer(tmp_path, callbacks=[average, record, checkpoint], max_epochs=2).fit(learner(), Loader(rows(16), 8), Loader(rows(4), 4))
+
+    class Look(Callback):
+        def on_train_start(self, loop, module):
+            self.seen = weights(module.task)
+
+    look = Look()
+    loop = trainer(tmp_path, callbacks=[look, Checkpoint(tmp_path, "validation/loss", "min")], max_epochs=3)
+    loop.fit(learner(), Loader(rows(16), 8), Loader(rows(4), 4), ckpt_path=tmp_path / "checkpoints/last.ckpt")
+    assert all(torch.equal(look.seen[name], value) for name, value in record.seen[-1].items())
+
+
+def test_live_weights_that_broke_are_not_saved_behind_a_mean_that_has_not(tmp_path):
+    module = learner()
+
+    class Break(Callback):
+        def on_validation_end(self, loop, module):
+            if loop.global_step == 4:
+                module.task.output.bias.data[0] = float("nan")
+
+    loop = trainer(tmp_path, max_epochs=2, callbacks=[AverageLast(2), Break(), Checkpoint(tmp_path, "validation/loss", "min")])
+    with pytest.raises(UserError, match=r"task\.output\.bias holds an infinity or no number at step 4"):
+        loop.fit(module, Loader(rows(16), 8), Loader(rows(4), 4))
+    assert saved(tmp_path, "last")["global_step"] == 2
+
+
+def test_two_averages_at_once_and_means_of_nothing_are_refused():
+    with pytest.raises(UserError, match=r"callbacks\.average_last = average_last: one average is kept"):
+        compose(["callbacks.average.decay=0.9", "callbacks.average_last.last=5"])
+    with pytest.raises(UserError, match="the mean is one of at least one checkpoint"):
+        compose(["callbacks.average_last.last=0"])
+    assert compose(["callbacks.average_last.last=5"]).config["callbacks"]["average_last"]["every"] is None
 
 
 def test_plain_lines_are_few_and_tell_what_matters(tmp_path, capsys):

@@ -9,7 +9,8 @@ from pytorch_lightning.callbacks import Callback
 
 from framework.registry import Part
 from framework.tracking.csv_file import CsvTracker
-from framework.training.callbacks import Average, Checkpoint
+from framework.training.averaging import Average, AverageLast
+from framework.training.callbacks import Checkpoint
 from framework.training.optimizers import AdamW, Muon
 from framework.training.schedules import Cosine
 from tests.training.toys import Loader, ToyTask, learner, rows, trainer, weights
@@ -40,7 +41,7 @@ def run(folder, stop=None, resume=False, optimizer=None, every=None, accumulate=
     """Three epochs of nine batches (the last one short), with dropout, shuffling and validation."""
     module = learner(ToyTask(dropout=0.3), optimizer or Part(AdamW, lr=0.02), Part(Cosine, warmup=3))
     callbacks = [Checkpoint(folder, "validation/loss", "min", every_n_train_steps=every), *([stop] if stop else [])]
-    callbacks += [Average(decay=average)] if average else []
+    callbacks += [average()] if average else []
     loop = trainer(
         folder, max_epochs=epochs, callbacks=callbacks, accumulate_grad_batches=accumulate, logger=[CsvTracker(folder)], **options
     )
@@ -97,12 +98,27 @@ def test_killed_while_validation_runs_twice_an_epoch(tmp_path):
     assert csv(tmp_path / "whole") == csv(tmp_path / "cut")
 
 
-@pytest.mark.parametrize("options", [{"optimizer": Part(Muon, lr=0.02)}, {"average": 0.8}, {"accumulate": 4, "size": 4}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"optimizer": Part(Muon, lr=0.02)}, {"average": Part(Average, decay=0.8)}, {"accumulate": 4, "size": 4}], ids=str
+)
 def test_killed_with(tmp_path, options):
     whole = run(tmp_path / "whole", **options)
     with pytest.raises(Killed):
         run(tmp_path / "cut", stop=Stop(7, kill), every=2, **options)
     assert_equal(whole, run(tmp_path / "cut", resume=True, **options))
+
+
+@pytest.mark.parametrize(("step", "options"), [(7, {}), (20, {}), (20, {"every": 4})], ids=str)
+def test_killed_with_a_mean_of_the_last_weights(tmp_path, step, options):
+    """Before the first validation, and after the second; at the end the module holds the mean."""
+    average = Part(AverageLast, last=3, **options)
+    whole = run(tmp_path / "whole", average=average)
+    with pytest.raises(Killed):
+        run(tmp_path / "cut", stop=Stop(step, kill), every=2, average=average)
+    assert_equal(whole, run(tmp_path / "cut", resume=True, average=average))
+    assert csv(tmp_path / "whole") == csv(tmp_path / "cut")
+    one, other = (torch.load(tmp_path / name / "checkpoints/last.ckpt", weights_only=True) for name in ("whole", "cut"))
+    assert_equal(one["current_model_state"], other["current_model_state"])
 
 
 def test_ctrl_c_keeps_last(tmp_path):
@@ -136,6 +152,6 @@ def test_options_of_optimizer_and_schedule_may_change(tmp_path):
 
 
 def test_checkpoints_hold_nothing_but_tensors_and_plain_values(tmp_path):
-    run(tmp_path, optimizer=Part(Muon), average=0.9, epochs=1)
+    run(tmp_path, optimizer=Part(Muon), average=Part(Average, decay=0.9), epochs=1)
     checkpoint = torch.load(tmp_path / "checkpoints/best.ckpt", weights_only=True)
     assert checkpoint["hyper_parameters"] == {"config": {"task": {"part": "task/toy"}}}
