@@ -121,13 +121,26 @@ def test_json_lines(write):
     assert f"{path}, line 2: not JSON: Expecting value at character" in complaint(files(train=path))
     path = write("b.jsonl", '[\n{"text": "a"}]')
     assert f"{path}, line 1: not JSON" in (message := complaint(files(train=path)))
-    assert "one array: write one object a line" in message
+    assert "one array: data.kind=json reads it" in message
     path = write("c.jsonl", '["a", "b"]\n')
     assert f"{path}, line 1: a list where an object is wanted" in complaint(files(train=path))
     path = write("d.jsonl", '{"text": "a", "label": "b"}\n\n{"text": "a", "lable": "b"}\n')
     assert f"{path}, line 3: there is no column 'label' (did you mean 'lable'?)" in complaint(files(train=path))
     path = write("e.jsonl", '{"text": null, "label": "b"}\n')
-    assert f"{path}, line 1: there is no column 'text'" in complaint(files(train=path))
+    assert f"{path}, line 1: column 'text' is null; each row needs 'text'" in complaint(files(train=path))
+
+
+def test_json_arrays(write):
+    path = write("a.json", '[\n  {"text": "a", "label": "b"},\n  {"text": \n}]')
+    assert f"{path}, line 4, character 1: not JSON: Expecting value; the file is one array" in complaint(files(train=path))
+    path = write("b.json", '[{"text": "a", "label": "b"}')
+    assert f"{path}, line 1, character 29: not JSON: Expecting value" in complaint(files(train=path))
+    path = write("c.json", '[\n"a", "b"]')
+    assert f"{path}, line 2: a str where an object is wanted" in complaint(files(train=path))
+    path = write("d.json", '[{"text": "a", "label": "b"},\n\n{"text": "a", "label": null}]')
+    assert f"{path}, line 3: column 'label' is null; each row needs 'label'" in complaint(files(train=path))
+    path = write("e.json", "[]")
+    assert f"{path} holds no rows (data.train)" in complaint(files(train=path))
 
 
 def test_parquet(write, tmp_path):

@@ -56,6 +56,13 @@ class Pairs(Format):
     optional = ("target",)
 
 
+class Tagged(Format):
+    """Tokens, and a tag for each."""
+
+    columns = ("tokens", "tags")
+    optional = ("tags",)
+
+
 class Stream(Format):
     """Running text."""
 

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any, Literal
 
 from framework.data.formats import Format, Row
-from framework.data.sources.columns import Columns
+from framework.data.sources.columns import Chosen, Columns
 from framework.errors import UserError
 from framework.registry import Part
 
@@ -18,27 +18,32 @@ Found = tuple[Row, str]  # a row and where it was found: "reviews.csv, line 7"
 class Source:
     """Reads the splits of a data set one row at a time, as often as it is asked; never holds them in memory.
 
-    A subclass says which splits it has (`given`) and reads them (`read`); the validation part that nobody gave is split
-    off here. It imports no torch: mistakes in the data are answered before anything heavy is loaded.
+    A subclass says which splits it has (`given`) and reads them (`read`); the validation and test parts that nobody gave are
+    split off the training rows here. It imports no torch: mistakes in the data are answered before anything heavy is loaded.
     """
 
     def __init__(
         self,
         format: Format,
         seed: int,
-        columns: Mapping[str, str | int],
+        columns: Mapping[str, Chosen],
         validation_share: float,
+        test_share: float,
         split: Literal["random", "last"],
         limit: int | None,
         batches: Part,
         workers: int,
     ):
-        if not 0 <= validation_share < 1:
-            raise UserError(f"data.validation_share={validation_share}: a share of the training rows, at least 0 and below 1")
+        self.shares = {"validation": validation_share, "test": test_share}
+        for name, share in self.shares.items():
+            if not 0 <= share < 1:
+                raise UserError(f"data.{name}_share={share}: a share of the training rows, at least 0 and below 1")
+        if validation_share + test_share >= 1:
+            raise UserError(f"data.validation_share={validation_share} and data.test_share={test_share} leave nothing to train on")
         if limit is not None and limit < 1:
             raise UserError(f"data.limit={limit}: rows of each split, at least 1 (null for all)")
         self.format, self.seed, self.columns = format, seed, Columns(format, columns)
-        self.validation_share, self.how, self.limit = validation_share, split, limit
+        self.how, self.limit = split, limit
         self.batches, self.workers = batches(), workers
         self._total: int | None = None
 
@@ -68,17 +73,20 @@ class Source:
     @property
     def splits(self) -> tuple[str, ...]:
         """train, validation, test: those that exist, in this order."""
-        given = self.given()
-        return tuple(name for name in SPLITS if name in given or (name == "validation" and self._splits_off))
+        there = {*self.given(), *self._cut_off}
+        return tuple(name for name in SPLITS if name in there)
 
     @property
-    def _splits_off(self) -> bool:
-        return "train" in self.given() and "validation" not in self.given() and self.validation_share > 0
+    def _cut_off(self) -> dict[str, float]:
+        """The splits that are taken from the training rows, and their shares of them."""
+        given = self.given()
+        return {name: share for name, share in self.shares.items() if "train" in given and name not in given and share > 0}
 
     def rows(self, split: str) -> Iterator[Found]:
         """The rows of a split and where each was found."""
         assert split in self.splits, f"{split} is not among {self.splits}"
-        if split == "test" or not self._splits_off:
+        cut_off = self._cut_off
+        if not cut_off or split not in ("train", *cut_off):
             rows = self.read(split)
         elif self.how == "last":
             rows = self._part_of_last(split)
@@ -88,38 +96,60 @@ class Source:
 
     def fingerprint(self, split: str) -> dict[str, Any]:
         """Everything that decides which rows `rows(split)` gives, JSON-able."""
-        share = [self.validation_share, self.how, self.seed] if self._splits_off and split != "test" else None
+        cut_off = self._cut_off
+        share = [cut_off, self.how, self.seed] if cut_off and split in ("train", *cut_off) else None
         origin = self.origin("train" if share else split)
         return {"source": type(self).__name__, "origin": origin, "columns": self.columns.chosen, "share": share, "limit": self.limit}
 
     def _part_of_random(self, split: str) -> Iterator[Found]:
-        """Selection sampling (Knuth, TAOCP 2, 3.4.2, algorithm S): exactly the share, in one pass, nothing kept in memory."""
-        random, total = Random(f"validation {self.seed}"), self._size_of_train()
-        left = max(1, round(total * self.validation_share))
-        for index, found in enumerate(self.read("train")):
-            chosen = random.random() * (total - index) < left
-            left -= chosen
-            if chosen == (split == "validation"):
+        """Selection sampling (Knuth, TAOCP 2, 3.4.2, algorithm S): exactly the shares, in one pass, nothing kept in memory.
+
+        The test part is drawn first and is the same for every seed, so that seeds compare.
+        """
+        total = self._size_of_train()
+        counts = {name: max(1, round(total * share)) for name, share in self._cut_off.items()}
+        draws = []
+        for name, random in (("test", Random("test")), ("validation", Random(f"validation {self.seed}"))):
+            if name in counts:
+                draws.append((name, _selected(random, counts[name], total)))
+                total -= counts[name]
+        for found in self.read("train"):
+            if split == next((name for name, draw in draws if next(draw)), "train"):
                 yield found
 
     def _part_of_last(self, split: str) -> Iterator[Found]:
-        """Everything before the border trains; the row that lies across it is cut, where the source can cut rows."""
-        border, start = int(self._size_of_train() * (1 - self.validation_share)), 0
+        """First what trains, then validation, then test; a row that lies across a border is cut, where the source can cut rows."""
+        total, cut_off = self._size_of_train(), self._cut_off
+        validation = int(total * (1 - cut_off.get("validation", 0) - cut_off.get("test", 0)))
+        test = int(total * (1 - cut_off.get("test", 0)))
+        first, last = {"train": (0, validation), "validation": (validation, test), "test": (test, total)}[split]
+        start = 0
         for row, where in self.read("train"):
             end = start + self.size(row)
-            if start < border < end:
-                before, after = self.cut(row, border - start)
-                yield (before if split == "train" else after), where
-            elif (end <= border) == (split == "train"):
+            if end > last > start:
+                row = self.cut(row, last - start)[0]
+            if end > first > start:
+                row = self.cut(row, first - start)[1]
+            if max(start, first) < min(end, last):
                 yield row, where
             start = end
 
     def _size_of_train(self) -> int:
         if self._total is None:
             self._total = sum(1 if self.how == "random" else self.size(row) for row, _ in self.read("train"))
-            if self._total < 2:
-                raise UserError("one training row cannot be split: data.validation=FILE, or data.validation_share=0 for none")
+            if self._total <= len(self._cut_off):
+                name = next(iter(self._cut_off))
+                rows = "one training row" if self._total == 1 else f"{self._total} training rows"
+                raise UserError(f"{rows} cannot be split: data.{name}=FILE, or data.{name}_share=0 for none")
         return self._total
+
+
+def _selected(random: Random, count: int, total: int) -> Iterator[bool]:
+    """Whether each of `total` things is among the `count` that are drawn."""
+    while True:
+        chosen = random.random() * total < count
+        count, total = count - chosen, total - 1
+        yield chosen
 
 
 @contextmanager

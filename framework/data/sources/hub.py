@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,9 +23,11 @@ class HubData(Source):
     name: the configuration, where a data set has several.
     revision: a branch, tag or commit of the data set.
     train, validation, test: what the data set calls these splits; one it has not is left out (train is a must).
-    columns: the column (name; a.b for nested ones) of each column of the task, `data.columns.text=sentence`; unnamed ones have its names.
+    columns: where each column of the task stands, `data.columns.text=sentence`: a name (a.b for nested ones), a list (those that a row
+        has become one list) or a text to fill in, "{title} {body}"; unnamed ones have the task's names.
     validation_share: of the training rows, split off where there is no validation split; 0 = none.
-    split: how it is split off: random rows (by seed), or the last ones.
+    test_share: of the training rows, split off where there is no test split, the same for every seed; 0 = none.
+    split: how they are split off: random rows (validation by seed), or the last ones.
     limit: rows of each split at most; null = all.
     batches: how rows become batches.
     workers: processes that make batches ahead; 0 = none.
@@ -41,14 +43,15 @@ class HubData(Source):
         train: str = "train",
         validation: str | None = "validation",
         test: str | None = "test",
-        columns: dict[str, str | int] = {},  # noqa: B006 - never written to
+        columns: dict[str, str | int | list[str | int]] = {},  # noqa: B006 - never written to
         validation_share: float = 0.05,
+        test_share: float = 0.0,
         split: Literal["random", "last"] = "random",
         limit: int | None = None,
         batches: Part = choice("batches", "buckets"),
         workers: int = 0,
     ):
-        super().__init__(format, seed, columns, validation_share, split, limit, batches, workers)
+        super().__init__(format, seed, columns, validation_share, test_share, split, limit, batches, workers)
         self.path, self.name, self.revision = path, name, revision
         self.wanted = {key: value for key, value in zip(SPLITS, (train, validation, test), strict=True) if value}
         self._loaded: Any = None
@@ -107,11 +110,20 @@ class HubData(Source):
 
 
 def label_name(features: Any, column: str, value: Any) -> Any:
-    """Labels by their names, where the data set stores numbers and says what they mean (-1 = none)."""
-    names = getattr(features.get(column), "names", None)
-    if names is None or not isinstance(value, int):
+    """Labels by their names, where the data set stores numbers and says what they mean (-1 = none); a list of them label by label."""
+    feature = features.get(column)
+    names = getattr(feature if not isinstance(value, list) else getattr(feature, "feature", None), "names", None)
+    if names is None:
         return value
-    return names[value] if 0 <= value < len(names) else None
+    if isinstance(value, list):
+        return [_named(names, number) for number in value]
+    return _named(names, value)
+
+
+def _named(names: Sequence[str], number: Any) -> Any:
+    if not isinstance(number, int):
+        return number
+    return names[number] if 0 <= number < len(names) else None
 
 
 def first_line(error: BaseException) -> str:

@@ -1,8 +1,13 @@
-"""Lines of a text file, decoded one by one so that a wrong byte is answered with its place."""
+"""Lines of a text file, decoded one by one so that a wrong byte is answered with its place; files ending in .gz are unpacked."""
 
 import codecs
+import gzip
+import io
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from framework.errors import UserError
 
@@ -14,7 +19,7 @@ def lines(path: Path, encoding: str) -> Iterator[str]:
         yield from _wide_lines(path, codec)
         return
     start = 0
-    with path.open("rb") as file:
+    with _opened(path) as file:
         for number, line in enumerate(file, 1):
             try:
                 text = line.decode(codec)
@@ -32,12 +37,26 @@ def _wide_lines(path: Path, codec: str) -> Iterator[str]:
     """UTF-16 and its like, where a line feed is more than one byte."""
     number = 0
     try:
-        with path.open(encoding=codec, newline="\n") as file:
-            for line in file:
+        with _opened(path) as file:
+            for line in io.TextIOWrapper(file, encoding=codec, newline="\n"):
                 yield line
                 number += 1
     except UnicodeError as error:  # a missing byte order mark is a UnicodeError without a place
         raise UserError(f"{path}, after line {number}: not {codec} ({error})\nsay how it is encoded: data.encoding=utf-8") from None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """The file as bytes, unpacked."""
+    if path.suffix.lower() != ".gz":
+        with path.open("rb") as file:
+            yield file
+        return
+    try:
+        with gzip.open(path, "rb") as file:
+            yield file
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: not a whole gzip file ({error})") from None
 
 
 def codec_name(encoding: str) -> str:

@@ -1,15 +1,15 @@
 """Rows of files, one reader a kind of file; each yields a row and where it stands."""
 
 import csv
-import json
 import re
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
 from framework.data.formats import Row
 from framework.data.sources.columns import Columns
+from framework.data.sources.headers import ROWS_TO_LOOK_AT, find_header
 from framework.data.sources.lines import lines
 from framework.errors import UserError
 
@@ -17,27 +17,30 @@ Found = tuple[Row, str]
 LONGEST_FIELD = 1 << 24  # characters; a quote that never closes is noticed here, not when memory is full
 
 
-def read_table(path: Path, columns: Columns, encoding: str, header: bool | None, delimiter: str, quoting: bool) -> Iterator[Found]:
+def read_table(
+    path: Path, columns: Columns, encoding: str, header: bool | list[str] | None, delimiter: str, quoting: bool, line_break: str | None
+) -> Iterator[Found]:
     """CSV and TSV. A row stands on the line where it begins, also after quoted line breaks."""
     csv.field_size_limit(LONGEST_FIELD)
     quotes: Literal[0, 3] = csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE
     reader = csv.reader(lines(path, encoding), delimiter=delimiter, quoting=quotes, strict=True)
-    names: list[str] | None = None
-    places: dict[str, int] | None = None
-    for values, line in _records(reader, path):
+    records = _records(reader, path)
+    first = list(islice(records, ROWS_TO_LOOK_AT))
+    if not first:
+        return
+    where = f"{path}, line {first[0][1]}"
+    names, named_here = find_header([values for values, _ in first], columns, header, where)
+    places = columns.places(names, len(names or first[0][0]), where)
+    breaks = re.compile(re.escape(line_break) + r"(?:\r?\n)?") if line_break else None
+    for values, line in chain(first[1:] if named_here else first, records):
         where = f"{path}, line {line}"
-        if places is None:
-            has_header = not columns.numbered if header is None else header
-            names = [name.strip() for name in values] if has_header else None
-            places = columns.places(names, len(values), where)
-            if has_header:
-                continue
         if names is not None and len(values) > len(names):
             raise UserError(f"{where}: {len(values)} columns where the header has {len(names)}; a delimiter inside a text needs quotes")
-        row = {column: values[place] for column, place in places.items() if place < len(values)}
-        if len(row) < len(places) and (column := columns.lacking(row)):
-            missing = names[places[column]] if names else places[column]
-            raise UserError(f"{where}: column {missing!r} is missing ({len(values)} columns here); each row needs {column!r}")
+        row = columns.row([breaks.sub("\n", value) for value in values] if breaks else values, places)
+        if column := columns.lacking(row):
+            place = places[column][0]
+            lost = f"is missing ({len(values)} columns here)" if place >= len(values) else "is empty"
+            raise UserError(f"{where}: column {names[place] if names else place!r} {lost}; each row needs {column!r}")
         yield row, where
 
 
@@ -58,22 +61,6 @@ def _records(reader: Any, path: Path) -> Iterator[tuple[list[str], int]]:
             yield values, line
 
 
-def read_json_lines(path: Path, columns: Columns, encoding: str) -> Iterator[Found]:
-    """One JSON object a line."""
-    for number, line in enumerate(lines(path, encoding), 1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        try:
-            values = json.loads(line)
-        except json.JSONDecodeError as error:
-            hint = "; this looks like one array: write one object a line" if number == 1 and line.lstrip().startswith("[") else ""
-            raise UserError(f"{where}: not JSON: {error.msg} at character {error.pos}{hint}") from None
-        if not isinstance(values, dict):
-            raise UserError(f'{where}: a {type(values).__name__} where an object is wanted, like {{"{columns.names[0]}": ...}}')
-        yield columns.pick(values, where), where
-
-
 def read_parquet(path: Path, columns: Columns) -> Iterator[Found]:
     """Parquet, a batch of rows at a time."""
     import pyarrow  # 0.2 s that only parquet pays
@@ -87,12 +74,12 @@ def read_parquet(path: Path, columns: Columns) -> Iterator[Found]:
     places = columns.places(names, len(names), str(path))
     number = 0
     with file:
-        for batch in file.iter_batches(batch_size=1024, columns=sorted({names[place] for place in places.values()})):
+        for batch in file.iter_batches(batch_size=1024, columns=sorted({names[place] for found in places.values() for place in found})):
             for values in batch.to_pylist():
                 number += 1
-                row = {column: values[names[place]] for column, place in places.items() if values[names[place]] is not None}
+                row = columns.row([values.get(name) for name in names], places)
                 if column := columns.lacking(row):
-                    raise UserError(f"{path}, row {number}: column {names[places[column]]!r} is null; each row needs {column!r}")
+                    raise UserError(f"{path}, row {number}: column {names[places[column][0]]!r} is null; each row needs {column!r}")
                 yield row, f"{path}, row {number}"
 
 
@@ -119,10 +106,7 @@ def _units(path: Path, encoding: str, unit: Literal["line", "paragraph", "file"]
 
 def read_pattern(path: Path, columns: Columns, encoding: str, pattern: str) -> Iterator[Found]:
     """Plain text lines taken apart by a regular expression whose named groups are the columns."""
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise UserError(f"data.pattern={pattern}: not a regular expression: {error}") from None
+    expression = compiled("pattern", pattern)
     groups = list(expression.groupindex)
     columns.places(groups, len(groups), f"data.pattern={pattern}")
     for number, line in enumerate(lines(path, encoding), 1):
@@ -135,6 +119,13 @@ def read_pattern(path: Path, columns: Columns, encoding: str, pattern: str) -> I
         yield columns.pick(match.groupdict(), where), where
 
 
+def compiled(option: str, pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise UserError(f"data.{option}={pattern}: not a regular expression: {error}") from None
+
+
 def read_parallel(paths: Sequence[Path], columns: Columns, encoding: str) -> Iterator[Found]:
     """Parallel text: line N of every file belongs together; the files are the columns, in their order."""
     places = columns.places(None, len(paths), " and ".join(map(str, paths)))
@@ -144,4 +135,4 @@ def read_parallel(paths: Sequence[Path], columns: Columns, encoding: str) -> Ite
             lengths = [number - (text is None) + sum(1 for _ in file) for text, file in zip(texts, files, strict=True)]
             listed = ", ".join(f"{path} has {length}" for path, length in zip(paths, lengths, strict=True))
             raise UserError(f"parallel files of different length: {listed} lines; line N of each must say the same")
-        yield {column: texts[place].rstrip("\r\n") for column, place in places.items()}, f"{paths[0]}, line {number}"
+        yield columns.row([text.rstrip("\r\n") for text in texts], places), f"{paths[0]}, line {number}"
