@@ -109,7 +109,9 @@ def baseline(prepared: Prepared) -> dict[str, float]:
     split = "test" if "test" in prepared.splits else "validation"
     if split not in prepared.splits:
         return {}
-    found = prepared.format.baseline(prepared.rows("train"), prepared.rows(split))
+    found = dict(prepared.format.baseline(prepared.rows("train"), prepared.rows(split)))
+    train, test = prepared.encoded["train"], prepared.loader(split, shuffle=False)
+    found |= prepared.format.token_baseline((train[row] for row in range(len(train))), test, prepared.facts)
     return {f"baseline/{name}": value for name, value in found.items()}
 
 

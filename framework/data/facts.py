@@ -12,6 +12,7 @@ class Facts:
 
     vocabulary: entries of the tokenizer. max_length: tokens the model reads at once (the model's own option).
     padding, begin, end, unknown, mask: ids of special tokens (begin serves as BERT's [CLS], end as its [SEP]).
+    special: ids of the special tokens that the format asked for, in its order (T5's sentinels).
     labels: names in the order of their ids. learned: what else a format learned from the training rows.
     """
 
@@ -22,6 +23,7 @@ class Facts:
     end: int | None = None
     unknown: int | None = None
     mask: int | None = None
+    special: tuple[int, ...] = ()
     labels: tuple[str, ...] = ()
     learned: dict[str, Any] = field(default_factory=dict)
 
@@ -31,4 +33,4 @@ class Facts:
     @classmethod
     def load(cls, path: Path) -> "Facts":
         values = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**{**values, "labels": tuple(values["labels"])})
+        return cls(**{**values, "labels": tuple(values["labels"]), "special": tuple(values.get("special", ()))})

@@ -29,6 +29,7 @@ class Format:
 
     columns: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[tuple[str, ...]] = ()
+    special: tuple[str, ...] = ()  # tokens the tokenizer must have beside its own; their ids stand in facts.special
     stream: ClassVar[bool] = False  # rows are pieces of one running text and may be packed
     rules: ClassVar[dict[str, str]] = {}
     provides: ClassVar[tuple[str, ...]] = ()
@@ -49,12 +50,17 @@ class Format:
         """One row as numbers; targets only if the row has them. None: the row is dropped (and counted)."""
         raise NotImplementedError
 
+    def window(self, facts: Facts) -> int:
+        """How far apart windows of running text begin. One has a token more: the last one's successor is to be predicted too."""
+        return facts.max_length
+
     def length(self, features: Features) -> int:
         """Tokens that the row costs in a batch."""
         return len(features["ids"])
 
     def collate(self, features: Sequence[Features], facts: Facts, random: Random) -> Batch:
-        """Rows as tensors. `random` is seeded by (seed, epoch, batch): no worker, rank or resume changes what it gives."""
+        """Rows as tensors. `random` is seeded by (seed, epoch, batch): no worker, rank or resume changes what it gives. In evaluation
+        it is the same for every batch: what is then a function of it and of a row alone does not depend on the row's company."""
         raise NotImplementedError
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:
@@ -63,4 +69,8 @@ class Format:
 
     def baseline(self, train: Iterable[Row], test: Iterable[Row]) -> dict[str, float]:
         """Figures of a simple method on the test rows, to stand beside the model's. Names as in metrics: `accuracy`."""
+        return {}
+
+    def token_baseline(self, train: Iterable[Features], test: Iterable[Batch], facts: Facts) -> dict[str, float]:
+        """The same of encoded rows and the batches that the model is tested on, where figures depend on tokens or on noise."""
         return {}

@@ -52,7 +52,8 @@ class BatchDataset(Dataset[Batch]):
         epoch, number, rows, ghost = step
         offset = self.examples.offset(self.seed, epoch)
         features = [self.examples.features(row, offset) for row in rows]
-        batch = self.format.collate(features, self.facts, Random(f"collate {self.seed} {epoch} {number}"))
+        random = Random("collate" if self.raw else f"collate {self.seed} {epoch} {number}")  # evaluations compare
+        batch = self.format.collate(features, self.facts, random)
         lengths = [int(self.examples.lengths[row]) for row in rows]
         batch |= {"row": torch.tensor(rows), "ghost": ghost}
         batch |= {"tokens": 0 if ghost else sum(lengths), "slots": 0 if ghost else len(lengths) * max(lengths)}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import tokenizers
+from tokenizers import AddedToken
 
 from framework.errors import UserError
 
@@ -32,6 +33,14 @@ class Tokenizer:
         self._byte_lengths: list[int] | None = None
         found = {name: [inner.token_to_id(token) for token in tokens] for name, tokens in NAMES.items()}
         self.special: dict[str, int | None] = {name: next((id for id in ids if id is not None), None) for name, ids in found.items()}
+
+    def with_special(self, tokens: Sequence[str]) -> "Tokenizer":
+        """The same with these special tokens: those it lacks are added behind its last id."""
+        if not tokens:
+            return self
+        inner = tokenizers.Tokenizer.from_str(self.to_json())
+        inner.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in tokens])
+        return Tokenizer(inner)
 
     @property
     def vocabulary(self) -> int:
