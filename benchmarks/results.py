@@ -39,6 +39,8 @@ def main(arguments: list[str]) -> int:
 
 def measure(row: Row, places: dict[str, str]) -> dict[str, Any]:
     """Runs a row once a seed; figures from metrics.json, CPU-seconds from the operating system."""
+    if row.evaluates:
+        return measured_again(row, places)
     runs = []
     for seed in row.seeds:
         words = [*row.command.format(**places).split(), *([f"seed={seed}"] if len(row.seeds) > 1 else [])]
@@ -48,17 +50,32 @@ def measure(row: Row, places: dict[str, str]) -> dict[str, Any]:
         seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         figures = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         runs.append({"seed": seed, "cpu_seconds": round(seconds, 1), "figures": figures, "signature": signature(folder)})
+    shown = row.command.format(data="DATA", run="RUN")
+    return {"command": f"python train.py {shown}".strip(), "runs": runs, "setting": setting_of(folder)}
+
+
+def measured_again(row: Row, places: dict[str, str]) -> dict[str, Any]:
+    """Figures of a run that is there already, as `evaluate` prints them."""
+    words = ["-m", "framework", "evaluate", *row.command.format(**places).split()]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    lines = subprocess.run([sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    figures = {name: float(value) for name, value in (line.split() for line in lines if len(line.split()) == 2 and "/" in line.split()[0])}
+    run = {"seed": None, "cpu_seconds": round(seconds, 1), "figures": figures, "signature": signature(Path(places["run"]))}
+    shown = row.command.format(data="DATA", run="RUN")
+    return {"command": f"python -m framework evaluate {shown}", "runs": [run], "setting": setting_of(Path(places["run"]))}
+
+
+def setting_of(folder: Path) -> dict[str, Any]:
+    """What else a figure depends on."""
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    versions = json.loads((folder / "run.json").read_text(encoding="utf-8"))["versions"]
-    threads = os.environ.get("OMP_NUM_THREADS", "all")
-    setting = {
-        "threads": threads,
+    return {
+        "threads": os.environ.get("OMP_NUM_THREADS", "all"),
         "machine": platform.machine(),
-        "versions": versions,
+        "versions": json.loads((folder / "run.json").read_text(encoding="utf-8"))["versions"],
         "precision": config["trainer"]["precision"] or "32-true",
     }
-    shown = row.command.format(data="DATA", run="RUN")
-    return {"command": f"python train.py {shown}".strip(), "runs": runs, "setting": setting}
 
 
 def trained(command: list[str]) -> Path:
