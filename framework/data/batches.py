@@ -18,9 +18,12 @@ Numbers = NDArray[np.int64]
 
 
 class Batches:
-    """A way to form batches. `packs`: the rows are windows of one running text (see windows.py), not what the source gave."""
+    """A way to form batches. `packs`: the rows are windows of one running text, not what the source gave; `isolated` and
+    `stride` say how it is cut (see windows.py)."""
 
     packs: ClassVar[bool] = False
+    isolated: bool = False
+    stride: int | None = None
     rules: ClassVar[dict[str, str]] = {}
 
     def plan(self, lengths: Numbers, seed: int, epoch: int, world: int, shuffle: bool) -> list[Numbers]:
@@ -93,17 +96,26 @@ class PackedBatches(Batches):
 
     budget: tokens of a batch of each process.
     rows: windows of a batch of each process; instead of the budget where given.
+    isolated: each row of the source is a document: its tokens never see another's, its positions begin at 0 (in a window that
+        begins inside a document, at the window), and its first token is predicted by none. Raffel et al. 2020 pack without,
+        Krell et al. 2021 with it, section 3.2, https://arxiv.org/abs/2107.02027
+    stride: in evaluation, how far windows are apart; null = as far as the model reads. Each token is scored once, and beyond the
+        first window with at least max_length - stride tokens before it: a truer perplexity of long text, at max_length / stride
+        times the cost. Press et al. 2021, section 2, https://arxiv.org/abs/2012.15832
     """
 
     packs = True
     rules: ClassVar[dict[str, str]] = {
-        "'stream' in provided": "only pieces of one running text can be packed: other rows would read their neighbors"
+        "'stream' in provided": "only pieces of one running text can be packed: other rows would read their neighbors",
+        "not isolated or 'documents' in provided": "this format does not tell the documents of a window apart",
+        "stride is None or 'counted' in provided": "this format would score the tokens that overlapping windows share twice",
+        "stride is None or stride >= 1": "windows move on",
     }
 
-    def __init__(self, budget: int = 4096, rows: int | None = None):
+    def __init__(self, budget: int = 4096, rows: int | None = None, isolated: bool = False, stride: int | None = None):
         if budget < 1 or (rows is not None and rows < 1):
             raise UserError(f"data.batches.budget={budget}, data.batches.rows={rows}: at least 1")
-        self.budget, self.rows = budget, rows
+        self.budget, self.rows, self.isolated, self.stride = budget, rows, isolated, stride
 
     def plan(self, lengths: Numbers, seed: int, epoch: int, world: int, shuffle: bool) -> list[Numbers]:
         rows = self.rows or max(1, self.budget // int(lengths.max(initial=1)))

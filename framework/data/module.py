@@ -1,7 +1,7 @@
 """From a source to batches: the order in which data becomes numbers, and everything a run needs of it afterward."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,8 +51,9 @@ class Prepared:
         """What batches are made of. Running text becomes windows: of all of it where it is packed, else of each row."""
         if not self.format.stream:
             return RowExamples(self.encoded[split])
-        packs = self.source.batches.packs
-        return WindowExamples(self.encoded[split], self.facts.max_length, circular=shuffle and packs, whole=packs)
+        length, batches = self.format.window(self.facts), self.source.batches
+        circular = shuffle and batches.packs
+        return WindowExamples(self.encoded[split], length, circular, batches.packs, batches.isolated, batches.stride)
 
     def count(self, split: str) -> int | None:
         """How many examples a pass over a split has; None where there is no such split."""
@@ -90,7 +91,7 @@ def prepare(
         text, facts = Tokenizer.load(folder / "tokenizer.json"), Facts.load(folder / "facts.json")
     elif "train" in source.splits:
         text = trained(source, tokenizer, format)
-        facts = facts_of(text, max_length, learned(source, format))
+        facts = facts_of(text, max_length, learned(source, format), format.special)
     else:
         given = ", ".join(source.splits) or "nothing"
         raise UserError(f"there is nothing to learn from: the data has {given}, and no training part (data.train=...)")
@@ -98,9 +99,10 @@ def prepare(
 
 
 def trained(source: Source, trainer: TokenizerTrainer, format: Format) -> Tokenizer:
-    """The tokenizer of the training texts; jobs with the same texts and settings share one."""
+    """The tokenizer of the training texts, with the special tokens that the format asks for; jobs with the same texts and settings
+    share one."""
     if not trainer.learns:
-        return trainer.train(lambda: iter(()))
+        return trainer.train(lambda: iter(())).with_special(format.special)
 
     def texts() -> Iterator[str]:
         for row, where in source.rows("train"):
@@ -109,7 +111,7 @@ def trained(source: Source, trainer: TokenizerTrainer, format: Format) -> Tokeni
             yield from read
 
     def write(folder: Path) -> None:
-        trainer.train(texts).save(folder / "tokenizer.json")
+        trainer.train(texts).with_special(format.special).save(folder / "tokenizer.json")
 
     key = digest([source.fingerprint("train"), trainer.origin(), code_of(trainer), values_of(format), code_of(format)])
     return Tokenizer.load(cache.entry("tokenizers", key, write) / "tokenizer.json")
@@ -133,9 +135,10 @@ def learned(source: Source, format: Format) -> dict[str, Any]:
     return dict(json.loads((cache.entry("learned", key, write) / "learned.json").read_text(encoding="utf-8")))
 
 
-def facts_of(tokenizer: Tokenizer, max_length: int, learned: dict[str, Any]) -> Facts:
+def facts_of(tokenizer: Tokenizer, max_length: int, learned: dict[str, Any], asked: Sequence[str] = ()) -> Facts:
     special = dict(tokenizer.special)
+    ids = tuple(tokenizer.inner.token_to_id(token) for token in asked)
     padding = special.pop("padding")
     labels = tuple(learned.pop("labels", ()))
     # a published tokenizer may have no padding token: batches say what is real, so any id will do
-    return Facts(tokenizer.vocabulary, max_length, 0 if padding is None else padding, **special, labels=labels, learned=learned)
+    return Facts(tokenizer.vocabulary, max_length, 0 if padding is None else padding, **special, special=ids, labels=labels, learned=learned)

@@ -1,41 +1,49 @@
 """Figures that are a sum over a sum: right on any number of batches and ranks, as averages of averages are not."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities.data import dim_zero_cat
 
 
 class Ratio(Metric):
-    """Sum of what was counted, over the sum of what it was counted on; 0 / 0 is not a number."""
+    """Sum of what was measured, over the number of what it was measured on; 0 / 0 is not a number.
+
+    Keeps what was measured of each row and rounds their sum once: any order of the rows, on any ranks, gives the same figure.
+    """
 
     full_state_update = False
-    total: Tensor
+    totals: list[Tensor]
     count: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.set_dtype(torch.float64)  # of what a rank without a row sends to the others
+        self.add_state("totals", [], dist_reduce_fx="cat")
+        self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
 
-    def update(self, total: float, count: float) -> None:
-        self.total += total
+    def update(self, totals: Sequence[float] | float, count: int) -> None:
+        """totals: of each row; of whole numbers their sum is as good. count: of all these rows together."""
+        self.totals.append(torch.tensor(totals, dtype=torch.float64, device=self.device).reshape(-1))
         self.count += count
 
     def compute(self) -> Tensor:
-        return self.total / self.count
+        total = math.fsum(dim_zero_cat(self.totals).tolist()) if len(self.totals) else 0.0
+        return torch.tensor(total, dtype=torch.float64, device=self.count.device) / self.count
 
 
 class Perplexity(Ratio):
-    """exp(nats per token); update(nats, tokens)."""
+    """exp(nats per token), or per word: update(nats of each row, tokens)."""
 
     def compute(self) -> Tensor:
         return super().compute().exp()
 
 
 class BitsPerByte(Ratio):
-    """Bits per byte of text, comparable between tokenizers; update(nats, bytes)."""
+    """Bits per byte of text, comparable between tokenizers: update(nats of each row, bytes)."""
 
     def compute(self) -> Tensor:
         return super().compute() / math.log(2)

@@ -3,7 +3,6 @@
 Shapes: B batch, T tokens.
 """
 
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from torchmetrics import Metric
@@ -22,7 +21,8 @@ class CompletionTask(WritingTask):
     """A decoder that learns to continue text, measured by perplexity and bits per byte. Radford et al. 2019, section 2.
 
     https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf
-    Its figures need no writing; a few rows are written for the reader.
+    Its figures need no writing; a few rows are written for the reader. Perplexity is that of tokens, `word_perplexity` that of words
+    (what blanks part, and line ends), whatever tokens they are made of: Mielke 2019, https://sjmielke.com/comparing-perplexities.htm
 
     decoding: how text is continued.
     validation_rows: how many validation windows are continued at each validation, spread evenly; null = all.
@@ -57,19 +57,21 @@ class CompletionTask(WritingTask):
 
     def forward(self, batch: Batch) -> Result:
         targets = batch["targets"]
-        losses = token_losses(self.model, self.model(batch["ids"]), targets)  # (N,)
+        hidden = self.model(batch["ids"], documents=batch.get("documents"))  # (B, T, D)
+        losses = token_losses(self.model, hidden, targets)  # (N,)
         return Result(losses.sum(), (targets != IGNORED).sum(), losses)
 
     def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:
-        """Nats, tokens and bytes of every row; for the rows of the sample also its second half, written from the first."""
+        """Nats, tokens, bytes and words of every row; for the rows of the sample also what follows its prompt, or its first half,
+        written from that."""
         result = self(batch)
         targets = batch["targets"]
-        nats, tokens = row_losses(result.output, targets).tolist(), (targets != IGNORED).sum(dim=1).tolist()
-        rows = [{"nats": n, "tokens": t, "bytes": b} for n, t, b in zip(nats, tokens, batch["bytes"].sum(dim=1).tolist(), strict=True)]
+        counted = {"tokens": (targets != IGNORED).sum(dim=1), "bytes": batch["bytes"].sum(dim=1), "words": batch["words"].sum(dim=1)}
+        columns = {"nats": row_losses(result.output, targets).tolist(), **{name: count.tolist() for name, count in counted.items()}}
+        rows: list[dict[str, Any]] = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         wanted = decode.wanted(batch["row"]).nonzero()[:, 0].tolist()
         if wanted:
-            texts = self._texts(batch, wanted)
-            halves = [(ids[: max(1, len(ids) // 2)], ids[max(1, len(ids) // 2) :]) for ids in texts]
+            halves = [self._halves(batch, row) for row in wanted]
             longest = max(1, *(len(second) for _, second in halves))
             written = self._write([first for first, _ in halves], batch, decode, longest)
             for row, (first, second), continuation in zip(wanted, halves, written, strict=True):
@@ -80,17 +82,32 @@ class CompletionTask(WritingTask):
         """A continuation of every row. Of a prompt that would leave the model no room to write its last tokens alone are read."""
         room = min(decode.strategy.max_length or self.facts.max_length, self.facts.max_length // 2)
         prompts = []
-        for ids in self._texts(batch, range(len(batch["ids"]))):
-            if ids[-1] == self.facts.end:
+        for row in range(len(batch["ids"])):
+            ids = self._text(batch, row)
+            if "prompt" in batch:
+                ids = ids[: int(batch["prompt"][row])] or ids
+            elif ids[-1] == self.facts.end:
                 ids = ids[:-1] or ids  # the text goes on; one that has not begun yet begins where another ended
             prompts.append(ids[-max(1, self.facts.max_length - room) :])
-        given = [row["text"] for row in batch["raw"]] if "raw" in batch else [decode.text(ids) for ids in prompts]
+        column = "prompt" if "prompt" in batch else "text"
+        given = [row[column] for row in batch["raw"]] if "raw" in batch else [decode.text(ids) for ids in prompts]
         return [{"input": text, **written} for text, written in zip(given, self._write(prompts, batch, decode), strict=True)]
 
-    def _texts(self, batch: Batch, rows: Iterable[int]) -> list[list[int]]:
-        """The tokens of some rows: the first, then all targets."""
-        ids, targets = batch["ids"], batch["targets"]
-        return [[int(ids[row, 0]), *targets[row][targets[row] != IGNORED].tolist()] for row in rows]
+    def _text(self, batch: Batch, row: int) -> list[int]:
+        """The tokens of a row; where documents are packed, of the longest in it."""
+        size = int(batch["size"][row])
+        ids = [int(batch["ids"][row, 0]), *batch["following"][row, : size - 1].tolist()]
+        if "documents" not in batch:
+            return ids
+        documents = batch["documents"][row, : size - 1]  # of the tokens that are read
+        longest = int(documents.bincount().argmax())
+        return [id for id, document in zip(ids, documents.tolist(), strict=False) if document == longest]
+
+    def _halves(self, batch: Batch, row: int) -> tuple[list[int], list[int]]:
+        """What a row is written from, and what stands there."""
+        ids = self._text(batch, row)
+        half = int(batch["prompt"][row]) if "prompt" in batch else len(ids) // 2
+        return ids[: max(1, half)], ids[max(1, half) :]
 
     def _write(self, prompts: list[list[int]], batch: Batch, decode: Decode, longest: int | None = None) -> list[dict[str, Any]]:
         prompt, real = pad_left(prompts, self.facts.padding, batch["ids"].device)
@@ -98,9 +115,9 @@ class CompletionTask(WritingTask):
         return [{"prediction": row[0].text, "score": row[0].score} for row in written]
 
     def metrics(self) -> dict[str, Metric]:
-        return {"perplexity": Perplexity(), "bits_per_byte": BitsPerByte()}
+        return {"perplexity": Perplexity(), "word_perplexity": Perplexity(), "bits_per_byte": BitsPerByte()}
 
     def update(self, metrics: dict[str, Metric], rows: list[dict[str, Any]]) -> None:
-        nats = sum(row["nats"] for row in rows)
-        metrics["perplexity"].update(nats, sum(row["tokens"] for row in rows))
-        metrics["bits_per_byte"].update(nats, sum(row["bytes"] for row in rows))
+        nats = [row["nats"] for row in rows]
+        for name, counted in (("perplexity", "tokens"), ("word_perplexity", "words"), ("bits_per_byte", "bytes")):
+            metrics[name].update(nats, sum(row[counted] for row in rows))

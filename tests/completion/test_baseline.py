@@ -1,10 +1,10 @@
-"""The order-2 byte model against its formula, one byte after another."""
+"""The order-3 byte model against its formula, one byte after another."""
 
 import math
 
 import pytest
 
-from plugins.completion.baseline import order_two
+from plugins.completion.baseline import order_three
 from plugins.completion.data import CompletionFormat
 
 
@@ -12,17 +12,17 @@ def slow(train: list[str], test: list[str]) -> float:
     """Witten and Bell's method C with dictionaries."""
     counts: dict[bytes, dict[int, int]] = {}
     for text in train:
-        data = b"\0\0" + text.encode()
-        for at in range(2, len(data)):
-            for order in range(3):
+        data = b"\0\0\0" + text.encode()
+        for at in range(3, len(data)):
+            for order in range(4):
                 following = counts.setdefault(data[at - order : at], {})
                 following[data[at]] = following.get(data[at], 0) + 1
     bits = length = 0
     for text in test:
-        data = b"\0\0" + text.encode()
-        for at in range(2, len(data)):
+        data = b"\0\0\0" + text.encode()
+        for at in range(3, len(data)):
             probability = 1 / 256
-            for order in range(3):
+            for order in range(4):
                 following = counts.get(data[at - order : at])
                 if following:
                     kinds, total = len(following), sum(following.values())
@@ -37,7 +37,7 @@ TEST = ["the hat sat", "xyz the mat ü", "bbb"]
 
 
 def test_it_is_the_formula() -> None:
-    assert order_two(TRAIN, TEST) == pytest.approx(slow(TRAIN, TEST), abs=1e-12)
+    assert order_three(TRAIN, TEST) == pytest.approx(slow(TRAIN, TEST), abs=1e-12)
 
 
 def test_the_format_gives_its_figure() -> None:
@@ -45,5 +45,18 @@ def test_the_format_gives_its_figure() -> None:
     assert figures == {"bits_per_byte": pytest.approx(slow(TRAIN, TEST))}
 
 
+def test_text_is_counted_block_by_block(monkeypatch) -> None:
+    whole = order_three(TRAIN, TEST)
+    monkeypatch.setattr("plugins.completion.baseline.BLOCK", 8)
+    assert order_three(TRAIN, TEST) == pytest.approx(whole, abs=1e-12)
+
+
+def test_no_more_text_is_read_than_it_takes(monkeypatch) -> None:
+    monkeypatch.setattr("plugins.completion.baseline.BLOCK", 1)
+    monkeypatch.setattr("plugins.completion.baseline.LONGEST", len("the cat sat on the mat"))
+    assert order_three(TRAIN, TEST) == pytest.approx(slow(TRAIN[:1], TEST), abs=1e-12)
+
+
 def test_nothing_to_measure_on_is_no_number() -> None:
-    assert math.isnan(order_two(TRAIN, []))
+    assert math.isnan(order_three(TRAIN, []))
+    assert order_three([], TEST) == 8.0

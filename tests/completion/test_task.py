@@ -28,7 +28,7 @@ def task() -> CompletionTask:
 
 
 def batch_of(*rows: list[int]) -> Batch:
-    batch = CompletionFormat().collate([{"ids": row, "bytes": [3] * len(row)} for row in rows], FACTS, Random(0))
+    batch = CompletionFormat().collate([{"ids": row, "bytes": [3] * len(row), "words": [2] * len(row)} for row in rows], FACTS, Random(0))
     return {**batch, "row": torch.arange(len(rows))}
 
 
@@ -58,7 +58,7 @@ def test_the_loss_reaches_every_parameter(task: CompletionTask) -> None:
 def test_rows_hold_what_figures_are_made_of(task: CompletionTask) -> None:
     with torch.no_grad():
         result, rows = task.evaluate(batch_of(*ROWS), decode(wanted=0))
-        assert [(row["tokens"], row["bytes"]) for row in rows] == [(6, 18), (2, 6), (1, 3)]
+        assert [(row["tokens"], row["bytes"], row["words"]) for row in rows] == [(6, 18, 12), (2, 6, 4), (1, 3, 2)]
         for row, ids in zip(rows, ROWS, strict=True):
             assert row["nats"] == pytest.approx(float(task(batch_of(ids)).loss), abs=1e-9)
     metrics = task.metrics()
@@ -66,18 +66,24 @@ def test_rows_hold_what_figures_are_made_of(task: CompletionTask) -> None:
     task.update(metrics, rows[1:])
     nats = float(result.loss)
     assert float(metrics["perplexity"].compute()) == pytest.approx(math.exp(nats / 9), abs=1e-9)
+    assert float(metrics["word_perplexity"].compute()) == pytest.approx(math.exp(nats / 18), abs=1e-9)
     assert float(metrics["bits_per_byte"].compute()) == pytest.approx(nats / math.log(2) / 27, abs=1e-9)
 
 
-def test_figures_of_two_ranks_are_those_of_one(task: CompletionTask) -> None:
-    rows = [{"nats": 10.0, "tokens": 4, "bytes": 9}, {"nats": 1.0, "tokens": 7, "bytes": 2}, {"nats": 3.5, "tokens": 1, "bytes": 30}]
-    one, left, right = task.metrics(), task.metrics(), task.metrics()
+def test_figures_of_any_ranks_are_exactly_those_of_one(task: CompletionTask) -> None:
+    random = Random(0)
+    rows = [{"nats": random.expovariate(0.01), "tokens": 4, "bytes": 9, "words": random.randint(1, 9)} for _ in range(1000)]
+    one, ranks = task.metrics(), [task.metrics() for _ in range(4)]  # the last has no row
     task.update(one, rows)
-    task.update(left, rows[:1])
-    task.update(right, rows[1:])
-    for name, metric in left.items():
-        metric.merge_state(right[name])
-        assert float(metric.compute()) == pytest.approx(float(one[name].compute()), abs=1e-12)
+    task.update(ranks[3], [])
+    for rank, metrics in enumerate(ranks[:3]):
+        for start in range(rank * 7, len(rows), 21):
+            task.update(metrics, rows[start : start + 7])
+    for name in one:
+        for metrics in ranks[1:]:
+            ranks[0][name].merge_state(metrics[name])
+        assert float(ranks[0][name].compute()) == float(one[name].compute())
+        assert math.isnan(float(ranks[3][name].compute()))
 
 
 def test_wanted_rows_are_continued_from_their_first_half(task: CompletionTask) -> None:

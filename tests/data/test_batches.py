@@ -115,3 +115,15 @@ def test_values_that_make_no_sense(cls, values):
 def test_only_running_text_is_packed():
     assert registry.broken(PackedBatches.rules, {"provided": {"stream"}}) == []
     assert "only pieces of one running text" in registry.broken(PackedBatches.rules, {"provided": set()})[0]
+
+
+@pytest.mark.parametrize(
+    "option, reason", [({"isolated": True}, "tell the documents"), ({"stride": 4}, "share twice"), ({"stride": 0}, "move on")]
+)
+def test_a_format_must_know_of_documents_and_of_what_is_counted(option, reason):
+    plain = {"isolated": False, "stride": None}
+    assert registry.broken(PackedBatches.rules, {**plain, "provided": {"stream"}}) == []
+    known = set() if option.get("stride") != 0 else {"counted"}
+    assert reason in registry.broken(PackedBatches.rules, {**plain, **option, "provided": {"stream"} | known})[0]
+    if option.get("stride") != 0:
+        assert registry.broken(PackedBatches.rules, {**plain, **option, "provided": {"stream", "documents", "counted"}}) == []

@@ -62,6 +62,74 @@ def test_all_features_are_cut_alike(encoded):
     assert BYTES.decode(row["ids"]) == (TEXT * 2)[29 : 29 + 9]
 
 
+def counted(windows, offset=0):
+    """Every (token, the one after it) that the windows count, in order."""
+    found = []
+    for example in range(len(windows.lengths)):
+        features = windows.features(example, offset)
+        pairs = zip(features["ids"], features["ids"][1:], features["counted"][1:], strict=False)
+        found += [(one, other) for one, other, wanted in pairs if wanted]
+    return found
+
+
+@pytest.mark.parametrize("length", [1, 4, 8, 50, 52, 200])
+def test_isolated_documents_predict_every_token_but_their_first(encoded, length):
+    expected = [pair for line in LINES for pair in zip(BYTES.encode(line), BYTES.encode(line)[1:], strict=False)]
+    assert counted(WindowExamples(encoded, length, circular=False, whole=True, isolated=True)) == expected
+    ring = WindowExamples(encoded, length, circular=True, whole=True, isolated=True)
+    for offset in (0, 1, 17, len(TEXT) - 1):
+        assert sorted(counted(ring, offset)) == sorted(expected)
+
+
+def test_a_window_names_the_document_of_each_token(encoded):
+    windows = WindowExamples(encoded, 20, circular=True, whole=True, isolated=True)
+    assert windows.features(0, 0)["documents"] == [0] * 15 + [1] * 2 + [2] * 4
+    assert windows.features(0, len(TEXT) - 3)["documents"] == [0] * 3 + [1] * 15 + [2] * 2 + [3]  # the ring comes round
+    assert "documents" not in WindowExamples(encoded, 20, circular=True, whole=True).features(0, 0)
+
+
+def test_one_document_that_comes_round_is_two(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("abc")
+    encoded = encode(files(Stream(), train=str(path), validation_share=0), "train", Stream(), BYTES, Facts(261, 8))
+    features = WindowExamples(encoded, 8, circular=True, whole=True, isolated=True).features(0, 2)
+    assert BYTES.decode(features["ids"]) == "cabc"
+    assert (features["documents"], features["counted"]) == ([0, 1, 1, 1], [0, 0, 1, 1])
+
+
+@pytest.mark.parametrize("length, stride", [(8, 1), (8, 3), (8, 8), (4, 2), (50, 7), (51, 50), (200, 1), (1, 1)])
+def test_a_stride_counts_every_token_once(encoded, length, stride):
+    windows = WindowExamples(encoded, length, circular=False, whole=True, stride=stride)
+    ids = BYTES.encode(TEXT)
+    assert counted(windows) == list(zip(ids, ids[1:], strict=False))
+    assert windows.lengths.max() <= length
+    for example in range(1, len(windows.lengths)):
+        first = windows.features(example, 0)["counted"].index(1)  # so many tokens stand before it
+        assert first > length - stride
+
+
+def test_a_stride_is_for_evaluation(encoded):
+    ring = WindowExamples(encoded, 8, circular=True, whole=True, stride=2)
+    assert len(ring.lengths) == len(WindowExamples(encoded, 8, circular=True, whole=True).lengths)
+    assert "counted" not in ring.features(0, 0)
+
+
+@pytest.mark.parametrize("stride", [0, 9])
+def test_a_stride_that_would_leave_tokens_out(encoded, stride):
+    with pytest.raises(UserError, match=f"stride={stride}: at least 1 and at most the 8 tokens"):
+        WindowExamples(encoded, 8, circular=False, whole=True, stride=stride)
+
+
+def test_a_long_row_is_read_once_for_all_its_windows(encoded, monkeypatch):
+    windows = WindowExamples(encoded, 4, circular=False, whole=True)
+    read = []
+    raw = encoded.raw
+    monkeypatch.setattr(encoded, "raw", lambda row: (read.append(row), raw(row))[1])
+    rows = [windows.raw(example)["text"] for example in range(len(windows.lengths))]
+    assert read == [0, 1, 2]
+    assert (rows[0], rows[-1]) == (LINES[0], LINES[2])  # the last begins in the third line
+
+
 def test_the_ring_begins_elsewhere_in_every_epoch(encoded):
     windows = WindowExamples(encoded, 8, circular=True, whole=True)
     offsets = [windows.offset(0, epoch) for epoch in range(20)]
