@@ -1,11 +1,7 @@
-"""The promises of parts, as functions: whatever is registered, here or in somebody's package, can be held to them.
+"""What parts promise, as functions over a toy model; everything runs in float64, where equal means equal to a billionth."""
 
-    model = toy_model("decoder_only", attention=Part(MyAttention, width=3))
-    check(model)  # raises BrokenPromise with the name of the promise
-
-Everything runs in float64 at toy size, where equal means equal to a billionth.
-"""
-
+import copy
+import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,14 +9,10 @@ import torch
 from torch import Tensor
 
 from framework.parts.caches import State
-from framework.toys import VOCABULARY, forward, import_parts, loss, pad_left, pad_right, texts, toy_model
+from framework.testing.promise import BrokenPromise
+from framework.toys import VOCABULARY, forward, loss, pad_left, pad_right, texts
 
-__all__ = ["BrokenPromise", "check", "import_parts", "loss", "texts", "toy_model"]
 TOLERANCE = 1e-9
-
-
-class BrokenPromise(AssertionError):
-    """A part does not do what its kind promises."""
 
 
 def check(model: Any) -> None:
@@ -153,6 +145,24 @@ def cache_reorders(model: Any) -> None:
         _same("cache reorders", written, None, alone, f"rows {order} of 2")
 
 
+@torch.no_grad()
+def saves_and_loads(model: Any) -> None:
+    """Another model with the saved weights computes the same."""
+    other = copy.deepcopy(model)
+    file = io.BytesIO()
+    torch.save(model.state_dict(), file)
+    file.seek(0)
+    for parameter in other.parameters():
+        parameter.zero_()
+    unsaved = {name for name, _ in other.named_buffers()} - set(other.state_dict())
+    other.load_state_dict(torch.load(file, weights_only=True))
+    for each in (model, other):
+        each.eval()
+    rows, sources = torch.stack(texts(6, 6)), torch.stack(texts(5, 5))
+    note = f"; not saved: {', '.join(sorted(unsaved))}" if unsaved else ""
+    _same("saves and loads", forward(other, rows, sources), None, list(forward(model, rows, sources)), f"loaded again{note}")
+
+
 PROMISES: dict[Callable[[Any], None], Callable[[set[str]], bool]] = {
     gradients_reach_every_parameter: lambda traits: True,
     rows_are_independent: lambda traits: True,
@@ -163,6 +173,7 @@ PROMISES: dict[Callable[[Any], None], Callable[[set[str]], bool]] = {
     cache_equals_full_forward: lambda traits: "decoder" in traits,
     cache_crops: lambda traits: "decoder" in traits,
     cache_reorders: lambda traits: "decoder" in traits,
+    saves_and_loads: lambda traits: True,
 }
 
 

@@ -1,0 +1,71 @@
+"""The conformance suite: what is promised of parts, tasks and sources of rows, here or in somebody's package.
+
+    class TestMine(AttentionPromises):  # or PositionPromises, TaskPromises, SourcePromises, ...
+        part = "attention/mine"
+
+As functions: `check(toy_model("decoder_only", attention=Part(Mine)))` and `check_task(ToyTask("task/mine"))` raise a BrokenPromise that
+begins with the name of the promise.
+"""
+
+from framework.testing.order import order_is_learned
+from framework.testing.parts import (
+    PROMISES,
+    cache_crops,
+    cache_equals_full_forward,
+    cache_reorders,
+    check,
+    cross_attention_respects_padding,
+    documents_are_apart,
+    gradients_reach_every_parameter,
+    respects_causality,
+    respects_padding,
+    rows_are_independent,
+    saves_and_loads,
+)
+from framework.testing.promise import BrokenPromise, Inapplicable
+from framework.testing.suites import (
+    AttentionPromises,
+    BlockPromises,
+    FeedForwardPromises,
+    NormPromises,
+    PartPromises,
+    PositionPromises,
+    SourcePromises,
+    TaskPromises,
+)
+from framework.testing.tasks import TASK_PROMISES, check_task
+from framework.testing.toy_task import ToyTask
+from framework.toys import import_parts, loss, texts, toy_model
+
+__all__ = [
+    "PROMISES",
+    "TASK_PROMISES",
+    "AttentionPromises",
+    "BlockPromises",
+    "BrokenPromise",
+    "FeedForwardPromises",
+    "Inapplicable",
+    "NormPromises",
+    "PartPromises",
+    "PositionPromises",
+    "SourcePromises",
+    "TaskPromises",
+    "ToyTask",
+    "cache_crops",
+    "cache_equals_full_forward",
+    "cache_reorders",
+    "check",
+    "check_task",
+    "cross_attention_respects_padding",
+    "documents_are_apart",
+    "gradients_reach_every_parameter",
+    "import_parts",
+    "loss",
+    "order_is_learned",
+    "respects_causality",
+    "respects_padding",
+    "rows_are_independent",
+    "saves_and_loads",
+    "texts",
+    "toy_model",
+]

@@ -1,0 +1,249 @@
+"""What tasks promise, as functions over a toy task.
+
+A learner may cut a batch into micro-batches and deal it to ranks, figures are computed again from predictions.jsonl, a checkpoint is
+loaded by somebody who has no rows: each of these rests on a promise here.
+"""
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from framework.data.formats import Batch
+from framework.errors import UserError
+from framework.testing.promise import BrokenPromise, Inapplicable
+from framework.testing.ranks import figures_of, in_two_processes
+from framework.testing.toy_task import ToyTask
+from framework.training.task import Result, Task
+
+TOLERANCE = 1e-6
+STEPS = 60
+
+
+def check_task(toy: ToyTask) -> None:
+    """Every promise of tasks. BrokenPromise: the first that does not hold."""
+    for promise in TASK_PROMISES:
+        try:
+            promise(toy)
+        except Inapplicable:
+            continue
+
+
+def result_has_its_shape(toy: ToyTask) -> None:
+    """The loss is one number with a gradient, the weight the number of targets; evaluation gives a dict for every row."""
+    task, batch = toy.task(), toy.batch()
+    result = task(batch)
+    for name, value in (("loss", result.loss), ("weight", result.weight)):
+        if not isinstance(value, Tensor) or value.shape != () or not value.isfinite():
+            raise BrokenPromise(f"result has its shape: the {name} is {value!r}, not a finite tensor of one number")
+    if not result.loss.requires_grad or result.weight <= 0:
+        raise BrokenPromise(f"result has its shape: no gradient comes from the loss, or nothing is counted (weight {result.weight})")
+    _, rows = _evaluated(task, toy, batch)
+    if len(rows) != toy.count or not all(isinstance(row, dict) for row in rows):
+        raise BrokenPromise(f"result has its shape: evaluation of {toy.count} rows gave {len(rows)} dicts")
+
+
+def loss_is_a_sum(toy: ToyTask) -> None:
+    """The losses of two halves add up to the whole batch's, and so do their weights."""
+    _needs_no_noise(toy)
+    task, numbers = toy.task(), range(toy.count)
+    whole, *halves = (_quiet(task, toy.batch(part)) for part in (numbers, numbers[: toy.count // 3], numbers[toy.count // 3 :]))
+    for name in ("loss", "weight"):
+        got, wanted = (float(sum(getattr(part, name) for part in parts)) for parts in ([whole], halves))
+        if not _near(got, wanted):
+            raise BrokenPromise(f"loss is a sum: the {name} of a batch is {got:.6g}, of its parts together {wanted:.6g}")
+
+
+def rows_are_independent(toy: ToyTask) -> None:
+    """What is said of a row is the same alone and between others, longer and shorter ones."""
+    _needs_no_noise(toy)
+    task = toy.task()
+    _, together = _evaluated(task, toy, toy.batch())
+    for number, row in enumerate(together):
+        _, alone = _evaluated(task, toy, toy.batch([number]))
+        _same("rows are independent", row, alone[0], f"row {number} alone and between {toy.count - 1} others")
+
+
+def respects_padding(toy: ToyTask) -> None:
+    """Loss and rows are the same whatever token fills up the shorter rows."""
+    _needs_no_noise(toy)
+    task = toy.task()
+    (result, rows), (other, filled) = (_evaluated(task, toy, toy.batch(padding=id)) for id in (None, 70))
+    for number, (row, changed) in enumerate(zip(rows, filled, strict=True)):
+        _same("respects padding", row, changed, f"row {number}, filled up with another token")
+    if not _near(float(result.loss), float(other.loss)):
+        raise BrokenPromise(
+            f"respects padding: the loss is {float(result.loss):.6g} or {float(other.loss):.6g}, by the token that fills up"
+        )
+
+
+def gradients_reach_every_parameter(toy: ToyTask) -> None:
+    """No parameter waits in vain."""
+    task = toy.task().train()
+    task(toy.batch()).loss.backward()
+    for name, parameter in task.named_parameters():
+        if parameter.grad is None or not parameter.grad.isfinite().all() or not parameter.grad.any():
+            state = "none" if parameter.grad is None else "not finite" if not parameter.grad.isfinite().all() else "zero"
+            raise BrokenPromise(f"gradients reach every parameter: that of {name} is {state}")
+
+
+def saves_and_loads(toy: ToyTask) -> None:
+    """A fresh task with the saved weights says the same of every row."""
+    saved, file = toy.task(seed=0), io.BytesIO()
+    torch.save(saved.state_dict(), file)
+    file.seek(0)
+    loaded = toy.task(seed=1)
+    loaded.load_state_dict(torch.load(file, weights_only=True))
+    batch = toy.batch()
+    for number, (row, again) in enumerate(zip(_evaluated(saved, toy, batch)[1], _evaluated(loaded, toy, batch)[1], strict=True)):
+        _same("saves and loads", row, again, f"row {number} of the task that was loaded")
+
+
+def predicts_without_targets(toy: ToyTask) -> None:
+    """Rows without what is asked for get the prediction that evaluation gave them."""
+    rows = [{name: value for name, value in row.items() if name not in toy.format.optional} for row in toy.rows]
+    task = toy.task()
+    try:
+        batch = toy.asked(rows)
+        assert batch is not None, "a row holds nothing"
+        with torch.inference_mode():
+            predicted = task.predict(batch, toy.decode)
+    except Exception as error:
+        raise BrokenPromise(f"predicts without targets: {type(error).__name__}: {error}") from error
+    if len(predicted) != len(rows) or not all("prediction" in row for row in predicted):
+        raise BrokenPromise(f"predicts without targets: {len(rows)} rows gave {len(predicted)} answers, each with a `prediction`")
+    if not toy.format.stream and not toy.noisy:
+        for number, (row, known) in enumerate(zip(predicted, _evaluated(task, toy, toy.batch())[1], strict=True)):
+            if "prediction" in known:
+                _same("predicts without targets", row["prediction"], known["prediction"], f"row {number}, without and with its target")
+
+
+def answers_any_text(toy: ToyTask) -> None:
+    """A typed text of any length is answered, or refused by the format with a ValueError that says why."""
+    first = next((value for value in toy.rows[0].values() if isinstance(value, str)), "a text")
+    for text, what in (
+        (first, "the text of a row"),
+        ("", "an empty text"),
+        (" ".join([first] * 200), "a very long text"),
+        ("☃ ~", "odd signs"),
+    ):
+        try:
+            batch = toy.asked([toy.format.from_text(text)])
+        except (ValueError, UserError):
+            continue
+        if batch is None:
+            continue
+        try:
+            with torch.inference_mode():
+                json.dumps(toy.task().predict(batch, toy.decode), allow_nan=False)
+        except Exception as error:
+            raise BrokenPromise(f"answers any text: {what} ends in {type(error).__name__}: {error}") from error
+
+
+def rows_are_plain(toy: ToyTask) -> None:
+    """Rows come back from predictions.jsonl as they were, and metrics make the same figures of them, in any order and any pieces."""
+    task = toy.task()
+    _, rows = _evaluated(task, toy, toy.batch())
+    try:
+        kept = [json.loads(json.dumps(row, allow_nan=False)) for row in rows]
+    except (TypeError, ValueError) as error:
+        raise BrokenPromise(f"rows are plain: one is not JSON: {error}") from error
+    for number, (row, back) in enumerate(zip(rows, kept, strict=True)):
+        if row != back:
+            raise BrokenPromise(f"rows are plain: row {number} comes back from JSON as another: {row} and {back}")
+    wanted = figures_of(task, [kept])
+    for pieces, what in (([kept[::-1]], "backwards"), ([kept[:2], kept[2:3], kept[3:]], "in three pieces")):
+        found = figures_of(task, pieces)
+        wrong = [name for name in wanted if name not in found or not _near(found[name], wanted[name])]
+        if wrong:
+            name = wrong[0]
+            raise BrokenPromise(f"rows are plain: {name} is {wanted[name]!r}, and {found.get(name)!r} when the rows come {what}")
+
+
+def runs_in_two_processes(toy: ToyTask) -> None:
+    """Two processes with half the rows each follow the gradient and get the figures of one."""
+    (gradients, figures), (together, both) = in_two_processes(toy)
+    for name, value in gradients.items():
+        difference = (value - together[name]).abs().max().item()
+        if not difference <= TOLERANCE * max(1.0, value.abs().max().item()):
+            raise BrokenPromise(f"runs in two processes: the gradient of {name} differs from one process's by {difference:.2g}")
+    for name, figure in figures.items():
+        if name not in both or not _near(both[name], figure):
+            raise BrokenPromise(f"runs in two processes: {name} is {both.get(name)!r}, in one process {figure!r}")
+
+
+def learns_its_rows(toy: ToyTask) -> None:
+    """A few steps on a few rows halve their loss."""
+    torch.manual_seed(0)
+    task = toy.task().train()
+    batch, optimizer = toy.batch(), torch.optim.AdamW(task.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(STEPS):
+        result = task(batch)
+        losses.append((result.loss / result.weight).item())
+        if losses[-1] < 0.5 * losses[0]:
+            return
+        optimizer.zero_grad()
+        (result.loss / result.weight).backward()
+        optimizer.step()
+    raise BrokenPromise(
+        f"learns its rows: after {STEPS} steps on {toy.count} rows the loss went from {losses[0]:.3g} to {losses[-1]:.3g} only"
+    )
+
+
+TASK_PROMISES: tuple[Callable[[ToyTask], None], ...] = (
+    result_has_its_shape,
+    rows_are_plain,
+    gradients_reach_every_parameter,
+    respects_padding,
+    loss_is_a_sum,
+    rows_are_independent,
+    saves_and_loads,
+    predicts_without_targets,
+    answers_any_text,
+    learns_its_rows,
+    runs_in_two_processes,
+)
+
+
+def _needs_no_noise(toy: ToyTask) -> None:
+    if toy.noisy:
+        raise Inapplicable("collate draws at random, so that a batch is not the sum of its rows")
+
+
+def _quiet(task: Task, batch: Batch) -> Result:
+    with torch.no_grad():
+        return task(batch)
+
+
+def _evaluated(task: Task, toy: ToyTask, batch: Batch) -> tuple[Result, list[dict[str, Any]]]:
+    with torch.inference_mode():
+        return task.evaluate(batch, toy.decode)
+
+
+def _same(promise: str, one: Any, other: Any, what: str) -> None:
+    if not _alike(one, other):
+        raise BrokenPromise(f"{promise}: {what} differ: {_short(one)} and {_short(other)}")
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """The same, numbers nearly."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_alike(one[name], other[name]) for name in one)
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    if isinstance(one, float) or isinstance(other, float):
+        return isinstance(other, (int, float)) and _near(one, other)
+    return one == other
+
+
+def _near(one: float, other: float) -> bool:
+    return one == other or abs(one - other) <= TOLERANCE * max(1.0, abs(one)) or (one != one and other != other)
+
+
+def _short(value: Any, width: int = 150) -> str:
+    text = str(value)
+    return text if len(text) <= width else f"{text[:width]}…"

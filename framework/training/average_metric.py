@@ -1,0 +1,32 @@
+"""The mean of one number a row: the same on any number of batches and ranks, to the last bit."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+class Average(Metric):
+    """Mean of the values of all rows; without a row not a number.
+
+    The values are kept and added up at the end by `math.fsum`, whose sum does not depend on the order: what every rank adds up by itself
+    would differ in its last digits from what one process does.
+    """
+
+    full_state_update = False
+    values: list[Tensor] | Tensor  # one tensor once the ranks' are gathered
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("values", [], dist_reduce_fx="cat")
+
+    def update(self, values: Iterable[float]) -> None:
+        assert isinstance(self.values, list), "gathered values take no more"
+        self.values.append(torch.tensor(list(values), dtype=torch.float64, device=self.device))
+
+    def compute(self) -> Tensor:
+        gathered = [self.values] if isinstance(self.values, Tensor) else self.values
+        values = [value for part in gathered for value in part.tolist()]
+        return torch.tensor(math.fsum(values) / len(values) if values else math.nan, dtype=torch.float64)

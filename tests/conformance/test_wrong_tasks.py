@@ -1,0 +1,226 @@
+"""Tasks that are wrong on purpose: each is rejected by the name of the promise that it breaks."""
+
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torchmetrics import Metric
+
+from framework.data.formats import Format
+from framework.data.padding import pad, tokens
+from framework.registry import Part, choice, register
+from framework.testing import BrokenPromise, ToyTask, check_task
+from framework.training.average_metric import Average
+from framework.training.task import Result, Task
+
+ROWS = [{"text": "ab" * (number % 4 + 1), "label": number % 2} for number in range(9)]
+
+
+@register("format", "of_wrong_tasks")
+class LetterFormat(Format):
+    """A text and one of two classes."""
+
+    columns, optional = ("text", "label"), ("label",)
+
+    def texts(self, row):
+        return [row["text"]]
+
+    def encode(self, row, tokenizer, facts):
+        features = {"ids": [facts.begin, *tokenizer.encode(row["text"])][: facts.max_length]}
+        return features | ({"label": row["label"]} if "label" in row else {})
+
+    def collate(self, features, facts, random):
+        ids = [row["ids"] for row in features]
+        batch = {"ids": pad(ids, facts.padding), "real": tokens(ids)}
+        return batch | ({"label": torch.tensor([row["label"] for row in features])} if "label" in features[0] else {})
+
+
+class Right(Task):
+    """Nothing is wrong with this one."""
+
+    format: ClassVar[Any] = choice("format", "of_wrong_tasks")
+
+    def __init__(self, model: Part, facts: Any):
+        super().__init__()
+        self.model, self.head = model(facts=facts), nn.Linear(16, 2)
+
+    def states(self, batch: dict[str, Any]) -> Tensor:
+        hidden = self.model(batch["ids"], real=batch["real"])  # (B, T, D)
+        real = torch.ones_like(batch["ids"]) if batch["real"] is None else batch["real"]
+        return (hidden * real[..., None]).sum(1) / real.sum(1, keepdim=True)
+
+    def forward(self, batch):
+        logits = self.head(self.states(batch))
+        return Result(cross_entropy(logits, batch["label"], reduction="sum"), torch.tensor(len(logits)), logits)
+
+    def rows(self, logits: Tensor) -> list[dict[str, Any]]:
+        return [{"prediction": row.index(max(row)), "score": max(row)} for row in logits.tolist()]
+
+    def evaluate(self, batch, decode):
+        result = self(batch)
+        known = ({"input": raw["text"], "reference": raw["label"]} for raw in batch["raw"])
+        return result, [known | found for known, found in zip(known, self.rows(result.output), strict=True)]
+
+    def predict(self, batch, decode):
+        return self.rows(self.head(self.states(batch)))
+
+    def metrics(self) -> dict[str, Metric]:
+        return {"accuracy": Average()}
+
+    def update(self, metrics, rows):
+        metrics["accuracy"].update([row["prediction"] == row["reference"] for row in rows])
+
+
+class MeanLoss(Right):
+    def forward(self, batch):
+        logits = self.head(self.states(batch))
+        return Result(cross_entropy(logits, batch["label"]), torch.tensor(1), logits)
+
+
+class ReadsPadding(Right):
+    def states(self, batch):
+        return self.model(batch["ids"]).mean(1)
+
+
+class ReadsNeighbors(Right):
+    def states(self, batch):
+        states = super().states(batch)
+        return states - states.mean(0)
+
+
+class DeadWeight(Right):
+    def __init__(self, model: Part, facts: Any):
+        super().__init__(model, facts)
+        self.spare = nn.Linear(16, 2)
+
+
+class HiddenWeight(Right):
+    """A list of layers is no module: its weights are in no checkpoint."""
+
+    def __init__(self, model: Part, facts: Any):
+        super().__init__(model, facts)
+        self.layers = [nn.Linear(16, 16, dtype=torch.float64)]
+
+    def states(self, batch):
+        return self.layers[0](super().states(batch))
+
+
+class NeedsTargets(Right):
+    def predict(self, batch, decode):
+        return self.rows(self(batch).output)
+
+
+class GivesTensors(Right):
+    def rows(self, logits):
+        return [{"prediction": row.argmax(), "score": row.max()} for row in logits]
+
+
+class GivesNoRows(Right):
+    def evaluate(self, batch, decode):
+        result, rows = super().evaluate(batch, decode)
+        return result, rows[:1]
+
+
+class FigureOfBatches(Right):
+    """The mean of the batches' means."""
+
+    def update(self, metrics, rows):
+        metrics["accuracy"].update([sum(row["prediction"] == row["reference"] for row in rows) / len(rows)])
+
+
+class OwnFigures(Metric):
+    """Stays on its rank."""
+
+    def __init__(self):
+        super().__init__()
+        self.add_state("right", torch.tensor(0.0), dist_reduce_fx=None)
+
+    def update(self, values):
+        self.right += len(values)
+
+    def compute(self):
+        return self.right.max()
+
+
+class FiguresOfOneRank(Right):
+    def metrics(self):
+        return {"accuracy": OwnFigures()}
+
+
+class ReadsTooMuch(Right):
+    """Has room for as many tokens as the rows have."""
+
+    def __init__(self, model: Part, facts: Any):
+        super().__init__(model, facts)
+        self.places = nn.Parameter(torch.ones(9, 16))
+
+    def states(self, batch):
+        hidden = self.model(batch["ids"], real=batch["real"])
+        hidden = hidden * self.places[torch.arange(hidden.shape[1])]
+        real = torch.ones_like(batch["ids"]) if batch["real"] is None else batch["real"]
+        return (hidden * real[..., None]).sum(1) / real.sum(1, keepdim=True)
+
+
+class LearnsSomethingElse(Right):
+    """Nearly all of its loss is out of its reach."""
+
+    def forward(self, batch):
+        result = super().forward(batch)
+        return Result(result.loss + 10 * len(batch["ids"]), result.weight, result.output)
+
+
+class NumberedRows(Right):
+    """Takes a row for another one by its place in the batch."""
+
+    def states(self, batch):
+        states = super().states(batch)
+        return states + torch.arange(len(states))[:, None]
+
+
+WRONG = {
+    MeanLoss: "loss is a sum",
+    ReadsPadding: "respects padding",
+    ReadsNeighbors: "loss is a sum|rows are independent",
+    NumberedRows: "loss is a sum|rows are independent",
+    DeadWeight: "gradients reach every parameter: that of spare",
+    HiddenWeight: "saves and loads",
+    NeedsTargets: "predicts without targets",
+    GivesTensors: "rows are plain",
+    GivesNoRows: "result has its shape",
+    FigureOfBatches: "rows are plain",
+    FiguresOfOneRank: "runs in two processes",
+    ReadsTooMuch: "answers any text: a very long text",
+    LearnsSomethingElse: "learns its rows",
+}
+
+
+def toy(task: type[Task]) -> ToyTask:
+    return ToyTask(Part(task), ROWS, max_length=64)
+
+
+def test_a_right_task_keeps_every_promise():
+    check_task(toy(Right))
+
+
+@pytest.mark.parametrize(("task", "promise"), WRONG.items(), ids=[task.__name__ for task in WRONG])
+def test_a_wrong_task_is_rejected_by_the_name_of_the_promise(task, promise):
+    with pytest.raises(BrokenPromise, match=f"^({promise})"):
+        check_task(toy(task))
+
+
+def test_a_task_without_a_format_is_told_so():
+    class Formless(Right):
+        format = choice("format", None)
+
+    with pytest.raises(BrokenPromise, match="a task has a format: Formless says none"):
+        toy(Formless)
+
+
+def test_a_task_that_no_model_suits_is_told_why():
+    class Choosy(Right):
+        rules: ClassVar = {"'wings' in provided": "this task flies"}
+
+    with pytest.raises(BrokenPromise, match="some model suits the task: encoder_only: this task flies"):
+        toy(Choosy)

@@ -1,0 +1,32 @@
+"""The mean of rows is one number, however they are cut into batches and ranks."""
+
+import math
+import random
+
+import torch
+
+from framework.training.average_metric import Average
+
+
+def average(*pieces: list[float]) -> float:
+    metric = Average()
+    for piece in pieces:
+        metric.update(piece)
+    return metric.compute().item()
+
+
+def test_order_and_pieces_do_not_count_to_the_last_bit():
+    draw = random.Random(0)
+    values = [draw.uniform(-1, 1) * 10 ** draw.randint(-8, 8) for _ in range(500)]
+    shuffled = draw.sample(values, 500)
+    assert average(values) == average(shuffled[:7], [], shuffled[7:]) == math.fsum(values) / 500
+
+
+def test_without_rows_it_is_no_number():
+    assert math.isnan(average())
+
+
+def test_gathered_values_are_one_tensor():
+    metric = Average()
+    metric.values = torch.tensor([1.0, 2.0, 6.0], dtype=torch.float64)
+    assert metric.compute().item() == 3.0
