@@ -6,10 +6,10 @@ Shapes: B batch, T tokens.
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from framework.data.facts import Facts
 from framework.data.formats import Batch, Features
+from framework.data.padding import pad
 from framework.training.cross_entropy import IGNORED
 
 
@@ -21,24 +21,16 @@ def shifted(features: Sequence[Features], facts: Facts) -> Batch:
     bytes, words: of the targets. size (B,): tokens of each row. documents: where one row holds several.
     """
     width = max(1, *(len(row["ids"]) - 1 for row in features))
-    following = pad([row["ids"][1:] for row in features], width, facts.padding)
-    counted = pad([row["counted"][1:] if "counted" in row else [1] * (len(row["ids"]) - 1) for row in features], width, 0)
+    following = pad([row["ids"][1:] for row in features], facts.padding, width)
+    counted = pad([row["counted"][1:] if "counted" in row else [1] * (len(row["ids"]) - 1) for row in features], 0, width)
     batch: Batch = {
-        "ids": pad([row["ids"][:-1] or row["ids"] for row in features], width, facts.padding),
+        "ids": pad([row["ids"][:-1] or row["ids"] for row in features], facts.padding, width),
         "following": following,
         "targets": following.masked_fill(counted == 0, IGNORED),
         "size": torch.tensor([len(row["ids"]) for row in features]),
     }
     for name in ("bytes", "words"):
-        batch[name] = pad([row[name][1:] for row in features], width, 0) * counted
+        batch[name] = pad([row[name][1:] for row in features], 0, width) * counted
     if any("documents" in row and row["documents"][-2:][0] for row in features):  # else a causal mask is all it takes
-        batch["documents"] = pad([row["documents"][:-1] or row["documents"] for row in features], width, -1)
+        batch["documents"] = pad([row["documents"][:-1] or row["documents"] for row in features], -1, width)
     return batch
-
-
-def pad(rows: Sequence[Sequence[int]], width: int, filler: int) -> Tensor:
-    """(B, width), filled up on the right."""
-    padded = torch.full((len(rows), width), filler)
-    for number, row in enumerate(rows):
-        padded[number, : len(row)] = torch.as_tensor(row)
-    return padded
