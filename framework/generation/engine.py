@@ -79,7 +79,7 @@ class Decode:
         limits: Tensor,
     ) -> list[list[Hypothesis]]:
         written: list[list[Hypothesis]] = [[] for _ in prompts]
-        choose = self.strategy.begin(prompts, self.end)
+        choose = self.strategy.begin(prompts, self.end, limits)
         live = Live(
             source=torch.arange(len(prompt), device=prompt.device),
             ids=prompt[:, :0],
@@ -110,6 +110,10 @@ class Decode:
         )  # half precision is too coarse to add up
         if self.end is not None and live.ids.shape[1] < self.strategy.min_length:
             scores[:, self.end] = float("-inf")
+        if self.strategy.no_repeat_ngram is not None:
+            allowed = scores.isfinite() & ~repeats(live.ids, self.strategy.no_repeat_ngram, scores.shape[1])
+            stuck = ~allowed.any(dim=1, keepdim=True)  # every token repeats: one of them must be written all the same
+            scores = scores.where(allowed | stuck, float("-inf"))
         return scores
 
     def _retire(self, grown: Live, limits: Tensor, written: list[list[Hypothesis]]) -> Tensor:
@@ -117,8 +121,8 @@ class Decode:
         ended = torch.zeros_like(grown.source, dtype=torch.bool) if self.end is None else grown.ids[:, -1] == self.end
         done = ended | (limits[grown.source] <= grown.ids.shape[1])
         for row in done.nonzero()[:, 0].tolist():
-            ids = grown.ids[row].tolist()
-            written[int(grown.source[row])].append(Hypothesis(ids[:-1] if ended[row] else ids, float(grown.scores[row])))
+            ids, ends = grown.ids[row].tolist(), bool(ended[row])
+            written[int(grown.source[row])].append(Hypothesis(ids[:-1] if ends else ids, float(grown.scores[row]), ends))
         return (~done).nonzero()[:, 0]
 
     def _limits(self, model: Any, lengths: Sequence[int], longest: int | None) -> list[int]:
@@ -136,6 +140,24 @@ class Decode:
 def ends(model: nn.Module) -> bool:
     """Whether the model cannot read past its max_length, as a table of positions cannot."""
     return any("table" in getattr(module, "provides", ()) for module in model.modules())
+
+
+def repeats(ids: Tensor, length: int, vocabulary: int) -> Tensor:
+    """(R, V) True for the tokens that would complete a run of `length` tokens that ids (R, N) have already."""
+    rows, written = ids.shape
+    if written < length:
+        return torch.zeros(rows, vocabulary, dtype=torch.bool, device=ids.device)
+    runs = ids.unfold(1, length, 1)  # (R, N - length + 1, length)
+    again = (runs[:, :, :-1] == ids[:, None, written - length + 1 :]).all(dim=2)
+    found = torch.where(again, runs[:, :, -1], vocabulary)  # one more column takes what repeats nothing
+    return torch.zeros(rows, vocabulary + 1, dtype=torch.bool, device=ids.device).scatter_(1, found, True)[:, :vocabulary]
+
+
+def answer(written: Sequence[Generated]) -> dict[str, Any]:
+    """What was written for a prompt as a row of predictions has it: the best text, and where more were asked for, the others."""
+    best, *others = written
+    row: dict[str, Any] = {"prediction": best.text, "score": best.score}
+    return {**row, "others": [{"prediction": other.text, "score": other.score} for other in others]} if others else row
 
 
 @contextmanager

@@ -15,9 +15,10 @@ class Greedy(Strategy):
 
     max_length: write at most this many tokens; null = as many as the model can hold.
     min_length: do not end before this many tokens.
+    no_repeat_ngram: never write the same tokens in a row of this many twice; null = may repeat.
     """
 
-    def begin(self, prompts: Sequence[Sequence[int]], end: int | None) -> Choose:
+    def begin(self, prompts: Sequence[Sequence[int]], end: int | None, limits: Tensor) -> Choose:
         def choose(live: Live, log_probabilities: Tensor) -> tuple[Tensor, Tensor]:
             return torch.arange(len(log_probabilities), device=log_probabilities.device), log_probabilities.argmax(dim=-1)
 

@@ -20,6 +20,7 @@ class Sampling(Strategy):
 
     max_length: write at most this many tokens; null = as many as the model can hold.
     min_length: do not end before this many tokens.
+    no_repeat_ngram: never write the same tokens in a row of this many twice; null = may repeat.
     temperature: divides the log-probabilities; below 1 the likely tokens gain, above 1 the unlikely ones.
     top_k: draw from this many most probable tokens; null = from all.
     top_p: draw from the fewest tokens that together have at least this probability; 1 = from all.
@@ -37,15 +38,16 @@ class Sampling(Strategy):
         self,
         max_length: int | None = None,
         min_length: int = 0,
+        no_repeat_ngram: int | None = None,
         temperature: float = 1.0,
         top_k: int | None = None,
         top_p: float = 1.0,
         seed: int = 0,
     ):
-        super().__init__(max_length, min_length)
+        super().__init__(max_length, min_length, no_repeat_ngram)
         self.temperature, self.top_k, self.top_p, self.seed = temperature, top_k, top_p, seed
 
-    def begin(self, prompts: Sequence[Sequence[int]], end: int | None) -> Choose:
+    def begin(self, prompts: Sequence[Sequence[int]], end: int | None, limits: Tensor) -> Choose:
         seen: Counter[tuple[int, ...]] = Counter()
         streams = []
         for prompt in map(tuple, prompts):

@@ -27,14 +27,16 @@ class Live:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A text that is written: ids without the end token, score with it."""
+    """A text that is written: ids without the end token, score with it. ended: it has an end token, and was not cut by its limit."""
 
     ids: list[int]
     score: float
+    ended: bool
 
 
 # Live hypotheses and the log-probabilities (R, V) of their next tokens -> parents (R'), tokens (R'): the hypotheses of the next
-# step, each a token appended to a live one. A live row may be continued several times (beams) or not at all.
+# step, each a token appended to a live one. A live row may be continued several times (beams) or not at all; those of a prompt
+# stand together, prompts in their order. A token that may not be written has -inf.
 Choose = Callable[[Live, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -43,19 +45,22 @@ class Strategy:
 
     max_length: write at most this many tokens; null = as many as the model can hold.
     min_length: do not end before this many tokens.
+    no_repeat_ngram: never write the same tokens in a row of this many twice; null = may repeat.
     """
 
     rules: ClassVar[dict[str, str]] = {
         "max_length is None or max_length >= 1": "max_length counts the tokens to write",
         "min_length >= 0": "min_length counts the tokens to write",
         "max_length is None or min_length <= max_length": "a text cannot be longer than max_length and at least min_length",
+        "no_repeat_ngram is None or no_repeat_ngram >= 1": "no_repeat_ngram counts tokens in a row",
     }
 
-    def __init__(self, max_length: int | None = None, min_length: int = 0):
-        self.max_length, self.min_length = max_length, min_length
+    def __init__(self, max_length: int | None = None, min_length: int = 0, no_repeat_ngram: int | None = None):
+        self.max_length, self.min_length, self.no_repeat_ngram = max_length, min_length, no_repeat_ngram
 
-    def begin(self, prompts: Sequence[Sequence[int]], end: int | None) -> Choose:
-        """The choice for one batch of prompts, called once a step; what it remembers between steps is its own, not the strategy's."""
+    def begin(self, prompts: Sequence[Sequence[int]], end: int | None, limits: Tensor) -> Choose:
+        """The choice for one batch of prompts, called once a step; what it remembers between steps is its own, not the strategy's.
+        limits (B,): how many tokens each prompt may get, the end token counted."""
         raise NotImplementedError
 
     def rank(self, written: list[Hypothesis]) -> list[Hypothesis]:

@@ -1,6 +1,5 @@
 """The engine writes what a plain loop without a cache would write, row by row, and stops where it should."""
 
-import itertools
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -12,7 +11,7 @@ from framework.data.facts import Facts
 from framework.errors import UserError
 from framework.generation.engine import Decode, pad_left
 from framework.generation.greedy import Greedy
-from framework.generation.strategy import Choose, Live, Strategy
+from framework.generation.strategy import Strategy
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.models.encoder_decoder import EncoderDecoderModel
 from framework.parts.caches import State
@@ -145,55 +144,6 @@ def test_without_a_table_writing_goes_on() -> None:
     model = make(DecoderOnlyModel, position=Part("position/rotary"))
     assert len(decode(end=None)(model, torch.tensor([[5, 6]]), longest=40)[0][0].ids) == 40
     assert len(decode(end=None)(model, torch.tensor([[5, 6]]))[0][0].ids) == MAX_LENGTH - 1
-
-
-class Beams(Strategy):
-    """The smallest beam search: it shows that the engine asks for nothing that several hypotheses a row would not have."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.width = width
-
-    def begin(self, prompts: Sequence[Sequence[int]], end: int | None) -> Choose:
-        def choose(live: Live, log_probabilities: Tensor) -> tuple[Tensor, Tensor]:
-            scores = live.scores[:, None] + log_probabilities  # (R, V)
-            parents, tokens = [], []
-            for source in live.source.unique():
-                mine = scores.masked_fill((live.source != source)[:, None], float("-inf")).flatten()
-                best = mine.topk(min(self.width, int(mine.isfinite().sum()))).indices
-                parents.append(best // scores.shape[1])
-                tokens.append(best % scores.shape[1])
-            return torch.cat(parents), torch.cat(tokens)
-
-        return choose
-
-
-def test_beams_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many beams as there are texts find them all, best first; the source's keys are copied only when rows come or go."""
-    copied: list[bool] = []
-    reorder = State.reorder
-    monkeypatch.setattr(State, "reorder", lambda self, rows, memory=True: (copied.append(memory), reorder(self, rows, memory))[1])
-    model = make(EncoderDecoderModel, vocabulary=4).eval()
-    source = torch.tensor([[3, 1, 3], [1, 1, 0]])
-    with torch.no_grad():
-        memory = model.encode(source, source != 0)
-        written = decode(Beams(64))(model, torch.ones(2, 1, dtype=torch.long), memory=memory, longest=3)
-        for row, length, found in zip(source, (3, 2), written, strict=True):
-            expected = {}
-            for text in itertools.product(range(4), repeat=3):
-                text = text[: text.index(END) + 1] if END in text else text
-                scores = model.logits(model(row[None, :length], torch.tensor([[1, *text[:-1]]])))[0].log_softmax(-1)
-                expected[tuple(token for token in text if token != END)] = float(scores[range(len(text)), text].sum())
-            # a text may be cut by the limit or by the end: 27 texts of three tokens, 13 that end
-            assert len(found) == 40 and [one.score for one in found] == sorted((one.score for one in found), reverse=True)
-            assert found[0].score == pytest.approx(max(expected.values()), abs=1e-9)
-            assert {tuple(one.ids): pytest.approx(one.score, abs=1e-9) for one in found} == expected
-    copied.clear()
-    model = make(EncoderDecoderModel).eval()
-    with torch.no_grad():
-        memory = model.encode(source, source != 0)
-    decode(Beams(4), end=None)(model, torch.ones(2, 1, dtype=torch.long), memory=memory, longest=8)
-    assert copied[0] is True and copied[1:] and not any(copied[1:])  # two rows become eight, then beams only trade places
 
 
 @pytest.mark.parametrize(("wanted", "total"), [(0, 10), (3, 10), (10, 10), (200, 10), (7, 1000), (1, 1)])
