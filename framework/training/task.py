@@ -1,5 +1,6 @@
 """What a task computes: the model half of a plugin. Plain PyTorch; no Lightning, Hydra or W&B."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -7,7 +8,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from framework.data.facts import Facts
-from framework.data.formats import Batch
+from framework.data.formats import Batch, Format, Row
 from framework.generation.engine import Decode
 from framework.registry import choice
 
@@ -37,8 +38,8 @@ class Task(nn.Module):
     recipe: ClassVar[dict[str, dict[str, Any]]] = {}
     rules: ClassVar[dict[str, str]] = {}
     provides: ClassVar[tuple[str, ...]] = ()
-    monitor: ClassVar[str] = "validation/loss"  # what the best checkpoint is best at
-    mode: ClassVar[str] = "min"
+    monitor: str = "validation/loss"  # what the best checkpoint is best at; an option may decide, in `__init__`
+    mode: str = "min"
 
     model: Any  # what its family offers: `forward`, `encode`, `decode`, `logits`
     facts: Facts
@@ -63,6 +64,10 @@ class Task(nn.Module):
 
     def update(self, metrics: dict[str, Metric], rows: list[dict[str, Any]]) -> None:
         """Feeds rows as `evaluate` gave them to the metrics."""
+
+    def baseline(self, format: Format, train: Iterable[Row], test: Iterable[Row]) -> dict[str, float]:
+        """Figures of the format's simple method on the test rows; a task whose options say how to measure, measures it so too."""
+        return format.baseline(train, test)
 
     def report(self, rows: list[dict[str, Any]]) -> dict[str, str]:
         """Files to write beside predictions.jsonl after the test, name -> text, made of all its rows (a confusion matrix)."""

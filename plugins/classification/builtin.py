@@ -27,15 +27,19 @@ def rows(split: str) -> Iterator[dict[str, str]]:
 
 def split_of(text: str) -> str:
     """The text itself decides, so that no change elsewhere moves it from training to test."""
-    tenth = hashlib.sha256(text.encode()).digest()[0] * 10 // 256
+    tenth = digest(text)[0] * 10 // 256
     return {0: "test", 1: "validation"}.get(tenth, "train")
+
+
+def digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
 
 
 @cache
 def _texts() -> tuple[tuple[str, str], ...]:
     """(text, package) of the packages with the most texts, every text once, their names masked in all of them."""
     library = Path(sysconfig.get_path("stdlib"))
-    found = {folder.name: [text for path in _sources(folder) for text in _pieces(path)] for folder in _packages(library)}
+    found = {folder.name: [text for path in sources(folder) for text in _pieces(path)] for folder in packages(library)}
     largest = sorted(sorted(found), key=lambda name: len(found[name]), reverse=True)[:PACKAGES]
     names = re.compile("|".join(sorted(largest, key=len, reverse=True)), re.IGNORECASE)
     owners: dict[str, str] = {}
@@ -47,7 +51,7 @@ def _texts() -> tuple[tuple[str, str], ...]:
     return tuple(owners.items())
 
 
-def _packages(library: Path) -> list[Path]:
+def packages(library: Path) -> list[Path]:
     return [
         folder
         for folder in library.iterdir()
@@ -55,7 +59,7 @@ def _packages(library: Path) -> list[Path]:
     ]
 
 
-def _sources(package: Path) -> list[Path]:
+def sources(package: Path) -> list[Path]:
     return sorted(path for path in package.rglob("*.py") if not _LEFT_OUT.intersection(path.relative_to(package).parts))
 
 

@@ -1,47 +1,52 @@
-"""One text in, one label out: the rows of classification."""
+"""A text in, and what is told of it out: the rows of classification."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from random import Random
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from framework.data.facts import Facts
 from framework.data.formats import Batch, Features, Format, Row, Text
-from framework.registry import register
+from framework.registry import Part, choice, register
 
-from .baseline import NaiveBayes, figures
-from .builtin import rows
+from .baseline import features
+from .target import Target, Words
 
 
 @register("format")
 class ClassificationFormat(Format):
-    """A text and its label.
+    """A text and what is told of it.
 
     long: what to do with a text of more tokens than the model reads: cut its end off, or refuse it.
+    target: what is told of it; the task's own unless another is chosen.
     """
 
-    columns = ("text", "label")
-    optional = ("label",)
+    columns: ClassVar[tuple[str, ...]] = ("text", "label")
+    optional: ClassVar[tuple[str, ...]] = ("label",)
+    texts_of_row: ClassVar[tuple[str, ...]] = ("text",)
 
-    def __init__(self, long: Literal["truncate", "refuse"] = "truncate"):
+    def __init__(self, long: Literal["truncate", "refuse"] = "truncate", target: Part = choice("target", "label", follows="target")):
         self.long = long
+        self.target: Target = target()
 
     def texts(self, row: Row) -> Iterable[str]:
-        yield _text(row)
+        return [text_of(row, column) for column in self.texts_of_row]
 
     def learn(self, rows: Iterable[Row]) -> dict[str, Any]:
-        labels = tuple(sorted({_label(row) for row in rows}))
-        if len(labels) < 2:
-            raise ValueError(f"to tell labels apart there must be two at least; the training rows have {_listed(labels)}")
-        return {"labels": labels}
+        return self.target.learn(rows)
 
     def encode(self, row: Row, tokenizer: Text, facts: Facts) -> Features:
         """ids: begin, tokens, end, at most facts.max_length. truncated: 1 if the text was cut. label: if the row has one."""
+        found = self.read(row, tokenizer, facts)
+        return found if row.get("label") is None else {**found, **self.target.encode(row, facts)}
+
+    def read(self, row: Row, tokenizer: Text, facts: Facts) -> Features:
+        """The text of a row as tokens."""
         begin = [] if facts.begin is None else [facts.begin]
         end = [] if facts.end is None else [facts.end]
-        tokens = tokenizer.encode(_text(row))
+        tokens = tokenizer.encode(text_of(row))
         room = facts.max_length - len(begin) - len(end)
         if len(tokens) > room and self.long == "refuse":
             raise ValueError(
@@ -51,13 +56,7 @@ class ClassificationFormat(Format):
         ids = begin + tokens[:room] + end
         if not ids:
             raise ValueError("the text is empty")
-        features: Features = {"ids": ids, "truncated": int(len(tokens) > room)}
-        if row.get("label") is not None:
-            label = _label(row)
-            if label not in facts.labels:
-                raise ValueError(f"label {label!r} does not occur in the training rows; they have {_listed(facts.labels)}")
-            features["label"] = facts.labels.index(label)
-        return features
+        return {"ids": ids, "truncated": int(len(tokens) > room)}
 
     def collate(self, features: Sequence[Features], facts: Facts, random: Random) -> Batch:
         lengths = torch.tensor([len(row["ids"]) for row in features])
@@ -68,35 +67,24 @@ class ClassificationFormat(Format):
         real: Tensor | None = None if int(lengths.min()) == longest else torch.arange(longest) < lengths[:, None]  # (B, T)
         batch: Batch = {"ids": ids, "real": real}
         if all("label" in row for row in features):
-            batch["label"] = torch.tensor([row["label"] for row in features])  # (B,)
+            batch["label"] = self.target.collate([row["label"] for row in features], facts)
         return batch
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:
-        """Docstrings and functions of Python's standard library, by package. The split does not depend on the seed."""
-        return rows(split)
+        """What the target brings along. The split does not depend on the seed."""
+        return self.target.builtin(split)
 
     def baseline(self, train: Iterable[Row], test: Iterable[Row]) -> dict[str, float]:
-        """Naive Bayes on words and word pairs."""
-        classify = NaiveBayes((_text(row), _label(row)) for row in train)
-        pairs = [(classify(_text(row)), _label(row)) for row in test]
-        return figures([predicted for predicted, _ in pairs], [expected for _, expected in pairs])
+        """What a simple method makes of words and word pairs."""
+        seen, asked = (((self.words(row), self.target.value(row)) for row in rows) for rows in (train, test))
+        return self.target.baseline(seen, asked)
+
+    def words(self, row: Row) -> Words:
+        return features(text_of(row))
 
 
-def _text(row: Row) -> str:
-    text = row["text"]
+def text_of(row: Row, column: str = "text") -> str:
+    text = row[column]
     if not isinstance(text, str):
-        raise ValueError(f"the text is {text!r}, of type {type(text).__name__}")
+        raise ValueError(f"the {column} is {text!r}, of type {type(text).__name__}")
     return text
-
-
-def _label(row: Row) -> str:
-    """Labels are names: 1 in a table and "1" in a text file are the same label."""
-    label = row.get("label")
-    if label is None or str(label) == "":
-        raise ValueError("the row has no label")
-    return str(label)
-
-
-def _listed(labels: Sequence[str], most: int = 12) -> str:
-    names = ", ".join(repr(label) for label in labels[:most]) or "none"
-    return f"{names} and {len(labels) - most} more" if len(labels) > most else names

@@ -1,30 +1,32 @@
-"""Which label a text has, from the states of an encoder, or of a decoder that reads to the end.
+"""What is told of a text, from the states of an encoder, or of a decoder that reads to the end.
 
-Shapes: B batch, T tokens, D model width, C labels.
+Shapes: B batch, T tokens, D model width, C scores.
 """
 
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torchmetrics import Metric
-from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from framework.data.facts import Facts
-from framework.data.formats import Batch
+from framework.data.formats import Batch, Row
 from framework.errors import UserError
 from framework.generation.engine import Decode
 from framework.registry import Part, choice, register
 from framework.training.task import Result, Task
 
+from .pairs import BETWEEN
+from .target import Target
+
 
 @register("task")
 class ClassificationTask(Task):
-    """One label for a text, by a linear layer over its pooled states. Devlin et al. 2019, section 4.1, https://arxiv.org/abs/1810.04805
+    """A label, several, or a number for a text, by a linear layer over its pooled states. Devlin et al. 2019, section 4.1, https://arxiv.org/abs/1810.04805
 
+    target: what is told of the text.
     pooling: which states speak for the text: the first token's, the last one's, their mean, or their maximum by feature.
-    label_smoothing: share of the target's probability that is spread over all labels.
+    label_smoothing: share of the target's probability that is spread over all labels (of several: over yes and no).
     dropout: share of the pooled features that training leaves out.
     token_dropout: share of the tokens that training masks; with few texts it keeps single words from deciding. Iyyer et al. 2015,
         section 3.1, https://aclanthology.org/P15-1162
@@ -46,12 +48,11 @@ class ClassificationTask(Task):
         "'cross' not in provided": "an encoder-decoder reads one text to write another, and here there is only one",
         "pooling != 'first' or 'encoder' in provided": "the first token of a decoder sees nothing but itself; task.pooling=last sees all",
         "'untied' not in provided": "no text is written here, so an output layer of its own would never learn; model.tied=true has none",
+        "label_smoothing == 0 or target_part != 'number'": "a number has no probability to spread; task.label_smoothing=0",
         "0 <= label_smoothing < 1": "label_smoothing is a share of the target's probability",
         "0 <= dropout < 1": "dropout is a share of the features",
         "0 <= token_dropout < 1": "token_dropout is a share of the tokens",
     }
-    monitor = "validation/accuracy"
-    mode = "max"
     model: Any  # an encoder or a decoder: states (B, T, D) of ids (B, T)
 
     def __init__(
@@ -62,23 +63,27 @@ class ClassificationTask(Task):
         label_smoothing: float = 0.0,
         dropout: float = 0.1,
         token_dropout: float = 0.0,
+        target: Part = choice("target", "label"),
     ):
         super().__init__()
         if token_dropout and facts.mask is None:
             raise UserError("task.token_dropout needs a tokenizer with a mask token, and this one has none")
         self.token_dropout = token_dropout
         self.facts, self.pooling, self.label_smoothing = facts, pooling, label_smoothing
+        self.target: Target = target()
+        self.monitor, self.mode = self.target.monitor, self.target.mode
         self.model = model(facts=facts)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(self.model.dim, len(facts.labels))
+        self.head = nn.Linear(self.model.dim, self.target.outputs(facts))
 
     def forward(self, batch: Batch) -> Result:
         logits = self.logits(batch)
-        loss = cross_entropy(logits, batch["label"], label_smoothing=self.label_smoothing, reduction="sum")
-        return Result(loss, torch.tensor(float(len(logits)), device=loss.device), logits)
+        loss, weight = self.target.loss(logits, batch["label"], self.facts, self.label_smoothing)
+        return Result(loss, weight, logits)
 
     def logits(self, batch: Batch) -> Tensor:
-        states = self.model(self._masked(batch["ids"]), real=batch["real"])  # (B, T, D)
+        told = {"segments": batch["segments"]} if "segments" in batch and segments_of(self.model) > 1 else {}
+        states = self.model(self._masked(batch["ids"]), real=batch["real"], **told)  # (B, T, D)
         return self.head(self.dropout(pool(states, batch["real"], self.pooling)))  # (B, C)
 
     def _masked(self, ids: Tensor) -> Tensor:
@@ -90,32 +95,32 @@ class ClassificationTask(Task):
         return ids.masked_fill(masked, self.facts.mask)
 
     def predict(self, batch: Batch, decode: Decode) -> list[dict[str, Any]]:
-        return self._rows(self.logits(batch))
+        return self.target.tell(self.logits(batch), self.facts)
 
     def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:
         result = self(batch)
-        known = ({"input": raw["text"], "reference": str(raw["label"])} for raw in batch["raw"])
-        return result, [{**row, **found} for row, found in zip(known, self._rows(result.output), strict=True)]
-
-    def _rows(self, logits: Tensor) -> list[dict[str, Any]]:
-        labels = self.facts.labels
-        rows = []
-        for scores in logits.float().softmax(dim=-1).tolist():  # C
-            best = max(range(len(labels)), key=scores.__getitem__)
-            rows.append({"prediction": labels[best], "score": scores[best], "scores": dict(zip(labels, scores, strict=True))})
-        return rows
+        known = ({"input": shown(raw), "reference": self.target.value(raw)} for raw in batch["raw"])
+        return result, [{**row, **told} for row, told in zip(known, self.target.tell(result.output, self.facts), strict=True)]
 
     def metrics(self) -> dict[str, Metric]:
-        labels = len(self.facts.labels)
-        return {"accuracy": MulticlassAccuracy(labels, average="micro"), "f1": MulticlassF1Score(labels, average="macro")}
+        return self.target.metrics(self.facts)
 
     def update(self, metrics: dict[str, Metric], rows: list[dict[str, Any]]) -> None:
-        numbers = {label: number for number, label in enumerate(self.facts.labels)}
-        for metric in metrics.values():
-            predicted, expected = (
-                torch.tensor([numbers[row[name]] for row in rows], device=metric.device) for name in ("prediction", "reference")
-            )
-            metric.update(predicted, expected)
+        self.target.update(metrics, rows, self.facts)
+
+    def report(self, rows: list[dict[str, Any]]) -> dict[str, str]:
+        return self.target.report(rows, self.facts)
+
+
+def segments_of(model: Any) -> int:
+    """How many kinds of segments a model tells apart."""
+    table = getattr(getattr(model, "embeddings", None), "segments", None)
+    return 0 if table is None else table.num_embeddings
+
+
+def shown(row: Row) -> str:
+    """The text of a row, or both."""
+    return BETWEEN.join(row[column] for column in ("text", "second") if column in row)
 
 
 def pool(states: Tensor, real: Tensor | None, how: str) -> Tensor:

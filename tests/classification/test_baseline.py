@@ -1,14 +1,16 @@
-"""Naive Bayes against scikit-learn and against the formula written out; its figures against scikit-learn's."""
+"""Naive Bayes and ridge regression against scikit-learn and against the formula written out; figures against scikit-learn's."""
 
 from math import log
 
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import Ridge as Reference
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.naive_bayes import MultinomialNB
 
 from plugins.classification.baseline import NaiveBayes, features, figures
 from plugins.classification.data import ClassificationFormat
+from plugins.classification.ridge import PENALTY, Ridge
 
 ROWS = [
     ("the snow fell and fell", "cold"),
@@ -28,21 +30,21 @@ def test_scores_are_those_of_scikit_learn():
     count = CountVectorizer(analyzer=features, binary=True)
     reference = MultinomialNB().fit(count.fit_transform([text for text, _ in ROWS]), [label for _, label in ROWS])
     expected = reference.predict_joint_log_proba(count.transform(TEXTS))
-    classify = NaiveBayes(ROWS)
+    classify = NaiveBayes((features(text), label) for text, label in ROWS)
     for text, scores in zip(TEXTS, expected, strict=True):
-        assert [classify.score(text, label) for label in reference.classes_] == pytest.approx(scores)
-    assert [classify(text) for text in TEXTS] == list(reference.predict(count.transform(TEXTS)))
+        assert [classify.score(features(text), label) for label in reference.classes_] == pytest.approx(scores)
+    assert [classify(features(text)) for text in TEXTS] == list(reference.predict(count.transform(TEXTS)))
 
 
 def test_a_score_is_the_formula():
-    classify = NaiveBayes([("a b", "x"), ("a", "x"), ("c", "y")])
+    classify = NaiveBayes([(features("a b"), "x"), ({"a"}, "x"), ({"c"}, "y")])
     # x has a, b, "a b" of the four features (a in two texts); y has c alone.
-    assert classify.score("a", "x") == pytest.approx(log(2 / 3) + log((2 + 1) / (4 + 4)))
-    assert classify.score("a c d", "y") == pytest.approx(log(1 / 3) + log((0 + 1) / (1 + 4)) + log((1 + 1) / (1 + 4)))
+    assert classify.score({"a"}, "x") == pytest.approx(log(2 / 3) + log((2 + 1) / (4 + 4)))
+    assert classify.score(features("a c d"), "y") == pytest.approx(log(1 / 3) + log((0 + 1) / (1 + 4)) + log((1 + 1) / (1 + 4)))
 
 
 def test_of_equal_labels_the_first_in_the_alphabet_is_taken():
-    assert NaiveBayes([("a", "y"), ("a", "x")])("a") == "x"
+    assert NaiveBayes([({"a"}, "y"), ({"a"}, "x")])({"a"}) == "x"
 
 
 @pytest.mark.parametrize(
@@ -59,3 +61,10 @@ def test_the_format_compares_with_it():
     rows = [{"text": text, "label": label} for text, label in ROWS]
     test = [{"text": "snow fell", "label": "cold"}, {"text": "a hot sun", "label": "warm"}, {"text": "snow", "label": "warm"}]
     assert ClassificationFormat().baseline(iter(rows), iter(test)) == pytest.approx({"accuracy": 2 / 3, "f1": 2 / 3})
+
+
+def test_a_number_is_that_of_scikit_learns_ridge_regression():
+    rows = [(features(text), number) for (text, _), number in zip(ROWS, (-3.0, -1.0, 30.0, 25.0, 12.0), strict=True)]
+    count = CountVectorizer(analyzer=features, binary=True)
+    reference = Reference(alpha=PENALTY).fit(count.fit_transform([text for text, _ in ROWS]), [number for _, number in rows])
+    assert Ridge(rows)([features(text) for text in TEXTS]) == pytest.approx(list(reference.predict(count.transform(TEXTS))))

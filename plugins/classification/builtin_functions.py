@@ -1,0 +1,93 @@
+"""More rows that need no download: functions of Python's standard library, by what is in them.
+
+The running Python's own library is read, never imported, as in builtin.py.
+"""
+
+import ast
+import keyword
+import re
+import sysconfig
+import textwrap
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from .builtin import digest, packages, sources, split_of
+
+_SHORTEST, _LONGEST = 3, 12  # lines of a function: no model that reads 128 tokens sees the end of a longer one
+_KINDS = {
+    ast.If: "if",
+    ast.For: "for",
+    ast.While: "while",
+    ast.Try: "try",
+    ast.With: "with",
+    ast.Raise: "raise",
+    ast.Return: "return",
+    ast.Assert: "assert",
+    ast.Delete: "del",
+    ast.Import: "import",
+    ast.ImportFrom: "import",
+}
+# Operators and values are no statements: what is left of `for x in y` or `not x` tells as much as it always did.
+_KEYWORDS = sorted({*keyword.kwlist} - {"and", "or", "not", "in", "is", "None", "True", "False"})
+_BLANK = re.compile(rf"\b(?:{'|'.join(_KEYWORDS)})\b")
+
+
+class Function(NamedTuple):
+    """A function of the library: its code without the docstring, and the docstring, empty if it has none."""
+
+    code: str
+    docstring: str
+    node: ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def blanked(split: str) -> Iterator[tuple[str, list[str], int]]:
+    """Short functions on one line, every keyword a blank; the kinds of statements they have, sorted; how many statements."""
+    short = (function for function in functions() if function.code.count("\n") < _LONGEST)
+    texts = {" ".join(_BLANK.sub("_", function.code).split()): function for function in short}
+    for text, function in texts.items():
+        if split_of(text) == split:
+            found = [node for node in ast.walk(function.node) if isinstance(node, ast.stmt)][1:]
+            yield text, sorted({_KINDS[type(node)] for node in found if type(node) in _KINDS}), len(found) - bool(function.docstring)
+
+
+def pairs(split: str) -> Iterator[tuple[str, str, str]]:
+    """(docstring, code, "yes" or "no"): does the docstring belong to the function? As often as not it is another function's."""
+    chosen = {}
+    for function in functions():
+        if function.docstring and split_of(function.docstring) == split:
+            chosen.setdefault(function.docstring, " ".join(function.code.split()))
+    found = sorted(chosen.items(), key=lambda pair: digest(pair[0]))
+    half = len(found) // 2
+    docstrings = [docstring for docstring, _ in found]
+    for place, (_, code) in enumerate(found):
+        if place < half:
+            yield docstrings[place], code, "yes"
+        else:  # its neighbor's: in the order of digests, anybody's
+            yield docstrings[place + 1 if place + 1 < len(found) else half], code, "no"
+
+
+@cache
+def functions() -> tuple[Function, ...]:
+    """The functions of the library's packages, every code once."""
+    library = Path(sysconfig.get_path("stdlib"))
+    files = [path for folder in sorted(packages(library)) for path in sources(folder)]
+    found = {function.code: function for path in files for function in _functions_of(path)}
+    return tuple(found.values())
+
+
+def _functions_of(path: Path) -> Iterator[Function]:
+    source = path.read_bytes()
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):  # a sample of broken code, or of another Python's
+        return
+    lines = source.decode("utf-8", errors="replace").splitlines()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.end_lineno:
+            docstring, first = ast.get_docstring(node) or "", node.body[0]
+            left = range(first.lineno - 1, first.end_lineno or 0) if docstring else range(0)
+            code = [lines[number] for number in range(node.lineno - 1, node.end_lineno) if number not in left]
+            if len(code) >= _SHORTEST:
+                yield Function(textwrap.dedent("\n".join(code)), docstring, node)

@@ -1,0 +1,134 @@
+"""One label for a text."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from framework.data.facts import Facts
+from framework.data.formats import Features, Row
+from framework.errors import UserError
+from framework.registry import nearest, register
+
+from .baseline import NaiveBayes, figures
+from .builtin import rows as builtin_rows
+from .reports import confusion, per_label
+from .target import Target, Words, listed
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric
+
+
+@register("target")
+class LabelTarget(Target):
+    """One of several labels, by softmax over their scores. Figures: accuracy and macro F1.
+
+    class_weights: what a text of each label counts in the loss: `{rare: 5, usual: 1}` (labels not named count 1); balanced
+        makes all labels count the same, whatever their number of rows; null counts every text once.
+    """
+
+    monitor: ClassVar[str] = "validation/accuracy"
+
+    def __init__(self, class_weights: Literal["balanced"] | dict[str, float] | None = None):
+        if isinstance(class_weights, dict):
+            class_weights = {str(label): weight for label, weight in class_weights.items()}
+            if any(not 0 <= weight < math.inf for weight in class_weights.values()):
+                raise UserError(f"task.target.class_weights={class_weights}: a weight is 0 or more, and finite")
+        self.class_weights = class_weights
+
+    def value(self, row: Row) -> str:
+        """Labels are names: 1 in a table and "1" in a text file are the same label."""
+        label = row.get("label")
+        if label is None or str(label) == "":
+            raise ValueError("the row has no label")
+        if isinstance(label, (list, dict)):
+            raise ValueError(f"the label is {label!r}; task/target=labels reads several for a text")
+        return str(label)
+
+    def learn(self, rows: Iterable[Row]) -> dict[str, Any]:
+        counts = Counter(self.value(row) for row in rows)
+        labels = tuple(sorted(counts))
+        if len(labels) < 2:
+            raise ValueError(f"to tell labels apart there must be two at least; the training rows have {listed(labels)}")
+        if self.class_weights == "balanced":
+            return {"labels": labels, "rows_of": [counts[label] for label in labels]}
+        for label in self.class_weights or ():
+            if label not in counts:
+                raise UserError(
+                    f"task.target.class_weights names {label!r}{nearest(label, labels)}; the training rows have {listed(labels)}"
+                )
+        return {"labels": labels}
+
+    def encode(self, row: Row, facts: Facts) -> Features:
+        label = self.value(row)
+        if label not in facts.labels:
+            raise ValueError(f"label {label!r} does not occur in the training rows; they have {listed(facts.labels)}")
+        return {"label": facts.labels.index(label)}
+
+    def collate(self, targets: Sequence[int], facts: Facts) -> Tensor:
+        return torch.tensor(targets)  # (B,)
+
+    def outputs(self, facts: Facts) -> int:
+        return len(facts.labels)
+
+    def weights(self, facts: Facts) -> list[float] | None:
+        """What each label counts. Balanced: King and Zeng 2001, section 4, https://doi.org/10.1093/oxfordjournals.pan.a004868"""
+        if self.class_weights is None:
+            return None
+        if isinstance(self.class_weights, dict):
+            return [float(self.class_weights.get(label, 1.0)) for label in facts.labels]
+        rows_of = facts.learned["rows_of"]
+        return [sum(rows_of) / (len(rows_of) * count) for count in rows_of]
+
+    def loss(self, logits: Tensor, targets: Tensor, facts: Facts, smoothing: float) -> tuple[Tensor, Tensor]:
+        weights = self.weights(facts)
+        if weights is None:
+            loss = cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum")
+            return loss, torch.tensor(float(len(logits)), device=loss.device)
+        each = torch.tensor(weights, device=logits.device, dtype=torch.promote_types(logits.dtype, torch.float32))  # (C,)
+        loss = cross_entropy(logits.to(each.dtype), targets, weight=each, label_smoothing=smoothing, reduction="sum")
+        return loss, each[targets].sum()
+
+    def tell(self, logits: Tensor, facts: Facts) -> list[dict[str, Any]]:
+        labels = facts.labels
+        rows = []
+        for scores in logits.float().softmax(dim=-1).tolist():  # C
+            best = max(range(len(labels)), key=scores.__getitem__)
+            rows.append({"prediction": labels[best], "score": scores[best], "scores": dict(zip(labels, scores, strict=True))})
+        return rows
+
+    def metrics(self, facts: Facts) -> "dict[str, Metric]":
+        from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score  # which reading rows can do without
+
+        labels = len(facts.labels)
+        return {"accuracy": MulticlassAccuracy(labels, average="micro"), "f1": MulticlassF1Score(labels, average="macro")}
+
+    def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], facts: Facts) -> None:
+        numbers = {label: number for number, label in enumerate(facts.labels)}
+        for metric in metrics.values():
+            predicted, expected = (
+                torch.tensor([numbers[row[name]] for row in rows], device=metric.device) for name in ("prediction", "reference")
+            )
+            metric.update(predicted, expected)
+
+    def report(self, rows: Sequence[dict[str, Any]], facts: Facts) -> dict[str, str]:
+        """confusion.csv, and report.csv with the figures of each label."""
+        pairs = [(row["reference"], row["prediction"]) for row in rows]
+        return {
+            "confusion.csv": confusion(pairs, facts.labels),
+            "report.csv": per_label([({reference}, {predicted}) for reference, predicted in pairs], facts.labels),
+        }
+
+    def builtin(self, split: str) -> Iterator[Row]:
+        """Docstrings and functions of Python's standard library, by package."""
+        return builtin_rows(split)
+
+    def baseline(self, train: Iterable[tuple[Words, str]], test: Iterable[tuple[Words, str]]) -> dict[str, float]:
+        """Naive Bayes."""
+        classify = NaiveBayes(train)
+        pairs = [(classify(words), label) for words, label in test]
+        return figures([predicted for predicted, _ in pairs], [expected for _, expected in pairs])

@@ -1,0 +1,87 @@
+"""Two texts in, and what is told of them out: does one follow from the other, do they say the same?"""
+
+from collections.abc import Iterator, Sequence
+from random import Random
+from typing import ClassVar
+
+import torch
+
+from framework.data.facts import Facts
+from framework.data.formats import Batch, Features, Row, Text
+from framework.errors import UserError
+from framework.registry import register
+
+from .baseline import features as words_of
+from .builtin_functions import pairs
+from .data import ClassificationFormat
+from .target import Words
+
+BETWEEN = " ||| "  # two texts that are typed, or shown, as one
+
+
+@register("format")
+class PairsFormat(ClassificationFormat):
+    """Two texts and what is told of them, read as one: begin, first, end, second, end. Devlin et al. 2019, figure 1, https://arxiv.org/abs/1810.04805
+
+    A model with two kinds of segments (model.segments=2) is told which text a token is of.
+
+    long: what to do with a pair of more tokens than the model reads: cut the end of the longer text off, or refuse it.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = ("text", "second", "label")
+    texts_of_row: ClassVar[tuple[str, ...]] = ("text", "second")
+    rules: ClassVar[dict[str, str]] = {
+        "data_part != 'builtin' or target_part == 'label'": "the built-in pairs have one label each; bring your own pairs with data=files",
+    }
+
+    def from_text(self, text: str) -> Row:
+        first, between, second = text.partition(BETWEEN.strip())
+        if not between:
+            raise UserError(f'two texts are told apart by {BETWEEN.strip()}: text="first{BETWEEN}second"; this is {text!r}')
+        return {"text": first.strip(), "second": second.strip()}
+
+    def read(self, row: Row, tokenizer: Text, facts: Facts) -> Features:
+        """ids, and where the second text begins in them."""
+        if facts.end is None:
+            raise UserError(
+                "two texts need an end token between them, and this tokenizer has none; tokenizer=wordpiece|bpe|unigram has one"
+            )
+        begin = [] if facts.begin is None else [facts.begin]
+        first, second = (tokenizer.encode(text) for text in self.texts(row))
+        room = facts.max_length - len(begin) - 2
+        if len(first) + len(second) > room and self.long == "refuse":
+            raise ValueError(
+                f"the texts have {len(first)} and {len(second)} tokens, the model reads {room} (model.max_length={facts.max_length}); "
+                "a larger model.max_length reads them, task.format.long=truncate cuts the longer"
+            )
+        kept = shortened(len(first), len(second), room)
+        start = [*begin, *first[: kept[0]], facts.end]
+        ids = [*start, *second[: kept[1]], facts.end]
+        return {"ids": ids, "second": len(start), "truncated": int(kept != (len(first), len(second)))}
+
+    def collate(self, features: Sequence[Features], facts: Facts, random: Random) -> Batch:
+        """Also segments (B, T): 0 in the first text, 1 in the second."""
+        batch = super().collate(features, facts, random)
+        second = torch.tensor([row["second"] for row in features])
+        batch["segments"] = (torch.arange(batch["ids"].shape[1]) >= second[:, None]).long()
+        return batch
+
+    def builtin(self, split: str, seed: int) -> Iterator[Row]:
+        """Docstrings and functions of Python's standard library: do they belong together?"""
+        for docstring, code, belongs in pairs(split):
+            yield {"text": docstring, "second": code, "label": belongs}
+
+    def words(self, row: Row) -> Words:
+        """Those of either text, told apart."""
+        first, second = (words_of(text) for text in self.texts(row))
+        return {*(f"1 {word}" for word in first), *(f"2 {word}" for word in second)}
+
+
+def shortened(first: int, second: int, room: int) -> tuple[int, int]:
+    """How much is kept of two lengths: the longer gives way, until both are equal."""
+    over = max(0, first + second - room)
+    longer = max(first, second) - min(first, second)
+    if over <= longer:
+        return (first - over, second) if first > second else (first, second - over)
+    half = room // 2
+    return room - half, half

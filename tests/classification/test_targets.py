@@ -1,0 +1,245 @@
+"""What is told of a text: read, learned, counted in the loss and told, for each option of the slot, against references."""
+
+import json
+from math import log, nan
+
+import numpy
+import pytest
+import torch
+from scipy.stats import pearsonr, spearmanr
+from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error
+from sklearn.utils.class_weight import compute_class_weight
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from framework.data.facts import Facts
+from framework.errors import UserError
+from framework.registry import Part
+from plugins.classification.correlation import pearson
+from plugins.classification.label import LabelTarget
+from plugins.classification.labels import LabelsTarget
+from plugins.classification.number import NumberTarget
+
+LABELS = ("cold", "mild", "warm")
+
+
+def facts(target, values):
+    learned = json.loads(json.dumps(target.learn([{"text": "", "label": value} for value in values])))
+    return Facts(vocabulary=9, max_length=9, labels=tuple(learned.pop("labels", ())), learned=learned)
+
+
+def scores(rows, columns, seed=0):
+    return torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed), dtype=torch.double)
+
+
+def measured(target, known, rows, parts):
+    """Figures of rows that come in so many parts, each a process of its own that counts alone and is joined at the end."""
+    metrics = [target.metrics(known) for _ in range(parts)]
+    for number, own in enumerate(metrics):
+        for row in rows[number::parts]:
+            target.update(own, [row], known)
+    found = {}
+    for name, first in metrics[0].items():
+        for other in metrics[1:]:
+            for state, reduce in first._reductions.items():
+                mine, theirs = getattr(first, state), getattr(other[name], state)
+                setattr(first, state, mine + theirs if isinstance(mine, list) else reduce(torch.stack((mine, theirs))))
+        value = first.compute()
+        found |= value if isinstance(value, dict) else {name: float(value)}
+    return found
+
+
+# -- one label -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_weight_for_each_label_is_torchs_weighted_cross_entropy():
+    target = LabelTarget({"cold": 3.0, "warm": 0.5})
+    known, logits, labels = facts(target, LABELS), scores(5, 3), torch.tensor([0, 2, 2, 1, 0])
+    for smoothing in (0.0, 0.2):
+        loss, weight = target.loss(logits, labels, known, smoothing)
+        each = torch.tensor([3.0, 1.0, 0.5], dtype=torch.double)
+        assert weight.item() == 3 + 0.5 + 0.5 + 1 + 3
+        torch.testing.assert_close(loss / weight, cross_entropy(logits, labels, weight=each, label_smoothing=smoothing))
+
+
+def test_balanced_weights_are_scikit_learns():
+    target = LabelTarget("balanced")
+    values = ["cold"] * 6 + ["mild"] * 3 + ["warm"]
+    known = facts(target, values)
+    assert target.weights(known) == pytest.approx(list(compute_class_weight("balanced", classes=numpy.array(LABELS), y=values)))
+    counted = [target.loss(scores(1, 3), torch.tensor([LABELS.index(value)]), known, 0.0)[1].item() for value in values]
+    assert sum(counted) == pytest.approx(len(values))
+
+
+def test_weights_may_be_keyed_by_numbers_as_a_config_reads_them():
+    target = LabelTarget({0: 2.0})
+    assert target.weights(facts(target, ["0", "1"])) == [2.0, 1.0]
+
+
+def test_weights_without_a_meaning_are_refused():
+    with pytest.raises(UserError, match=r"names 'wram' \(did you mean 'warm'\?\); the training rows have 'cold', 'mild', 'warm'"):
+        facts(LabelTarget({"wram": 2.0}), LABELS)
+    for weight in (-1.0, nan, float("inf")):
+        with pytest.raises(UserError, match="0 or more, and finite"):
+            LabelTarget({"cold": weight})
+
+
+def test_several_labels_where_one_is_wanted_are_sent_to_their_target():
+    with pytest.raises(ValueError, match="task/target=labels"):
+        LabelTarget().value({"label": ["cold", "warm"]})
+
+
+def test_the_report_tells_what_was_taken_for_what():
+    target = LabelTarget()
+    rows = [{"reference": a, "prediction": b} for a, b in zip("aaab", "aabb", strict=True)]
+    written = target.report(rows, facts(target, "abc"))
+    assert written["confusion.csv"] == "reference,a,b,c\na,2,1,0\nb,0,1,0\nc,0,0,0\n"
+    assert written["report.csv"].splitlines() == [
+        "label,precision,recall,f1,rows",
+        "a,1.0000,0.6667,0.8000,3",
+        "b,0.5000,1.0000,0.6667,1",
+        "c,,,,0",
+    ]
+
+
+# -- several labels --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        (["warm", "cold"], ["cold", "warm"]),
+        (("cold", "cold"), ["cold"]),
+        ("warm, cold", ["cold", "warm"]),
+        ("", []),
+        ([], []),
+        (3, ["3"]),
+    ],
+)
+def test_labels_are_a_list_or_a_text_with_separators(value, names):
+    assert LabelsTarget().value({"label": value}) == names
+
+
+def test_the_separator_is_an_option():
+    assert LabelsTarget(separator="|").value({"label": "a, b|c"}) == ["a, b", "c"]
+
+
+def test_what_is_no_list_of_labels_is_refused():
+    for value, what in ((None, "no label"), ({"cold": 1}, "of type dict")):
+        with pytest.raises(ValueError, match=what):
+            LabelsTarget().value({"label": value})
+    with pytest.raises(ValueError, match="none of the training rows has a label"):
+        facts(LabelsTarget(), ["", []])
+    known = facts(LabelsTarget(), ["cold,warm"])
+    with pytest.raises(ValueError, match=r"'cold;warm' does not occur .*task.target.separator=','"):
+        LabelsTarget().encode({"label": "cold;warm"}, known)
+
+
+def test_a_text_may_have_no_label_at_all():
+    target, known = LabelsTarget(), facts(LabelsTarget(), ["cold,warm", "mild", ""])
+    encoded = [target.encode({"label": value}, known)["label"] for value in ("warm,cold", "", "mild")]
+    assert encoded == [[0, 2], [], [1]]
+    assert target.collate(encoded, known).tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_loss_of_labels_is_torchs_binary_cross_entropy(smoothing):
+    target, known = LabelsTarget(), facts(LabelsTarget(), ["cold,warm", "mild"])
+    logits, has = scores(2, 3), torch.tensor([[1.0, 0, 1], [0, 0, 0]])
+    loss, weight = target.loss(logits, has, known, smoothing)
+    assert weight.item() == 6
+    smooth = (has * (1 - smoothing) + smoothing / 2).double()
+    torch.testing.assert_close(loss / weight, binary_cross_entropy_with_logits(logits, smooth))
+
+
+def test_labels_at_the_threshold_are_told():
+    known = facts(LabelsTarget(), ["cold,warm,mild"])
+    logits = torch.tensor([[log(0.3 / 0.7), 2.0, -9.0], [-5.0, -5.0, -5.0]])
+    told = LabelsTarget(threshold=0.3).tell(logits + 1e-6, known)
+    assert [row["prediction"] for row in told] == [["cold", "mild"], []]
+    assert [row["prediction"] for row in LabelsTarget().tell(logits, known)] == [["mild"], []]
+    assert told[0]["scores"]["cold"] == pytest.approx(0.3, abs=1e-5) and json.dumps(told)
+
+
+@pytest.mark.parametrize("options", [{"threshold": 0.0}, {"threshold": 1.0}, {"separator": ""}])
+def test_options_without_a_meaning_are_refused(options):
+    with pytest.raises(UserError, match=next(iter(options))):
+        Part(LabelsTarget, **options)()
+
+
+def random_labels(seed, count=40):
+    """Labels of texts, and what is told of them; the last label is never told and never true."""
+    random = numpy.random.default_rng(seed)
+    true, told = random.random((count, 3)) < 0.3, random.random((count, 3)) < 0.4
+    named = lambda has: [label for label, yes in zip(LABELS, has, strict=True) if yes]  # noqa: E731
+    return [{"reference": named(a), "prediction": named(b)} for a, b in zip(true, told, strict=True)]
+
+
+FIXED = [
+    {"reference": ["cold"], "prediction": ["cold", "warm"]},
+    {"reference": [], "prediction": []},
+    {"reference": ["mild", "warm"], "prediction": ["mild"]},
+]
+
+
+@pytest.mark.parametrize("rows", [FIXED, FIXED[1:2], random_labels(0), random_labels(1)], ids=["fixed", "none", "random 0", "random 1"])
+def test_figures_of_labels_are_those_of_scikit_learn_on_any_number_of_processes(rows):
+    target, known = LabelsTarget(), facts(LabelsTarget(), [[*LABELS, "never"]])
+    found = measured(target, known, rows, 1)
+    has = [[[label in row[name] for label in known.labels] for row in rows] for name in ("reference", "prediction")]
+    true, told = map(numpy.array, has)
+    expected = {f"{how}_f1": f1_score(true, told, average=how, zero_division=0) for how in ("micro", "macro")}
+    assert found == pytest.approx({**expected, "subset_accuracy": accuracy_score(true, told)})
+    if len(rows) > 1:
+        assert measured(target, known, rows, 2) == found
+
+
+# -- a number --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [None, "", "many", True, "nan", float("inf"), [1.0]])
+def test_what_is_no_number_is_refused(value):
+    with pytest.raises(ValueError, match="a number is wanted"):
+        NumberTarget().value({"label": value})
+
+
+def test_numbers_are_learned_in_standard_deviations():
+    values = ["1", 2, 4.5, -3]
+    known = facts(NumberTarget(), values)
+    encoded = [NumberTarget().encode({"label": value}, known)["label"] for value in values]
+    assert numpy.mean(encoded) == pytest.approx(0, abs=1e-12) and numpy.std(encoded) == pytest.approx(1)
+    told = NumberTarget().tell(torch.tensor(encoded, dtype=torch.double)[:, None], known)
+    assert [row["prediction"] for row in told] == pytest.approx([1.0, 2.0, 4.5, -3.0])
+
+
+def test_one_number_is_nothing_to_learn():
+    with pytest.raises(ValueError, match=r"two at least; the training rows have \[2.0\]"):
+        facts(NumberTarget(), [2, "2.0"])
+
+
+def test_the_loss_of_numbers_is_their_squared_error():
+    known = facts(NumberTarget(), [0, 2])
+    loss, weight = NumberTarget().loss(torch.tensor([[0.5], [2.0]]), torch.tensor([1.0, -1.0]), known, 0.0)
+    assert (loss.item(), weight.item()) == (0.25 + 9.0, 2.0)
+
+
+def numbers(seed, count=50):
+    """True numbers with many ties, and predictions of very unlike sizes, whose sums depend on their order unless they are exact."""
+    random = numpy.random.default_rng(seed)
+    true = random.integers(0, 6, count).astype(float)
+    told = true + random.normal(size=count) * 10.0 ** random.integers(-8, 3, count)
+    return [{"reference": a, "prediction": b} for a, b in zip(true.tolist(), told.tolist(), strict=True)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_figures_of_numbers_are_those_of_scipy_on_any_number_of_processes(seed):
+    rows, target, known = numbers(seed), NumberTarget(), facts(NumberTarget(), [0, 1])
+    true, told = ([row[name] for row in rows] for name in ("reference", "prediction"))
+    found = measured(target, known, rows, 1)
+    expected = {"pearson": pearsonr(true, told)[0], "spearman": spearmanr(true, told)[0]}
+    assert found == pytest.approx({**expected, "mean_absolute_error": mean_absolute_error(true, told)})
+    assert measured(target, known, rows, 2) == found  # to the last bit
+    assert measured(target, known, rows[::-1], 3) == found
+
+
+def test_what_never_changes_goes_with_nothing():
+    assert numpy.isnan(pearson([1.0, 2.0], [0.1, 0.1]))
