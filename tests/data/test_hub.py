@@ -11,7 +11,7 @@ from framework.data.sources import hub
 from framework.data.sources.hub import HubData
 from framework.errors import UserError
 from framework.registry import Part
-from tests.data.toy import Labeled, Pairs
+from tests.data.toy import Labeled, Pairs, Tagged
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +50,27 @@ def test_a_folder_with_named_labels(folder):
 def test_a_label_below_zero_is_none(folder):
     features = datasets.Features({"label": datasets.ClassLabel(names=["bad", "good"])})
     assert [hub.label_name(features, "label", value) for value in (-1, 0, 1)] == [None, "bad", "good"]
+
+
+def test_tags_are_lists_of_numbers_with_names(tmp_path):
+    features = datasets.Features(
+        {
+            "tokens": datasets.Sequence(datasets.Value("string")),
+            "ner_tags": datasets.Sequence(datasets.ClassLabel(names=["O", "B-ORG"])),
+        }
+    )
+    rows = {"tokens": [["EU", "rejects"]] * 20, "ner_tags": [[1, 0]] * 20}
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "train.parquet")
+    data = source(tmp_path, Tagged(), columns={"tags": "ner_tags"}, validation_share=0.1, test_share=0.25)
+    data.check()
+    assert [row for row, _ in data.rows("test")] == [{"tokens": ["EU", "rejects"], "tags": ["B-ORG", "O"]}] * 5
+    assert [len(list(data.rows(split))) for split in data.splits] == [13, 2, 5]
+
+
+def test_several_references(tmp_path):
+    (tmp_path / "train.jsonl").write_text('{"source": "a", "one": "b", "two": "c"}\n{"source": "d", "one": "e", "two": null}\n')
+    data = source(tmp_path, Pairs(), columns={"target": ["one", "two"]}, validation_share=0)
+    assert [row["target"] for row, _ in data.rows("train")] == [["b", "c"], "e"]
 
 
 def test_nested_columns(tmp_path):

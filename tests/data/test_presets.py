@@ -8,10 +8,20 @@ import yaml
 from framework.data.sources.files import FilesData
 from framework.errors import UserError
 from framework.registry import Part
-from tests.data.toy import Labeled, Pairs, Stream
+from tests.data.toy import Labeled, Pairs, Stream, Tagged
 
 CONF = Path(__file__).parents[2] / "conf"
 FILES = {
+    "ag_news": {
+        "train.csv": "Class Index,Title,Description\n" + '"3","Oil, and ""more""","Wall St.\\band of bears"\n' * 7,
+        "test.csv": '"2","It\'s over","Germany wins"\n',
+    },
+    "conll2003": {
+        f"eng.{split}": "-DOCSTART- -X- -X- O\n\nEU NNP I-NP I-ORG\nrejects VBZ I-VP O\n\n" for split in ("train", "testa", "testb")
+    },
+    "imdb": {f"{split}/{label}/0_1.txt": f"{label}<br />" for split in ("train", "test") for label in ("neg", "pos", "unsup")},
+    "wikiann": dict.fromkeys(("train", "dev", "test"), "en:EU\tB-ORG\nen:rejects\tO\n\n"),
+    "wikitext2": {f"{name}.txt": f" \n = {name} = \n \n A <unk> @-@ b . \n" for name in ("train", "valid", "test")},
     "sst2": {"train.tsv": 'a stirring , " funny film\t1\nno\t0\n', "dev.tsv": "fine\t1\n", "test.tsv": "bad\t0\n"},
     "trec": {"TREC.train": "DESC:manner How did ð it ?\n" * 10, "TREC.test": "NUM:count How many ?\n"},
     "tinyshakespeare": {"input.txt": "First Citizen:\nSpeak, speak.\n\n" * 10},
@@ -21,7 +31,12 @@ FILES = {
         for language in ("en", "de")
     },
 }
-FORMATS = {"sst2": Labeled, "trec": Labeled, "tinyshakespeare": Stream, "multi30k": Pairs}
+FORMATS = {
+    **dict.fromkeys(("ag_news", "imdb", "sst2", "trec"), Labeled),
+    **dict.fromkeys(("conll2003", "wikiann"), Tagged),
+    **dict.fromkeys(("tinyshakespeare", "wikitext2"), Stream),
+    "multi30k": Pairs,
+}
 
 
 def source(name, folder):
@@ -34,6 +49,7 @@ def source(name, folder):
 def read(tmp_path):
     def read(name, split):
         for file, text in FILES[name].items():
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / file).write_text(text, encoding="latin-1")
         data = source(name, str(tmp_path))
         data.check()
@@ -65,6 +81,28 @@ def test_multi30k(read):
     assert read("multi30k", "train")[1] == {"source": "en train 2", "target": "de train 2"}
     assert read("multi30k", "validation")[0] == {"source": "en val 1", "target": "de val 1"}
     assert read("multi30k", "test")[0] == {"source": "en test_2016_flickr 1", "target": "de test_2016_flickr 1"}
+
+
+def test_ag_news_has_a_title_and_a_body_and_a_header_or_none(read):
+    assert read("ag_news", "train")[0] == {"text": 'Oil, and "more" Wall St.\nband of bears', "label": "3"}
+    assert len(read("ag_news", "train")) == 6 and len(read("ag_news", "validation")) == 1
+    assert read("ag_news", "test") == [{"text": "It's over Germany wins", "label": "2"}]
+
+
+def test_imdb_is_two_of_three_folders(read):
+    assert read("imdb", "test") == [{"text": "neg<br />", "label": "neg"}, {"text": "pos<br />", "label": "pos"}]
+
+
+def test_conll_2003_has_the_tag_last(read):
+    assert read("conll2003", "validation") == [{"tokens": ["EU", "rejects"], "tags": ["I-ORG", "O"]}]
+
+
+def test_wikiann_has_a_language_on_every_token(read):
+    assert read("wikiann", "train") == [{"tokens": ["EU", "rejects"], "tags": ["B-ORG", "O"]}]
+
+
+def test_wikitext_2_keeps_every_line(read):
+    assert [row["text"] for row in read("wikitext2", "validation")] == [" \n", " = valid = \n", " \n", " A <unk> @-@ b . \n"]
 
 
 @pytest.mark.parametrize("name", FILES)

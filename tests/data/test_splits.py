@@ -49,6 +49,36 @@ def test_the_last_rows(table):
     assert texts(source, "train") == [f"text {number}" for number in range(95)]
 
 
+@pytest.mark.parametrize("how", ["random", "last"])
+def test_one_file_gives_validation_and_test_too(table, how):
+    source = files(train=table, validation_share=0.1, test_share=0.25, split=how)
+    parts = {split: texts(source, split) for split in ("train", "validation", "test")}
+    assert source.splits == tuple(parts)
+    assert [len(part) for part in parts.values()] == [65, 10, 25]
+    together = [text for part in parts.values() for text in part]
+    everything = [f"text {number}" for number in range(100)]
+    assert (together if how == "last" else sorted(together)) == (everything if how == "last" else sorted(everything))
+    assert files(train=table, test_share=0.25, validation_share=0).splits == ("train", "test")
+    assert files(train=table, test=table, test_share=0.25).fingerprint("test")["share"] is None
+
+
+def test_the_test_part_is_the_same_for_every_seed_and_every_validation_share(table):
+    def part(split, seed=0, validation_share=0.1):
+        values = {"validation_share": validation_share, "test_share": 0.2, "batches": Part("batches/rows")}
+        return texts(FilesData(Labeled(), seed, train=table, **values), split)
+
+    assert part("test") == part("test", seed=1) == part("test", validation_share=0.5) == part("test", validation_share=0)
+    assert part("validation") != part("validation", seed=1)
+
+
+def test_a_text_is_cut_twice(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("0123456789" * 10)
+    for unit in ("file", "line"):
+        source = files(Stream(), train=str(path), validation_share=0.05, test_share=0.25, split="last", text_unit=unit)
+        assert [texts(source, split) for split in source.splits] == [["0123456789" * 7], ["01234"], ["56789" + "0123456789" * 2]]
+
+
 @pytest.mark.parametrize("unit", ["line", "paragraph", "file"])
 def test_the_last_share_of_a_text_is_cut_at_the_character(tmp_path, unit):
     text = "".join(f"line {number} ä\n" + "\n" * (number % 3 == 0) for number in range(37))
@@ -71,10 +101,19 @@ def test_one_row_cannot_be_split(tmp_path):
     path.write_text("text,label\nalone,good\n")
     with pytest.raises(ValueError, match="one training row cannot be split: data.validation=FILE, or data.validation_share=0"):
         texts(files(train=str(path)), "train")
+    path.write_text("text,label\nalone,good\nlast,good\n")
+    with pytest.raises(ValueError, match="2 training rows cannot be split: data.validation=FILE"):
+        texts(files(train=str(path), test_share=0.1), "test")
 
 
 @pytest.mark.parametrize(
-    ("values", "message"), [({"validation_share": 1.0}, "validation_share=1.0: a share"), ({"limit": 0}, "limit=0: rows of each split")]
+    ("values", "message"),
+    [
+        ({"validation_share": 1.0}, "validation_share=1.0: a share"),
+        ({"test_share": -0.1}, "test_share=-0.1: a share"),
+        ({"validation_share": 0.5, "test_share": 0.5}, "validation_share=0.5 and data.test_share=0.5 leave nothing to train on"),
+        ({"limit": 0}, "limit=0: rows of each split"),
+    ],
 )
 def test_values_that_make_no_sense(table, values, message):
     with pytest.raises(ValueError, match=message):

@@ -25,6 +25,9 @@ class Columns:
         self.optional = set(format.optional)
         check_names(chosen, self.names, f"data.columns: {type(format).__name__} has no column")
         self.chosen = dict(chosen)
+        for column, name in self.chosen.items():
+            if name in ("", []):
+                raise UserError(f"data.columns.{column} names nothing: data.columns.{column}=NAME, or a number from 0")
         self.required = set(format.columns) | set(chosen)
         # whether every column is given by number, so that no header is needed
         self.numbered = bool(self.required) and all(self._is_numbered(column) for column in self.required)
@@ -58,8 +61,8 @@ class Columns:
         """The row made of named values; `a.b` reaches into nested ones. Null counts as missing."""
         row = self._made({column: [convert(str(name), reach(values, str(name))) for name in self.wanted(column)] for column in self.names})
         if column := self.lacking(row):
-            if nulls := [str(name) for name in self.wanted(column) if name in values]:
-                raise UserError(f"{where}: column {nulls[0]!r} is null; each row needs {column!r}")
+            if null := next((name for name in map(str, self.wanted(column)) if name in values and values[name] in (None, "")), None):
+                raise UserError(f"{where}: column {null!r} is {'null' if values[null] is None else 'empty'}; each row needs {column!r}")
             raise self.missing(column, list(map(str, values)), len(values), where)
         return row
 

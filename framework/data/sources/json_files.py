@@ -11,7 +11,7 @@ from framework.data.sources.columns import Columns
 from framework.data.sources.lines import lines
 from framework.errors import UserError
 
-_BETWEEN = re.compile(r"[\s,]*")
+_NEXT = re.compile(r"[^\s,]|\Z")  # where the next value begins
 
 
 def read_json_lines(path: Path, columns: Columns, encoding: str) -> Iterator[tuple[Row, str]]:
@@ -38,7 +38,7 @@ def read_json(path: Path, columns: Columns, encoding: str) -> Iterator[tuple[Row
     decoder = json.JSONDecoder()
     line, counted, position = 1, 0, text.index("[") + 1
     while True:
-        position = _BETWEEN.match(text, position).end()  # type: ignore[union-attr] - it matches nothing too
+        position = next(_NEXT.finditer(text, position)).start()
         line, counted = line + text.count("\n", counted, position), position
         where = f"{path}, line {line}"
         if text[position : position + 1] == "]":

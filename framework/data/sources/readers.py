@@ -38,7 +38,7 @@ def read_table(
             raise UserError(f"{where}: {len(values)} columns where the header has {len(names)}; a delimiter inside a text needs quotes")
         row = columns.row([breaks.sub("\n", value) for value in values] if breaks else values, places)
         if column := columns.lacking(row):
-            place = places[column][0]
+            place = next((place for place in places[column] if place >= len(values)), places[column][0])
             lost = f"is missing ({len(values)} columns here)" if place >= len(values) else "is empty"
             raise UserError(f"{where}: column {names[place] if names else place!r} {lost}; each row needs {column!r}")
         yield row, where
