@@ -139,7 +139,10 @@ def test_json_arrays(write):
     assert f"{path}, line 2: a str where an object is wanted" in complaint(files(train=path))
     path = write("d.json", '[{"text": "a", "label": "b"},\n\n{"text": "a", "label": null}]')
     assert f"{path}, line 3: column 'label' is null; each row needs 'label'" in complaint(files(train=path))
-    path = write("e.json", "[]")
+    path = write("e.json", '{\n  "data": [{"text": "a", "label": "b"}]\n}')
+    assert f"{path}, line 1: not JSON: Expecting property name" in (message := complaint(files(train=path)))
+    assert "an object must be on one line" in message
+    path = write("f.json", "[]")
     assert f"{path} holds no rows (data.train)" in complaint(files(train=path))
 
 

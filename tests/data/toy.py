@@ -56,6 +56,13 @@ class Pairs(Format):
     optional = ("target",)
 
 
+class Summarized(Format):
+    """A document and its summary."""
+
+    columns = ("document", "summary")
+    optional = ("summary",)
+
+
 class Tagged(Format):
     """Tokens, and a tag for each."""
 

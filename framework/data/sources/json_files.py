@@ -23,8 +23,10 @@ def read_json_lines(path: Path, columns: Columns, encoding: str) -> Iterator[tup
         try:
             values = json.loads(line)
         except json.JSONDecodeError as error:
-            hint = "; this looks like one array: data.kind=json reads it" if line.lstrip().startswith("[") else ""
-            raise UserError(f"{where}: not JSON: {error.msg} at character {error.pos}{hint}") from None
+            hint = (
+                "this looks like one array: data.kind=json reads it" if line.lstrip().startswith("[") else "an object must be on one line"
+            )
+            raise UserError(f"{where}: not JSON: {error.msg} at character {error.pos}; {hint}") from None
         yield _row(values, columns, where), where
 
 

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 from framework.errors import UserError
 
@@ -46,7 +46,7 @@ def _wide_lines(path: Path, codec: str) -> Iterator[str]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
+def _opened(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
     """The file as bytes, unpacked."""
     if path.suffix.lower() != ".gz":
         with path.open("rb") as file:
