@@ -79,6 +79,7 @@ MISTAKES = {
     "none of several": ({"target": ["summry", "refs"]}, "line 1: there is no column 'summry', nor 'refs' (did you mean 'summary'?)"),
     "a text to fill in": ({"target": "{summary} {topic}"}, "line 1: there is no column 'topic'; there are: 'source', 'summary'"),
     "a number below": ({"target": -3}, "line 1: there is no column -3"),
+    "nothing of several": ({"target": [7, -9]}, "line 1: there is no column 7"),
     "another name": ({"target": "sumary"}, "line 1: there is no column 'sumary' (did you mean 'summary'?)"),
 }
 

@@ -63,14 +63,15 @@ class Columns:
         if column := self.lacking(row):
             if null := next((name for name in map(str, self.wanted(column)) if name in values and values[name] in (None, "")), None):
                 raise UserError(f"{where}: column {null!r} is {'null' if values[null] is None else 'empty'}; each row needs {column!r}")
-            raise self.missing(column, list(map(str, values)), len(values), where)
+            raise self.missing(column, list(map(str, values)), len(values), where, numbers=False)
         return row
 
-    def missing(self, column: str, header: Sequence[str] | None, width: int, where: str) -> UserError:
+    def missing(self, column: str, header: Sequence[str] | None, width: int, where: str, numbers: bool = True) -> UserError:
+        """numbers: whether columns have some, as in tables; in objects they have names alone."""
         wanted = self.wanted(column)
         absent = [name for name in wanted if _place(name, header, width) is None] or list(wanted)
         name = absent[0] if header is not None or column in self.chosen else self.names.index(column)
-        if isinstance(name, int) or header is None:
+        if header is None or (numbers and isinstance(name, int)):
             number = name if isinstance(name, int) else self.names.index(column)
             hint = "" if header else "; where the first row names the columns: data.header=true"
             return UserError(
@@ -79,9 +80,10 @@ class Columns:
             )
         shown = ", ".join(map(repr, header[:12])) + (", ..." if len(header) > 12 else "")
         others = f", nor {', '.join(map(repr, absent[1:]))}" if self._gathers(column) and len(absent) > 1 else ""
+        hint = " or a number from 0 (with data.header=false where the first row names nothing)" if numbers else ""
         return UserError(
-            f"{where}: there is no column {name!r}{others}{nearest(name, header)}; there are: {shown}\n"
-            f"say which it is: data.columns.{column}=NAME or a number from 0 (with data.header=false where the first row names nothing)"
+            f"{where}: there is no column {name!r}{others}{nearest(str(name), header)}; there are: {shown}\n"
+            f"say which it is: data.columns.{column}=NAME{hint}"
         )
 
     def lacking(self, row: Row) -> str | None:
