@@ -1,0 +1,151 @@
+"""Text that is hidden, spoiled or cut off, and told by the model: what any other task can start from.
+
+Shapes: B batch, T tokens, N targets, D model width, V vocabulary.
+"""
+
+from typing import Any, ClassVar
+
+from torch import Tensor
+from torchmetrics import Metric
+
+from framework.data.facts import Facts
+from framework.data.formats import Batch
+from framework.generation.engine import Decode, pad_left
+from framework.registry import Part, choice, register
+from framework.training.cross_entropy import IGNORED, row_losses, token_losses
+from framework.training.ratio_metrics import Perplexity, Ratio
+from framework.training.task import Result, WritingTask
+
+from .denoising import filled
+from .head import TokenHead
+
+READ = ("ids", "real", "source", "target", "source_real")  # what models call what they read; a format gives what its family takes
+CANDIDATES = 5  # named for each gap
+GAP = "[MASK]"
+
+
+@register("task")
+class PretrainingTask(WritingTask):
+    """A model that learns from text alone, by telling tokens, measured by accuracy and perplexity over them. Other tasks start from it
+    with `model.pretrained=RUN`.
+
+    format: what is done to the text, and so what is told: `masked` for an encoder, `causal` for a decoder, `span_corruption` and
+        `infilling` for an encoder-decoder.
+    decoding: how text is written, by a model that writes.
+    validation_rows: how many validation rows are shown to the reader at each validation, spread evenly; null = all.
+    test_rows: how many test rows are shown to the reader at the end; null = all.
+    """
+
+    format: ClassVar[Any] = choice("format", "masked")
+    defaults: ClassVar[dict[str, str]] = {
+        "model": "bert_tiny",
+        "tokenizer": "bpe_2k",
+        "data": "builtin",
+        "data/batches": "packed_2k",
+        "optimizer": "muon",
+    }
+    recipe: ClassVar[dict[str, dict[str, Any]]] = {
+        "optimizer": {"lr": 3.0e-3},
+        "schedule": {"warmup": 0.05},
+        "trainer": {"max_epochs": 1},
+    }
+    rules: ClassVar[dict[str, str]] = {
+        "'pretraining' in provided": "these rows do not say what is to be told; task/format=masked|causal|span_corruption|infilling do",
+    }
+
+    validation_rows: ClassVar[int | None] = 0
+    test_rows: ClassVar[int | None] = 3
+
+    def __init__(self, model: Part, facts: Facts):
+        super().__init__()
+        self.facts = facts
+        self.model = model(facts=facts)
+        writes = hasattr(self.model, "logits")
+        self.head = None if writes else TokenHead(self.model.dim, self.model.tokens.embedding_dim, facts.vocabulary)
+
+    def forward(self, batch: Batch) -> Result:
+        hidden = self._states(batch)
+        losses = token_losses(self, hidden, batch["targets"])  # (N,)
+        return Result(losses.sum(), (batch["targets"] != IGNORED).sum(), (hidden, losses))
+
+    def _states(self, batch: Batch) -> Tensor:
+        return self.model(**{name: batch[name] for name in READ if name in batch})  # (B, T, D)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """hidden (N, D) -> scores of all tokens (N, V)."""
+        return self.model.logits(hidden) if self.head is None else self.head(hidden, self.model.tokens)
+
+    def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:
+        """Nats, tokens and right answers of every row; for the rows of the sample also what was read and told."""
+        result = self(batch)
+        (hidden, losses), targets = result.output, batch["targets"]
+        told = targets.clone()
+        told[targets != IGNORED] = self.logits(hidden[targets != IGNORED]).argmax(dim=-1)
+        counts, right = (targets != IGNORED).sum(dim=1), ((told == targets) & (targets != IGNORED)).sum(dim=1)
+        figures = zip(row_losses(losses, targets).tolist(), counts.tolist(), right.tolist(), strict=True)
+        rows: list[dict[str, Any]] = [{"nats": nats, "tokens": count, "right": hits} for nats, count, hits in figures]
+        for row in decode.wanted(batch["row"]).nonzero()[:, 0].tolist():
+            shown = targets[row] != IGNORED
+            rows[row] |= {
+                "input": self._text(batch.get("source", batch.get("ids"))[row].tolist(), decode),
+                "reference": decode.text(targets[row][shown].tolist()),
+                "prediction": decode.text(told[row][shown].tolist()),
+            }
+        return result, rows
+
+    def predict(self, batch: Batch, decode: Decode) -> list[dict[str, Any]]:
+        """The text with its gaps filled, or continued. Of one without a gap as much is hidden as in training."""
+        if self.head is not None:
+            return self._fill(batch, decode)
+        memory = None
+        if "source" in batch:
+            memory = self.model.encode(batch["source"], batch["source_real"])
+            read, prompt, real = batch["source"].tolist(), batch["target"][:, :1], None
+        else:
+            read = [self._prompt(ids, targets) for ids, targets in zip(batch["ids"], batch["targets"], strict=True)]
+            prompt, real = pad_left(read, self.facts.padding, batch["ids"].device)
+        written = [row[0] for row in decode(self.model, prompt, real, memory=memory)]
+        rows = []
+        for ids, found in zip(read, written, strict=True):
+            text = decode.text(filled(ids, found.ids, self.facts.special)) if self.facts.special else found.text
+            rows.append({"input": self._text(ids, decode), "prediction": text, "score": found.score})
+        return rows
+
+    def _fill(self, batch: Batch, decode: Decode) -> list[dict[str, Any]]:
+        """Every gap on its own, with the likeliest token; `gaps` names the likeliest few and their probabilities."""
+        hidden, rows = self._states(batch), []
+        for ids, states in zip(batch["ids"], hidden, strict=True):
+            gap = ids == self.facts.mask
+            scores, best = self.logits(states[gap]).float().softmax(dim=-1).topk(min(CANDIDATES, self.facts.vocabulary))
+            named = [
+                [{"text": decode.text([id]), "score": score} for id, score in zip(*row, strict=True)]
+                for row in zip(best.tolist(), scores.tolist(), strict=True)
+            ]
+            whole = ids.masked_scatter(gap, best[:, 0]).tolist()
+            rows.append({"input": self._text(ids.tolist(), decode), "prediction": decode.text(whole), "gaps": named})
+        return rows
+
+    def _prompt(self, ids: Tensor, targets: Tensor) -> list[int]:
+        """The tokens of a text that is to go on: the first, and what it was followed by; the last half of what the model reads at most,
+        so that there is room to write."""
+        text = [int(ids[0]), *targets[targets != IGNORED].tolist()]
+        text = text[:-1] if text[-1] == self.facts.end and len(text) > 1 else text
+        return text[-max(1, self.facts.max_length // 2) :]
+
+    def _text(self, ids: list[int], decode: Decode) -> str:
+        """Read tokens as text, gaps to be seen."""
+        gaps, pieces = {self.facts.mask, *self.facts.special}, [[]]
+        for id in ids:
+            if id in gaps:
+                pieces.append([])
+            else:
+                pieces[-1].append(id)
+        return f" {GAP} ".join(decode.text(piece).strip(" ") for piece in pieces)
+
+    def metrics(self) -> dict[str, Metric]:
+        return {"accuracy": Ratio(), "perplexity": Perplexity()}
+
+    def update(self, metrics: dict[str, Metric], rows: list[dict[str, Any]]) -> None:
+        tokens = sum(row["tokens"] for row in rows)
+        metrics["accuracy"].update(sum(row["right"] for row in rows), tokens)
+        metrics["perplexity"].update(sum(row["nats"] for row in rows), tokens)
