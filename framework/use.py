@@ -60,7 +60,7 @@ def predict(folder: Path, arguments: Sequence[str]) -> None:
     answers = answer(loaded, rows, decode)
     if words["text"]:
         for found in answers:
-            plain = isinstance(found["prediction"], str) and "scores" not in found
+            plain = isinstance(found["prediction"], str) and not {"scores", "others"} & found.keys()
             print(found["prediction"] if plain else json.dumps(found, ensure_ascii=False))
         return
     lines = "".join(f"{json.dumps(found, ensure_ascii=False)}\n" for found in answers)

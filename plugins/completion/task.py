@@ -9,7 +9,7 @@ from torchmetrics import Metric
 
 from framework.data.facts import Facts
 from framework.data.formats import Batch
-from framework.generation.engine import Decode, pad_left
+from framework.generation.engine import Decode, answer, pad_left
 from framework.registry import Part, choice, register
 from framework.training.cross_entropy import IGNORED, row_losses, token_losses
 from framework.training.ratio_metrics import BitsPerByte, Perplexity
@@ -112,7 +112,7 @@ class CompletionTask(WritingTask):
     def _write(self, prompts: list[list[int]], batch: Batch, decode: Decode, longest: int | None = None) -> list[dict[str, Any]]:
         prompt, real = pad_left(prompts, self.facts.padding, batch["ids"].device)
         written = decode(self.model, prompt, real, longest=longest)
-        return [{"prediction": row[0].text, "score": row[0].score} for row in written]
+        return [answer(row) for row in written]
 
     def metrics(self) -> dict[str, Metric]:
         return {"perplexity": Perplexity(), "word_perplexity": Perplexity(), "bits_per_byte": BitsPerByte()}

@@ -252,3 +252,18 @@ def test_the_presets() -> None:
     four, five = (compose(["task=translation", f"task/decoding=beam_{beams}"]).config["task"]["decoding"] for beams in (4, 5))
     assert (four["part"], four["beams"], four["length_penalty"]) == ("decoding/beam", 4, 0.6)
     assert (five["part"], five["beams"], five["length_penalty"]) == ("decoding/beam", 5, 1.0)
+
+
+def test_the_recipe_of_transformer_tiny_is_one_word_and_leaves_every_choice_open() -> None:
+    config = compose(["experiment=multi30k_tiny", "data.folder=somewhere"]).config
+    assert (config["task"]["decoding"]["beams"], config["callbacks"]["average_last"]["last"]) == (5, 10)
+    assert (config["model"]["encoder"]["feed_forward"] or config["model"]["feed_forward"])["hidden"] == 256
+    swapped = [
+        "model=transformer_small",
+        "task/decoding=greedy",
+        "optimizer=muon",
+        "schedule=linear",
+        "tokenizer=unigram",
+        "data/batches=rows",
+    ]
+    assert compose(["experiment=multi30k_tiny", "data.folder=somewhere", *swapped]).config["task"]["decoding"]["part"] == "decoding/greedy"
