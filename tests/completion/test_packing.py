@@ -10,6 +10,7 @@ from framework import catalogue
 from framework.data.encoding import Encoded, encode
 from framework.data.facts import Facts
 from framework.data.formats import Batch
+from framework.data.module import prepare
 from framework.data.tokenizers import BytesTokenizer
 from framework.data.windows import WindowExamples
 from framework.generation.engine import Decode
@@ -129,3 +130,22 @@ def test_more_before_a_token_is_what_a_stride_is_for(encoded):
     without, with_stride = (WindowExamples(encoded, 16, circular=False, whole=True, stride=stride) for stride in (None, 4))
     assert len(with_stride.lengths) >= 3 * len(without.lengths)
     assert (batch_of(without)["targets"] != IGNORED).sum() == (batch_of(with_stride)["targets"] != IGNORED).sum()
+
+
+def test_an_epoch_of_isolated_documents_goes_on_where_it_stopped(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("".join(LINES))
+    source = files(FORMAT, Part("batches/packed", rows=1, isolated=True), train=str(path), validation_share=0)
+    prepared = prepare(source, BytesTokenizer(), FORMAT, max_length=16)
+    loader, resumed = prepared.loader("train", seed=3), prepared.loader("train", seed=3)
+    for other in (loader, resumed):
+        other.set_epoch(1)
+    batches = list(loader)
+    assert any("documents" in batch for batch in batches)
+    begun = iter(loader)
+    for _ in range(2):
+        next(begun)
+    resumed.load_state_dict(loader.state_dict())
+    for left, right in zip(batches[2:], resumed, strict=True):
+        assert left.keys() == right.keys()
+        assert all(torch.equal(left[name], right[name]) for name in left if isinstance(left[name], torch.Tensor))
