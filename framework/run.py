@@ -66,7 +66,7 @@ def _fit(run: Run, config: dict[str, Any], prepared: Prepared, task: Task, track
             measure(learner, loaders[split], ckpt_path=run.best if run.best.exists() else None, verbose=False)
     figures = {name: value for name, value in learner.figures.items() if not name.startswith("train/")}
     if rank == 0:
-        figures |= baseline(prepared)
+        figures |= baseline(prepared, task)
         signatures = {name: str(metric.signature) for name, metric in task.metrics().items() if hasattr(metric, "signature")}
         run.save_metrics(figures, task.monitor, signatures)
         for tracker in trackers:
@@ -104,12 +104,12 @@ def decoder(config: Mapping[str, Any], tokenizer: Tokenizer, facts: Facts, split
     return Decode(strategy, tokenizer.decode, facts.end, options.get(f"{split}_rows"), count)
 
 
-def baseline(prepared: Prepared) -> dict[str, float]:
+def baseline(prepared: Prepared, task: Task) -> dict[str, float]:
     """What a simple method gets on the same rows: on test, or on validation where there is no test."""
     split = "test" if "test" in prepared.splits else "validation"
     if split not in prepared.splits:
         return {}
-    found = dict(prepared.format.baseline(prepared.rows("train"), prepared.rows(split)))
+    found = dict(task.baseline(prepared.format, prepared.rows("train"), prepared.rows(split)))
     train, test = prepared.encoded["train"], prepared.loader(split, shuffle=False)
     found |= prepared.format.token_baseline((train[row] for row in range(len(train))), test, prepared.facts)
     return {f"baseline/{name}": value for name, value in found.items()}
@@ -137,12 +137,14 @@ def print_end(run: Run, figures: Mapping[str, float], signatures: Mapping[str, s
             if name in row:
                 print(f"{name:>10}: {short(str(row[name]))}")
         print()
-    for name in sorted({key.partition("/")[2] for key in figures}):
+    names = sorted({key.partition("/")[2] for key in figures})
+    width = max(16, *(len(name) + 1 for name in names))
+    for name in names:
         measured = {split: figures.get(f"{split}/{name}") for split in ("validation", "test", "baseline")}
         columns = [f"{split} {figure:.4f}" for split, figure in measured.items() if figure is not None]
-        print(f"{name:<16}{'   '.join(columns)}")
+        print(f"{name:<{width}}{'   '.join(columns)}")
     for name, signature in signatures.items():
-        print(f"{name:<16}{signature}")
+        print(f"{name:<{width}}{signature}")
     print(f"\nfolder   {run.folder}")
     print(f'predict  python -m framework predict {run.folder} text="..."')
     print(f"resume   python train.py resume={run.folder} trainer.max_epochs=...", flush=True)

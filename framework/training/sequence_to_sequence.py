@@ -3,6 +3,9 @@
 Shapes: B batch, S source length, T target length.
 """
 
+import math
+from collections.abc import Iterator
+from itertools import groupby
 from typing import Any, ClassVar
 
 import torch
@@ -11,13 +14,14 @@ from torchmetrics import Metric
 
 from framework.data.facts import Facts
 from framework.data.formats import Batch
-from framework.generation.engine import Decode, evaluating
+from framework.generation.engine import Decode, answer, evaluating
 from framework.registry import Part
 from framework.training.cross_entropy import IGNORED, token_losses
 from framework.training.task import Result, WritingTask
 from framework.training.text_metrics import Bleu, Chrf
 
 ROWS_WRITTEN_TOGETHER = 64
+ROUNDED_TO = 32  # tokens
 
 
 class SequenceToSequence(WritingTask):
@@ -28,6 +32,8 @@ class SequenceToSequence(WritingTask):
 
     input, reference: the columns of a row that are read and to be written.
     label_smoothing: the share of probability taken from the right token and spread over all, in training alone.
+    max_ratio, max_extra: a text is written to at most max_ratio tokens for each of its source's and max_extra more, rounded up to
+        a multiple of 32; max_ratio=null = as many as the model can hold. Input length + 50: Vaswani et al. 2017, section 6.1.
     """
 
     input: ClassVar[str] = "source"
@@ -35,12 +41,14 @@ class SequenceToSequence(WritingTask):
     rules: ClassVar[dict[str, str]] = {
         "'cross' in provided": "the written text must look at the source: the model needs an encoder and a decoder with cross-attention",
         "0 <= label_smoothing < 1": "label_smoothing is the share of probability taken from the right token",
+        "max_ratio is None or max_ratio >= 0": "max_ratio is how many tokens may be written for each that is read",
+        "max_extra >= 1": "max_extra is how many tokens may be written whatever is read",
     }
 
-    def __init__(self, model: Part, facts: Facts, label_smoothing: float = 0.1):
+    def __init__(self, model: Part, facts: Facts, label_smoothing: float = 0.1, max_ratio: float | None = 1.0, max_extra: int = 50):
         super().__init__()
         self.facts = facts
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.max_ratio, self.max_extra = label_smoothing, max_ratio, max_extra
         self.model = model(facts=facts)
 
     def forward(self, batch: Batch) -> Result:
@@ -71,13 +79,30 @@ class SequenceToSequence(WritingTask):
         lengths = torch.full_like(source[:, 0], source.shape[1]) if real is None else real.sum(dim=1)
         rows: dict[int, dict[str, Any]] = {}
         with torch.inference_mode(), evaluating(model):
-            for group in wanted[lengths[wanted].argsort(stable=True)].split(ROWS_WRITTEN_TOGETHER):
-                longest = int(lengths[group].max())
-                memory = model.encode(source[group, :longest], None if real is None else real[group, :longest])
-                for number, written in zip(group.tolist(), decode(model, batch["target"][group, :1], memory=memory), strict=True):
-                    best = written[0]
-                    rows[number] = {"input": self._input(batch, number, decode), "prediction": best.text, "score": best.score}
+            for limit, group in self._groups(wanted, lengths):
+                width = int(lengths[group].max())
+                memory = model.encode(source[group, :width], None if real is None else real[group, :width])
+                found = decode(model, batch["target"][group, :1], memory=memory, longest=limit)
+                for number, written in zip(group.tolist(), found, strict=True):
+                    rows[number] = {"input": self._input(batch, number, decode), **answer(written)}
         return [rows[number] for number in wanted.tolist()]
+
+    def _groups(self, wanted: Tensor, lengths: Tensor) -> Iterator[tuple[int | None, Tensor]]:
+        """The wanted rows by length, a few at a time, and how many tokens may be written for each. A row's limit is its own, whatever
+        stands beside it."""
+        ordered = wanted[lengths[wanted].argsort(stable=True)]
+        limits = [self._limit(length) for length in lengths[ordered].tolist()]
+        start = 0
+        for limit, alike in groupby(limits):
+            stop = start + len(list(alike))
+            yield from ((limit, group) for group in ordered[start:stop].split(ROWS_WRITTEN_TOGETHER))
+            start = stop
+
+    def _limit(self, length: int) -> int | None:
+        """Rounded up, so that many rows have the same one and are written together."""
+        if self.max_ratio is None:
+            return None
+        return min(math.ceil((self.max_ratio * length + self.max_extra) / ROUNDED_TO) * ROUNDED_TO, self.facts.max_length)
 
     def _input(self, batch: Batch, number: int, decode: Decode) -> str:
         if "raw" in batch:

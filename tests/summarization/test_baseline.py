@@ -1,0 +1,35 @@
+"""What copying gives: the right part of a document, measured as asked."""
+
+import pytest
+
+from framework.training.rouge import FIGURES, Rouge
+from plugins.summarization.baseline import extracts, longest, sentences
+from plugins.summarization.data import SummarizationFormat
+
+DIALOGUE = "#A#: Hi.\n#B#: Hello, how are you today?\n#A#: Fine, thanks a lot.\n#B#: Good.\n#A#: Shall we go to the park?"
+TRAIN = [{"document": "", "summary": summary} for summary in ("one two", ["a b c", "d e f g"], "one two three")]
+
+
+def test_sentences_are_lines_or_end_with_a_mark() -> None:
+    assert sentences(" one. two\n\nthree ") == ["one. two", "three"]
+    assert sentences("One is 1.5. Two? Three!") == ["One is 1.5.", "Two?", "Three!"]
+
+
+def test_the_longest_sentences_keep_their_order() -> None:
+    assert longest(sentences(DIALOGUE)) == [DIALOGUE.splitlines()[place] for place in (1, 2, 4)]
+    assert longest(["one"]) == ["one"]
+
+
+def test_extracts_are_measured() -> None:
+    rows = [{"document": DIALOGUE, "summary": ["A and B go to the park.", "Hello."]}]
+    found, rouge, lines = extracts(TRAIN, rows), Rouge(), DIALOGUE.splitlines()
+    expected = {"": "A Hi B", "lead3_": "\n".join(lines[:3]), "longest3_": "\n".join((lines[1], lines[2], lines[4]))}
+    scores = {name: rouge.score(text, rows[0]["summary"]) for name, text in expected.items()}
+    assert found == pytest.approx({f"{name}{figure}": 100 * score[figure] for name, score in scores.items() for figure in FIGURES})
+    assert SummarizationFormat().baseline(TRAIN, rows) == found
+
+
+def test_the_measure_can_be_chosen() -> None:
+    rows = [{"document": DIALOGUE, "summary": ["A and B go to the park.", "Hello."]}]
+    best, mean = extracts(TRAIN, rows), extracts(TRAIN, rows, Rouge("mean"))
+    assert 0 < mean["longest3_rouge1"] < best["longest3_rouge1"]
