@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,9 @@ def _main(argv: list[str]) -> int:
         return 0
     folders = config_folders(arguments.config_dir)
     from framework.compose import compose
+    from framework.pretrained import pinned
 
+    rest = pinned(rest)
     if arguments.multirun:
         return _sweep(rest, arguments.config_dir, folders)
     if flags := [word for word in rest if word.startswith("-")]:
@@ -52,9 +55,19 @@ def _main(argv: list[str]) -> int:
     if arguments.cfg:
         _show(composed.config, arguments.package)
         return 0
-    check_data(composed.config)
+    composed = ready(composed)
     start(composed.config, lambda: new_run(composed))
     return 0
+
+
+def ready(composed: "Composed") -> "Composed":
+    """A new run, with the tokenizer of the run that it begins from, if it does; checked as far as can be seen before data is encoded."""
+    from framework import pretrained
+
+    config = pretrained.with_tokenizer(composed.config, composed.overrides)
+    check_data(config)
+    pretrained.check(config)
+    return replace(composed, config=config)
 
 
 def check_data(config: Mapping[str, Any]) -> None:
@@ -132,12 +145,12 @@ def _sweep(overrides: list[str], config_dir: str | None, folders: list[Path]) ->
         except HydraException as error:
             raise UserError(str(error).partition("\n")[0]) from error
         for words in batches[0]:
-            check_data(compose(words, folders).config)
+            ready(compose(words, folders))
 
     def job(config: DictConfig) -> float | None:
         attach(folders)
         hydra = HydraConfig.get()
-        composed = finish(config, hydra.runtime.choices, list(hydra.overrides.task))
+        composed = ready(finish(config, hydra.runtime.choices, list(hydra.overrides.task)))
         return start(composed.config, lambda: new_run(composed))
 
     flags = ["-m", *(["--config-dir", config_dir] if config_dir else [])]
@@ -165,7 +178,7 @@ def resume_or_start(overrides: list[str], folders: list[Path]) -> float | None:
     run = run_to_resume(overrides, RUNS, name, task)
     if run is None:
         assert fresh is not None
-        check_data(fresh.config)
+        fresh = ready(fresh)
         return start(fresh.config, lambda: new_run(fresh))
     if fresh is not None:  # the same command again: its words are the run's own, and what differs must be allowed
         overrides = [text for text in overrides if text not in run.overrides()]
@@ -179,4 +192,4 @@ def resume_or_start(overrides: list[str], folders: list[Path]) -> float | None:
             read_checkpoint(run.last)  # a broken one is refused before anything in the folder changes
         return run.go_on(config, overrides)
 
-    return start(config, go_on)
+    return start(config, go_on, run.folder if run.last.exists() else None)

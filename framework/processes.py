@@ -24,14 +24,17 @@ if TYPE_CHECKING:
 _runs = itertools.count()  # that this process has trained: the jobs of a sweep under torchrun are told apart
 
 
-def start(config: Mapping[str, Any], open_run: Callable[[], "Run"]) -> float | None:
+def start(config: Mapping[str, Any], open_run: Callable[[], "Run"], folder: Path | None = None) -> float | None:
     """Trains a run in as many processes as its trainer wants. The data is made ready first, so that a mistake in it leaves no
-    folder behind; then `open_run` is called, in the one process that decides. Returns what the best checkpoint is best at."""
+    folder behind; then `open_run` is called, in the one process that decides. Returns what the best checkpoint is best at.
+
+    folder: of a run that goes on with its own tokenizer and facts.
+    """
     from framework.preparing import prepare_data
     from framework.runs import Run
 
     outside = outside_rank()
-    prepared = None if outside and outside[0] else prepare_data(config)
+    prepared = None if outside and outside[0] else prepare_data(config, folder)
     if outside:
         return _train(_agree(open_run, *outside), prepared)
     run = open_run()

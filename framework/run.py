@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from framework.data.module import Prepared
 from framework.data.tokenizers import Tokenizer
 from framework.generation.engine import Decode
 from framework.preparing import prepare_data
+from framework.pretrained import begin
 from framework.registry import as_part, build
 from framework.runs import Run
 from framework.tracking.base import Tracker, build_trackers, finish
@@ -41,10 +42,11 @@ def train(run: Run, prepared: Prepared | None = None) -> float | None:
         if prepared is None or run.last.exists():  # a resumed run keeps its tokenizer and facts, whatever a new one would learn
             prepared = prepare_data(config, run.folder if run.last.exists() else None)
         task = build_task(config, prepared.facts)
+        begun = [] if run.last.exists() else begin(task, config, prepared.facts)  # a resumed run goes on with its own weights
         if rank == 0:
             prepared.tokenizer.save(run.tokenizer)
             prepared.facts.save(run.facts)
-            print_card(config, prepared, task, run.folder, world)
+            print_card(config, prepared, task, run.folder, world, begun)
         trackers = build_trackers(config["logger"], run.folder, name=config["name"], config=config, chosen=run.chosen())
         exit_code = 1
         try:
@@ -115,11 +117,11 @@ def baseline(prepared: Prepared, task: Task) -> dict[str, float]:
     return {f"baseline/{name}": value for name, value in found.items()}
 
 
-def print_card(config: Mapping[str, Any], prepared: Prepared, task: Task, folder: Path, world: int) -> None:
-    """What is about to be trained, on what, where."""
+def print_card(config: Mapping[str, Any], prepared: Prepared, task: Task, folder: Path, world: int, begun: Sequence[str] = ()) -> None:
+    """What is about to be trained, from what, on what, where."""
     trainer = config["trainer"]
     print(parts_line(config))
-    print("\n".join(parameter_lines(task)))
+    print("\n".join([*parameter_lines(task), *begun]))
     for split, size in prepared.sizes.items():
         lost = "".join(f", {size[key]:,} {key}" for key in ("truncated", "dropped") if size[key])
         print(f"{split:<12}{size['rows']:>10,} rows {size['tokens']:>12,} tokens{lost}")

@@ -31,7 +31,11 @@ class Model(nn.Module):
     norm: the norm of every stack.
     block: how the layers of every stack wire their sublayers.
     embedding_norm: the norm on the embeddings.
+    pretrained: a run whose weights a new run begins with, as far as they fit, and whose tokenizer it takes; null = drawn anew.
     """
+
+    consumed: ClassVar[tuple[str, ...]] = ("pretrained",)
+    pretrained: ClassVar[str | None] = None
 
     rules: ClassVar[dict[str, str]] = {
         "dim > 0 and heads > 0 and depth > 0 and max_length > 0": "a model has features, heads, layers and something to read",

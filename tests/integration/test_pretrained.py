@@ -1,0 +1,154 @@
+"""Runs that begin from a run: what is taken, what is refused and how it is said, and that nothing of the other run is needed later."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from framework import checkpoint
+from framework.launch import main
+from framework.pretrained import differences, pinned
+from framework.use import evaluate, predict
+from tests.integration.conftest import CLASSIFICATION, train
+
+SMALL = ["model=bert_mini", "model.dim=16", "model.depth=1", "model.heads=2", "model.max_length=32", "callbacks.progress.style=off"]
+PRETRAINING = ["task=pretraining", *SMALL, "tokenizer.vocabulary=300", "data=files", "data.train=text.txt", "trainer.max_steps=3"]
+LABELED = [word for word in CLASSIFICATION if not word.startswith(("tokenizer", "model"))] + [*SMALL, "trainer.max_steps=2"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder with data and one run that learned from text alone."""
+    from tests.integration.conftest import write_data
+
+    folder = tmp_path_factory.mktemp("pretrained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_data(folder)
+        text = " ".join(line.partition(",")[0] for line in (folder / "train.csv").read_text().splitlines()[1:])
+        (folder / "text.txt").write_text("\n".join([text] * 20) + "\n")
+        train(*PRETRAINING)
+    return folder
+
+
+@pytest.fixture
+def here(runs, tmp_path, monkeypatch):
+    """A copy of that folder to work in, and the run in it."""
+    shutil.copytree(runs, tmp_path / "here", symlinks=True)
+    monkeypatch.chdir(tmp_path / "here")
+    return Path("runs/last").resolve().relative_to(Path.cwd())
+
+
+def refused(capsys, *words):
+    assert main(list(words)) == 2
+    return capsys.readouterr().err
+
+
+def weights(run):
+    return checkpoint.weights(run / "checkpoints" / "best.ckpt")
+
+
+def test_a_classifier_begins_with_what_fits_and_lives_on_without_it(here, capsys):
+    before = weights(here)
+    run = train(*LABELED, f"model.pretrained={here}", "optimizer.lr=0.0")
+    said = capsys.readouterr().out
+    taken = sum(name.startswith("model.") for name in before)
+    assert f"begins from {here}: {taken} of {taken + 2} tensors" in said and "new here         head (2)" in said
+    assert "left behind      head (5)" in said and "was otherwise" not in said
+    after = weights(run)
+    assert all(torch.equal(before[name], after[name]) for name in before if name.startswith("model."))
+    assert (run / "tokenizer.json").read_text() == (here / "tokenizer.json").read_text()
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["model"]["pretrained"] == str(here) and config["tokenizer"]["part"] == "tokenizer/pretrained"
+
+    shutil.rmtree(here)  # what comes now has weights, tokenizer and facts of its own
+    figures = evaluate(run, [])
+    assert figures["test/accuracy"] == pytest.approx(json.loads((run / "metrics.json").read_text())["test/accuracy"])
+    predict(run, ["text=fine great"])
+    assert main([f"resume={run}", "trainer.max_steps=3"]) == 0
+    assert "begins from" not in capsys.readouterr().out
+
+
+def test_what_does_not_fit_is_refused_with_names_shapes_and_what_would_fit(here, capsys):
+    said = refused(capsys, *LABELED, f"model.pretrained={here}", "model.dim=32", "model.attention.kv_heads=1")
+    assert said.splitlines()[0] == f"model.pretrained={here} does not fit this model:"
+    assert "model.tokens.weight: (300, 16) there, (300, 32) here" in said and "more" in said
+    assert "As it was there: model.dim=16 model.attention.kv_heads=null\n" in said
+    assert len(list(Path("runs").rglob("config.yaml"))) == 1  # before there is a folder
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["model.pretrained=nowhere"], "nowhere: there is no such run folder"),
+        (["model.pretrained=runs/last", "tokenizer=bytes"], "tokenizer=bytes: with model.pretrained the tokenizer is that of runs"),
+        (["model.pretrained=runs/last", "tokenizer.vocabulary=9"], "tokenizer.vocabulary=9: with model.pretrained"),
+        (["model.pretrained=runs/last", "model=gpt_nano", "model.dim=16"], "no layer of that model, encoder_only, has a name in this one"),
+        (["model.pretrained=runs/last", "data.train=missing.csv"], "missing.csv"),
+    ],
+)
+def test_mistakes(here, capsys, words, said):
+    assert said in refused(capsys, *LABELED, *words)
+    assert len(list(Path("runs").rglob("config.yaml"))) == 1
+
+
+@pytest.mark.parametrize("lost", ["tokenizer.json", "facts.json", "checkpoints"])
+def test_a_run_that_is_not_complete(here, capsys, lost):
+    path = here / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert f"it has no {'a checkpoint' if lost == 'checkpoints' else lost}" in refused(capsys, *LABELED, f"model.pretrained={here}")
+
+
+def test_the_same_task_keeps_its_head_and_another_function_is_named(here, capsys):
+    words = [word for word in PRETRAINING if not word.startswith("tokenizer")]
+    run = train(*words, f"model.pretrained={here}", "optimizer.lr=0.0", "model.heads=4", "model.dropout=0.2", "seed=1")
+    said = capsys.readouterr().out
+    assert "new here" not in said and "left behind" not in said and "was otherwise    model.heads=2\n" in said
+    before, after = weights(here), weights(run)
+    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_table_that_grows_by_special_tokens_keeps_its_rows(here, capsys):
+    small = [word for word in SMALL if word != "model=bert_mini"]
+    family = ["model=encoder_decoder", "model/position=rotary", "model/embedding_norm=layer"]
+    words = ["task=pretraining", "task/format=span_corruption", *family, *small, "data=files", "data.train=text.txt", "trainer.max_steps=1"]
+    run = train(*words, f"model.pretrained={here}", "optimizer.lr=0.0")
+    said = capsys.readouterr().out
+    before, after = weights(here), weights(run)
+    table = after["model.tokens.weight"]
+    assert len(table) == 400 and torch.equal(table[:300], before["model.tokens.weight"])
+    shared = [name for name in before if name.startswith("model.encoder.")]
+    assert shared and all(torch.equal(before[name], after[name]) for name in shared)
+    assert "model.decoder" in said and "was otherwise    model=encoder_only" in said
+
+
+def test_the_jobs_of_a_sweep_begin_from_the_same_run(here):
+    assert pinned(["seed=0,1", "model.pretrained=runs/last"]) == ["seed=0,1", f"model.pretrained={here}"]
+    assert pinned(["model.pretrained=null,runs/last"]) == [f"model.pretrained=null,{here}"]
+    assert main(["-m", *LABELED, "model.pretrained=null,runs/last", "trainer.max_steps=1"]) == 0
+    configs = [yaml.safe_load(path.read_text()) for path in sorted(Path("runs/classification").glob("*/config.yaml"))]
+    assert [config["model"]["pretrained"] for config in configs] in ([None, str(here)], [str(here), None])
+
+
+def test_differences_are_overrides():
+    saved = {
+        "part": "model/a",
+        "dim": 4,
+        "bias": True,
+        "dropout": 0.1,
+        "norm": {"part": "norm/rms"},
+        "encoder": {"part": "encoder/s", "norm": {"part": "norm/rms"}},
+    }
+    other = {
+        "part": "model/a",
+        "dim": 8,
+        "bias": False,
+        "dropout": 0.2,
+        "norm": {"part": "norm/layer"},
+        "encoder": {"part": "encoder/s", "norm": {"part": "norm/layer"}},
+    }
+    assert differences(saved, other) == ["model.dim=4", "model.bias=true", "model/norm=rms"]
+    assert differences(saved, saved) == []
