@@ -14,7 +14,7 @@ LAYERS = [
     ["framework.launch"],
     ["framework.use", "framework.resume", "framework.processes"],
     ["framework.compose", "framework.run", "framework.testing"],
-    ["framework.diagnose", "framework.card", "framework.toys", "framework.preparing"],
+    ["framework.diagnose", "framework.card", "framework.toys", "framework.preparing", "framework.pretrained"],
     ["framework.hydra_source"],
     ["framework.legality", "framework.validate", "framework.menu", "framework.checkpoint", "framework.runs"],
     ["framework.catalogue"],
