@@ -1,0 +1,57 @@
+"""Words of a text, the pieces that a tokenizer makes of them, and windows of pieces for texts longer than the model."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from framework.data.formats import Text
+
+Span = tuple[int, int]  # from, to
+BETWEEN = -1  # the word of a piece that belongs to none
+
+
+def pieces_of_words(text: str, words: Sequence[Span], tokenizer: Text) -> tuple[list[int], list[int]]:
+    """The ids of a text's pieces, and for each the number of its word, or BETWEEN.
+
+    words: characters from and to, in order and apart. The text is cut behind each word before it is encoded: no piece belongs to
+    two words, whatever the tokenizer. A word may have no piece at all (a character that the tokenizer drops).
+    """
+    ids: list[int] = []
+    owners: list[int] = []
+    cuts = [0, *(end for _, end in words), len(text)]
+    for number, (begin, end) in enumerate(pairwise(cuts)):
+        if begin == end:
+            continue
+        found, offsets = tokenizer.encode_with_offsets(text[begin:end])
+        start = words[number][0] - begin if number < len(words) else end - begin  # what stands before is between words
+        ids += found
+        owners += [number if to > start else BETWEEN for _, to in offsets]
+    return ids, owners
+
+
+def windows(pieces: int, room: int, overlap: int) -> list[Span]:
+    """Windows of at most `room` pieces that cover all of them; neighbors share `overlap` pieces, the last two perhaps more."""
+    assert 0 <= overlap < room, f"windows of {room} pieces cannot share {overlap}"
+    if pieces <= room:
+        return [(0, pieces)]
+    starts = [*range(0, pieces - room, room - overlap), pieces - room]
+    return [(start, start + room) for start in starts]
+
+
+def homes(owners: Sequence[int], spans: Sequence[Span]) -> dict[int, int]:
+    """word -> the window in which it has most context on both sides; the ends of the text are as good as any context.
+
+    A word that fits into no window has its home where most of it is.
+    """
+    ends: dict[int, Span] = {}  # word -> its pieces
+    for place, word in enumerate(owners):
+        if word != BETWEEN:
+            ends[word] = (ends.get(word, (place, 0))[0], place + 1)
+    total = len(owners)
+
+    def context(word: int, window: int) -> tuple[int, int]:
+        (first, last), (start, stop) = ends[word], spans[window]
+        inside = min(last, stop) - max(first, start)
+        left, right = (total if start == 0 else first - start), (total if stop == total else stop - last)
+        return inside, min(left, right)
+
+    return {word: max(range(len(spans)), key=lambda window: context(word, window)) for word in ends}

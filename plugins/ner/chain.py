@@ -1,0 +1,99 @@
+"""A linear chain: scores of tags at every word and of every tag behind another. Lafferty et al. 2001, section 3,
+https://repository.upenn.edu/handle/20.500.14332/6188
+
+Shapes: B batch, W words, C tags. Padding stands on the right.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Chain:
+    """scores (B, W, C) of words and tags; step (C, C) from one tag to the next; start, end (C,); real (B, W): True = a word.
+
+    Everything adds up; -inf forbids. A gradient passes through where no word has all its ways forbidden.
+    """
+
+    scores: Tensor
+    step: Tensor
+    start: Tensor
+    end: Tensor
+    real: Tensor
+
+    def forward(self) -> Tensor:
+        """(B, W, C): log of the sum over all beginnings that end in a tag at a word; behind the last word it stays as it is."""
+        alpha = self.start + self.scores[:, 0]  # (B, C)
+        every = [alpha]
+        for word in range(1, self.scores.shape[1]):
+            after = torch.logsumexp(alpha[:, :, None] + self.step, dim=1) + self.scores[:, word]  # (B, C)
+            alpha = torch.where(self.real[:, word, None], after, alpha)
+            every.append(alpha)
+        return torch.stack(every, dim=1)
+
+    def backward(self) -> Tensor:
+        """(B, W, C): log of the sum over all ways to go on behind a tag at a word, to the end."""
+        beta = self.end.expand_as(self.scores[:, 0])  # (B, C)
+        every = [beta]
+        for word in range(self.scores.shape[1] - 1, 0, -1):
+            before = torch.logsumexp(self.step + (self.scores[:, word] + beta)[:, None, :], dim=2)  # (B, C)
+            beta = torch.where(self.real[:, word, None], before, self.end)
+            every.append(beta)
+        return torch.stack(every[::-1], dim=1)
+
+    def log_partition(self) -> Tensor:
+        """(B,): log of the sum over all sequences."""
+        return torch.logsumexp(self.forward()[:, -1] + self.end, dim=1)
+
+    def score(self, tags: Tensor) -> Tensor:
+        """(B,): of the sequences `tags` (B, W)."""
+        words = self.scores.gather(2, tags[..., None])[..., 0]  # (B, W)
+        steps = self.step[tags[:, :-1], tags[:, 1:]]  # (B, W - 1)
+        last = tags.gather(1, self.real.sum(dim=1, keepdim=True) - 1)[:, 0]
+        inside = (words * self.real).sum(dim=1) + (steps * self.real[:, 1:]).sum(dim=1)
+        return self.start[tags[:, 0]] + inside + self.end[last]
+
+    def best(self) -> list[list[int]]:
+        """The sequence of the highest score, for each row. Viterbi 1967."""
+        delta = self.start + self.scores[:, 0]  # (B, C)
+        pointers = []
+        for word in range(1, self.scores.shape[1]):
+            score, before = (delta[:, :, None] + self.step).max(dim=1)  # (B, C)
+            delta = torch.where(self.real[:, word, None], score + self.scores[:, word], delta)
+            pointers.append(before)
+        lasts = (delta + self.end).argmax(dim=1).tolist()
+        table = torch.stack(pointers, dim=1).tolist() if pointers else [[] for _ in lasts]
+        paths = []
+        for back, tag, length in zip(table, lasts, self.real.sum(dim=1).tolist(), strict=True):
+            path = [tag]
+            for word in range(length - 2, -1, -1):
+                path.append(back[word][path[-1]])
+            paths.append(path[::-1])
+        return paths
+
+
+class Posterior:
+    """How likely pieces of sequences are, all other words being whatever they may."""
+
+    def __init__(self, chain: Chain):
+        self.chain = Chain(*(value.double().cpu() for value in (chain.scores, chain.step, chain.start, chain.end)), chain.real.cpu())
+        self.alpha, self.beta = self.chain.forward(), self.chain.backward()
+        self.total = torch.logsumexp(self.alpha[:, -1] + self.chain.end, dim=1)
+        self.lengths = self.chain.real.sum(dim=1).tolist()
+
+    def probability(self, row: int, start: int, path: Sequence[int], behind: Tensor) -> float:
+        """Of a row having the tags `path` from a word on, and behind them one of the tags in behind (C,), or the end."""
+        chain, end, last = self.chain, start + len(path), path[-1]
+        log = self.alpha[row, start, path[0]] - self.total[row]
+        for word, (before, tag) in enumerate(pairwise(path), start + 1):
+            log = log + chain.step[before, tag] + chain.scores[row, word, tag]
+        if end == self.lengths[row]:
+            log = log + chain.end[last]
+        else:
+            after = chain.step[last] + chain.scores[row, end] + self.beta[row, end]  # (C,)
+            log = log + torch.logsumexp(after.masked_fill(~behind, float("-inf")), dim=0)
+        return min(1.0, float(log.exp()))

@@ -1,0 +1,89 @@
+"""From the states of words to tags.
+
+Shapes: B batch, W words, D width, C tags.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from framework.registry import register
+
+from .chain import Chain
+from .schemes import Scheme, Tag, may_follow, parse
+
+FORBIDDEN = -1e4  # in a sum of scores that a gradient passes through, where infinities would end as no numbers
+
+
+class TagHead(nn.Module):
+    """Scores every tag at every word; the likeliest legal sequence is taken.
+
+    An owner offers: dim, tags (their names), scheme.
+    """
+
+    allowed: Tensor  # (C + 1, C + 1): one tag behind another; the last row and column are the text's own ends
+
+    def __init__(self, dim: int, tags: Sequence[str], scheme: Scheme):
+        super().__init__()
+        self.scores = nn.Linear(dim, len(tags))
+        outside = [*map(parse, tags), Tag("O", "")]
+        allowed = [[may_follow(before, after, scheme) for after in outside] for before in outside]
+        self.register_buffer("allowed", torch.tensor(allowed), persistent=False)
+
+    def forward(self, states: Tensor, silent: Tensor) -> Tensor:
+        """states (B, W, D) -> scores (B, W, C), at least float32; a word without a piece, silent (B, W), is O."""
+        scores = self.scores(states)
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+        if not silent.any():
+            return scores
+        outside = torch.full_like(scores[0, 0], FORBIDDEN)
+        outside[0] = 0.0
+        return torch.where(silent[..., None], outside, scores)
+
+    def loss(self, scores: Tensor, tags: Tensor, real: Tensor) -> Tensor:
+        """Summed over the words that are real (B, W); tags (B, W)."""
+        raise NotImplementedError
+
+    def chain(self, scores: Tensor, real: Tensor) -> Chain:
+        """What sequences are decoded from: nothing illegal has a chance."""
+        raise NotImplementedError
+
+    def _chain(self, scores: Tensor, real: Tensor, step: Tensor, start: Tensor, end: Tensor, forbidden: float) -> Chain:
+        steps, starts, ends = self.allowed[:-1, :-1], self.allowed[-1, :-1], self.allowed[:-1, -1]
+        filled = [value.to(scores).masked_fill(~good, forbidden) for value, good in ((step, steps), (start, starts), (end, ends))]
+        return Chain(scores, *filled, real)
+
+
+@register("tag_head")
+class SoftmaxTagHead(TagHead):
+    """Each word for itself in training; of all sequences the likeliest legal one. Devlin et al. 2019, section 5.3, https://arxiv.org/abs/1810.04805"""
+
+    def loss(self, scores: Tensor, tags: Tensor, real: Tensor) -> Tensor:
+        return cross_entropy(scores[real], tags[real], reduction="sum")
+
+    def chain(self, scores: Tensor, real: Tensor) -> Chain:
+        nothing = scores.new_zeros(scores.shape[-1], scores.shape[-1])
+        return self._chain(scores.log_softmax(dim=-1), real, nothing, nothing[0], nothing[0], float("-inf"))
+
+
+@register("tag_head")
+class CrfTagHead(TagHead):
+    """Whole sequences of tags, by a linear chain with learned steps. Lample et al. 2016, section 2.2, https://arxiv.org/abs/1603.01360
+
+    An illegal step has no probability in training either.
+    """
+
+    def __init__(self, dim: int, tags: Sequence[str], scheme: Scheme):
+        super().__init__(dim, tags, scheme)
+        self.step = nn.Parameter(torch.zeros(len(tags), len(tags)))
+        self.ends = nn.Parameter(torch.zeros(2, len(tags)))  # before the first word, behind the last
+
+    def loss(self, scores: Tensor, tags: Tensor, real: Tensor) -> Tensor:
+        with torch.autocast(scores.device.type, enabled=False):
+            chain = self._chain(scores, real, self.step, *self.ends, FORBIDDEN)
+            return (chain.log_partition() - chain.score(tags)).sum()
+
+    def chain(self, scores: Tensor, real: Tensor) -> Chain:
+        return self._chain(scores, real, self.step, *self.ends, float("-inf"))

@@ -1,0 +1,91 @@
+"""A row of named entity recognition: words that stand in a text, and the entities among them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from framework.data.formats import Row
+from framework.data.word_pieces import Span
+
+from .schemes import Entity, entities, parse
+
+WORD = r"(?:https?://|www\.)\S+|[@#]?\w+|[^\w\s]"  # addresses, names and tags of social media, words; any other character alone
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """words: from and to which character each stands. entities: None where the row does not say."""
+
+    text: str
+    words: list[Span]
+    entities: list[Entity] | None
+
+    @property
+    def tokens(self) -> list[str]:
+        return [self.text[begin:end] for begin, end in self.words]
+
+    def piece(self, entity: Entity) -> dict[str, Any]:
+        """An entity as characters of the text."""
+        begin, end = self.words[entity.start][0], self.words[entity.end - 1][1]
+        return {"text": self.text[begin:end], "start": begin, "end": end, "type": entity.type}
+
+
+def sentence(row: Row, pattern: str = WORD) -> Sentence:
+    """A row of tokens and tags, or of a text and spans. ValueError: it is neither."""
+    return _of_text(row, pattern) if "tokens" not in row and "text" in row else _of_tokens(row)
+
+
+def _of_tokens(row: Row) -> Sentence:
+    tokens, tags = _list(row, "tokens"), _list(row, "tags") if row.get("tags") is not None else None
+    words, place = [], 0
+    for token in tokens:
+        if not isinstance(token, str):
+            raise ValueError(f"the token {token!r} is of type {type(token).__name__}")
+        words.append((place, place + len(token)))
+        place += len(token) + 1
+    if tags is None:
+        return Sentence(" ".join(tokens), words, None)
+    if len(tags) != len(tokens):
+        raise ValueError(f"{len(tokens)} tokens and {len(tags)} tags; each token has one")
+    for tag in tags:
+        if not isinstance(tag, str):
+            raise ValueError(f"the tag {tag!r} is of type {type(tag).__name__}; tags are written out: O, B-person")
+    return Sentence(" ".join(tokens), words, entities(map(parse, tags)))
+
+
+def _list(row: Row, column: str) -> Sequence[Any]:
+    if isinstance(row[column], (list, tuple)):
+        return row[column]
+    raise ValueError(f"{column} is {str(row[column])[:40]!r}, of type {type(row[column]).__name__}; a list is wanted, an entry a token")
+
+
+def _of_text(row: Row, pattern: str) -> Sentence:
+    text, spans = row["text"], row.get("spans")
+    if not isinstance(text, str):
+        raise ValueError(f"the text is {text!r}, of type {type(text).__name__}")
+    words = [match.span() for match in re.finditer(pattern, text) if match[0]]
+    if spans is None:
+        return Sentence(text, words, None)
+    found = sorted(_entity(span, text, words) for span in _list(row, "spans"))
+    for one, other in zip(found, found[1:], strict=False):
+        if other.start < one.end:
+            first, second = (text[words[entity.start][0] : words[entity.end - 1][1]] for entity in (one, other))
+            raise ValueError(
+                f"the spans {first!r} and {second!r} share a word; a word has one tag (task.format.word_pattern says what a word is)"
+            )
+    return Sentence(text, words, found)
+
+
+def _entity(span: Any, text: str, words: Sequence[Span]) -> Entity:
+    """The words that a span touches: one that ends inside a word takes all of it."""
+    wanted = '{"start": 0, "end": 5, "label": "person"}'
+    if not isinstance(span, dict) or not isinstance(span.get("label"), str) or not span["label"]:
+        raise ValueError(f"the span {span!r} is not like {wanted}")
+    start, end = span.get("start"), span.get("end")
+    if not isinstance(start, int) or not isinstance(end, int) or not 0 <= start < end <= len(text):
+        raise ValueError(f"the span {span!r} is not like {wanted}, with 0 <= start < end <= {len(text)}, the characters of the text")
+    touched = [number for number, (begin, stop) in enumerate(words) if begin < end and start < stop]
+    if not touched:
+        raise ValueError(f"the span {span!r} holds no word, but {text[start:end]!r}")
+    return Entity(touched[0], touched[-1] + 1, span["label"])

@@ -1,0 +1,139 @@
+"""Which words of a text name something, and what.
+
+Shapes: B texts, R windows of them, T pieces, W words, D model width, C tags.
+"""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from framework.data.facts import Facts
+from framework.data.formats import Batch
+from framework.errors import UserError
+from framework.generation.engine import Decode
+from framework.registry import Part, choice, register
+from framework.training.task import Result, Task
+
+from .chain import Posterior
+from .metrics import SpanF1
+from .schemes import entities, parse, tags_of, write
+from .sentences import WORD, sentence
+
+
+@register("task")
+class NerTask(Task):
+    """Entities in a text, by a tag for each word. Devlin et al. 2019, section 5.3, https://arxiv.org/abs/1810.04805
+
+    A text longer than the model is read in overlapping windows; each word is tagged from the one where it sees most on both sides.
+
+    head: from the states of words to a legal sequence of tags.
+    dropout: share of the words' features that training leaves out.
+    word_dropout: share of the words that training masks, so that the words around them learn to tell. Iyyer et al. 2015, section
+        3.1, https://aclanthology.org/P15-1162
+    """
+
+    format = choice("format", "ner")
+    defaults: ClassVar[dict[str, str]] = {
+        "model": "bert_tagger",
+        "tokenizer": "bpe_2k",
+        "data": "builtin",
+        "data/batches": "buckets_1k",
+        "optimizer": "muon",
+    }
+    recipe: ClassVar[dict[str, dict[str, Any]]] = {
+        "optimizer": {"lr": 2.0e-3, "weight_decay": 0.1},
+        "schedule": {"warmup": 0.1},
+        "trainer": {"max_epochs": 5},
+    }
+    rules: ClassVar[dict[str, str]] = {
+        "'cross' not in provided": "an encoder-decoder reads one text to write another, and here there is only one",
+        "'encoder' in provided or 'whole_words' in provided": "the first piece of a word in a decoder has not seen the rest of it; "
+        "task.format.pieces=last or all have",
+        "'untied' not in provided": "no text is written here, so an output layer of its own would never learn; model.tied=true has none",
+        "0 <= dropout < 1": "dropout is a share of the features",
+        "0 <= word_dropout < 1": "word_dropout is a share of the words",
+    }
+    monitor = "validation/f1"
+    mode = "max"
+    model: Any  # an encoder or a decoder: states (R, T, D) of ids (R, T)
+
+    def __init__(
+        self,
+        model: Part,
+        facts: Facts,
+        dropout: float = 0.1,
+        word_dropout: float = 0.0,
+        head: Part = choice("tag_head", "softmax"),
+    ):
+        super().__init__()
+        if word_dropout and facts.mask is None:
+            raise UserError("task.word_dropout needs a tokenizer with a mask token, and this one has none")
+        self.facts, self.word_dropout = facts, word_dropout
+        self.model = model(facts=facts)
+        self.dropout = nn.Dropout(dropout)
+        scheme = facts.learned.get("scheme", "iob2")
+        tags = tags_of(facts.labels, scheme)
+        self.head = head(dim=self.model.dim, tags=tags, scheme=scheme)
+        self.tags = [parse(tag) for tag in tags]
+        self.word_pattern = facts.learned.get("word_pattern", WORD)
+        self.register_buffer("begins", torch.tensor([tag.letter not in "IE" for tag in self.tags]), persistent=False)
+
+    def forward(self, batch: Batch) -> Result:
+        scores, real, silent = self.scores(batch)
+        return Result(self.head.loss(scores, batch["tags"], real), (real & ~silent).sum(), (scores, real))
+
+    def scores(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores (B, W, C) of words, which of them are real (B, W), and which of these have no piece to speak for them."""
+        rows, most = len(batch["words"]), int(batch["words"].max())
+        word = batch["word"].masked_fill(~batch["speaks"], rows * most).flatten()
+        states = self.model(self._masked(batch), real=batch["real"])  # (R, T, D)
+        voices = torch.bincount(word, minlength=rows * most + 1)[:-1].view(rows, most)
+        sums = states.new_zeros(rows * most + 1, states.shape[-1]).index_add(0, word, states.flatten(0, 1))
+        means = sums[:-1].view(rows, most, -1) / voices.clamp(min=1)[..., None]  # (B, W, D)
+        real = torch.arange(most, device=word.device) < batch["words"][:, None]  # (B, W)
+        silent = real & (voices == 0)
+        return self.head(self.dropout(means), silent), real, silent
+
+    def _masked(self, batch: Batch) -> Tensor:
+        """ids (R, T), in training with all pieces of a share of the words masked, in every window alike."""
+        ids = batch["ids"]
+        if not (self.training and self.word_dropout) or self.facts.mask is None:
+            return ids
+        words = len(batch["words"]) * int(batch["words"].max())
+        masked = torch.rand(words + 1, device=ids.device) < self.word_dropout
+        masked[-1] = False
+        return ids.masked_fill(masked[batch["word"]], self.facts.mask)
+
+    def predict(self, batch: Batch, decode: Decode) -> list[dict[str, Any]]:
+        scores, real, _ = self.scores(batch)
+        return self._rows(batch, scores, real)
+
+    def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:
+        result = self(batch)
+        return result, self._rows(batch, *result.output)
+
+    @torch.no_grad()
+    def _rows(self, batch: Batch, scores: Tensor, real: Tensor) -> list[dict[str, Any]]:
+        """Tags are IOB2, whatever the model's. The score of an entity is its probability: exactly these words, exactly this type."""
+        chain = self.head.chain(scores, real)
+        posterior = Posterior(chain)
+        begins = self.begins.cpu()
+        rows = []
+        for number, (raw, path) in enumerate(zip(batch["raw"], chain.best(), strict=True)):
+            read = sentence(raw, self.word_pattern)
+            found = entities(self.tags[tag] for tag in path)
+            sure = [posterior.probability(number, start, path[start:end], begins) for start, end, _ in found]
+            row: dict[str, Any] = {"input": read.text, "tokens": read.tokens, "predicted_tags": write(found, len(path))}
+            if read.entities is not None:
+                row |= {"reference_tags": write(read.entities, len(path)), "reference": [read.piece(entity) for entity in read.entities]}
+            row["prediction"] = [{**read.piece(entity), "score": score} for entity, score in zip(found, sure, strict=True)]
+            rows.append(row)
+        return rows
+
+    def metrics(self) -> dict[str, Metric]:
+        return {"entities": SpanF1(self.facts.labels)}
+
+    def update(self, metrics: dict[str, Metric], rows: list[dict[str, Any]]) -> None:
+        metrics["entities"].update([row["reference_tags"] for row in rows], [row["predicted_tags"] for row in rows])

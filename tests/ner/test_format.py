@@ -1,0 +1,196 @@
+"""Rows of named entity recognition as numbers: words, pieces, windows, spans of characters, and what a bad row is answered with."""
+
+import re
+from random import Random
+
+import pytest
+import torch
+
+from framework.data.facts import Facts
+from framework.data.word_pieces import BETWEEN, homes, pieces_of_words, windows
+from framework.errors import UserError
+from plugins.ner.data import NerFormat, NerSpansFormat
+from plugins.ner.schemes import Entity
+
+LEARNED = {"scheme": "iob2", "word_pattern": r"\w+|[^\w\s]"}
+FACTS = Facts(30, 8, padding=0, begin=1, end=2, labels=("place", "who"), learned=LEARNED)
+
+
+class Pairs:
+    """A tokenizer: a piece is two letters, or the one that is left; blanks are pieces with what follows; digits are dropped."""
+
+    def encode_with_offsets(self, text):
+        offsets = [match.span() for match in re.finditer(r" ?[^\d ]{1,2}| ", text)]
+        return [3 + len(text[begin:end].strip()) for begin, end in offsets], offsets
+
+
+def encode(row, facts=FACTS, form=NerFormat, **options):
+    return form(**options).encode(row, Pairs(), facts)
+
+
+def collate(rows, facts=FACTS, **options):
+    options = {"overlap": 2, **options}
+    return NerFormat(**options).collate([encode(row, facts, **options) for row in rows], facts, Random(0))
+
+
+def test_no_piece_belongs_to_two_words():
+    assert pieces_of_words("abc de.f", [(0, 3), (4, 6), (6, 7), (7, 8)], Pairs()) == ([5, 4, 5, 4, 4], [0, 0, 1, 2, 3])
+
+
+def test_what_stands_between_words_belongs_to_none():
+    assert pieces_of_words("ab -- cd !", [(0, 2), (6, 8)], Pairs())[1] == [0, BETWEEN, 1, BETWEEN]
+
+
+def test_a_text_has_pieces_and_tags_by_the_word():
+    row = {"tokens": ["Anna", "in", "New", "York"], "tags": ["B-who", "O", "B-place", "I-place"]}
+    expected = {"ids": [5, 5, 5, 5, 4, 5, 5], "word": [0, 0, 1, 2, 2, 3, 3], "words": 4, "tags": [3, 0, 1, 2]}
+    assert encode(row) == expected
+    assert encode({"tokens": row["tokens"]}) == {key: value for key, value in expected.items() if key != "tags"}
+
+
+@pytest.mark.parametrize(("pieces", "speaks"), [("first", "0101100"), ("last", "0011010"), ("all", "0111110")])
+def test_the_pieces_that_speak_for_a_word(pieces, speaks):
+    batch = collate([{"tokens": ["abc", "de", "fgh"]}], pieces=pieces)
+    assert batch["word"].tolist() == [[3, 0, 0, 1, 2, 2, 3]]
+    assert batch["speaks"].int().tolist() == [[int(digit) for digit in speaks]]
+
+
+def test_a_word_without_a_piece_is_outside_and_cuts_the_entity():
+    row = {"tokens": ["New", "7", "York"], "tags": ["B-place", "I-place", "I-place"]}
+    assert encode(row)["tags"] == [1, 0, 1]
+    assert collate([row])["word"].tolist() == [[3, 0, 0, 3, 2, 2, 3]]  # the blank before the digit is a piece of no word
+
+
+def test_a_text_of_words_without_any_piece_still_makes_a_batch():
+    bare = Facts(30, 8, labels=FACTS.labels, learned=LEARNED)
+    batch = NerFormat(overlap=0).collate([{"ids": [], "word": [], "words": 1}], bare, Random(0))
+    assert batch["ids"].tolist() == [[0]] and not batch["speaks"].any()
+
+
+def test_padding_stands_on_the_right_and_belongs_to_no_word():
+    batch = collate([{"tokens": ["ab"], "tags": ["O"]}, {"tokens": ["ab", "cd"], "tags": ["B-who", "O"]}])
+    assert batch["ids"].tolist() == [[1, 5, 2, 0], [1, 5, 5, 2]]
+    assert batch["real"].tolist() == [[True, True, True, False], [True] * 4]
+    assert batch["word"].tolist() == [[4, 0, 4, 4], [4, 2, 3, 4]]
+    assert batch["tags"].tolist() == [[0, 0], [3, 0]] and batch["words"].tolist() == [1, 2]
+    assert collate([{"tokens": ["ab"]}])["real"] is None
+
+
+def test_windows_cover_all_and_share_what_was_asked():
+    assert windows(6, 6, 2) == [(0, 6)]
+    assert windows(10, 6, 2) == [(0, 6), (4, 10)]
+    assert windows(11, 6, 2) == [(0, 6), (4, 10), (5, 11)]
+    for pieces in range(1, 60):
+        spans = windows(pieces, 7, 3)
+        assert set().union(*(range(*span) for span in spans)) == set(range(pieces))
+        assert all(stop - start <= 7 for start, stop in spans)
+        assert all(before[1] - after[0] >= 3 for before, after in zip(spans, spans[1:], strict=False))
+
+
+def test_a_word_is_at_home_where_it_has_most_context_on_both_sides():
+    owners = [0, 1, 2, 3, 4, 5, 5, 6, 7, 8]
+    assert homes(owners, [(0, 6), (4, 10)]) == {0: 0, 1: 0, 2: 0, 3: 0, 4: 0, 5: 1, 6: 1, 7: 1, 8: 1}
+    assert homes([0, 0, 0, 0, 0], [(0, 3), (2, 5)]) == {0: 0}  # longer than a window
+
+
+def test_a_long_text_is_read_in_windows_and_every_word_is_heard_once():
+    tokens = ["ab", "cd", "ef", "gh", "ijk", "lm", "no", "pq", "rs"]
+    batch = collate([{"tokens": tokens}, {"tokens": ["ab"]}], pieces="all")
+    assert batch["ids"].shape == (3, 8)  # two windows of six pieces for ten, and the short text
+    heard = batch["word"][batch["speaks"]].tolist()
+    assert sorted(heard) == [0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 9]
+    assert batch["words"].tolist() == [9, 1]
+
+
+def test_windows_that_do_not_go_on_are_refused():
+    with pytest.raises(UserError, match=r"task.format.overlap=6: a window of 6 pieces \(model.max_length=8\)"):
+        collate([{"tokens": ["ab"]}], overlap=6)
+    with pytest.raises(UserError, match="overlap=-1"):
+        NerFormat(overlap=-1)
+
+
+def test_the_model_may_learn_iobes():
+    rows = [{"tokens": ["a", "b", "c"], "tags": ["I-x", "I-x", "B-x"]}]
+    form = NerFormat(scheme="iobes")
+    learned = form.learn(rows)
+    assert learned["labels"] == ("x",) and learned["scheme"] == "iobes"
+    assert form.encode(rows[0], Pairs(), Facts(30, 8, labels=learned["labels"]))["tags"] == [1, 3, 4]
+
+
+def test_what_was_typed_is_split_into_words_that_stay_where_they_were():
+    form = NerFormat()
+    read = form.read(form.from_text("  Anna's at https://x.org/a-b, @tom  "))
+    assert read.tokens == ["Anna", "'", "s", "at", "https://x.org/a-b,", "@tom"]
+    assert read.piece(Entity(0, 3, "who")) == {"text": "Anna's", "start": 2, "end": 8, "type": "who"}
+    assert NerFormat(word_pattern=r"\S+").read({"text": "Anna's at"}).tokens == ["Anna's", "at"]
+
+
+@pytest.mark.parametrize("form", [NerFormat, NerSpansFormat])
+def test_a_text_without_a_word_is_dropped(form):
+    assert encode({"text": " \n"}, form=form) is None
+
+
+def test_spans_of_characters_become_tags():
+    row = {
+        "text": "Anna left New York-born Bo.",
+        "spans": [{"start": 10, "end": 18, "label": "place"}, {"start": 0, "end": 4, "label": "who"}],
+    }
+    assert NerSpansFormat().read(row).entities == [Entity(0, 1, "who"), Entity(2, 4, "place")]
+    assert encode(row, form=NerSpansFormat)["tags"] == [3, 0, 1, 2, 0, 0, 0, 0]
+    assert encode({"text": "Anna"}, form=NerSpansFormat)["words"] == 1
+
+
+def test_a_span_takes_the_whole_of_a_word_it_ends_in():
+    assert NerSpansFormat().read({"text": "pre Yorkers", "spans": [{"start": 4, "end": 8, "label": "x"}]}).entities == [Entity(1, 2, "x")]
+
+
+def span(start, end, label="who"):
+    return {"text": "Anna left", "spans": [{"start": start, "end": end, "label": label}]}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"tokens": ["a"], "tags": ["O", "O"]}, "1 tokens and 2 tags"),
+        ({"tokens": ["a"], "tags": ["person"]}, "'person' is no tag"),
+        ({"tokens": ["a"], "tags": [3]}, "tags are written out"),
+        ({"tokens": "a b", "tags": ["O"]}, "tokens is 'a b', of type str; a list is wanted"),
+        ({"tokens": [1], "tags": ["O"]}, "the token 1 is of type int"),
+        ({"tokens": ["a"], "tags": ["B-thing"]}, "'thing' does not occur in the training rows; they have place, who"),
+        ({"text": 3, "spans": []}, "the text is 3"),
+        (span(0, 99), "0 <= start < end <= 9"),
+        (span(4, 4), "0 <= start < end <= 9"),
+        (span("0", 4), "0 <= start < end <= 9"),
+        (span(4, 5), "holds no word"),
+        (span(0, 4, None), "is not like"),
+        ({"text": "ab", "spans": ["ab"]}, "the span 'ab' is not like"),
+        ({"text": "ab", "spans": "ab"}, "spans is 'ab'"),
+        (
+            {"text": "a b", "spans": [{"start": 0, "end": 3, "label": "x"}, {"start": 2, "end": 3, "label": "y"}]},
+            "'a b' and 'b' share a word",
+        ),
+    ],
+)
+def test_a_bad_row_is_told_what_is_wrong(row, message):
+    with pytest.raises(ValueError, match=message):
+        encode(row)
+
+
+def test_training_rows_need_tags_and_an_entity():
+    with pytest.raises(ValueError, match="the row has no tags"):
+        NerFormat().learn([{"tokens": ["a"]}])
+    with pytest.raises(ValueError, match="no row has an entity"):
+        NerFormat().learn([{"tokens": ["a"], "tags": ["O"]}])
+
+
+def test_a_pattern_that_is_none_is_refused():
+    with pytest.raises(UserError, match=r"task.format.word_pattern=\(: not a regular expression"):
+        NerFormat(word_pattern="(")
+
+
+def test_batches_are_integers_and_booleans():
+    batch = collate([{"tokens": ["ab"], "tags": ["O"]}])
+    assert {name: value.dtype for name, value in batch.items() if value is not None} == {
+        **dict.fromkeys(("ids", "word", "words", "tags"), torch.int64),
+        "speaks": torch.bool,
+    }

@@ -1,0 +1,80 @@
+"""Figures of whole entities, equal to seqeval's on any input and any split of it."""
+
+import warnings
+from random import Random
+
+import pytest
+from seqeval.metrics import classification_report, f1_score, precision_score, recall_score
+from seqeval.scheme import IOB2, IOBES
+from torchmetrics import Metric
+
+from plugins.ner.metrics import SpanF1
+
+TYPES = ("a", "b-c", "d", "never")
+
+
+def random_rows(random, letters, rows):
+    """Tags to find and tags found that are often the same, legal or not."""
+    tags = ["O", "O", *(f"{letter}-{type}" for letter in letters for type in TYPES[:3])]
+    expected = [[random.choice(tags) for _ in range(random.randrange(1, 12))] for _ in range(rows)]
+    return expected, [[tag if random.random() < 0.8 else random.choice(tags) for tag in row] for row in expected]
+
+
+def figures(rows, **options):
+    metric = SpanF1(TYPES, **options)
+    metric.update(*rows)
+    return {name: float(value) for name, value in metric.compute().items()}
+
+
+def seqevals(expected, found, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of types that nobody found
+        report = classification_report(expected, found, output_dict=True, zero_division=0, **options)
+        functions = {"precision": precision_score, "recall": recall_score, "f1": f1_score}
+        whole = {name: function(expected, found, zero_division=0, **options) for name, function in functions.items()}
+    each = {f"f1/{type}": report[type]["f1-score"] if type in report else 0.0 for type in TYPES}
+    return {**whole, "f1_macro": report["macro avg"]["f1-score"], **each}
+
+
+@pytest.mark.parametrize(
+    ("options", "theirs", "letters"),
+    [
+        ({}, {}, "BI"),
+        ({}, {}, "BIES"),
+        ({"mode": "strict"}, {"mode": "strict", "scheme": IOB2}, "BI"),
+        ({"mode": "strict", "scheme": "iobes"}, {"mode": "strict", "scheme": IOBES}, "BIES"),
+    ],
+)
+def test_figures_are_those_of_seqeval(options, theirs, letters):
+    random = Random(0)
+    for rows in [3] * 20 + [30] * 5:
+        expected, found = random_rows(random, letters, rows)
+        assert figures((expected, found), **options) == pytest.approx(seqevals(expected, found, **theirs), abs=1e-12), (expected, found)
+
+
+def test_figures_by_hand():
+    expected = [["B-a", "I-a", "O", "B-d"], ["B-d", "O"]]
+    found = [["B-a", "I-a", "O", "B-a"], ["B-d", "O"]]
+    whole = dict.fromkeys(("precision", "recall", "f1", "f1_macro"), 2 / 3)
+    assert figures((expected, found)) == {**whole, "f1/a": 2 / 3, "f1/b-c": 0.0, "f1/d": 2 / 3, "f1/never": 0.0}
+
+
+def test_an_illegal_sequence_is_an_entity_unless_it_is_read_strictly():
+    rows = [["O", "I-a"]], [["O", "B-a"]]
+    assert figures(rows)["f1"] == 1.0
+    assert figures(rows, mode="strict")["f1"] == 0.0
+
+
+def test_where_there_is_nothing_figures_are_0():
+    assert set(figures(([["O"]], [["O"]])).values()) == {0.0}
+
+
+def test_parts_of_the_rows_on_two_ranks_give_the_same_figures():
+    expected, found = random_rows(Random(2), "BI", 40)
+    ranks = [SpanF1(TYPES), SpanF1(TYPES)]
+    for row in range(40):
+        ranks[row % 2].update(expected[row : row + 1], found[row : row + 1])
+    one, other = ranks
+    assert isinstance(one, Metric) and one._reductions["counts"].__name__ == "dim_zero_sum"
+    one.counts += other.counts
+    assert {name: float(value) for name, value in one.compute().items()} == figures((expected, found))
