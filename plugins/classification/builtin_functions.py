@@ -42,19 +42,31 @@ class Function(NamedTuple):
     node: ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def blanked(split: str) -> Iterator[tuple[str, list[str], int]]:
-    """Short functions on one line, every keyword a blank; the kinds of statements they have, sorted; how many statements."""
-    short = (function for function in functions() if function.code.count("\n") < _LONGEST)
-    texts = {" ".join(_BLANK.sub("_", function.code).split()): function for function in short}
-    for text, function in texts.items():
-        if split_of(text) == split:
-            found = [node for node in ast.walk(function.node) if isinstance(node, ast.stmt)][1:]
-            yield text, sorted({_KINDS[type(node)] for node in found if type(node) in _KINDS}), len(found) - bool(function.docstring)
+Blanked = tuple[str, list[str], int]
+
+
+def blanked(split: str) -> Iterator[Blanked]:
+    """The short functions of a split, blanked."""
+    return (found for found in _short() if split_of(found[0]) == split)
+
+
+@cache
+def _short() -> tuple[Blanked, ...]:
+    """Every text once."""
+    found = (blank(function) for function in functions() if function.code.count("\n") < _LONGEST)
+    return tuple({each[0]: each for each in found}.values())
+
+
+def blank(function: Function) -> Blanked:
+    """A function on one line, every keyword a blank; the kinds of statements it has, sorted; how many statements."""
+    statements = [node for node in ast.walk(function.node) if isinstance(node, ast.stmt)][1:]
+    kinds = {_KINDS[type(node)] for node in statements if type(node) in _KINDS}
+    return " ".join(_BLANK.sub("_", function.code).split()), sorted(kinds), len(statements) - bool(function.docstring)
 
 
 def pairs(split: str) -> Iterator[tuple[str, str, str]]:
     """(docstring, code, "yes" or "no"): does the docstring belong to the function? As often as not it is another function's."""
-    chosen = {}
+    chosen: dict[str, str] = {}  # docstring -> code
     for function in functions():
         if function.docstring and split_of(function.docstring) == split:
             chosen.setdefault(function.docstring, " ".join(function.code.split()))

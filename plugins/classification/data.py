@@ -11,6 +11,7 @@ from framework.data.facts import Facts
 from framework.data.formats import Batch, Features, Format, Row, Text
 from framework.registry import Part, choice, register
 
+from . import label as default_target  # noqa: F401 - registers what the slot holds when nobody chooses
 from .baseline import features
 from .target import Target, Words
 

@@ -1,15 +1,20 @@
 """The built-in rows: the same every time, split for good, and not given away by a package's name."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from plugins.classification import builtin
+from plugins.classification import builtin, builtin_functions
 from plugins.classification.data import ClassificationFormat
+from plugins.classification.labels import LabelsTarget
+from plugins.classification.number import NumberTarget
+from plugins.classification.pairs import PairsFormat
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,3 +74,46 @@ def test_a_file_that_is_no_python_has_no_pieces(tmp_path):
 def test_the_format_offers_the_rows_whatever_the_seed(splits):
     first, second = ([(row["text"], row["label"]) for row in ClassificationFormat().builtin("validation", seed)] for seed in (0, 1))
     assert first == second == splits["validation"]
+
+
+@pytest.fixture(scope="module")
+def blanked():
+    return {split: list(builtin_functions.blanked(split)) for split in ("train", "validation", "test")}
+
+
+def test_functions_come_without_keywords_once_and_in_one_split(blanked):
+    texts = Counter(text for rows in blanked.values() for text, _, _ in rows)
+    assert len(texts) > 1000 and max(texts.values()) == 1
+    for split, share in (("train", 0.8), ("validation", 0.1), ("test", 0.1)):
+        assert abs(len(blanked[split]) / len(texts) - share) < 0.02
+    assert not [text for text in texts if re.search(r"\b(if|for|return|raise|def|with)\b", text)]
+
+
+def test_functions_know_what_is_in_them(tmp_path):
+    path = tmp_path / "sample.py"
+    path.write_text(
+        'def f(x):\n    """What it does."""\n    for y in x:\n        if not y:\n            raise ValueError(y)\n    return x\n'
+    )
+    (function,) = builtin_functions._functions_of(path)
+    assert function.code == "def f(x):\n    for y in x:\n        if not y:\n            raise ValueError(y)\n    return x"
+    assert function.docstring == "What it does."
+    text, kinds, statements = builtin_functions.blank(function)
+    assert text == "_ f(x): _ y in x: _ not y: _ ValueError(y) _ x"
+    assert (kinds, statements) == (["for", "if", "raise", "return"], 4)
+
+
+def test_half_of_the_pairs_belong_together():
+    rows = list(builtin_functions.pairs("validation"))
+    own = {function.docstring: " ".join(function.code.split()) for function in reversed(builtin_functions.functions())}
+    assert len(rows) > 100 and len({docstring for docstring, _, _ in rows}) == len(rows)
+    assert abs(sum(belongs == "yes" for _, _, belongs in rows) - len(rows) / 2) < 1
+    assert all((own[docstring] == code) == (belongs == "yes") for docstring, code, belongs in rows)
+
+
+def test_each_target_offers_its_rows():
+    (row,) = islice(LabelsTarget().builtin("test"), 1)
+    assert isinstance(row["label"], list)
+    (row,) = islice(NumberTarget().builtin("test"), 1)
+    assert isinstance(row["label"], int)
+    (row,) = islice(PairsFormat().builtin("test", 0), 1)
+    assert row["label"] in ("yes", "no") and row["second"]

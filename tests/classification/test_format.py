@@ -6,7 +6,10 @@ import pytest
 import torch
 
 from framework.data.facts import Facts
+from framework.registry import Part
 from plugins.classification.data import ClassificationFormat
+from plugins.classification.labels import LabelsTarget
+from plugins.classification.number import NumberTarget
 
 FACTS = Facts(vocabulary=30, max_length=6, padding=0, begin=1, end=2, labels=("cold", "warm"))
 
@@ -104,3 +107,15 @@ def test_rows_of_one_length_need_no_padding_mask():
 
 def test_a_batch_to_predict_has_no_labels():
     assert set(collate("ab", "c")) == {"ids", "real"}
+
+
+def test_labels_and_numbers_are_read_by_the_same_format():
+    several = ClassificationFormat(target=Part(LabelsTarget))
+    facts = Facts(vocabulary=30, max_length=6, begin=1, end=2, labels=("cold", "warm"))
+    rows = [several.encode({"text": "a", "label": label}, Letters(), facts) for label in ("warm,cold", "")]
+    assert several.collate(rows, facts, Random(0))["label"].tolist() == [[1, 1], [0, 0]]
+    assert "label" not in several.encode({"text": "a"}, Letters(), facts)
+    number = ClassificationFormat(target=Part(NumberTarget))
+    facts = Facts(vocabulary=30, max_length=6, begin=1, end=2, learned={"mean": 2.0, "deviation": 4.0})
+    rows = [number.encode({"text": "a", "label": label}, Letters(), facts) for label in ("4", -2)]
+    assert number.collate(rows, facts, Random(0))["label"].tolist() == [0.5, -1.0]

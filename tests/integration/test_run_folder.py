@@ -73,6 +73,8 @@ def test_the_folder_is_complete(run):
         "metrics.csv",
         "metrics.json",
         "predictions.jsonl",
+        "confusion.csv",
+        "report.csv",
         "train.log",
     }
     assert files == wanted | {"wandb", "wandb_id.txt"}
