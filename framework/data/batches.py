@@ -96,12 +96,11 @@ class PackedBatches(Batches):
 
     budget: tokens of a batch of each process.
     rows: windows of a batch of each process; instead of the budget where given.
-    isolated: each row of the source is a document: its tokens never see another's, its positions begin at 0 (in a window that
-        begins inside a document, at the window), and its first token is predicted by none. Raffel et al. 2020 pack without,
-        Krell et al. 2021 with it, section 3.2, https://arxiv.org/abs/2107.02027
-    stride: in evaluation, how far windows are apart; null = as far as the model reads. Each token is scored once, and beyond the
-        first window with at least max_length - stride tokens before it: a truer perplexity of long text, at max_length / stride
-        times the cost. Press et al. 2021, section 2, https://arxiv.org/abs/2012.15832
+    isolated: each row of the source is a document: no token sees another's, positions begin at 0 in each, and its first token is
+        predicted by none. Krell et al. 2021, https://arxiv.org/abs/2107.02027
+    stride: how far windows are apart in evaluation; null = as far as the model reads. Each token is scored once, beyond the first
+        window with max_length - stride tokens before it at least: a truer perplexity of long text, at max_length / stride times the
+        cost. Press et al. 2021, section 2, https://arxiv.org/abs/2012.15832
     """
 
     packs = True

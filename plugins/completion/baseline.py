@@ -43,7 +43,8 @@ def counted(texts: Iterable[str], most: int | None = None) -> tuple[Array, Array
 
 def _blocks(texts: Iterable[str]) -> Iterator[Array]:
     """The runs of four bytes of many texts at a time: each byte behind the three before it."""
-    gathered, size = [np.empty(0, dtype=np.uint32)], 0
+    gathered: list[Array] = []
+    size = 0
     for text in texts:
         data = np.frombuffer(b"\0\0\0" + text.encode("utf-8", "surrogatepass"), dtype=np.uint8).astype(np.uint32)
         gathered.append(data[:-3] << 24 | data[1:-2] << 16 | data[2:-1] << 8 | data[3:])
@@ -55,7 +56,7 @@ def _blocks(texts: Iterable[str]) -> Iterator[Array]:
         yield np.concatenate(gathered)
 
 
-def _mask(order: int) -> Array:
+def _mask(order: int) -> np.uint32:
     """Keeps the last byte of a run and `order` bytes before it."""
     return np.uint32(2 ** (8 * (order + 1)) - 1)
 

@@ -19,7 +19,7 @@ from .words import words_of
 
 @register("format")
 class PromptedFormat(Format):
-    """A prompt and its completion. The loss is of the completion and its end alone: Ouyang et al. 2022, appendix C.1, https://arxiv.org/abs/2203.02155
+    """A prompt and its completion. The loss is of the completion and its end alone, as is usual: Shi et al. 2024, https://arxiv.org/abs/2405.14394
 
     marked: put the begin token between the two, so that the model sees where it is to answer; false for prompts that say it themselves.
     long: what happens to a row that is longer than the model reads: `truncate` (the prompt loses its beginning, down to half of what
