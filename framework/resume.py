@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from framework import catalogue as index
+from framework.catalogue import Catalogue
 from framework.errors import UserError
-from framework.legality import explicit, is_node, report
+from framework.legality import default_node, explicit, is_node, report
 from framework.runs import Run
 from framework.validate import problems
 
@@ -44,7 +45,7 @@ def run_to_resume(overrides: Sequence[str], root: Path, name: str | None, task: 
 def changed(run: Run, overrides: Sequence[str], folders: Sequence[Path], training: bool) -> dict[str, Any]:
     """The run's config with overrides on top. UserError: one that is unknown, wrong, or would not be the same run."""
     catalogue = index.load()
-    saved = run.config()
+    saved = {key: _grown(value, catalogue) for key, value in run.config().items()}
     config = copy.deepcopy(saved)
     overrides = [text for text in overrides if not text.lstrip("+").startswith("resume=")]
     if overrides:
@@ -61,6 +62,18 @@ def changed(run: Run, overrides: Sequence[str], folders: Sequence[Path], trainin
     if wrong:
         raise UserError("\n".join(wrong[:6]))
     return {key: explicit(value, catalogue) if is_node(value) else value for key, value in config.items()}
+
+
+def _grown(node: Any, catalogue: Catalogue) -> Any:
+    """A saved node with the options that its part has got since: at their defaults, which are what the run did."""
+    if not is_node(node):
+        return node
+    option = catalogue.option(node["part"])
+    grown = {**{name: copy.deepcopy(field["default"]) for name, field in option["fields"].items()}, **node}
+    for slot, entry in option["slots"].items():
+        new = None if entry["follows"] or entry["default"] is None else default_node(f"{entry['kind']}/{entry['default']}", catalogue)
+        grown[slot] = _grown(node.get(slot, new), catalogue)
+    return grown
 
 
 def _apply(config: dict[str, Any], overrides: Sequence[str], run: Run, folders: Sequence[Path]) -> None:

@@ -148,4 +148,4 @@ class PretrainingTask(WritingTask):
     def update(self, metrics: dict[str, Metric], rows: list[dict[str, Any]]) -> None:
         tokens = sum(row["tokens"] for row in rows)
         metrics["accuracy"].update(sum(row["right"] for row in rows), tokens)
-        metrics["perplexity"].update(sum(row["nats"] for row in rows), tokens)
+        metrics["perplexity"].update([row["nats"] for row in rows], tokens)

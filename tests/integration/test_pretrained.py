@@ -152,3 +152,16 @@ def test_differences_are_overrides():
     }
     assert differences(saved, other) == ["model.dim=4", "model.bias=true", "model/norm=rms"]
     assert differences(saved, saved) == []
+
+
+def test_a_run_from_before_an_option_was_there_is_used_as_before(here, capsys):
+    path = here / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    del config["model"]["pretrained"], config["model"]["encoder"]["attention"]["qk_norm"]
+    path.write_text(yaml.safe_dump(config))
+    figures = evaluate(here, [])
+    assert figures["validation/accuracy"] == json.loads((here / "metrics.json").read_text())["validation/accuracy"]
+    capsys.readouterr()
+    predict(here, ["text=fine [MASK] lovely"])
+    answer = capsys.readouterr().out
+    assert "fine" in answer and "lovely" in answer
