@@ -8,9 +8,10 @@ import yaml
 from framework.data.sources.files import FilesData
 from framework.errors import UserError
 from framework.registry import Part
-from tests.data.toy import Labeled, Pairs, Stream, Tagged
+from tests.data.toy import Labeled, Pairs, Stream, Summarized, Tagged
 
 CONF = Path(__file__).parents[2] / "conf"
+WNUT17 = ("wnut17train.conll", "emerging.dev.conll", "emerging.test.annotated")
 FILES = {
     "ag_news": {
         "train.csv": "Class Index,Title,Description\n" + '"3","Oil, and ""more""","Wall St.\\band of bears"\n' * 7,
@@ -19,9 +20,19 @@ FILES = {
     "conll2003": {
         f"eng.{split}": "-DOCSTART- -X- -X- O\n\nEU NNP I-NP I-ORG\nrejects VBZ I-VP O\n\n" for split in ("train", "testa", "testb")
     },
+    "dialogsum": {
+        **{f"dialogsum.{split}.jsonl": '{"fname": "x", "dialogue": "a\\nb", "summary": "s", "topic": "t"}\n' for split in ("train", "dev")},
+        "dialogsum.test.jsonl": '{"dialogue": "a\\nb", "summary1": "s1", "topic1": "t", "summary2": "s2", "summary3": "s3"}\n',
+    },
     "imdb": {f"{split}/{label}/0_1.txt": f"{label}<br />" for split in ("train", "test") for label in ("neg", "pos", "unsup")},
+    "ncbi_disease": {f"{name}.tsv": "colon\tB-Disease\ncancer\tI-Disease\n\n" for name in ("train", "devel", "test")},
+    "samsum": {
+        f"{name}.json": '[{"id": "13", "summary": "Amanda bakes.",\n"dialogue": "Amanda: Hi\\r\\nJerry: ;-)"}]'
+        for name in ("train", "val", "test")
+    },
     "wikiann": dict.fromkeys(("train", "dev", "test"), "en:EU\tB-ORG\nen:rejects\tO\n\n"),
     "wikitext2": {f"{name}.txt": f" \n = {name} = \n \n A <unk> @-@ b . \n" for name in ("train", "valid", "test")},
+    "wnut17": dict.fromkeys(WNUT17, "#\tO\n#photography\tO\n\t\nEU\tB-group\n"),
     "sst2": {"train.tsv": 'a stirring , " funny film\t1\nno\t0\n', "dev.tsv": "fine\t1\n", "test.tsv": "bad\t0\n"},
     "trec": {"TREC.train": "DESC:manner How did ð it ?\n" * 10, "TREC.test": "NUM:count How many ?\n"},
     "tinyshakespeare": {"input.txt": "First Citizen:\nSpeak, speak.\n\n" * 10},
@@ -33,9 +44,10 @@ FILES = {
 }
 FORMATS = {
     **dict.fromkeys(("ag_news", "imdb", "sst2", "trec"), Labeled),
-    **dict.fromkeys(("conll2003", "wikiann"), Tagged),
+    **dict.fromkeys(("conll2003", "ncbi_disease", "wikiann", "wnut17"), Tagged),
     **dict.fromkeys(("tinyshakespeare", "wikitext2"), Stream),
     "multi30k": Pairs,
+    **dict.fromkeys(("dialogsum", "samsum"), Summarized),
 }
 
 
@@ -95,6 +107,23 @@ def test_imdb_is_two_of_three_folders(read):
 
 def test_conll_2003_has_the_tag_last(read):
     assert read("conll2003", "validation") == [{"tokens": ["EU", "rejects"], "tags": ["I-ORG", "O"]}]
+
+
+def test_wnut17_has_tabs_between_sentences_and_hash_signs_as_tokens(read):
+    assert [row["tokens"] for row in read("wnut17", "test")] == [["#", "#photography"], ["EU"]]
+
+
+def test_ncbi_disease(read):
+    assert read("ncbi_disease", "validation") == [{"tokens": ["colon", "cancer"], "tags": ["B-Disease", "I-Disease"]}]
+
+
+def test_samsum_is_one_array_a_file(read):
+    assert read("samsum", "validation") == [{"document": "Amanda: Hi\r\nJerry: ;-)", "summary": "Amanda bakes."}]
+
+
+def test_dialogsum_has_three_summaries_in_its_test_part(read):
+    assert read("dialogsum", "train") == [{"document": "a\nb", "summary": "s"}]
+    assert read("dialogsum", "test") == [{"document": "a\nb", "summary": ["s1", "s2", "s3"]}]
 
 
 def test_wikiann_has_a_language_on_every_token(read):
