@@ -68,6 +68,7 @@ class NerFormat(Format):
 
     def encode(self, row: Row, tokenizer: Text, facts: Facts) -> Features | None:
         """ids of the pieces and the word of each; how many words; their tags if the row has them. None: there is no word."""
+        self._room(facts)  # which may be none: said before anything is trained
         read = self.read(row)
         if not read.words:
             return None
@@ -90,13 +91,7 @@ class NerFormat(Format):
     def collate(self, features: Sequence[Features], facts: Facts, random: Random) -> Batch:
         """ids, real (R, T): a window each, of which a long text has several. word (R, T): which of the batch's B x W words a piece
         belongs to, B x W for none; speaks (R, T): whether it speaks for it, which it does in one window. words (B,), tags (B, W)."""
-        begin = [] if facts.begin is None else [facts.begin]
-        end = [] if facts.end is None else [facts.end]
-        room = facts.max_length - len(begin) - len(end)
-        if self.overlap >= room:
-            raise UserError(
-                f"task.format.overlap={self.overlap}: a window of {room} pieces (model.max_length={facts.max_length}) has to go on by one"
-            )
+        begin, end, room = self._room(facts)
         most = max(row["words"] for row in features)
         none = len(features) * most
         ids, words, speaks = [], [], []  # a list for each window
@@ -120,6 +115,17 @@ class NerFormat(Format):
         if all("tags" in row for row in features):
             batch["tags"] = pad([row["tags"] for row in features], 0)
         return batch
+
+    def _room(self, facts: Facts) -> tuple[list[int], list[int], int]:
+        """What frames a window, and how many pieces it has room for."""
+        begin = [] if facts.begin is None else [facts.begin]
+        end = [] if facts.end is None else [facts.end]
+        room = facts.max_length - len(begin) - len(end)
+        if self.overlap >= room:
+            raise UserError(
+                f"task.format.overlap={self.overlap}: a window of {room} pieces (model.max_length={facts.max_length}) has to go on by one"
+            )
+        return begin, end, room
 
     def _voices(self, owners: Sequence[int]) -> list[bool]:
         """Whether each piece speaks for its word."""

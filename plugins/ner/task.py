@@ -45,7 +45,7 @@ class NerTask(Task):
     recipe: ClassVar[dict[str, dict[str, Any]]] = {
         "optimizer": {"lr": 2.0e-3, "weight_decay": 0.1},
         "schedule": {"warmup": 0.1},
-        "trainer": {"max_epochs": 5},
+        "trainer": {"max_epochs": 3},
     }
     rules: ClassVar[dict[str, str]] = {
         "'cross' not in provided": "an encoder-decoder reads one text to write another, and here there is only one",

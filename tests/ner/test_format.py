@@ -25,12 +25,11 @@ class Pairs:
 
 
 def encode(row, facts=FACTS, form=NerFormat, **options):
-    return form(**options).encode(row, Pairs(), facts)
+    return form(**{"overlap": 2, **options}).encode(row, Pairs(), facts)
 
 
 def collate(rows, facts=FACTS, **options):
-    options = {"overlap": 2, **options}
-    return NerFormat(**options).collate([encode(row, facts, **options) for row in rows], facts, Random(0))
+    return NerFormat(**{"overlap": 2, **options}).collate([encode(row, facts, **options) for row in rows], facts, Random(0))
 
 
 def test_no_piece_belongs_to_two_words():
@@ -104,14 +103,14 @@ def test_a_long_text_is_read_in_windows_and_every_word_is_heard_once():
 
 def test_windows_that_do_not_go_on_are_refused():
     with pytest.raises(UserError, match=r"task.format.overlap=6: a window of 6 pieces \(model.max_length=8\)"):
-        collate([{"tokens": ["ab"]}], overlap=6)
+        encode({"tokens": ["ab"]}, overlap=6)
     with pytest.raises(UserError, match="overlap=-1"):
         NerFormat(overlap=-1)
 
 
 def test_the_model_may_learn_iobes():
     rows = [{"tokens": ["a", "b", "c"], "tags": ["I-x", "I-x", "B-x"]}]
-    form = NerFormat(scheme="iobes")
+    form = NerFormat(scheme="iobes", overlap=2)
     learned = form.learn(rows)
     assert learned["labels"] == ("x",) and learned["scheme"] == "iobes"
     assert form.encode(rows[0], Pairs(), Facts(30, 8, labels=learned["labels"]))["tags"] == [1, 3, 4]
