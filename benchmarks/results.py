@@ -29,7 +29,8 @@ def main(arguments: list[str]) -> int:
         if name not in ROWS:
             print(f"ROW={name}: there is no such row; there are: {', '.join(ROWS)}", file=sys.stderr)
             return 2
-        record[name] = measure(ROWS[name], {"data": options.get("DATA", "data"), "run": options.get("RUN", "RUN")})
+        taken = options.get("FROM")
+        record[name] = taken_from(ROWS[name], Path(taken)) if taken else measure(ROWS[name], {"data": options.get("DATA", "data"), "run": options.get("RUN", "RUN")})
         RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(page(record), encoding="utf-8")
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
@@ -52,6 +53,15 @@ def measure(row: Row, places: dict[str, str]) -> dict[str, Any]:
         runs.append({"seed": seed, "cpu_seconds": round(seconds, 1), "figures": figures, "signature": signature(folder)})
     shown = row.command.format(data="DATA", run="RUN")
     return {"command": f"python train.py {shown}".strip(), "runs": runs, "setting": setting_of(folder)}
+
+
+def taken_from(row: Row, folder: Path) -> dict[str, Any]:
+    """Figures of a run that somebody made with the row's command, and what was typed."""
+    notes = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    figures = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    typed = " ".join("data.folder=DATA/..." if word.startswith("data.folder=") else word for word in notes["overrides"])
+    run = {"seed": 0, "cpu_seconds": notes.get("cpu_seconds"), "figures": figures, "signature": signature(folder)}
+    return {"command": f"python train.py {typed}", "runs": [run], "setting": setting_of(folder)}
 
 
 def measured_again(row: Row, places: dict[str, str]) -> dict[str, Any]:
@@ -116,7 +126,7 @@ def page(record: dict[str, Any]) -> str:
             values = [run["figures"][figure] for run in runs if figure in run["figures"]]
             if values:
                 lines.append(f"| `{figure}` | {spread(values)} |")
-        seconds = [run["cpu_seconds"] for run in runs]
+        seconds = [run["cpu_seconds"] or 0.0 for run in runs]
         lines += [f"| CPU-seconds | {spread(seconds, digits=0)} |", f"| beside | {row.beside} |", ""]
         seeds = f", seeds {', '.join(str(run['seed']) for run in runs)}" if len(runs) > 1 else ""
         versions = setting["versions"]

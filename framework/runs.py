@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -107,9 +108,14 @@ class Run:
         return self._notes()["chosen"]
 
     def save_metrics(self, figures: Mapping[str, float], monitor: str, signatures: Mapping[str, str] | None = None) -> None:
-        """The final figures of the best checkpoint; `monitor` names the one it is best at, signatures tell how they were computed."""
+        """The final figures of the best checkpoint; `monitor` names the one it is best at, signatures tell how they were computed.
+
+        What it took stands in run.json too: CPU-seconds of this process, and of those that the run was resumed from and that ended.
+        """
         write_text(self.metrics, json.dumps(dict(figures), indent=1) + "\n")
-        self._write_notes(**{**self._notes(), "monitor": monitor, "signatures": dict(signatures or {})})
+        notes = self._notes()
+        seconds = round(notes.get("cpu_seconds", 0.0) + time.process_time(), 1)
+        self._write_notes(**{**notes, "monitor": monitor, "signatures": dict(signatures or {}), "cpu_seconds": seconds})
 
     def objective(self) -> float | None:
         """The figure that the best checkpoint is best at; None while there are no final figures."""
