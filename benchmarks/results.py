@@ -30,7 +30,8 @@ def main(arguments: list[str]) -> int:
             print(f"ROW={name}: there is no such row; there are: {', '.join(ROWS)}", file=sys.stderr)
             return 2
         taken = options.get("FROM")
-        record[name] = taken_from(ROWS[name], Path(taken)) if taken else measure(ROWS[name], {"data": options.get("DATA", "data"), "run": options.get("RUN", "RUN")})
+        places = {"data": options.get("DATA", "data"), "run": options.get("RUN", "RUN")}
+        record[name] = taken_from(Path(taken)) if taken else measure(ROWS[name], places)
         RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(page(record), encoding="utf-8")
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
@@ -55,7 +56,7 @@ def measure(row: Row, places: dict[str, str]) -> dict[str, Any]:
     return {"command": f"python train.py {shown}".strip(), "runs": runs, "setting": setting_of(folder)}
 
 
-def taken_from(row: Row, folder: Path) -> dict[str, Any]:
+def taken_from(folder: Path) -> dict[str, Any]:
     """Figures of a run that somebody made with the row's command, and what was typed."""
     notes = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     figures = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
