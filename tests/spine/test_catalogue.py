@@ -75,7 +75,7 @@ class Guest:
     def load(self) -> catalogue.Catalogue:
         for module in [name for name in sys.modules if name.partition(".")[0] == "guest_of_tests"]:
             del sys.modules[module]
-        registry._classes["attention"].pop("echo", None)
+        registry._classes.get("attention", {}).pop("echo", None)
         catalogue.load.cache_clear()
         return catalogue.load()
 
