@@ -80,7 +80,8 @@ class Posterior:
     """How likely pieces of sequences are, all other words being whatever they may."""
 
     def __init__(self, chain: Chain):
-        self.chain = Chain(*(value.double().cpu() for value in (chain.scores, chain.step, chain.start, chain.end)), chain.real.cpu())
+        scores, step, start, end = (value.double().cpu() for value in (chain.scores, chain.step, chain.start, chain.end))
+        self.chain = Chain(scores, step, start, end, chain.real.cpu())
         self.alpha, self.beta = self.chain.forward(), self.chain.backward()
         self.total = torch.logsumexp(self.alpha[:, -1] + self.chain.end, dim=1)
         self.lengths = self.chain.real.sum(dim=1).tolist()

@@ -32,7 +32,7 @@ class NerFormat(Format):
 
     columns = ("tokens", "tags")
     optional = ("tags",)
-    provides: ClassVar = {"whole_words": "pieces != 'first'"}
+    provides: ClassVar[Any] = {"whole_words": "pieces != 'first'"}
 
     def __init__(
         self,

@@ -52,8 +52,11 @@ class TagHead(nn.Module):
 
     def _chain(self, scores: Tensor, real: Tensor, step: Tensor, start: Tensor, end: Tensor, forbidden: float) -> Chain:
         steps, starts, ends = self.allowed[:-1, :-1], self.allowed[-1, :-1], self.allowed[:-1, -1]
-        filled = [value.to(scores).masked_fill(~good, forbidden) for value, good in ((step, steps), (start, starts), (end, ends))]
-        return Chain(scores, *filled, real)
+
+        def legal(value: Tensor, good: Tensor) -> Tensor:
+            return value.to(scores).masked_fill(~good, forbidden)
+
+        return Chain(scores, legal(step, steps), legal(start, starts), legal(end, ends), real)
 
 
 @register("tag_head")
@@ -82,8 +85,8 @@ class CrfTagHead(TagHead):
 
     def loss(self, scores: Tensor, tags: Tensor, real: Tensor) -> Tensor:
         with torch.autocast(scores.device.type, enabled=False):
-            chain = self._chain(scores, real, self.step, *self.ends, FORBIDDEN)
+            chain = self._chain(scores, real, self.step, self.ends[0], self.ends[1], FORBIDDEN)
             return (chain.log_partition() - chain.score(tags)).sum()
 
     def chain(self, scores: Tensor, real: Tensor) -> Chain:
-        return self._chain(scores, real, self.step, *self.ends, float("-inf"))
+        return self._chain(scores, real, self.step, self.ends[0], self.ends[1], float("-inf"))

@@ -58,6 +58,7 @@ class NerTask(Task):
     monitor = "validation/f1"
     mode = "max"
     model: Any  # an encoder or a decoder: states (R, T, D) of ids (R, T)
+    begins: Tensor  # (C,): tags that go on with no entity
 
     def __init__(
         self,
