@@ -12,7 +12,7 @@ from framework.data.padding import pad, tokens
 from framework.registry import register
 from framework.training.cross_entropy import IGNORED
 
-from .noise import Numbers, generator_of, some
+from .noise import Marks, generator_of, some
 from .running_text import RunningText, needed, text_of
 
 GAPS = 100  # of a text to predict; no model reads as many
@@ -77,8 +77,8 @@ class MaskedFormat(RunningText):
         """ids, targets (B, T), real (B, T) or None."""
         seed = random.getrandbits(32)
         room = self.window(facts) + 1  # only a text to predict may be longer
-        others = ordinary(facts)
-        pairs = [self._noised(row["ids"][:room], row.get("begins"), others, facts, seed) for row in features]
+        ordinary = ordinary_tokens(facts)
+        pairs = [self._noised(row["ids"][:room], row.get("begins"), ordinary, facts, seed) for row in features]
         begin, end = ([] if id is None else [id] for id in (facts.begin, facts.end))
         ids = [[*begin, *ids, *end] for ids, _ in pairs]
         targets = [[*[IGNORED] * len(begin), *targets] for _, targets in pairs]
@@ -89,28 +89,30 @@ class MaskedFormat(RunningText):
         }
 
     def _noised(
-        self, row: Sequence[int], begins: Sequence[int] | None, others: Numbers, facts: Facts, seed: int
+        self, row: Sequence[int], begins: Sequence[int] | None, ordinary: Marks, facts: Facts, seed: int
     ) -> tuple[list[int], list[int]]:
-        """What the model reads of a row, and what it is to tell. others: the tokens that may stand in for another."""
+        """What the model reads of a row, and what it is to tell. ordinary (V,): the tokens that are hidden, and stand in for another."""
         mask, generator = needed(facts.mask), generator_of(seed, row)
         ids = np.array(row)
         targets = np.full(len(ids), IGNORED)
         if mask in row:  # which no text is encoded as: its gaps were given
             return list(row), targets.tolist()
         words = None if begins is None else np.array(begins[: len(ids)], dtype=bool)
-        chosen = some(np.isin(ids, others), self.share, generator, words)
+        chosen = some(ordinary[ids], self.share, generator, words)
         targets[chosen] = ids[chosen]
         fate = generator.random(len(chosen))
         ids[chosen[fate < self.masked]] = mask
         replaced = chosen[(self.masked <= fate) & (fate < self.masked + self.random)]
-        ids[replaced] = generator.choice(others, len(replaced))
+        ids[replaced] = generator.choice(np.flatnonzero(ordinary), len(replaced))
         return ids.tolist(), targets.tolist()
 
 
-def ordinary(facts: Facts) -> Numbers:
-    """Tokens that texts are made of: those that are not special."""
+def ordinary_tokens(facts: Facts) -> Marks:
+    """(V,) True for tokens that texts are made of, which the special ones are not."""
+    ordinary = np.ones(facts.vocabulary, dtype=bool)
     special = (facts.padding, facts.begin, facts.end, facts.unknown, facts.mask, *facts.special)
-    return np.setdiff1d(np.arange(facts.vocabulary), [id for id in special if id is not None])
+    ordinary[[id for id in special if id is not None]] = False
+    return ordinary
 
 
 def word_begins(text: str, offsets: Sequence[tuple[int, int]]) -> list[bool]:

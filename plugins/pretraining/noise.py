@@ -1,6 +1,7 @@
 """Which tokens are hidden: pure functions of a generator. Shapes: T tokens of a row."""
 
 from collections.abc import Sequence
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ Marks = NDArray[np.bool_]
 
 def generator_of(seed: int, ids: Sequence[int]) -> np.random.Generator:
     """A row's own source of chance: the same row under the same seed is noised alike, in any batch and on any rank."""
-    return np.random.default_rng((seed, *np.asarray(ids, dtype=np.uint32)))
+    return np.random.default_rng((seed, crc32(np.asarray(ids, dtype=np.int64).tobytes())))
 
 
 def some(hideable: Marks, share: float, generator: np.random.Generator, begins: Marks | None = None) -> Numbers:

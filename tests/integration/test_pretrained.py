@@ -165,3 +165,17 @@ def test_a_run_from_before_an_option_was_there_is_used_as_before(here, capsys):
     predict(here, ["text=fine [MASK] lovely"])
     answer = capsys.readouterr().out
     assert "fine" in answer and "lovely" in answer
+
+
+@pytest.mark.slow
+def test_every_rank_begins_from_it_and_figures_are_those_of_one(here):
+    words = [*PRETRAINING, f"model.pretrained={here}", "optimizer.lr=0.0", "trainer.accelerator=cpu", "data.test=text.txt"]
+    words = [word for word in words if not word.startswith("tokenizer")]
+    alone, both = train(*words, "trainer.devices=1"), train(*words, "trainer=ddp")
+    before, after = weights(here), weights(both)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    figures = [json.loads((run / "metrics.json").read_text()) for run in (alone, both)]
+    assert figures[0].keys() == figures[1].keys()
+    exact = ("test/accuracy", "validation/accuracy", "baseline/accuracy")
+    assert [figures[0][name] for name in exact] == [figures[1][name] for name in exact]
+    assert figures[0]["test/perplexity"] == pytest.approx(figures[1]["test/perplexity"], rel=1e-6)
