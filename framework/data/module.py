@@ -137,8 +137,10 @@ def learned(source: Source, format: Format) -> dict[str, Any]:
 
 def facts_of(tokenizer: Tokenizer, max_length: int, learned: dict[str, Any], asked: Sequence[str] = ()) -> Facts:
     special = dict(tokenizer.special)
-    ids = tuple(tokenizer.inner.token_to_id(token) for token in asked)
+    ids = tuple(id for token in asked if (id := tokenizer.inner.token_to_id(token)) is not None)
     padding = special.pop("padding")
     labels = tuple(learned.pop("labels", ()))
     # a published tokenizer may have no padding token: batches say what is real, so any id will do
-    return Facts(tokenizer.vocabulary, max_length, 0 if padding is None else padding, **special, special=ids, labels=labels, learned=learned)
+    return Facts(
+        tokenizer.vocabulary, max_length, 0 if padding is None else padding, **special, special=ids, labels=labels, learned=learned
+    )
