@@ -64,20 +64,16 @@ def blank(function: Function) -> Blanked:
     return " ".join(_BLANK.sub("_", function.code).split()), sorted(kinds), len(statements) - bool(function.docstring)
 
 
-def pairs(split: str) -> Iterator[tuple[str, str, str]]:
-    """(docstring, code, "yes" or "no"): does the docstring belong to the function? As often as not it is another function's."""
-    chosen: dict[str, str] = {}  # docstring -> code
+def halves(split: str) -> Iterator[tuple[str, str, str]]:
+    """The upper and the lower half of a function's body, "in order" or, as often as not, "swapped".
+    Lan et al. 2020 (ALBERT), section 3.1, https://arxiv.org/abs/1909.11942"""
     for function in functions():
-        if function.docstring and split_of(function.docstring) == split:
-            chosen.setdefault(function.docstring, " ".join(function.code.split()))
-    found = sorted(chosen.items(), key=lambda pair: digest(pair[0]))
-    half = len(found) // 2
-    docstrings = [docstring for docstring, _ in found]
-    for place, (_, code) in enumerate(found):
-        if place < half:
-            yield docstrings[place], code, "yes"
-        else:  # its neighbor's: in the order of digests, anybody's
-            yield docstrings[place + 1 if place + 1 < len(found) else half], code, "no"
+        signature = function.node.body[0].lineno - function.node.lineno
+        body = [" ".join(line.split()) for line in function.code.splitlines()[signature:] if line.strip()]
+        text, middle = "\n".join(body), len(body) // 2
+        if signature and 4 <= len(body) <= 2 * _LONGEST and split_of(text) == split:
+            upper, lower = "\n".join(body[:middle]), "\n".join(body[middle:])
+            yield (lower, upper, "swapped") if digest(text)[1] % 2 else (upper, lower, "in order")
 
 
 @cache

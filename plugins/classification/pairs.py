@@ -12,7 +12,7 @@ from framework.errors import UserError
 from framework.registry import register
 
 from .baseline import features as words_of
-from .builtin_functions import pairs
+from .builtin_functions import halves
 from .data import ClassificationFormat
 from .target import Words
 
@@ -67,9 +67,9 @@ class PairsFormat(ClassificationFormat):
         return batch
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:
-        """Docstrings and functions of Python's standard library: do they belong together?"""
-        for docstring, code, belongs in pairs(split):
-            yield {"text": docstring, "second": code, "label": belongs}
+        """Halves of functions of Python's standard library: which is the upper one?"""
+        for first, second, order in halves(split):
+            yield {"text": first, "second": second, "label": order}
 
     def words(self, row: Row) -> Words:
         """Those of either text, told apart."""
