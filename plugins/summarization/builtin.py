@@ -23,12 +23,15 @@ END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 SIGNATURE = re.compile(r"[\w.]+\(|.*(>>>|->)")  # how some old docstrings begin
 
 
-def rows(split: str) -> Iterator[Row]:
-    """The rows of a split, always the same and in the same order. Files are split, by their names, so that no function meets its neighbor
-    of training in a test, and no file moves when others come or go."""
-    for path, document, summary in _functions():
-        if split_of(path) == split:
+def rows(split: str, lines: int) -> Iterator[Row]:
+    """The rows of a split, always the same and in the same order, with so many lines of each function at most. Files are split, by
+    their names, so that no function meets its neighbor of training in a test, and no file moves when others come or go."""
+    seen = set()
+    for path, code, summary in _functions():
+        document = "\n".join(code.splitlines()[:lines])
+        if document not in seen and split_of(path) == split:
             yield {"document": document, "summary": summary}
+        seen.add(document)
 
 
 def split_of(path: str) -> str:
@@ -37,13 +40,9 @@ def split_of(path: str) -> str:
 
 @cache
 def _functions() -> tuple[tuple[str, str, str], ...]:
-    """File, code and sentence of every function that has one; code that occurs twice is taken once."""
+    """File, code and sentence of every function that has one."""
     library = Path(sysconfig.get_path("stdlib"))
-    found: dict[str, tuple[str, str, str]] = {}
-    for name in sorted(_files(library)):
-        for document, summary in functions((library / name).read_bytes()):
-            found.setdefault(document, (name, document, summary))
-    return tuple(found.values())
+    return tuple((name, *found) for name in sorted(_files(library)) for found in functions((library / name).read_bytes()))
 
 
 def _files(library: Path) -> Iterator[str]:
@@ -69,7 +68,7 @@ def functions(source: bytes) -> Iterator[tuple[str, str]]:
             if lines[docstring.lineno - 1][: docstring.col_offset].strip():  # in the line of the name
                 continue
             kept = lines[first - 1 : docstring.lineno - 1] + lines[docstring.end_lineno : node.end_lineno]
-            yield textwrap.dedent("\n".join(kept)).strip(), sentence
+            yield "\n".join(line for line in textwrap.dedent("\n".join(kept)).splitlines() if line.strip()), sentence
 
 
 def first_sentence(docstring: str) -> str:
