@@ -17,7 +17,7 @@ from framework.registry import register
 from .baseline import figures
 from .builtin import rows
 from .schemes import OUTSIDE, Scheme, entities, parse, tags_of, write
-from .sentences import WORD, Sentence, sentence
+from .sentences import WORD, Sentence, sentence, spaced
 
 
 @register("format")
@@ -55,8 +55,12 @@ class NerFormat(Format):
     def from_text(self, text: str) -> Row:
         return {"text": text}
 
+    def shown(self, read: Sentence) -> Sentence:
+        """What the model reads: a blank between tokens, also where somebody typed a text, so that both look alike."""
+        return spaced(read)
+
     def texts(self, row: Row) -> Iterable[str]:
-        yield self.read(row).text
+        yield self.shown(self.read(row)).text
 
     def learn(self, rows: Iterable[Row]) -> dict[str, Any]:
         types: set[str] = set()
@@ -69,7 +73,7 @@ class NerFormat(Format):
     def encode(self, row: Row, tokenizer: Text, facts: Facts) -> Features | None:
         """ids of the pieces and the word of each; how many words; their tags if the row has them. None: there is no word."""
         self._room(facts)  # which may be none: said before anything is trained
-        read = self.read(row)
+        read = self.shown(self.read(row))
         if not read.words:
             return None
         ids, owners = pieces_of_words(read.text, read.words, tokenizer)
@@ -155,6 +159,10 @@ class NerSpansFormat(NerFormat):
 
     columns = ("text", "spans")
     optional = ("spans",)
+
+    def shown(self, read: Sentence) -> Sentence:
+        """The text as it is."""
+        return read
 
 
 def _entities(read: Sentence) -> list[Any]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from framework.data.formats import Row
@@ -36,22 +37,29 @@ def sentence(row: Row, pattern: str = WORD) -> Sentence:
     return _of_text(row, pattern) if "tokens" not in row and "text" in row else _of_tokens(row)
 
 
+def spaced(read: Sentence) -> Sentence:
+    """The same words, one blank apart."""
+    return _joined(read.tokens, read.entities)
+
+
+def _joined(tokens: Sequence[str], found: list[Entity] | None) -> Sentence:
+    ends = [*accumulate(len(token) + 1 for token in tokens)]
+    return Sentence(" ".join(tokens), [(end - 1 - len(token), end - 1) for token, end in zip(tokens, ends, strict=True)], found)
+
+
 def _of_tokens(row: Row) -> Sentence:
     tokens, tags = _list(row, "tokens"), _list(row, "tags") if row.get("tags") is not None else None
-    words, place = [], 0
     for token in tokens:
         if not isinstance(token, str):
             raise ValueError(f"the token {token!r} is of type {type(token).__name__}")
-        words.append((place, place + len(token)))
-        place += len(token) + 1
     if tags is None:
-        return Sentence(" ".join(tokens), words, None)
+        return _joined(tokens, None)
     if len(tags) != len(tokens):
         raise ValueError(f"{len(tokens)} tokens and {len(tags)} tags; each token has one")
     for tag in tags:
         if not isinstance(tag, str):
             raise ValueError(f"the tag {tag!r} is of type {type(tag).__name__}; tags are written out: O, B-person")
-    return Sentence(" ".join(tokens), words, entities(map(parse, tags)))
+    return _joined(tokens, entities(map(parse, tags)))
 
 
 def _list(row: Row, column: str) -> Sequence[Any]:

@@ -124,6 +124,11 @@ def test_what_was_typed_is_split_into_words_that_stay_where_they_were():
     assert NerFormat(word_pattern=r"\S+").read({"text": "Anna's at"}).tokens == ["Anna's", "at"]
 
 
+def test_what_was_typed_looks_like_tokens_to_a_model_that_learned_from_tokens():
+    assert encode({"text": "Anna,left!"}) == encode({"tokens": ["Anna", ",", "left", "!"]})
+    assert [*NerFormat().texts({"text": "a,b"})] == ["a , b"] and [*NerSpansFormat().texts({"text": "a,b"})] == ["a,b"]
+
+
 @pytest.mark.parametrize("form", [NerFormat, NerSpansFormat])
 def test_a_text_without_a_word_is_dropped(form):
     assert encode({"text": " \n"}, form=form) is None
