@@ -1,6 +1,7 @@
 """BLEU and chrF: sacrebleu counts and computes, a torchmetrics Metric carries the counts and syncs them between ranks."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import torch
 from sacrebleu.metrics import BLEU, CHRF
@@ -10,7 +11,7 @@ from torchmetrics import Metric
 
 
 class CorpusMetric(Metric):
-    """A sacrebleu metric of a whole corpus with one reference a text. Post 2018, https://aclanthology.org/W18-6319.
+    """A sacrebleu metric of a whole corpus with one reference a text, or a list of them. Post 2018, https://aclanthology.org/W18-6319.
 
     Its sufficient statistics are sums over texts, so that any split into batches and ranks gives sacrebleu's own corpus score.
     """
@@ -24,11 +25,11 @@ class CorpusMetric(Metric):
         self.scorer = scorer
         self.add_state("statistics", torch.tensor(self._count([""], [""])), dist_reduce_fx="sum")  # zeros, as many as it takes
 
-    def _count(self, predictions: Sequence[str], references: Sequence[str]) -> list[int]:
-        rows = self.scorer._extract_corpus_statistics(predictions, [references])
+    def _count(self, predictions: Sequence[str], references: Sequence[str | Sequence[str]]) -> list[int]:
+        rows = self.scorer._extract_corpus_statistics(predictions, streams(references))
         return [sum(column) for column in zip(*rows, strict=True)]
 
-    def update(self, predictions: Sequence[str], references: Sequence[str]) -> None:
+    def update(self, predictions: Sequence[str], references: Sequence[str | Sequence[str]]) -> None:
         assert len(predictions) == len(references), f"{len(predictions)} predictions, {len(references)} references"
         if predictions:
             self.statistics += torch.tensor(self._count(predictions, references), device=self.statistics.device)
@@ -41,6 +42,11 @@ class CorpusMetric(Metric):
     def signature(self) -> str:
         """What makes the figure comparable: case, tokenizer, smoothing and sacrebleu's version."""
         return str(self.scorer.get_signature())
+
+
+def streams(references: Sequence[str | Sequence[str]]) -> list[tuple[str | None, ...]]:
+    """As sacrebleu takes them: the first reference of every text, then the second; None where a text has fewer."""
+    return list(zip_longest(*([several] if isinstance(several, str) else several for several in references)))
 
 
 class Bleu(CorpusMetric):

@@ -6,7 +6,8 @@ from itertools import islice
 import numpy as np
 
 from framework.data.formats import Row
-from framework.training.text_metrics import Bleu, Chrf
+from framework.data.pairs import several
+from framework.training.text_metrics import Bleu, Chrf, streams
 
 ROUNDS = 5  # of expectation maximization
 PAIRS = 50_000  # enough for a lexicon, and a bound on time and memory
@@ -14,12 +15,12 @@ PAIRS = 50_000  # enough for a lexicon, and a bound on time and memory
 
 def word_by_word(train: Iterable[Row], test: Iterable[Row]) -> dict[str, float]:
     """BLEU and chrF of replacing each word by its most probable translation; an unknown word stays."""
-    lexicon = learn_lexicon((row["source"].split(), row["target"].split()) for row in islice(train, PAIRS))
+    lexicon = learn_lexicon((row["source"].split(), several(row, "target")[0].split()) for row in islice(train, PAIRS))
     rows = list(test)
     predictions = [" ".join(lexicon.get(word, word) for word in row["source"].split()) for row in rows]
-    references = [row["target"] for row in rows]
+    references = streams([row["target"] for row in rows])
     # By sacrebleu itself: a torchmetrics Metric would wait for the other ranks, which do not take part.
-    return {name: metric.scorer.corpus_score(predictions, [references]).score for name, metric in (("bleu", Bleu()), ("chrf", Chrf()))}
+    return {name: metric.scorer.corpus_score(predictions, references).score for name, metric in (("bleu", Bleu()), ("chrf", Chrf()))}
 
 
 def learn_lexicon(pairs: Iterable[tuple[list[str], list[str]]]) -> dict[str, str]:

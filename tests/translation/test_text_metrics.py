@@ -36,6 +36,16 @@ def test_equal_to_sacrebleu(corpus: str) -> None:
         assert float(metric.compute()) == reference(predictions, [references]).score
 
 
+def test_several_references_are_sacrebleus() -> None:
+    predictions, first, second = sentences(40, 1), sentences(40, 2), sentences(40, 3)
+    references = [[one, other] if number % 3 else one for number, (one, other) in enumerate(zip(first, second, strict=True))]
+    streams = [first, [other if number % 3 else None for number, other in enumerate(second)]]
+    for metric, reference in ((Bleu(), sacrebleu.corpus_bleu), (Chrf(), sacrebleu.corpus_chrf)):
+        metric.update(predictions[:15], references[:15])
+        metric.update(predictions[15:], references[15:])
+        assert float(metric.compute()) == reference(predictions, streams).score
+
+
 @pytest.mark.parametrize("make", [Bleu, Chrf])
 def test_batches_and_ranks_make_no_difference(make: type[CorpusMetric]) -> None:
     predictions, references = CORPORA["random"]
