@@ -73,7 +73,7 @@ class SpanCorruptionFormat(Denoising):
         "builtin_megabytes > 0": "training needs some text",
     }
 
-    def __init__(self, share: float = 0.15, span: float = 3.0, sentinels: int = 100, builtin_megabytes: float = 2.0):
+    def __init__(self, share: float = 0.15, span: float = 3.0, sentinels: int = 100, builtin_megabytes: float = 1.5):
         self.share, self.span, self.sentinels, self.builtin_megabytes = share, span, sentinels, builtin_megabytes
 
     @property
@@ -120,7 +120,7 @@ class InfillingFormat(Denoising):
         "builtin_megabytes > 0": "training needs some text",
     }
 
-    def __init__(self, share: float = 0.3, span: float = 3.0, permute_sentences: bool = True, builtin_megabytes: float = 2.0):
+    def __init__(self, share: float = 0.3, span: float = 3.0, permute_sentences: bool = True, builtin_megabytes: float = 1.5):
         self.share, self.span, self.permute_sentences, self.builtin_megabytes = share, span, permute_sentences, builtin_megabytes
 
     def gaps(self, facts: Facts) -> Sequence[int | None]:

@@ -49,7 +49,7 @@ class MaskedFormat(RunningText):
         random: float = 0.1,
         whole_words: bool = False,
         end_of_document: bool = True,
-        builtin_megabytes: float = 2.0,
+        builtin_megabytes: float = 1.5,
     ):
         self.share, self.masked, self.random, self.whole_words = share, masked, random, whole_words
         self.end_of_document, self.builtin_megabytes = end_of_document, builtin_megabytes

@@ -79,7 +79,7 @@ class CausalFormat(RunningText):
         "builtin_megabytes > 0": "training needs some text",
     }
 
-    def __init__(self, end_of_document: bool = True, builtin_megabytes: float = 2.0):
+    def __init__(self, end_of_document: bool = True, builtin_megabytes: float = 1.5):
         self.end_of_document, self.builtin_megabytes = end_of_document, builtin_megabytes
 
     def from_text(self, text: str) -> Row:

@@ -38,8 +38,9 @@ class PretrainingTask(WritingTask):
 
     format: ClassVar[Any] = choice("format", "masked")
     defaults: ClassVar[dict[str, str]] = {
-        "model": "bert_tiny",
-        "tokenizer": "bpe_2k",
+        "task/format": "masked_30",
+        "model": "bert_micro",
+        "tokenizer": "bytes",
         "data": "builtin",
         "data/batches": "packed_2k",
         "optimizer": "muon",
