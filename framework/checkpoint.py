@@ -31,9 +31,10 @@ class Loaded:
     path: Path  # of the checkpoint
 
 
-def load(folder: Path | str) -> Loaded:
+def load(folder: Path | str, config: dict[str, Any] | None = None) -> Loaded:
     """The best checkpoint of a run (the last one, if none was measured). With averaging on it holds the average.
 
+    config: the run's own with options changed that no weight depends on; None = the run's own.
     UserError: no run, no checkpoint yet, or a checkpoint that is truncated, foreign, hostile or of another model.
     """
     run = Run.open(Path(folder))
@@ -43,7 +44,7 @@ def load(folder: Path | str) -> Loaded:
     for needed in (run.tokenizer, run.facts):
         if not needed.exists():
             raise UserError(f"{folder} is not complete: {needed.name} is missing")
-    config, facts = run.config(), Facts.load(run.facts)
+    config, facts = run.config() if config is None else config, Facts.load(run.facts)
     task, form = make(config, facts)
     fill(task, weights(path), path)
     return Loaded(task.eval(), form, Tokenizer.load(run.tokenizer), facts, config, path)

@@ -28,7 +28,7 @@ def evaluate(folder: Path, overrides: Sequence[str]) -> dict[str, float]:
     quiet()
     run = Run.open(folder)
     config = changed(run, overrides, [], training=False)
-    loaded = checkpoint.load(run.folder)
+    loaded = checkpoint.load(run.folder, config)
     prepared = prepare_data(config, run.folder, splits=("validation", "test"))
     if not prepared.splits:
         raise UserError("there is nothing to evaluate on: the data has no validation and no test part (data.test=FILE)")
@@ -54,7 +54,7 @@ def predict(folder: Path, arguments: Sequence[str]) -> None:
     if bool(words["text"]) == bool(words["file"]):
         raise UserError('predict takes text="..." or file=FILE (and to=FILE, and options such as task.decoding.max_length=50)')
     config = changed(run, overrides, [], training=False)
-    loaded = checkpoint.load(run.folder)
+    loaded = checkpoint.load(run.folder, config)
     rows = [loaded.format.from_text(text) for text in words["text"]] or list(rows_of(words["file"][-1], config, loaded.format))
     decode = decoder(config, loaded.tokenizer, loaded.facts, "predict")
     answers = answer(loaded, rows, decode)

@@ -43,6 +43,8 @@ def test_several_labels(tmp_path, monkeypatch, capsys):
     answer = json.loads(capsys.readouterr().out)
     assert list(answer["scores"]) == sorted(WORDS)
     assert answer["prediction"] == [label for label in sorted(WORDS) if answer["scores"][label] >= 0.4]
+    assert framework_main(["predict", str(run), "text=a sun", "task.target.threshold=0.999999"]) == 0
+    assert json.loads(capsys.readouterr().out)["prediction"] == []  # an option of a run that is trained counts as well
 
 
 def test_a_number_for_two_texts(tmp_path, monkeypatch, capsys):
