@@ -13,6 +13,7 @@ python -m framework VERB ...
   list [KIND]                      what can be chosen, one line each
   describe KIND/NAME               one option: every field with type and default, slots, needs, file and line
   check key=value ...              whether the parts go together, and a card: parameters by part, memory
+  new KIND NAME                    a task, attention, position or data of your own, which trains already; package=true for pip
   train key=value ...              the same as python train.py
   evaluate RUN key=value ...       figures of a run's best checkpoint, on other data if you say so
   predict RUN text="..."           one answer; file=rows.csv answers every row (to=answers.jsonl keeps them)
@@ -65,6 +66,13 @@ def _check(arguments: list[str]) -> int:
     return 0
 
 
+def _new(arguments: list[str]) -> int:
+    from framework.scaffold import new
+
+    print(new(arguments))
+    return 0
+
+
 def _train(arguments: list[str]) -> int:
     from framework.launch import main as train
 
@@ -99,6 +107,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "list": _list,
     "describe": _describe,
     "check": _check,
+    "new": _new,
     "train": _train,
     "evaluate": _evaluate,
     "predict": _predict,

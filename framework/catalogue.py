@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from framework import inventory, registry
-from framework.discovery import Origin, conf_folder, origins
+from framework.discovery import Origin, conf_folder, origins, plugins_here
 from framework.errors import UserError
 from framework.inventory import take_inventory
 
-# Groups of the command line; `callbacks` and `logger` hold named nodes of the kind beside them, an experiment holds values.
-GROUPS = ("model", "data", "tokenizer", "task", "optimizer", "schedule", "trainer", "callbacks", "logger", "experiment")
+# Groups of the command line; `callbacks` and `logger` hold named nodes of the kind beside them, an experiment and `debug` hold values.
+GROUPS = ("model", "data", "tokenizer", "task", "optimizer", "schedule", "trainer", "callbacks", "logger", "experiment", "debug")
 NAMED = {"callbacks": "callback", "logger": "tracker"}
 _DEPENDENCIES = ("torch", "pytorch-lightning", "hydra-core", "torchmetrics")
 _FORMAT = 5  # of the index; a new number makes every old index stale
@@ -85,7 +85,8 @@ def load() -> Catalogue:
     """The catalogue, from the cache if nothing it was made from has changed."""
     sources = origins()
     stamp = _stamp(sources)
-    path = cache_folder() / f"catalogue-{hashlib.sha256(f'{sys.prefix}{conf_folder()}'.encode()).hexdigest()[:12]}.json"
+    place = f"{sys.prefix}{conf_folder()}{''.join(map(str, plugins_here()))}"  # two folders with plugins do not drive each other out
+    path = cache_folder() / f"catalogue-{hashlib.sha256(place.encode()).hexdigest()[:12]}.json"
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

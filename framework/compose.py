@@ -55,7 +55,8 @@ def finish(config: DictConfig, choices: Mapping[Any, Any], overrides: list[str])
 
 
 def open_dictionaries(overrides: list[str], catalogue: Catalogue) -> list[str]:
-    """`data.columns.text=review` may name a key that is not there yet: the user need not write `++`."""
+    """`data.columns.text=review` may name a key that is not there yet: the user need not write `++`. And `debug=nan` is a name, which
+    Hydra would read as a number."""
     open_fields = {
         f"{group}.{name}"
         for group in GROUPS
@@ -64,6 +65,7 @@ def open_dictionaries(overrides: list[str], catalogue: Catalogue) -> list[str]:
         if field["type"].startswith("dict[")
     }
     pattern = re.compile(rf"(?:{'|'.join(map(re.escape, sorted(open_fields)))})\.[^=]+=") if open_fields else None
+    overrides = ["debug='nan'" if text == "debug=nan" else text for text in overrides]
     return [f"++{text}" if pattern and pattern.match(text) else text for text in overrides]
 
 
@@ -72,7 +74,7 @@ def default_name(config: dict[str, Any], overrides: list[str]) -> str:
     quiet = re.compile(r"(\+\+)?(task|name|resume|logger.*|callbacks.*|hydra.*|data\.folder|data\.(train|validation|test))$")
     words = [config["task"]["part"].partition("/")[2]]
     for text in overrides:
-        key, _, value = text.partition("=")
+        key, value = text.partition("=")[0], text.partition("=")[2].strip("'")
         if not quiet.match(key):
             words.append(f"{re.split('[./]', key)[-1]}-{Path(value).name if '/' in value else value}")
     return re.sub(r"[^\w.,+-]+", "-", "_".join(words))[:100].strip("-_.")

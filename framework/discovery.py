@@ -6,6 +6,7 @@ A package from outside names itself in its pyproject.toml and is found from then
     mine = "my_package"
 
 Everything it registers, in any of its modules, and every YAML file in its `conf/` folder becomes an option.
+The same goes for the packages in `plugins/` of the current folder, as long as somebody stands there (`python -m framework new`).
 """
 
 import importlib.metadata
@@ -14,6 +15,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from framework.errors import UserError
 
 ENTRY_POINTS = "plugformer.plugins"
 DISTRIBUTION = "plugformer"
@@ -74,6 +77,7 @@ def origins() -> list[Origin]:
             sys.path.append(str(_ROOT.parent))  # an editable install, used from another folder than the clone
     folders = sorted(path for path in plugins.iterdir() if (path / "__init__.py").is_file())
     found += [Origin(f"{package}.{folder.name}", folder, DISTRIBUTION, version) for folder in folders]
+    found += [_of_this_folder(folder) for folder in plugins_here()]
     for entry in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
         spec = importlib.util.find_spec(entry.value)
         if spec is None or spec.origin is None:
@@ -84,6 +88,25 @@ def origins() -> list[Origin]:
         name, number = (distribution.name, distribution.version) if distribution else (entry.value, "unknown")
         found.append(Origin(entry.value, folder, name, number))
     return found
+
+
+def plugins_here() -> list[Path]:
+    """Packages in `plugins/` of the current folder that import the framework; those of a clone are its own and not named here."""
+    here = Path.cwd() / "plugins"
+    if here.resolve() in (_ROOT.parent / "plugins", _ROOT / "plugins") or not here.is_dir():
+        return []
+    folders = sorted(path for path in here.iterdir() if (path / "__init__.py").is_file())
+    return [folder for folder in folders if any(b"from framework" in path.read_bytes() for path in folder.glob("*.py"))]
+
+
+def _of_this_folder(folder: Path) -> Origin:
+    """A plugin of the current folder, imported by its own name. UserError: Python knows another module by that name."""
+    if str(folder.parent) not in sys.path:
+        sys.path.append(str(folder.parent))
+    spec = importlib.util.find_spec(folder.name)
+    if spec is None or spec.origin is None or Path(spec.origin).resolve() != (folder / "__init__.py").resolve():
+        raise UserError(f"{folder}: Python finds another module named {folder.name}; the plugin needs a name of its own")
+    return Origin(folder.name, folder, f"plugins/{folder.name}", "here")
 
 
 def _version(distribution: str) -> str:

@@ -16,7 +16,7 @@ def problems(config: Mapping[str, Any], catalogue: Catalogue) -> list[str]:
 
 
 def _top(config: Mapping[str, Any], catalogue: Catalogue) -> Iterator[str]:
-    groups = [group for group in GROUPS if group != "experiment"]
+    groups = [group for group in GROUPS if group not in ("experiment", "debug")]
     for key, value in config.items():
         if key in TOP:
             yield from _value(key, value, TOP[key])

@@ -5,6 +5,7 @@ from random import Random
 from typing import Any, ClassVar, Protocol
 
 from framework.data.facts import Facts
+from framework.errors import UserError
 
 Row = dict[str, Any]  # column -> value, as a source read it
 Features = dict[str, Any]  # name -> list of ints (one a token), or an int or float (one a row)
@@ -35,12 +36,16 @@ class Format:
     provides: ClassVar[tuple[str, ...]] = ()
 
     def texts(self, row: Row) -> Iterable[str]:
-        """The texts of a row that the tokenizer learns from."""
-        raise NotImplementedError
+        """The texts of a row that the tokenizer learns from: the columns it must have, unless a subclass says otherwise."""
+        return [row[column] for column in self.columns if column not in self.optional]
 
     def from_text(self, text: str) -> Row:
-        """The row of a text that somebody typed, to predict of."""
-        return {self.columns[0]: text}
+        """The row of a text that somebody typed, to predict of: where a row must have several columns, `first ||| second`."""
+        needed = [column for column in self.columns if column not in self.optional] or [self.columns[0]]
+        parts = [part.strip() for part in text.split("|||")] if len(needed) > 1 else [text]
+        if len(parts) != len(needed):
+            raise UserError(f'write text="{" ||| ".join(needed).upper()}": a row has {" and ".join(needed)}; this is {text!r}')
+        return dict(zip(needed, parts, strict=True))
 
     def learn(self, rows: Iterable[Row]) -> dict[str, Any]:
         """What the training rows teach: `{"labels": (...)}` goes to facts.labels, the rest to facts.learned."""
@@ -60,8 +65,12 @@ class Format:
 
     def collate(self, features: Sequence[Features], facts: Facts, random: Random) -> Batch:
         """Rows as tensors. `random` is seeded by (seed, epoch, batch): no worker, rank or resume changes what it gives. In evaluation
-        it is the same for every batch: what is then a function of it and of a row alone does not depend on the row's company."""
-        raise NotImplementedError
+        it is the same for every batch: what is then a function of it and of a row alone does not depend on the row's company.
+
+        Unless a subclass says otherwise: `ids` and other lists filled up on the right, `real` (B, T), numbers as (B,)."""
+        from framework.data.padding import stacked  # whoever only encodes needs no torch
+
+        return stacked(features, facts.padding)
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:
         """Rows that need no download: split is "train", "validation" or "test"."""

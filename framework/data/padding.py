@@ -3,7 +3,8 @@
 Shapes: B rows, T tokens of the longest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,3 +21,13 @@ def tokens(rows: Sequence[Sequence[float]]) -> Tensor | None:
     lengths = torch.tensor([len(row) for row in rows])
     longest = int(lengths.max())
     return None if int(lengths.min()) == longest else torch.arange(longest) < lengths[:, None]
+
+
+def stacked(features: Sequence[Mapping[str, Any]], padding: int) -> dict[str, Any]:
+    """Every feature as a tensor under its own name: a list of each row (B, T), `ids` filled up with the padding token and others with 0;
+    a number of each row (B,). `real` (B, T) tells tokens from what fills up; it is None where nothing does."""
+    batch: dict[str, Any] = {"real": tokens([row["ids"] for row in features])} if "ids" in features[0] else {}
+    for name, value in features[0].items():
+        values = [row[name] for row in features]
+        batch[name] = pad(values, padding if name == "ids" else 0) if isinstance(value, list) else torch.tensor(values)
+    return batch

@@ -88,7 +88,9 @@ class ToyTask:
         chosen = registry.as_part(self.part.values.get("format", default))
         if not isinstance(chosen, Part) or (isinstance(chosen, Choice) and chosen.name is None):
             raise BrokenPromise(f"a task has a format: {registry.describe(self.part.cls)} says none (format = choice('format', NAME))")
-        return chosen()
+        fields = registry.signature(self.part.cls).fields.items()
+        slots = {name: value for name, value in fields if isinstance(value, Choice) and value.name}
+        return chosen(**slots | {name: registry.as_part(value) for name, value in self.part.values.items()})  # what its slots follow
 
     def _model(self, max_length: int) -> Part:
         """UserError is what the last family's refusal would be; so it is said here which ones were tried."""

@@ -140,3 +140,73 @@ def test_not_a_number_is_no_agreement(monkeypatch):
     nn.init.constant_(model.encoder.final_norm.weight, float("nan"))
     with pytest.raises(BrokenPromise, match="rows are independent"):
         testing.rows_are_independent(model)
+
+
+class StartsAnew(MultiHeadAttention):
+    """Turns its own queries and keys, and takes every piece for the beginning of a text: ignores how much the cache holds."""
+
+    def remember(self, x, place):
+        return super().remember(x, self._anew(x, place))
+
+    def read(self, x, kept, place, mask, bias=None):
+        return super().read(x, kept, self._anew(x, place), mask, bias)
+
+    def _anew(self, x, place):
+        turn = Part("position/rotary")().turn(torch.arange(x.shape[1])[None], self.turn_width)
+        return replace(place, turn=turn)
+
+
+class CountsWords(MultiHeadAttention):
+    """A bag of words: every token sees the mean of all."""
+
+    def read(self, x, kept, place, mask, bias=None):
+        return self.output(kept[1].mean(-2).flatten(1))[:, None].expand_as(x) + 0 * super().read(x, kept, place, mask, bias)
+
+
+class ForgetsOnDisk(MultiHeadAttention):
+    """Its weight is in no checkpoint."""
+
+    def __init__(self, dim: int, heads: int, dropout: float, bias: bool, epsilon: float):
+        super().__init__(dim, heads, dropout, bias, epsilon, qk_norm=Part("norm/none"))
+        self.register_buffer("shift", torch.randn(dim), persistent=False)
+
+    def read(self, x, kept, place, mask, bias=None):
+        return super().read(x, kept, place, mask, bias) + self.shift
+
+
+def test_an_attention_that_ignores_the_offset_of_its_cache_is_found():
+    model = toy_model("decoder_only", attention=Part(StartsAnew), position=Part("position/none"))
+    testing.respects_causality(model)
+    with pytest.raises(BrokenPromise, match="^cache equals full forward"):
+        testing.cache_equals_full_forward(model)
+
+
+def test_a_bag_of_words_is_found():
+    model = toy_model("encoder_only", attention=Part(CountsWords), position=Part("position/none"))
+    with pytest.raises(BrokenPromise, match="^learns the order of words: .* right about 50%"):
+        testing.order_is_learned(model)
+
+
+def test_what_no_checkpoint_holds_is_found():
+    class Suite(testing.AttentionPromises):
+        part = Part(ForgetsOnDisk)
+
+    with pytest.raises(BrokenPromise, match="^saves and loads: .*not saved: encoder.layers.0.attention.shift"):
+        Suite().test_saves_and_loads()
+
+
+def test_the_test_classes_say_which_promise_and_where():
+    class Suite(testing.AttentionPromises):
+        part = Part(SeesPadding)
+
+    with pytest.raises(BrokenPromise, match=r"^respects padding: .* \(encoder_only with position/learned\)"):
+        Suite().test_respects_padding()
+    Suite().test_respects_causality()
+
+
+def test_a_promise_that_says_nothing_of_a_part_is_skipped():
+    class Suite(testing.AttentionPromises):
+        part, families = Part(SeesPadding), ("decoder_only",)
+
+    with pytest.raises(testing.Inapplicable, match="says nothing of decoder_only"):
+        Suite().test_respects_padding()

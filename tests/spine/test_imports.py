@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # A layer may import what stands after it, never what stands before it.
 LAYERS = [
     ["train", "framework.__main__"],
-    ["framework.launch"],
+    ["framework.launch", "framework.scaffold", "framework.scaffolds"],
     ["framework.use", "framework.resume", "framework.processes"],
     ["framework.compose", "framework.run", "framework.testing"],
     ["framework.diagnose", "framework.card", "framework.toys", "framework.preparing", "framework.pretrained"],

@@ -1,0 +1,45 @@
+"""Attention by the angle between queries and keys.
+
+Shapes: B batch, T query length, S key length, D model width, H heads, d head width.
+"""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn.functional import normalize, scaled_dot_product_attention
+
+from framework.parts.attention.base import Attention
+from framework.parts.masks import Mask
+from framework.parts.places import Place
+from framework.registry import register
+
+
+@register("attention")
+class SpecimenAttention(Attention):
+    """Attention whose scores are cosines, so that none can grow with the weights. Henry et al. 2020, https://arxiv.org/abs/2010.04245
+
+    scale: factor on the cosines; the larger, the sharper.
+    """
+
+    rules: ClassVar[dict[str, str]] = {
+        "dim % heads == 0": "the heads share the width evenly",
+        "scale > 0": "a larger cosine is a larger score",
+    }
+
+    def __init__(self, dim: int, heads: int, bias: bool, scale: float = 10.0):
+        super().__init__()
+        self.turn_width, self.scale = dim // heads, scale
+        self.query, self.key, self.value, self.output = (nn.Linear(dim, dim, bias=bias) for _ in range(4))
+
+    def remember(self, x: Tensor, place: Place) -> tuple[Tensor, ...]:
+        """What is kept of the tokens looked at: a cache appends it, cross-attention computes it once."""
+        return place.turned(normalize(self._split(self.key(x)), dim=-1)), self._split(self.value(x))  # 2 x (B, H, S, d)
+
+    def read(self, x: Tensor, kept: tuple[Tensor, ...], place: Place, mask: Mask, bias: Tensor | None = None) -> Tensor:
+        query = place.turned(normalize(self._split(self.query(x)), dim=-1))  # (B, H, T, d)
+        key, value = kept
+        seen = scaled_dot_product_attention(query, key, value, scale=self.scale, **mask.kernel(bias))  # (B, H, T, d)
+        return self.output(seen.transpose(1, 2).flatten(2))  # (B, T, D)
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (-1, self.turn_width)).transpose(1, 2)  # (B, T, D) -> (B, H, T, d)

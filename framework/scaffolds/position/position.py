@@ -1,0 +1,34 @@
+"""Distance as a penalty that is learned.
+
+Shapes: B batch, T query length, S key length, H heads.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from framework.parts.positions.base import Position
+from framework.registry import register
+
+
+@register("position")
+class SpecimenPosition(Position):
+    """Lowers a score by the logarithm of the distance, each head as it learns to. Chi et al. 2022, https://arxiv.org/abs/2205.09921
+
+    slope: of the penalty before training, at a distance of zero.
+    """
+
+    provides: ClassVar = ("bias",)
+    rules: ClassVar[dict[str, str]] = {"slope > 0": "what is farther away counts less"}
+
+    def __init__(self, heads: int, slope: float = 1.0):
+        super().__init__()
+        self.height = nn.Parameter(torch.linspace(-2, 2, heads))  # softplus keeps both positive
+        self.slope = nn.Parameter(torch.full((heads,), slope).expm1().log())
+
+    def bias(self, queries: Tensor, keys: Tensor) -> Tensor | None:
+        distance = (queries[:, :, None] - keys[:, None, :]).abs()[:, None]  # (B or 1, 1, T, S)
+        height, slope = (softplus(each)[:, None, None] for each in (self.height, self.slope))  # (H, 1, 1)
+        return -height * torch.log1p(slope * distance)  # (B or 1, H, T, S)

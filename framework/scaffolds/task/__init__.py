@@ -1,0 +1,1 @@
+"""The task specimen: a text in, a label out."""

@@ -1,0 +1,54 @@
+"""The rows of specimen, and what they become as numbers."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from random import Random
+from typing import Any, ClassVar
+
+from framework.data.facts import Facts
+from framework.data.formats import Features, Format, Row, Text
+from framework.registry import register
+
+COLORS = ("red", "blue")
+OTHERS = "one two three four five six seven eight nine ten left right up down here there now then".split()
+
+
+@register("format")
+class SpecimenFormat(Format):
+    """A text and its label.
+
+    A batch holds what `encode` gives of its rows under the same names, lists filled up on the right, and `real`, which tells tokens
+    from what fills up; another `collate` would change that.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = ("text", "label")
+    optional: ClassVar[tuple[str, ...]] = ("label",)
+
+    def learn(self, rows: Iterable[Row]) -> dict[str, Any]:
+        return {"labels": tuple(sorted({str(row["label"]) for row in rows}))}
+
+    def encode(self, row: Row, tokenizer: Text, facts: Facts) -> Features:
+        """ids: the begin token and the text, cut to what the model reads. label: its number, if the row has one."""
+        ids = [*([] if facts.begin is None else [facts.begin]), *tokenizer.encode(row["text"])]
+        if not ids:
+            raise ValueError("the text is empty")
+        features: Features = {"ids": ids[: facts.max_length], "truncated": len(ids) > facts.max_length}
+        if (label := row.get("label")) is not None:
+            if str(label) not in facts.labels:
+                raise ValueError(f"label {label!r} does not occur in the training rows; they have {', '.join(facts.labels)}")
+            features["label"] = facts.labels.index(str(label))
+        return features
+
+    def builtin(self, split: str, seed: int) -> Iterator[Row]:
+        """Which of two words comes first? Whoever only counts words is right half of the time. The same for every seed."""
+        random = Random(split)
+        for _ in range(2000 if split == "train" else 200):
+            words = [*COLORS, *random.sample(OTHERS, random.randint(3, 8))]
+            random.shuffle(words)
+            yield {"text": " ".join(words), "label": min(COLORS, key=words.index)}
+
+    def baseline(self, train: Iterable[Row], test: Iterable[Row]) -> dict[str, float]:
+        """The label that most training rows have."""
+        most = Counter(str(row["label"]) for row in train).most_common(1)[0][0]
+        right = [str(row["label"]) == most for row in test]
+        return {"accuracy": sum(right) / len(right)}

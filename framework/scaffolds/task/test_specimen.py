@@ -1,0 +1,7 @@
+"""The task specimen keeps what every task promises."""
+
+from framework.testing import TaskPromises
+
+
+class TestSpecimenTask(TaskPromises):
+    task = "task/specimen"
