@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import zip_longest
+from typing import Any
 
 import torch
 from sacrebleu.metrics import BLEU, CHRF
@@ -44,7 +45,7 @@ class CorpusMetric(Metric):
         return str(self.scorer.get_signature())
 
 
-def streams(references: Sequence[str | Sequence[str]]) -> list[tuple[str | None, ...]]:
+def streams(references: Sequence[str | Sequence[str]]) -> list[Any]:
     """As sacrebleu takes them: the first reference of every text, then the second; None where a text has fewer."""
     return list(zip_longest(*([several] if isinstance(several, str) else several for several in references)))
 

@@ -75,11 +75,7 @@ class SpanCorruptionFormat(Denoising):
 
     def __init__(self, share: float = 0.15, span: float = 3.0, sentinels: int = 100, builtin_megabytes: float = 1.5):
         self.share, self.span, self.sentinels, self.builtin_megabytes = share, span, sentinels, builtin_megabytes
-
-    @property
-    def special(self) -> tuple[str, ...]:
-        """T5's own names, so that its tokenizer is found to have them."""
-        return tuple(f"<extra_id_{number}>" for number in range(self.sentinels))
+        self.special = tuple(f"<extra_id_{number}>" for number in range(sentinels))  # T5's own names: its tokenizer has them
 
     def gaps(self, facts: Facts) -> Sequence[int | None]:
         return facts.special[:-1]
@@ -163,7 +159,9 @@ def sentence_begins(text: str, offsets: Sequence[tuple[int, int]]) -> list[int]:
 
 def filled(source: Sequence[int], written: Sequence[int], sentinels: Sequence[int]) -> list[int]:
     """A source with each of its sentinels replaced by what is written behind it; what is written behind none is left out."""
-    known, spans, place_of = {*sentinels}, {}, None
+    known = {*sentinels}
+    spans: dict[int, list[int]] = {}
+    place_of: int | None = None
     for id in written:
         if id in known:
             place_of = id

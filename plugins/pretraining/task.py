@@ -88,7 +88,7 @@ class PretrainingTask(WritingTask):
         for row in decode.wanted(batch["row"]).nonzero()[:, 0].tolist():
             shown = targets[row] != IGNORED
             rows[row] |= {
-                "input": self._text(batch.get("source", batch.get("ids"))[row].tolist(), decode),
+                "input": self._text((batch["source"] if "source" in batch else batch["ids"])[row].tolist(), decode),
                 "reference": decode.text(targets[row][shown].tolist()),
                 "prediction": decode.text(told[row][shown].tolist()),
             }
@@ -135,7 +135,8 @@ class PretrainingTask(WritingTask):
 
     def _text(self, ids: list[int], decode: Decode) -> str:
         """Read tokens as text, gaps to be seen."""
-        gaps, pieces = {self.facts.mask, *self.facts.special}, [[]]
+        gaps = {self.facts.mask, *self.facts.special}
+        pieces: list[list[int]] = [[]]
         for id in ids:
             if id in gaps:
                 pieces.append([])
