@@ -33,16 +33,16 @@ class SummarizationTask(SequenceToSequence):
     reference: ClassVar[str] = "summary"
     format: ClassVar[Any] = choice("format", "summarization")
     defaults: ClassVar[dict[str, str]] = {
-        "model": "transformer_tiny",
-        "tokenizer": "wordpiece",
+        "model": "summarizer_nano",
+        "tokenizer": "wordpiece_2k",
         "data": "builtin",
-        "data/batches": "buckets_2k",
+        "data/batches": "buckets_1k",
         "optimizer": "muon",
     }
     recipe: ClassVar[dict[str, dict[str, Any]]] = {
         "optimizer": {"lr": 3.0e-3},
         "schedule": {"warmup": 0.05},
-        "trainer": {"max_epochs": 6},
+        "trainer": {"max_epochs": 5},
     }
 
     def __init__(
