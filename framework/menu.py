@@ -35,7 +35,7 @@ def help_text(catalogue: Catalogue) -> str:
         *_EXAMPLES.splitlines(),
         "",
         "Flags: -m sweeps over comma-separated values; --config-dir DIR adds experiments of your own; --cfg job prints the config;",
-        "  -sc install=bash completes keys on TAB. Other verbs: python -m framework list | describe | check | evaluate | predict.",
+        "  -sc install=bash completes keys on TAB. Other verbs: python -m framework list | describe | check | new | evaluate | predict.",
     ]
     return "\n".join(lines)
 
@@ -106,7 +106,7 @@ def describe_text(catalogue: Catalogue, part: str) -> str:
         lines += ["", "Slots:"]
         for slot, entry in option["slots"].items():
             default = f"follows the owner's {entry['follows']}" if entry["follows"] else f"default {entry['default']}"
-            lines.append(f"  {slot}: {entry['kind']}, {default}; {' '.join(catalogue.names(entry['kind']))}")
+            lines.append(f"  {slot}: {entry['kind']}, {default}; {' '.join(catalogue.names(entry['kind']))}  {entry['meaning']}".rstrip())
     if option["offered"]:
         lines += ["", f"Given by its owner: {', '.join(option['offered'])}"]
     declared = option["declarations"]

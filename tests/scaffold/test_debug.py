@@ -36,9 +36,14 @@ def test_there_are_four():
     assert PRESETS == ["fast", "nan", "overfit", "profile"]
 
 
+@pytest.fixture(scope="module")
+def plain() -> dict:
+    return compose(["experiment=trec", "data.folder=."]).config
+
+
 @pytest.mark.parametrize("preset", PRESETS)
-def test_it_comes_last_and_goes_with_every_task_and_experiment(preset):
-    plain, debugged = (compose(["experiment=trec", "data.folder=.", *words]).config for words in ([], [f"debug={preset}"]))
+def test_it_comes_last_and_goes_with_every_task_and_experiment(preset, plain):
+    debugged = compose(["experiment=trec", "data.folder=.", f"debug={preset}"]).config
     assert debugged["model"] == plain["model"] and debugged["optimizer"] == plain["optimizer"]
     assert debugged != plain and debugged["name"] == f"{plain['name']}_debug-{preset}"
     assert compose([f"debug={preset}", "task=translation", "logger=both", "trainer.max_steps=7"]).config["trainer"]["max_steps"] == 7

@@ -1,6 +1,5 @@
 """What `new` writes, as a stranger has it: generated in an empty folder, installed, it passes its own test and trains."""
 
-import json
 import os
 import re
 import site
@@ -72,20 +71,6 @@ def test_a_package_is_installed_passes_its_own_test_and_trains(installed, kind):
     passed = re.findall(rf"^PASSED .*/test_{NAMES[kind]}\.py::\w+::(\w+)", installed, re.MULTILINE)
     assert len(passed) >= 4, installed
     assert f"\ntrained {kind} 0\n" in installed
-
-
-def test_plugins_of_the_folder_are_found_by_whoever_stands_there(tmp_path):
-    """All four in one run; and the menu says where they come from."""
-    write(tmp_path)
-    overrides = [f"task={NAMES['task']}", f"data={NAMES['data']}", "model=colors_small", "model/attention=tilted_sharp"]
-    overrides += ["model/position=faded", *TINY]
-    program = f"""\
-from framework.__main__ import main
-assert main(["list", "attention"]) == 0 and main(["train", *{overrides!r}]) == 0
-"""
-    said = run(sys.executable, tmp_path, "-c", program, PYTHONPATH=str(ROOT))
-    assert re.search(r"^  tilted .*\[plugins/tilted here\]$", said, re.MULTILINE)
-    assert 0 <= json.loads((tmp_path / "runs" / "last" / "metrics.json").read_text())["test/accuracy"] <= 1
 
 
 def test_a_folder_of_somebody_elses_plugins_is_left_alone(tmp_path):

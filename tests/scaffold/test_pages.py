@@ -55,6 +55,7 @@ def followed(tmp_path_factory) -> tuple[Path, str]:
     (folder / "plugins/capped/test_capped.py").write_text(test)
     (folder / "plugins/capped/conf/attention/capped_sharp.yaml").write_text(blocks("part", "yaml")[0])
     typed = [command for page in PAGES for command in commands(page) if command[0] == "python" and "new" not in command]
+    typed.append("python -m framework list attention".split())
     program = f"""\
 import pytest
 from framework.__main__ import main
@@ -78,6 +79,11 @@ def test_the_task_finds_its_answers(followed):
     figures = json.loads((run / "metrics.json").read_text())
     assert figures["test/f1"] > 0.9 and figures["test/exact_match"] > 0.9
     assert "\nOslo\n" in said
+
+
+def test_plugins_of_a_folder_are_found_by_whoever_stands_there(followed):
+    """The menu says where they come from."""
+    assert re.search(r"^  capped .*\[plugins/capped here\]$", followed[1], re.MULTILINE)
 
 
 def test_the_part_is_described_and_trains(followed):
