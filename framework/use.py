@@ -10,6 +10,7 @@ import torch
 
 from framework import checkpoint
 from framework.data.formats import Batch, Features, Row
+from framework.data.sources.base import blame
 from framework.data.sources.files import FilesData
 from framework.errors import UserError
 from framework.files import write_text
@@ -55,7 +56,9 @@ def predict(folder: Path, arguments: Sequence[str]) -> None:
         raise UserError('predict takes text="..." or file=FILE (and to=FILE, and options such as task.decoding.max_length=50)')
     config = changed(run, overrides, [], training=False)
     loaded = checkpoint.load(run.folder, config)
-    rows = [loaded.format.from_text(text) for text in words["text"]] or list(rows_of(words["file"][-1], config, loaded.format))
+    with blame('text="..."'):
+        rows = [loaded.format.from_text(text) for text in words["text"]]
+    rows = rows or list(rows_of(words["file"][-1], config, loaded.format))
     decode = decoder(config, loaded.tokenizer, loaded.facts, "predict")
     answers = answer(loaded, rows, decode)
     if words["text"]:

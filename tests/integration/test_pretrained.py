@@ -15,7 +15,8 @@ from framework.use import evaluate, predict
 from tests.integration.conftest import CLASSIFICATION, train
 
 SMALL = ["model=bert_mini", "model.dim=16", "model.depth=1", "model.heads=2", "model.max_length=32", "callbacks.progress.style=off"]
-PRETRAINING = ["task=pretraining", *SMALL, "tokenizer.vocabulary=300", "data=files", "data.train=text.txt", "trainer.max_steps=3"]
+TEXT = ["data=files", "data.train=text.txt", "trainer.max_steps=3"]
+PRETRAINING = ["task=pretraining", *SMALL, "tokenizer=bpe", "tokenizer.vocabulary=300", *TEXT]
 LABELED = [word for word in CLASSIFICATION if not word.startswith(("tokenizer", "model"))] + [*SMALL, "trainer.max_steps=2"]
 
 

@@ -25,7 +25,7 @@ def preset(name: str, vocabulary: int) -> nn.Module:
         return Part(node["part"], **{key: parts(value) for key, value in node.items() if key != "part"})(facts=Facts(vocabulary, 8))
 
 
-TASKS = {"gpt": "completion", "tra": "translation"}
+TASKS = {"gpt": "completion", "tra": "translation", "sum": "summarization"}
 
 
 def parts(value):
