@@ -79,7 +79,7 @@ trap 'rm -f "$constraints"' EXIT
     grep -v '^torch==' "$TESTED"
     pip list --format=freeze 2>/dev/null | grep '^torch==' # stays, whichever it is
 } >"$constraints"
-pip install --quiet --constraint "$constraints" setuptools
+pip install --quiet --constraint "$constraints" setuptools setuptools-scm # seqeval takes its version from the latter
 pip install --quiet --constraint "$constraints" --no-build-isolation --editable ".[test,dev]"
 echo "$torch" >"$NOTE"
 say "done; source .venv/bin/activate, or call .venv/bin/python"
