@@ -15,6 +15,7 @@ LAYERS = [
     ["framework.use", "framework.resume", "framework.processes"],
     ["framework.compose", "framework.run", "framework.testing"],
     ["framework.diagnose", "framework.card", "framework.toys", "framework.preparing", "framework.pretrained"],
+    ["framework.published"],
     ["framework.hydra_source"],
     ["framework.legality", "framework.validate", "framework.menu", "framework.checkpoint", "framework.runs"],
     ["framework.catalogue"],
