@@ -48,7 +48,7 @@ class Published:
         purpose = family.purpose(config)
         based = any(name.startswith(f"{family.base}.") for name in files.shapes)
         weights, left = family.table(purpose, based).ours(files.shapes)
-        if family.bias in files.shapes:
+        if family.bias is not None and family.bias in files.shapes:
             if any(bool(rows.any()) for rows in files.pieces(family.bias)):
                 parts.values["output_bias"] = True
             else:

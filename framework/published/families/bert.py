@@ -1,5 +1,8 @@
 """BERT."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
 from framework.published.family import ACTIVATIONS, Family, Head, Option, layer
 from framework.published.table import Row
 from framework.registry import register
@@ -12,7 +15,7 @@ class BertFamily(Family):
     type = "bert"
     base = "bert"
     bare = "BertModel"
-    chosen = {
+    chosen: ClassVar[Mapping[str, str]] = {
         "": "encoder_only",
         "attention": "multi_head",
         "position": "learned",
@@ -21,8 +24,8 @@ class BertFamily(Family):
         "block": "post_norm",
         "embedding_norm": "layer",
     }
-    fixed = {"pooler": True}
-    options = (
+    fixed: ClassVar[Mapping[str, Any]] = {"pooler": True}
+    options: ClassVar[Sequence[Option]] = (
         Option("dim", "hidden_size"),
         Option("heads", "num_attention_heads"),
         Option("depth", "num_hidden_layers"),
@@ -35,8 +38,8 @@ class BertFamily(Family):
         Option("attention.weights_dropout", "attention_probs_dropout_prob", 0.1),
         Option("initial_std", "initializer_range", 0.02),
     )
-    constants = {"position_embedding_type": "absolute", "is_decoder": False, "tie_word_embeddings": True}
-    rows = (
+    constants: ClassVar[Mapping[str, Any]] = {"position_embedding_type": "absolute", "is_decoder": False, "tie_word_embeddings": True}
+    rows: ClassVar[Sequence[Row]] = (
         Row("tokens.weight", "embeddings.word_embeddings.weight", copies=("/cls.predictions.decoder.weight",)),
         Row("encoder.position.table.weight", "embeddings.position_embeddings.weight"),
         Row("embeddings.segments.weight", "embeddings.token_type_embeddings.weight"),
@@ -57,7 +60,7 @@ class BertFamily(Family):
         ),
         Row("pooler.dense.*", "pooler.dense.*"),
     )
-    heads = {
+    heads: ClassVar[Mapping[str, Head]] = {
         "masked_tokens": Head(
             "BertForMaskedLM",
             (
@@ -69,4 +72,4 @@ class BertFamily(Family):
         "sequence_labels": Head("BertForSequenceClassification", (Row("head.*", "classifier.*"),), form="pooler, linear"),
         "token_labels": Head("BertForTokenClassification", (Row("head.scores.*", "classifier.*"),), form="first piece, softmax"),
     }
-    ignored = ("embeddings.position_ids",)
+    ignored: ClassVar[Sequence[str]] = ("embeddings.position_ids",)
