@@ -28,6 +28,8 @@ class Task(nn.Module):
 
     A subclass takes `model: Part, facts: Facts` and options of its own, and builds `self.model = model(facts=facts)`.
     format: how rows become batches: columns, encoding, built-in rows.
+    purpose: what the task is for, in words that published heads are known by: sequence_labels, token_labels, masked_tokens, next_token,
+        text_to_text; null = nothing that any is known for.
     form: how the task computes from the model's states what it tells, in words that published heads are known by
         (framework/published/families); empty = there is one way alone.
     consumed: options that the framework reads and no constructor sees. defaults: group -> the option a task brings along.
@@ -42,6 +44,7 @@ class Task(nn.Module):
     provides: ClassVar[tuple[str, ...]] = ()
     monitor: str = "validation/loss"  # what the best checkpoint is best at; an option may decide, in `__init__`
     mode: str = "min"
+    purpose: str | None = None
     form: str = ""
 
     model: Any  # what its family offers: `forward`, `encode`, `decode`, `logits`

@@ -58,6 +58,7 @@ class ClassificationTask(Task):
         "0 <= dropout < 1": "dropout is a share of the features",
         "0 <= token_dropout < 1": "token_dropout is a share of the tokens",
     }
+    purpose = "sequence_labels"
     model: Any  # an encoder or a decoder: states (B, T, D) of ids (B, T)
 
     def __init__(

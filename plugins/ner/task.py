@@ -55,6 +55,7 @@ class NerTask(Task):
         "0 <= dropout < 1": "dropout is a share of the features",
         "0 <= word_dropout < 1": "word_dropout is a share of the words",
     }
+    purpose = "token_labels"
     monitor = "validation/f1"
     mode = "max"
     model: Any  # an encoder or a decoder: states (R, T, D) of ids (R, T)

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYERS = [
     ["train", "framework.__main__"],
     ["framework.launch", "framework.scaffold", "framework.scaffolds"],
-    ["framework.use", "framework.resume", "framework.processes"],
+    ["framework.use", "framework.resume", "framework.processes", "framework.exporting"],
     ["framework.compose", "framework.run", "framework.testing"],
     ["framework.diagnose", "framework.card", "framework.toys", "framework.preparing", "framework.pretrained"],
     ["framework.beginnings"],
