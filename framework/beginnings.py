@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from framework import catalogue as index
 from framework.data.facts import Facts
 from framework.errors import UserError
+from framework.hub import folder_of
 from framework.published.folder import Published, fill, is_published
 from framework.published.nodes import without, words
 from framework.runs import Run
@@ -92,9 +93,15 @@ class PublishedBeginning(Beginning):
 
 
 def source(name: str) -> Beginning:
-    """The run or the published model of that name. UserError: it is neither."""
-    path = Path(name).expanduser()
+    """The run, the folder with a published model, or the model of the Hugging Face Hub of that name. UserError: it is none of them."""
+    path = _place(name)
     return PublishedBeginning(name, path) if is_published(path) else RunBeginning(name)
+
+
+def _place(name: str) -> Path:
+    """A folder or file; what is none, and is no path to a run either, is sought on the Hub."""
+    path = Path(name).expanduser()
+    return path if path.exists() or path.parts[0] in ("runs", "/", "..") or path.name == "last" else folder_of(name)
 
 
 def implied(typed: Sequence[str]) -> list[str]:
@@ -103,9 +110,9 @@ def implied(typed: Sequence[str]) -> list[str]:
     A model that was named is taken as it was named, and must then be what the folder holds: see `pretrained.check`.
     """
     name = _named(typed)
-    if name is None or not is_published(Path(name).expanduser()):
+    if name is None or not is_published(_place(name)):
         return []
-    found = PublishedBeginning(name, Path(name).expanduser())
+    found = PublishedBeginning(name, _place(name))
     named = any(re.match(r"\+*model=", word) for word in typed)
     own = [] if named else without(words(found.published.parts, index.load()), typed)
     if any(re.match(r"\+*tokenizer[=/@]", word) for word in typed):

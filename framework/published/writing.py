@@ -50,7 +50,10 @@ class Layout:
 
 
 def layout_of(node: Mapping[str, Any], facts: Facts, weights: Iterable[str] = ()) -> Layout:
-    """The family that computes as the model of this node does; weights: names of a task's. UserError: none does; the nearest, and what it would take."""
+    """The family that computes as the model of this node does; weights: names of a task's.
+
+    UserError: none does; the nearest, and what it would take.
+    """
     catalogue = index.load()
     own = plain(node)
     nearest: tuple[list[str], Family] | None = None
