@@ -84,6 +84,8 @@ class PublishedBeginning(Beginning):
         self.unknown = self.published.left
         self.facts = Facts(self.published.vocabulary, self.model["max_length"], labels=self.published.labels)
         self.tokenizer = {"part": "tokenizer/pretrained", "file": str(self.published.folder), "entries": self.published.vocabulary}
+        if (start := self.published.config.get("decoder_start_token_id")) is not None:
+            self.tokenizer["start"] = start
 
     def shapes(self) -> Shapes:
         return self.published.shapes()

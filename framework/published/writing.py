@@ -116,7 +116,7 @@ def config_of(layout: Layout, architecture: str, facts: Facts, told: Mapping[str
     if labels:
         config |= {"id2label": labels, "label2id": {label: number for number, label in labels.items()}, "num_labels": len(labels)}
     if purpose == "text_to_text":
-        config["decoder_start_token_id"] = facts.padding if facts.begin is None else facts.begin
+        config["decoder_start_token_id"] = facts.first
     return config
 
 
@@ -126,7 +126,7 @@ def generation_of(decoding: Mapping[str, Any] | None, facts: Facts, purpose: str
         return None
     config: Config = {"pad_token_id": facts.padding, "bos_token_id": facts.begin, "eos_token_id": facts.end}
     if purpose == "text_to_text":
-        config["decoder_start_token_id"] = facts.padding if facts.begin is None else facts.begin
+        config["decoder_start_token_id"] = facts.first
     given = dict(decoding or {})
     kind = str(given.get("part", "decoding/greedy")).partition("/")[2]
     config |= {theirs: given[ours] for ours, theirs in _DECODING.items() if given.get(ours) is not None}
