@@ -23,6 +23,14 @@ class Cache:
         """Forgets all but the first `length` tokens. Works back to the start of the last append at least."""
         raise NotImplementedError
 
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All that is kept, as a fixed number of tensors with the batch first. What grows with the tokens does so along one dimension."""
+        raise NotImplementedError
+
+    def restore(self, tensors: tuple[Tensor, ...]) -> None:
+        """Goes on from what `tensors` gave. Of a text of which nothing is written that is nothing along what grows, and zeros elsewhere."""
+        raise NotImplementedError
+
 
 class RowCache(Cache):
     """Keeps one row for each token: tensors (B, K, S, d), grown along S."""
@@ -39,6 +47,12 @@ class RowCache(Cache):
 
     def crop(self, length: int) -> None:
         self.kept = tuple(x[..., :length, :] for x in self.kept)
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        return self.kept
+
+    def restore(self, tensors: tuple[Tensor, ...]) -> None:
+        self.kept = tensors
 
 
 @dataclass
