@@ -22,7 +22,7 @@ ENTRY_POINTS = "plugformer.plugins"
 DISTRIBUTION = "plugformer"
 _ROOT = Path(__file__).resolve().parent
 # What registers parts. The rest of the framework is plumbing and registers nothing.
-_OWN = ("parts", "models", "generation", "data", "training", "tracking")
+_OWN = ("parts", "models", "generation", "data", "training", "tracking", "published.families")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def conf_folder() -> Path:
 def origins() -> list[Origin]:
     """Every package that brings parts: the framework's folders, the plugins beside or inside it, installed packages."""
     version = _version(DISTRIBUTION)
-    found = [Origin(f"framework.{name}", _ROOT / name, DISTRIBUTION, version) for name in _OWN]
+    found = [Origin(f"framework.{name}", _ROOT.joinpath(*name.split(".")), DISTRIBUTION, version) for name in _OWN]
     package, plugins = ("framework.plugins", _ROOT / "plugins")
     if not plugins.is_dir():
         package, plugins = ("plugins", _ROOT.parent / "plugins")

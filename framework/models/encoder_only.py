@@ -5,7 +5,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from framework.models.base import Facts, Model
-from framework.parts.embeddings import Embeddings, Tokens
+from framework.parts.embeddings import Embeddings, Pooler, Tokens
 from framework.parts.initialize import initialize
 from framework.parts.places import count
 from framework.registry import Part, choice, register
@@ -16,10 +16,12 @@ class EncoderOnlyModel(Model):
     """Reads a text at once, each token seeing all others. Devlin et al. 2019 (BERT), section 3, https://arxiv.org/abs/1810.04805
 
     segments: kinds of segments that have an embedding (BERT: 2); 0 = none.
+    pooler: whether a layer with a tanh makes one vector of the first token's state (BERT: it learned from it whether two texts follow
+        each other). It stays as it is until a task takes it.
     encoder: the stack.
     """
 
-    provides: ClassVar = ("encoder",)
+    provides: ClassVar = {"encoder": "True", "pooler": "pooler"}
 
     def __init__(
         self,
@@ -32,6 +34,7 @@ class EncoderOnlyModel(Model):
         epsilon: float = 1e-5,
         max_length: int = 512,
         segments: int = 0,
+        pooler: bool = False,
         embedding_dim: int | None = None,
         embedding_scale: bool = False,
         initial_std: float = 0.02,
@@ -63,6 +66,7 @@ class EncoderOnlyModel(Model):
             norm=norm,
             block=block,
         )
+        self.pooler = Pooler(dim).requires_grad_(False) if pooler else None
         initialize(self, initial_std)
 
     def forward(

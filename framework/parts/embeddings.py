@@ -44,6 +44,19 @@ class Embeddings(nn.Module):
         return self.projection(self.dropout(x))  # (B, T, D)
 
 
+class Pooler(nn.Module):
+    """A text as one vector: the first token's state through a layer with a tanh. Devlin et al. 2019, section 3.1; as in
+    https://github.com/google-research/bert/blob/master/modeling.py (pooler)"""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.dense = nn.Linear(dim, dim)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """states (B, T, D) -> (B, D)."""
+        return torch.tanh(self.dense(states[:, 0]))
+
+
 class Output(nn.Module):
     """Scores of all tokens; tied, by the table of the embeddings. Press and Wolf 2017, section 3, https://arxiv.org/abs/1608.05859"""
 

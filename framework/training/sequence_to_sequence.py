@@ -36,6 +36,7 @@ class SequenceToSequence(WritingTask):
         a multiple of 32; max_ratio=null = as many as the model can hold. Input length + 50: Vaswani et al. 2017, section 6.1.
     """
 
+    purpose = "text_to_text"
     input: ClassVar[str] = "source"
     reference: ClassVar[str] = "target"
     rules: ClassVar[dict[str, str]] = {

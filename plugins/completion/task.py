@@ -47,6 +47,7 @@ class CompletionTask(WritingTask):
         "tokens to predict, and a decoder that looks at a source has none here"
     }
 
+    purpose = "next_token"
     validation_rows: ClassVar[int | None] = 0
     test_rows: ClassVar[int | None] = 3
 

@@ -62,6 +62,7 @@ class PretrainingTask(WritingTask):
         self.facts = facts
         self.model = model(facts=facts)
         writes = hasattr(self.model, "logits")
+        self.purpose = "masked_tokens" if not writes else "text_to_text" if hasattr(self.model, "encode") else "next_token"
         self.head = None if writes else TokenHead(self.model.dim, self.model.tokens.embedding_dim, facts.vocabulary)
 
     def forward(self, batch: Batch) -> Result:

@@ -19,12 +19,15 @@ class MultiHeadAttention(Attention):
         Ainslie et al. 2023, section 2.2, https://arxiv.org/abs/2305.13245
     head_dim: features of a head; null = the width divided by the heads.
     scale: factor on the scores; null = 1 / sqrt(head_dim) (T5: 1).
+    input_bias: whether the maps to queries, keys and values have a bias; null = as the model has it (Qwen 2: they alone do).
+    weights_dropout: share of the attention weights dropped; null = as the model drops (BART: 0).
     qk_norm: the norm of each head's queries and keys. Henry et al. 2020, section 2.3, https://arxiv.org/abs/2010.04245
     """
 
     rules: ClassVar[dict[str, str]] = {
         "head_dim is not None or dim % heads == 0": "the heads share the width evenly",
         "kv_heads is None or 0 < kv_heads <= heads and heads % kv_heads == 0": "each key/value head serves the same number of query heads",
+        "weights_dropout is None or 0 <= weights_dropout < 1": "a share of the weights is dropped, and not all of them",
     }
 
     def __init__(
@@ -37,18 +40,21 @@ class MultiHeadAttention(Attention):
         kv_heads: int | None = None,
         head_dim: int | None = None,
         scale: float | None = None,
+        input_bias: bool | None = None,
+        weights_dropout: float | None = None,
         qk_norm: Part = choice("norm", "none"),
     ):
         super().__init__()
         kv_heads = kv_heads or heads
+        inner = bias if input_bias is None else input_bias
         self.turn_width = head_dim or dim // heads
-        self.query = nn.Linear(dim, heads * self.turn_width, bias=bias)
-        self.key = nn.Linear(dim, kv_heads * self.turn_width, bias=bias)
-        self.value = nn.Linear(dim, kv_heads * self.turn_width, bias=bias)
+        self.query = nn.Linear(dim, heads * self.turn_width, bias=inner)
+        self.key = nn.Linear(dim, kv_heads * self.turn_width, bias=inner)
+        self.value = nn.Linear(dim, kv_heads * self.turn_width, bias=inner)
         self.output = nn.Linear(heads * self.turn_width, dim, bias=bias)
         self.query_norm = qk_norm(dim=self.turn_width, epsilon=epsilon, bias=bias)
         self.key_norm = qk_norm(dim=self.turn_width, epsilon=epsilon, bias=bias)
-        self.dropout, self.scale = dropout, scale
+        self.dropout, self.scale = dropout if weights_dropout is None else weights_dropout, scale
         self.grouped = kv_heads != heads
 
     def remember(self, x: Tensor, place: Place) -> tuple[Tensor, ...]:

@@ -14,16 +14,19 @@ class SinusoidalPosition(Position):
     """Adds sines and cosines of the place to the embeddings. Vaswani et al. 2017, section 3.5, https://arxiv.org/abs/1706.03762
 
     base: the longest wave is 2 pi times this many tokens.
+    interleaved: sines and cosines take turns, as in the paper; otherwise all sines come first (tensor2tensor, fairseq, Marian).
     """
 
     rules: ClassVar[dict[str, str]] = {"base > 1": "the waves get longer from feature to feature"}
 
-    def __init__(self, dim: int, base: float = 10000.0):
+    def __init__(self, dim: int, base: float = 10000.0, interleaved: bool = True):
         super().__init__()
-        self.dim, self.base = dim, base
+        self.dim, self.base, self.interleaved = dim, base, interleaved
 
     def embed(self, x: Tensor, positions: Tensor) -> Tensor:
         even = torch.arange(0, self.dim, 2, device=x.device, dtype=torch.float32)
         angles = positions[..., None] * self.base ** (-even / self.dim)  # (B or 1, T, D/2)
-        waves = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)[..., : self.dim]  # (B or 1, T, D)
+        pair = (angles.sin(), angles.cos())
+        waves = torch.stack(pair, dim=-1).flatten(-2) if self.interleaved else torch.cat(pair, dim=-1)
+        waves = waves[..., : self.dim]  # (B or 1, T, D)
         return x + waves.to(x.dtype)
