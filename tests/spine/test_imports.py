@@ -25,7 +25,7 @@ LAYERS = [
     ["framework.models"],
     ["framework.parts"],
     ["framework.registry", "framework.discovery"],
-    ["framework.errors", "framework.files"],
+    ["framework.errors", "framework.files", "framework.hub"],
 ]
 # Facts and formats are the vocabulary that the layers share; they import nothing of ours but each other.
 SHARED = ("framework.data.facts", "framework.data.formats", "framework.catalogue.cache_folder")
