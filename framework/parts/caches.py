@@ -24,11 +24,12 @@ class Cache:
         raise NotImplementedError
 
     def tensors(self) -> tuple[Tensor, ...]:
-        """All that is kept, as a fixed number of tensors with the batch first. What grows with the tokens does so along one dimension."""
+        """All that is kept since something was appended: a fixed number of tensors, the batch first. One that grows with the tokens does
+        so along one dimension."""
         raise NotImplementedError
 
-    def restore(self, tensors: tuple[Tensor, ...]) -> None:
-        """Goes on from what `tensors` gave. Of a text of which nothing is written that is nothing along what grows, and zeros elsewhere."""
+    def restore(self, tensors: tuple[Tensor, ...], length: int) -> None:
+        """Goes on from what `tensors` gave after `length` tokens; after none they are empty where they grow, and zero elsewhere."""
         raise NotImplementedError
 
 
@@ -51,7 +52,7 @@ class RowCache(Cache):
     def tensors(self) -> tuple[Tensor, ...]:
         return self.kept
 
-    def restore(self, tensors: tuple[Tensor, ...]) -> None:
+    def restore(self, tensors: tuple[Tensor, ...], length: int) -> None:
         self.kept = tensors
 
 

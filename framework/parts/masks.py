@@ -54,8 +54,10 @@ class Mask:
         return allowed
 
     def _narrow(self) -> int | None:
-        """The window, where it leaves anything out."""
-        return None if self.window is None or self.window >= self.keys else self.window
+        """The window, where it leaves anything out; in a program that is exported for any length it may."""
+        if self.window is None or torch.compiler.is_exporting():
+            return self.window
+        return None if self.window >= self.keys else self.window
 
     def _documents(self) -> Tensor | None:
         if self.documents is None:

@@ -123,8 +123,8 @@ class SumCache(Cache):
         sums = (turned_key.transpose(-1, -2) @ value, key.sum(-2, keepdim=True))
         return tuple(old + new for old, new in zip(self.before, sums, strict=True)) if self.before else sums
 
-    def restore(self, tensors: tuple[Tensor, ...]) -> None:
-        self.before, self.rows = tensors, ()
+    def restore(self, tensors: tuple[Tensor, ...], length: int) -> None:
+        self.before, self.rows, self.passed = tensors, (), length
 
     def reorder(self, rows: Tensor) -> None:
         self.before = tuple(x.index_select(0, rows) for x in self.before)
