@@ -46,6 +46,7 @@ def train(run: Run, prepared: Prepared | None = None) -> float | None:
         if rank == 0:
             prepared.tokenizer.save(run.tokenizer)
             prepared.facts.save(run.facts)
+            run.save_sizes(prepared.sizes)
             print_card(config, prepared, task, run.folder, world, begun)
         trackers = build_trackers(config["logger"], run.folder, name=config["name"], config=config, chosen=run.chosen())
         exit_code = 1

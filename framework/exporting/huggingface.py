@@ -6,9 +6,11 @@ from framework.checkpoint import Loaded
 from framework.published.writing import write as write_published
 from framework.published.writing import write_tokenizer
 
+LIBRARY = "transformers"
+
 
 def write(loaded: Loaded, folder: Path) -> list[str]:
-    """Writes config.json, model.safetensors, the tokenizer and, for a task that writes, generation_config.json. Gives a line on how to
+    """Writes config.json, model.safetensors, the tokenizer and, for a task that writes, generation_config.json. Gives the lines that
     load them. UserError: no published family computes as this task does; the nearest, and what differs."""
     task, facts = loaded.task, loaded.facts
     layout = write_published(
@@ -22,7 +24,12 @@ def write(loaded: Loaded, folder: Path) -> list[str]:
         loaded.config["task"].get("decoding"),
     )
     write_tokenizer(loaded.tokenizer, facts, task.purpose, folder)
-    return [f"the layout of {layout.family.type}; transformers: {_CLASSES.get(task.purpose or '', 'AutoModel')}.from_pretrained(FOLDER)"]
+    model = _CLASSES.get(task.purpose or "", "AutoModel")
+    return [
+        f"from transformers import AutoTokenizer, {model}",
+        'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
+        f'model = {model}.from_pretrained("FOLDER")  # the layout of {layout.family.type}',
+    ]
 
 
 _CLASSES = {

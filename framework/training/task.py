@@ -30,6 +30,7 @@ class Task(nn.Module):
     format: how rows become batches: columns, encoding, built-in rows.
     purpose: what the task is for, in words that published heads are known by: sequence_labels, token_labels, masked_tokens, next_token,
         text_to_text; null = nothing that any is known for.
+    reads: what of a batch `scores_of` reads; a task whose purpose is a writer's (next_token, text_to_text) needs none.
     form: how the task computes from the model's states what it tells, in words that published heads are known by
         (framework/published/families); empty = there is one way alone.
     consumed: options that the framework reads and no constructor sees. defaults: group -> the option a task brings along.
@@ -46,6 +47,7 @@ class Task(nn.Module):
     mode: str = "min"
     purpose: str | None = None
     form: str = ""
+    reads: tuple[str, ...] = ("ids", "real")
 
     model: Any  # what its family offers: `forward`, `encode`, `decode`, `logits`
     facts: Facts
@@ -77,6 +79,15 @@ class Task(nn.Module):
 
     def published(self) -> dict[str, Any]:
         """What the config.json of a published model says of the task: `id2label`, the names of its scores, and what else its head needs."""
+        return {}
+
+    def scores_of(self, batch: Batch) -> Tensor:
+        """What an exported program computes: scores of texts (B, C), or of every token (B, T, C). The batch has what `reads` names, as
+        tensors: ids (B, T), real (B, T), segments (B, T)."""
+        raise NotImplementedError
+
+    def legend(self) -> dict[str, Any]:
+        """What it takes beside `published`'s names to make an answer of `scores_of`, JSON-able."""
         return {}
 
     def report(self, rows: list[dict[str, Any]]) -> dict[str, str]:

@@ -102,6 +102,9 @@ class LabelTarget(Target):
             rows.append({"prediction": labels[best], "score": scores[best], "scores": dict(zip(labels, scores, strict=True))})
         return rows
 
+    def legend(self, facts: Facts) -> dict[str, Any]:
+        return {"probability": "softmax"}
+
     def metrics(self, facts: Facts) -> "dict[str, Metric]":
         from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score  # which reading rows can do without
 

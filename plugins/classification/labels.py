@@ -89,6 +89,9 @@ class LabelsTarget(Target):
             rows.append({"prediction": [label for label in facts.labels if scores[label] >= self.threshold], "scores": scores})
         return rows
 
+    def legend(self, facts: Facts) -> dict[str, Any]:
+        return {"probability": "sigmoid", "threshold": self.threshold}
+
     def metrics(self, facts: Facts) -> "dict[str, Metric]":
         from .label_metric import LabelFigures  # torchmetrics, which reading rows can do without
 

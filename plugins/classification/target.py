@@ -59,6 +59,10 @@ class Target:
         """What scores (B, C) say: a row with its `prediction` for each text."""
         raise NotImplementedError
 
+    def legend(self, facts: Facts) -> dict[str, Any]:
+        """How `tell` makes a prediction of scores, for who does it elsewhere: JSON-able."""
+        return {}
+
     def metrics(self, facts: Facts) -> "dict[str, Metric]":
         """Fresh metrics, as `Task.metrics`."""
         raise NotImplementedError

@@ -84,10 +84,17 @@ class ClassificationTask(Task):
         if pooling == "pooler":
             self.model.pooler.requires_grad_(True)
         self.head = classifier(dim=self.model.dim, outputs=self.target.outputs(facts), dropout=dropout)
+        self.reads = ("ids", "real", "segments") if segments_of(self.model) > 1 else ("ids", "real")
         self.form = ", ".join(word for word in (pooling, self.head.form, self.target.form) if word)
 
     def published(self) -> dict[str, Any]:
         return {"id2label": dict(enumerate(self.facts.labels)), "problem_type": self.target.problem}
+
+    def scores_of(self, batch: Batch) -> Tensor:
+        return self.logits(batch)
+
+    def legend(self) -> dict[str, Any]:
+        return self.target.legend(self.facts)
 
     def forward(self, batch: Batch) -> Result:
         logits = self.logits(batch)

@@ -4,6 +4,7 @@ Shapes: B batch, W words, D width, C tags.
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,9 +24,11 @@ class TagHead(nn.Module):
     An owner offers: dim, tags (their names), scheme.
 
     form: what it is, in a word.
+    normalized: whether the scores of a word are log-probabilities when sequences are compared.
     """
 
     form: str
+    normalized: ClassVar[bool] = False
 
     allowed: Tensor  # (C + 1, C + 1): one tag behind another; the last row and column are the text's own ends
 
@@ -68,6 +71,7 @@ class SoftmaxTagHead(TagHead):
     """Each word for itself in training; of all sequences the likeliest legal one. Devlin et al. 2019, section 5.3, https://arxiv.org/abs/1810.04805"""
 
     form = "softmax"
+    normalized = True
 
     def loss(self, scores: Tensor, tags: Tensor, real: Tensor) -> Tensor:
         return cross_entropy(scores[real], tags[real], reduction="sum")

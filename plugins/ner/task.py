@@ -17,6 +17,7 @@ from framework.registry import Part, choice, register
 from framework.training.task import Result, Task
 
 from .chain import Posterior
+from .heads import FORBIDDEN
 from .metrics import SpanF1
 from .schemes import entities, parse, tags_of, write
 from .sentences import WORD, sentence
@@ -85,6 +86,17 @@ class NerTask(Task):
 
     def published(self) -> dict[str, Any]:
         return {"id2label": dict(enumerate(tags_of(self.facts.labels, self.facts.learned.get("scheme", "iob2"))))}
+
+    def scores_of(self, batch: Batch) -> Tensor:
+        """Of pieces; a word's are the mean of those of the pieces that speak for it, because scores are linear in states."""
+        return self.head.scores(self.dropout(self.model(batch["ids"], real=batch["real"])))  # (B, T, C)
+
+    def legend(self) -> dict[str, Any]:
+        """Which pieces speak for a word, and the chain whose likeliest sequence is the answer: `normalized` says that each word's scores
+        go through log_softmax first; start + scores of the first word + step from tag to tag + scores ... + end."""
+        chain = self.head.chain(self.begins.new_zeros(1, 1, len(self.tags), dtype=torch.float32), self.begins.new_ones(1, 1))
+        tables = {name: getattr(chain, name).clamp(min=FORBIDDEN).tolist() for name in ("start", "step", "end")}
+        return {"pieces": self.facts.learned.get("pieces", "first"), "normalized": self.head.normalized, **tables}
 
     def forward(self, batch: Batch) -> Result:
         scores, real, silent = self.scores(batch)

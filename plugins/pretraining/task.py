@@ -77,6 +77,9 @@ class PretrainingTask(WritingTask):
         """hidden (N, D) -> scores of all tokens (N, V)."""
         return self.model.logits(hidden) if self.head is None else self.head(hidden, self.model.tokens)
 
+    def scores_of(self, batch: Batch) -> Tensor:
+        return self.logits(self._states(batch))
+
     def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:
         """Nats, tokens and right answers of every row; for the rows of the sample also what was read and told."""
         result = self(batch)
