@@ -66,7 +66,7 @@ def ready(composed: "Composed") -> "Composed":
 
     config = pretrained.with_tokenizer(composed.config, composed.overrides)
     check_data(config)
-    pretrained.check(config)
+    pretrained.check(config, composed.overrides)
     return replace(composed, config=config)
 
 
@@ -135,10 +135,12 @@ def _sweep(overrides: list[str], config_dir: str | None, folders: list[Path]) ->
     from hydra.errors import HydraException
     from omegaconf import DictConfig
 
+    from framework.beginnings import implied
     from framework.compose import compose, finish, open_dictionaries
     from framework.hydra_source import attach
 
     overrides = open_dictionaries(overrides, index.load())
+    meant = implied(overrides)
     if not any(text.startswith("hydra/sweeper=") for text in overrides):
         try:
             batches = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(overrides), None)
@@ -150,11 +152,14 @@ def _sweep(overrides: list[str], config_dir: str | None, folders: list[Path]) ->
     def job(config: DictConfig) -> float | None:
         attach(folders)
         hydra = HydraConfig.get()
-        composed = ready(finish(config, hydra.runtime.choices, list(hydra.overrides.task)))
+        typed = [word for word in hydra.overrides.task if word not in meant]
+        # Where jobs begin from different published models, each one's options are known only now.
+        fresh = not meant and implied(typed)
+        composed = ready(compose(typed, folders) if fresh else finish(config, hydra.runtime.choices, [*meant, *typed], typed))
         return start(composed.config, lambda: new_run(composed))
 
     flags = ["-m", *(["--config-dir", config_dir] if config_dir else [])]
-    return _hydra([*flags, *overrides], folders, job)
+    return _hydra([*flags, *meant, *overrides], folders, job)
 
 
 def new_run(composed: "Composed") -> "Run":

@@ -186,8 +186,9 @@ class PretrainedTokenizer(TokenizerTrainer):
 
     learns = False
 
-    def __init__(self, file: str | None = None):
+    def __init__(self, file: str | None = None, entries: int | None = None):
         self.file = file
+        self.entries = entries
 
     @property
     def path(self) -> Path:

@@ -31,7 +31,8 @@ class Model(nn.Module):
     norm: the norm of every stack.
     block: how the layers of every stack wire their sublayers.
     embedding_norm: the norm on the embeddings.
-    pretrained: a run whose weights a new run begins with, as far as they fit, and whose tokenizer it takes; null = drawn anew.
+    pretrained: a run, or a folder with a published model, whose weights a new run begins with, as far as they fit, and whose tokenizer it
+        takes; null = drawn anew.
     """
 
     consumed: ClassVar[tuple[str, ...]] = ("pretrained",)

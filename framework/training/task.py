@@ -28,6 +28,8 @@ class Task(nn.Module):
 
     A subclass takes `model: Part, facts: Facts` and options of its own, and builds `self.model = model(facts=facts)`.
     format: how rows become batches: columns, encoding, built-in rows.
+    form: how the task computes from the model's states what it tells, in words that published heads are known by
+        (framework/published/families); empty = there is one way alone.
     consumed: options that the framework reads and no constructor sees. defaults: group -> the option a task brings along.
     recipe: values of trainer, optimizer and schedule that suit its built-in rows; an experiment or a command line sets others.
     """
@@ -40,6 +42,7 @@ class Task(nn.Module):
     provides: ClassVar[tuple[str, ...]] = ()
     monitor: str = "validation/loss"  # what the best checkpoint is best at; an option may decide, in `__init__`
     mode: str = "min"
+    form: str = ""
 
     model: Any  # what its family offers: `forward`, `encode`, `decode`, `logits`
     facts: Facts
@@ -68,6 +71,10 @@ class Task(nn.Module):
     def baseline(self, format: Format, train: Iterable[Row], test: Iterable[Row]) -> dict[str, float]:
         """Figures of the format's simple method on the test rows; a task whose options say how to measure, measures it so too."""
         return format.baseline(train, test)
+
+    def published(self) -> dict[str, Any]:
+        """What the config.json of a published model says of the task: `id2label`, the names of its scores, and what else its head needs."""
+        return {}
 
     def report(self, rows: list[dict[str, Any]]) -> dict[str, str]:
         """Files to write beside predictions.jsonl after the test, name -> text, made of all its rows (a confusion matrix)."""

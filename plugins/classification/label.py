@@ -32,6 +32,7 @@ class LabelTarget(Target):
     """
 
     monitor: ClassVar[str] = "validation/accuracy"
+    problem: ClassVar[str | None] = "single_label_classification"
 
     def __init__(self, class_weights: Literal["balanced"] | dict[str, float] | None = None):
         if isinstance(class_weights, dict):

@@ -31,6 +31,7 @@ class LabelsTarget(Target):
     """
 
     monitor: ClassVar[str] = "validation/micro_f1"
+    problem: ClassVar[str | None] = "multi_label_classification"
     rules: ClassVar[dict[str, str]] = {
         "0 < threshold < 1": "threshold is a probability",
         "len(separator) > 0": "labels in one text have something between them",

@@ -29,6 +29,8 @@ class NumberTarget(Target):
     """
 
     monitor: ClassVar[str] = "validation/pearson"
+    problem: ClassVar[str | None] = "regression"
+    form: ClassVar[str] = "in standard deviations"
 
     def value(self, row: Row) -> float:
         found = row.get("label")

@@ -22,9 +22,12 @@ class Target:
     """One option of the slot.
 
     monitor, mode: the figure that the best checkpoint is best at.
+    problem: what published heads call it. form: said with the head's, where none of them tells it as it is told here.
     """
 
     monitor: ClassVar[str]
+    problem: ClassVar[str | None] = None
+    form: ClassVar[str] = ""
     mode: ClassVar[Literal["min", "max"]] = "max"
     rules: ClassVar[dict[str, str]] = {}
 

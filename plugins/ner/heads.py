@@ -21,7 +21,11 @@ class TagHead(nn.Module):
     """Scores every tag at every word; the likeliest legal sequence is taken.
 
     An owner offers: dim, tags (their names), scheme.
+
+    form: what it is, in a word.
     """
+
+    form: str
 
     allowed: Tensor  # (C + 1, C + 1): one tag behind another; the last row and column are the text's own ends
 
@@ -63,6 +67,8 @@ class TagHead(nn.Module):
 class SoftmaxTagHead(TagHead):
     """Each word for itself in training; of all sequences the likeliest legal one. Devlin et al. 2019, section 5.3, https://arxiv.org/abs/1810.04805"""
 
+    form = "softmax"
+
     def loss(self, scores: Tensor, tags: Tensor, real: Tensor) -> Tensor:
         return cross_entropy(scores[real], tags[real], reduction="sum")
 
@@ -77,6 +83,8 @@ class CrfTagHead(TagHead):
 
     An illegal step has no probability in training either.
     """
+
+    form = "crf"
 
     def __init__(self, dim: int, tags: Sequence[str], scheme: Scheme):
         super().__init__(dim, tags, scheme)

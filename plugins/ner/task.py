@@ -78,8 +78,12 @@ class NerTask(Task):
         tags = tags_of(facts.labels, scheme)
         self.head = head(dim=self.model.dim, tags=tags, scheme=scheme)
         self.tags = [parse(tag) for tag in tags]
+        self.form = f"{facts.learned.get('pieces', 'first')} piece, {self.head.form}"
         self.word_pattern = facts.learned.get("word_pattern", WORD)
         self.register_buffer("begins", torch.tensor([tag.letter not in "IE" for tag in self.tags]), persistent=False)
+
+    def published(self) -> dict[str, Any]:
+        return {"id2label": dict(enumerate(tags_of(self.facts.labels, self.facts.learned.get("scheme", "iob2"))))}
 
     def forward(self, batch: Batch) -> Result:
         scores, real, silent = self.scores(batch)

@@ -9,8 +9,9 @@ import torch
 import yaml
 
 from framework import checkpoint
+from framework.differences import differences
 from framework.launch import main
-from framework.pretrained import differences, pinned
+from framework.pretrained import pinned
 from framework.use import evaluate, predict
 from tests.integration.conftest import CLASSIFICATION, train
 
