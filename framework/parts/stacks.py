@@ -163,10 +163,14 @@ class PlainStack(Stack):
 
 def _each(window: Window, depth: int, global_every: int | None) -> Sequence[int | None]:
     """The window of every layer. UserError: a list of another length, one beside global_every, or a width below 1."""
-    if isinstance(window, list) and global_every is not None:
-        raise UserError(f"window: {window} says of every layer what it sees, and leaves nothing to say for global_every={global_every}")
-    alike = window is None or isinstance(window, int)
-    windows = [None if global_every and layer % global_every == 0 else window for layer in range(depth)] if alike else list(window)
+    if window is None or isinstance(window, int):
+        windows = [None if global_every and layer % global_every == 0 else window for layer in range(depth)]
+    else:
+        windows = list(window)  # OmegaConf's lists are none of Python's
+        if global_every is not None:
+            raise UserError(
+                f"window: {windows} says of every layer what it sees, and leaves global_every={global_every} nothing to say"
+            )
     if len(windows) != depth:
         raise UserError(f"window: {windows} names {len(windows)} layers, the stack has {depth}")
     if any(width is not None and width < 1 for width in windows):

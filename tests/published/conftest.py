@@ -10,16 +10,16 @@ from tests.published.their_models import make
 
 
 @pytest.fixture(scope="session")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Any, Path]]:
-    """Name -> their model, and the folder it is saved in."""
-    known: dict[str, tuple[Any, Path]] = {}
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Any, Path]]:
+    """Name -> their model, and the folder it is saved in. std: of its weights, which are large enough to show every mistake."""
+    known: dict[tuple[str, float], tuple[Any, Path]] = {}
 
-    def of(name: str) -> tuple[Any, Path]:
-        if name not in known:
+    def of(name: str, std: float = 0.3) -> tuple[Any, Path]:
+        if (name, std) not in known:
             folder = tmp_path_factory.mktemp(name)
-            model = make(name)
+            model = make(name, std)
             model.save_pretrained(folder)
-            known[name] = model, folder
-        return known[name]
+            known[name, std] = model, folder
+        return known[name, std]
 
     return of

@@ -16,13 +16,31 @@ from plugins.pretraining.task import PretrainingTask
 VOCABULARY, PADDING, END = 40, 1, 2
 BERT = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 40, "max_position_embeddings": 32}
 LLAMA = {**BERT, "num_attention_heads": 4, "num_key_value_heads": 2}
-T5 = {"d_model": 16, "d_ff": 40, "num_layers": 2, "num_heads": 2, "relative_attention_num_buckets": 8, "relative_attention_max_distance": 12}
-BART = {
-    **{"d_model": 16, "encoder_layers": 2, "decoder_layers": 1, "encoder_ffn_dim": 40, "decoder_ffn_dim": 40},
-    **{"encoder_attention_heads": 2, "decoder_attention_heads": 2, "max_position_embeddings": 32, "forced_eos_token_id": None},
+T5 = {
+    "d_model": 16,
+    "d_ff": 40,
+    "num_layers": 2,
+    "num_heads": 2,
+    "relative_attention_num_buckets": 8,
+    "relative_attention_max_distance": 12,
 }
-LLAMA3 = {
-    **{"rope_type": "llama3", "rope_theta": 500.0, "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0},
+BART = {
+    "d_model": 16,
+    "encoder_layers": 2,
+    "decoder_layers": 1,
+    "encoder_ffn_dim": 40,
+    "decoder_ffn_dim": 40,
+    "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2,
+    "max_position_embeddings": 32,
+    "forced_eos_token_id": None,  # else `generate` ends every text in its last place, probable or not
+}
+STRETCHED = {
+    "rope_type": "llama3",
+    "rope_theta": 500.0,
+    "factor": 4.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
     "original_max_position_embeddings": 16,
 }
 
@@ -54,7 +72,7 @@ ENCODERS = {
 DECODERS = {
     "gpt2": Toy("GPT2Config", "CausalLM", {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 32}),
     "llama": Toy("LlamaConfig", "CausalLM", {**LLAMA, "tie_word_embeddings": True, "attention_bias": True, "mlp_bias": True}),
-    "llama_3": Toy("LlamaConfig", "CausalLM", {**LLAMA, "head_dim": 8, "rope_parameters": LLAMA3}),
+    "llama_3": Toy("LlamaConfig", "CausalLM", {**LLAMA, "head_dim": 8, "rope_parameters": STRETCHED}),
     "qwen2": Toy("Qwen2Config", "CausalLM", LLAMA),
 }
 PAIRS = {
@@ -63,13 +81,15 @@ PAIRS = {
     "flan_t5": Toy("T5Config", "Seq2SeqLM", {**T5, "d_kv": 8, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),
     "bart": Toy("BartConfig", "Seq2SeqLM", BART),
     "bart_biased": Toy("BartConfig", "Seq2SeqLM", {**BART, "scale_embedding": True}),
-    "marian": Toy("MarianConfig", "Seq2SeqLM", {**BART, "activation_function": "swish", "scale_embedding": True, "decoder_start_token_id": PADDING}),
+    "marian": Toy(
+        "MarianConfig", "Seq2SeqLM", {**BART, "activation_function": "swish", "scale_embedding": True, "decoder_start_token_id": PADDING}
+    ),
 }
 TOYS = {**ENCODERS, **DECODERS, **PAIRS}
 
 
-def make(name: str) -> Any:
-    """A model of theirs in evaluation mode, with weights that are large enough to show every mistake."""
+def make(name: str, std: float) -> Any:
+    """A model of theirs in evaluation mode, its weights drawn anew: matrices with this deviation, gains around 1, biases around 0."""
     import transformers
 
     toy = TOYS[name]
@@ -79,11 +99,13 @@ def make(name: str) -> Any:
     torch.manual_seed(0)
     model = getattr(transformers, f"AutoModelFor{toy.kind}").from_config(config)
     with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:  # Marian's waves are none
-                parameter.normal_(std=0.3)
+        for key, parameter in model.named_parameters():
+            if parameter.ndim == 1:
+                parameter.normal_(mean=float(key.endswith("weight")), std=0.2)
+            elif parameter.requires_grad:  # Marian's waves are no weights
+                parameter.normal_(std=std)
         if name == "flan_t5":  # transformers 5 ties its output as it is made; the files have one of their own
-            model.lm_head.weight = nn.Parameter(torch.randn_like(model.lm_head.weight))
+            model.lm_head.weight = nn.Parameter(std * torch.randn_like(model.lm_head.weight))
         if name == "bart_biased":
             model.final_logits_bias.normal_()
     return model.eval()

@@ -19,7 +19,7 @@ class AlbertFamily(BertFamily):
     bare = "AlbertModel"
     chosen: ClassVar[Mapping[str, str]] = {**BertFamily.chosen, "encoder": "shared"}
     options: ClassVar[Sequence[Option]] = (
-        *(option for option in BertFamily.options if option.theirs not in ("hidden_act", "hidden_dropout_prob", "attention_probs_dropout_prob")),
+        *(option for option in BertFamily.options if not option.ours.endswith(("activation", "dropout"))),
         Option("embedding_dim", "embedding_size", 128),
         Option("feed_forward.activation", "hidden_act", "gelu_new", ACTIVATIONS),
         Option("dropout", "hidden_dropout_prob", 0.0),
@@ -63,8 +63,8 @@ class AlbertFamily(BertFamily):
     ignored: ClassVar[Sequence[str]] = (*BertFamily.ignored, "/sop_classifier.classifier.*")
 
     def ours(self, config: Mapping[str, Any], names: Collection[str]) -> Parts:
-        """Their projection is there even where it has nothing to widen."""
+        """Their projection is there even where it has nothing to widen; ours is not."""
         parts = super().ours(config, names)
-        if parts.values["embedding_dim"] == parts.values["dim"]:
-            raise UserError(f"config.json has embedding_size={parts.values['dim']}, the width of the stream; ours has no projection between them")
+        if (width := parts.values["embedding_dim"]) == parts.values["dim"]:
+            raise UserError(f"config.json has embedding_size={width} and hidden_size={width}, and between equal widths there is no projection")
         return parts

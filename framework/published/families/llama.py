@@ -67,9 +67,7 @@ class LlamaFamily(Family):
     )
     heads: ClassVar[Mapping[str, Head]] = {
         "next_token": Head("LlamaForCausalLM"),
-        "sequence_labels": Head(
-            "LlamaForSequenceClassification", (Row("head.weight", "score.weight"),), form="last, linear without bias"
-        ),
+        "sequence_labels": Head("LlamaForSequenceClassification", (Row("head.weight", "score.weight"),), form="last, linear without bias"),
     }
     ignored: ClassVar[Sequence[str]] = ("layers.#.self_attn.rotary_emb.inv_freq",)  # files of 2023 have the speeds of the rotation
 

@@ -1,15 +1,15 @@
 """Marian's translators (opus-mt)."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from framework.published.families.bart import BartFamily, stack
-from framework.published.family import Config, Head, Parts
+from framework.published.family import Head
 from framework.published.table import Row
 from framework.registry import register
 
 if TYPE_CHECKING:
-    from framework.data.facts import Facts
+    pass
 
 
 @register("family", "marian")

@@ -23,7 +23,5 @@ class Qwen2Family(LlamaFamily):
     constants: ClassVar[Mapping[str, Any]] = {"use_sliding_window": False}
     heads: ClassVar[Mapping[str, Head]] = {
         "next_token": Head("Qwen2ForCausalLM"),
-        "sequence_labels": Head(
-            "Qwen2ForSequenceClassification", (Row("head.weight", "score.weight"),), form="last, linear without bias"
-        ),
+        "sequence_labels": Head("Qwen2ForSequenceClassification", (Row("head.weight", "score.weight"),), form="last, linear without bias"),
     }
