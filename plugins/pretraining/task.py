@@ -17,7 +17,7 @@ from framework.training.ratio_metrics import Perplexity, Ratio
 from framework.training.task import Result, WritingTask
 
 from .denoising import filled
-from .head import TokenHead
+from .head import token_head
 
 READ = ("ids", "real", "source", "target", "source_real")  # what models call what they read; a format gives what its family takes
 CANDIDATES = 5  # named for each gap
@@ -63,7 +63,7 @@ class PretrainingTask(WritingTask):
         self.model = model(facts=facts)
         writes = hasattr(self.model, "logits")
         self.purpose = "masked_tokens" if not writes else "text_to_text" if hasattr(self.model, "encode") else "next_token"
-        self.head = None if writes else TokenHead(self.model.dim, self.model.tokens.embedding_dim, facts.vocabulary)
+        self.head = None if writes else token_head(self.model, facts.vocabulary)
 
     def forward(self, batch: Batch) -> Result:
         hidden = self._states(batch)
