@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 OPTION = "model.pretrained"
-_OF_TRAINING = ("pretrained", "dropout", "initial_std", "checkpointing")  # options of a model that change nothing it has learned
+_OF_TRAINING = (
+    "pretrained",
+    "freeze",
+    "adapter",
+    "dropout",
+    "initial_std",
+    "checkpointing",
+)  # options of a model that change nothing it has learned
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -38,10 +45,11 @@ class Pretrained:
     checkpoint: Path
 
     def weights(self) -> "dict[str, Tensor]":
-        """Name -> tensor, left on disk until it is used."""
+        """Name -> tensor, left on disk until it is used; an adapter is computed into the weights that it stood beside."""
         from framework.checkpoint import weights
+        from framework.making import merged
 
-        return weights(self.checkpoint)
+        return merged(weights(self.checkpoint), self.model)
 
 
 def source(name: str) -> Pretrained:
@@ -106,12 +114,14 @@ def begin(task: "nn.Module", config: Mapping[str, Any], facts: Facts) -> list[st
     name = config["model"].get("pretrained")
     if not name:
         return []
+    from framework.training.freezing import frozen_lines
+
     found = source(name)
     state, own = found.weights(), task.state_dict()
     match = Match(_shapes(own), _shapes(state), found, config, facts)
     for key in match.taken:
         own[key][: len(state[key])].copy_(state[key]) if state[key].ndim else own[key].copy_(state[key])
-    return match.lines()
+    return [*match.lines(), *frozen_lines(task, match.new)]
 
 
 def _shapes(state: "Mapping[str, Tensor]") -> dict[str, tuple[int, ...]]:

@@ -16,13 +16,15 @@ LAYERS = [
     ["framework.compose", "framework.run", "framework.testing"],
     ["framework.diagnose", "framework.card", "framework.toys", "framework.preparing", "framework.pretrained"],
     ["framework.hydra_source"],
-    ["framework.legality", "framework.validate", "framework.menu", "framework.checkpoint", "framework.runs"],
+    ["framework.adapter_file", "framework.making", "framework.legality", "framework.validate", "framework.menu", "framework.checkpoint"]
+    + ["framework.runs"],
     ["framework.catalogue"],
     ["framework.inventory"],
     ["framework.training", "framework.data", "framework.generation", "framework.tracking"],
     ["framework.models"],
     ["framework.parts"],
     ["framework.registry", "framework.discovery"],
+    ["framework.patterns"],
     ["framework.errors", "framework.files"],
 ]
 # Facts and formats are the vocabulary that the layers share; they import nothing of ours but each other.
