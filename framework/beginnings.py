@@ -58,11 +58,12 @@ class RunBeginning(Beginning):
         self._state: dict[str, Tensor] | None = None
 
     def _weights(self) -> "dict[str, Tensor]":
-        """Left on disk until they are used."""
+        """Left on disk until they are used; an adapter is computed into the weights that it stood beside."""
         if self._state is None:
             from framework.checkpoint import weights
+            from framework.making import merged
 
-            self._state = weights(self._checkpoint)
+            self._state = merged(weights(self._checkpoint), self.model)
         return self._state
 
     def shapes(self) -> Shapes:

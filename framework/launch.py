@@ -62,11 +62,12 @@ def _main(argv: list[str]) -> int:
 
 def ready(composed: "Composed") -> "Composed":
     """A new run, with the tokenizer of the run that it begins from, if it does; checked as far as can be seen before data is encoded."""
-    from framework import pretrained
+    from framework import making, pretrained
 
     config = pretrained.with_tokenizer(composed.config, composed.overrides)
     check_data(config)
     pretrained.check(config, composed.overrides)
+    making.check(config)
     return replace(composed, config=config)
 
 

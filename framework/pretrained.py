@@ -96,11 +96,13 @@ def begin(task: "nn.Module", config: Mapping[str, Any], facts: Facts) -> list[st
     name = config["model"].get("pretrained")
     if not name:
         return []
+    from framework.training.freezing import frozen_lines
+
     found, own = source(name), task.state_dict()
     match = Match(_shapes(own), found.shapes(), found, config, facts, getattr(task, "purpose", None))
     with torch.no_grad():
         found.fill(own, match.taken)
-    return match.lines()
+    return [*match.lines(), *frozen_lines(task, match.new)]
 
 
 def _shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

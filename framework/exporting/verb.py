@@ -20,6 +20,7 @@ from framework.runs import Run
 TARGETS = {
     "huggingface": "what transformers' Auto classes load",
     "safetensors": "weights under our own names, with config and tokenizer",
+    "adapter": "what was trained beside a frozen model",
     "onnx": "graphs for onnxruntime",
     "torch": "a program of torch.export",
 }

@@ -1,8 +1,10 @@
 """What all models have in common."""
 
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import nn
+
+from framework.registry import choice
 
 
 class Facts(Protocol):
@@ -33,10 +35,14 @@ class Model(nn.Module):
     embedding_norm: the norm on the embeddings.
     pretrained: a run, or a folder with a published model, whose weights a new run begins with, as far as they fit, and whose tokenizer it
         takes; null = drawn anew.
+    freeze: parameters that are not trained, as shell patterns over their names (`[tokens.*,encoder.layers.[0-3].*]`); null = none.
+    adapter: new weights that are trained in place of the model's own.
     """
 
-    consumed: ClassVar[tuple[str, ...]] = ("pretrained",)
+    consumed: ClassVar[tuple[str, ...]] = ("pretrained", "freeze", "adapter")
     pretrained: ClassVar[str | None] = None
+    freeze: ClassVar[str | list[str] | None] = None
+    adapter: ClassVar[Any] = choice("adapter", "none")
 
     rules: ClassVar[dict[str, str]] = {
         "dim > 0 and heads > 0 and depth > 0 and max_length > 0": "a model has features, heads, layers and something to read",

@@ -161,7 +161,7 @@ class Learner(pl.LightningModule):
 
     def _advice(self, what: str) -> str:
         trainer = self.trainer
-        lr, clip = trainer.optimizers[0].param_groups[0]["lr"], trainer.gradient_clip_val
+        lr, clip = self._top_rate(), trainer.gradient_clip_val
         return (
             f"Training stopped: {what}. No such weights were saved.\n"
             f"It ran with learning rate {lr:.3g}, trainer.gradient_clip_val={clip}, trainer.precision={trainer.precision}.\n"
@@ -182,7 +182,11 @@ class Learner(pl.LightningModule):
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         due = every and (self.trainer.global_step % every == 0 or self.trainer.is_last_batch)
         if due and not self.trainer.fit_loop._should_accumulate():
-            self._log({**self._meter.read(self.trainer.strategy), "train/lr": self.trainer.optimizers[0].param_groups[0]["lr"]})
+            self._log({**self._meter.read(self.trainer.strategy), "train/lr": self._top_rate()})
+
+    def _top_rate(self) -> float:
+        """The highest of all groups: the others are what their factors make of it."""
+        return max(group["lr"] for group in self.trainer.optimizers[0].param_groups)
 
     def _log(self, figures: dict[str, float]) -> None:
         self.figures |= figures

@@ -18,13 +18,15 @@ LAYERS = [
     ["framework.beginnings"],
     ["framework.published"],
     ["framework.hydra_source"],
-    ["framework.differences", "framework.legality", "framework.validate", "framework.menu", "framework.checkpoint", "framework.runs"],
+    ["framework.adapter_file", "framework.making", "framework.differences", "framework.legality", "framework.validate", "framework.menu"]
+    + ["framework.checkpoint", "framework.runs"],
     ["framework.catalogue"],
     ["framework.inventory"],
     ["framework.training", "framework.data", "framework.generation", "framework.tracking"],
     ["framework.models"],
     ["framework.parts"],
     ["framework.registry", "framework.discovery"],
+    ["framework.patterns"],
     ["framework.errors", "framework.files", "framework.hub"],
 ]
 # Facts and formats are the vocabulary that the layers share; they import nothing of ours but each other.
