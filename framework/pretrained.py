@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 from framework import catalogue as index
 from framework.data.facts import Facts
 from framework.errors import UserError
+from framework.layers_taken import renumbered
 from framework.runs import Run
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 OPTION = "model.pretrained"
-_OF_TRAINING = ("pretrained", "dropout", "initial_std", "checkpointing")  # options of a model that change nothing it has learned
+_NAMES_A_RUN = (OPTION, "task.teacher")
+_OF_TRAINING = ("pretrained", "layers", "dropout", "initial_std", "checkpointing")  # options of a model that change nothing it has learned
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -57,7 +59,7 @@ def source(name: str) -> Pretrained:
 
 def pinned(words: Sequence[str]) -> list[str]:
     """Overrides with `runs/last` as the run that it is now: the first job of a sweep will be another `last`."""
-    return [_pinned(word) if word.lstrip("+").startswith(f"{OPTION}=") else word for word in words]
+    return [_pinned(word) if word.lstrip("+").partition("=")[0] in _NAMES_A_RUN else word for word in words]
 
 
 def _pinned(word: str) -> str:
@@ -97,7 +99,8 @@ def check(config: Mapping[str, Any]) -> list[str]:
     with torch.device("meta"):
         model = build(config["model"], facts=found.facts)
     own = {f"model.{key}": tuple(value.shape) for key, value in model.state_dict().items()}
-    return Match(own, _shapes(found.weights()), found, config, found.facts).lines()
+    saved = renumbered(found.weights(), config["model"].get("layers"), own, name)
+    return Match(own, _shapes(saved), found, config, found.facts).lines()
 
 
 def begin(task: "nn.Module", config: Mapping[str, Any], facts: Facts) -> list[str]:
@@ -107,7 +110,8 @@ def begin(task: "nn.Module", config: Mapping[str, Any], facts: Facts) -> list[st
     if not name:
         return []
     found = source(name)
-    state, own = found.weights(), task.state_dict()
+    own = task.state_dict()
+    state = renumbered(found.weights(), config["model"].get("layers"), own, name)
     match = Match(_shapes(own), _shapes(state), found, config, facts)
     for key in match.taken:
         own[key][: len(state[key])].copy_(state[key]) if state[key].ndim else own[key].copy_(state[key])
