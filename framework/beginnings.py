@@ -37,8 +37,8 @@ class Beginning:
         """Name -> shape of every weight, as a task of ours names them."""
         raise NotImplementedError
 
-    def fill(self, own: "Mapping[str, Tensor]", names: Sequence[str]) -> None:
-        """Copies the weights of these names into tensors of the same names, as far as they go."""
+    def fill(self, own: "Mapping[str, Tensor]", names: Mapping[str, str]) -> None:
+        """Copies weights into tensors, as far as they go. names: name in `own` -> name here."""
         raise NotImplementedError
 
 
@@ -69,11 +69,11 @@ class RunBeginning(Beginning):
     def shapes(self) -> Shapes:
         return {name: tuple(value.shape) for name, value in self._weights().items()}
 
-    def fill(self, own: "Mapping[str, Tensor]", names: Sequence[str]) -> None:
+    def fill(self, own: "Mapping[str, Tensor]", names: Mapping[str, str]) -> None:
         state = self._weights()
-        for name in names:
-            count = min(len(state[name]), len(own[name])) if own[name].ndim else None
-            own[name][:count].copy_(state[name][:count]) if count is not None else own[name].copy_(state[name])
+        for name, saved in names.items():
+            count = min(len(state[saved]), len(own[name])) if own[name].ndim else None
+            own[name][:count].copy_(state[saved][:count]) if count is not None else own[name].copy_(state[saved])
 
 
 class PublishedBeginning(Beginning):
@@ -91,8 +91,8 @@ class PublishedBeginning(Beginning):
     def shapes(self) -> Shapes:
         return self.published.shapes()
 
-    def fill(self, own: "Mapping[str, Tensor]", names: Sequence[str]) -> None:
-        fill(own, {name: name for name in names}, self.published)
+    def fill(self, own: "Mapping[str, Tensor]", names: Mapping[str, str]) -> None:
+        fill(own, names, self.published)
 
 
 def source(name: str) -> Beginning:

@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 import torch
 
 from framework import catalogue as index
+from framework import teacher
 from framework.adapter_file import begin_adapter
 from framework.card import parameter_lines, parts_line
 from framework.data.facts import Facts
@@ -51,7 +52,7 @@ def train(run: Run, prepared: Prepared | None = None) -> float | None:
             prepared.tokenizer.save(run.tokenizer)
             prepared.facts.save(run.facts)
             run.save_sizes(prepared.sizes)
-            print_card(config, prepared, task, run.folder, world, begun)
+            print_card(config, prepared, task, run.folder, world, [*begun, *teacher.lines(config)])
         trackers = build_trackers(config["logger"], run.folder, name=config["name"], config=config, chosen=run.chosen())
         exit_code = 1
         try:
@@ -97,7 +98,8 @@ def build_learner(config: Mapping[str, Any], prepared: Prepared, task: Task, fol
         decoder(config, prepared.tokenizer, prepared.facts, split, prepared.count(split)) for split in ("validation", "test")
     )
     optimizer, schedule = as_part(config["optimizer"]), as_part(config["schedule"])
-    return Learner(task, optimizer, schedule, dict(config), decode, test_decode, folder=folder, seed=config["seed"])
+    taught = teacher.distillation(config, prepared.facts)
+    return Learner(task, optimizer, schedule, dict(config), decode, test_decode, folder=folder, seed=config["seed"], distillation=taught)
 
 
 def decoder(config: Mapping[str, Any], tokenizer: Tokenizer, facts: Facts, split: str, count: int | None = None) -> Decode:

@@ -148,7 +148,7 @@ def write_tokenizer(tokenizer: "Tokenizer", facts: Facts, purpose: str | None, f
         " ".join(word.format(**names) for word in (text or "").split() if not word.startswith("{") or word[1:].split("}")[0] in names)
         for text in _FRAMES.get(purpose or "", ("$A", None))
     )
-    used = [(token, inner.token_to_id(token)) for token in dict.fromkeys(names.values())]
+    used = list({str(token): ids[name] for name, token in names.items() if str(token) in f"{one} {two}"}.items())
     inner.post_processor = TemplateProcessing(single=one, pair=two or None, special_tokens=used)
     inner.encode_special_tokens = False
     inner.save(str(folder / "tokenizer.json"))

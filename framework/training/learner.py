@@ -18,6 +18,7 @@ from framework.errors import UserError
 from framework.generation.engine import Decode
 from framework.tracking.base import Tracker
 from framework.training.averaging import LIVE
+from framework.training.distillation import Distillation
 from framework.training.evaluation import Evaluation
 from framework.training.meter import Meter
 from framework.training.strategies import gather, scatter, shard
@@ -39,7 +40,7 @@ class Learner(pl.LightningModule):
 
     optimizer: called with model=task. schedule: called with total=steps. config: plain values, saved in each checkpoint.
     decode, test_decode: what the task writes with, in validation (a sample of the rows) and in test (all).
-    folder: of the run, for predictions.jsonl. seed: of dropout.
+    folder: of the run, for predictions.jsonl. seed: of dropout. distillation: the lessons of a teacher, who is no part of this module.
     """
 
     task: Task
@@ -54,11 +55,13 @@ class Learner(pl.LightningModule):
         test_decode: Decode | None = None,
         folder: Path | None = None,
         seed: int = 0,
+        distillation: Distillation | None = None,
     ):
         super().__init__()
         self.save_hyperparameters({"config": dict(config or {})}, logger=False)
         self.task, self.make_optimizer, self.make_schedule = task, optimizer, schedule
         self.decodes, self.folder, self.seed = {"validation": decode, "test": test_decode}, folder, seed
+        self.distillation = distillation
         self.figures: dict[str, float] = {}  # the newest of each, in full precision
         self._reference: float | None = None  # see `_common_reference`
         self._pending: tuple[int, Tensor] | None = None  # step and summed loss that nobody has looked at yet
@@ -82,6 +85,8 @@ class Learner(pl.LightningModule):
     def on_train_start(self) -> None:
         self._window = torch.zeros(2, device=self.device)  # loss and weight of the step in the making, on this rank
         self._meter = Meter(self.device)
+        if self.distillation is not None:
+            self.distillation.to(self.device, cast(torch.dtype, self.dtype))
         self._factor = self.make_schedule(total=self.trainer.estimated_stepping_batches)
         self._take_options()
         for tracker in self.loggers:
@@ -98,6 +103,8 @@ class Learner(pl.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         self._seed_dropout(batch_index)
         result = self.task(batch)
+        if self.distillation is not None:
+            result = self.distillation(self.task, batch, result)
         weight = result.weight.detach().to(result.loss)
         loss = result.loss + weight * self._side_losses(result.loss)
         if batch.get("ghost"):  # a stand-in row, so that this rank steps with the others

@@ -11,6 +11,7 @@ from framework import checkpoint
 from framework.data.facts import Facts
 from framework.errors import UserError
 from framework.exporting.huggingface import write
+from framework.making import make_task
 from framework.published.writing import generation_of
 from framework.run import decoder
 from framework.use import answer
@@ -155,9 +156,9 @@ def test_what_no_published_class_computes_is_refused(tmp_path, words, said):
 
     config = compose(["task=classification", *words, *SMALL]).config
     facts = Facts(20, 48, begin=1, end=2, mask=3, labels=("a", "b"))
-    task, form = checkpoint.make(config, facts)
+    task = make_task(config, facts)
     with pytest.raises(UserError, match=said.replace("(", r"\(")):
-        write(checkpoint.Loaded(task, form, None, facts, config, Path()), tmp_path)
+        write(checkpoint.Loaded(task, None, None, facts, config, Path()), tmp_path)
 
 
 def test_generation_settings():
