@@ -19,7 +19,15 @@ BLOCKS = {  # of Unicode, first and last
     "emoji": [(0x1F300, 0x1F6FF), (0x1F900, 0x1F9FF), (0x1F1E6, 0x1F1FF), (0x200D, 0x200D), (0xFE0F, 0xFE0F), (0x1F3FB, 0x1F3FF)],
     "CJK": [(0x3040, 0x30FF), (0x4E00, 0x9FFF), (0xAC00, 0xD7A3), (0x3000, 0x303F), (0xFF00, 0xFFEF), (0x20000, 0x2A6DF)],
     "combining marks": [(0x0300, 0x036F), (0x61, 0x7A), (0xC0, 0x17F), (0x05D0, 0x05EA), (0x0591, 0x05BD), (0x0900, 0x097F)],
-    "control characters": [(0x00, 0x1F), (0x7F, 0xA0), (0x61, 0x7A), (0x2000, 0x200F), (0x2028, 0x202F), (0xFEFF, 0xFEFF), (0xFFFD, 0xFFFD)],
+    "control characters": [
+        (0x00, 0x1F),
+        (0x7F, 0xA0),
+        (0x61, 0x7A),
+        (0x2000, 0x200F),
+        (0x2028, 0x202F),
+        (0xFEFF, 0xFEFF),
+        (0xFFFD, 0xFFFD),
+    ],
     "other scripts": [(0x0400, 0x04FF), (0x0600, 0x06FF), (0x0E00, 0x0E7F), (0x1F00, 0x1FFF), (0x2190, 0x22FF), (0x1D400, 0x1D7FF)],
 }
 
@@ -27,7 +35,9 @@ BLOCKS = {  # of Unicode, first and last
 def hard(kind: str, count: int = 200) -> list[str]:
     """Texts of the characters of a few blocks, with blanks and capitals in between."""
     choose = random.Random(kind)
-    characters = [chr(code) for first, last in BLOCKS[kind] for code in range(first, last + 1) if unicodedata.category(chr(code)) != "Cs"]
+    characters = [
+        chr(code) for first, last in BLOCKS[kind] for code in range(first, last + 1) if unicodedata.category(chr(code)) not in ("Cs", "Cn")
+    ]
     lines = ["".join(choose.choice([*choose.choices(characters, k=6), " ", "A", "."]) for _ in range(40)) for _ in range(count)]
     return [*lines, *(unicodedata.normalize("NFD", line) for line in lines)]
 
