@@ -16,20 +16,21 @@ LETTERS = sorted({letter for word in WORDS for letter in word} | set("TI'LxyzABC
 MADE = "th ▁th ▁the at ▁c ▁cat ca in ing ▁▁ ▁▁▁▁ ch chas as chasing mi ce ▁a an </ s>".split()
 LLAMA = [("<unk>", 0.0, 2), ("<s>", 0.0, 3), ("</s>", 0.0, 3), *((byte, 0.0, 6) for byte in BYTES)]
 LLAMA += [(piece, -float(rank), 1) for rank, piece in enumerate([*MADE, *LETTERS])]
+LLAMA_TRAINER = {3: 2, 35: 1, 40: 0, 41: 1, 42: 2, 43: -1}
 
 
-def llama_folder(folder, trainer=(), normalizer=(), **options):
+def llama_folder(folder, normalizer=(), **options):
     """Byte pairs with bytes for what is unknown, a space before the text, and every space kept."""
-    values = {3: 2, 35: 1, 40: 0, 41: 1, 42: 2, 43: -1} | dict(trainer)
-    (folder / "tokenizer.model").write_bytes(sentencepiece_bytes(LLAMA, values, {3: 1, 4: 0} | dict(normalizer)))
+    values = sentencepiece_bytes(LLAMA, LLAMA_TRAINER, {3: 1, 4: 0} | dict(normalizer))
+    (folder / "tokenizer.model").write_bytes(values)
     return settled(folder, **options)
 
 
-def by_merges(text):
+def by_merges(text, before="▁"):
     """Sentencepiece's own loop: of all neighbors that make a piece, the best one is joined, the leftmost of equals."""
     ids = {piece: id for id, (piece, _, _) in enumerate(LLAMA)}
     scores = {piece: score for piece, score, type in LLAMA if type == 1}
-    symbols = list("▁" + text.replace(" ", "▁")) if text else []
+    symbols = list(before + text.replace(" ", "▁")) if text else []
     while True:
         pairs = [(-scores[a + b], at) for at, (a, b) in enumerate(itertools.pairwise(symbols)) if a + b in scores]
         if not pairs:
@@ -119,12 +120,19 @@ def test_spaces_are_collapsed_where_the_file_says_so(tmp_path):
 
 
 def test_symbols_of_the_user_are_found_in_text(tmp_path):
-    pieces = [*UNIGRAM, ("<sym>", 0.0, 4)]
-    (tmp_path / "spiece.model").write_bytes(sentencepiece_bytes(pieces, T5_TRAINER, {}))
+    (tmp_path / "spiece.model").write_bytes(sentencepiece_bytes([*UNIGRAM, ("<sym>", 0.0, 4)], T5_TRAINER, {}))
     ours = published_tokenizer(tmp_path)
     id = ours.inner.token_to_id("<sym>")
     assert id == len(UNIGRAM) and id in ours.encode("cat<sym>cat")
     assert ours.byte_lengths([3, id])[1] == len("<sym>")
+
+
+def test_a_space_stands_before_a_text_and_not_before_its_parts(tmp_path):
+    (tmp_path / "tokenizer.model").write_bytes(sentencepiece_bytes([*LLAMA, ("<sym>", 0.0, 4)], LLAMA_TRAINER, {4: 0}))
+    ours = published_tokenizer(tmp_path)
+    assert ours.encode("the<sym>cat") == [*by_merges("the"), len(LLAMA), *by_merges("cat", before="")]
+    assert ours.encode("the cat") == by_merges("the cat")
+    assert ours.decode(ours.encode("the<sym>cat")) == "the<sym>cat"
 
 
 def test_sentinels_only_where_a_t5_is(tmp_path):
