@@ -119,6 +119,26 @@ def test_spaces_are_collapsed_where_the_file_says_so(tmp_path):
     assert bare.inner.encode("the").tokens == ["th", "e"] and bare.decode(bare.encode(" the")) == " the"
 
 
+def test_likely_pieces_with_bytes_for_what_is_unknown(tmp_path):
+    """The names of bytes are entries, which no text may spell."""
+    pieces = [*UNIGRAM, *((byte, 0.0, 6) for byte in BYTES)]
+    (tmp_path / "spiece.model").write_bytes(sentencepiece_bytes(pieces, {**T5_TRAINER, 35: 1}, {}))
+    ours = published_tokenizer(tmp_path)
+    for text in ("the cat", "the 语 cat", "a <0x41> b<0x0A>", "</s> <unk>"):
+        ids = ours.encode(text)
+        assert ours.decode(ids) == text and 2 not in ids
+        assert sum(ours.byte_lengths(ids)) == len(text.encode())
+    spelled = {f"<0x{byte:02X}>" for byte in "语".encode()}
+    assert {ours.inner.id_to_token(id) for id in ours.encode("the 语 cat")} == {"▁the", "▁", "▁cat", *spelled}
+
+
+def test_pieces_that_go_beyond_a_word(tmp_path):
+    (tmp_path / "spiece.model").write_bytes(sentencepiece_bytes([*UNIGRAM, ("▁the▁cat", -1.0, 1)], T5_TRAINER, {}))
+    ours = published_tokenizer(tmp_path)
+    assert ours.inner.encode(" the   cat  the ").tokens == ["▁the▁cat", "▁the"]
+    assert ours.decode(ours.encode("the cat the")) == "the cat the"
+
+
 def test_symbols_of_the_user_are_found_in_text(tmp_path):
     (tmp_path / "spiece.model").write_bytes(sentencepiece_bytes([*UNIGRAM, ("<sym>", 0.0, 4)], T5_TRAINER, {}))
     ours = published_tokenizer(tmp_path)
