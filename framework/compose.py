@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from framework import catalogue as index
 from framework import registry
+from framework.beginnings import implied
 from framework.catalogue import GROUPS, Catalogue
 from framework.diagnose import diagnose
 from framework.errors import UserError
@@ -22,7 +23,8 @@ from framework.validate import problems
 
 @dataclass(frozen=True)
 class Composed:
-    """A checked run: config is plain and explicit; overrides are what the user typed; chosen is group -> option."""
+    """A checked run: config is plain and explicit; overrides are what the user typed, and before it what that implies where a run begins
+    from a published model; chosen is group -> option."""
 
     config: dict[str, Any]
     overrides: list[str]
@@ -34,15 +36,17 @@ def compose(overrides: list[str], folders: Iterable[Path] = ()) -> Composed:
     attach(folders)
     catalogue = index.load()
     overrides = open_dictionaries(overrides, catalogue)
+    meant = [*implied(overrides), *overrides]
     try:
-        config = hydra_config(overrides)
+        config = hydra_config(meant)
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(shorten(diagnose(overrides, catalogue, error))) from error
-    return finish(config, config.hydra.runtime.choices, overrides)
+        raise UserError(shorten(diagnose(meant, catalogue, error))) from error
+    return finish(config, config.hydra.runtime.choices, meant, overrides)
 
 
-def finish(config: DictConfig, choices: Mapping[Any, Any], overrides: list[str]) -> Composed:
-    """What Hydra composed, checked and made explicit. UserError: everything that is wrong with it."""
+def finish(config: DictConfig, choices: Mapping[Any, Any], overrides: list[str], typed: list[str] | None = None) -> Composed:
+    """What Hydra composed, checked and made explicit; typed: those of the overrides that a person wrote, null = all.
+    UserError: everything that is wrong with it."""
     catalogue = index.load()
     chosen = {str(key): str(name) for key, name in choices.items() if name is not None and not str(key).startswith("hydra")}
     plain = plain_config(config)
@@ -50,13 +54,13 @@ def finish(config: DictConfig, choices: Mapping[Any, Any], overrides: list[str])
     if wrong:
         raise UserError(shorten(wrong))
     plain = {key: explicit(value, catalogue) if is_node(value) else value for key, value in plain.items()}
-    plain["name"] = plain["name"] or default_name(plain, overrides)
+    plain["name"] = plain["name"] or default_name(plain, overrides if typed is None else typed)
     return Composed(plain, overrides, chosen)
 
 
 def open_dictionaries(overrides: list[str], catalogue: Catalogue) -> list[str]:
     """`data.columns.text=review` may name a key that is not there yet: the user need not write `++`. And `debug=nan` is a name, which
-    Hydra would read as a number."""
+    Hydra would read as a number; the brackets of `model.freeze=layers.[0-3].*` it would read as a list."""
     open_fields = {
         f"{group}.{name}"
         for group in GROUPS
@@ -65,8 +69,27 @@ def open_dictionaries(overrides: list[str], catalogue: Catalogue) -> list[str]:
         if field["type"].startswith("dict[")
     }
     pattern = re.compile(rf"(?:{'|'.join(map(re.escape, sorted(open_fields)))})\.[^=]+=") if open_fields else None
-    overrides = ["debug='nan'" if text == "debug=nan" else text for text in overrides]
+    overrides = ["debug='nan'" if text == "debug=nan" else _quoted(text) for text in overrides]
     return [f"++{text}" if pattern and pattern.match(text) else text for text in overrides]
+
+
+_PATTERNS = re.compile(r"(\+*model\.(?:freeze|adapter\.target|adapter\.beside)=)(.*)")
+
+
+def _quoted(text: str) -> str:
+    """An override with shell patterns, of which those with brackets stand in quotes."""
+    match = _PATTERNS.fullmatch(text)
+    if not match or "'" in text or '"' in text:
+        return text
+    pattern = r"(?:[^\[\],]|\[[^\[\]]*\])+"  # brackets in it are pairs
+    value = match[2]
+    if whole := re.fullmatch(rf"\[({pattern}(?:,{pattern})*)\]", value):
+        return f"{match[1]}[{','.join(map(_quote, re.findall(pattern, whole[1])))}]"
+    return f"{match[1]}{_quote(value)}" if re.fullmatch(pattern, value) else text
+
+
+def _quote(pattern: str) -> str:
+    return f"'{pattern}'" if "[" in pattern else pattern
 
 
 def default_name(config: dict[str, Any], overrides: list[str]) -> str:

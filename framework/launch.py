@@ -61,12 +61,15 @@ def _main(argv: list[str]) -> int:
 
 
 def ready(composed: "Composed") -> "Composed":
-    """A new run, with the tokenizer of the run that it begins from, if it does; checked as far as can be seen before data is encoded."""
-    from framework import pretrained
+    """A new run, with the tokenizer of what it begins or learns from, if it does; checked as far as can be seen before data is encoded."""
+    from framework import making, pretrained, teacher
 
     config = pretrained.with_tokenizer(composed.config, composed.overrides)
+    config = teacher.with_tokenizer(config, composed.overrides)
     check_data(config)
-    pretrained.check(config)
+    teacher.check(config)
+    pretrained.check(config, composed.overrides)
+    making.check(config)
     return replace(composed, config=config)
 
 
@@ -135,10 +138,12 @@ def _sweep(overrides: list[str], config_dir: str | None, folders: list[Path]) ->
     from hydra.errors import HydraException
     from omegaconf import DictConfig
 
+    from framework.beginnings import implied
     from framework.compose import compose, finish, open_dictionaries
     from framework.hydra_source import attach
 
     overrides = open_dictionaries(overrides, index.load())
+    meant = implied(overrides)
     if not any(text.startswith("hydra/sweeper=") for text in overrides):
         try:
             batches = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(overrides), None)
@@ -150,11 +155,14 @@ def _sweep(overrides: list[str], config_dir: str | None, folders: list[Path]) ->
     def job(config: DictConfig) -> float | None:
         attach(folders)
         hydra = HydraConfig.get()
-        composed = ready(finish(config, hydra.runtime.choices, list(hydra.overrides.task)))
+        typed = [word for word in hydra.overrides.task if word not in meant]
+        # Where jobs begin from different published models, each one's options are known only now.
+        fresh = not meant and implied(typed)
+        composed = ready(compose(typed, folders) if fresh else finish(config, hydra.runtime.choices, [*meant, *typed], typed))
         return start(composed.config, lambda: new_run(composed))
 
     flags = ["-m", *(["--config-dir", config_dir] if config_dir else [])]
-    return _hydra([*flags, *overrides], folders, job)
+    return _hydra([*flags, *meant, *overrides], folders, job)
 
 
 def new_run(composed: "Composed") -> "Run":
@@ -166,6 +174,7 @@ def new_run(composed: "Composed") -> "Run":
 
 def resume_or_start(overrides: list[str], folders: list[Path]) -> float | None:
     """`resume=RUN` goes on with a run under its saved config; `resume=auto name=X` starts X if there is none."""
+    from framework import teacher
     from framework.compose import compose
     from framework.resume import changed, run_to_resume
 
@@ -184,6 +193,7 @@ def resume_or_start(overrides: list[str], folders: list[Path]) -> float | None:
         overrides = [text for text in overrides if text not in run.overrides()]
     config = changed(run, overrides, folders, training=True)
     check_data(config)
+    teacher.check(config)
 
     def go_on() -> "Run":
         from framework.training.reading import read_checkpoint

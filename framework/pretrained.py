@@ -1,63 +1,35 @@
-"""Beginning from a run that exists: its tokenizer, and those of its weights that have a name and a shape in the new model.
+"""Beginning from a run or a published model: its tokenizer, and those of its weights that have a name and a shape in the new model.
 
-`model.pretrained=RUN` is read here and nowhere else, and only when a run starts: what is resumed, measured or used holds weights of
-its own. Everything that can be wrong is said before data is encoded.
+`model.pretrained=RUN_OR_DIR` is read here and in `beginnings`, and only when a run starts: what is resumed, measured or used holds
+weights of its own. Everything that can be wrong is said before data is encoded.
 """
 
-import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework import catalogue as index
+from framework.beginnings import OPTION, Beginning, PublishedBeginning, Shapes, source
 from framework.data.facts import Facts
+from framework.differences import differences
 from framework.errors import UserError
+from framework.layers_taken import renumbered
+from framework.published.meanings import plain
 from framework.runs import Run
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from framework.training.task import Task
 
-OPTION = "model.pretrained"
-_OF_TRAINING = ("pretrained", "dropout", "initial_std", "checkpointing")  # options of a model that change nothing it has learned
-Shapes = Mapping[str, tuple[int, ...]]
-
-
-@dataclass(frozen=True)
-class Pretrained:
-    """What a run can begin from. name: as somebody typed it. checkpoint: the weights, the average where one was kept."""
-
-    name: str
-    model: dict[str, Any]
-    task: str
-    facts: Facts
-    tokenizer: Path
-    checkpoint: Path
-
-    def weights(self) -> "dict[str, Tensor]":
-        """Name -> tensor, left on disk until it is used."""
-        from framework.checkpoint import weights
-
-        return weights(self.checkpoint)
-
-
-def source(name: str) -> Pretrained:
-    """The run of that folder. UserError: it is none, or not complete."""
-    run = Run.open(Path(name))
-    checkpoint = next((path for path in (run.best, run.last) if path.exists()), None)
-    lacking = [path.name for path in (run.tokenizer, run.facts) if not path.exists()] + ([] if checkpoint else ["a checkpoint"])
-    if checkpoint is None or lacking:
-        raise UserError(f"{OPTION}={name}: nothing can begin from this run, it has no {', no '.join(lacking)}")
-    config = run.config()
-    return Pretrained(name, config["model"], config["task"]["part"], Facts.load(run.facts), run.tokenizer, checkpoint)
+_NAMES_A_RUN = (OPTION, "task.teacher")
+_LEARNED_PLACES = re.compile(r"model\.(encoder|decoder)\.position\.table\.weight")
 
 
 def pinned(words: Sequence[str]) -> list[str]:
     """Overrides with `runs/last` as the run that it is now: the first job of a sweep will be another `last`."""
-    return [_pinned(word) if word.lstrip("+").startswith(f"{OPTION}=") else word for word in words]
+    return [_pinned(word) if word.lstrip("+").partition("=")[0] in _NAMES_A_RUN else word for word in words]
 
 
 def _pinned(word: str) -> str:
@@ -77,13 +49,15 @@ def with_tokenizer(config: Mapping[str, Any], typed: Sequence[str]) -> dict[str,
     if not name:
         return dict(config)
     found = source(name)
+    own = set(found.tokenizer) - {"part"} if isinstance(found, PublishedBeginning) else set()
     for word in typed:
-        if re.match(r"\+*tokenizer[=./@]", word):
-            raise UserError(f"{word}: with {OPTION} the tokenizer is that of {name}, whose ids its weights know; leave it out")
-    return {**config, "tokenizer": {"part": "tokenizer/pretrained", "file": str(found.tokenizer)}}
+        if re.match(r"\+*tokenizer[=./@]", word) and not re.match(r"\+*tokenizer(=pretrained$|\.added=)", word):
+            if not any(word == f"tokenizer.{key}={found.tokenizer[key]}" for key in own):
+                raise UserError(f"{word}: with {OPTION} the tokenizer is that of {name}, whose ids its weights know; leave it out")
+    return {**config, "tokenizer": {**config["tokenizer"], **found.tokenizer} if own else found.tokenizer}
 
 
-def check(config: Mapping[str, Any]) -> list[str]:
+def check(config: Mapping[str, Any], typed: Sequence[str] = ()) -> list[str]:
     """What the model will take and what is new, in lines, before there is any data. UserError: what does not fit."""
     name = config["model"].get("pretrained")
     if not name:
@@ -94,27 +68,50 @@ def check(config: Mapping[str, Any]) -> list[str]:
 
     index.load()
     found = source(name)
+    if isinstance(found, PublishedBeginning):
+        _check_preset(found, config["model"], typed)
     with torch.device("meta"):
         model = build(config["model"], facts=found.facts)
     own = {f"model.{key}": tuple(value.shape) for key, value in model.state_dict().items()}
-    return Match(own, _shapes(found.weights()), found, config, found.facts).lines()
+    shapes = found.shapes()
+    places = renumbered({key: key for key in shapes}, config["model"].get("layers"), own, name)
+    return Match(own, {key: shapes[saved] for key, saved in places.items()}, found, config, found.facts).lines()
 
 
-def begin(task: "nn.Module", config: Mapping[str, Any], facts: Facts) -> list[str]:
-    """Puts into a new task what fits of the run that it begins from. What was taken and what is new, in lines; none where it begins
-    from nothing. UserError: what does not fit."""
+def _check_preset(found: PublishedBeginning, model: Mapping[str, Any], typed: Sequence[str]) -> None:
+    """UserError: a model that was named by hand is not the one in the folder, in something that nobody typed. A difference that was
+    typed is an experiment, one that was not is a mistake: it would compute other outputs and say nothing."""
+    keys = [word.lstrip("+~").partition("=")[0].replace("/", ".") for word in typed]
+    wrong = [
+        word
+        for word in differences(found.model, plain(model))
+        if not any(word.partition("=")[0].replace("/", ".").startswith(key) for key in keys if key not in ("model", "model.pretrained"))
+    ]
+    if wrong and "model" in keys:
+        chosen = next(word for word in typed if word.lstrip("+").startswith("model="))
+        raise UserError(f"{chosen} is not the model in {found.name}; leave it out, or add what differs: {' '.join(wrong)}")
+
+
+def begin(task: "Task", config: Mapping[str, Any], facts: Facts) -> list[str]:
+    """Puts into a new task what fits of what it begins from. What was taken and what is new, in lines; none where it begins from
+    nothing. UserError: what does not fit."""
+    import torch
+
     name = config["model"].get("pretrained")
     if not name:
         return []
-    found = source(name)
-    state, own = found.weights(), task.state_dict()
-    match = Match(_shapes(own), _shapes(state), found, config, facts)
-    for key in match.taken:
-        own[key][: len(state[key])].copy_(state[key]) if state[key].ndim else own[key].copy_(state[key])
-    return match.lines()
+    from framework.training.freezing import frozen_lines
+
+    found, own = source(name), task.state_dict()
+    shapes = found.shapes()
+    places = renumbered({key: key for key in shapes}, config["model"].get("layers"), own, name)  # name here -> name there
+    match = Match(_shapes(own), {key: shapes[saved] for key, saved in places.items()}, found, config, facts, task)
+    with torch.no_grad():
+        found.fill(own, {key: places[key] for key in match.taken})
+    return [*match.lines(), *frozen_lines(task, match.new)]
 
 
-def _shapes(state: "Mapping[str, Tensor]") -> dict[str, tuple[int, ...]]:
+def _shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in state.items()}
 
 
@@ -122,19 +119,25 @@ class Match:
     """Weights by name: those taken, those that are new, those left behind.
 
     A name of the model means the same in both, so its shape must be the same; a table that has grown by special tokens, which stand
-    behind the others, is taken as far as it goes. What a task adds to the model (a head) is taken by the same task with the same
-    labels alone.
+    behind the others, is taken as far as it goes, and so is one of places if the new model reads fewer. What a task adds to the model
+    (a head) is taken by the same task with the same labels alone.
     """
 
-    def __init__(self, own: Shapes, saved: Shapes, found: Pretrained, config: Mapping[str, Any], facts: Facts):
+    def __init__(self, own: Shapes, saved: Shapes, found: Beginning, config: Mapping[str, Any], facts: Facts, task: "Task | None" = None):
         self.own, self.found, self.config = own, found, config
-        same_task = config["task"]["part"] == found.task and facts.labels == found.facts.labels
+        same_head = config["task"]["part"] == found.task and facts.labels == found.facts.labels
+        if found.task is None and task is not None and task.purpose is not None:
+            labels = tuple(task.published().get("id2label", {}).values())
+            same_head = task.purpose == found.purpose and labels in (found.facts.labels, ())
         grown = (found.facts.vocabulary, facts.vocabulary)
 
         def fits(name: str) -> bool:
-            return own[name] == saved[name] or (own[name][1:] == saved[name][1:] and (*saved[name][:1], *own[name][:1]) == grown)
+            if own[name] == saved[name]:
+                return True
+            fewer = _LEARNED_PLACES.fullmatch(name) is not None and own[name][0] < saved[name][0]
+            return own[name][1:] == saved[name][1:] and (fewer or (*saved[name][:1], *own[name][:1]) == grown)
 
-        common = [name for name in own if name in saved and (name.startswith("model.") or (same_task and fits(name)))]
+        common = [name for name in own if name in saved and (name.startswith("model.") or (same_head and fits(name)))]
         if not any(re.match(r"model\.(encoder|decoder)\.", name) for name in common):
             kinds = [node["part"].partition("/")[2] for node in (found.model, config["model"])]
             raise UserError(f"{OPTION}={found.name}: no layer of that model, {kinds[0]}, has a name in this one, {kinds[1]}")
@@ -143,44 +146,19 @@ class Match:
             raise UserError("\n".join([f"{OPTION}={found.name} does not fit this model:", *_few(wrong), *self._ways()]))
         self.taken = common
         self.new = [name for name in own if name not in common]
-        self.left = [name for name in saved if name not in common]
+        self.left = [name for name in saved if name not in common] + list(found.unknown)
 
     def _ways(self) -> list[str]:
-        ways = " ".join(differences(self.found.model, self.config["model"]))
+        ways = " ".join(differences(plain(self.found.model), plain(self.config["model"])))
         return [f"As it was there: {ways}"] if ways else []
 
     def lines(self) -> list[str]:
-        other = differences(self.found.model, self.config["model"])
+        other = differences(plain(self.found.model), plain(self.config["model"]))
         counted = sum(math.prod(self.own[name]) for name in self.taken)
         lines = [f"begins from {self.found.name}: {len(self.taken)} of {len(self.own)} tensors, {counted:,} numbers, and its tokenizer"]
         lines += [f"  new here         {names}" for names in (_grouped(self.new),) if names]
         lines += [f"  left behind      {names}" for names in (_grouped(self.left),) if names]
         return lines + ([f"  was otherwise    {' '.join(other)}"] if other else [])
-
-
-def differences(saved: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
-    """Overrides that would make a model the saved one, but for what concerns training alone."""
-    found = dict(_differences(saved, config, ()))
-    # what a slot only follows its owner in need not be said again
-    own = [path for path, value in found.items() if not any((path[at:], value) in found.items() for at in range(1, len(path)))]
-    return [_override(path, found[path]) for path in own]
-
-
-def _differences(saved: Mapping[str, Any], config: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    other = saved.get("part") != config.get("part")
-    for key, value in saved.items():
-        if key in _OF_TRAINING or (other and path and key != "part"):
-            continue
-        if isinstance(value, Mapping) and isinstance(config.get(key), Mapping):
-            yield from _differences(value, config[key], (*path, key))
-        elif not isinstance(value, Mapping) and (key not in config or config[key] != value):
-            yield (*path, key), value
-
-
-def _override(path: tuple[str, ...], value: Any) -> str:
-    if path[-1] == "part":
-        return f"{'/'.join(('model', *path[:-1]))}={value.partition('/')[2]}"
-    return f"{'.'.join(('model', *path))}={value if isinstance(value, str) else json.dumps(value)}"
 
 
 def _grouped(names: Sequence[str]) -> str:

@@ -106,7 +106,10 @@ class Family:
         config: Config = {"model_type": self.type, **self.constants, "vocab_size": facts.vocabulary}
         for option in self.options:
             value = meant(node, option.ours)
-            value = option.names[value] if option.names is not None and value is not None else value
+            if option.names is not None and value is not None:
+                if value not in option.names:
+                    raise UserError(f"{self.type} has no {option.theirs} for model.{option.ours}={value}")
+                value = option.names[value]
             config |= dict.fromkeys((option.theirs, *option.also), value)
         return config
 

@@ -39,7 +39,7 @@ class SafetensorsFiles(WeightFiles):
         self._home: dict[str, Path] = {}
         self.shapes = shapes = {}
         for path in files:
-            with _opened(path) as file:
+            with _opened(path, "np") as file:  # needs no torch, and reads no tensor
                 for name in file.keys():  # noqa: SIM118 - no mapping
                     self._home[name] = path
                     shapes[name] = tuple(file.get_slice(name).get_shape())
@@ -107,10 +107,10 @@ def _shards(index: Path) -> list[Path]:
     return paths
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: Path, framework: str = "pt") -> Any:
     from safetensors import SafetensorError, safe_open
 
     try:
-        return safe_open(path, framework="pt")
+        return safe_open(path, framework=framework)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is truncated, damaged or no safetensors file ({path.stat().st_size:,} bytes): {error}") from None

@@ -48,7 +48,9 @@ class Published:
         purpose = family.purpose(config)
         based = any(name.startswith(f"{family.base}.") for name in files.shapes)
         weights, left = family.table(purpose, based).ours(files.shapes)
-        if family.bias in files.shapes:
+        if not any(name.startswith(("model.encoder.", "model.decoder.")) for name in weights):
+            raise UserError(f"{folder} has no weights of a {family.type} in its files: they hold {', '.join(list(files.shapes)[:3])} ...")
+        if family.bias is not None and family.bias in files.shapes:
             if any(bool(rows.any()) for rows in files.pieces(family.bias)):
                 parts.values["output_bias"] = True
             else:

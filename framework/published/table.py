@@ -99,6 +99,15 @@ class Table:
                         tensor = tensor.t()
                     yield _filled(row.theirs, match.groups()), tensor[None] if row.form == "row" else tensor
 
+    def named(self, names: Iterable[str]) -> set[str]:
+        """Their names for weights under our names."""
+        names = list(names)
+        found = set()
+        for row in self.rows:
+            pattern = _pattern(row.parts[0])
+            found |= {_filled(row.theirs, match.groups()) for name in names if (match := pattern.fullmatch(name))}
+        return found
+
     def missing(self, names: Iterable[str]) -> list[str]:
         """Names of ours that no row has."""
         patterns = [_pattern(part) for row in self.rows for part in row.parts]

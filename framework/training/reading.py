@@ -18,6 +18,25 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
 
     UserError: no such file; truncated or damaged; not ours; or made of more than tensors and plain values.
     """
+    checkpoint = _read(path, map_location)
+    state = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise UserError(f"{path} is not a checkpoint of this program: it has no state_dict of tensors")
+    return checkpoint
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """A file of `torch.save` that holds names and tensors (pytorch_model.bin), left on disk until they are used.
+
+    UserError: no such file; truncated or damaged; or made of anything else.
+    """
+    state = _read(path, "cpu")
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise UserError(f"{path} holds something other than names and tensors")
+    return state
+
+
+def _read(path: Path, map_location: Any) -> Any:
     if not path.is_file():
         raise UserError(f"{path}: there is no such checkpoint")
     size = path.stat().st_size
@@ -26,7 +45,7 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     try:
         if not archive:
             raise ValueError
-        checkpoint = torch.load(path, map_location=map_location, weights_only=True, mmap=True)
+        return torch.load(path, map_location=map_location, weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise UserError(
             f"{path} was not loaded: it is damaged, or holds more than tensors and plain values and might run code.\n{_reason(error)}"
@@ -34,10 +53,6 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     except _BROKEN as error:
         what = "is truncated or damaged" if archive else "is not a checkpoint of this program"
         raise UserError(f"{path} {what} ({size:,} bytes). Is there another one in its folder?") from error
-    state = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise UserError(f"{path} is not a checkpoint of this program: it has no state_dict of tensors")
-    return checkpoint
 
 
 def _reason(error: Exception) -> str:

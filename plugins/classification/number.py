@@ -29,6 +29,8 @@ class NumberTarget(Target):
     """
 
     monitor: ClassVar[str] = "validation/pearson"
+    problem: ClassVar[str | None] = "regression"
+    form: ClassVar[str] = "in standard deviations"
 
     def value(self, row: Row) -> float:
         found = row.get("label")
@@ -63,6 +65,10 @@ class NumberTarget(Target):
     def tell(self, logits: Tensor, facts: Facts) -> list[dict[str, Any]]:
         mean, deviation = facts.learned["mean"], facts.learned["deviation"]
         return [{"prediction": mean + deviation * told} for told in logits[:, 0].tolist()]
+
+    def legend(self, facts: Facts) -> dict[str, Any]:
+        """The number is mean + deviation * score."""
+        return {"mean": facts.learned["mean"], "deviation": facts.learned["deviation"]}
 
     def metrics(self, facts: Facts) -> "dict[str, Metric]":
         from .number_metric import NumberFigures  # torchmetrics, which reading rows can do without

@@ -68,7 +68,7 @@ class NerFormat(Format):
             types.update(entity.type for entity in _entities(self.read(row)))
         if not types:
             raise ValueError("no row has an entity: there is nothing to learn but O")
-        return {"labels": tuple(sorted(types)), "scheme": self.scheme, "word_pattern": self.word_pattern}
+        return {"labels": tuple(sorted(types)), "scheme": self.scheme, "pieces": self.pieces, "word_pattern": self.word_pattern}
 
     def encode(self, row: Row, tokenizer: Text, facts: Facts) -> Features | None:
         """ids of the pieces and the word of each; how many words; their tags if the row has them. None: there is no word."""

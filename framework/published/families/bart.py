@@ -1,7 +1,7 @@
 """BART."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from framework.published.family import ACTIVATIONS, Config, Family, Head, Option, layer
 from framework.published.table import Row
@@ -33,7 +33,7 @@ class BartFamily(Family):
     type = "bart"
     base = "model"
     bare = "BartModel"
-    chosen = {
+    chosen: ClassVar[Mapping[str, str]] = {
         "": "encoder_decoder",
         "attention": "multi_head",
         "position": "learned",
@@ -42,8 +42,8 @@ class BartFamily(Family):
         "block": "post_norm",
         "embedding_norm": "layer",
     }
-    fixed = {"position.offset": 2, "epsilon": 1e-5}
-    options = (
+    fixed: ClassVar[Mapping[str, Any]] = {"position.offset": 2, "epsilon": 1e-5}
+    options: ClassVar[Sequence[Option]] = (
         Option("dim", "d_model"),
         Option("heads", "encoder_attention_heads", also=("decoder_attention_heads",)),
         Option("depth", "encoder_layers"),
@@ -57,8 +57,13 @@ class BartFamily(Family):
         Option("attention.weights_dropout", "attention_dropout", 0.0),
         Option("initial_std", "init_std", 0.02),
     )
-    constants = {"is_encoder_decoder": True, "tie_word_embeddings": True, "normalize_before": False, "add_final_layer_norm": False}
-    rows = (
+    constants: ClassVar[Mapping[str, Any]] = {
+        "is_encoder_decoder": True,
+        "tie_word_embeddings": True,
+        "normalize_before": False,
+        "add_final_layer_norm": False,
+    }
+    rows: ClassVar[Sequence[Row]] = (
         Row(
             "tokens.weight",
             "shared.weight",
@@ -72,7 +77,7 @@ class BartFamily(Family):
         *stack("decoder", {"attention": "self_attn", "cross": "encoder_attn"}),
         Row("output.bias", "/final_logits_bias", "row"),
     )
-    heads = {"text_to_text": Head("BartForConditionalGeneration")}
+    heads: ClassVar[Mapping[str, Head]] = {"text_to_text": Head("BartForConditionalGeneration")}
     bias = "final_logits_bias"
 
     def theirs(self, node: Mapping[str, Any], facts: "Facts") -> Config:

@@ -1,6 +1,9 @@
 """BERT."""
 
-from framework.published.family import ACTIVATIONS, Family, Head, Option, layer
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, ClassVar
+
+from framework.published.family import ACTIVATIONS, Family, Head, Option, Parts, layer
 from framework.published.table import Row
 from framework.registry import register
 
@@ -12,7 +15,7 @@ class BertFamily(Family):
     type = "bert"
     base = "bert"
     bare = "BertModel"
-    chosen = {
+    chosen: ClassVar[Mapping[str, str]] = {
         "": "encoder_only",
         "attention": "multi_head",
         "position": "learned",
@@ -21,8 +24,7 @@ class BertFamily(Family):
         "block": "post_norm",
         "embedding_norm": "layer",
     }
-    fixed = {"pooler": True}
-    options = (
+    options: ClassVar[Sequence[Option]] = (
         Option("dim", "hidden_size"),
         Option("heads", "num_attention_heads"),
         Option("depth", "num_hidden_layers"),
@@ -35,8 +37,8 @@ class BertFamily(Family):
         Option("attention.weights_dropout", "attention_probs_dropout_prob", 0.1),
         Option("initial_std", "initializer_range", 0.02),
     )
-    constants = {"position_embedding_type": "absolute", "is_decoder": False, "tie_word_embeddings": True}
-    rows = (
+    constants: ClassVar[Mapping[str, Any]] = {"position_embedding_type": "absolute", "is_decoder": False, "tie_word_embeddings": True}
+    rows: ClassVar[Sequence[Row]] = (
         Row("tokens.weight", "embeddings.word_embeddings.weight", copies=("/cls.predictions.decoder.weight",)),
         Row("encoder.position.table.weight", "embeddings.position_embeddings.weight"),
         Row("embeddings.segments.weight", "embeddings.token_type_embeddings.weight"),
@@ -57,7 +59,7 @@ class BertFamily(Family):
         ),
         Row("pooler.dense.*", "pooler.dense.*"),
     )
-    heads = {
+    heads: ClassVar[Mapping[str, Head]] = {
         "masked_tokens": Head(
             "BertForMaskedLM",
             (
@@ -69,4 +71,10 @@ class BertFamily(Family):
         "sequence_labels": Head("BertForSequenceClassification", (Row("head.*", "classifier.*"),), form="pooler, linear"),
         "token_labels": Head("BertForTokenClassification", (Row("head.scores.*", "classifier.*"),), form="first piece, softmax"),
     }
-    ignored = ("embeddings.position_ids",)
+    ignored: ClassVar[Sequence[str]] = ("embeddings.position_ids",)
+
+    def ours(self, config: Mapping[str, Any], names: Collection[str]) -> Parts:
+        """Whether there is a pooler, the weights say: only the classes that need one have it."""
+        parts = super().ours(config, names)
+        pooler = not names or any(".pooler." in f".{name}" for name in names)
+        return Parts(parts.chosen, {**parts.values, "pooler": pooler})

@@ -1,5 +1,8 @@
 """DistilBERT."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
 from framework.published.family import Family, Head, Option, layer
 from framework.published.table import Row
 from framework.registry import register
@@ -12,7 +15,7 @@ class DistilbertFamily(Family):
     type = "distilbert"
     base = "distilbert"
     bare = "DistilBertModel"
-    chosen = {
+    chosen: ClassVar[Mapping[str, str]] = {
         "": "encoder_only",
         "attention": "multi_head",
         "position": "learned",
@@ -21,8 +24,8 @@ class DistilbertFamily(Family):
         "block": "post_norm",
         "embedding_norm": "layer",
     }
-    fixed = {"epsilon": 1e-12}
-    options = (
+    fixed: ClassVar[Mapping[str, Any]] = {"epsilon": 1e-12}
+    options: ClassVar[Sequence[Option]] = (
         Option("dim", "dim"),
         Option("heads", "n_heads"),
         Option("depth", "n_layers"),
@@ -33,8 +36,8 @@ class DistilbertFamily(Family):
         Option("attention.weights_dropout", "attention_dropout", 0.1),
         Option("initial_std", "initializer_range", 0.02),
     )
-    constants = {"tie_word_embeddings": True}
-    rows = (
+    constants: ClassVar[Mapping[str, Any]] = {"tie_word_embeddings": True}
+    rows: ClassVar[Sequence[Row]] = (
         Row("tokens.weight", "embeddings.word_embeddings.weight", copies=("/vocab_projector.weight",)),
         Row("encoder.position.table.weight", "embeddings.position_embeddings.weight"),
         Row("embeddings.norm.*", "embeddings.LayerNorm.*"),
@@ -53,7 +56,7 @@ class DistilbertFamily(Family):
             },
         ),
     )
-    heads = {
+    heads: ClassVar[Mapping[str, Head]] = {
         "masked_tokens": Head(
             "DistilBertForMaskedLM",
             (

@@ -1,5 +1,8 @@
 """GPT-2."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
 from framework.published.family import ACTIVATIONS, Family, Head, Option
 from framework.published.table import Row
 from framework.registry import register
@@ -15,7 +18,7 @@ class Gpt2Family(Family):
     type = "gpt2"
     base = "transformer"
     bare = "GPT2Model"
-    chosen = {
+    chosen: ClassVar[Mapping[str, str]] = {
         "": "decoder_only",
         "attention": "multi_head",
         "position": "learned",
@@ -24,7 +27,7 @@ class Gpt2Family(Family):
         "block": "pre_norm",
         "embedding_norm": "none",
     }
-    options = (
+    options: ClassVar[Sequence[Option]] = (
         Option("dim", "n_embd"),
         Option("heads", "n_head"),
         Option("depth", "n_layer"),
@@ -36,13 +39,13 @@ class Gpt2Family(Family):
         Option("attention.weights_dropout", "attn_pdrop", 0.1),
         Option("initial_std", "initializer_range", 0.02),
     )
-    constants = {
+    constants: ClassVar[Mapping[str, Any]] = {
         "scale_attn_weights": True,
         "scale_attn_by_inverse_layer_idx": False,
         "add_cross_attention": False,
         "tie_word_embeddings": True,
     }
-    rows = (
+    rows: ClassVar[Sequence[Row]] = (
         Row("tokens.weight", "wte.weight", copies=("/lm_head.weight",)),
         Row("decoder.position.table.weight", "wpe.weight"),
         Row("decoder.layers.#.block.norms.0.*", "h.#.ln_1.*"),
@@ -57,8 +60,8 @@ class Gpt2Family(Family):
         Row("decoder.layers.#.feed_forward.output.*", "h.#.mlp.c_proj.*", "turned"),
         Row("decoder.final_norm.*", "ln_f.*"),
     )
-    heads = {
+    heads: ClassVar[Mapping[str, Head]] = {
         "next_token": Head("GPT2LMHeadModel"),
         "sequence_labels": Head("GPT2ForSequenceClassification", (Row("head.weight", "score.weight"),), form="last, linear without bias"),
     }
-    ignored = ("h.#.attn.*", "h.#.attn.masked_bias")  # `attn.bias` is the triangle of its causal mask
+    ignored: ClassVar[Sequence[str]] = ("h.#.attn.*", "h.#.attn.masked_bias")  # `attn.bias` is the triangle of its causal mask

@@ -1,7 +1,7 @@
 """RoBERTa: BERT with positions that begin behind its padding token's, and heads of its own."""
 
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from framework.errors import UserError
 from framework.published.families.bert import BertFamily
@@ -20,11 +20,11 @@ class RobertaFamily(BertFamily):
     type = "roberta"
     base = "roberta"
     bare = "RobertaModel"
-    options = (
+    options: ClassVar[Sequence[Option]] = (
         *(option for option in BertFamily.options if option.ours not in ("max_length", "segments")),
         Option("segments", "type_vocab_size", 2),
     )
-    heads = {
+    heads: ClassVar[Mapping[str, Head]] = {
         "masked_tokens": Head(
             "RobertaForMaskedLM",
             (
@@ -40,7 +40,7 @@ class RobertaFamily(BertFamily):
         ),
         "token_labels": Head("RobertaForTokenClassification", (Row("head.scores.*", "classifier.*"),), form="first piece, softmax"),
     }
-    ignored = (*BertFamily.ignored, "/lm_head.decoder.weight")
+    ignored: ClassVar[Sequence[str]] = (*BertFamily.ignored, "/lm_head.decoder.weight")
 
     def ours(self, config: Mapping[str, Any], names: Collection[str]) -> Parts:
         """Their positions count from the padding token's id on, so the first token stands one behind it."""
@@ -49,7 +49,7 @@ class RobertaFamily(BertFamily):
         return Parts(parts.chosen, {**parts.values, "max_length": config["max_position_embeddings"] - offset, "position.offset": offset})
 
     def theirs(self, node: Mapping[str, Any], facts: "Facts") -> Config:
-        offset = node["position"]["offset"]
+        offset = node["position"].get("offset", 0)
         if offset != facts.padding + 1:
             raise UserError(
                 f"{self.type} counts positions from the padding token's id on ({facts.padding} in this tokenizer), so that "

@@ -1,7 +1,7 @@
 """T5, and T5 1.1 with what was made of it (flan-T5, mT5's shape)."""
 
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from framework.published.family import Config, Family, Head, Option, Parts, layer
 from framework.published.table import Row
@@ -49,7 +49,7 @@ class T5Family(Family):
 
     type = "t5"
     bare = "T5Model"
-    chosen = {
+    chosen: ClassVar[Mapping[str, str]] = {
         "": "encoder_decoder",
         "attention": "multi_head",
         "position": "relative",
@@ -58,8 +58,8 @@ class T5Family(Family):
         "block": "pre_norm",
         "embedding_norm": "none",
     }
-    fixed = {"bias": False, "attention.scale": 1.0}
-    options = (
+    fixed: ClassVar[Mapping[str, Any]] = {"bias": False, "attention.scale": 1.0}
+    options: ClassVar[Sequence[Option]] = (
         Option("dim", "d_model"),
         Option("heads", "num_heads"),
         Option("depth", "num_layers"),
@@ -74,11 +74,11 @@ class T5Family(Family):
         Option("dropout", "dropout_rate", 0.1),
         Option("max_length", "n_positions", 512),  # no table ends there: it is what they were trained with
     )
-    constants = {"is_encoder_decoder": True}
-    rows = _stacks({"input": "wi"})
-    heads = {"text_to_text": Head("T5ForConditionalGeneration")}
+    constants: ClassVar[Mapping[str, Any]] = {"is_encoder_decoder": True}
+    rows: ClassVar[Sequence[Row]] = _stacks({"input": "wi"})
+    heads: ClassVar[Mapping[str, Head]] = {"text_to_text": Head("T5ForConditionalGeneration")}
     # A table that nothing reads: the first T5 files have one for the attention to the encoder as well.
-    ignored = ("decoder.block.#.layer.1.EncDecAttention.relative_attention_bias.weight",)
+    ignored: ClassVar[Sequence[str]] = ("decoder.block.#.layer.1.EncDecAttention.relative_attention_bias.weight",)
 
     def suits(self, config: Mapping[str, Any]) -> bool:
         return super().suits(config) and not config.get("feed_forward_proj", "relu").startswith("gated")
@@ -103,12 +103,12 @@ class T5GatedFamily(T5Family):
     T5 with a gate, and with an output of its own whose states are not scaled.
     """
 
-    chosen = {**T5Family.chosen, "feed_forward": "gated"}
-    options = (
+    chosen: ClassVar[Mapping[str, str]] = {**T5Family.chosen, "feed_forward": "gated"}
+    options: ClassVar[Sequence[Option]] = (
         *(option for option in T5Family.options if option.ours != "feed_forward.activation"),
         Option("feed_forward.activation", "feed_forward_proj", names={"gelu_tanh": "gated-gelu", "silu": "gated-silu"}),
     )
-    rows = _stacks({"gate": "wi_0", "input": "wi_1"})
+    rows: ClassVar[Sequence[Row]] = _stacks({"gate": "wi_0", "input": "wi_1"})
 
     def suits(self, config: Mapping[str, Any]) -> bool:
         return Family.suits(self, config) and config.get("feed_forward_proj", "relu").startswith("gated")

@@ -1,0 +1,129 @@
+"""What a new run can begin from: a run, or a published model. Both are asked the same four things: options, shapes, weights, tokenizer."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from framework import catalogue as index
+from framework.data.facts import Facts
+from framework.errors import UserError
+from framework.hub import folder_of
+from framework.published.folder import Published, fill, is_published
+from framework.published.nodes import without, words
+from framework.runs import Run
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+OPTION = "model.pretrained"
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+class Beginning:
+    """name: as somebody typed it. model: the node of its model. facts: what its data said. tokenizer: the node of its tokenizer.
+    task: the part that it was trained by, null for a published model; purpose: what its head is for, where that is known.
+    unknown: names of weights that nothing of ours has a place for."""
+
+    name: str
+    model: Mapping[str, Any]
+    facts: Facts
+    tokenizer: dict[str, Any]
+    task: str | None = None
+    purpose: str | None = None
+    unknown: Sequence[str] = ()
+
+    def shapes(self) -> Shapes:
+        """Name -> shape of every weight, as a task of ours names them."""
+        raise NotImplementedError
+
+    def fill(self, own: "Mapping[str, Tensor]", names: Mapping[str, str]) -> None:
+        """Copies weights into tensors, as far as they go. names: name in `own` -> name here."""
+        raise NotImplementedError
+
+
+class RunBeginning(Beginning):
+    """A run: its weights are the average where one was kept. UserError: it is none, or not complete."""
+
+    def __init__(self, name: str):
+        run = Run.open(Path(name))
+        checkpoint = next((path for path in (run.best, run.last) if path.exists()), None)
+        lacking = [path.name for path in (run.tokenizer, run.facts) if not path.exists()] + ([] if checkpoint else ["a checkpoint"])
+        if checkpoint is None or lacking:
+            raise UserError(f"{OPTION}={name}: nothing can begin from this run, it has no {', no '.join(lacking)}")
+        config = run.config()
+        self.name, self.model, self.task, self.facts = name, config["model"], config["task"]["part"], Facts.load(run.facts)
+        self.tokenizer = {"part": "tokenizer/pretrained", "file": str(run.tokenizer)}
+        self._checkpoint = checkpoint
+        self._state: dict[str, Tensor] | None = None
+
+    def _weights(self) -> "dict[str, Tensor]":
+        """Left on disk until they are used; an adapter is computed into the weights that it stood beside."""
+        if self._state is None:
+            from framework.checkpoint import weights
+            from framework.making import merged
+
+            self._state = merged(weights(self._checkpoint), self.model)
+        return self._state
+
+    def shapes(self) -> Shapes:
+        return {name: tuple(value.shape) for name, value in self._weights().items()}
+
+    def fill(self, own: "Mapping[str, Tensor]", names: Mapping[str, str]) -> None:
+        state = self._weights()
+        for name, saved in names.items():
+            count = min(len(state[saved]), len(own[name])) if own[name].ndim else None
+            own[name][:count].copy_(state[saved][:count]) if count is not None else own[name].copy_(state[saved])
+
+
+class PublishedBeginning(Beginning):
+    """A published model, in a folder. UserError: see `Published.open`."""
+
+    def __init__(self, name: str, path: Path):
+        self.published = Published.open(path)
+        self.name, self.model, self.purpose = name, self.published.node(), self.published.purpose
+        self.unknown = self.published.left
+        self.facts = Facts(self.published.vocabulary, self.model["max_length"], labels=self.published.labels)
+        self.tokenizer = {"part": "tokenizer/pretrained", "file": str(self.published.folder), "entries": self.published.vocabulary}
+        if (start := self.published.config.get("decoder_start_token_id")) is not None:
+            self.tokenizer["start"] = start
+
+    def shapes(self) -> Shapes:
+        return self.published.shapes()
+
+    def fill(self, own: "Mapping[str, Tensor]", names: Mapping[str, str]) -> None:
+        fill(own, names, self.published)
+
+
+def source(name: str) -> Beginning:
+    """The run, the folder with a published model, or the model of the Hugging Face Hub of that name. UserError: it is none of them."""
+    path = _place(name)
+    return PublishedBeginning(name, path) if is_published(path) else RunBeginning(name)
+
+
+def _place(name: str) -> Path:
+    """A folder or file; what is none, and is no path to a run either, is sought on the Hub."""
+    path = Path(name).expanduser()
+    return path if path.exists() or path.parts[0] in ("runs", "/", "..") or path.name == "last" else folder_of(name)
+
+
+def implied(typed: Sequence[str]) -> list[str]:
+    """What a command line means that begins from a published model: its options and its tokenizer, where nothing else was typed.
+
+    A model that was named is taken as it was named, and must then be what the folder holds: see `pretrained.check`.
+    """
+    name = _named(typed)
+    if name is None or not is_published(_place(name)):
+        return []
+    found = PublishedBeginning(name, _place(name))
+    named = any(re.match(r"\+*model=", word) for word in typed)
+    own = [] if named else without(words(found.published.parts, index.load()), typed)
+    if any(re.match(r"\+*tokenizer[=/@]", word) for word in typed):
+        return own
+    return [*own, "tokenizer=pretrained", *(f"tokenizer.{key}={value}" for key, value in found.tokenizer.items() if key != "part")]
+
+
+def _named(typed: Sequence[str]) -> str | None:
+    """The value of model.pretrained, if it is one and not several."""
+    values = [word.partition("=")[2].strip("'\"") for word in typed if word.lstrip("+").startswith(f"{OPTION}=")]
+    return values[-1] if values and "," not in values[-1] and values[-1] not in ("null", "") else None

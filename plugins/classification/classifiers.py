@@ -1,0 +1,39 @@
+"""From one vector for a text to scores. An owner offers: dim, outputs, dropout."""
+
+from torch import Tensor, nn
+
+from framework.parts.feed_forward.activations import ACTIVATIONS, Activation
+from framework.registry import register
+
+
+@register("classifier", "linear")
+class LinearClassifier(nn.Linear):
+    """One linear map. Devlin et al. 2019, section 4.1, https://arxiv.org/abs/1810.04805
+
+    bias: whether it has one.
+    """
+
+    def __init__(self, dim: int, outputs: int, bias: bool = True):
+        super().__init__(dim, outputs, bias=bias)
+        self.form = "linear" if bias else "linear without bias"
+
+
+@register("classifier", "dense")
+class DenseClassifier(nn.Module):
+    """A layer as wide as the model, then a linear map. As in https://github.com/facebookresearch/fairseq/blob/main/fairseq/models/roberta/model.py
+    (RobertaClassificationHead): Liu et al. 2019, https://arxiv.org/abs/1907.11692
+
+    activation: the function of the layer (RoBERTa: tanh, DistilBERT: relu).
+    """
+
+    def __init__(self, dim: int, outputs: int, dropout: float, activation: Activation = "tanh"):
+        super().__init__()
+        self.dense = nn.Linear(dim, dim)
+        self.activation = ACTIVATIONS[activation]
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(dim, outputs)
+        self.form = f"dense {activation}"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, D) -> (B, C)."""
+        return self.output(self.dropout(self.activation(self.dense(x))))
