@@ -1,7 +1,9 @@
 """Whether published vocabularies give the ids that `transformers` gives: `python benchmarks/same_ids.py DATA=folder`.
 
 DATA has `vocab/bert-base-uncased/vocab.txt`, `vocab/gpt2/encoder.json` and `vocab.bpe`, and `completion/wikitext-2/test.txt`: the files
-as their authors published them. Printed are equal lines of how many, of running text and of text that is hard to split.
+as their authors published them. Printed are equal lines of how many, of running text and of text that is hard to split. The exit code
+is 1 if one differs from the tokenizer that `transformers` uses. Its older one of plain Python stands beside it as a second witness: it
+asks Python what a character is, whose Unicode is newer (U+061D is punctuation there since 2021).
 """
 
 import random
@@ -63,7 +65,7 @@ def main(arguments: list[str]) -> int:
         print(f"{name}: {ours.vocabulary:,} entries, special {ours.special}")
         for kind, rows in texts.items():
             equal = sum(ours.encode(row) == theirs.encode(row, add_special_tokens=False) for row in rows)
-            unequal += len(rows) - equal
+            unequal += (len(rows) - equal) * (not isinstance(theirs, BertTokenizerLegacy))
             print(f"  {kind:20}{equal:6,} of {len(rows):,} lines equal")
     return int(unequal > 0)
 
