@@ -28,18 +28,23 @@ class Tokenizer:
 
     names: the special tokens, by the keys of NAMES, where somebody says so; None = there is none. Those not named are looked for.
     entries: ids at least, where a model's table has more rows than there are tokens.
+    start: id of what stands before the first token of a written text, where that is not the begin token.
     """
 
-    def __init__(self, inner: tokenizers.Tokenizer, names: Mapping[str, str | None] | None = None, entries: int = 0):
+    def __init__(
+        self, inner: tokenizers.Tokenizer, names: Mapping[str, str | None] | None = None, entries: int = 0, start: int | None = None
+    ):
         inner.no_padding()
         inner.no_truncation()
         inner.encode_special_tokens = True  # a text that says "[MASK]" is a text
-        self.inner, self.names, self.entries = inner, dict(names or {}), entries
+        self.inner, self.names, self.entries, self.start = inner, dict(names or {}), entries, start
         self._byte_lengths: list[int] | None = None
         self._prefix = False
         candidates = {name: (self.names[name],) if name in self.names else tokens for name, tokens in NAMES.items()}
         found = {name: [inner.token_to_id(token) for token in tokens if token is not None] for name, tokens in candidates.items()}
         self.special: dict[str, int | None] = {name: next((id for id in ids if id is not None), None) for name, ids in found.items()}
+        if start is not None:
+            self.special["start"] = start
 
     def with_special(self, tokens: Sequence[str]) -> "Tokenizer":
         """The same with these special tokens: those it lacks are added behind its last id. UserError: there is no room behind it."""
@@ -47,9 +52,7 @@ class Tokenizer:
             return self
         inner = tokenizers.Tokenizer.from_str(self.to_json())
         add(inner, [AddedToken(token, special=True, normalized=False) for token in tokens])
-        made = Tokenizer(inner, self.names, self.entries)
-        made.special = {**self.special, **made.special}
-        return made
+        return Tokenizer(inner, self.names, self.entries, self.start)
 
     @property
     def vocabulary(self) -> int:

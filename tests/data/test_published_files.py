@@ -47,10 +47,20 @@ def test_a_run_keeps_ids_and_size(tmp_path):
     """tokenizer.json alone does not say which token ends a text, nor how many rows a table has; facts.json beside it does."""
     made = BPETokenizer(300).train(lambda: TEXTS)
     made.save(tmp_path / "tokenizer.json")
-    facts = {"vocabulary": 512, "max_length": 8, "padding": 0, "begin": None, "end": 4, "unknown": None, "mask": 1, "labels": []}
+    facts = {
+        "vocabulary": 512,
+        "max_length": 8,
+        "padding": 0,
+        "begin": None,
+        "end": 4,
+        "unknown": None,
+        "mask": 1,
+        "start": 4,
+        "labels": [],
+    }
     (tmp_path / "facts.json").write_text(json.dumps(facts))
     found = PretrainedTokenizer(str(tmp_path)).train(list)
-    assert found.special == {"padding": 0, "begin": None, "end": 4, "unknown": None, "mask": 1}
+    assert found.special == {"padding": 0, "begin": None, "end": 4, "unknown": None, "mask": 1, "start": 4}
     assert found.vocabulary == 512 and found.to_json() == made.to_json()
     (tmp_path / "facts.json").write_text("{}")
     with pytest.raises(UserError, match=r"facts.json is damaged: KeyError\('labels'\)"):

@@ -24,8 +24,8 @@ def words(names, **kept):
 def test_told_names_count_before_known_ones():
     inner = words(["<unk>", "<s>", "<|im_end|>", "a"])
     assert Tokenizer(inner).special == {"padding": None, "begin": 1, "end": None, "unknown": 0, "mask": None}
-    told = Tokenizer(inner, {"end": "<|im_end|>", "begin": None, "padding": "<unk>"}, entries=9)
-    assert told.special == {"padding": 0, "begin": None, "end": 2, "unknown": 0, "mask": None}
+    told = Tokenizer(inner, {"end": "<|im_end|>", "begin": None, "padding": "<unk>"}, entries=9, start=2)
+    assert told.special == {"padding": 0, "begin": None, "end": 2, "unknown": 0, "mask": None, "start": 2}
     assert told.vocabulary == 9
     more = told.with_special(["<new>"])
     assert (more.special, more.vocabulary, more.inner.token_to_id("<new>")) == (told.special, 9, 4)
