@@ -5,7 +5,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_OF_TRAINING = ("pretrained", "dropout", "weights_dropout", "inner_dropout", "initial_std", "checkpointing")  # that change nothing learned
+# Options of a model that change nothing it has learned.
+_OF_TRAINING = ("pretrained", "layers", "freeze", "adapter", "dropout", "weights_dropout", "inner_dropout", "initial_std", "checkpointing")
 
 
 def differences(saved: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:

@@ -45,7 +45,9 @@ class Tokenizer:
             return self
         inner = tokenizers.Tokenizer.from_str(self.to_json())
         add(inner, [AddedToken(token, special=True, normalized=False) for token in tokens])
-        return Tokenizer(inner, self.names, self.entries)
+        made = Tokenizer(inner, self.names, self.entries)
+        made.special = {**self.special, **made.special}
+        return made
 
     @property
     def vocabulary(self) -> int:

@@ -9,11 +9,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from framework.checkpoint import Loaded, fill, make
+from framework import catalogue as index
+from framework.checkpoint import Loaded, fill
 from framework.data.facts import Facts
 from framework.data.tokenizers import Tokenizer
 from framework.errors import UserError
-from framework.registry import nearest
+from framework.making import make_task
+from framework.registry import build, nearest
 
 LIBRARY = "plugformer"
 TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -57,7 +59,8 @@ def load(folder: Path | str) -> Loaded:
         if not (folder / name).is_file():
             raise UserError(f"{folder} has no {name}: it was not exported with to=safetensors, or not whole")
     config, facts = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")), Facts.load(folder / FACTS)
-    task, form = make(config, facts)
+    index.load()  # the registry then knows where each part is registered
+    task, form = make_task(config, facts), build(config["task"]["format"])
     fill(task, weights_of(folder / WEIGHTS), folder / WEIGHTS)
     return Loaded(task.eval(), form, Tokenizer.load(folder / TOKENIZER), facts, config, folder / WEIGHTS)
 

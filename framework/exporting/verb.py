@@ -20,6 +20,7 @@ from framework.runs import Run
 TARGETS = {
     "huggingface": "what transformers' Auto classes load",
     "safetensors": "weights under our own names, with config and tokenizer",
+    "adapter": "what was trained beside a frozen model",
     "onnx": "graphs for onnxruntime",
     "torch": "a program of torch.export",
 }
@@ -51,8 +52,9 @@ def export(run_folder: Path, arguments: Sequence[str]) -> str:
 def _write(run: Run, module: Any, folder: Path, options: dict[str, str]) -> str:
     from framework.checkpoint import load
     from framework.exporting.card import card
+    from framework.exporting.merging import without_adapter
 
-    loaded = load(run.folder)
+    loaded = load(run.folder) if module.__name__.endswith(".adapter") else without_adapter(load(run.folder))
     with appearing(folder) as partial:
         lines = module.write(loaded, partial, **options)
         (partial / "README.md").write_text(card(run, loaded, module.LIBRARY, lines), encoding="utf-8")

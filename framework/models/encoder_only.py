@@ -48,6 +48,7 @@ class EncoderOnlyModel(Model):
     ):
         super().__init__()
         self.facts, self.dim = facts, dim
+        self.bias, self.epsilon = bias, epsilon  # a head that ends what the layers began has them as they do
         width = embedding_dim or dim
         self.tokens = Tokens(facts.vocabulary, width, embedding_scale)
         self.embeddings = Embeddings(dim, width, dropout, bias, epsilon, embedding_norm, segments)

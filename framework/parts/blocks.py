@@ -40,9 +40,19 @@ class NormedBlock(Block):
 
 @register("block")
 class PreNormBlock(NormedBlock):
-    """Norm before each sublayer: x + sublayer(norm(x)). Xiong et al. 2020, figure 1b, https://arxiv.org/abs/2002.04745"""
+    """Norm before each sublayer: x + sublayer(norm(x)). Xiong et al. 2020, figure 1b, https://arxiv.org/abs/2002.04745
+
+    first_norm: whether the first sublayer of the first layer has one; embeddings that are normed need none (ModernBERT).
+    """
 
     final_norm = True
+
+    def __init__(
+        self, dim: int, dropout: float, bias: bool, epsilon: float, layer: int, sublayers: int, norm: Part, first_norm: bool = True
+    ):
+        super().__init__(dim, dropout, bias, epsilon, sublayers, norm)
+        if layer == 0 and not first_norm:
+            self.norms[0] = nn.Identity()
 
     def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
         for norm, sublayer in zip(self.norms, sublayers, strict=True):

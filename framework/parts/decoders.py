@@ -19,7 +19,10 @@ class Decoder(PlainStack):
 
     causal = True
     side = 1
-    rules: ClassVar[dict[str, str]] = {"'cross' not in provided": "this decoder has no attention to what the encoder read"}
+    rules: ClassVar[dict[str, str]] = {
+        **Stack.rules,
+        "'cross' not in provided": "this decoder has no attention to what the encoder read",
+    }
 
     def state(self) -> State:
         """The state of a text of which nothing is written."""
@@ -37,9 +40,9 @@ class Decoder(PlainStack):
         With a state the tokens go on where it stands."""
         if state is not None:
             state.extend(positions.expand(x.shape[0], -1), real)
-        place, masks, bias = self.shared(x, positions, real, documents, state)
+        places, masks, bias = self.shared(x, positions, real, documents, state)
         caches: Sequence[Cache | None] = [None] * len(self.layers) if state is None else state.caches
-        for layer, mask, cache in zip(self.layers, masks, caches, strict=True):
+        for layer, place, mask, cache in zip(self.layers, places, masks, caches, strict=True):
             x = self.through(layer, x, place, mask, bias, cache)
         return self.final_norm(x)
 
@@ -54,7 +57,10 @@ class CrossDecoder(Stack):
     causal = True
     side = 1
     layer_class = CrossLayer
-    rules: ClassVar[dict[str, str]] = {"'cross' in provided": "the model has no encoder whose states this decoder could look at"}
+    rules: ClassVar[dict[str, str]] = {
+        **Stack.rules,
+        "'cross' in provided": "the model has no encoder whose states this decoder could look at",
+    }
 
     def __init__(
         self,
@@ -74,6 +80,7 @@ class CrossDecoder(Stack):
         block: Part = choice("block", "pre_norm", follows="block"),
         final_norm: Part = choice("norm", "layer", follows="norm"),
         window: Window = None,
+        global_every: int | None = None,
         checkpointing: bool = False,
     ):
         super().__init__(
@@ -83,6 +90,7 @@ class CrossDecoder(Stack):
             block,
             final_norm,
             window,
+            global_every,
             checkpointing,
             dim=dim,
             heads=heads,
@@ -124,9 +132,9 @@ class CrossDecoder(Stack):
         else:
             assert memory is not None, "a decoder with cross-attention needs a memory or a state"
             kept, kept_real, length = self.remember(memory), memory.real, memory.states.shape[1]
-        place, masks, bias = self.shared(x, positions, real, None, state)
+        places, masks, bias = self.shared(x, positions, real, None, state)
         caches: Sequence[Cache | None] = [None] * len(self.layers) if state is None else state.caches
         memory_mask = Mask(x.shape[1], length, real=kept_real, device=x.device).prepared()
-        for layer, mask, cache, own in zip(self.layers, masks, caches, kept, strict=True):
+        for layer, place, mask, cache, own in zip(self.layers, places, masks, caches, kept, strict=True):
             x = self.through(layer, x, place, mask, bias, cache, own, memory_mask)
         return self.final_norm(x)

@@ -14,7 +14,25 @@ class Encoder(PlainStack):
 
     def forward(self, x: Tensor, positions: Tensor, real: Tensor | None = None, documents: Tensor | None = None) -> Tensor:
         """x (B, T, D) at positions (B or 1, T); real (B, T), True = a token; documents (B, T): a token sees its own alone."""
-        place, masks, bias = self.shared(x, positions, real, documents)
-        for layer, mask in zip(self.layers, masks, strict=True):
+        places, masks, bias = self.shared(x, positions, real, documents)
+        for layer, place, mask in zip(self.layers, places, masks, strict=True):
             x = self.through(layer, x, place, mask, bias, None)
+        return self.final_norm(x)
+
+
+@register("encoder", "shared")
+class SharedEncoder(PlainStack):
+    """Every token sees every token, by one layer applied again and again. Lan et al. 2020 (ALBERT), section 3.1
+
+    https://arxiv.org/abs/1909.11942
+    """
+
+    side = 0
+    one_for_all = True
+
+    def forward(self, x: Tensor, positions: Tensor, real: Tensor | None = None, documents: Tensor | None = None) -> Tensor:
+        """x (B, T, D) at positions (B or 1, T); real (B, T), True = a token; documents (B, T): a token sees its own alone."""
+        places, masks, bias = self.shared(x, positions, real, documents)
+        for place, mask in zip(places, masks, strict=True):
+            x = self.through(self.layers[0], x, place, mask, bias, None)
         return self.final_norm(x)

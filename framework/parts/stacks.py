@@ -15,7 +15,7 @@ from framework.parts.blocks import Block
 from framework.parts.caches import Cache, State
 from framework.parts.layers import Layer
 from framework.parts.masks import Mask
-from framework.parts.places import Place
+from framework.parts.places import Place, Turn
 from framework.registry import Part, choice
 
 Window = int | list[int | None] | None
@@ -34,16 +34,20 @@ class Stack(nn.Module):
     block: how a layer wires its sublayers.
     final_norm: the norm after the last layer, where the block leaves its output without one.
     window: a token sees what is nearer than this many tokens; a list says it layer by layer (null = everything).
+    global_every: with one window, the first layer and then every so many-th see everything; null = none does (ModernBERT: 3).
     checkpointing: layers are computed again in the backward pass instead of kept: less memory, about a third more time.
     """
 
     causal: ClassVar[bool] = False
     side: ClassVar[int]  # of depths: 0 encoder, 1 decoder
     layer_class: ClassVar[type[nn.Module]] = Layer
+    one_for_all: ClassVar[bool] = False  # whether one layer's weights serve at every depth
     sealed: ClassVar[bool] = True
     apart: ClassVar = ("cross",)
     provides: ClassVar[dict[str, str]] = {"window": "window is not None"}
-    rules: ClassVar[dict[str, str]] = {}
+    rules: ClassVar[dict[str, str]] = {
+        "global_every is None or global_every > 0 and window is not None": "layers see everything unless they have a window",
+    }
 
     def __init__(
         self,
@@ -53,6 +57,7 @@ class Stack(nn.Module):
         block: Part,
         final_norm: Part,
         window: Window,
+        global_every: int | None,
         checkpointing: bool,
         *,
         dim: int,
@@ -73,18 +78,18 @@ class Stack(nn.Module):
                 block=block(**offers, layer=layer, sublayers=len(sublayers), norm=norm),
                 **{name: part(**offers, layer=layer) for name, part in sublayers.items()},
             )
-            for layer in range(depth)
+            for layer in range(1 if self.one_for_all else depth)
         )
         self.additions = depth * len(sublayers)  # to the residual stream
         self.open_stream = cast(type[Block], block.cls).final_norm  # no norm follows the additions
         self.final_norm = final_norm(dim=dim, epsilon=epsilon, bias=bias) if self.open_stream else nn.Identity()
-        self.windows = _each(window, depth)
+        self.windows = _each(window, depth, global_every)
         self.checkpointing = checkpointing
 
     def shared(
         self, x: Tensor, positions: Tensor, real: Tensor | None, documents: Tensor | None, state: State | None = None
-    ) -> tuple[Place, list[Mask], Tensor | None]:
-        """The place of the tokens that enter, the mask of every layer, and the bias. A state knows of these tokens already."""
+    ) -> tuple[list[Place], list[Mask], Tensor | None]:
+        """The place of the tokens that enter and their mask, for every layer, and the bias. A state knows of these tokens already."""
         assert state is None or documents is None, "documents are packed for training; a state writes one text a row"
         keys, keys_real = (positions, real) if state is None else (state.positions, state.real)
         assert keys is not None
@@ -95,8 +100,12 @@ class Stack(nn.Module):
             window: Mask(x.shape[1], keys.shape[1], self.causal, keys_real, pair, window, x.device).prepared(bias)
             for window in set(self.windows)
         }
-        turn = self.position.turn(positions, cast(Layer, self.layers[0]).attention.turn_width)
-        return Place(positions, real, turn), [masks[window] for window in self.windows], bias
+        places = {window: Place(positions, real, self._turn(positions, window)) for window in set(self.windows)}
+        return [places[window] for window in self.windows], [masks[window] for window in self.windows], bias
+
+    def _turn(self, positions: Tensor, window: int | None) -> Turn | None:
+        width = cast(Layer, self.layers[0]).attention.turn_width
+        return self.position.turn(positions, width) if window is None else self.position.turn_windowed(positions, width, window)
 
     def caches(self) -> list[Cache]:
         """An empty cache for the self-attention of every layer."""
@@ -129,6 +138,7 @@ class PlainStack(Stack):
         block: Part = choice("block", "pre_norm", follows="block"),
         final_norm: Part = choice("norm", "layer", follows="norm"),
         window: Window = None,
+        global_every: int | None = None,
         checkpointing: bool = False,
     ):
         super().__init__(
@@ -138,6 +148,7 @@ class PlainStack(Stack):
             block,
             final_norm,
             window,
+            global_every,
             checkpointing,
             dim=dim,
             heads=heads,
@@ -150,9 +161,14 @@ class PlainStack(Stack):
         )
 
 
-def _each(window: Window, depth: int) -> Sequence[int | None]:
-    """The window of every layer. UserError: a list of another length, or a width below 1."""
-    windows = [window] * depth if window is None or isinstance(window, int) else list(window)
+def _each(window: Window, depth: int, global_every: int | None) -> Sequence[int | None]:
+    """The window of every layer. UserError: a list of another length, one beside global_every, or a width below 1."""
+    if window is None or isinstance(window, int):
+        windows = [None if global_every and layer % global_every == 0 else window for layer in range(depth)]
+    else:
+        windows = list(window)  # OmegaConf's lists are none of Python's
+        if global_every is not None:
+            raise UserError(f"window: {windows} says of every layer what it sees, and leaves global_every={global_every} nothing to say")
     if len(windows) != depth:
         raise UserError(f"window: {windows} names {len(windows)} layers, the stack has {depth}")
     if any(width is not None and width < 1 for width in windows):

@@ -13,6 +13,7 @@ from framework.data.facts import Facts
 from framework.data.formats import Features, Row
 from framework.errors import UserError
 from framework.registry import nearest, register
+from framework.training.told import Told
 
 from .baseline import NaiveBayes, figures
 from .builtin import rows as builtin_rows
@@ -93,6 +94,9 @@ class LabelTarget(Target):
         each = torch.tensor(weights, device=logits.device, dtype=torch.promote_types(logits.dtype, torch.float32))  # (C,)
         loss = cross_entropy(logits.to(each.dtype), targets, weight=each, label_smoothing=smoothing, reduction="sum")
         return loss, each[targets].sum()
+
+    def told(self, read: Told) -> Told:
+        return read
 
     def tell(self, logits: Tensor, facts: Facts) -> list[dict[str, Any]]:
         labels = facts.labels

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from framework.data.facts import Facts
 from framework.data.formats import Features, Row
+from framework.errors import UserError
+from framework.registry import describe
+from framework.training.told import Told
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -54,6 +57,13 @@ class Target:
     def loss(self, logits: Tensor, targets: Tensor, facts: Facts, smoothing: float) -> tuple[Tensor, Tensor]:
         """Loss of scores (B, C), summed, and its weight."""
         raise NotImplementedError
+
+    def told(self, read: Told) -> Told:
+        """Pooled states (B, D) and their scores (B, C) as a softmax over the answers to each target. UserError: there is none."""
+        raise UserError(
+            f"{describe(type(self))} cannot learn from a teacher: it has no method told(read) that gives the scores (B, C) as "
+            "Told(hidden (B, D), logits (N, answers)), probabilities by softmax (framework/training/told.py)"
+        )
 
     def tell(self, logits: Tensor, facts: Facts) -> list[dict[str, Any]]:
         """What scores (B, C) say: a row with its `prediction` for each text."""

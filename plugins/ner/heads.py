@@ -53,6 +53,10 @@ class TagHead(nn.Module):
         """Summed over the words that are real (B, W); tags (B, W)."""
         raise NotImplementedError
 
+    def told(self, scores: Tensor, real: Tensor) -> Tensor:
+        """Scores (B, W, C) whose softmax is the probability of each tag at each word."""
+        raise NotImplementedError
+
     def chain(self, scores: Tensor, real: Tensor) -> Chain:
         """What sequences are decoded from: nothing illegal has a chance."""
         raise NotImplementedError
@@ -76,6 +80,9 @@ class SoftmaxTagHead(TagHead):
     def loss(self, scores: Tensor, tags: Tensor, real: Tensor) -> Tensor:
         return cross_entropy(scores[real], tags[real], reduction="sum")
 
+    def told(self, scores: Tensor, real: Tensor) -> Tensor:
+        return scores
+
     def chain(self, scores: Tensor, real: Tensor) -> Chain:
         nothing = scores.new_zeros(scores.shape[-1], scores.shape[-1])
         return self._chain(scores.log_softmax(dim=-1), real, nothing, nothing[0], nothing[0], float("-inf"))
@@ -97,8 +104,17 @@ class CrfTagHead(TagHead):
 
     def loss(self, scores: Tensor, tags: Tensor, real: Tensor) -> Tensor:
         with torch.autocast(scores.device.type, enabled=False):
-            chain = self._chain(scores, real, self.step, self.ends[0], self.ends[1], FORBIDDEN)
+            chain = self._learned(scores, real)
             return (chain.log_partition() - chain.score(tags)).sum()
+
+    def told(self, scores: Tensor, real: Tensor) -> Tensor:
+        """Of all sequences. Wang et al. 2020 (posterior distillation), https://arxiv.org/abs/2004.03846"""
+        with torch.autocast(scores.device.type, enabled=False):
+            chain = self._learned(scores, real)
+            return chain.forward() + chain.backward()
+
+    def _learned(self, scores: Tensor, real: Tensor) -> Chain:
+        return self._chain(scores, real, self.step, self.ends[0], self.ends[1], FORBIDDEN)
 
     def chain(self, scores: Tensor, real: Tensor) -> Chain:
         return self._chain(scores, real, self.step, self.ends[0], self.ends[1], float("-inf"))

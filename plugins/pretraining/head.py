@@ -1,5 +1,8 @@
 """From the states of an encoder to scores of tokens."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -11,16 +14,23 @@ class TokenHead(nn.Module):
     """A layer, and the table of the embeddings as the output, with a bias for each token. Devlin et al. 2019, section 3.1; as in
     https://github.com/google-research/bert/blob/master/run_pretraining.py (get_masked_lm_output)
 
-    dim: of the states. width: of the table.
+    dim: of the states. width: of the table. bias: whether the layer and its norm have one; each token has one all the same.
     """
 
-    def __init__(self, dim: int, width: int, vocabulary: int):
+    def __init__(self, dim: int, width: int, vocabulary: int, bias: bool, epsilon: float, activation: Callable[[Tensor], Tensor]):
         super().__init__()
-        self.transform = nn.Linear(dim, width)
-        self.norm = nn.LayerNorm(width)
+        self.transform = nn.Linear(dim, width, bias=bias)
+        self.activation = activation
+        self.norm = nn.LayerNorm(width, eps=epsilon, bias=bias)
         self.bias = nn.Parameter(torch.zeros(vocabulary))
 
     def forward(self, hidden: Tensor, tokens: Tokens) -> Tensor:
         """hidden (N, D) -> (N, V). The table is handed in: it is the model's."""
-        x = self.norm(functional.gelu(self.transform(hidden)))  # (N, E)
+        x = self.norm(self.activation(self.transform(hidden)))  # (N, E)
         return functional.linear(x, tokens.weight, self.bias)
+
+
+def token_head(model: Any, vocabulary: int) -> TokenHead:
+    """The head of a model, with the biases, the epsilon and the activation of its layers: as in every published model that has one."""
+    activation = next((module.activation for module in model.encoder.modules() if hasattr(module, "activation")), functional.gelu)
+    return TokenHead(model.dim, model.tokens.embedding_dim, vocabulary, model.bias, model.epsilon, activation)

@@ -12,12 +12,13 @@ from framework.data.facts import Facts
 from framework.data.formats import Batch
 from framework.generation.engine import Decode, pad_left
 from framework.registry import Part, choice, register
-from framework.training.cross_entropy import IGNORED, row_losses, token_losses
+from framework.training.cross_entropy import IGNORED, row_losses, tell, told_losses
 from framework.training.ratio_metrics import Perplexity, Ratio
 from framework.training.task import Result, WritingTask
+from framework.training.told import Told
 
 from .denoising import filled
-from .head import TokenHead
+from .head import token_head
 
 READ = ("ids", "real", "source", "target", "source_real")  # what models call what they read; a format gives what its family takes
 CANDIDATES = 5  # named for each gap
@@ -63,12 +64,15 @@ class PretrainingTask(WritingTask):
         self.model = model(facts=facts)
         writes = hasattr(self.model, "logits")
         self.purpose = "masked_tokens" if not writes else "text_to_text" if hasattr(self.model, "encode") else "next_token"
-        self.head = None if writes else TokenHead(self.model.dim, self.model.tokens.embedding_dim, facts.vocabulary)
+        self.head = None if writes else token_head(self.model, facts.vocabulary)
 
     def forward(self, batch: Batch) -> Result:
-        hidden = self._states(batch)
-        losses = token_losses(self, hidden, batch["targets"])  # (N,)
-        return Result(losses.sum(), (batch["targets"] != IGNORED).sum(), (hidden, losses))
+        told = tell(self, self._states(batch), batch["targets"])
+        losses = told_losses(told, batch["targets"])  # (N,)
+        return Result(losses.sum(), (batch["targets"] != IGNORED).sum(), (told, losses))
+
+    def told(self, batch: Batch, result: Result) -> Told:
+        return result.output[0]
 
     def _states(self, batch: Batch) -> Tensor:
         return self.model(**{name: batch[name] for name in READ if name in batch})  # (B, T, D)
@@ -83,9 +87,9 @@ class PretrainingTask(WritingTask):
     def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:
         """Nats, tokens and right answers of every row; for the rows of the sample also what was read and told."""
         result = self(batch)
-        (hidden, losses), targets = result.output, batch["targets"]
+        (scored, losses), targets = result.output, batch["targets"]
         told = targets.clone()
-        told[targets != IGNORED] = self.logits(hidden[targets != IGNORED]).argmax(dim=-1)
+        told[targets != IGNORED] = scored.logits.argmax(dim=-1)
         counts, right = (targets != IGNORED).sum(dim=1), ((told == targets) & (targets != IGNORED)).sum(dim=1)
         figures = zip(row_losses(losses, targets).tolist(), counts.tolist(), right.tolist(), strict=True)
         rows: list[dict[str, Any]] = [{"nats": nats, "tokens": count, "right": hits} for nats, count, hits in figures]

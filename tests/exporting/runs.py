@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from framework import checkpoint
 from framework.compose import compose
 from framework.data.facts import Facts
 from framework.data.tokenizers import BytesTokenizer, Tokenizer
+from framework.making import make_task
 from framework.runs import Run
 
 TOY = ["model.dim=16", "model.depth=2", "model.heads=4", "model.max_length=64", "model.initial_std=0.3", "tokenizer=bytes"]
@@ -32,7 +32,7 @@ def make_run(root: Path, task: str, *words: str, facts: dict[str, Any] | None = 
     tokenizer.save(run.tokenizer)
     known.save(run.facts)
     torch.manual_seed(seed)
-    made, _ = checkpoint.make(composed.config, known)
+    made = make_task(composed.config, known)
     run.checkpoints.mkdir()
     torch.save({"state_dict": {f"task.{name}": value for name, value in made.state_dict().items()}}, run.best)
     figures = {"validation/loss": 1.25, "test/loss": 1.5, "test/accuracy": 0.75, "baseline/accuracy": 0.5}

@@ -1,4 +1,4 @@
-"""Runs that begin from a published model: its options, weights and tokenizer are taken, and what does not fit is said before a folder exists."""
+"""Runs that begin from a published model: what is taken along, and that what does not fit is said before a folder exists."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ def origin(tmp_path_factory):
     labels = {0: "bad", 1: "good"}
     config = transformers.BertConfig(**BERT, vocab_size=270, id2label=labels, label2id={name: id for id, name in labels.items()})
     transformers.BertForSequenceClassification(config).save_pretrained(folder / "bert")
-    BytesTokenizer().train(lambda: []).save(folder / "bert" / "tokenizer.json")
+    BytesTokenizer().train(list).save(folder / "bert" / "tokenizer.json")
     return folder
 
 

@@ -11,6 +11,7 @@ from framework import checkpoint
 from framework.data.facts import Facts
 from framework.errors import UserError
 from framework.exporting.huggingface import write
+from framework.making import make_task
 from framework.published.writing import generation_of
 from framework.run import decoder
 from framework.use import answer
@@ -19,6 +20,7 @@ from tests.integration.conftest import train as trained
 
 SMALL = ["model.dim=32", "model.depth=1", "model.heads=2", "model.max_length=48", "callbacks.progress.style=off", "optimizer.lr=1e-2"]
 ROWS = 100
+TAGS = {"Paris": "B-place", "Lyon": "B-place", "Anna": "B-who"}
 BERT = ["model=bert_tiny", "model.pooler=true", *SMALL]
 T5 = [
     *("model=encoder_decoder", "model/position=relative", "model/norm=rms", "model/feed_forward=relu", "model.bias=false", *SMALL),
@@ -38,9 +40,7 @@ def write_rows(folder):
     draw = random.Random(1)
     lines = []
     for _ in range(150):
-        for word in draw.choices([*LEXICON, "Paris", "Lyon", "Anna"], k=draw.randint(2, 6)):
-            lines.append(f"{word} {'B-place' if word in ('Paris', 'Lyon') else 'B-who' if word == 'Anna' else 'O'}")
-        lines.append("")
+        lines += [f"{word} {TAGS.get(word, 'O')}" for word in draw.choices([*LEXICON, *TAGS], k=draw.randint(2, 6))] + [""]
     (folder / "train.conll").write_text("\n".join(lines))
     (folder / "text.txt").write_text("\n".join(" ".join(draw.choices(list(LEXICON), k=8)) for _ in range(200)))
 
@@ -143,9 +143,12 @@ def test_what_is_exported_may_be_begun_from(runs, tmp_path, monkeypatch, capsys)
     ("words", "said"),
     [
         (["model=bert_tiny", "model/position=rotary"], "The nearest is bert, which would have model.pooler=true model/position=learned"),
-        (["model=bert_tiny", "task.pooling=mean"], "no published family computes as this model does. The nearest is bert, which would have model.pooler=true"),
-        (["model=bert_tiny", "model.pooler=true", "task.pooling=mean"], "computes its scores by 'pooler, linear', and this task by 'mean, linear'"),
-        (["model=gpt_mini", "task.pooling=last"], "computes its scores by 'last, linear without bias', and this task by 'last, linear'"),
+        (
+            ["model=bert_tiny", "task.pooling=mean"],
+            "no published family computes as this model does. The nearest is bert, which would have model.pooler=true",
+        ),
+        (["model=bert_tiny", "model.pooler=true", "task.pooling=mean"], "scores by 'pooler, linear', and this task by 'mean, linear'"),
+        (["model=gpt_mini", "task.pooling=last"], "scores by 'last, linear without bias', and this task by 'last, linear'"),
     ],
 )
 def test_what_no_published_class_computes_is_refused(tmp_path, words, said):
@@ -153,9 +156,9 @@ def test_what_no_published_class_computes_is_refused(tmp_path, words, said):
 
     config = compose(["task=classification", *words, *SMALL]).config
     facts = Facts(20, 48, begin=1, end=2, mask=3, labels=("a", "b"))
-    task, form = checkpoint.make(config, facts)
+    task = make_task(config, facts)
     with pytest.raises(UserError, match=said.replace("(", r"\(")):
-        write(checkpoint.Loaded(task, form, None, facts, config, Path()), tmp_path)
+        write(checkpoint.Loaded(task, None, None, facts, config, Path()), tmp_path)
 
 
 def test_generation_settings():

@@ -1,4 +1,4 @@
-"""What every position promises: three hooks, each doing nothing unless the idea needs it."""
+"""What every position promises: hooks, each doing nothing unless the idea needs it."""
 
 from typing import ClassVar
 
@@ -24,6 +24,10 @@ class Position(nn.Module):
     def turn(self, positions: Tensor, width: int) -> Turn | None:
         """The rotation of queries and keys at positions (B or 1, T), over at most `width` features of a head."""
         return None
+
+    def turn_windowed(self, positions: Tensor, width: int, window: int) -> Turn | None:
+        """The rotation in layers that see what is nearer than `window` tokens: that of all layers, unless the idea makes a difference."""
+        return self.turn(positions, width)
 
     def bias(self, queries: Tensor, keys: Tensor) -> Tensor | None:
         """(B or 1, H, T, S), added to the scores of queries at (B or 1, T) looking at keys at (B or 1, S)."""

@@ -1,9 +1,9 @@
 """BERT."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
-from framework.published.family import ACTIVATIONS, Family, Head, Option, layer
+from framework.published.family import ACTIVATIONS, Family, Head, Option, Parts, layer
 from framework.published.table import Row
 from framework.registry import register
 
@@ -24,7 +24,6 @@ class BertFamily(Family):
         "block": "post_norm",
         "embedding_norm": "layer",
     }
-    fixed: ClassVar[Mapping[str, Any]] = {"pooler": True}
     options: ClassVar[Sequence[Option]] = (
         Option("dim", "hidden_size"),
         Option("heads", "num_attention_heads"),
@@ -73,3 +72,9 @@ class BertFamily(Family):
         "token_labels": Head("BertForTokenClassification", (Row("head.scores.*", "classifier.*"),), form="first piece, softmax"),
     }
     ignored: ClassVar[Sequence[str]] = ("embeddings.position_ids",)
+
+    def ours(self, config: Mapping[str, Any], names: Collection[str]) -> Parts:
+        """Whether there is a pooler, the weights say: only the classes that need one have it."""
+        parts = super().ours(config, names)
+        pooler = not names or any(".pooler." in f".{name}" for name in names)
+        return Parts(parts.chosen, {**parts.values, "pooler": pooler})
