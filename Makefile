@@ -40,7 +40,7 @@ format: install
 	$(PYTHON) -m ruff format .
 
 results: install
-	$(PYTHON) benchmarks/results.py $(if $(ROW),ROW=$(ROW)) $(if $(DATA),DATA=$(DATA)) $(if $(RUN),RUN=$(RUN)) $(if $(FROM),FROM=$(FROM))
+	$(PYTHON) benchmarks/results.py $(if $(ROW),ROW=$(ROW)) $(if $(DATA),DATA=$(DATA)) $(if $(RUN),RUN=$(RUN)) $(if $(MODEL),MODEL=$(MODEL)) $(if $(FROM),FROM=$(FROM))
 
 # Runs are kept: they are somebody's work.
 clean:

@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
             print(f"ROW={name}: there is no such row; there are: {', '.join(ROWS)}", file=sys.stderr)
             return 2
         taken = options.get("FROM")
-        places = {"data": options.get("DATA", "data"), "run": options.get("RUN", "RUN")}
+        places = {name: options.get(name.upper(), name.upper()) for name in ("data", "run", "model")}
         record[name] = taken_from(Path(taken)) if taken else measure(ROWS[name], places)
         RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(page(record), encoding="utf-8")
@@ -52,7 +52,7 @@ def measure(row: Row, places: dict[str, str]) -> dict[str, Any]:
         seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         figures = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         runs.append({"seed": seed, "cpu_seconds": round(seconds, 1), "figures": figures, "signature": signature(folder)})
-    shown = row.command.format(data="DATA", run="RUN")
+    shown = row.command.format(data="DATA", run="RUN", model="MODEL")
     return {"command": f"python train.py {shown}".strip(), "runs": runs, "setting": setting_of(folder)}
 
 
@@ -74,7 +74,7 @@ def measured_again(row: Row, places: dict[str, str]) -> dict[str, Any]:
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     figures = {name: float(value) for name, value in (line.split() for line in lines if len(line.split()) == 2 and "/" in line.split()[0])}
     run = {"seed": None, "cpu_seconds": round(seconds, 1), "figures": figures, "signature": signature(Path(places["run"]))}
-    shown = row.command.format(data="DATA", run="RUN")
+    shown = row.command.format(data="DATA", run="RUN", model="MODEL")
     return {"command": f"python -m framework evaluate {shown}", "runs": [run], "setting": setting_of(Path(places["run"]))}
 
 

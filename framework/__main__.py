@@ -17,6 +17,7 @@ python -m framework VERB ...
   train key=value ...              the same as python train.py
   evaluate RUN key=value ...       figures of a run's best checkpoint, on other data if you say so
   predict RUN text="..."           one answer; file=rows.csv answers every row (to=answers.jsonl keeps them)
+  export RUN to=... folder=DEST    what others load: to=huggingface|safetensors|onnx|torch, with a model card
 RUN is a run folder, or runs/last."""
 
 
@@ -97,6 +98,14 @@ def _predict(arguments: list[str]) -> int:
     return 0
 
 
+def _export(arguments: list[str]) -> int:
+    from framework.exporting.verb import export
+
+    run, rest = _run(arguments, "export")
+    print(export(run, rest))
+    return 0
+
+
 def _run(arguments: list[str], verb: str) -> tuple[Path, list[str]]:
     if not arguments or "=" in arguments[0]:
         raise UserError(f"{verb} needs a run folder: python -m framework {verb} runs/last ...")
@@ -111,6 +120,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
     "evaluate": _evaluate,
     "predict": _predict,
+    "export": _export,
 }
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from framework import catalogue as index
 from framework.data.facts import Facts
 from framework.errors import UserError
+from framework.hub import folder_of
 from framework.published.folder import Published, fill, is_published
 from framework.published.nodes import without, words
 from framework.runs import Run
@@ -36,8 +37,8 @@ class Beginning:
         """Name -> shape of every weight, as a task of ours names them."""
         raise NotImplementedError
 
-    def fill(self, own: "Mapping[str, Tensor]", names: Sequence[str]) -> None:
-        """Copies the weights of these names into tensors of the same names, as far as they go."""
+    def fill(self, own: "Mapping[str, Tensor]", names: Mapping[str, str]) -> None:
+        """Copies weights into tensors, as far as they go. names: name in `own` -> name here."""
         raise NotImplementedError
 
 
@@ -57,21 +58,22 @@ class RunBeginning(Beginning):
         self._state: dict[str, Tensor] | None = None
 
     def _weights(self) -> "dict[str, Tensor]":
-        """Left on disk until they are used."""
+        """Left on disk until they are used; an adapter is computed into the weights that it stood beside."""
         if self._state is None:
             from framework.checkpoint import weights
+            from framework.making import merged
 
-            self._state = weights(self._checkpoint)
+            self._state = merged(weights(self._checkpoint), self.model)
         return self._state
 
     def shapes(self) -> Shapes:
         return {name: tuple(value.shape) for name, value in self._weights().items()}
 
-    def fill(self, own: "Mapping[str, Tensor]", names: Sequence[str]) -> None:
+    def fill(self, own: "Mapping[str, Tensor]", names: Mapping[str, str]) -> None:
         state = self._weights()
-        for name in names:
-            count = min(len(state[name]), len(own[name])) if own[name].ndim else None
-            own[name][:count].copy_(state[name][:count]) if count is not None else own[name].copy_(state[name])
+        for name, saved in names.items():
+            count = min(len(state[saved]), len(own[name])) if own[name].ndim else None
+            own[name][:count].copy_(state[saved][:count]) if count is not None else own[name].copy_(state[saved])
 
 
 class PublishedBeginning(Beginning):
@@ -83,18 +85,26 @@ class PublishedBeginning(Beginning):
         self.unknown = self.published.left
         self.facts = Facts(self.published.vocabulary, self.model["max_length"], labels=self.published.labels)
         self.tokenizer = {"part": "tokenizer/pretrained", "file": str(self.published.folder), "entries": self.published.vocabulary}
+        if (start := self.published.config.get("decoder_start_token_id")) is not None:
+            self.tokenizer["start"] = start
 
     def shapes(self) -> Shapes:
         return self.published.shapes()
 
-    def fill(self, own: "Mapping[str, Tensor]", names: Sequence[str]) -> None:
-        fill(own, {name: name for name in names}, self.published)
+    def fill(self, own: "Mapping[str, Tensor]", names: Mapping[str, str]) -> None:
+        fill(own, names, self.published)
 
 
 def source(name: str) -> Beginning:
-    """The run or the published model of that name. UserError: it is neither."""
-    path = Path(name).expanduser()
+    """The run, the folder with a published model, or the model of the Hugging Face Hub of that name. UserError: it is none of them."""
+    path = _place(name)
     return PublishedBeginning(name, path) if is_published(path) else RunBeginning(name)
+
+
+def _place(name: str) -> Path:
+    """A folder or file; what is none, and is no path to a run either, is sought on the Hub."""
+    path = Path(name).expanduser()
+    return path if path.exists() or path.parts[0] in ("runs", "/", "..") or path.name == "last" else folder_of(name)
 
 
 def implied(typed: Sequence[str]) -> list[str]:
@@ -103,9 +113,9 @@ def implied(typed: Sequence[str]) -> list[str]:
     A model that was named is taken as it was named, and must then be what the folder holds: see `pretrained.check`.
     """
     name = _named(typed)
-    if name is None or not is_published(Path(name).expanduser()):
+    if name is None or not is_published(_place(name)):
         return []
-    found = PublishedBeginning(name, Path(name).expanduser())
+    found = PublishedBeginning(name, _place(name))
     named = any(re.match(r"\+*model=", word) for word in typed)
     own = [] if named else without(words(found.published.parts, index.load()), typed)
     if any(re.match(r"\+*tokenizer[=/@]", word) for word in typed):

@@ -3,28 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import nn
 
-from framework.data.facts import Facts
-from framework.errors import UserError
-from framework.registry import as_part, build
+from framework.making import make_on_meta
+from framework.training.freezing import trained
 
 _STATES = {"adamw": 2, "muon": 2, "sgd": 1, "adafactor": 1}  # tensors the size of a weight that an optimizer keeps, at most
 
 
 def model_card(config: Mapping[str, Any]) -> str:
-    """Parameters by part and memory of a composed config, counted on the meta device: no memory is taken.
-
-    Without data nobody knows its vocabulary and labels: the tokenizer's option and two labels stand in.
-    """
-    vocabulary = config["tokenizer"].get("vocabulary") or 261
-    facts = Facts(vocabulary, config["model"]["max_length"], begin=1, end=2, unknown=3, mask=4, labels=("a", "b"))
-    with torch.device("meta"):
-        try:
-            task = build(config["task"], model=as_part(config["model"]), facts=facts)
-        except ValueError as error:
-            raise UserError(str(error)) from error
+    """Parameters by part and memory of a composed config, counted on the meta device: no memory is taken."""
+    task = make_on_meta(config)
     return "\n".join([parts_line(config), *parameter_lines(task), memory_line(task, config)])
 
 
@@ -40,7 +29,7 @@ def parts_line(config: Mapping[str, Any]) -> str:
 
 
 def parameter_lines(task: nn.Module) -> list[str]:
-    """Parameters in all and by part; shared ones are counted once, where they stand first."""
+    """Parameters in all and by part, shared ones counted once, where they stand first; and those trained, where others are frozen."""
     seen: set[int] = set()
     lines = []
     for name, module in _parts(task):
@@ -50,7 +39,9 @@ def parameter_lines(task: nn.Module) -> list[str]:
         if count:
             lines.append(f"  {name:<28}{count:>14,}")
     total = sum(parameter.numel() for parameter in task.parameters())
-    return [f"parameters {total:>33,}", *lines]
+    learned = sum(parameter.numel() for parameter in trained(task).values())
+    frozen = [] if learned == total else [f"trained {learned:>36,}  ({learned / total:.2%} of them)"]
+    return [f"parameters {total:>33,}", *lines, *frozen]
 
 
 def _parts(task: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -64,8 +55,8 @@ def _parts(task: nn.Module) -> list[tuple[str, nn.Module]]:
 
 def memory_line(task: nn.Module, config: Mapping[str, Any]) -> str:
     """Bytes that weights, gradients and the optimizer's state take in float32; activations depend on the batch."""
-    weights = 4 * sum(parameter.numel() for parameter in task.parameters())
+    weights, learned = (4 * sum(map(nn.Parameter.numel, some)) for some in (task.parameters(), trained(task).values()))
     states = _STATES.get(config["optimizer"]["part"].partition("/")[2], 2)
-    sizes = {"weights": weights, "gradients": weights, "optimizer": states * weights}
+    sizes = {"weights": weights, "gradients": learned, "optimizer": states * learned}
     shares = ", ".join(f"{name} {size / 2**20:,.0f}" for name, size in sizes.items())
     return f"memory {sum(sizes.values()) / 2**20:,.0f} MiB before activations: {shares}"

@@ -1,5 +1,6 @@
 """From a run's folder to a task ready to predict: no rows needed, and nothing in a file is ever executed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ from framework.data.facts import Facts
 from framework.data.formats import Format
 from framework.data.tokenizers import Tokenizer
 from framework.errors import UserError
-from framework.registry import as_part, build
+from framework.making import make_task
+from framework.registry import build
 from framework.runs import Run
 from framework.training.reading import read_checkpoint
 from framework.training.task import Task
 
 _PREFIX = "task."  # what the learner calls the task
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -45,16 +48,10 @@ def load(folder: Path | str, config: dict[str, Any] | None = None) -> Loaded:
         if not needed.exists():
             raise UserError(f"{folder} is not complete: {needed.name} is missing")
     config, facts = run.config() if config is None else config, Facts.load(run.facts)
-    task, form = make(config, facts)
+    index.load()  # the registry then knows where each part is registered
+    task, form = make_task(config, facts), build(config["task"]["format"])
     fill(task, weights(path), path)
     return Loaded(task.eval(), form, Tokenizer.load(run.tokenizer), facts, config, path)
-
-
-def make(config: dict[str, Any], facts: Facts) -> tuple[Task, Format]:
-    """The task and the format of a config, untrained."""
-    index.load()  # the registry then knows where each part is registered
-    task = build(config["task"], model=as_part(config["model"]), facts=facts)
-    return task, build(config["task"]["format"])
 
 
 def weights(path: Path) -> dict[str, Tensor]:
@@ -65,15 +62,21 @@ def weights(path: Path) -> dict[str, Tensor]:
 
 def fill(task: Task, state: dict[str, Tensor], path: Path) -> None:
     """Puts weights into a task. UserError: names or shapes differ; each kind of difference is named once."""
-    own = {name: tuple(value.shape) for name, value in task.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in state.items()}
+    if wrong := mismatches(shapes(task.state_dict()), shapes(state)):
+        raise UserError("\n".join([f"{path} holds the weights of another model than the run's config.yaml tells of", *wrong]))
+    task.load_state_dict(state)
+
+
+def shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in state.items()}
+
+
+def mismatches(own: Shapes, found: Shapes) -> list[str]:
+    """How the weights of a file differ from a model's in names and shapes, a line for each kind of difference; empty: in nothing."""
     missing, foreign = [n for n in own if n not in found], [n for n in found if n not in own]
     other = [f"{name}: {found[name]} in the file, {own[name]} in the model" for name in own if name in found and own[name] != found[name]]
-    wrong = [
+    return [
         f"{what}: {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}"
         for what, names in (("not in the file", missing), ("not in the model", foreign), ("of another shape", other))
         if names
     ]
-    if wrong:
-        raise UserError("\n".join([f"{path} holds the weights of another model than the run's config.yaml tells of", *wrong]))
-    task.load_state_dict(state)

@@ -60,7 +60,7 @@ def finish(config: DictConfig, choices: Mapping[Any, Any], overrides: list[str],
 
 def open_dictionaries(overrides: list[str], catalogue: Catalogue) -> list[str]:
     """`data.columns.text=review` may name a key that is not there yet: the user need not write `++`. And `debug=nan` is a name, which
-    Hydra would read as a number."""
+    Hydra would read as a number; the brackets of `model.freeze=layers.[0-3].*` it would read as a list."""
     open_fields = {
         f"{group}.{name}"
         for group in GROUPS
@@ -69,8 +69,27 @@ def open_dictionaries(overrides: list[str], catalogue: Catalogue) -> list[str]:
         if field["type"].startswith("dict[")
     }
     pattern = re.compile(rf"(?:{'|'.join(map(re.escape, sorted(open_fields)))})\.[^=]+=") if open_fields else None
-    overrides = ["debug='nan'" if text == "debug=nan" else text for text in overrides]
+    overrides = ["debug='nan'" if text == "debug=nan" else _quoted(text) for text in overrides]
     return [f"++{text}" if pattern and pattern.match(text) else text for text in overrides]
+
+
+_PATTERNS = re.compile(r"(\+*model\.(?:freeze|adapter\.target|adapter\.beside)=)(.*)")
+
+
+def _quoted(text: str) -> str:
+    """An override with shell patterns, of which those with brackets stand in quotes."""
+    match = _PATTERNS.fullmatch(text)
+    if not match or "'" in text or '"' in text:
+        return text
+    pattern = r"(?:[^\[\],]|\[[^\[\]]*\])+"  # brackets in it are pairs
+    value = match[2]
+    if whole := re.fullmatch(rf"\[({pattern}(?:,{pattern})*)\]", value):
+        return f"{match[1]}[{','.join(map(_quote, re.findall(pattern, whole[1])))}]"
+    return f"{match[1]}{_quote(value)}" if re.fullmatch(pattern, value) else text
+
+
+def _quote(pattern: str) -> str:
+    return f"'{pattern}'" if "[" in pattern else pattern
 
 
 def default_name(config: dict[str, Any], overrides: list[str]) -> str:

@@ -1,10 +1,12 @@
 """What makes one model another: options that differ, as overrides."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_OF_TRAINING = ("pretrained", "dropout", "weights_dropout", "inner_dropout", "initial_std", "checkpointing")  # that change nothing learned
+# Options of a model that change nothing it has learned.
+_OF_TRAINING = ("pretrained", "layers", "freeze", "adapter", "dropout", "weights_dropout", "inner_dropout", "initial_std", "checkpointing")
 
 
 def differences(saved: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
@@ -22,7 +24,7 @@ def _differences(saved: Mapping[str, Any], config: Mapping[str, Any], path: tupl
             continue
         if isinstance(value, Mapping) and isinstance(config.get(key), Mapping):
             yield from _differences(value, config[key], (*path, key))
-        elif not isinstance(value, Mapping) and (key not in config or config[key] != value):
+        elif not isinstance(value, Mapping) and (key not in config or not _same(config[key], value)):
             yield (*path, key), value
 
 
@@ -30,3 +32,10 @@ def _override(path: tuple[str, ...], value: Any) -> str:
     if path[-1] == "part":
         return f"{'/'.join(('model', *path[:-1]))}={value.partition('/')[2]}"
     return f"{'.'.join(('model', *path))}={value if isinstance(value, str) else json.dumps(value)}"
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal; of two numbers, as near as people write them."""
+    if isinstance(one, float) and isinstance(other, (int, float)):
+        return math.isclose(one, other, rel_tol=1e-6)
+    return bool(one == other)

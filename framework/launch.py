@@ -61,12 +61,15 @@ def _main(argv: list[str]) -> int:
 
 
 def ready(composed: "Composed") -> "Composed":
-    """A new run, with the tokenizer of the run that it begins from, if it does; checked as far as can be seen before data is encoded."""
-    from framework import pretrained
+    """A new run, with the tokenizer of what it begins or learns from, if it does; checked as far as can be seen before data is encoded."""
+    from framework import making, pretrained, teacher
 
     config = pretrained.with_tokenizer(composed.config, composed.overrides)
+    config = teacher.with_tokenizer(config, composed.overrides)
     check_data(config)
+    teacher.check(config)
     pretrained.check(config, composed.overrides)
+    making.check(config)
     return replace(composed, config=config)
 
 
@@ -171,6 +174,7 @@ def new_run(composed: "Composed") -> "Run":
 
 def resume_or_start(overrides: list[str], folders: list[Path]) -> float | None:
     """`resume=RUN` goes on with a run under its saved config; `resume=auto name=X` starts X if there is none."""
+    from framework import teacher
     from framework.compose import compose
     from framework.resume import changed, run_to_resume
 
@@ -189,6 +193,7 @@ def resume_or_start(overrides: list[str], folders: list[Path]) -> float | None:
         overrides = [text for text in overrides if text not in run.overrides()]
     config = changed(run, overrides, folders, training=True)
     check_data(config)
+    teacher.check(config)
 
     def go_on() -> "Run":
         from framework.training.reading import read_checkpoint

@@ -16,18 +16,20 @@ from framework.beginnings import OPTION, Beginning, PublishedBeginning, Shapes, 
 from framework.data.facts import Facts
 from framework.differences import differences
 from framework.errors import UserError
+from framework.layers_taken import renumbered
 from framework.published.meanings import plain
 from framework.runs import Run
 
 if TYPE_CHECKING:
-    from torch import nn
+    from framework.training.task import Task
 
+_NAMES_A_RUN = (OPTION, "task.teacher")
 _LEARNED_PLACES = re.compile(r"model\.(encoder|decoder)\.position\.table\.weight")
 
 
 def pinned(words: Sequence[str]) -> list[str]:
     """Overrides with `runs/last` as the run that it is now: the first job of a sweep will be another `last`."""
-    return [_pinned(word) if word.lstrip("+").startswith(f"{OPTION}=") else word for word in words]
+    return [_pinned(word) if word.lstrip("+").partition("=")[0] in _NAMES_A_RUN else word for word in words]
 
 
 def _pinned(word: str) -> str:
@@ -71,7 +73,9 @@ def check(config: Mapping[str, Any], typed: Sequence[str] = ()) -> list[str]:
     with torch.device("meta"):
         model = build(config["model"], facts=found.facts)
     own = {f"model.{key}": tuple(value.shape) for key, value in model.state_dict().items()}
-    return Match(own, found.shapes(), found, config, found.facts).lines()
+    shapes = found.shapes()
+    places = renumbered({key: key for key in shapes}, config["model"].get("layers"), own, name)
+    return Match(own, {key: shapes[saved] for key, saved in places.items()}, found, config, found.facts).lines()
 
 
 def _check_preset(found: PublishedBeginning, model: Mapping[str, Any], typed: Sequence[str]) -> None:
@@ -88,7 +92,7 @@ def _check_preset(found: PublishedBeginning, model: Mapping[str, Any], typed: Se
         raise UserError(f"{chosen} is not the model in {found.name}; leave it out, or add what differs: {' '.join(wrong)}")
 
 
-def begin(task: "nn.Module", config: Mapping[str, Any], facts: Facts) -> list[str]:
+def begin(task: "Task", config: Mapping[str, Any], facts: Facts) -> list[str]:
     """Puts into a new task what fits of what it begins from. What was taken and what is new, in lines; none where it begins from
     nothing. UserError: what does not fit."""
     import torch
@@ -96,11 +100,15 @@ def begin(task: "nn.Module", config: Mapping[str, Any], facts: Facts) -> list[st
     name = config["model"].get("pretrained")
     if not name:
         return []
+    from framework.training.freezing import frozen_lines
+
     found, own = source(name), task.state_dict()
-    match = Match(_shapes(own), found.shapes(), found, config, facts, getattr(task, "purpose", None))
+    shapes = found.shapes()
+    places = renumbered({key: key for key in shapes}, config["model"].get("layers"), own, name)  # name here -> name there
+    match = Match(_shapes(own), {key: shapes[saved] for key, saved in places.items()}, found, config, facts, task)
     with torch.no_grad():
-        found.fill(own, match.taken)
-    return match.lines()
+        found.fill(own, {key: places[key] for key in match.taken})
+    return [*match.lines(), *frozen_lines(task, match.new)]
 
 
 def _shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -115,10 +123,12 @@ class Match:
     (a head) is taken by the same task with the same labels alone.
     """
 
-    def __init__(self, own: Shapes, saved: Shapes, found: Beginning, config: Mapping[str, Any], facts: Facts, purpose: str | None = None):
+    def __init__(self, own: Shapes, saved: Shapes, found: Beginning, config: Mapping[str, Any], facts: Facts, task: "Task | None" = None):
         self.own, self.found, self.config = own, found, config
-        same_task = config["task"]["part"] == found.task or (purpose is not None and purpose == found.purpose)
-        same_head = same_task and facts.labels in (found.facts.labels, ())
+        same_head = config["task"]["part"] == found.task and facts.labels == found.facts.labels
+        if found.task is None and task is not None and task.purpose is not None:
+            labels = tuple(task.published().get("id2label", {}).values())
+            same_head = task.purpose == found.purpose and labels in (found.facts.labels, ())
         grown = (found.facts.vocabulary, facts.vocabulary)
 
         def fits(name: str) -> bool:

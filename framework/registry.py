@@ -143,7 +143,8 @@ class Signature:
     """What a class asks for, split by the rule of this module.
 
     fields: name -> default, what a config may set. offered: names the builder gives (required: those it must give).
-    consumed: fields that the kind declares for its builder and no constructor sees (class attribute `consumed`).
+    consumed: fields that the kind declares for its builder and no constructor sees (class attribute `consumed`); a class has those
+        of its bases too.
     """
 
     def __init__(self, cls: type):
@@ -160,7 +161,10 @@ class Signature:
                     self.required.add(parameter.name)
             else:
                 self.fields[parameter.name] = parameter.default
-        self.consumed: tuple[str, ...] = tuple(getattr(cls, "consumed", ()))
+        declared = [name for base in reversed(cls.__mro__) for name in vars(base).get("consumed", ())]
+        self.consumed: tuple[str, ...] = tuple(dict.fromkeys(declared))
+        if taken := [name for name in self.consumed if name in (*self.fields, *self.offered)]:
+            raise UserError(f"{cls.__name__} asks for {taken[0]!r}, an option that the framework reads itself: it needs another name")
         self.fields.update({name: getattr(cls, name) for name in self.consumed})
 
 

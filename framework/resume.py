@@ -15,10 +15,13 @@ from framework.validate import problems
 # Paths into the config, and what a change of them would break. Nothing here: it may change.
 _FIXED_IN_TRAINING = {
     "model": "the saved weights are of that model",
+    "model.freeze": "the saved optimizer state is of the weights that were trained",
     "tokenizer": "the saved weights know that tokenizer's ids",
     "task": "the saved weights and figures are of that task",
     "data": "the run would go on in the middle of other rows",
     "optimizer.part": "the saved optimizer state is of that optimizer",
+    "optimizer.layer_decay": "the saved optimizer state lies in groups of one rate",
+    "optimizer.head_factor": "the saved optimizer state lies in groups of one rate",
     "seed": "order and dropout would not be those of one run",
     "name": "the run goes on in the same folder",
 }
@@ -27,7 +30,7 @@ _FIXED_IN_USE = {
     "tokenizer": "the saved weights know that tokenizer's ids",
     "task.part": "the saved weights are of that task",
 }
-_PATHS = ("data.folder", "data.train", "data.validation", "data.test", "data.published")
+_PATHS = ("data.folder", "data.train", "data.validation", "data.test", "data.published", "task.teacher")
 
 
 def run_to_resume(overrides: Sequence[str], root: Path, name: str | None, task: str | None) -> Run | None:
@@ -55,8 +58,8 @@ def changed(run: Run, overrides: Sequence[str], folders: Sequence[Path], trainin
     wrong = wrong or [
         f"{path} may not change: {fixed[rule]}. It was {before!r}, not {after!r}. Start a new run instead."
         for path, before, after in _differences(saved, config)
-        for rule in fixed
-        if (path == rule or path.startswith(f"{rule}.")) and path not in _PATHS
+        for rule in [rule for rule in fixed if path == rule or path.startswith(f"{rule}.")][-1:]  # the nearest
+        if path not in _PATHS
     ]
     wrong = wrong or report(config, catalogue)
     if wrong:

@@ -13,11 +13,14 @@ import pytorch_lightning as pl
 import torch
 
 from framework import catalogue as index
+from framework import teacher
+from framework.adapter_file import begin_adapter
 from framework.card import parameter_lines, parts_line
 from framework.data.facts import Facts
 from framework.data.module import Prepared
 from framework.data.tokenizers import Tokenizer
 from framework.generation.engine import Decode
+from framework.making import make_task
 from framework.preparing import prepare_data
 from framework.pretrained import begin
 from framework.registry import as_part, build
@@ -41,12 +44,15 @@ def train(run: Run, prepared: Prepared | None = None) -> float | None:
         pl.seed_everything(config["seed"], verbose=False)
         if prepared is None or run.last.exists():  # a resumed run keeps its tokenizer and facts, whatever a new one would learn
             prepared = prepare_data(config, run.folder if run.last.exists() else None)
-        task = build_task(config, prepared.facts)
-        begun = [] if run.last.exists() else begin(task, config, prepared.facts)  # a resumed run goes on with its own weights
+        task = make_task(config, prepared.facts)
+        begun = []
+        if not run.last.exists():  # a resumed run goes on with its own weights
+            begun = [*begin(task, config, prepared.facts), *begin_adapter(task, config, prepared.facts)]
         if rank == 0:
             prepared.tokenizer.save(run.tokenizer)
             prepared.facts.save(run.facts)
-            print_card(config, prepared, task, run.folder, world, begun)
+            run.save_sizes(prepared.sizes)
+            print_card(config, prepared, task, run.folder, world, [*begun, *teacher.lines(config)])
         trackers = build_trackers(config["logger"], run.folder, name=config["name"], config=config, chosen=run.chosen())
         exit_code = 1
         try:
@@ -87,16 +93,13 @@ def quiet() -> None:
         warnings.filterwarnings("ignore", message=f".*{remark}.*")
 
 
-def build_task(config: Mapping[str, Any], facts: Facts) -> Task:
-    return build(config["task"], model=as_part(config["model"]), facts=facts)
-
-
 def build_learner(config: Mapping[str, Any], prepared: Prepared, task: Task, folder: Path | None) -> Learner:
     decode, test_decode = (
         decoder(config, prepared.tokenizer, prepared.facts, split, prepared.count(split)) for split in ("validation", "test")
     )
     optimizer, schedule = as_part(config["optimizer"]), as_part(config["schedule"])
-    return Learner(task, optimizer, schedule, dict(config), decode, test_decode, folder=folder, seed=config["seed"])
+    taught = teacher.distillation(config, prepared.facts)
+    return Learner(task, optimizer, schedule, dict(config), decode, test_decode, folder=folder, seed=config["seed"], distillation=taught)
 
 
 def decoder(config: Mapping[str, Any], tokenizer: Tokenizer, facts: Facts, split: str, count: int | None = None) -> Decode:

@@ -107,6 +107,18 @@ class Run:
         """Group -> chosen option."""
         return self._notes()["chosen"]
 
+    def versions(self) -> dict[str, str]:
+        """Versions of what it was trained with."""
+        return self._notes()["versions"]
+
+    def save_sizes(self, sizes: Mapping[str, Mapping[str, int]]) -> None:
+        """Notes of each split how many rows and tokens it has."""
+        self._write_notes(**{**self._notes(), "data": {split: dict(size) for split, size in sizes.items()}})
+
+    def sizes(self) -> dict[str, dict[str, int]]:
+        """Split -> how many rows and tokens; empty while nobody knows."""
+        return self._notes().get("data", {})
+
     def save_metrics(self, figures: Mapping[str, float], monitor: str, signatures: Mapping[str, str] | None = None) -> None:
         """The final figures of the best checkpoint; `monitor` names the one it is best at, signatures tell how they were computed.
 

@@ -12,6 +12,7 @@ class Facts:
 
     vocabulary: entries of the tokenizer. max_length: tokens the model reads at once (the model's own option).
     padding, begin, end, unknown, mask: ids of special tokens (begin serves as BERT's [CLS], end as its [SEP]).
+    start: what stands before the first token of a written text, where that is neither of its own (BART: the end token).
     special: ids of the special tokens that the format asked for, in its order (T5's sentinels).
     labels: names in the order of their ids. learned: what else a format learned from the training rows.
     """
@@ -23,9 +24,15 @@ class Facts:
     end: int | None = None
     unknown: int | None = None
     mask: int | None = None
+    start: int | None = None
     special: tuple[int, ...] = ()
     labels: tuple[str, ...] = ()
     learned: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def first(self) -> int:
+        """What a decoder reads first. T5 has no begin token and takes padding (Raffel et al. 2020)."""
+        return next((id for id in (self.start, self.begin) if id is not None), self.padding)
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -60,7 +60,7 @@ class PairFormat(Format):
 
     def collate(self, features: Sequence[Features], facts: Facts, random: Random) -> Batch:
         source = [row["source"] for row in features]
-        begin = facts.padding if facts.begin is None else facts.begin  # T5 has no begin token and takes padding (Raffel et al. 2020)
+        begin = facts.first
         batch: Batch = {"source": pad(source, facts.padding), "source_real": tokens(source)}  # (B, S)
         if all("target" in row for row in features):
             labels = [row["target"] for row in features]

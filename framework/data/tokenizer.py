@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import tokenizers
@@ -23,29 +23,36 @@ BYTES = [f"<0x{byte:02X}>" for byte in range(256)]  # how `tokenizers` writes a 
 
 
 class Tokenizer:
-    """Encodes without special tokens (a format adds those it wants) and decodes. A text is never read as a special token."""
+    """Encodes without special tokens (a format adds those it wants) and decodes. A text is never read as a special token.
 
-    def __init__(self, inner: tokenizers.Tokenizer):
+    names: the special tokens, by the keys of NAMES, where somebody says so; None = there is none. Those not named are looked for.
+    entries: ids at least, where a model's table has more rows than there are tokens.
+    """
+
+    def __init__(self, inner: tokenizers.Tokenizer, names: Mapping[str, str | None] | None = None, entries: int = 0):
         inner.no_padding()
         inner.no_truncation()
         inner.encode_special_tokens = True  # a text that says "[MASK]" is a text
-        self.inner = inner
+        self.inner, self.names, self.entries = inner, dict(names or {}), entries
         self._byte_lengths: list[int] | None = None
-        found = {name: [inner.token_to_id(token) for token in tokens] for name, tokens in NAMES.items()}
+        candidates = {name: (self.names[name],) if name in self.names else tokens for name, tokens in NAMES.items()}
+        found = {name: [inner.token_to_id(token) for token in tokens if token is not None] for name, tokens in candidates.items()}
         self.special: dict[str, int | None] = {name: next((id for id in ids if id is not None), None) for name, ids in found.items()}
 
     def with_special(self, tokens: Sequence[str]) -> "Tokenizer":
-        """The same with these special tokens: those it lacks are added behind its last id."""
+        """The same with these special tokens: those it lacks are added behind its last id. UserError: there is no room behind it."""
         if not tokens:
             return self
         inner = tokenizers.Tokenizer.from_str(self.to_json())
-        inner.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in tokens])
-        return Tokenizer(inner)
+        add(inner, [AddedToken(token, special=True, normalized=False) for token in tokens])
+        made = Tokenizer(inner, self.names, self.entries)
+        made.special = {**self.special, **made.special}
+        return made
 
     @property
     def vocabulary(self) -> int:
         """Ids go from 0 to one below this; a vocabulary with holes counts the holes."""
-        return max(self.inner.get_vocab(with_added_tokens=True).values()) + 1
+        return max(self.entries, *(id + 1 for id in self.inner.get_vocab(with_added_tokens=True).values()))
 
     def encode(self, text: str) -> list[int]:
         return list(self.inner.encode(text, add_special_tokens=False).ids)
@@ -73,31 +80,47 @@ class Tokenizer:
     @classmethod
     def load(cls, path: Path) -> "Tokenizer":
         """UserError: no such file, or not a tokenizer."""
-        if not path.is_file():
-            raise UserError(f"{path} does not exist; a tokenizer.json of the `tokenizers` library is wanted")
-        try:
-            return cls(tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8")))
-        except Exception as error:  # the library raises Exception itself
-            raise UserError(f"{path} is not a tokenizer.json of the `tokenizers` library: {error}") from None
+        return cls(read_json(path))
+
+
+def read_json(path: Path) -> tokenizers.Tokenizer:
+    """A tokenizer.json. UserError: no such file, or not one."""
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; a tokenizer.json of the `tokenizers` library is wanted")
+    try:
+        return tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except Exception as error:  # the library raises Exception itself
+        raise UserError(f"{path} is not a tokenizer.json of the `tokenizers` library: {error}") from None
+
+
+def add(inner: tokenizers.Tokenizer, tokens: Sequence[AddedToken]) -> None:
+    """Marks tokens as the library's added ones; those that are no entries yet stand behind the last id. UserError: an id is taken."""
+    taken = inner.get_vocab(with_added_tokens=True)
+    inner.add_tokens(list(tokens))
+    ids = set(taken.values())
+    for token in tokens:
+        # the library counts entries to find the next id, which is somebody else's where the ids have holes
+        if token.content not in taken and inner.token_to_id(token.content) in ids:
+            raise UserError(f"{token.content!r} cannot be added: the ids of the vocabulary have holes ({len(taken):,} to {max(ids):,})")
 
 
 def byte_lengths(inner: tokenizers.Tokenizer) -> list[int]:
     """Bytes of every id, by the way the decoder joins tokens."""
     description = json.loads(inner.to_str())
-    decoder = json.dumps(description["decoder"] or {})
-    special = {token["id"] for token in description["added_tokens"] if token["special"]}
+    decoder = json.dumps(description["decoder"] or {}, ensure_ascii=False)
+    added = {token["id"]: token for token in description["added_tokens"]}
     vocabulary = inner.get_vocab(with_added_tokens=True)
     lengths = [0] * (max(vocabulary.values()) + 1)
     singles = set(BYTES) if "ByteFallback" in decoder else set()
     for token, id in vocabulary.items():
-        if id in special:
-            continue
-        if "ByteLevel" in decoder:
+        if id in added:
+            lengths[id] = 0 if added[id]["special"] else len(token.encode())
+        elif "ByteLevel" in decoder:
             lengths[id] = len(token)  # one printable character stands for each byte
         elif token in singles:
             lengths[id] = 1
         elif "WordPiece" in decoder:
             lengths[id] = len(token.removeprefix("##").encode())
         else:
-            lengths[id] = len((token.replace("▁", " ") if "Metaspace" in decoder else token).encode())
+            lengths[id] = len((token.replace("▁", " ") if "▁" in decoder else token).encode())
     return lengths

@@ -1,11 +1,10 @@
-"""Six ways to get a tokenizer.
+"""Five ways to make a tokenizer; `pretrained.py` has the sixth.
 
 Every way ends in one `tokenizer.json` of the `tokenizers` library, so that a run can be loaded anywhere. Training gives the
 same file for the same texts, in any process: see `WordpieceTokenizer` and `unigram.py` for what that took.
 """
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import tokenizers
@@ -13,7 +12,6 @@ from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 
 from framework.data import unigram
 from framework.data.tokenizer import BYTES, Tokenizer
-from framework.errors import UserError
 from framework.registry import register
 
 SPECIAL = ("[PAD]", "[BEGIN]", "[END]", "[UNK]", "[MASK]")
@@ -175,34 +173,6 @@ class BytesTokenizer(TokenizerTrainer):
         inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
         inner.decoder = decoders.ByteLevel()
         return finished(inner)
-
-
-@register("tokenizer")
-class PretrainedTokenizer(TokenizerTrainer):
-    """A tokenizer that exists: the tokenizer.json of a run or of a published model.
-
-    file: the tokenizer.json, or the folder it lies in.
-    """
-
-    learns = False
-
-    def __init__(self, file: str | None = None, entries: int | None = None):
-        self.file = file
-        self.entries = entries
-
-    @property
-    def path(self) -> Path:
-        if not self.file:
-            raise UserError("tokenizer=pretrained needs a file: tokenizer.file=PATH/tokenizer.json")
-        path = Path(self.file).expanduser()
-        return path / "tokenizer.json" if path.is_dir() else path
-
-    def train(self, texts: Texts) -> Tokenizer:
-        return Tokenizer.load(self.path)
-
-    def origin(self) -> Any:
-        text = self.path.read_text(encoding="utf-8") if self.path.is_file() else None
-        return [type(self).__name__, text]
 
 
 def finished(inner: tokenizers.Tokenizer) -> Tokenizer:

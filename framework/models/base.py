@@ -1,8 +1,10 @@
 """What all models have in common."""
 
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import nn
+
+from framework.registry import choice
 
 
 class Facts(Protocol):
@@ -33,14 +35,22 @@ class Model(nn.Module):
     embedding_norm: the norm on the embeddings.
     pretrained: a run, or a folder with a published model, whose weights a new run begins with, as far as they fit, and whose tokenizer it
         takes; null = drawn anew.
+    layers: the layers of what it begins from which become the layers here, in every stack, [0, 2, 4]; {decoder: [0, 5]} thins out the
+        decoder alone; null = each one its own.
+    freeze: parameters that are not trained, as shell patterns over their names (`[tokens.*,encoder.layers.[0-3].*]`); null = none.
+    adapter: new weights that are trained in place of the model's own.
     """
 
-    consumed: ClassVar[tuple[str, ...]] = ("pretrained",)
+    consumed: ClassVar[tuple[str, ...]] = ("pretrained", "layers", "freeze", "adapter")
     pretrained: ClassVar[str | None] = None
+    layers: ClassVar[list[int] | dict[str, list[int]] | None] = None
+    freeze: ClassVar[str | list[str] | None] = None
+    adapter: ClassVar[Any] = choice("adapter", "none")
 
     rules: ClassVar[dict[str, str]] = {
         "dim > 0 and heads > 0 and depth > 0 and max_length > 0": "a model has features, heads, layers and something to read",
         "0 <= dropout < 1": "a share is dropped, and not everything",
+        "layers is None or pretrained": "layers are those of the run that this one begins from, and model.pretrained names none",
         "embedding_dim is None or embedding_dim > 0": "tokens have features",
     }
     provides: ClassVar[tuple[str, ...] | dict[str, str]] = ()

@@ -23,6 +23,15 @@ class Cache:
         """Forgets all but the first `length` tokens. Works back to the start of the last append at least."""
         raise NotImplementedError
 
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All that is kept since something was appended: a fixed number of tensors, the batch first. One that grows with the tokens does
+        so along one dimension."""
+        raise NotImplementedError
+
+    def restore(self, tensors: tuple[Tensor, ...], length: int) -> None:
+        """Goes on from what `tensors` gave after `length` tokens; after none they are empty where they grow, and zero elsewhere."""
+        raise NotImplementedError
+
 
 class RowCache(Cache):
     """Keeps one row for each token: tensors (B, K, S, d), grown along S."""
@@ -39,6 +48,12 @@ class RowCache(Cache):
 
     def crop(self, length: int) -> None:
         self.kept = tuple(x[..., :length, :] for x in self.kept)
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        return self.kept
+
+    def restore(self, tensors: tuple[Tensor, ...], length: int) -> None:
+        self.kept = tensors
 
 
 @dataclass

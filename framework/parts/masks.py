@@ -43,8 +43,7 @@ class Mask:
         """
         allowed: Tensor | None = None
         if self.causal or self._narrow() is not None:
-            query = torch.arange(self.keys - self.queries, self.keys, device=self.device)[:, None]  # (T, 1)
-            key = torch.arange(self.keys, device=self.device)  # (S,)
+            query, key = self._numbers()
             allowed = key <= query if self.causal else torch.ones_like(key <= query)  # (T, S)
             if (window := self._narrow()) is not None:
                 allowed = allowed & ((query - key).abs() < window)
@@ -55,8 +54,10 @@ class Mask:
         return allowed
 
     def _narrow(self) -> int | None:
-        """The window, where it leaves anything out."""
-        return None if self.window is None or self.window >= self.keys else self.window
+        """The window, where it leaves anything out; in a program that is exported for any length it may."""
+        if self.window is None or torch.compiler.is_exporting():
+            return self.window
+        return None if self.window >= self.keys else self.window
 
     def _documents(self) -> Tensor | None:
         if self.documents is None:
@@ -70,8 +71,14 @@ class Mask:
         real = self.real[:, None, None, :]  # (B, 1, 1, S)
         if not self.causal:
             return real
-        itself = torch.eye(self.queries, self.keys, dtype=torch.bool, device=self.real.device)
-        return real | itself.roll(self.keys - self.queries, dims=1)  # (B, 1, T, S)
+        query, key = self._numbers()
+        return real | (key == query)  # (B, 1, T, S)
+
+    def _numbers(self) -> tuple[Tensor, Tensor]:
+        """The queries (T, 1) and the keys (S,), counted from the first key."""
+        device = self.device if self.real is None else self.real.device
+        query = torch.arange(self.keys - self.queries, self.keys, device=device)[:, None]
+        return query, torch.arange(self.keys, device=device)
 
     def kernel(self, bias: Tensor | None = None) -> dict[str, Any]:
         """Keywords for `scaled_dot_product_attention`: `is_causal` alone wherever that is the whole truth.

@@ -168,9 +168,7 @@ def _each(window: Window, depth: int, global_every: int | None) -> Sequence[int 
     else:
         windows = list(window)  # OmegaConf's lists are none of Python's
         if global_every is not None:
-            raise UserError(
-                f"window: {windows} says of every layer what it sees, and leaves global_every={global_every} nothing to say"
-            )
+            raise UserError(f"window: {windows} says of every layer what it sees, and leaves global_every={global_every} nothing to say")
     if len(windows) != depth:
         raise UserError(f"window: {windows} names {len(windows)} layers, the stack has {depth}")
     if any(width is not None and width < 1 for width in windows):

@@ -48,6 +48,8 @@ class Published:
         purpose = family.purpose(config)
         based = any(name.startswith(f"{family.base}.") for name in files.shapes)
         weights, left = family.table(purpose, based).ours(files.shapes)
+        if not any(name.startswith(("model.encoder.", "model.decoder.")) for name in weights):
+            raise UserError(f"{folder} has no weights of a {family.type} in its files: they hold {', '.join(list(files.shapes)[:3])} ...")
         if family.bias is not None:
             parts.values["output_bias"] = family.bias in files.shapes and any(bool(rows.any()) for rows in files.pieces(family.bias))
             if not parts.values["output_bias"]:

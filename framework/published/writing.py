@@ -50,7 +50,10 @@ class Layout:
 
 
 def layout_of(node: Mapping[str, Any], facts: Facts, weights: Iterable[str] = ()) -> Layout:
-    """The family that computes as the model of this node does; weights: names of a task's. UserError: none does; the nearest, and what it would take."""
+    """The family that computes as the model of this node does; weights: names of a task's.
+
+    UserError: none does; the nearest, and what it would take.
+    """
     catalogue = index.load()
     own = plain(node)
     nearest: tuple[list[str], Family] | None = None
@@ -113,7 +116,7 @@ def config_of(layout: Layout, architecture: str, facts: Facts, told: Mapping[str
     if labels:
         config |= {"id2label": labels, "label2id": {label: number for number, label in labels.items()}, "num_labels": len(labels)}
     if purpose == "text_to_text":
-        config["decoder_start_token_id"] = facts.padding if facts.begin is None else facts.begin
+        config["decoder_start_token_id"] = facts.first
     return config
 
 
@@ -123,7 +126,7 @@ def generation_of(decoding: Mapping[str, Any] | None, facts: Facts, purpose: str
         return None
     config: Config = {"pad_token_id": facts.padding, "bos_token_id": facts.begin, "eos_token_id": facts.end}
     if purpose == "text_to_text":
-        config["decoder_start_token_id"] = facts.padding if facts.begin is None else facts.begin
+        config["decoder_start_token_id"] = facts.first
     given = dict(decoding or {})
     kind = str(given.get("part", "decoding/greedy")).partition("/")[2]
     config |= {theirs: given[ours] for ours, theirs in _DECODING.items() if given.get(ours) is not None}
@@ -145,7 +148,7 @@ def write_tokenizer(tokenizer: "Tokenizer", facts: Facts, purpose: str | None, f
         " ".join(word.format(**names) for word in (text or "").split() if not word.startswith("{") or word[1:].split("}")[0] in names)
         for text in _FRAMES.get(purpose or "", ("$A", None))
     )
-    used = [(token, inner.token_to_id(token)) for token in dict.fromkeys(names.values())]
+    used = list({str(token): ids[name] for name, token in names.items() if str(token) in f"{one} {two}"}.items())
     inner.post_processor = TemplateProcessing(single=one, pair=two or None, special_tokens=used)
     inner.encode_special_tokens = False
     inner.save(str(folder / "tokenizer.json"))

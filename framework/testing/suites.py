@@ -168,6 +168,9 @@ class TaskPromises:
     def test_answers_any_text(self) -> None:
         tasks.answers_any_text(self.toy())
 
+    def test_tells_its_targets(self) -> None:
+        tasks.tells_its_targets(self.toy())
+
     def test_learns_its_rows(self) -> None:
         tasks.learns_its_rows(self.toy())
 

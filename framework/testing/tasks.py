@@ -18,6 +18,7 @@ from framework.testing.promise import BrokenPromise, Inapplicable
 from framework.testing.ranks import figures_of, in_two_processes
 from framework.testing.toy_task import ToyTask
 from framework.training.task import Result, Task
+from framework.training.told import Told
 
 TOLERANCE = 1e-6
 STEPS = 60
@@ -194,12 +195,30 @@ def learns_its_rows(toy: ToyTask) -> None:
     )
 
 
+def tells_its_targets(toy: ToyTask) -> None:
+    """What a pupil and its teacher compare, the states and scores of targets, are of a batch what they are of its parts, in order."""
+    _needs_no_noise(toy)
+    task, numbers = toy.task(), range(toy.count)
+    try:
+        whole, *halves = (_told(task, toy.batch(part)) for part in (numbers, numbers[: toy.count // 3], numbers[toy.count // 3 :]))
+    except UserError as error:
+        raise Inapplicable(str(error)) from error
+    if whole.hidden.ndim != 2 or whole.logits.ndim != 2 or len(whole.logits) % max(1, len(whole.hidden)):
+        shapes = [list(value.shape) for value in (whole.hidden, whole.logits)]
+        raise BrokenPromise(f"tells its targets: hidden is (M, D), logits (N, C), N a multiple of M, and here {shapes[0]} and {shapes[1]}")
+    for name in ("hidden", "logits"):
+        parts, together = torch.cat([getattr(half, name) for half in halves]), getattr(whole, name)
+        if parts.shape != together.shape or not torch.allclose(parts, together, rtol=TOLERANCE, atol=TOLERANCE):
+            raise BrokenPromise(f"tells its targets: the {name} of a batch are not those of its parts, one after the other")
+
+
 TASK_PROMISES: tuple[Callable[[ToyTask], None], ...] = (
     result_has_its_shape,
     rows_are_plain,
     gradients_reach_every_parameter,
     respects_padding,
     loss_is_a_sum,
+    tells_its_targets,
     rows_are_independent,
     saves_and_loads,
     predicts_without_targets,
@@ -217,6 +236,11 @@ def _needs_no_noise(toy: ToyTask) -> None:
 def _quiet(task: Task, batch: Batch) -> Result:
     with torch.no_grad():
         return task(batch)
+
+
+def _told(task: Task, batch: Batch) -> Told:
+    with torch.no_grad():
+        return task.told(batch, task(batch))
 
 
 def _evaluated(task: Task, toy: ToyTask, batch: Batch) -> tuple[Result, list[dict[str, Any]]]:

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EMAWeightAveraging
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from framework.errors import UserError
 from framework.registry import register
@@ -43,13 +43,16 @@ class Average(EMAWeightAveraging):
 
     def __init__(self, decay: float | None = None, start: int = 0):
         super().__init__(decay=decay or 0.0, update_starting_at_step=start)
-        self.off = decay is None
+        self.off, self.decay = decay is None, decay or 0.0
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """As Lightning's, which would call our `configure_model` a second time."""
+        """As Lightning's, which would call our `configure_model` a second time, and whose sum of two shares rounds at each step: frozen
+        weights would wander off. What is interpolated between equal numbers stays."""
         if stage == "fit":
             check_weights_are_whole(trainer, "callbacks.average.decay")
-            self._average_model = AveragedModel(pl_module, self._device or pl_module.device, use_buffers=self._use_buffers, **self._kwargs)
+            ema = get_ema_multi_avg_fn(self.decay)
+            device = self._device or pl_module.device
+            self._average_model = AveragedModel(pl_module, device, multi_avg_fn=ema, use_buffers=self._use_buffers)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Nothing yet: `last` may still be written, with the live weights."""

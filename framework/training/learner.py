@@ -18,6 +18,7 @@ from framework.errors import UserError
 from framework.generation.engine import Decode
 from framework.tracking.base import Tracker
 from framework.training.averaging import LIVE
+from framework.training.distillation import Distillation
 from framework.training.evaluation import Evaluation
 from framework.training.meter import Meter
 from framework.training.strategies import gather, scatter, shard
@@ -39,7 +40,7 @@ class Learner(pl.LightningModule):
 
     optimizer: called with model=task. schedule: called with total=steps. config: plain values, saved in each checkpoint.
     decode, test_decode: what the task writes with, in validation (a sample of the rows) and in test (all).
-    folder: of the run, for predictions.jsonl. seed: of dropout.
+    folder: of the run, for predictions.jsonl. seed: of dropout. distillation: the lessons of a teacher, who is no part of this module.
     """
 
     task: Task
@@ -54,11 +55,13 @@ class Learner(pl.LightningModule):
         test_decode: Decode | None = None,
         folder: Path | None = None,
         seed: int = 0,
+        distillation: Distillation | None = None,
     ):
         super().__init__()
         self.save_hyperparameters({"config": dict(config or {})}, logger=False)
         self.task, self.make_optimizer, self.make_schedule = task, optimizer, schedule
         self.decodes, self.folder, self.seed = {"validation": decode, "test": test_decode}, folder, seed
+        self.distillation = distillation
         self.figures: dict[str, float] = {}  # the newest of each, in full precision
         self._reference: float | None = None  # see `_common_reference`
         self._pending: tuple[int, Tensor] | None = None  # step and summed loss that nobody has looked at yet
@@ -82,6 +85,8 @@ class Learner(pl.LightningModule):
     def on_train_start(self) -> None:
         self._window = torch.zeros(2, device=self.device)  # loss and weight of the step in the making, on this rank
         self._meter = Meter(self.device)
+        if self.distillation is not None:
+            self.distillation.to(self.device, cast(torch.dtype, self.dtype))
         self._factor = self.make_schedule(total=self.trainer.estimated_stepping_batches)
         self._take_options()
         for tracker in self.loggers:
@@ -98,6 +103,8 @@ class Learner(pl.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         self._seed_dropout(batch_index)
         result = self.task(batch)
+        if self.distillation is not None:
+            result = self.distillation(self.task, batch, result)
         weight = result.weight.detach().to(result.loss)
         loss = result.loss + weight * self._side_losses(result.loss)
         if batch.get("ghost"):  # a stand-in row, so that this rank steps with the others
@@ -161,7 +168,7 @@ class Learner(pl.LightningModule):
 
     def _advice(self, what: str) -> str:
         trainer = self.trainer
-        lr, clip = trainer.optimizers[0].param_groups[0]["lr"], trainer.gradient_clip_val
+        lr, clip = self._top_rate(), trainer.gradient_clip_val
         return (
             f"Training stopped: {what}. No such weights were saved.\n"
             f"It ran with learning rate {lr:.3g}, trainer.gradient_clip_val={clip}, trainer.precision={trainer.precision}.\n"
@@ -182,7 +189,11 @@ class Learner(pl.LightningModule):
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         due = every and (self.trainer.global_step % every == 0 or self.trainer.is_last_batch)
         if due and not self.trainer.fit_loop._should_accumulate():
-            self._log({**self._meter.read(self.trainer.strategy), "train/lr": self.trainer.optimizers[0].param_groups[0]["lr"]})
+            self._log({**self._meter.read(self.trainer.strategy), "train/lr": self._top_rate()})
+
+    def _top_rate(self) -> float:
+        """The highest of all groups: the others are what their factors make of it."""
+        return max(group["lr"] for group in self.trainer.optimizers[0].param_groups)
 
     def _log(self, figures: dict[str, float]) -> None:
         self.figures |= figures

@@ -3,7 +3,7 @@
 An owner offers: model (the task: the model and what stands on it).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,18 +13,7 @@ from torch.optim import Optimizer
 
 from framework.errors import UserError
 from framework.registry import register
-
-Group = dict[str, Any]
-
-
-def groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[Group]:
-    """Two groups: matrices decay; norms and biases (anything with fewer than two dimensions) do not."""
-    trained = [parameter for parameter in parameters if parameter.requires_grad]
-    found = [
-        {"params": [parameter for parameter in trained if parameter.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [parameter for parameter in trained if parameter.ndim < 2], "weight_decay": 0.0},
-    ]
-    return [group for group in found if group["params"]]
+from framework.training.groups import LayerRates, groups
 
 
 def _pair(values: Sequence[Any]) -> tuple[Any, Any]:
@@ -39,7 +28,7 @@ def fusible(model: nn.Module) -> bool:
 
 
 @register("optimizer", "adamw")
-class AdamW(torch.optim.AdamW):
+class AdamW(LayerRates, torch.optim.AdamW):
     """Adam with decoupled weight decay. Loshchilov and Hutter 2019, algorithm 2, https://arxiv.org/abs/1711.05101
 
     lr: learning rate at the top of the schedule.
@@ -57,14 +46,17 @@ class AdamW(torch.optim.AdamW):
         eps: float = 1e-8,
         weight_decay: float = 0.01,
         amsgrad: bool = False,
+        layer_decay: float = 1.0,
+        head_factor: float = 1.0,
     ):
-        super().__init__(groups(model.parameters(), weight_decay), lr, _pair(betas), eps, amsgrad=amsgrad, fused=fusible(model))
+        found = groups(model, lr, weight_decay, layer_decay, head_factor)
+        super().__init__(found, lr, _pair(betas), eps, amsgrad=amsgrad, fused=fusible(model))
         # torch's fused kernels would unscale float16 gradients inside the step, after clipping would have needed them unscaled.
         self._step_supports_amp_scaling = False
 
 
 @register("optimizer", "adafactor")
-class Adafactor(torch.optim.Adafactor):
+class Adafactor(LayerRates, torch.optim.Adafactor):
     """Adam with a factored running square: little memory. Shazeer and Stern 2018, algorithm 4, https://arxiv.org/abs/1804.04235
 
     lr: learning rate at the top of the schedule (the update is also bounded by the weights' own size).
@@ -82,12 +74,14 @@ class Adafactor(torch.optim.Adafactor):
         eps: tuple[float | None, float] = (None, 1e-3),
         d: float = 1.0,
         weight_decay: float = 0.0,
+        layer_decay: float = 1.0,
+        head_factor: float = 1.0,
     ):
-        super().__init__(groups(model.parameters(), weight_decay), lr, beta2_decay, _pair(eps), d)
+        super().__init__(groups(model, lr, weight_decay, layer_decay, head_factor), lr, beta2_decay, _pair(eps), d)
 
 
 @register("optimizer", "sgd")
-class SGD(torch.optim.SGD):
+class SGD(LayerRates, torch.optim.SGD):
     """Stochastic gradient descent with momentum. Sutskever et al. 2013, section 2, https://proceedings.mlr.press/v28/sutskever13.html
 
     lr: learning rate at the top of the schedule.
@@ -105,14 +99,16 @@ class SGD(torch.optim.SGD):
         dampening: float = 0.0,
         nesterov: bool = False,
         weight_decay: float = 0.0,
+        layer_decay: float = 1.0,
+        head_factor: float = 1.0,
     ):
-        decayed = groups(model.parameters(), weight_decay)
-        super().__init__(decayed, lr, momentum, dampening, nesterov=nesterov, fused=fusible(model))
+        found = groups(model, lr, weight_decay, layer_decay, head_factor)
+        super().__init__(found, lr, momentum, dampening, nesterov=nesterov, fused=fusible(model))
         self._step_supports_amp_scaling = False
 
 
 @register("optimizer", "muon")
-class Muon(Optimizer):
+class Muon(LayerRates, Optimizer):
     """Orthogonalized momentum for the matrices inside the stacks, AdamW for the rest. Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/
 
     The update of a matrix is scaled to the size of AdamW's, so that both take one learning rate and one weight decay:
@@ -136,16 +132,19 @@ class Muon(Optimizer):
         ns_steps: int = 5,
         betas: tuple[float, float] = (0.9, 0.98),
         eps: float = 1e-8,
+        layer_decay: float = 1.0,
+        head_factor: float = 1.0,
     ):
         matrices = stack_matrices(model)
         if not matrices:
-            raise UserError("optimizer/muon orthogonalizes the matrices inside the stacks, and this model has none: choose adamw")
+            raise UserError("optimizer/muon orthogonalizes the matrices inside the stacks, and here it has none to train: choose adamw")
         chosen = {id(parameter) for parameter in matrices}
         rest = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
+        rates = lr, weight_decay, layer_decay, head_factor
         options: dict[str, Any] = {"momentum": momentum, "nesterov": nesterov, "ns_steps": ns_steps, "adjust_lr_fn": "match_rms_adamw"}
-        self.inner: list[Optimizer] = [torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay, **options)]
-        if decayed := groups(rest, weight_decay):
-            self.inner.append(torch.optim.AdamW(decayed, lr, _pair(betas), eps))
+        self.inner: list[Optimizer] = [torch.optim.Muon(groups(model, *rates, only=matrices), **options)]
+        if others := groups(model, *rates, only=rest):
+            self.inner.append(torch.optim.AdamW(others, lr, _pair(betas), eps))
         super().__init__([group for optimizer in self.inner for group in optimizer.param_groups], defaults={})
         self._share()
 

@@ -16,9 +16,10 @@ from framework.data.facts import Facts
 from framework.data.formats import Batch
 from framework.generation.engine import Decode, answer, evaluating
 from framework.registry import Part
-from framework.training.cross_entropy import IGNORED, token_losses
+from framework.training.cross_entropy import IGNORED, tell, told_losses
 from framework.training.task import Result, WritingTask
 from framework.training.text_metrics import Bleu, Chrf
+from framework.training.told import Told
 
 ROWS_WRITTEN_TOGETHER = 64
 ROUNDED_TO = 32  # tokens
@@ -36,6 +37,7 @@ class SequenceToSequence(WritingTask):
         a multiple of 32; max_ratio=null = as many as the model can hold. Input length + 50: Vaswani et al. 2017, section 6.1.
     """
 
+    purpose = "text_to_text"
     input: ClassVar[str] = "source"
     reference: ClassVar[str] = "target"
     rules: ClassVar[dict[str, str]] = {
@@ -56,8 +58,12 @@ class SequenceToSequence(WritingTask):
 
     def _loss(self, batch: Batch, label_smoothing: float) -> Result:
         hidden = self.model(batch["source"], batch["target"], batch["source_real"])  # (B, T, D)
-        loss = token_losses(self.model, hidden, batch["labels"], label_smoothing).sum()
-        return Result(loss, (batch["labels"] != IGNORED).sum())
+        told = tell(self.model, hidden, batch["labels"])
+        loss = told_losses(told, batch["labels"], label_smoothing).sum()
+        return Result(loss, (batch["labels"] != IGNORED).sum(), told)
+
+    def told(self, batch: Batch, result: Result) -> Told:
+        return result.output
 
     def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:
         """The loss without smoothing, so that it compares between runs, and the rows of the sample."""

@@ -9,8 +9,10 @@ from torchmetrics import Metric
 
 from framework.data.facts import Facts
 from framework.data.formats import Batch, Format, Row
+from framework.errors import UserError
 from framework.generation.engine import Decode
-from framework.registry import choice
+from framework.registry import choice, describe
+from framework.training.told import Told
 
 
 @dataclass
@@ -28,21 +30,31 @@ class Task(nn.Module):
 
     A subclass takes `model: Part, facts: Facts` and options of its own, and builds `self.model = model(facts=facts)`.
     format: how rows become batches: columns, encoding, built-in rows.
+    purpose: what the task is for, in words that published heads are known by: sequence_labels, token_labels, masked_tokens, next_token,
+        text_to_text; null = nothing that any is known for.
+    reads: what of a batch `scores_of` reads; a task whose purpose is a writer's (next_token, text_to_text) needs none.
     form: how the task computes from the model's states what it tells, in words that published heads are known by
         (framework/published/families); empty = there is one way alone.
-    consumed: options that the framework reads and no constructor sees. defaults: group -> the option a task brings along.
+    teacher: a run that training learns from beside the rows, which must be of the same task; its tokenizer comes along; null = none.
+    distillation: how training learns from the teacher, if there is one.
+    consumed: options that the framework reads and no constructor sees, beside those of the bases.
+    defaults: group -> the option a task brings along.
     recipe: values of trainer, optimizer and schedule that suit its built-in rows; an experiment or a command line sets others.
     """
 
-    consumed: ClassVar[tuple[str, ...]] = ("format",)
+    consumed: ClassVar[tuple[str, ...]] = ("format", "teacher", "distillation")
     format: ClassVar[Any] = choice("format", None)
+    teacher: ClassVar[str | None] = None
+    distillation: ClassVar[Any] = choice("distillation", "standard")
     defaults: ClassVar[dict[str, str]] = {}
     recipe: ClassVar[dict[str, dict[str, Any]]] = {}
     rules: ClassVar[dict[str, str]] = {}
     provides: ClassVar[tuple[str, ...]] = ()
     monitor: str = "validation/loss"  # what the best checkpoint is best at; an option may decide, in `__init__`
     mode: str = "min"
+    purpose: str | None = None
     form: str = ""
+    reads: tuple[str, ...] = ("ids", "real")
 
     model: Any  # what its family offers: `forward`, `encode`, `decode`, `logits`
     facts: Facts
@@ -50,6 +62,14 @@ class Task(nn.Module):
     def forward(self, batch: Batch) -> Result:
         """Loss of a batch with targets."""
         raise NotImplementedError
+
+    def told(self, batch: Batch, result: Result) -> Told:
+        """What `forward` told of the batch's targets, from its result (`result.output` may carry it). Who has it can be a teacher, or
+        learn from one. UserError: this task has not."""
+        raise UserError(
+            f"{describe(type(self))} cannot learn from a teacher: it has no method told(batch, result) that gives, of what forward told, "
+            "Told(hidden (N, D), logits (N, C)) of its N targets (framework/training/told.py)"
+        )
 
     def predict(self, batch: Batch, decode: Decode) -> list[dict[str, Any]]:
         """One JSON-able dict a row: `prediction`, `score` and what else is worth keeping. Needs no targets."""
@@ -76,6 +96,15 @@ class Task(nn.Module):
         """What the config.json of a published model says of the task: `id2label`, the names of its scores, and what else its head needs."""
         return {}
 
+    def scores_of(self, batch: Batch) -> Tensor:
+        """What an exported program computes: scores of texts (B, C), or of every token (B, T, C). The batch has what `reads` names, as
+        tensors: ids (B, T), real (B, T), segments (B, T)."""
+        raise NotImplementedError
+
+    def legend(self) -> dict[str, Any]:
+        """What it takes beside `published`'s names to make an answer of `scores_of`, JSON-able."""
+        return {}
+
     def report(self, rows: list[dict[str, Any]]) -> dict[str, str]:
         """Files to write beside predictions.jsonl after the test, name -> text, made of all its rows (a confusion matrix)."""
         return {}
@@ -89,7 +118,7 @@ class WritingTask(Task):
     test_rows: how many rows of the test part are written at the end; null = all.
     """
 
-    consumed: ClassVar[tuple[str, ...]] = ("format", "decoding", "validation_rows", "test_rows")
+    consumed: ClassVar[tuple[str, ...]] = ("decoding", "validation_rows", "test_rows")
     decoding: ClassVar[Any] = choice("decoding", "greedy")
     validation_rows: ClassVar[int | None] = 200
     test_rows: ClassVar[int | None] = None

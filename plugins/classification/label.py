@@ -13,6 +13,7 @@ from framework.data.facts import Facts
 from framework.data.formats import Features, Row
 from framework.errors import UserError
 from framework.registry import nearest, register
+from framework.training.told import Told
 
 from .baseline import NaiveBayes, figures
 from .builtin import rows as builtin_rows
@@ -94,6 +95,9 @@ class LabelTarget(Target):
         loss = cross_entropy(logits.to(each.dtype), targets, weight=each, label_smoothing=smoothing, reduction="sum")
         return loss, each[targets].sum()
 
+    def told(self, read: Told) -> Told:
+        return read
+
     def tell(self, logits: Tensor, facts: Facts) -> list[dict[str, Any]]:
         labels = facts.labels
         rows = []
@@ -101,6 +105,9 @@ class LabelTarget(Target):
             best = max(range(len(labels)), key=scores.__getitem__)
             rows.append({"prediction": labels[best], "score": scores[best], "scores": dict(zip(labels, scores, strict=True))})
         return rows
+
+    def legend(self, facts: Facts) -> dict[str, Any]:
+        return {"probability": "softmax"}
 
     def metrics(self, facts: Facts) -> "dict[str, Metric]":
         from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score  # which reading rows can do without

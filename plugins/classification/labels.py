@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
 from framework.data.facts import Facts
 from framework.data.formats import Features, Row
 from framework.registry import register
+from framework.training.told import Told
 
 from .baseline import NaiveBayes
 from .builtin_functions import blanked
@@ -82,12 +83,19 @@ class LabelsTarget(Target):
         loss = binary_cross_entropy_with_logits(logits, targets, reduction="sum")
         return loss, torch.tensor(float(logits.numel()), device=loss.device)
 
+    def told(self, read: Told) -> Told:
+        """Each label of a text is a target with two answers, no and yes: a sigmoid is the softmax of 0 and its score."""
+        return Told(read.hidden, pad(read.logits.flatten()[:, None], (1, 0)))  # (B * C, 2)
+
     def tell(self, logits: Tensor, facts: Facts) -> list[dict[str, Any]]:
         rows = []
         for each in logits.float().sigmoid().tolist():  # C
             scores = dict(zip(facts.labels, each, strict=True))
             rows.append({"prediction": [label for label in facts.labels if scores[label] >= self.threshold], "scores": scores})
         return rows
+
+    def legend(self, facts: Facts) -> dict[str, Any]:
+        return {"probability": "sigmoid", "threshold": self.threshold}
 
     def metrics(self, facts: Facts) -> "dict[str, Metric]":
         from .label_metric import LabelFigures  # torchmetrics, which reading rows can do without

@@ -66,6 +66,10 @@ class NumberTarget(Target):
         mean, deviation = facts.learned["mean"], facts.learned["deviation"]
         return [{"prediction": mean + deviation * told} for told in logits[:, 0].tolist()]
 
+    def legend(self, facts: Facts) -> dict[str, Any]:
+        """The number is mean + deviation * score."""
+        return {"mean": facts.learned["mean"], "deviation": facts.learned["deviation"]}
+
     def metrics(self, facts: Facts) -> "dict[str, Metric]":
         from .number_metric import NumberFigures  # torchmetrics, which reading rows can do without
 

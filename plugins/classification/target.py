@@ -11,6 +11,9 @@ from torch import Tensor
 
 from framework.data.facts import Facts
 from framework.data.formats import Features, Row
+from framework.errors import UserError
+from framework.registry import describe
+from framework.training.told import Told
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -55,9 +58,20 @@ class Target:
         """Loss of scores (B, C), summed, and its weight."""
         raise NotImplementedError
 
+    def told(self, read: Told) -> Told:
+        """Pooled states (B, D) and their scores (B, C) as a softmax over the answers to each target. UserError: there is none."""
+        raise UserError(
+            f"{describe(type(self))} cannot learn from a teacher: it has no method told(read) that gives the scores (B, C) as "
+            "Told(hidden (B, D), logits (N, answers)), probabilities by softmax (framework/training/told.py)"
+        )
+
     def tell(self, logits: Tensor, facts: Facts) -> list[dict[str, Any]]:
         """What scores (B, C) say: a row with its `prediction` for each text."""
         raise NotImplementedError
+
+    def legend(self, facts: Facts) -> dict[str, Any]:
+        """How `tell` makes a prediction of scores, for who does it elsewhere: JSON-able."""
+        return {}
 
     def metrics(self, facts: Facts) -> "dict[str, Metric]":
         """Fresh metrics, as `Task.metrics`."""

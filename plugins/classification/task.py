@@ -15,6 +15,7 @@ from framework.errors import UserError
 from framework.generation.engine import Decode
 from framework.registry import Part, choice, register
 from framework.training.task import Result, Task
+from framework.training.told import Told
 
 from . import classifiers  # noqa: F401 - registers what the slot holds when nobody chooses
 from .pairs import BETWEEN
@@ -54,10 +55,12 @@ class ClassificationTask(Task):
         "without",
         "'untied' not in provided": "no text is written here, so an output layer of its own would never learn; model.tied=true has none",
         "label_smoothing == 0 or target_part != 'number'": "a number has no probability to spread; task.label_smoothing=0",
+        "teacher is None or target_part != 'number'": "a number has no probabilities, and these are what a teacher teaches",
         "0 <= label_smoothing < 1": "label_smoothing is a share of the target's probability",
         "0 <= dropout < 1": "dropout is a share of the features",
         "0 <= token_dropout < 1": "token_dropout is a share of the tokens",
     }
+    purpose = "sequence_labels"
     model: Any  # an encoder or a decoder: states (B, T, D) of ids (B, T)
 
     def __init__(
@@ -83,21 +86,36 @@ class ClassificationTask(Task):
         if pooling == "pooler":
             self.model.pooler.requires_grad_(True)
         self.head = classifier(dim=self.model.dim, outputs=self.target.outputs(facts), dropout=dropout)
+        self.reads = ("ids", "real", "segments") if segments_of(self.model) > 1 else ("ids", "real")
         self.form = ", ".join(word for word in (pooling, self.head.form, self.target.form) if word)
 
     def published(self) -> dict[str, Any]:
         return {"id2label": dict(enumerate(self.facts.labels)), "problem_type": self.target.problem}
 
+    def scores_of(self, batch: Batch) -> Tensor:
+        return self.logits(batch)
+
+    def legend(self) -> dict[str, Any]:
+        return self.target.legend(self.facts)
+
     def forward(self, batch: Batch) -> Result:
-        logits = self.logits(batch)
-        loss, weight = self.target.loss(logits, batch["label"], self.facts, self.label_smoothing)
-        return Result(loss, weight, logits)
+        read = self.read(batch)
+        loss, weight = self.target.loss(read.logits, batch["label"], self.facts, self.label_smoothing)
+        return Result(loss, weight, read)
+
+    def told(self, batch: Batch, result: Result) -> Told:
+        return self.target.told(result.output)
 
     def logits(self, batch: Batch) -> Tensor:
+        """Scores (B, C)."""
+        return self.read(batch).logits
+
+    def read(self, batch: Batch) -> Told:
+        """Pooled states (B, D) and what they score (B, C)."""
         told = {"segments": batch["segments"]} if "segments" in batch and segments_of(self.model) > 1 else {}
         states = self.model(self._masked(batch["ids"]), real=batch["real"], **told)  # (B, T, D)
         text = self.model.pooler(states) if self.pooling == "pooler" else pool(states, batch["real"], self.pooling)  # (B, D)
-        return self.head(self.dropout(text))  # (B, C)
+        return Told(text, self.head(self.dropout(text)))
 
     def _masked(self, ids: Tensor) -> Tensor:
         """ids (B, T), in training with a share of them masked; the first token, which may speak for the text, stays."""
@@ -113,7 +131,8 @@ class ClassificationTask(Task):
     def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:
         result = self(batch)
         known = ({"input": shown(raw), "reference": self.target.value(raw)} for raw in batch["raw"])
-        return result, [{**row, **told} for row, told in zip(known, self.target.tell(result.output, self.facts), strict=True)]
+        answers = self.target.tell(result.output.logits, self.facts)
+        return result, [{**row, **told} for row, told in zip(known, answers, strict=True)]
 
     def metrics(self) -> dict[str, Metric]:
         return self.target.metrics(self.facts)

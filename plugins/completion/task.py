@@ -11,9 +11,10 @@ from framework.data.facts import Facts
 from framework.data.formats import Batch
 from framework.generation.engine import Decode, answer, pad_left
 from framework.registry import Part, choice, register
-from framework.training.cross_entropy import IGNORED, row_losses, token_losses
+from framework.training.cross_entropy import IGNORED, row_losses, tell, told_losses
 from framework.training.ratio_metrics import BitsPerByte, Perplexity
 from framework.training.task import Result, WritingTask
+from framework.training.told import Told
 
 
 @register("task")
@@ -47,6 +48,7 @@ class CompletionTask(WritingTask):
         "tokens to predict, and a decoder that looks at a source has none here"
     }
 
+    purpose = "next_token"
     validation_rows: ClassVar[int | None] = 0
     test_rows: ClassVar[int | None] = 3
 
@@ -58,16 +60,20 @@ class CompletionTask(WritingTask):
     def forward(self, batch: Batch) -> Result:
         targets = batch["targets"]
         hidden = self.model(batch["ids"], documents=batch.get("documents"))  # (B, T, D)
-        losses = token_losses(self.model, hidden, targets)  # (N,)
-        return Result(losses.sum(), (targets != IGNORED).sum(), losses)
+        told = tell(self.model, hidden, targets)
+        losses = told_losses(told, targets)  # (N,)
+        return Result(losses.sum(), (targets != IGNORED).sum(), (told, losses))
+
+    def told(self, batch: Batch, result: Result) -> Told:
+        return result.output[0]
 
     def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:
         """Nats, tokens, bytes and words of every row; for the rows of the sample also what follows its prompt, or its first half,
         written from that."""
         result = self(batch)
-        targets = batch["targets"]
+        (_, losses), targets = result.output, batch["targets"]
         counted = {"tokens": (targets != IGNORED).sum(dim=1), "bytes": batch["bytes"].sum(dim=1), "words": batch["words"].sum(dim=1)}
-        columns = {"nats": row_losses(result.output, targets).tolist(), **{name: count.tolist() for name, count in counted.items()}}
+        columns = {"nats": row_losses(losses, targets).tolist(), **{name: count.tolist() for name, count in counted.items()}}
         rows: list[dict[str, Any]] = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         wanted = decode.wanted(batch["row"]).nonzero()[:, 0].tolist()
         if wanted:

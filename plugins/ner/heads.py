@@ -4,6 +4,7 @@ Shapes: B batch, W words, D width, C tags.
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,9 +24,11 @@ class TagHead(nn.Module):
     An owner offers: dim, tags (their names), scheme.
 
     form: what it is, in a word.
+    normalized: whether the scores of a word are log-probabilities when sequences are compared.
     """
 
     form: str
+    normalized: ClassVar[bool] = False
 
     allowed: Tensor  # (C + 1, C + 1): one tag behind another; the last row and column are the text's own ends
 
@@ -50,6 +53,10 @@ class TagHead(nn.Module):
         """Summed over the words that are real (B, W); tags (B, W)."""
         raise NotImplementedError
 
+    def told(self, scores: Tensor, real: Tensor) -> Tensor:
+        """Scores (B, W, C) whose softmax is the probability of each tag at each word."""
+        raise NotImplementedError
+
     def chain(self, scores: Tensor, real: Tensor) -> Chain:
         """What sequences are decoded from: nothing illegal has a chance."""
         raise NotImplementedError
@@ -68,9 +75,13 @@ class SoftmaxTagHead(TagHead):
     """Each word for itself in training; of all sequences the likeliest legal one. Devlin et al. 2019, section 5.3, https://arxiv.org/abs/1810.04805"""
 
     form = "softmax"
+    normalized = True
 
     def loss(self, scores: Tensor, tags: Tensor, real: Tensor) -> Tensor:
         return cross_entropy(scores[real], tags[real], reduction="sum")
+
+    def told(self, scores: Tensor, real: Tensor) -> Tensor:
+        return scores
 
     def chain(self, scores: Tensor, real: Tensor) -> Chain:
         nothing = scores.new_zeros(scores.shape[-1], scores.shape[-1])
@@ -93,8 +104,17 @@ class CrfTagHead(TagHead):
 
     def loss(self, scores: Tensor, tags: Tensor, real: Tensor) -> Tensor:
         with torch.autocast(scores.device.type, enabled=False):
-            chain = self._chain(scores, real, self.step, self.ends[0], self.ends[1], FORBIDDEN)
+            chain = self._learned(scores, real)
             return (chain.log_partition() - chain.score(tags)).sum()
+
+    def told(self, scores: Tensor, real: Tensor) -> Tensor:
+        """Of all sequences. Wang et al. 2020 (posterior distillation), https://arxiv.org/abs/2004.03846"""
+        with torch.autocast(scores.device.type, enabled=False):
+            chain = self._learned(scores, real)
+            return chain.forward() + chain.backward()
+
+    def _learned(self, scores: Tensor, real: Tensor) -> Chain:
+        return self._chain(scores, real, self.step, self.ends[0], self.ends[1], FORBIDDEN)
 
     def chain(self, scores: Tensor, real: Tensor) -> Chain:
         return self._chain(scores, real, self.step, self.ends[0], self.ends[1], float("-inf"))

@@ -3,7 +3,7 @@
 Shapes: B texts, R windows of them, T pieces, W words, D model width, C tags.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +15,22 @@ from framework.errors import UserError
 from framework.generation.engine import Decode
 from framework.registry import Part, choice, register
 from framework.training.task import Result, Task
+from framework.training.told import Told
 
 from .chain import Posterior
+from .heads import FORBIDDEN
 from .metrics import SpanF1
 from .schemes import entities, parse, tags_of, write
 from .sentences import WORD, sentence
+
+
+class Words(NamedTuple):
+    """What was read of the words of a batch."""
+
+    states: Tensor  # (B, W, D)
+    scores: Tensor  # (B, W, C)
+    real: Tensor  # (B, W)
+    silent: Tensor  # (B, W): real, without a piece to speak for it
 
 
 @register("task")
@@ -55,6 +66,7 @@ class NerTask(Task):
         "0 <= dropout < 1": "dropout is a share of the features",
         "0 <= word_dropout < 1": "word_dropout is a share of the words",
     }
+    purpose = "token_labels"
     monitor = "validation/f1"
     mode = "max"
     model: Any  # an encoder or a decoder: states (R, T, D) of ids (R, T)
@@ -85,12 +97,28 @@ class NerTask(Task):
     def published(self) -> dict[str, Any]:
         return {"id2label": dict(enumerate(tags_of(self.facts.labels, self.facts.learned.get("scheme", "iob2"))))}
 
-    def forward(self, batch: Batch) -> Result:
-        scores, real, silent = self.scores(batch)
-        return Result(self.head.loss(scores, batch["tags"], real), (real & ~silent).sum(), (scores, real))
+    def scores_of(self, batch: Batch) -> Tensor:
+        """Of pieces; a word's are the mean of those of the pieces that speak for it, because scores are linear in states."""
+        return self.head.scores(self.dropout(self.model(batch["ids"], real=batch["real"])))  # (B, T, C)
 
-    def scores(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Scores (B, W, C) of words, which of them are real (B, W), and which of these have no piece to speak for them."""
+    def legend(self) -> dict[str, Any]:
+        """Which pieces speak for a word, and the chain whose likeliest sequence is the answer: `normalized` says that each word's scores
+        go through log_softmax first; start + scores of the first word + step from tag to tag + scores ... + end."""
+        chain = self.head.chain(self.begins.new_zeros(1, 1, len(self.tags), dtype=torch.float32), self.begins.new_ones(1, 1))
+        tables = {name: getattr(chain, name).clamp(min=FORBIDDEN).tolist() for name in ("start", "step", "end")}
+        return {"pieces": self.facts.learned.get("pieces", "first"), "normalized": self.head.normalized, **tables}
+
+    def forward(self, batch: Batch) -> Result:
+        words = self.read(batch)
+        return Result(self.head.loss(words.scores, batch["tags"], words.real), (words.real & ~words.silent).sum(), words)
+
+    def told(self, batch: Batch, result: Result) -> Told:
+        words: Words = result.output
+        spoken = words.real & ~words.silent
+        return Told(words.states[spoken], self.head.told(words.scores, words.real)[spoken])  # (N, D), (N, C)
+
+    def read(self, batch: Batch) -> Words:
+        """Words from their pieces, whatever the windows."""
         rows, most = len(batch["words"]), int(batch["words"].max())
         word = batch["word"].masked_fill(~batch["speaks"], rows * most).flatten()
         states = self.model(self._masked(batch), real=batch["real"])  # (R, T, D)
@@ -99,7 +127,7 @@ class NerTask(Task):
         means = sums[:-1].view(rows, most, -1) / voices.clamp(min=1)[..., None]  # (B, W, D)
         real = torch.arange(most, device=word.device) < batch["words"][:, None]  # (B, W)
         silent = real & (voices == 0)
-        return self.head(self.dropout(means), silent), real, silent
+        return Words(means, self.head(self.dropout(means), silent), real, silent)
 
     def _masked(self, batch: Batch) -> Tensor:
         """ids (R, T), in training with all pieces of a share of the words masked, in every window alike."""
@@ -112,17 +140,16 @@ class NerTask(Task):
         return ids.masked_fill(masked[batch["word"]], self.facts.mask)
 
     def predict(self, batch: Batch, decode: Decode) -> list[dict[str, Any]]:
-        scores, real, _ = self.scores(batch)
-        return self._rows(batch, scores, real)
+        return self._rows(batch, self.read(batch))
 
     def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:
         result = self(batch)
-        return result, self._rows(batch, *result.output)
+        return result, self._rows(batch, result.output)
 
     @torch.no_grad()
-    def _rows(self, batch: Batch, scores: Tensor, real: Tensor) -> list[dict[str, Any]]:
+    def _rows(self, batch: Batch, words: Words) -> list[dict[str, Any]]:
         """Tags are IOB2, whatever the model's. The score of an entity is its probability: exactly these words, exactly this type."""
-        chain = self.head.chain(scores, real)
+        chain = self.head.chain(words.scores, words.real)
         posterior = Posterior(chain)
         begins = self.begins.cpu()
         rows = []

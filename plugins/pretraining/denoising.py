@@ -39,7 +39,7 @@ class Denoising(RunningText):
     def collate(self, features: Sequence[Features], facts: Facts, random: Random) -> Batch:
         """source (B, S), source_real (B, S) or None, target and targets (B, T)."""
         seed, room, end = random.getrandbits(32), self.window(facts) + 1, needed(facts.end, "end")
-        begin = facts.padding if facts.begin is None else facts.begin  # T5 has no begin token and takes padding
+        begin = facts.first
         gaps = {*self.gaps(facts)}
         pairs = []
         for row in features:

@@ -12,9 +12,10 @@ from framework.data.facts import Facts
 from framework.data.formats import Batch
 from framework.generation.engine import Decode, pad_left
 from framework.registry import Part, choice, register
-from framework.training.cross_entropy import IGNORED, row_losses, token_losses
+from framework.training.cross_entropy import IGNORED, row_losses, tell, told_losses
 from framework.training.ratio_metrics import Perplexity, Ratio
 from framework.training.task import Result, WritingTask
+from framework.training.told import Told
 
 from .denoising import filled
 from .head import token_head
@@ -62,12 +63,16 @@ class PretrainingTask(WritingTask):
         self.facts = facts
         self.model = model(facts=facts)
         writes = hasattr(self.model, "logits")
+        self.purpose = "masked_tokens" if not writes else "text_to_text" if hasattr(self.model, "encode") else "next_token"
         self.head = None if writes else token_head(self.model, facts.vocabulary)
 
     def forward(self, batch: Batch) -> Result:
-        hidden = self._states(batch)
-        losses = token_losses(self, hidden, batch["targets"])  # (N,)
-        return Result(losses.sum(), (batch["targets"] != IGNORED).sum(), (hidden, losses))
+        told = tell(self, self._states(batch), batch["targets"])
+        losses = told_losses(told, batch["targets"])  # (N,)
+        return Result(losses.sum(), (batch["targets"] != IGNORED).sum(), (told, losses))
+
+    def told(self, batch: Batch, result: Result) -> Told:
+        return result.output[0]
 
     def _states(self, batch: Batch) -> Tensor:
         return self.model(**{name: batch[name] for name in READ if name in batch})  # (B, T, D)
@@ -76,12 +81,15 @@ class PretrainingTask(WritingTask):
         """hidden (N, D) -> scores of all tokens (N, V)."""
         return self.model.logits(hidden) if self.head is None else self.head(hidden, self.model.tokens)
 
+    def scores_of(self, batch: Batch) -> Tensor:
+        return self.logits(self._states(batch))
+
     def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:
         """Nats, tokens and right answers of every row; for the rows of the sample also what was read and told."""
         result = self(batch)
-        (hidden, losses), targets = result.output, batch["targets"]
+        (scored, losses), targets = result.output, batch["targets"]
         told = targets.clone()
-        told[targets != IGNORED] = self.logits(hidden[targets != IGNORED]).argmax(dim=-1)
+        told[targets != IGNORED] = scored.logits.argmax(dim=-1)
         counts, right = (targets != IGNORED).sum(dim=1), ((told == targets) & (targets != IGNORED)).sum(dim=1)
         figures = zip(row_losses(losses, targets).tolist(), counts.tolist(), right.tolist(), strict=True)
         rows: list[dict[str, Any]] = [{"nats": nats, "tokens": count, "right": hits} for nats, count, hits in figures]

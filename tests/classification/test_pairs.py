@@ -87,7 +87,7 @@ def make_task(model, **options):
 )
 def test_a_model_with_two_kinds_of_segments_is_told_and_any_other_reads_the_same(model, segments):
     task, batch = make_task(model, **({} if segments is None else {"segments": segments})), make_batch()
-    assert torch.equal(task(batch).output, task({**batch, "segments": 1 - batch["segments"]}).output) == (segments != 2)
+    assert torch.equal(task(batch).output.logits, task({**batch, "segments": 1 - batch["segments"]}).output.logits) == (segments != 2)
     task.train()
     task(batch).loss.backward()
     if segments == 2:

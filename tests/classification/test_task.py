@@ -75,15 +75,15 @@ def test_padding_changes_nothing(how):
     task, batch = make_task(pooling=how), make_batch()
     longer = make_batch(ids=nn.functional.pad(batch["ids"], (0, 3)), real=nn.functional.pad(batch["real"], (0, 3)))
     alone = make_batch(ids=batch["ids"][1:2, :3], real=None, label=batch["label"][1:2])
-    torch.testing.assert_close(task(batch).output, task(longer).output)
-    torch.testing.assert_close(task(batch).output[1:2], task(alone).output)
+    torch.testing.assert_close(task(batch).output.logits, task(longer).output.logits)
+    torch.testing.assert_close(task(batch).output.logits[1:2], task(alone).output.logits)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 def test_loss_is_the_sum_of_cross_entropies(smoothing):
     result = make_task(label_smoothing=smoothing)(make_batch())
     by_hand = 0.0
-    for scores, label in zip(result.output.softmax(dim=-1).tolist(), (2, 0, 2), strict=True):
+    for scores, label in zip(result.output.logits.softmax(dim=-1).tolist(), (2, 0, 2), strict=True):
         shares = [smoothing / 3 + (1 - smoothing) * (number == label) for number in range(3)]
         by_hand -= sum(share * log(score) for share, score in zip(shares, scores, strict=True))
     assert result.loss.item() == pytest.approx(by_hand)
@@ -92,11 +92,11 @@ def test_loss_is_the_sum_of_cross_entropies(smoothing):
 
 def test_dropout_stands_before_the_head_and_only_in_training():
     task, batch = make_task(dropout=0.5), make_batch()
-    assert torch.equal(task(batch).output, task(batch).output)
+    assert torch.equal(task(batch).output.logits, task(batch).output.logits)
     task.train()
-    assert not torch.equal(task(batch).output, task(batch).output)
+    assert not torch.equal(task(batch).output.logits, task(batch).output.logits)
     whole = make_task(dropout=0.0).train()
-    assert torch.equal(whole(batch).output, whole(batch).output)
+    assert torch.equal(whole(batch).output.logits, whole(batch).output.logits)
 
 
 def test_a_step_reaches_every_parameter():
@@ -109,7 +109,7 @@ def test_a_step_reaches_every_parameter():
 def test_predictions_are_the_likeliest_labels_and_can_be_written_down():
     task, batch = make_task(), make_batch()
     rows = task.predict({"ids": batch["ids"], "real": batch["real"]}, NO_DECODE)
-    for row, scores in zip(json.loads(json.dumps(rows)), task(batch).output.float().softmax(dim=-1).tolist(), strict=True):
+    for row, scores in zip(json.loads(json.dumps(rows)), task(batch).output.logits.float().softmax(dim=-1).tolist(), strict=True):
         assert row["scores"] == pytest.approx(dict(zip(FACTS.labels, scores, strict=True)))
         assert row["score"] == max(row["scores"].values()) == row["scores"][row["prediction"]]
 
@@ -168,9 +168,9 @@ def test_the_models_of_the_framework_classify_whatever_the_padding(model, poolin
     tiny = Part(model, dim=16, heads=2, depth=2, max_length=8)
     task = ClassificationTask(model=tiny, facts=FACTS, pooling=pooling).double().eval()
     batch = make_batch()
-    together = task(batch).output
+    together = task(batch).output.logits
     for row, length in enumerate((5, 3, 4)):
-        alone = task(make_batch(ids=batch["ids"][row : row + 1, :length], real=None, label=batch["label"][row : row + 1])).output
+        alone = task(make_batch(ids=batch["ids"][row : row + 1, :length], real=None, label=batch["label"][row : row + 1])).output.logits
         torch.testing.assert_close(together[row : row + 1], alone)
     task.train()
     task(batch).loss.backward()

@@ -14,6 +14,7 @@ from framework.registry import Part, choice, register
 from framework.testing import BrokenPromise, ToyTask, check_task
 from framework.training.average_metric import Average
 from framework.training.task import Result, Task
+from framework.training.told import Told
 
 ROWS = [{"text": "ab" * (number % 4 + 1), "label": number % 2} for number in range(9)]
 
@@ -179,7 +180,23 @@ class NumberedRows(Right):
         return states + torch.arange(len(states))[:, None]
 
 
+class TellsItsRows(Right):
+    """Tells of a batch as a whole."""
+
+    def told(self, batch, result):
+        return Told(self.states(batch).mean(dim=0, keepdim=True), result.output)
+
+
+class TellsOneScore(Right):
+    """Tells no answers, only how sure it is."""
+
+    def told(self, batch, result):
+        return Told(self.states(batch), result.output.amax(dim=-1))
+
+
 WRONG = {
+    TellsItsRows: "tells its targets: the hidden of a batch are not those of its parts",
+    TellsOneScore: r"tells its targets: hidden is \(M, D\), logits \(N, C\)",
     MeanLoss: "loss is a sum",
     ReadsPadding: "respects padding",
     ReadsNeighbors: "loss is a sum|rows are independent",

@@ -9,9 +9,10 @@ import pytest
 from framework.data import tokenizers
 from framework.data.facts import Facts
 from framework.data.module import prepare
+from framework.data.pretrained import PretrainedTokenizer
 from framework.data.sources.builtin import BuiltinData
 from framework.data.tokenizer import Tokenizer
-from framework.data.tokenizers import BytesTokenizer, PretrainedTokenizer, WordpieceTokenizer
+from framework.data.tokenizers import BytesTokenizer, WordpieceTokenizer
 from framework.registry import Part
 from tests.data.toy import Labeled, files
 

@@ -6,13 +6,13 @@ import sys
 import pytest
 import tokenizers
 
+from framework.data.pretrained import PretrainedTokenizer
 from framework.data.tokenizer import Tokenizer
 from framework.data.tokenizers import (
     SPECIAL,
     BPETokenizer,
     BytesTokenizer,
     CharactersTokenizer,
-    PretrainedTokenizer,
     UnigramTokenizer,
     WordpieceTokenizer,
     printable_bytes,

@@ -85,7 +85,7 @@ def test_what_does_not_fit_is_refused_with_names_shapes_and_what_would_fit(here,
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["model.pretrained=nowhere"], "nowhere: there is no such run folder"),
+        (["model.pretrained=nowhere"], "there is no folder nowhere, no model of that name in the cache"),
         (["model.pretrained=runs/last", "tokenizer=bytes"], "tokenizer=bytes: with model.pretrained the tokenizer is that of runs"),
         (["model.pretrained=runs/last", "tokenizer.vocabulary=9"], "tokenizer.vocabulary=9: with model.pretrained"),
         (["model.pretrained=runs/last", "model=gpt_nano", "model.dim=16"], "no layer of that model, encoder_only, has a name in this one"),

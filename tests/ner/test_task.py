@@ -71,7 +71,7 @@ def make_batch(rows=ROWS, facts=None, **options):
 @pytest.mark.parametrize("pieces", ["first", "last", "all"])
 def test_a_word_has_the_state_of_its_pieces(pieces):
     task, batch = make_task(dropout=0.0), make_batch(pieces=pieces)
-    scores, real, silent = task.scores(batch)
+    _, scores, real, silent = task.read(batch)
     assert real.sum(dim=1).tolist() == [5, 1, 3] and silent.nonzero().tolist() == [[2, 1]]
     letters = [4 + ord(letter) - ord("a") for letter in "left"]
     chosen = {"first": letters[:1], "last": letters[-1:], "all": letters}[pieces]
@@ -81,12 +81,12 @@ def test_a_word_has_the_state_of_its_pieces(pieces):
 
 def test_windows_and_company_change_nothing_where_context_does_not_count():
     task = make_task()
-    whole = task.scores(make_batch(facts=make_facts(max_length=40)))[0]
+    whole = task.read(make_batch(facts=make_facts(max_length=40))).scores
     windows = make_batch(facts=make_facts(max_length=8))
     assert len(windows["ids"]) > len(ROWS)
-    torch.testing.assert_close(task.scores(windows)[0], whole)
+    torch.testing.assert_close(task.read(windows).scores, whole)
     for number, row in enumerate(ROWS):
-        alone = task.scores(make_batch([row]))[0][0]
+        alone = task.read(make_batch([row])).scores[0]
         torch.testing.assert_close(alone, whole[number, : len(alone)])
 
 
@@ -137,11 +137,11 @@ def test_entities_are_characters_of_what_was_typed_with_their_probability():
 
 def test_word_dropout_masks_whole_words_in_training_alone():
     task, batch = make_task(word_dropout=0.5), make_batch(facts=make_facts(max_length=8))
-    task.scores(batch)
+    task.read(batch)
     assert torch.equal(task.model.seen[-1], batch["ids"])
     task.train()
     for _ in range(20):
-        task.scores(batch)
+        task.read(batch)
         masked = task.model.seen[-1] == 3
         words = batch["word"]
         assert not masked[words == 15].any()
@@ -174,9 +174,9 @@ def test_the_models_of_the_framework_tag_whatever_the_company_and_learn(model, p
     facts = make_facts(max_length=16)
     task = NerTask(model=Part(model, dim=16, heads=2, depth=1, max_length=16, dropout=0.0), facts=facts, head=Part(head)).double()
     batch = make_batch(facts=facts, pieces=pieces)
-    together = task.eval().scores(batch)[0]
+    together = task.eval().read(batch).scores
     for number, row in enumerate(ROWS):
-        alone = task.scores(make_batch([row], facts, pieces=pieces))[0][0]
+        alone = task.read(make_batch([row], facts, pieces=pieces)).scores[0]
         torch.testing.assert_close(together[number, : len(alone)], alone)
     optimizer = torch.optim.Adam(task.train().parameters(), 0.02)
     for _ in range(40):

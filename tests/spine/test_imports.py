@@ -12,20 +12,22 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYERS = [
     ["train", "framework.__main__"],
     ["framework.launch", "framework.scaffold", "framework.scaffolds"],
-    ["framework.use", "framework.resume", "framework.processes"],
+    ["framework.use", "framework.resume", "framework.processes", "framework.exporting"],
     ["framework.compose", "framework.run", "framework.testing"],
-    ["framework.diagnose", "framework.card", "framework.toys", "framework.preparing", "framework.pretrained"],
+    ["framework.diagnose", "framework.card", "framework.toys", "framework.preparing", "framework.pretrained", "framework.teacher"],
     ["framework.beginnings"],
     ["framework.published"],
     ["framework.hydra_source"],
-    ["framework.differences", "framework.legality", "framework.validate", "framework.menu", "framework.checkpoint", "framework.runs"],
+    ["framework.adapter_file", "framework.making", "framework.differences", "framework.legality", "framework.validate", "framework.menu"]
+    + ["framework.checkpoint", "framework.runs", "framework.layers_taken"],
     ["framework.catalogue"],
     ["framework.inventory"],
     ["framework.training", "framework.data", "framework.generation", "framework.tracking"],
     ["framework.models"],
     ["framework.parts"],
     ["framework.registry", "framework.discovery"],
-    ["framework.errors", "framework.files"],
+    ["framework.patterns"],
+    ["framework.errors", "framework.files", "framework.hub"],
 ]
 # Facts and formats are the vocabulary that the layers share; they import nothing of ours but each other.
 SHARED = ("framework.data.facts", "framework.data.formats", "framework.catalogue.cache_folder")

@@ -11,9 +11,10 @@ from pytorch_lightning.callbacks import Callback
 from framework.registry import Part
 from framework.tracking.csv_file import CsvTracker
 from framework.training.callbacks import Checkpoint
+from framework.training.distillation import StandardDistillation
 from framework.training.optimizers import SGD
 from framework.training.schedules import Cosine
-from tests.training.toys import Loader, ToyTask, learner, rows, trainer
+from tests.training.toys import Loader, TellingTask, ToyTask, learner, rows, trainer
 
 RANK = int(os.environ["RANK"])
 
@@ -36,7 +37,17 @@ def fit(folder: Path, strategy: str, dropout: float = 0.0, kill: bool = False, r
         torch.save(module.task.state_dict(), folder / "weights.pt")
 
 
+def taught(folder: Path, strategy: str) -> None:
+    """The same steps with a teacher."""
+    module = learner(TellingTask(), Part(SGD, lr=0.5), distillation=StandardDistillation(TellingTask(seed=7)))
+    callbacks = [Checkpoint(folder, "validation/loss", "min")]
+    loop = trainer(folder, max_steps=6, max_epochs=-1, devices=2, strategy=strategy, callbacks=callbacks)
+    loop.fit(module, Loader(rows(70), 32, RANK, 2), Loader(rows(31), 8, RANK, 2))
+
+
 JOBS = {
+    "ddp_taught": lambda folder: taught(folder / "ddp_taught", "ddp"),
+    "fsdp_taught": lambda folder: taught(folder / "fsdp_taught", "fsdp"),
     "ddp": lambda folder: fit(folder / "ddp", "ddp"),
     "fsdp": lambda folder: fit(folder / "fsdp", "fsdp"),
     "fsdp_resumed": lambda folder: fit(folder / "fsdp", "fsdp", resume=True, steps=24),

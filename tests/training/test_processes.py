@@ -13,9 +13,10 @@ import torch
 from framework.registry import Part
 from framework.tracking.csv_file import CsvTracker
 from framework.training.callbacks import Checkpoint
+from framework.training.distillation import StandardDistillation
 from framework.training.optimizers import SGD
 from framework.training.schedules import Cosine
-from tests.training.toys import Loader, ToyTask, learner, rows, trainer, weights
+from tests.training.toys import Loader, TellingTask, ToyTask, learner, rows, trainer, weights
 
 pytestmark = pytest.mark.slow
 
@@ -74,7 +75,7 @@ def assert_like_alone(folder, found, alone):
 def together(tmp_path_factory):
     """Two processes: they do whole jobs and are killed in the middle of the last. Starting them is what costs time."""
     folder = tmp_path_factory.mktemp("together")
-    assert all(code != 0 for code in two(folder, "ddp", "fsdp", "whole", "killed"))
+    assert all(code != 0 for code in two(folder, "ddp", "fsdp", "ddp_taught", "fsdp_taught", "whole", "killed"))
     return folder
 
 
@@ -96,6 +97,16 @@ def test_fsdp_is_one_process_and_keeps_one_ordinary_file(together, alone):
     checkpoint = torch.load(together / "fsdp" / "checkpoints/last.ckpt", weights_only=True)
     assert checkpoint["global_step"] == 20
     assert_like_alone(together / "fsdp", {name.removeprefix("task."): value for name, value in checkpoint["state_dict"].items()}, alone)
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_a_teacher_in_two_processes_is_one_in_one(together, strategy, tmp_path):
+    module = learner(TellingTask(), Part(SGD, lr=0.5), distillation=StandardDistillation(TellingTask(seed=7)))
+    trainer(tmp_path, max_steps=6, max_epochs=-1).fit(module, Loader(rows(70), 32))
+    found = torch.load(together / f"{strategy}_taught" / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    assert list(found) == list(module.state_dict())
+    for name, value in module.state_dict().items():
+        torch.testing.assert_close(found[name], value, atol=1e-5, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
 
 
 def test_fsdp_resumes(resumed):

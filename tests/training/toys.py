@@ -14,6 +14,7 @@ from framework.training.learner import Learner
 from framework.training.optimizers import SGD, AdamW
 from framework.training.schedules import Constant
 from framework.training.task import Result, Task
+from framework.training.told import Told
 from framework.training.trainers import LightningTrainer
 
 VOCABULARY, DIM = 11, 8
@@ -69,6 +70,25 @@ class ToyTask(Task):
 
     def update(self, metrics: dict[str, Metric], rows: list[dict[str, Any]]) -> None:
         metrics["rows"].update(float(len(rows)))
+
+
+class TellingTask(ToyTask):
+    """The toy as one that can teach, or be taught; counts how often it runs."""
+
+    runs = 0
+
+    def forward(self, batch: dict[str, Any]) -> Result:
+        self.runs += 1
+        real = batch["targets"] != -100
+        hidden = self.stack(self.embedding(batch["ids"]))[real]
+        told = Told(hidden, self.output(hidden))
+        return Result(nn.functional.cross_entropy(told.logits, batch["targets"][real], reduction="sum"), real.sum(), told)
+
+    def told(self, batch: dict[str, Any], result: Result) -> Told:
+        return result.output
+
+    def evaluate(self, batch: dict[str, Any], decode: Any) -> tuple[Result, list[dict[str, Any]]]:
+        return self(batch), []
 
 
 def rows(count: int, seed: int = 0) -> list[list[int]]:
@@ -129,4 +149,4 @@ def weights(task: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in task.state_dict().items()}
 
 
-__all__ = ["SGD", "Loader", "ToyTask", "batch", "learner", "rows", "trainer", "weights"]
+__all__ = ["SGD", "Loader", "TellingTask", "ToyTask", "batch", "learner", "rows", "trainer", "weights"]

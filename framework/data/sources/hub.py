@@ -1,7 +1,5 @@
 """Rows from the Hugging Face Hub, or from a local folder laid out like one of its data sets."""
 
-import os
-import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -9,10 +7,8 @@ from typing import Any, Literal
 from framework.data.formats import Format
 from framework.data.sources.base import SPLITS, Found, Source
 from framework.errors import UserError
+from framework.hub import first_line, reachable
 from framework.registry import Part, choice, nearest, register
-
-HOST = ("huggingface.co", 443)
-PATIENCE = 3.0  # seconds until we believe that there is no network; the library's own retries take minutes
 
 
 @register("data")
@@ -124,20 +120,3 @@ def _named(names: Sequence[str], number: Any) -> Any:
     if not isinstance(number, int):
         return number
     return names[number] if 0 <= number < len(names) else None
-
-
-def first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
-
-
-def reachable() -> bool:
-    """Whether asking the Hub makes sense."""
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
-        return False
-    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "HF_ENDPOINT")):
-        return True  # another way out, which the library knows
-    try:
-        socket.create_connection(HOST, timeout=PATIENCE).close()
-    except OSError:
-        return False
-    return True

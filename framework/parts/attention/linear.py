@@ -86,8 +86,9 @@ def _causal(turned: Tensor, query: Tensor, kept: tuple[Tensor, ...], chunk: int)
     """Numerator (B, H, T, d) and normalizer (B, H, T, 1): scores inside a chunk, sums of the chunks before it."""
     turned_key, key, value, *before = kept
     length = turned.shape[-2]
-    count = -(-length // chunk)  # N
-    chunk = min(chunk, length)  # C
+    if torch.compiler.is_exporting():
+        chunk = length  # an exported program is for any length, and the number of chunks would be fixed in it
+    count, chunk = (1, length) if chunk >= length else (-(-length // chunk), chunk)  # N, C
     turned, turned_key, chunked = (
         functional.pad(x, (0, 0, 0, count * chunk - length)).unflatten(-2, (count, chunk)) for x in (turned, turned_key, value)
     )  # (B, H, N, C, d)
@@ -111,12 +112,19 @@ class SumCache(Cache):
 
     def append(self, kept: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         if self.rows:
-            turned_key, key, value = self.rows
-            sums = (turned_key.transpose(-1, -2) @ value, key.sum(-2, keepdim=True))
-            self.before = tuple(old + new for old, new in zip(self.before, sums, strict=True)) if self.before else sums
-            self.passed += key.shape[-2]
+            self.passed += self.rows[0].shape[-2]
+            self.before = self.tensors()
         self.rows = kept
         return (*self.rows, *self.before)
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The sums over all tokens."""
+        turned_key, key, value = self.rows
+        sums = (turned_key.transpose(-1, -2) @ value, key.sum(-2, keepdim=True))
+        return tuple(old + new for old, new in zip(self.before, sums, strict=True)) if self.before else sums
+
+    def restore(self, tensors: tuple[Tensor, ...], length: int) -> None:
+        self.before, self.rows, self.passed = tensors, (), length
 
     def reorder(self, rows: Tensor) -> None:
         self.before = tuple(x.index_select(0, rows) for x in self.before)

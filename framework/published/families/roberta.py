@@ -49,7 +49,7 @@ class RobertaFamily(BertFamily):
         return Parts(parts.chosen, {**parts.values, "max_length": config["max_position_embeddings"] - offset, "position.offset": offset})
 
     def theirs(self, node: Mapping[str, Any], facts: "Facts") -> Config:
-        offset = node["position"]["offset"]
+        offset = node["position"].get("offset", 0)
         if offset != facts.padding + 1:
             raise UserError(
                 f"{self.type} counts positions from the padding token's id on ({facts.padding} in this tokenizer), so that "

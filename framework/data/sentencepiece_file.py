@@ -1,0 +1,123 @@
+"""A model file of sentencepiece, read without that library: https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from framework.errors import UserError
+
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)  # types of a piece
+UNIGRAM, BPE = 1, 2  # algorithms; there are two more, of whole words and characters
+Value = int | bytes
+
+
+@dataclass(frozen=True)
+class SentencePieces:
+    """pieces: text, score, type, in the order of their ids. roles: our name -> id, those that the file names.
+    charsmap: what characters become before all else, as the library compiled it."""
+
+    pieces: list[tuple[str, float, int]]
+    algorithm: int
+    byte_fallback: bool
+    roles: dict[str, int]
+    charsmap: bytes
+    prefix_space: bool
+    single_spaces: bool
+
+    def of_type(self, *types: int) -> list[str]:
+        return [text for text, _, type in self.pieces if type in types]
+
+
+def read_pieces(path: Path) -> SentencePieces:
+    """UserError: the file is damaged or none of sentencepiece, or asks for what the `tokenizers` library cannot do."""
+    try:
+        return _model(path.read_bytes())
+    except (ValueError, struct.error) as error:  # UnicodeDecodeError is one
+        raise UserError(f"{path} is damaged, or no model of sentencepiece: {error}") from None
+
+
+def _model(data: bytes) -> SentencePieces:
+    pieces: list[tuple[str, float, int]] = []
+    trainer: dict[int, Value] = {}
+    normalizer: dict[int, Value] = {}
+    for number, value in fields(data):
+        if number == 1:
+            pieces.append(_piece(_bytes(value)))
+        elif number == 2:
+            trainer = dict(fields(_bytes(value)))
+        elif number == 3:
+            normalizer = dict(fields(_bytes(value)))
+    if not pieces:
+        raise ValueError("it has no pieces")
+    if len({text for text, _, _ in pieces}) < len(pieces):
+        raise ValueError("it has the same piece twice")
+    if [type for _, _, type in pieces].count(UNKNOWN) != 1:
+        raise ValueError("it has not one piece for what is unknown")
+    algorithm = _number(trainer, 3, UNIGRAM)
+    if algorithm not in (UNIGRAM, BPE):
+        raise ValueError("it was made by an algorithm that is neither unigram nor bpe")
+    if _number(trainer, 24, 0):
+        raise ValueError("its pieces have their space behind them, and only those with the space before them are known here")
+    roles = {"begin": _number(trainer, 41, 1), "end": _number(trainer, 42, 2), "padding": _number(trainer, 43, -1)}
+    known = {role: id for role, id in roles.items() if 0 <= id < len(pieces) and pieces[id][2] == CONTROL}
+    known["unknown"] = next(id for id, (_, _, type) in enumerate(pieces) if type == UNKNOWN)
+    charsmap = _bytes(normalizer.get(2, b""))
+    prefix_space, single_spaces = bool(_number(normalizer, 3, 1)), bool(_number(normalizer, 4, 1))
+    return SentencePieces(pieces, algorithm, bool(_number(trainer, 35, 0)), known, charsmap, prefix_space, single_spaces)
+
+
+def _piece(data: bytes) -> tuple[str, float, int]:
+    values = dict(fields(data))
+    text = _bytes(values.get(1, b"")).decode("utf-8")
+    if not text:
+        raise ValueError("it has a piece without a text")
+    return text, struct.unpack("<f", _bytes(values.get(2, bytes(4))))[0], _number(values, 3, NORMAL)
+
+
+def _number(values: dict[int, Value], number: int, default: int) -> int:
+    value = values.get(number, default)
+    if not isinstance(value, int):
+        raise ValueError(f"field {number} is no number")
+    return value - (1 << 64) if value >> 63 else value  # below zero: two's complement, in 64 bits whatever the type
+
+
+def _bytes(value: Value) -> bytes:
+    if not isinstance(value, bytes):
+        raise ValueError("a number stands where a text is wanted")
+    return value
+
+
+def fields(data: bytes) -> Iterator[tuple[int, Value]]:
+    """Number and value of each field of a message. ValueError: it is cut off, or none.
+    Wire format: https://protobuf.dev/programming-guides/encoding"""
+    at = 0
+    while at < len(data):
+        key, at = _varint(data, at)
+        number, kind = key >> 3, key & 7
+        if kind == 0:
+            value, at = _varint(data, at)
+            yield number, value
+            continue
+        if kind == 2:
+            size, at = _varint(data, at)
+        elif kind in (1, 5):
+            size = 8 if kind == 1 else 4
+        else:
+            raise ValueError(f"no field begins at byte {at:,}")
+        if not number or at + size > len(data):
+            raise ValueError(f"it is cut off or garbled at byte {at:,}")
+        yield number, data[at : at + size]
+        at += size
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= len(data):
+            raise ValueError("it is cut off")
+        byte = data[at]
+        value, at = value | (byte & 0x7F) << shift, at + 1
+        if byte < 0x80:
+            return value, at
+    raise ValueError(f"no number ends at byte {at:,}")

@@ -1,0 +1,154 @@
+"""Runs that learn from a run: the smaller one begins with its layers, nothing of the teacher stays, and every mistake is told."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from framework import checkpoint
+from framework.launch import main
+from framework.pretrained import pinned
+from framework.use import evaluate, predict
+from tests.integration.conftest import CLASSIFICATION, TRANSLATION, train, write_data
+
+STUDENT = [word for word in CLASSIFICATION if not word.startswith(("tokenizer", "model.depth"))]
+TEACHER = [*STUDENT, "tokenizer=bytes", "model.depth=3"]
+SMALLER = [*STUDENT, "model.depth=2"]
+FROM = [*SMALLER, "task.teacher=runs/last"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder with data and a run to learn from."""
+    folder = tmp_path_factory.mktemp("teacher")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_data(folder)
+        train(*TEACHER)
+    return folder
+
+
+@pytest.fixture
+def here(runs, tmp_path, monkeypatch):
+    """A copy of that folder to work in, and the run in it."""
+    shutil.copytree(runs, tmp_path / "here", symlinks=True)
+    monkeypatch.chdir(tmp_path / "here")
+    return Path("runs/last").resolve().relative_to(Path.cwd())
+
+
+def refused(capsys, *words):
+    assert main(list(words)) == 2
+    return capsys.readouterr().err
+
+
+def weights(run, file="best.ckpt"):
+    return checkpoint.weights(run / "checkpoints" / file)
+
+
+def test_a_student_of_some_layers_lives_on_without_its_teacher(here, capsys):
+    before, teacher = weights(here), {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
+    begin = [f"model.pretrained={here}", "model.layers=[0,2]", "optimizer.lr=0.0"]
+    run = train(*FROM, *begin, "task.distillation.temperature=3")
+    said = capsys.readouterr().out
+    assert f"learns from {here}: temperature 3, soft 0.625, hidden 0.125, hard 0.25" in said
+    after = weights(run)
+    assert all(torch.equal(value, before[name.replace("layers.1.", "layers.2.")]) for name, value in after.items())
+    assert len(after) < len(before) and not any("teacher" in name or "distillation" in name for name in after)
+    assert (run / "tokenizer.json").read_text() == (here / "tokenizer.json").read_text()
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["task"]["teacher"] == str(here) and config["model"]["layers"] == [0, 2]
+    assert teacher == {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
+
+    shutil.move(here, "elsewhere")
+    figures = evaluate(run, [])
+    assert figures["test/accuracy"] == pytest.approx(json.loads((run / "metrics.json").read_text())["test/accuracy"])
+    predict(run, ["text=fine great"])
+    said = refused(capsys, f"resume={run}", "trainer.max_epochs=3")
+    assert f"task.teacher: {here}: there is no such run folder" in said
+    assert "Training needs its teacher, also when it is resumed: task.teacher=PATH says where it is now." in said
+    assert main([f"resume={run}", "trainer.max_epochs=3", "task.teacher=elsewhere"]) == 0
+    assert "learns from elsewhere" in capsys.readouterr().out
+
+
+def test_a_resumed_run_ends_where_one_that_never_stopped_does(here):
+    words = [*SMALLER, f"task.teacher={here}", "schedule=constant", "schedule.warmup=0"]
+    whole = train(*words, "name=whole", "trainer.max_steps=6")
+    cut = train(*words, "name=cut", "trainer.max_steps=3")
+    assert main([f"resume={cut}", "trainer.max_steps=6"]) == 0
+    one, other = (weights(run, "last.ckpt") for run in (whole, cut))
+    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_what_is_learned_depends_on_the_teacher_alone_where_nothing_else_counts(here):
+    """Two students, one without labels that are right: with hard=0 they learn the same."""
+    text = Path("train.csv").read_text()
+    swapped = text.replace(",good", ",x").replace(",bad", ",good").replace(",x", ",bad")
+    Path("wrong.csv").write_text(swapped)
+    words = [*SMALLER, f"task.teacher={here}", "task.distillation.hard=0", "trainer.max_steps=3"]
+    one, other = (weights(train(*words, *more), "last.ckpt") for more in ([], ["data.train=wrong.csv"]))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["task.teacher=nowhere"], "task.teacher: nowhere: there is no such run folder"),
+        (["tokenizer=bytes"], "tokenizer=bytes: with task.teacher the tokenizer is that of runs"),
+        (["model.dim=32"], "the teacher's states have 16 features and this model's 32, so there is no cosine between them: "
+                           "task.distillation.hidden=0 leaves it out, model.dim=16 makes them equal"),
+        (["model.max_length=64"], "reads 32 tokens at once, and this model 64; model.max_length=32 suits both"),
+        (["task.distillation.temperature=0"], "scores are divided by the temperature"),
+        (["task.distillation.warmth=1"], "warmth"),
+        (["model.layers=[0,2]"], "layers are those of the run that this one begins from, and model.pretrained names none"),
+        (["model.pretrained=runs/last", "model.layers=[0,1,2]"],
+         "model.layers names 3 layers, [0, 1, 2], and the encoder of this model has 2; model.depth=3 makes them equal"),
+        (["model.pretrained=runs/last", "model.layers=[0,3]"], "has 3: 0 to 2"),
+        (["model.layers=every second"], "model.layers: 'every second' is not of type list[int] | dict[str, list[int]] | None"),
+    ],
+)  # fmt: skip
+def test_mistakes(here, capsys, words, said):
+    assert said in refused(capsys, *FROM, *words)
+    assert len(list(Path("runs").rglob("config.yaml"))) == 1  # before there is a folder
+
+
+def test_the_teacher_must_be_of_the_same_task_and_rows(here, capsys):
+    words = [word for word in TRANSLATION if not word.startswith("tokenizer")]
+    assert f"task.teacher={here} is of task/classification, and this run of task/translation" in refused(
+        capsys, *words, "task.teacher=runs/last"
+    )
+    said = refused(capsys, *FROM, "task/format=pairs", "data.columns.second=text")
+    assert "is of format/classification, and this run of format/pairs: teacher and pupil read the same batches" in said
+
+
+def test_other_labels_are_refused_with_both(here, capsys):
+    Path("other.csv").write_text(Path("train.csv").read_text().replace(",good", ",fine"))
+    said = refused(capsys, *FROM, "data.train=other.csv", "data.validation=other.csv", "data.test=other.csv")
+    assert f"task.teacher={here} knows other labels than these rows: 'bad', 'good' there, 'bad', 'fine' here" in said
+
+
+def test_another_vocabulary_is_refused_with_both(here, capsys):
+    facts = json.loads((here / "facts.json").read_text())
+    (here / "facts.json").write_text(json.dumps({**facts, "vocabulary": 1234}))
+    said = refused(capsys, *FROM)
+    assert f"task.teacher={here} has a vocabulary of 1,234 tokens, and this run one of {facts['vocabulary']}" in said
+
+
+def test_two_tokenizers_are_refused(here, capsys):
+    other = train(*STUDENT, "model.depth=3", "tokenizer=characters", "trainer.max_steps=1")
+    said = refused(capsys, *SMALLER, f"task.teacher={here}", f"model.pretrained={other}", "model.depth=3")
+    assert f"model.pretrained={other} and task.teacher={here} have different tokenizers" in said
+
+
+@pytest.mark.parametrize("lost", ["tokenizer.json", "facts.json", "checkpoints"])
+def test_a_teacher_that_is_not_complete(here, capsys, lost):
+    path = here / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    said = refused(capsys, *FROM)
+    assert f"task.teacher={here}: this run cannot teach yet, it has no {'checkpoint' if lost == 'checkpoints' else lost}" in said
+
+
+def test_last_is_the_run_that_it_is_now(here):
+    assert pinned(["task.teacher=runs/last", "seed=1"]) == [f"task.teacher={here}", "seed=1"]
