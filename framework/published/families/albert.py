@@ -66,11 +66,5 @@ class AlbertFamily(BertFamily):
         """Their projection is there even where it has nothing to widen; ours is not."""
         parts = super().ours(config, names)
         if (width := parts.values["embedding_dim"]) == parts.values["dim"]:
-<<<<<<< HEAD
             raise UserError(f"config.json has embedding_size={width} and hidden_size={width}, and ours has no projection there")
-=======
-            raise UserError(
-                f"config.json has embedding_size={width} and hidden_size={width}, and between equal widths there is no projection"
-            )
->>>>>>> main
         return parts
