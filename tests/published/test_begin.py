@@ -115,7 +115,9 @@ def test_a_pupil_of_every_second_layer_learns_from_the_published_model(here, cap
     said = capsys.readouterr().out
     assert "learns from bert: " in said and "new here" not in said
     mine = checkpoint.weights(run / "checkpoints" / "best.ckpt")
-    assert torch.equal(mine["model.encoder.layers.0.attention.query.weight"], published()["bert.encoder.layer.1.attention.self.query.weight"])
+    assert torch.equal(
+        mine["model.encoder.layers.0.attention.query.weight"], published()["bert.encoder.layer.1.attention.self.query.weight"]
+    )
     assert not any("teacher" in name for name in mine)
 
 

@@ -1,4 +1,4 @@
-"""The layouts files come in: shards, pickles, TensorFlow's names, tied copies, with and without the name of the base, and what is damaged."""
+"""Layouts of published files: shards, old names, copies, pickles that are asked for, and configs that are refused."""
 
 import json
 import shutil
