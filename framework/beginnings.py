@@ -48,6 +48,13 @@ class RunBeginning(Beginning):
     """A run: its weights are the average where one was kept. UserError: it is none, or not complete."""
 
     def __init__(self, name: str, option: str = OPTION):
+        if not Path(name).exists():
+            kinds = "a run (runs/TASK/NAME_DATE_TIME), a folder with a published model, or a name on the Hugging Face Hub"
+            raise UserError(f"{option}={name}: there is no such folder; it takes {kinds}")
+        if Path(name).is_dir() and not (Path(name) / "config.yaml").is_file():
+            raise UserError(
+                f"{option}={name}: that folder is neither a run, which has a config.yaml, nor a published model, which has a config.json"
+            )
         run = Run.open(Path(name))
         checkpoint = next((path for path in (run.best, run.last) if path.exists()), None)
         lacking = [path.name for path in (run.tokenizer, run.facts) if not path.exists()] + ([] if checkpoint else ["a checkpoint"])

@@ -178,6 +178,12 @@ def test_a_key_that_is_needed(here, capsys):
     assert "holds no table of options" in refused(capsys, "model.pretrained=bert")
 
 
+def test_folders_that_are_nothing_to_begin_from(here, capsys):
+    assert "model.pretrained=../no: there is no such folder; it takes a run (" in refused(capsys, "model.pretrained=../no")
+    Path("bert/config.json").unlink()
+    assert "model.pretrained=bert: that folder is neither a run, which has a config.yaml, nor" in refused(capsys, "model.pretrained=bert")
+
+
 def test_another_tokenizer_is_refused(here, capsys):
     said = refused(capsys, "model.pretrained=bert", "tokenizer=bytes")
     assert "tokenizer=bytes: with model.pretrained the tokenizer is that of bert" in said
