@@ -21,7 +21,7 @@ def help_text(catalogue: Catalogue) -> str:
         "Trains a Transformer composed of parts:  python train.py [GROUP=OPTION] [GROUP/SLOT=OPTION] [KEY=VALUE] ...",
         "",
         "Groups (what a run is made of):",
-        *(f"  {group:<11}{_folded(_names(catalogue, group), 108)}" for group in GROUPS),
+        *(f"  {group if not line else '':<11}{text}" for group in GROUPS for line, text in enumerate(_lines(catalogue, group))),
         "",
         "Slots (what a model is made of), chosen with model/SLOT=OPTION, or for one stack with model/encoder/SLOT=OPTION:",
     ]
@@ -46,7 +46,7 @@ def is_outside(known: Mapping[str, Any]) -> bool:
 
 
 def _names(catalogue: Catalogue, kind: str) -> list[str]:
-    """What can be chosen, guests first; `bert_base bert_tiny` in short as `bert_{base,tiny}`."""
+    """What can be chosen, guests first; `bert_mini bert_tiny` in short as `bert_{mini,tiny}`."""
     known = {**catalogue.presets.get(kind, {}), **catalogue.options.get(kind, {})}
     guests = [name for name in catalogue.names(kind) if is_outside(known[name])]
     families: dict[str, list[str]] = {}
@@ -60,6 +60,17 @@ def _names(catalogue: Catalogue, kind: str) -> list[str]:
 
 def _whole(families: Mapping[str, list[str]]) -> list[list[str]]:
     return [[stem[1:]] if stem.startswith("=") else [f"{stem}_{last}".lstrip("_") for last in lasts] for stem, lasts in families.items()]
+
+
+def _lines(catalogue: Catalogue, group: str) -> list[str]:
+    """The options of a group, in one line; those of models, where most are known by name, in up to three."""
+    names, lines = _names(catalogue, group), []
+    for _ in range(2 if group == "model" else 0):
+        fitting = next((count for count in range(len(names), 0, -1) if len(" ".join(names[:count])) <= 108), 1)
+        if fitting < len(names):
+            lines.append(" ".join(names[:fitting]))
+            names = names[fitting:]
+    return [*lines, _folded(names, 108)]
 
 
 def _folded(names: list[str], width: int) -> str:

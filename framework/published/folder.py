@@ -50,11 +50,10 @@ class Published:
         weights, left = family.table(purpose, based).ours(files.shapes)
         if not any(name.startswith(("model.encoder.", "model.decoder.")) for name in weights):
             raise UserError(f"{folder} has no weights of a {family.type} in its files: they hold {', '.join(list(files.shapes)[:3])} ...")
-        if family.bias is not None and family.bias in files.shapes:
-            if any(bool(rows.any()) for rows in files.pieces(family.bias)):
-                parts.values["output_bias"] = True
-            else:
-                weights.pop("model.output.bias")  # zeros: nothing is lost without them
+        if family.bias is not None:
+            parts.values["output_bias"] = family.bias in files.shapes and any(bool(rows.any()) for rows in files.pieces(family.bias))
+            if not parts.values["output_bias"]:
+                weights.pop("model.output.bias", None)  # zeros: nothing is lost without them
         return cls(folder, config, family, parts, files, weights, left, purpose)
 
     def node(self) -> Node:

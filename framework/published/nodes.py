@@ -36,9 +36,12 @@ def model_node(parts: Parts, catalogue: Catalogue) -> Node:
 def words(parts: Parts, catalogue: Catalogue) -> list[str]:
     """Overrides that compose these parts: the preset that says the same where there is one, else every option that is not a default."""
     node = model_node(parts, catalogue)
-    for name, preset in catalogue.presets.get("model", {}).items():
-        if preset["base"] == parts.chosen[""] and plain(explicit(preset_node(name, "model", catalogue), catalogue)) == node:
-            return [f"model={name}"]
+    if same := [
+        name
+        for name, preset in catalogue.presets.get("model", {}).items()
+        if preset["base"] == parts.chosen[""] and plain(explicit(preset_node(name, "model", catalogue), catalogue)) == node
+    ]:
+        return [f"model={next((name for name in same if not _is_alias(name, catalogue)), same[0])}"]
     found = [f"model={parts.chosen['']}", *(f"model/{slot}={name}" for slot, name in parts.chosen.items() if slot)]
     default = model_node(Parts(parts.chosen), catalogue)
     for path, value in parts.values.items():
@@ -58,6 +61,12 @@ def without(found: Sequence[str], typed: Sequence[str]) -> list[str]:
     return [
         word for word in found if (key := word.partition("=")[0]) not in keys and not any(key.startswith(f"{slot}.") for slot in replaced)
     ]
+
+
+def _is_alias(name: str, catalogue: Catalogue) -> bool:
+    """Whether a preset of a model is another one under a second name."""
+    given = yaml.safe_load(Path(catalogue.presets["model"][name]["file"]).read_text(encoding="utf-8"))
+    return set(given) == {"defaults"} and len(given["defaults"]) == 2 and given["defaults"][0] in catalogue.presets["model"]
 
 
 def preset_node(name: str, kind: str, catalogue: Catalogue) -> Node:

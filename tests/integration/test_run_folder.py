@@ -361,7 +361,7 @@ def test_a_finished_run_that_is_resumed_as_it_is_changes_nothing(project):
 REFUSED = {
     "model.dim=32": "the saved weights are of that model",
     "model/attention=linear": "the saved weights are of that model",
-    "model=bert_base model.dim=24": "the saved weights are of that model",
+    "model=bert_base_uncased model.dim=24": "the saved weights are of that model",
     "tokenizer=characters": "the saved weights know that tokenizer's ids",
     "task.pooling=max": "the saved weights and figures are of that task",
     "data.batches.budget=64": "the run would go on in the middle of other rows",

@@ -84,6 +84,8 @@ def test_linear_attention_refuses_a_window():
         {"attention": Part("attention/linear", head_dim=6, chunk=3), "position": Part("position/rotary")},
         {"embedding_dim": 10, "embedding_norm": Part("norm/layer"), "embedding_scale": True},
         {"position": Part("position/learned", offset=2), "embedding_dim": 10},
+        {"position": Part("position/stretched_rotary", base=50.0, trained_length=16), "bias": False},
+        {"block": Part("block/pre_norm", first_norm=False), "embedding_norm": Part("norm/layer")},
     ],
     ids=lambda values: "-".join(values),
 )
@@ -111,8 +113,14 @@ def test_attentions_that_differ_by_stack_and_slot_keep_the_promises():
 @pytest.mark.parametrize(
     "family, stack", [("encoder_only", "encoder/standard"), ("decoder_only", "decoder/standard"), ("encoder_decoder", "decoder/cross")]
 )
-@pytest.mark.parametrize("window", [3, [None, 2]], ids=str)
-@pytest.mark.parametrize("position", ["rotary", "alibi"])
-def test_windows_keep_the_promises(family, stack, window, position):
+@pytest.mark.parametrize("values", [{"window": 3}, {"window": [None, 2]}, {"window": 3, "global_every": 2}], ids=str)
+@pytest.mark.parametrize("position", [Part("position/rotary", local_base=5.0), Part("position/alibi")], ids=["rotary", "alibi"])
+def test_windows_keep_the_promises(family, stack, values, position):
     slot = stack.partition("/")[0]
-    check(toy_model(family, position=Part(f"position/{position}"), **{slot: Part(stack, window=window)}))
+    check(toy_model(family, position=position, **{slot: Part(stack, **values)}))
+
+
+@pytest.mark.parametrize("family", ["encoder_only", "encoder_decoder"])
+@pytest.mark.parametrize("values", [{}, {"window": [None, 2, 3]}, {"checkpointing": True}], ids=str)
+def test_one_layer_for_all_depths_keeps_the_promises(family, values):
+    check(toy_model(family, depth=3, position=Part("position/rotary"), encoder=Part("encoder/shared", **values)))

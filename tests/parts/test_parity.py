@@ -179,6 +179,20 @@ def test_rotary_turns_pairs_by_their_angle(interleaved, fraction, turned):
         close(got[b, h, t], torch.tensor(wanted))
 
 
+def test_stretched_rotary_slows_the_slow_pairs():
+    """Pair by pair, as the text of the method says: by turns in a text of the trained length."""
+    values = {"base": 100.0, "factor": 4.0, "trained_length": 64, "slow": 1.0, "fast": 5.0}
+    got = torch.atan2(*(getattr(Part("position/stretched_rotary", **values)().turn(torch.tensor([[1]]), 16), of) for of in ("sin", "cos")))
+    kinds = set()
+    for pair in range(8):
+        speed = 100.0 ** (-2 * pair / 16)
+        turns = 64 * speed / (2 * math.pi)
+        kept = 1.0 if turns > 5 else 0.0 if turns < 1 else (turns - 1) / 4
+        kinds.add(kept if kept in (0.0, 1.0) else 0.5)
+        assert got[0, 0, 0, pair].item() == pytest.approx(speed * (kept + (1 - kept) / 4), rel=1e-5)
+    assert kinds == {0.0, 0.5, 1.0}
+
+
 def test_rotated_scores_see_the_distance_alone():
     query, key = torch.randn(1, 1, 1, 8), torch.randn(1, 1, 1, 8)
     position = Part(RotaryPosition)()

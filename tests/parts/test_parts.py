@@ -1,5 +1,6 @@
 """Options, refusals and sizes of single parts and of the model presets."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -39,18 +40,10 @@ def size(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-@pytest.mark.parametrize(
-    "name, vocabulary, parameters",
-    [
-        ("gpt_base", 50257, 124_439_808),  # GPT-2 "124M", as published
-        # BERT-base without its pooler (768 x 768 + 768); 109,482,240 with it, as published.
-        ("bert_base", 30522, 109_482_240 - 590_592),
-        # Table 3, base: 18 attentions, 12 feed-forward networks, 30 norms and a shared table of 37,000 pieces: 63 M of the paper's "65".
-        ("transformer_base", 37000, 18 * 4 * (512 * 512 + 512) + 12 * (2 * 512 * 2048 + 2560) + 30 * 1024 + 37000 * 512),
-    ],
-)
-def test_base_presets_have_the_published_sizes(name, vocabulary, parameters):
-    assert size(preset(name, vocabulary)) == parameters
+def test_transformer_base_has_the_published_size():
+    """Table 3, base: 18 attentions, 12 feed-forward networks, 30 norms and a shared table of 37,000 pieces: 63 M of the paper's "65"."""
+    parameters = 18 * 4 * (512 * 512 + 512) + 12 * (2 * 512 * 2048 + 2560) + 30 * 1024 + 37000 * 512
+    assert size(preset("transformer_base", 37000)) == parameters
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name.endswith("tiny")])
@@ -93,6 +86,15 @@ def test_an_offset_leaves_the_first_rows_alone():
         (Part("feed_forward/mlp", hidden=0), {"dim": 8}, "nothing between"),
         (Part("encoder/standard", window=[1, None, 2]), {"depths": (2, 0)}, "names 3 layers, the stack has 2"),
         (Part("encoder/standard", window=0), {"depths": (2, 0)}, "below 1"),
+        (
+            Part("encoder/standard", window=[1, 2], global_every=2),
+            {"depths": (2, 0)},
+            "says of every layer .* global_every=2 nothing",
+        ),
+        (Part("encoder/shared", global_every=2), {"depths": (2, 0)}, "layers see everything unless they have a window"),
+        (Part("position/rotary", local_base=1.0), {}, "turn slower from one to the next"),
+        (Part("position/stretched_rotary", factor=0.5), {}, "a text gets longer"),
+        (Part("position/stretched_rotary", slow=4.0), {}, "what is slow turns less often"),
     ],
 )
 def test_impossible_options_are_refused_with_the_reason(part, offers, reason):
@@ -104,6 +106,45 @@ def test_impossible_options_are_refused_with_the_reason(part, offers, reason):
 def test_a_rotation_needs_a_pair_of_features():
     with pytest.raises(UserError, match="a pair of features"):
         Part("position/rotary", fraction=0.1)().turn(torch.arange(3)[None], 8)
+
+    with pytest.raises(UserError, match="a head has 1"):
+        Part("position/stretched_rotary")().turn(torch.arange(3)[None], 1)
+
+
+def test_every_so_many_layers_see_everything():
+    offers = {"dim": 8, "heads": 2, "dropout": 0.0, "bias": True, "epsilon": 1e-5, "max_length": 9, "embedding_dim": 8}
+    assert list(Part("encoder/standard", window=3, global_every=3)(**offers, depths=(7, 0)).windows) == [None, 3, 3, None, 3, 3, None]
+    assert list(Part("decoder/cross", window=3, global_every=1)(**offers, depths=(0, 2)).windows) == [None, None]
+
+
+def test_layers_with_a_window_turn_by_their_own_base():
+    far, near = Part("position/rotary", base=100.0)(), Part("position/rotary", base=7.0)()
+    both, places = Part("position/rotary", base=100.0, local_base=7.0)(), torch.arange(5)[None]
+    assert both.turn(places, 8).cos.equal(far.turn(places, 8).cos) and both.turn_windowed(places, 8, 3).cos.equal(near.turn(places, 8).cos)
+    assert far.turn_windowed(places, 8, 3).cos.equal(far.turn(places, 8).cos)
+    offers = {"dim": 8, "heads": 1, "dropout": 0.0, "bias": True, "epsilon": 1e-5, "max_length": 9, "embedding_dim": 8, "depths": (2, 0)}
+    stack = Part("encoder/standard", window=[None, 3], position=Part("position/rotary", base=100.0, local_base=7.0))(**offers)
+    seen, _, _ = stack.shared(torch.zeros(1, 5, 8), places, None, None)
+    assert [place.turn.cos.equal(other.turn(places, 8).cos) for place, other in zip(seen, (far, near), strict=True)] == [True, True]
+
+
+def test_one_layer_serves_at_every_depth():
+    values = {"depth": 5, "position": Part("position/rotary")}
+    shared, own = toy_model("encoder_only", encoder=Part("encoder/shared"), **values), toy_model("encoder_only", **values)
+    assert len(shared.encoder.layers) == 1 and len(own.encoder.layers) == 5
+    state = shared.state_dict()
+    own.load_state_dict({name: state[re.sub(r"layers\.\d", "layers.0", name)] for name in own.state_dict()})
+    ids = torch.stack(texts(7, 7))
+    torch.testing.assert_close(shared(ids), own(ids), rtol=0, atol=1e-12)
+    assert shared.encoder.layers[0].attention.output.weight.std().item() == pytest.approx(0.3 / 10**0.5, rel=0.15)  # 10 additions
+
+
+def test_the_first_layer_may_begin_without_a_norm():
+    model = toy_model("encoder_only", block=Part("block/pre_norm", first_norm=False), embedding_norm=Part("norm/layer"))
+    first, second = (layer.block for layer in model.encoder.layers)
+    x, one = torch.randn(2, 3, 16, dtype=torch.double), nn.Linear(16, 16).double()
+    torch.testing.assert_close(first(x, (one, one)), x + one(x) + one(first.norms[1](x + one(x))))
+    torch.testing.assert_close(second(x, (one, torch.zeros_like)), x + one(second.norms[0](x)))
 
 
 def test_hidden_widths_follow_the_width():

@@ -142,7 +142,7 @@ def test_what_is_exported_may_be_begun_from(runs, tmp_path, monkeypatch, capsys)
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["model=bert_tiny", "model/position=rotary"], "The nearest is bert, which would have model.pooler=true model/position=learned"),
+        (["model=bert_tiny", "model/position=rotary"], "The nearest is bert, which would have model/position=learned"),
         (
             ["model=bert_tiny", "task.pooling=mean"],
             "no published family computes as this model does. The nearest is bert, which would have model.pooler=true",

@@ -1,6 +1,7 @@
 """Parts that do not go together are refused before anything is built: why, all at once, and with ways out that are ways out."""
 
 import re
+from random import Random
 
 import pytest
 
@@ -42,8 +43,9 @@ REFUSED = {
 def test_the_reason_is_given_and_every_way_out_is_one(words, reason):
     said = refusal(*words)
     assert reason in said
-    assert ways(said)
-    for way in ways(said):
+    found = ways(said)
+    assert found
+    for way in Random(0).sample(found, min(len(found), 6)):  # the same ones every time
         key = way.partition("=")[0]
         compose([*(word for word in words if not word.startswith((f"{key}=", f"{key}."))), way])
 

@@ -63,8 +63,16 @@ def test_a_long_list_is_folded_to_a_count():
 
 
 def test_families_of_presets_are_folded():
-    (line,) = [line for line in help_text(index.load()).splitlines() if line.startswith("  model ")]
-    assert "bert_{" in line and "bert_tiny" not in line
+    text = help_text(index.load())
+    assert "bert_{micro,mini," in text and " bert_mini " not in text
+
+
+def test_models_have_more_than_a_line():
+    lines = help_text(index.load()).splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("  model "))
+    assert lines[first + 1].startswith(" " * 13) and lines[first + 2].endswith(" more)")
+    shown = " ".join(line[13:] for line in lines[first : first + 3])
+    assert "gpt2_{large,medium,xl}" in shown and "distilbert_base" in shown
 
 
 def test_guests_come_first_and_are_marked():

@@ -66,7 +66,5 @@ class AlbertFamily(BertFamily):
         """Their projection is there even where it has nothing to widen; ours is not."""
         parts = super().ours(config, names)
         if (width := parts.values["embedding_dim"]) == parts.values["dim"]:
-            raise UserError(
-                f"config.json has embedding_size={width} and hidden_size={width}, and between equal widths there is no projection"
-            )
+            raise UserError(f"config.json has embedding_size={width} and hidden_size={width}, and ours has no projection there")
         return parts

@@ -62,6 +62,8 @@ class BartFamily(Family):
         "tie_word_embeddings": True,
         "normalize_before": False,
         "add_final_layer_norm": False,
+        "normalize_embedding": True,
+        "static_position_embeddings": False,
     }
     rows: ClassVar[Sequence[Row]] = (
         Row(

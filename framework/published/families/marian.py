@@ -23,8 +23,13 @@ class MarianFamily(BartFamily):
     type = "marian"
     bare = "MarianModel"
     chosen: ClassVar[Mapping[str, str]] = {**BartFamily.chosen, "position": "sinusoidal", "embedding_norm": "none"}
-    fixed: ClassVar[Mapping[str, Any]] = {"position.interleaved": False, "epsilon": 1e-5}
-    constants: ClassVar[Mapping[str, Any]] = {**BartFamily.constants, "share_encoder_decoder_embeddings": True}
+    fixed: ClassVar[Mapping[str, Any]] = {"position.interleaved": False, "epsilon": 1e-5, "output_bias": True}
+    constants: ClassVar[Mapping[str, Any]] = {
+        **BartFamily.constants,
+        "normalize_embedding": False,
+        "static_position_embeddings": True,
+        "share_encoder_decoder_embeddings": True,
+    }
     rows: ClassVar[Sequence[Row]] = (
         Row(
             "tokens.weight",
