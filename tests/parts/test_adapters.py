@@ -140,10 +140,19 @@ def test_targets_are_shell_patterns(target):
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"target": "*.qurey"}, r"model.adapter.target: '\*.qurey' matches no linear map of the model \(did you mean '\*.query'\?\); there"),
-        ({"target": ["*.query", "nothing"]}, r"'nothing' matches no linear .*; there are: encoder.layers.\*.attention.query, encoder.layers"),
+        (
+            {"target": "*.qurey"},
+            r"model.adapter.target: '\*.qurey' matches no linear map of the model \(did you mean '\*.query'\?\); there",
+        ),
+        (
+            {"target": ["*.query", "nothing"]},
+            r"'nothing' matches no linear .*; there are: encoder.layers.\*.attention.query, encoder.layers",
+        ),
         ({"target": "*.norms.*"}, "matches no linear map"),
-        ({"beside": "tokens.wieght"}, r"model.adapter.beside: 'tokens.wieght' .* \(did you mean 'tokens.weight'\?\); there are: tokens.\*,"),
+        (
+            {"beside": "tokens.wieght"},
+            r"model.adapter.beside: 'tokens.wieght' .* \(did you mean 'tokens.weight'\?\); there are: tokens.\*,",
+        ),
     ],
 )
 def test_a_pattern_that_matches_nothing_names_what_there_is(values, said):
