@@ -56,7 +56,7 @@ def layout_of(node: Mapping[str, Any], facts: Facts, weights: Iterable[str] = ()
     UserError: none does; the nearest, and what it would take.
     """
     catalogue = index.load()
-    nearest: tuple[list[str], Family] | None = None
+    nearest: tuple[tuple[int, int], list[str], Family] | None = None  # by parts first, then by options
     reason = ""
     for name in catalogue.options["family"]:
         family = registry.get(f"family/{name}")()
@@ -71,12 +71,12 @@ def layout_of(node: Mapping[str, Any], facts: Facts, weights: Iterable[str] = ()
             continue
         if not wrong:
             return Layout(family, config)
-        if nearest is None or len(wrong) < len(nearest[0]):
-            nearest = wrong, family
+        if nearest is None or (len(other), len(wrong)) < nearest[0]:
+            nearest = (len(other), len(wrong)), wrong, family
     if nearest is None:
         raise UserError(f"no published family is a {node['part'].partition('/')[2]} like this one{f': {reason}' if reason else ''}")
     raise UserError(
-        f"no published family computes as this model does. The nearest is {nearest[1].type}, which would have {' '.join(nearest[0])}; "
+        f"no published family computes as this model does. The nearest is {nearest[2].type}, which would have {' '.join(nearest[1])}; "
         "to=safetensors keeps the model as it is"
     )
 
