@@ -1,4 +1,4 @@
-"""The layouts files come in: shards, pickles, TensorFlow's names, tied copies, with and without the name of the base, and what is damaged."""
+"""The layouts files come in: shards, pickles, old names, tied copies, with the name of the base or without; and what is refused."""
 
 import json
 import shutil
