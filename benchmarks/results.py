@@ -60,9 +60,16 @@ def taken_from(folder: Path) -> dict[str, Any]:
     """Figures of a run that somebody made with the row's command, and what was typed."""
     notes = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     figures = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    typed = " ".join("data.folder=DATA/..." if word.startswith("data.folder=") else word for word in notes["overrides"])
+    typed = " ".join(_placed(word) for word in notes["overrides"] if not word.startswith("name="))
     run = {"seed": 0, "cpu_seconds": notes.get("cpu_seconds"), "figures": figures, "signature": signature(folder)}
     return {"command": f"python train.py {typed}", "runs": [run], "setting": setting_of(folder)}
+
+
+def _placed(word: str) -> str:
+    """A word as the page shows it: without the folders of the machine."""
+    places = {"data.folder": "DATA/...", "model.pretrained": "MODEL", "tokenizer.file": "MODEL"}
+    key = word.partition("=")[0]
+    return f"{key}={places[key]}" if key in places else word
 
 
 def measured_again(row: Row, places: dict[str, str]) -> dict[str, Any]:

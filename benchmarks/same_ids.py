@@ -1,7 +1,9 @@
 """Whether published vocabularies give the ids that `transformers` gives: `python benchmarks/same_ids.py DATA=folder`.
 
 DATA has `vocab/bert-base-uncased/vocab.txt`, `vocab/gpt2/encoder.json` and `vocab.bpe`, and `completion/wikitext-2/test.txt`: the files
-as their authors published them. Printed are equal lines of how many, of running text and of text that is hard to split.
+as their authors published them. Printed are equal lines of how many, of running text and of text that is hard to split. The exit code
+is 1 if one differs from the tokenizer that `transformers` uses. Its older one of plain Python stands beside it as a second witness: it
+asks Python what a character is, whose Unicode is newer (U+061D is punctuation there since 2021).
 """
 
 import random
@@ -35,7 +37,9 @@ BLOCKS = {  # of Unicode, first and last
 def hard(kind: str, count: int = 200) -> list[str]:
     """Texts of the characters of a few blocks, with blanks and capitals in between."""
     choose = random.Random(kind)
-    characters = [chr(code) for first, last in BLOCKS[kind] for code in range(first, last + 1) if unicodedata.category(chr(code)) != "Cs"]
+    characters = [
+        chr(code) for first, last in BLOCKS[kind] for code in range(first, last + 1) if unicodedata.category(chr(code)) not in ("Cs", "Cn")
+    ]
     lines = ["".join(choose.choice([*choose.choices(characters, k=6), " ", "A", "."]) for _ in range(40)) for _ in range(count)]
     return [*lines, *(unicodedata.normalize("NFD", line) for line in lines)]
 
@@ -61,7 +65,7 @@ def main(arguments: list[str]) -> int:
         print(f"{name}: {ours.vocabulary:,} entries, special {ours.special}")
         for kind, rows in texts.items():
             equal = sum(ours.encode(row) == theirs.encode(row, add_special_tokens=False) for row in rows)
-            unequal += len(rows) - equal
+            unequal += (len(rows) - equal) * (not isinstance(theirs, BertTokenizerLegacy))
             print(f"  {kind:20}{equal:6,} of {len(rows):,} lines equal")
     return int(unequal > 0)
 

@@ -23,10 +23,12 @@ Shapes = Mapping[str, tuple[int, ...]]
 class Beginning:
     """name: as somebody typed it. model: the node of its model. facts: what its data said. tokenizer: the node of its tokenizer.
     task: the part that it was trained by, null for a published model; purpose: what its head is for, where that is known.
+    config: of a run, all of it.
     unknown: names of weights that nothing of ours has a place for."""
 
     name: str
     model: Mapping[str, Any]
+    config: dict[str, Any]
     facts: Facts
     tokenizer: dict[str, Any]
     task: str | None = None
@@ -45,13 +47,20 @@ class Beginning:
 class RunBeginning(Beginning):
     """A run: its weights are the average where one was kept. UserError: it is none, or not complete."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, option: str = OPTION):
+        if not Path(name).exists():
+            kinds = "a run (runs/TASK/NAME_DATE_TIME), a folder with a published model, or a name on the Hugging Face Hub"
+            raise UserError(f"{option}={name}: there is no such folder; it takes {kinds}")
+        if Path(name).is_dir() and not (Path(name) / "config.yaml").is_file():
+            raise UserError(
+                f"{option}={name}: that folder is neither a run, which has a config.yaml, nor a published model, which has a config.json"
+            )
         run = Run.open(Path(name))
         checkpoint = next((path for path in (run.best, run.last) if path.exists()), None)
         lacking = [path.name for path in (run.tokenizer, run.facts) if not path.exists()] + ([] if checkpoint else ["a checkpoint"])
         if checkpoint is None or lacking:
-            raise UserError(f"{OPTION}={name}: nothing can begin from this run, it has no {', no '.join(lacking)}")
-        config = run.config()
+            raise UserError(f"{option}={name}: this run cannot be of use yet, it has no {', no '.join(lacking)}")
+        self.config = config = run.config()
         self.name, self.model, self.task, self.facts = name, config["model"], config["task"]["part"], Facts.load(run.facts)
         self.tokenizer = {"part": "tokenizer/pretrained", "file": str(run.tokenizer)}
         self._checkpoint = checkpoint
@@ -95,10 +104,10 @@ class PublishedBeginning(Beginning):
         fill(own, names, self.published)
 
 
-def source(name: str) -> Beginning:
+def source(name: str, option: str = OPTION) -> Beginning:
     """The run, the folder with a published model, or the model of the Hugging Face Hub of that name. UserError: it is none of them."""
     path = _place(name)
-    return PublishedBeginning(name, path) if is_published(path) else RunBeginning(name)
+    return PublishedBeginning(name, path) if is_published(path) else RunBeginning(name, option)
 
 
 def _place(name: str) -> Path:

@@ -95,20 +95,26 @@ def _check_preset(found: PublishedBeginning, model: Mapping[str, Any], typed: Se
 def begin(task: "Task", config: Mapping[str, Any], facts: Facts) -> list[str]:
     """Puts into a new task what fits of what it begins from. What was taken and what is new, in lines; none where it begins from
     nothing. UserError: what does not fit."""
+    from framework.training.freezing import frozen_lines
+
+    match = take(task, config, facts)
+    return [] if match is None else [*match.lines(), *frozen_lines(task, match.new)]
+
+
+def take(task: "Task", config: Mapping[str, Any], facts: Facts) -> "Match | None":
+    """Puts into a task what fits of what its config begins from; None where that is nothing. UserError: what does not fit."""
     import torch
 
     name = config["model"].get("pretrained")
     if not name:
-        return []
-    from framework.training.freezing import frozen_lines
-
+        return None
     found, own = source(name), task.state_dict()
     shapes = found.shapes()
     places = renumbered({key: key for key in shapes}, config["model"].get("layers"), own, name)  # name here -> name there
     match = Match(_shapes(own), {key: shapes[saved] for key, saved in places.items()}, found, config, facts, task)
     with torch.no_grad():
         found.fill(own, {key: places[key] for key in match.taken})
-    return [*match.lines(), *frozen_lines(task, match.new)]
+    return match
 
 
 def _shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""Who a run learns from beside its rows: `task.teacher=RUN`.
+"""Who a run learns from beside its rows: `task.teacher=RUN_OR_DIR`.
 
 The teacher is read from its folder whenever training begins or goes on; no checkpoint of the pupil holds it, and nothing but training
 asks for it. `teacher_of` is the one place that knows what can be a teacher.
@@ -6,14 +6,15 @@ asks for it. `teacher_of` is the one place that knows what can be a teacher.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from framework import catalogue as index
+from framework.beginnings import Beginning, PublishedBeginning, source
 from framework.data.facts import Facts
 from framework.errors import UserError
+from framework.legality import default_node
 from framework.registry import build
-from framework.runs import Run
 
 if TYPE_CHECKING:
     from framework.training.distillation import Distillation
@@ -24,32 +25,43 @@ OPTION = "task.teacher"
 
 @dataclass(frozen=True)
 class Teacher:
-    """Something trained that can teach. name: as somebody typed it. config: its task and its model. tokenizer: the file."""
+    """Something trained that can teach. name: as somebody typed it. config: its task and its model; a published model is asked as the
+    pupil is. labels: null where its head alone can say."""
 
     name: str
     config: dict[str, Any]
-    facts: Facts
-    tokenizer: Path
+    found: Beginning
+    labels: tuple[str, ...] | None
 
-    def task(self) -> "Task":
-        """The whole task with its weights, in evaluation mode."""
-        from framework.checkpoint import load
+    def task(self, facts: Facts) -> "Task":
+        """The whole task with its weights, in evaluation mode. facts: the pupil's. UserError: some weights are not there."""
+        if not isinstance(self.found, PublishedBeginning):
+            from framework.checkpoint import load
 
-        return load(self.name).task
+            return load(self.name).task
+        from framework.making import make_task
+        from framework.pretrained import take
+
+        task = make_task(self.config, replace(facts, vocabulary=self.found.facts.vocabulary, max_length=self.found.facts.max_length))
+        match = take(task, self.config, task.facts)
+        if match is None or match.new:
+            new = ", ".join(match.new[:3]) if match else "anything"
+            raise UserError(f"{OPTION}={self.name} has no weights for {new}: it was published for another task, or for other labels")
+        return task.eval()
 
 
-def teacher_of(name: str) -> Teacher:
-    """The teacher of that name: a run's folder. UserError: it is none, or not complete."""
+def teacher_of(name: str, config: Mapping[str, Any]) -> Teacher:
+    """The teacher of that name for a run of this config: a run's folder, or a published model. UserError: it is none, or not complete."""
     try:
-        run = Run.open(Path(name))
+        found = source(name, OPTION)
     except UserError as error:
         hint = f"Training needs its teacher, also when it is resumed: {OPTION}=PATH says where it is now."
         raise UserError(f"{OPTION}: {error}\n{hint}") from None
-    lacking = [path.name for path in (run.tokenizer, run.facts) if not path.exists()]
-    lacking += [] if run.best.exists() or run.last.exists() else ["checkpoint"]
-    if lacking:
-        raise UserError(f"{OPTION}={name}: this run cannot teach yet, it has no {', no '.join(lacking)}")
-    return Teacher(name, run.config(), Facts.load(run.facts), run.tokenizer)
+    if not isinstance(found, PublishedBeginning):
+        return Teacher(name, found.config, found, found.facts.labels)
+    model = {**default_node(str(found.model["part"]), index.load()), **found.model, "pretrained": name}
+    task = {**config["task"], "teacher": None}
+    return Teacher(name, {**config, "model": model, "task": task}, found, None)
 
 
 def with_tokenizer(config: Mapping[str, Any], typed: Sequence[str]) -> dict[str, Any]:
@@ -58,12 +70,11 @@ def with_tokenizer(config: Mapping[str, Any], typed: Sequence[str]) -> dict[str,
     name = config["task"].get("teacher")
     if not name:
         return dict(config)
-    teacher = teacher_of(name)
+    teacher = teacher_of(name, config)
+    node = {**default_node("tokenizer/pretrained", index.load()), **teacher.found.tokenizer}
     if begins_from := config["model"].get("pretrained"):
-        from framework.data.tokenizer import Tokenizer
-
-        other = build(config["tokenizer"]).train(tuple)
-        if other.to_json() != Tokenizer.load(teacher.tokenizer).to_json():
+        one, other = (build(tokenizer).train(tuple).to_json() for tokenizer in (config["tokenizer"], node))
+        if one != other:
             raise UserError(
                 f"model.pretrained={begins_from} and {OPTION}={name} have different tokenizers: the ids of one mean nothing to the other"
             )
@@ -71,7 +82,7 @@ def with_tokenizer(config: Mapping[str, Any], typed: Sequence[str]) -> dict[str,
     for word in typed:
         if re.match(r"\+*tokenizer[=./@]", word):
             raise UserError(f"{word}: with {OPTION} the tokenizer is that of {name}, who reads the same ids; leave it out")
-    return {**config, "tokenizer": {"part": "tokenizer/pretrained", "file": str(teacher.tokenizer)}}
+    return {**config, "tokenizer": node}
 
 
 def check(config: Mapping[str, Any]) -> None:
@@ -79,11 +90,11 @@ def check(config: Mapping[str, Any]) -> None:
     name = config["task"].get("teacher")
     if not name:
         return
-    teacher = teacher_of(name)
+    teacher = teacher_of(name, config)
     for there, here in zip(_batches(teacher.config), _batches(config), strict=True):
         if there != here:
             raise UserError(f"{OPTION}={name} is of {there}, and this run of {here}: teacher and pupil read the same batches")
-    reads, read = teacher.facts.max_length, config["model"]["max_length"]
+    reads, read = teacher.found.facts.max_length, config["model"]["max_length"]
     if reads < read:
         raise UserError(f"{OPTION}={name} reads {reads} tokens at once, and this model {read}; model.max_length={reads} suits both")
     widths = [model["dim"] for model in (teacher.config["model"], config["model"]) if "dim" in model]
@@ -98,16 +109,14 @@ def distillation(config: Mapping[str, Any], facts: Facts) -> "Distillation | Non
     name = config["task"].get("teacher")
     if not name:
         return None
-    teacher = teacher_of(name)
-    if teacher.facts.labels != facts.labels:
-        raise UserError(
-            f"{OPTION}={name} knows other labels than these rows: {_listed(teacher.facts.labels)} there, {_listed(facts.labels)} here"
-        )
-    if teacher.facts.vocabulary != facts.vocabulary:
-        raise UserError(
-            f"{OPTION}={name} has a vocabulary of {teacher.facts.vocabulary:,} tokens, and this run one of {facts.vocabulary:,}"
-        )
-    return build(config["task"]["distillation"], teacher=teacher.task())
+    teacher = teacher_of(name, config)
+    if teacher.labels not in (None, facts.labels):
+        there, here = _listed(teacher.found.facts.labels), _listed(facts.labels)
+        raise UserError(f"{OPTION}={name} knows other labels than these rows: {there} there, {here} here")
+    vocabulary = teacher.found.facts.vocabulary
+    if vocabulary != facts.vocabulary:
+        raise UserError(f"{OPTION}={name} has a vocabulary of {vocabulary:,} tokens, and this run one of {facts.vocabulary:,}")
+    return build(config["task"]["distillation"], teacher=teacher.task(facts))
 
 
 def lines(config: Mapping[str, Any]) -> list[str]:

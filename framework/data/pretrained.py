@@ -38,6 +38,5 @@ class PretrainedTokenizer(TokenizerTrainer):
         if not self.file:
             raise UserError("tokenizer=pretrained needs a tokenizer: tokenizer.file=FOLDER, of a run or of a published model")
         found = published_tokenizer(folder_of(self.file))
-        made = Tokenizer(found.inner, found.names, max(self.entries or 0, found.entries)).with_special(self.added)
-        made.special |= {} if self.start is None else {"start": self.start}
-        return made
+        start = found.start if self.start is None else self.start
+        return Tokenizer(found.inner, found.names, max(self.entries or 0, found.entries), start).with_special(self.added)

@@ -74,7 +74,9 @@ def of_run(path: Path, told: Path) -> Tokenizer:
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{told} is damaged: {error!r}") from None
     ids = {name: getattr(facts, name) for name in NAMES}
-    return Tokenizer(inner, {name: None if id is None else inner.id_to_token(id) for name, id in ids.items()}, facts.vocabulary)
+    return Tokenizer(
+        inner, {name: None if id is None else inner.id_to_token(id) for name, id in ids.items()}, facts.vocabulary, facts.start
+    )
 
 
 def _files() -> list[str]:

@@ -60,6 +60,7 @@ def _model(data: bytes) -> SentencePieces:
     if _number(trainer, 24, 0):
         raise ValueError("its pieces have their space behind them, and only those with the space before them are known here")
     roles = {"begin": _number(trainer, 41, 1), "end": _number(trainer, 42, 2), "padding": _number(trainer, 43, -1)}
+    # -1 stands for none, and is written as the largest number of 64 bits
     known = {role: id for role, id in roles.items() if 0 <= id < len(pieces) and pieces[id][2] == CONTROL}
     known["unknown"] = next(id for id, (_, _, type) in enumerate(pieces) if type == UNKNOWN)
     charsmap = _bytes(normalizer.get(2, b""))
@@ -79,7 +80,7 @@ def _number(values: dict[int, Value], number: int, default: int) -> int:
     value = values.get(number, default)
     if not isinstance(value, int):
         raise ValueError(f"field {number} is no number")
-    return value - (1 << 64) if value >> 63 else value  # below zero: two's complement, in 64 bits whatever the type
+    return value
 
 
 def _bytes(value: Value) -> bytes:

@@ -1,7 +1,7 @@
 """What the small files beside a published vocabulary say: its special tokens, its added tokens, its options."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from framework.data.tokenizer import NAMES, add
 from framework.errors import UserError
 
 CONFIG, MAP, ADDED = "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
+MODEL = "config.json"
 ROLES = {  # our name -> theirs; the first that is told counts: [CLS] and [SEP] begin and end a text where a model has them
     "padding": ("pad_token",),
     "begin": ("cls_token", "bos_token"),
@@ -25,10 +26,12 @@ MORE = ("additional_special_tokens", "extra_special_tokens")
 
 @dataclass(frozen=True)
 class Settings:
-    """options: tokenizer_config.json as it stands. special: their name -> token, None where they say there is none.
+    """algorithm: the tokenizer, or else the model, that the files say they are made for; empty where they say nothing.
+    options: tokenizer_config.json as it stands. special: their name -> token, None where they say there is none.
     more: special tokens of no role. added: id -> token, for entries that the vocabulary file may not have."""
 
     folder: Path
+    algorithm: str
     options: Mapping[str, Any]
     special: Mapping[str, AddedToken | None]
     more: tuple[AddedToken, ...]
@@ -37,18 +40,23 @@ class Settings:
     @classmethod
     def read(cls, folder: Path) -> "Settings":
         """From a folder, which may have none of these files. UserError: one is damaged."""
-        options, told = read_table(folder / CONFIG), read_table(folder / MAP)
+        options, told, model = (read_table(folder / name) for name in (CONFIG, MAP, MODEL))
+        made_for = options.get("tokenizer_class") or model.get("tokenizer_class") or model.get("model_type") or ""
         # the newer layout says everything in one file; before it, the map had the last word
         values = {**told, **options} if "added_tokens_decoder" in options else {**options, **told}
         keys = [key for names in ROLES.values() for key in names if key in values]
         special = {key: None if values[key] is None else _token(values[key], True, folder) for key in keys}
         more = [token for key in MORE for token in _listed(values.get(key))]
-        return cls(folder, options, special, tuple(_token(token, True, folder) for token in more), _added(folder, options))
+        return cls(folder, str(made_for), options, special, tuple(_token(token, True, folder) for token in more), _added(folder, options))
 
-    @property
-    def algorithm(self) -> str:
-        """The class of `transformers` that the files were made for, without what all classes are called; empty where nothing says so."""
-        return str(self.options.get("tokenizer_class") or "").removesuffix("Fast").removesuffix("Tokenizer")
+    def check_algorithm(self, known: Sequence[str], path: Path) -> None:
+        """UserError: the folder says that its files were made for a tokenizer that splits text in another way."""
+        if self.algorithm and algorithm(self.algorithm) not in known:
+            raise UserError(
+                f"{self.folder} is made for {self.algorithm}, and {path.name} does not say how that one splits text "
+                f"(known here: {', '.join(known)}).\n"
+                "Take its tokenizer.json: AutoTokenizer.from_pretrained(...).save_pretrained(FOLDER) of `transformers` writes it"
+            )
 
     def token(self, key: str, default: str) -> str:
         token = self.special.get(key)
@@ -67,6 +75,11 @@ class Settings:
             if found != id:
                 raise UserError(f"{self.folder}: the token {token.content!r} is said to have the id {id}; by the vocabulary it has {found}")
         add(inner, [*(token for token in self.special.values() if token is not None), *self.more])
+
+
+def algorithm(name: str) -> str:
+    """`BertTokenizerFast` and `bert` are the same."""
+    return name.lower().replace("-", "").replace("_", "").removesuffix("fast").removesuffix("tokenizer")
 
 
 def mark_known(inner: tokenizers.Tokenizer) -> None:

@@ -19,6 +19,7 @@ NAMES = {  # of special tokens, ours and those that published tokenizers use
     "unknown": ("[UNK]", "<unk>", "<|unk|>"),
     "mask": ("[MASK]", "<mask>"),
 }
+SPACES = ("▁", "Ġ")  # how sentencepiece and byte-level vocabularies write a space
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]  # how `tokenizers` writes a byte that stands for itself
 
 
@@ -27,17 +28,23 @@ class Tokenizer:
 
     names: the special tokens, by the keys of NAMES, where somebody says so; None = there is none. Those not named are looked for.
     entries: ids at least, where a model's table has more rows than there are tokens.
+    start: id of what stands before the first token of a written text, where that is not the begin token.
     """
 
-    def __init__(self, inner: tokenizers.Tokenizer, names: Mapping[str, str | None] | None = None, entries: int = 0):
+    def __init__(
+        self, inner: tokenizers.Tokenizer, names: Mapping[str, str | None] | None = None, entries: int = 0, start: int | None = None
+    ):
         inner.no_padding()
         inner.no_truncation()
         inner.encode_special_tokens = True  # a text that says "[MASK]" is a text
-        self.inner, self.names, self.entries = inner, dict(names or {}), entries
+        self.inner, self.names, self.entries, self.start = inner, dict(names or {}), entries, start
         self._byte_lengths: list[int] | None = None
+        self._prefix = False
         candidates = {name: (self.names[name],) if name in self.names else tokens for name, tokens in NAMES.items()}
         found = {name: [inner.token_to_id(token) for token in tokens if token is not None] for name, tokens in candidates.items()}
         self.special: dict[str, int | None] = {name: next((id for id in ids if id is not None), None) for name, ids in found.items()}
+        if start is not None:
+            self.special["start"] = start
 
     def with_special(self, tokens: Sequence[str]) -> "Tokenizer":
         """The same with these special tokens: those it lacks are added behind its last id. UserError: there is no room behind it."""
@@ -45,9 +52,7 @@ class Tokenizer:
             return self
         inner = tokenizers.Tokenizer.from_str(self.to_json())
         add(inner, [AddedToken(token, special=True, normalized=False) for token in tokens])
-        made = Tokenizer(inner, self.names, self.entries)
-        made.special = {**self.special, **made.special}
-        return made
+        return Tokenizer(inner, self.names, self.entries, self.start)
 
     @property
     def vocabulary(self) -> int:
@@ -66,10 +71,15 @@ class Tokenizer:
         return str(self.inner.decode(list(ids), skip_special_tokens=True))
 
     def byte_lengths(self, ids: Sequence[int]) -> list[int]:
-        """UTF-8 bytes of text that each id stands for; special tokens stand for none."""
+        """UTF-8 bytes that each id of a text, from its beginning, stands for: special tokens for none, and the first not for the space
+        that some tokenizers put before a text."""
         if self._byte_lengths is None:
             self._byte_lengths = byte_lengths(self.inner)
-        return [self._byte_lengths[id] for id in ids]
+            self._prefix = prefixed(self.inner)
+        lengths = [self._byte_lengths[id] for id in ids]
+        if lengths and self._prefix:
+            lengths[0] = max(0, lengths[0] - 1)
+        return lengths
 
     def to_json(self) -> str:
         return str(self.inner.to_str(pretty=False))
@@ -101,7 +111,15 @@ def add(inner: tokenizers.Tokenizer, tokens: Sequence[AddedToken]) -> None:
     for token in tokens:
         # the library counts entries to find the next id, which is somebody else's where the ids have holes
         if token.content not in taken and inner.token_to_id(token.content) in ids:
-            raise UserError(f"{token.content!r} cannot be added: the ids of the vocabulary have holes ({len(taken):,} to {max(ids):,})")
+            raise UserError(
+                f"{token.content!r} cannot be added: the ids of the vocabulary have holes ({len(taken):,} entries, last id {max(ids):,})"
+            )
+
+
+def prefixed(inner: tokenizers.Tokenizer) -> bool:
+    """Whether a text gets a space before it, as its other words have."""
+    tokens = inner.encode("a", add_special_tokens=False).tokens
+    return bool(tokens) and tokens[0].startswith(SPACES)
 
 
 def byte_lengths(inner: tokenizers.Tokenizer) -> list[int]:

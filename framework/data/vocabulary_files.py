@@ -11,9 +11,9 @@ from framework.data.special_tokens import Settings, mark_known
 from framework.data.tokenizers import printable_bytes
 from framework.errors import UserError
 
-# The files do not say how text is split; classes of `transformers` that split as we do. Others (BertJapanese, CLIP, Qwen2) do not.
-WORDPIECE = "Bert DistilBert Electra MobileBert SqueezeBert ConvBert LayoutLM LayoutLMv2 Lxmert Funnel Splinter MPNet".split()
-BYTE_LEVEL = "GPT2 Roberta Bart Longformer LED Blenderbot Deberta Mvp".split()
+# The files do not say how text is split. Tokenizers and models of `transformers` that split as we do; bertjapanese, clip, qwen2 do not.
+WORDPIECE = "bert distilbert electra mobilebert squeezebert convbert layoutlm layoutlmv2 lxmert funnel splinter mpnet megatronbert".split()
+BYTE_LEVEL = "gpt2 roberta bart longformer led blenderbot deberta mvp gptneo gptj opt codegen".split()
 Built = tuple[tokenizers.Tokenizer, dict[str, str | None]]  # a tokenizer, and the special tokens that its own file names
 
 
@@ -23,7 +23,7 @@ def wordpiece(files: list[Path], settings: Settings) -> Built:
     UserError: damaged, no entry for unknown words, or made for another algorithm.
     """
     (path,) = files
-    check_algorithm(settings, WORDPIECE, path)
+    settings.check_algorithm(WORDPIECE, path)
     lines = read_text(path).removesuffix("\n").split("\n")
     vocabulary = {line.rstrip(): id for id, line in enumerate(lines)}
     unknown = settings.token("unk_token", "[UNK]")
@@ -52,7 +52,7 @@ def byte_level(files: list[Path], settings: Settings) -> Built:
     UserError: damaged, files that do not belong together, or made for another algorithm.
     """
     table, rules = files
-    check_algorithm(settings, BYTE_LEVEL, table)
+    settings.check_algorithm(BYTE_LEVEL, table)
     vocabulary, merges = read_vocabulary(table), read_merges(rules)
     check_together(vocabulary, merges, table, rules)
     inner = tokenizers.Tokenizer(models.BPE(vocabulary, merges))
@@ -100,16 +100,6 @@ def check_together(vocabulary: dict[str, int], merges: list[tuple[str, str]], ta
     unmade = len(vocabulary.keys() - {left + right for left, right in merges} - set(printable_bytes()))
     if unmade > 16 + len(vocabulary) // 100:
         raise UserError(f"{rules} does not belong to {table}, or is cut off: {unmade:,} of {len(vocabulary):,} entries cannot be merged")
-
-
-def check_algorithm(settings: Settings, known: list[str], path: Path) -> None:
-    """UserError: the folder says that its files were made for a tokenizer that splits text in another way."""
-    if settings.algorithm and settings.algorithm not in known:
-        raise UserError(
-            f"{settings.folder}: tokenizer_class={settings.options['tokenizer_class']} in tokenizer_config.json, and {path.name} does not "
-            f"say how that one splits text (known here: {', '.join(known)}).\n"
-            "Take its tokenizer.json: AutoTokenizer.from_pretrained(...).save_pretrained(FOLDER) of `transformers` writes it"
-        )
 
 
 def read_text(path: Path) -> str:

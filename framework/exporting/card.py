@@ -28,7 +28,7 @@ def card(run: Run, loaded: Loaded, library: str, loading: Sequence[str]) -> str:
     head = ["---", f"library_name: {library}", *([f"pipeline_tag: {tag}"] if tag else []), "---"]
     sections = {
         "": [f"{parts_line(config)}.", f"{parameters} parameters; reads at most {loaded.facts.max_length:,} tokens at once."],
-        "How to load it": ["In this folder:", "```python", *(line.replace("FOLDER", ".") for line in loading), "```"],
+        "How to load it": ["In this folder:", "", "```python", *(line.replace("FOLDER", ".") for line in loading), "```"],
         "What it learned from": list(data_lines(config["data"], run.sizes())),
         "Figures": list(figure_lines(figures_of(run))),
         "How it was trained": [*command_lines(run.overrides()), "", "With " + named(run.versions()) + "."],
@@ -43,7 +43,7 @@ def data_lines(node: Mapping[str, Any], sizes: Mapping[str, Mapping[str, int]]) 
     source = node["part"].partition("/")[2]
     where = [_name(str(node[key])) for key in ("path", "name", "revision", "folder") if node.get(key)]
     limit = f", at most {node['limit']:,} rows of each part" if node.get("limit") else ""
-    yield f"Source: {' '.join([source, *where])}{limit}."
+    yield f"`data={' '.join([source, *where])}`{limit}."
     rows = []
     for split in SPLITS:
         counts = [f"{sizes[split][what]:,}" for what in ("rows", "tokens")] if split in sizes else ["", ""]

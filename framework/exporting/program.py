@@ -83,12 +83,15 @@ def traced(program: Program) -> torch.export.ExportedProgram:
     shapes = tuple({axis: names[size] for axis, size in enumerate(slot.shape) if isinstance(size, str)} for slot in program.inputs)
     try:
         with torch.no_grad():  # attention is recorded otherwise where gradients are wanted
-            return torch.export.export(program.module, program.example(**program.sizes(0)), dynamic_shapes=nested(program, shapes))
+            exported = torch.export.export(program.module, program.example(**program.sizes(0)), dynamic_shapes=nested(program, shapes))
     except (torch._dynamo.exc.UserError, torch.fx.experimental.symbolic_shapes.GuardOnDataDependentSymNode) as error:
         reason = next((line.strip() for line in str(error).splitlines()[1:] if line.strip()), str(error))
         raise UserError(
             f"a part of this model cannot be exported for texts of any length: what it does depends on a size or a value.\n{reason[:300]}"
         ) from error
+    for node in exported.graph.nodes:
+        node.meta.pop("stack_trace", None)  # lines of source, by their path on this machine
+    return exported
 
 
 def nested(program: Program, shapes: Sequence[Any]) -> tuple[Any, ...]:

@@ -89,7 +89,8 @@ class Task(nn.Module):
         """Feeds rows as `evaluate` gave them to the metrics."""
 
     def baseline(self, format: Format, train: Iterable[Row], test: Iterable[Row]) -> dict[str, float]:
-        """Figures of the format's simple method on the test rows; a task whose options say how to measure, measures it so too."""
+        """Figures of the format's simple method on the test rows; a task whose options say how to measure, measures it so too.
+        One process of several measures it: a `Metric` used here must not wait for the others (`sync_on_compute=False`)."""
         return format.baseline(train, test)
 
     def published(self) -> dict[str, Any]:

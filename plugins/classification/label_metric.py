@@ -14,6 +14,7 @@ class LabelFigures(Metric):
     counts 0 in the macro mean, as in scikit-learn.
 
     update(references, predictions): the labels of each text.
+    alone: what this process has seen is all; the others are not asked.
     """
 
     full_state_update = False
@@ -23,8 +24,8 @@ class LabelFigures(Metric):
     exact: Tensor
     texts: Tensor
 
-    def __init__(self, labels: Sequence[str]):
-        super().__init__()
+    def __init__(self, labels: Sequence[str], alone: bool = False):
+        super().__init__(sync_on_compute=not alone)
         self.labels = tuple(labels)
         for name in ("right", "told", "true"):
             self.add_state(name, torch.zeros(len(labels), dtype=torch.long), dist_reduce_fx="sum")  # (C,)

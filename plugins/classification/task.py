@@ -162,7 +162,7 @@ def pool(states: Tensor, real: Tensor | None, how: str) -> Tensor:
     if real is None:
         real = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
     if how == "last":
-        return states[torch.arange(len(states), device=states.device), real.sum(dim=1) - 1]
+        return states[torch.arange(states.shape[0], device=states.device), real.sum(dim=1) - 1]
     if how == "mean":
         return (states * real[..., None]).sum(dim=1) / real.sum(dim=1, keepdim=True)
     return states.masked_fill(~real[..., None], float("-inf")).amax(dim=1)

@@ -19,14 +19,15 @@ class SpanF1(Metric):
     for each. Its states are counts, so that any split into batches and ranks gives the same figures.
 
     mode: default reads illegal sequences as conlleval does; strict takes only entities written as the scheme wants them.
+    alone: what this process has seen is all; the others are not asked.
     """
 
     full_state_update = False
     higher_is_better = True
     counts: Tensor
 
-    def __init__(self, types: Sequence[str], mode: Literal["default", "strict"] = "default", scheme: Scheme = "iob2"):
-        super().__init__()
+    def __init__(self, types: Sequence[str], mode: Literal["default", "strict"] = "default", scheme: Scheme = "iob2", alone: bool = False):
+        super().__init__(sync_on_compute=not alone)
         self.types, self.mode, self.scheme = tuple(types), mode, scheme
         self.numbers = {type: number for number, type in enumerate(self.types)}
         self.add_state("counts", torch.zeros(len(self.types), 3, dtype=torch.int64), dist_reduce_fx="sum")  # right, found, there

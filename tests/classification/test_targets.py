@@ -193,6 +193,13 @@ def test_figures_of_labels_are_those_of_scikit_learn_on_any_number_of_processes(
         assert measured(target, known, rows, 2) == found
 
 
+def test_the_baseline_is_measured_by_one_process_without_the_others(monkeypatch):
+    rows = [(frozenset({"rain"}), ["cold"]), (frozenset({"sun"}), ["warm", "mild"]), (frozenset({"wind"}), [])]
+    alone = LabelsTarget().baseline(rows, rows)
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)  # whoever now asked the others would get no answer
+    assert LabelsTarget().baseline(rows, rows) == alone
+
+
 # -- a number --------------------------------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ import pytest
 from framework.data.sources import hub
 from framework.data.sources.hub import HubData
 from framework.errors import UserError
+from framework.hub import reachable
 from framework.registry import Part
 from tests.data.toy import Labeled, Pairs, Tagged
 
@@ -119,8 +120,8 @@ def test_whether_the_hub_can_be_reached(monkeypatch):
     monkeypatch.setattr(socket, "create_connection", refuse)
     for name in ("HTTPS_PROXY", "https_proxy", "HF_ENDPOINT", "HF_HUB_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
-    assert not hub.reachable()
+    assert not reachable()
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
-    assert hub.reachable()
+    assert reachable()
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert not hub.reachable()
+    assert not reachable()

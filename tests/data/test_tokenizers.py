@@ -169,10 +169,12 @@ def test_published_names_of_special_tokens_are_known(tmp_path):
 
 
 def test_pretrained_files_that_are_none(tmp_path):
-    with pytest.raises(UserError, match="tokenizer=pretrained needs a file: tokenizer.file=PATH"):
+    with pytest.raises(UserError, match="tokenizer=pretrained needs a tokenizer: tokenizer.file=FOLDER, of a run or of a published model"):
         PretrainedTokenizer().train(list)
-    with pytest.raises(UserError, match="nowhere.json does not exist; a tokenizer.json of the `tokenizers` library is wanted"):
+    with pytest.raises(UserError, match="nowhere.json does not exist: a folder or file, or the name of a model on the Hugging Face Hub"):
         PretrainedTokenizer(str(tmp_path / "nowhere.json")).train(list)
+    with pytest.raises(UserError, match="nowhere.json does not exist; a tokenizer.json of the `tokenizers` library is wanted"):
+        Tokenizer.load(tmp_path / "nowhere.json")
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(UserError, match="is not a tokenizer.json of the `tokenizers` library"):
         PretrainedTokenizer(str(tmp_path)).train(list)

@@ -12,7 +12,7 @@ from framework.data.tokenizers import BytesTokenizer, Tokenizer
 from framework.making import make_task
 from framework.runs import Run
 
-TOY = ["model.dim=16", "model.depth=2", "model.heads=4", "model.max_length=32", "model.initial_std=0.3", "tokenizer=bytes"]
+TOY = ["model.dim=16", "model.depth=2", "model.heads=4", "model.max_length=64", "model.initial_std=0.3", "tokenizer=bytes"]
 FACTS: dict[str, dict[str, Any]] = {
     "classification": {"labels": ("bad", "good", "so so")},
     "ner": {"labels": ("person", "place"), "learned": {"scheme": "iob2", "pieces": "first"}},

@@ -95,7 +95,7 @@ def test_what_is_learned_depends_on_the_teacher_alone_where_nothing_else_counts(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["task.teacher=nowhere"], "task.teacher: nowhere: there is no such run folder"),
+        (["task.teacher=nowhere"], "task.teacher: there is no folder nowhere"),
         (["tokenizer=bytes"], "tokenizer=bytes: with task.teacher the tokenizer is that of runs"),
         (["model.dim=32"], "the teacher's states have 16 features and this model's 32, so there is no cosine between them: "
                            "task.distillation.hidden=0 leaves it out, model.dim=16 makes them equal"),
@@ -129,11 +129,11 @@ def test_other_labels_are_refused_with_both(here, capsys):
     assert f"task.teacher={here} knows other labels than these rows: 'bad', 'good' there, 'bad', 'fine' here" in said
 
 
-def test_another_vocabulary_is_refused_with_both(here, capsys):
+def test_facts_of_another_vocabulary_are_refused_with_both(here, capsys):
     facts = json.loads((here / "facts.json").read_text())
     (here / "facts.json").write_text(json.dumps({**facts, "vocabulary": 1234}))
     said = refused(capsys, *FROM)
-    assert f"task.teacher={here} has a vocabulary of 1,234 tokens, and this run one of {facts['vocabulary']}" in said
+    assert f"model.tokens.weight: ({facts['vocabulary']}, 16) in the file, (1234, 16) in the model" in said
 
 
 def test_two_tokenizers_are_refused(here, capsys):
@@ -147,7 +147,7 @@ def test_a_teacher_that_is_not_complete(here, capsys, lost):
     path = here / lost
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     said = refused(capsys, *FROM)
-    assert f"task.teacher={here}: this run cannot teach yet, it has no {'checkpoint' if lost == 'checkpoints' else lost}" in said
+    assert f"task.teacher={here}: this run cannot be of use yet, it has no {'a checkpoint' if lost == 'checkpoints' else lost}" in said
 
 
 def test_last_is_the_run_that_it_is_now(here):

@@ -67,6 +67,14 @@ def test_the_loss_is_the_sum_over_targets_and_reaches_every_parameter(name):
 
 
 @pytest.mark.parametrize("name", FORMATS)
+def test_a_pupil_is_told_of_the_targets_alone(name):
+    task, batch = make(name), batch_of(name)
+    told, counted = task.told(batch, task(batch)), batch["targets"] != -100
+    torch.testing.assert_close(told.hidden, states(task, batch)[counted])
+    torch.testing.assert_close(told.logits, task.logits(states(task, batch))[counted])
+
+
+@pytest.mark.parametrize("name", FORMATS)
 def test_rows_are_told_alike_alone_and_together(name):
     task = make(name)
     with torch.no_grad():

@@ -109,6 +109,23 @@ def test_a_preset_that_says_the_same_is_chosen_by_name(here):
     assert {**composed.config["model"], "pretrained": None} == own
 
 
+def test_a_pupil_of_every_second_layer_learns_from_the_published_model(here, capsys):
+    words = ["model.pretrained=bert", "model.depth=1", "model.layers=[1]", "task.pooling=pooler", "task.teacher=bert"]
+    run = train(*words)
+    said = capsys.readouterr().out
+    assert "learns from bert: " in said and "new here" not in said
+    mine = checkpoint.weights(run / "checkpoints" / "best.ckpt")
+    assert torch.equal(
+        mine["model.encoder.layers.0.attention.query.weight"], published()["bert.encoder.layer.1.attention.self.query.weight"]
+    )
+    assert not any("teacher" in name for name in mine)
+
+
+def test_a_published_model_without_the_head_cannot_teach(here, capsys):
+    assert main([*WORDS, "task=pretraining", "data.test=null", "task.teacher=bert", "model=bert_tiny", "model.max_length=32"]) == 2
+    assert "task.teacher=bert: " in capsys.readouterr().err
+
+
 def test_a_model_that_was_named_must_be_what_is_there(here, capsys):
     said = refused(capsys, "model=bert_tiny", "model.pretrained=bert", "model.depth=2")
     assert said.startswith("model=bert_tiny is not the model in bert; leave it out, or add what differs: model.dim=16 model.heads=2")
@@ -159,6 +176,12 @@ def test_a_key_that_is_needed(here, capsys):
     assert "bert/config.json is damaged" in refused(capsys, "model.pretrained=bert")
     Path("bert/config.json").write_text("[]")
     assert "holds no table of options" in refused(capsys, "model.pretrained=bert")
+
+
+def test_folders_that_are_nothing_to_begin_from(here, capsys):
+    assert "model.pretrained=../no: there is no such folder; it takes a run (" in refused(capsys, "model.pretrained=../no")
+    Path("bert/config.json").unlink()
+    assert "model.pretrained=bert: that folder is neither a run, which has a config.yaml, nor" in refused(capsys, "model.pretrained=bert")
 
 
 def test_another_tokenizer_is_refused(here, capsys):

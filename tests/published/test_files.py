@@ -1,4 +1,4 @@
-"""The layouts files come in: shards, pickles, old names, tied copies, with the name of the base or without; and what is refused."""
+"""Layouts of published files: shards, old names, copies, pickles that are asked for, and configs that are refused."""
 
 import json
 import shutil

@@ -88,3 +88,35 @@ def test_given_parameters_are_offered_though_they_have_a_default():
     assert Part(Given)(size=1, ripe=True).ripe is True
     with pytest.raises(UserError, match="no option 'ripe'"):
         Part(Given, ripe=True)(size=1)
+
+
+class Eaten:
+    """A kind with options that its builder reads."""
+
+    consumed = ("plate", "napkin")
+    plate, napkin = "white", None
+
+
+class EatenWarm(Eaten):
+    """An option more; it does not say the others again."""
+
+    consumed = ("fork",)
+    fork = True
+
+    def __init__(self, heat: int = 3):
+        self.heat = heat
+
+
+def test_consumed_options_are_those_of_all_bases():
+    assert registry.signature(EatenWarm).consumed == ("plate", "napkin", "fork")
+    assert registry.signature(EatenWarm).fields == {"heat": 3, "plate": "white", "napkin": None, "fork": True}
+    assert Part(EatenWarm, plate="blue", heat=5)().heat == 5
+
+
+def test_a_constructor_does_not_ask_for_what_is_consumed():
+    class Greedy(EatenWarm):
+        def __init__(self, plate: str = "mine"):
+            pass
+
+    with pytest.raises(UserError, match="Greedy asks for 'plate', an option that the framework reads itself: it needs another name"):
+        registry.signature(Greedy)

@@ -107,6 +107,15 @@ def test_final_figures(tmp_path):
     assert Run.open(run.folder).objective() == 1.5
 
 
+def test_sizes_of_the_data(tmp_path):
+    run = Run.create(tmp_path, "classification", CONFIG)
+    assert run.sizes() == {}
+    sizes = {"train": {"rows": 3, "tokens": 7, "dropped": 0, "truncated": 0}}
+    run.save_sizes(sizes)
+    assert Run.open(run.folder).sizes() == sizes
+    assert run.versions()["torch"] and run.overrides() == []  # and nothing else is lost
+
+
 def test_what_is_printed_is_kept(tmp_path, capsys):
     run = created(tmp_path)
     with run.logged():

@@ -1,0 +1,157 @@
+"""Which files of a folder count, and what is said of those that are damaged or do not belong together."""
+
+import json
+
+import pytest
+import tokenizers
+
+from framework.data.pretrained import PretrainedTokenizer
+from framework.data.published import LAYOUTS, published_tokenizer
+from framework.data.tokenizers import BPETokenizer
+from framework.errors import UserError
+from tests.data.published_toys import TEXTS, byte_level_folder, t5_folder, wordpiece_folder
+
+
+def test_the_layouts_in_their_order(tmp_path):
+    """A folder with all of them has the first; each that is taken away leaves the next."""
+    sizes = []
+    whole = BPETokenizer(300).train(lambda: TEXTS)
+    whole.save(tmp_path / "tokenizer.json")
+    wordpiece_folder(tmp_path)
+    byte_level_folder(tmp_path)
+    byte_level_folder(tmp_path, special=("<|endoftext|>", "<a>"), files=("encoder.json", "vocab.bpe"))
+    t5_folder(tmp_path)
+    t5_folder(tmp_path, name="tokenizer.model", extra_ids=1)
+    for names in LAYOUTS:
+        found = published_tokenizer(tmp_path)
+        alone = published_tokenizer(tmp_path / names[-1])
+        assert alone.to_json() == found.to_json()
+        sizes.append(type(found.inner.model).__name__)
+        for name in names:
+            (tmp_path / name).unlink()
+    assert sizes == ["BPE", "WordPiece", "BPE", "BPE", "Unigram", "Unigram"]
+    with pytest.raises(UserError, match="has no tokenizer. Looked for: tokenizer.json, vocab.txt, vocab.json and merges.txt, "):
+        published_tokenizer(tmp_path)
+
+
+def test_a_file_of_any_name(tmp_path):
+    wordpiece_folder(tmp_path)
+    for old, new in {"vocab.txt": "bert-base-uncased-vocab.txt"}.items():
+        (tmp_path / old).rename(tmp_path / new)
+        assert published_tokenizer(tmp_path / new).special["mask"] == 4
+    t5_folder(tmp_path, name="sentences.model")
+    assert published_tokenizer(tmp_path / "sentences.model").special["end"] == 1
+
+
+def test_a_run_keeps_ids_and_size(tmp_path):
+    """tokenizer.json alone does not say which token ends a text, nor how many rows a table has; facts.json beside it does."""
+    made = BPETokenizer(300).train(lambda: TEXTS)
+    made.save(tmp_path / "tokenizer.json")
+    facts = {
+        "vocabulary": 512,
+        "max_length": 8,
+        "padding": 0,
+        "begin": None,
+        "end": 4,
+        "unknown": None,
+        "mask": 1,
+        "start": 4,
+        "labels": [],
+    }
+    (tmp_path / "facts.json").write_text(json.dumps(facts))
+    found = PretrainedTokenizer(str(tmp_path)).train(list)
+    assert found.special == {"padding": 0, "begin": None, "end": 4, "unknown": None, "mask": 1, "start": 4}
+    assert found.vocabulary == 512 and found.to_json() == made.to_json()
+    (tmp_path / "facts.json").write_text("{}")
+    with pytest.raises(UserError, match=r"facts.json is damaged: KeyError\('labels'\)"):
+        published_tokenizer(tmp_path)
+
+
+def test_published_json_that_can_spell_special_tokens(tmp_path):
+    """A T5 of the library's own layout has </s> among its pieces; a text that says so stays a text."""
+    entries = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *((letter, -3.0) for letter in "▁/s<>ab"), ("▁a", -1.0)]
+    inner = tokenizers.Tokenizer(tokenizers.models.Unigram(entries, unk_id=2))
+    inner.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace()
+    inner.add_special_tokens(["<pad>", "</s>", "<unk>"])
+    inner.encode_special_tokens = True
+    assert inner.token_to_id("</s>") in inner.encode("a</s>b").ids
+    inner.save(str(tmp_path / "tokenizer.json"))
+    ours = published_tokenizer(tmp_path)
+    assert ours.inner.encode("a</s>b").tokens == ["▁a", "<", "/", "s", ">", "b"]
+    assert ours.encode("a b a") == inner.encode("a b a").ids
+    ours.save(tmp_path / "tokenizer.json")
+    assert published_tokenizer(tmp_path).to_json() == ours.to_json()
+
+
+def test_other_algorithms_are_not_guessed(tmp_path):
+    byte_level_folder(tmp_path, tokenizer_class="Qwen2TokenizerFast")
+    with pytest.raises(UserError, match=r"made for Qwen2TokenizerFast, and vocab.json does not say how that one splits text"):
+        published_tokenizer(tmp_path)
+    (tmp_path / "tokenizer_config.json").unlink()
+    for name, write, file in (("albert", t5_folder, "spiece.model"), ("camembert", wordpiece_folder, "vocab.txt")):
+        (tmp_path / "config.json").write_text(json.dumps({"model_type": name}))
+        with pytest.raises(UserError, match=f"made for {name}, and {file} does not say how"):
+            published_tokenizer(write(tmp_path) / file)
+    (tmp_path / "config.json").write_text('{"model_type": "albert", "tokenizer_class": "T5Tokenizer"}')
+    assert published_tokenizer(tmp_path / "spiece.model").special["end"] == 1
+    for told in ("BertTokenizer", "DistilBertTokenizerFast", "mobile-bert"):
+        assert published_tokenizer(wordpiece_folder(tmp_path, tokenizer_class=told) / "vocab.txt").special["mask"] == 4
+
+
+def write(path, text):
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("vocab.txt", b"the\n\xff\xfe\n", r"vocab.txt is damaged: it is not UTF-8 \(invalid start byte at byte 4\)"),
+        ("vocab.txt", "", "vocab.txt is damaged: it is empty"),
+        ("vocab.txt", "the\ncat\n", r"vocab.txt has no entry \[UNK\] for unknown words \(2 lines\)"),
+        ("vocab.json", "{", "vocab.json is damaged: Expecting property name"),
+        ("vocab.json", "[1]", "vocab.json is damaged: it is no table of tokens and their ids"),
+        ("vocab.json", '{"a": 0, "b": 0}', "vocab.json is damaged: several of its tokens have the same id"),
+        ("vocab.json", '{"a": 0, "b": 1}', "vocab.json is no vocabulary over bytes: 254 of the 256 have no entry, the first"),
+        ("merges.txt", "#version: 0.2\na b\nabc\n", "merges.txt is damaged: line 3 is no pair of tokens with a blank between them: 'abc'"),
+        (
+            "merges.txt",
+            "\u4e00 \u4e01\n",
+            "merges.txt does not belong to .*vocab.json: it merges '\u4e00' and '\u4e01', and '\u4e00' is no entry there",
+        ),
+        ("tokenizer.json", "{}", "is not a tokenizer.json of the `tokenizers` library"),
+        ("tokenizer_config.json", "{", "tokenizer_config.json is damaged: Expecting"),
+        ("special_tokens_map.json", "[]", "special_tokens_map.json is damaged: it holds no table of names and values"),
+        ("special_tokens_map.json", '{"mask_token": 3}', "3 among its special tokens is none"),
+        (
+            "tokenizer_config.json",
+            '{"added_tokens_decoder": {"1": "a"}}',
+            "the added tokens in tokenizer_config.json are damaged: TypeError",
+        ),
+        ("added_tokens.json", '{"<new>": "x"}', "the added tokens in added_tokens.json are damaged: ValueError"),
+        ("added_tokens.json", '{"<new>": 999}', "the token '<new>' is said to have the id 999; by the vocabulary it has "),
+    ],
+)
+def test_damaged_files(name, content, message, tmp_path):
+    byte_level_folder(tmp_path)
+    write(tmp_path / name, content)
+    with pytest.raises(UserError, match=message):
+        published_tokenizer(tmp_path)
+
+
+def test_merges_that_are_cut_off(tmp_path):
+    merges = byte_level_folder(tmp_path) / "merges.txt"
+    merges.write_text("\n".join(merges.read_text(encoding="utf-8").split("\n")[:60]), encoding="utf-8")
+    with pytest.raises(UserError, match="merges.txt does not belong to .*vocab.json, or is cut off: 4[0-9] of 3[0-9]+ entries cannot"):
+        published_tokenizer(tmp_path)
+
+
+def test_half_of_a_pair(tmp_path):
+    byte_level_folder(tmp_path)
+    (tmp_path / "merges.txt").unlink()
+    with pytest.raises(UserError, match=r"Looked for: .*; there is vocab.json alone"):
+        published_tokenizer(tmp_path)
+    with pytest.raises(UserError, match="vocab.json needs merges.txt beside it"):
+        published_tokenizer(tmp_path / "vocab.json")
+    with pytest.raises(UserError, match="no.txt does not exist; the file or the folder of a tokenizer is wanted: tokenizer.json, vocab"):
+        published_tokenizer(tmp_path / "no.txt")

@@ -1,0 +1,46 @@
+"""Named entities in two real processes: the figures of one, to the last digit."""
+
+import json
+from random import Random
+
+import pytest
+
+from tests.integration.conftest import train
+from tests.integration.test_run_folder import figures, predictions
+
+pytestmark = pytest.mark.slow
+NAMES = {"person": ("ada", "kurt", "emmy", "alan"), "place": ("rome", "lima", "oslo", "cairo"), None: ("met", "in", "and", "the", "near")}
+ROWS = {"train": 60, "validation": 21, "test": 23}  # neither 21 nor 23 can be dealt evenly to two
+NER = ["task=ner", "data=files", *(f"data.{part}={part}.jsonl" for part in ROWS), "task.format.overlap=2"]
+NER += ["model=bert_mini", "model.dim=16", "model.depth=1", "model.heads=2", "model.max_length=16"]
+NER += ["data/batches=rows", "data.batches.rows=8", "callbacks.progress.style=off", "trainer.accelerator=cpu"]
+LEARNED = ["tokenizer=wordpiece_2k", "model.dropout=0", "optimizer=adamw", "optimizer.lr=0.02", "trainer.max_epochs=4"]
+
+
+def sentence(draw):
+    """A few words and their tags; one entity in four bears the other type, so that nobody can find all."""
+    tokens, tags = [], []
+    for type in draw.choices(list(NAMES), k=draw.randint(1, 9)):
+        tokens.append(draw.choice(NAMES[type]))
+        told = type if type is None or draw.random() < 0.75 else next(other for other in NAMES if other not in (type, None))
+        tags.append("O" if told is None else f"B-{told}")
+    return json.dumps({"tokens": tokens, "tags": tags})
+
+
+def test_figures_of_two_processes_are_those_of_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    draw = Random(0)
+    for name, count in ROWS.items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(f"{sentence(draw)}\n" for _ in range(count)))
+    alone = train(*NER, *LEARNED, "trainer.devices=1")
+    both = train(*NER, f"model.pretrained={alone}", "trainer=ddp", "optimizer.lr=0.0", "trainer.max_steps=1")  # the same weights
+
+    one, other = figures(alone), figures(both)
+    assert 0.3 < one["test/f1"] < 1 and one["test/f1/person"] != one["test/f1/place"]
+    exact = {name for name in one if not name.endswith("/loss")}
+    assert {name.partition("/")[0] for name in exact} == {"validation", "test", "baseline"} and len(exact) == 18
+    assert {name: other[name] for name in exact} == {name: one[name] for name in exact}
+    for name in ("validation/loss", "test/loss"):  # a sum of float32 sums of batches
+        assert other[name] == pytest.approx(one[name], abs=1e-6)
+    found = [[(row["row"], row["predicted_tags"]) for row in predictions(run)] for run in (alone, both)]
+    assert found[0] == found[1] and len(found[0]) == ROWS["test"]
