@@ -1,6 +1,7 @@
 # make train    .venv and the tested versions where they are missing, then the default experiment
 # make test     the whole suite, on two cores (make lint: ruff and mypy)
 # make results ROW=...   one line of docs/results.md, from the metrics.json of its runs
+# make families          docs/families.md, from the presets
 # TORCH=cpu|cuda|SPEC decides which torch is installed, e.g. TORCH=torch==2.13.0+cu130; without it the machine decides.
 
 SHELL := /bin/bash
@@ -14,7 +15,7 @@ ifneq ($(TORCH),$(shell cat $(INSTALLED) 2>/dev/null))
 endif
 endif
 
-.PHONY: help install train test lint format results clean
+.PHONY: help install train test lint format results families clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -41,6 +42,9 @@ format: install
 
 results: install
 	$(PYTHON) benchmarks/results.py $(if $(ROW),ROW=$(ROW)) $(if $(DATA),DATA=$(DATA)) $(if $(RUN),RUN=$(RUN)) $(if $(MODEL),MODEL=$(MODEL)) $(if $(FROM),FROM=$(FROM))
+
+families: install
+	$(PYTHON) benchmarks/families.py
 
 # Runs are kept: they are somebody's work.
 clean:

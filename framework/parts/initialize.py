@@ -22,6 +22,8 @@ def initialize(model: nn.Module, std: float) -> None:
     | norms                                                                 | gain 1, bias 0           |
     | parameters that a part holds itself                                   | as the part made them    |
     """
+    if all(parameter.is_meta for parameter in model.parameters()):
+        return  # sizes without values: drawing them takes longer than all the rest
     for module in model.modules():
         if isinstance(module, (nn.Linear, nn.Embedding)):
             nn.init.normal_(module.weight, std=std)

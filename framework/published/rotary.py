@@ -34,7 +34,9 @@ def chosen_rotary(config: Mapping[str, Any], usual: float = 10000.0) -> tuple[st
 
 
 def their_rotary(position: Mapping[str, Any]) -> Config:
-    """What a config.json says of a rotary position, in the new words and in the old ones."""
+    """What a config.json says of a rotary position, in the new words and in the old ones; nothing of any other position."""
+    if position["part"] not in ("position/rotary", "position/stretched_rotary"):
+        return {}
     if position["part"] == "position/rotary":
         return {"rope_theta": position["base"], "rope_parameters": {"rope_type": "default", "rope_theta": position["base"]}}
     scaling = {"rope_type": "llama3", **{theirs: position[ours.partition(".")[2]] for ours, theirs in _STRETCHED.items()}}

@@ -96,6 +96,16 @@ def test_the_head_is_berts():
     assert make("causal").head is None  # its model has an output of its own
 
 
+def test_the_head_has_the_biases_the_epsilon_and_the_activation_of_the_layers():
+    """As ModernBERT's has none of the first, and ALBERT's has another GELU."""
+    task = make("masked", bias=False, epsilon=0.5, feed_forward=Part("feed_forward/gated", activation="silu"))
+    assert task.head.transform.bias is None and task.head.norm.bias is None and task.head.bias.shape == (FACTS.vocabulary,)
+    hidden = torch.randn(3, 16, dtype=torch.double)
+    x = functional.silu(hidden @ task.head.transform.weight.T)
+    x = (x - x.mean(dim=-1, keepdim=True)) / (x.var(dim=-1, unbiased=False, keepdim=True) + 0.5).sqrt()
+    torch.testing.assert_close(task.logits(hidden), x @ task.model.tokens.weight.T + task.head.bias)
+
+
 def test_figures_are_made_of_rows():
     task, metrics = make("masked"), make("masked").metrics()
     rows = [{"nats": 2.0, "tokens": 4, "right": 1}, {"nats": 4.0, "tokens": 2, "right": 2}]

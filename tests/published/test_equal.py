@@ -13,6 +13,7 @@ from framework.generation.engine import Decode, pad_left
 from framework.generation.greedy import Greedy
 from framework.published.meanings import plain
 from framework.published.nodes import model_node
+from framework.published.writing import write
 from framework.training.cross_entropy import IGNORED
 from tests.published.their_models import DECODERS, ENCODERS, PADDING, PAIRS, TOYS, VOCABULARY, load, texts
 
@@ -148,6 +149,25 @@ def test_texts_are_written_as_transformers_writes_them(name: str, beams: int, sa
     got = write(end)
     assert got == [cut(row, end) for row in wanted]
     assert len({len(row) for row in got}) >= 4  # texts end, soon and late
+
+
+@pytest.mark.parametrize("name", TOYS)
+@torch.no_grad()
+def test_what_is_written_is_read_by_transformers(name: str, saved: Any, tmp_path: Any) -> None:
+    """And by us: the folder that comes out has the scores of the folder that went in."""
+    import transformers
+
+    theirs, folder = saved(name)
+    ours, found = load(folder)
+    layout = write(tmp_path, found.node(), ours.state_dict(), ours.facts, ours.purpose)
+    assert layout.family.type == found.family.type
+    again = getattr(transformers, f"AutoModelFor{TOYS[name].kind}").from_pretrained(tmp_path, output_loading_info=True)
+    model, report = again[0].eval(), again[1]
+    assert not report["missing_keys"] and not report["unexpected_keys"] and not report["mismatched_keys"]
+    assert type(model) is type(theirs)
+    _, given = batches(name, theirs)
+    close(model(**given).logits, theirs(**given).logits)
+    close(ours(batches(name, theirs)[0]).loss, load(tmp_path)[0](batches(name, theirs)[0]).loss, 1e-6)
 
 
 @pytest.mark.parametrize("name", TOYS)

@@ -170,7 +170,7 @@ def composes_or_is_refused(task, model, path, name):
         config = compose([f"task={task}", f"model={model}", f"{path}={name}"]).config
     except UserError as refusal:
         said = str(refusal)
-        assert path in said or path.replace("/", ".") in said or "Any one of these resolves it" in said, said
+        assert path in said or f".{path.rpartition('/')[2]}" in said or "Any one of these resolves it" in said, said
         assert not any(words in said for words in HYDRA_SAYS), said
         return False
     catalogue = index.load()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @register("family", "llama")
 class LlamaFamily(Family):
-    """Touvron et al. 2023, https://arxiv.org/abs/2302.13971; Llama 3: Grattafiori et al. 2024, https://arxiv.org/abs/2407.21783"""
+    """Grattafiori et al. 2024, https://arxiv.org/abs/2407.21783; the first: Touvron et al. 2023, https://arxiv.org/abs/2302.13971"""
 
     type = "llama"
     base = "model"

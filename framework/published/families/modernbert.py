@@ -97,7 +97,8 @@ class ModernbertFamily(Family):
 
     def theirs(self, node: Mapping[str, Any], facts: "Facts") -> Config:
         position, encoder, depth = node["position"], node["encoder"], node["depth"]
-        bases = (position["base"], position["base"] if position["local_base"] is None else position["local_base"])
+        base, local = position.get("base", 10000.0), position.get("local_base")
+        bases = (base, base if local is None else local)
         window, every = encoder["window"], encoder["global_every"]
         windows = window if isinstance(window, list) else [None if every and layer % every == 0 else window for layer in range(depth)]
         width = next((width for width in windows if width is not None), 65)

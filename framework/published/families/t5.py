@@ -98,7 +98,7 @@ class T5Family(Family):
 
 @register("family", "t5_1_1")
 class T5GatedFamily(T5Family):
-    """Raffel et al. 2020 with the gate of Shazeer 2020, section 2, https://arxiv.org/abs/2002.05202; flan-T5: https://arxiv.org/abs/2210.11416
+    """Shazeer 2020, section 2, https://arxiv.org/abs/2002.05202; flan-T5: Chung et al. 2022, https://arxiv.org/abs/2210.11416
 
     T5 with a gate, and with an output of its own whose states are not scaled.
     """

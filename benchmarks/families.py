@@ -1,0 +1,283 @@
+"""Writes docs/families.md: published families as lists of our parts, side by side. `make families`.
+
+Nothing on that page is typed by hand: parts and sizes are those of the presets, papers and classes those of the families' tables.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from framework import catalogue as index
+from framework import registry
+from framework.data.facts import Facts
+from framework.legality import default_node, explicit
+from framework.published.family import Family
+from framework.published.meanings import meant, plain
+from framework.published.nodes import preset_node
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "families.md"
+Node = Mapping[str, Any]
+
+# Heading -> family, and the preset that stands for it in the table of parts.
+KINDS: dict[str, dict[str, tuple[str, str]]] = {
+    "Encoders": {
+        "BERT": ("bert", "bert_base_uncased"),
+        "RoBERTa": ("roberta", "roberta_base"),
+        "DistilBERT": ("distilbert", "distilbert_base"),
+        "ALBERT": ("albert", "albert_base"),
+        "ModernBERT": ("modernbert", "modernbert_base"),
+    },
+    "Decoders": {
+        "GPT-2": ("gpt2", "gpt2"),
+        "Llama 3": ("llama", "llama_8b"),
+        "Qwen 2": ("qwen2", "qwen2_7b"),
+    },
+    "Encoder-decoders": {
+        "T5": ("t5", "t5_base"),
+        "T5 1.1, flan-T5": ("t5_1_1", "flan_t5_base"),
+        "BART": ("bart", "bart_base"),
+        "Marian, opus-mt": ("marian", "marian"),
+    },
+}
+# Entries of the published vocabularies: no option of a model, the tokenizer decides.
+VOCABULARIES = {
+    "bert_base_uncased": 30522,
+    "bert_base_cased": 28996,
+    "bert_large_uncased": 30522,
+    "bert_large_cased": 28996,
+    "minilm_l6": 30522,
+    "roberta_base": 50265,
+    "roberta_large": 50265,
+    "distilbert_base": 30522,
+    "albert_base": 30000,
+    "modernbert_base": 50368,
+    "modernbert_large": 50368,
+    "gpt2": 50257,
+    "gpt2_medium": 50257,
+    "gpt2_large": 50257,
+    "gpt2_xl": 50257,
+    "llama_1b": 128256,
+    "llama_3b": 128256,
+    "llama_8b": 128256,
+    "qwen2_0_5b": 151936,
+    "qwen2_1_5b": 151936,
+    "qwen2_7b": 152064,
+    "t5_small": 32128,
+    "t5_base": 32128,
+    "t5_large": 32128,
+    "flan_t5_small": 32128,
+    "flan_t5_base": 32128,
+    "bart_base": 50265,
+    "bart_large": 50265,
+    "marian": 58101,
+}
+TASKS = {
+    "masked_tokens": "task=pretraining",
+    "sequence_labels": "task=classification",
+    "token_labels": "task=ner",
+    "next_token": "task=completion",
+    "text_to_text": "task=translation",
+}
+WORDS = {  # what a published head does, and what to type for the same scores
+    "pooler, linear": " task.pooling=pooler",
+    "first, dense tanh": " task.pooling=first task/classifier=dense",
+    "first, dense relu": " task.pooling=first task/classifier=dense task.classifier.activation=relu",
+    "last, linear without bias": " task.pooling=last task.classifier.bias=false",
+    "first piece, softmax": " task/head=softmax task.format.pieces=first",
+    "": "",
+}
+
+
+def main() -> int:
+    PAGE.write_text(page(), encoding="utf-8")
+    return 0
+
+
+def page() -> str:
+    return "\n".join([INTRODUCTION, *(_parts(kind, columns) for kind, columns in KINDS.items()), _sizes(), _loading()])
+
+
+INTRODUCTION = """\
+# Families: what published models are made of
+
+Written by `make families`, from the presets in `conf/model` and the tables in `framework/published/families`. A column is a list of
+parts, and each can be another one: `model=gpt2 model/position=rotary`, `model=t5_base model/feed_forward=gated`. What stands behind
+a dash is an option of the part above it; the last rows are options of the model. `python -m framework describe KIND/NAME` says what
+a part is and what its options mean.
+"""
+
+
+def node_of(preset: str) -> dict[str, Any]:
+    """The explicit node of a preset, with null for what null stands for."""
+    known = index.load()
+    return plain(explicit(preset_node(preset, "model", known), known))
+
+
+def family_of(name: str) -> Family:
+    index.load()
+    return registry.get(f"family/{name}")()
+
+
+def _parts(kind: str, columns: Mapping[str, tuple[str, str]]) -> str:
+    """The table of a kind: a row a slot or option, a column a family."""
+    nodes = [node_of(preset) for _, preset in columns.values()]
+    rows = [["", *columns], ["---"] * (len(columns) + 1)]
+    rows.append(["preset", *(f"`{preset}`" for _, preset in columns.values())])
+    rows.append(["model_type", *(f"`{family_of(family).type}`" for family, _ in columns.values())])
+    for slot, shown in SLOTS.items():
+        rows += _slot(slot, shown, nodes)
+    for name, told in LINES.items():
+        cells = [told(node) for node in nodes]
+        if any(cells):
+            rows.append([name, *cells])
+    papers = [_paper(family) for family, _ in columns.values()]
+    rows.append(["paper", *(f"[{name}]" for name, _ in papers)])
+    links = "\n".join(dict.fromkeys(f"[{name}]: {link}" for name, link in papers))
+    return f"## {kind}\n\n{_table(rows)}\n\n{links}\n"
+
+
+# Slot -> options that are told though they may be defaults: without them nobody knows what the part is.
+SLOTS: dict[str, tuple[str, ...]] = {
+    "attention": (),
+    "position": ("factor",),
+    "feed_forward": ("hidden", "activation"),
+    "norm": (),
+    "block": (),
+    "embedding_norm": (),
+    "encoder": (),
+    "decoder": (),
+}
+
+
+def _slot(slot: str, shown: Sequence[str], models: Sequence[Node]) -> list[list[str]]:
+    """A row for the part of every model, and one for each of its options that is no default somewhere."""
+    if not all(slot in model for model in models):
+        return []
+    parts = [model[slot] for model in models]
+    rows = [[slot, *(f"`{part['part'].partition('/')[2]}`" for part in parts)]]
+    options = [key for part, model in zip(parts, models, strict=True) for key in part if key in shown or _differs(part, model, key)]
+    for key in dict.fromkeys(options):
+        cells = [
+            _value(meant({**model, "here": part}, f"here.{key}")) if key in part else "" for part, model in zip(parts, models, strict=True)
+        ]
+        rows.append([f"- {key}", *cells])
+    return rows
+
+
+def _differs(part: Node, model: Node, key: str) -> bool:
+    """Whether a value of a part is no default."""
+    default = plain(default_node(part["part"], index.load()), model)
+    return key != "part" and not isinstance(part[key], Mapping) and part[key] != default[key]
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else "" if value is None else str(value)
+
+
+def _option(name: str) -> Callable[[Node], str]:
+    return lambda model: _value(model[name]) if name in model else ""
+
+
+LINES: dict[str, Callable[[Node], str]] = {
+    "embedding_dim": lambda model: _value(meant(model, "embedding_dim")),
+    "embedding_scale": _option("embedding_scale"),
+    "segments": _option("segments"),
+    "pooler": _option("pooler"),
+    "tied": _option("tied"),
+    "output_scale": _option("output_scale"),
+    "output_bias": _option("output_bias"),
+    "bias": _option("bias"),
+    "epsilon": lambda model: f"{model['epsilon']:.0e}".replace("e-0", "e-"),
+    "dropout": _option("dropout"),
+    "max_length": _option("max_length"),
+}
+
+
+def _paper(family: str) -> tuple[str, str]:
+    """Authors and year, and where it is."""
+    found = re.match(r"(.*?), (?:section \S+, )?(https://[^\s;,]+)", type(family_of(family)).__doc__ or "")
+    assert found, family
+    return found[1], found[2]
+
+
+def _sizes() -> str:
+    """Every preset of a published model, with its numbers."""
+    rows = [["preset", "width", "heads", "layers", "behind the first map", "reads", "vocabulary", "parameters"], ["---"] + ["---:"] * 7]
+    for preset, vocabulary in VOCABULARIES.items():
+        node = node_of(preset)
+        with torch.device("meta"):
+            model = registry.build(node, facts=Facts(vocabulary, node["max_length"]))
+        kv_heads = node["attention"]["kv_heads"]
+        heads = f"{node['heads']}" + (f" ({kv_heads} for keys)" if kv_heads else "")
+        layers = f"{node['depth']}" + (f" + {meant(node, 'decoder_depth')}" if "decoder_depth" in node else "")
+        rows.append(
+            [
+                *(f"`{preset}`", f"{node['dim']:,}", heads, layers, f"{meant(node, 'feed_forward.hidden'):,}"),
+                *(f"{node['max_length']:,}", f"{vocabulary:,}", f"{sum(p.numel() for p in model.parameters()):,}"),
+            ]
+        )
+    return f"{SIZES}\n{_table(rows)}\n"
+
+
+SIZES = """\
+## Sizes
+
+With the published vocabularies; any other one changes the parameters, and the tokenizer decides. Encoders are counted without a head,
+BERT, RoBERTa and ALBERT with their pooler. A test compares each count with transformers'.
+"""
+
+
+def _loading() -> str:
+    """What a folder needs to be read, and which heads come along."""
+    families = [family_of(name) for columns in KINDS.values() for name, _ in columns.values()]
+    heads = {head.architecture: f"`{TASKS[purpose]}{WORDS[head.form]}`" for family in families for purpose, head in family.heads.items()}
+    rows = [
+        ["class", "its head comes along, and scores as there, with"],
+        ["---"] * 2,
+        *([f"`{name}`", words] for name, words in heads.items()),
+    ]
+    return f"{LOADING}\n{_table(rows)}\n"
+
+
+LOADING = """\
+## Load one
+
+```
+python train.py task=classification data=files data.train=train.csv model.pretrained=FOLDER
+python train.py task=classification model=bert_base_uncased model.pretrained=FOLDER      # only if the folder holds just that
+```
+
+FOLDER has `config.json` and `model.safetensors` (or its shards); `model.pretrained=FOLDER/pytorch_model.bin` reads a file of
+`torch.save`, tensors alone. `model_type` says which family it is. Parts, sizes and tokenizer come from the folder: a preset need not
+be named, and another part can be chosen for any slot, whose weights are then new. What was taken, what is new and what was left is
+printed; a `config.json` that asks for something there is no part for is refused with its key. Without a folder the presets begin
+with new weights, as every model does.
+
+The head of the class that a folder was saved by comes along into the task that is for the same, if its labels are the same:
+"""
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    """Cells in even columns, so that the page can be read as it is."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        filled = []
+        for cell, width in zip(row, widths, strict=True):
+            rule = set(cell) <= {"-", ":"} and cell
+            number = rows[1][len(filled)].endswith(":")
+            filled.append(cell[0] + "-" * (width - 2) + cell[-1] if rule else cell.rjust(width) if number else cell.ljust(width))
+        lines.append(f"| {' | '.join(filled)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
