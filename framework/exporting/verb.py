@@ -53,8 +53,11 @@ def _write(run: Run, module: Any, folder: Path, options: dict[str, str]) -> str:
     from framework.checkpoint import load
     from framework.exporting.card import card
     from framework.exporting.merging import without_adapter
+    from framework.resume import changed
 
-    loaded = load(run.folder) if module.__name__.endswith(".adapter") else without_adapter(load(run.folder))
+    loaded = load(run.folder, changed(run, [], [], training=False))  # with the options that its parts have got since
+    if not module.__name__.endswith(".adapter"):
+        loaded = without_adapter(loaded)
     with appearing(folder) as partial:
         lines = module.write(loaded, partial, **options)
         (partial / "README.md").write_text(card(run, loaded, module.LIBRARY, lines), encoding="utf-8")

@@ -38,12 +38,13 @@ class Head:
     """What a task adds to a model, as a published class has it.
 
     architecture: the class. form: what the task must say of itself (`Task.form`), where the class computes in one way alone.
-    rows: the task's weights and theirs, full names.
+    rows: the task's weights and theirs, full names. without: beginnings of our names that the class has no use for (a pooler).
     """
 
     architecture: str
     rows: tuple[Row, ...] = ()
     form: str = ""
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

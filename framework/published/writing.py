@@ -56,33 +56,29 @@ def layout_of(node: Mapping[str, Any], facts: Facts, weights: Iterable[str] = ()
     UserError: none does; the nearest, and what it would take.
     """
     catalogue = index.load()
-    nearest: tuple[tuple[int, int], list[str], Family] | None = None  # by parts first, then by options
+    nearest: tuple[tuple[int, int], list[str], Family] | None = None
     reason = ""
     for name in catalogue.options["family"]:
         family = registry.get(f"family/{name}")()
         if node["part"] != f"model/{family.chosen['']}":
             continue
-        other = [f"model/{slot}={option}" for slot, option in family.chosen.items() if slot and _option(node[slot]) != option]
         try:
-            config = {} if other else family.theirs(node, facts)
-            wrong = other or _otherwise(family, config, node, weights, catalogue)
+            config = family.theirs(node, facts)
+            wrong = _otherwise(family, config, node, weights, catalogue)
         except UserError as error:
             reason = reason or str(error)
             continue
         if not wrong:
             return Layout(family, config)
-        if nearest is None or (len(other), len(wrong)) < nearest[0]:
-            nearest = (len(other), len(wrong)), wrong, family
+        distance = (sum("/" in word.partition("=")[0] for word in wrong), len(wrong))  # by parts first, then by options
+        if nearest is None or distance < nearest[0]:
+            nearest = distance, wrong, family
     if nearest is None:
         raise UserError(f"no published family is a {node['part'].partition('/')[2]} like this one{f': {reason}' if reason else ''}")
     raise UserError(
         f"no published family computes as this model does. The nearest is {nearest[2].type}, which would have {' '.join(nearest[1])}; "
         "to=safetensors keeps the model as it is"
     )
-
-
-def _option(node: Mapping[str, Any]) -> str:
-    return str(node["part"]).partition("/")[2]
 
 
 def _otherwise(family: Family, config: Config, node: Mapping[str, Any], weights: Iterable[str], catalogue: Catalogue) -> list[str]:
@@ -98,6 +94,8 @@ def weights_of(family: Family, state: "Mapping[str, Tensor]", purpose: str | Non
     import torch
 
     table = family.table(purpose)
+    unused = family.heads[purpose].without if purpose else ()
+    state = {name: value for name, value in state.items() if not name.startswith(unused)} if unused else state
     if lost := table.missing(state):
         raise UserError(f"{family.type} has no place for {', '.join(lost[:3])}{f' and {len(lost) - 3} more' if lost[3:] else ''}")
     written = {name: tensor.detach().clone().contiguous() for name, tensor in table.theirs(state)}

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from framework.errors import UserError
-from framework.published.families.bert import BertFamily
+from framework.published.families.bert import POOLER, BertFamily
 from framework.published.family import ACTIVATIONS, Head, Option, Parts, layer
 from framework.published.table import Row
 from framework.registry import register
@@ -56,9 +56,12 @@ class AlbertFamily(BertFamily):
                 Row("head.norm.*", "predictions.LayerNorm.*"),
                 Row("head.bias", "predictions.bias", copies=("predictions.decoder.bias",)),
             ),
+            without=POOLER,
         ),
         "sequence_labels": Head("AlbertForSequenceClassification", (Row("head.*", "classifier.*"),), form="pooler, linear"),
-        "token_labels": Head("AlbertForTokenClassification", (Row("head.scores.*", "classifier.*"),), form="first piece, softmax"),
+        "token_labels": Head(
+            "AlbertForTokenClassification", (Row("head.scores.*", "classifier.*"),), form="first piece, softmax", without=POOLER
+        ),
     }
     ignored: ClassVar[Sequence[str]] = (*BertFamily.ignored, "/sop_classifier.classifier.*")
 

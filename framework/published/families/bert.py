@@ -7,6 +7,8 @@ from framework.published.family import ACTIVATIONS, Family, Head, Option, Parts,
 from framework.published.table import Row
 from framework.registry import register
 
+POOLER = ("model.pooler.",)
+
 
 @register("family")
 class BertFamily(Family):
@@ -67,9 +69,12 @@ class BertFamily(Family):
                 Row("head.norm.*", "cls.predictions.transform.LayerNorm.*"),
                 Row("head.bias", "cls.predictions.bias", copies=("cls.predictions.decoder.bias",)),
             ),
+            without=POOLER,
         ),
         "sequence_labels": Head("BertForSequenceClassification", (Row("head.*", "classifier.*"),), form="pooler, linear"),
-        "token_labels": Head("BertForTokenClassification", (Row("head.scores.*", "classifier.*"),), form="first piece, softmax"),
+        "token_labels": Head(
+            "BertForTokenClassification", (Row("head.scores.*", "classifier.*"),), form="first piece, softmax", without=POOLER
+        ),
     }
     ignored: ClassVar[Sequence[str]] = ("embeddings.position_ids",)
 

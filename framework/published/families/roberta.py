@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from framework.errors import UserError
-from framework.published.families.bert import BertFamily
+from framework.published.families.bert import POOLER, BertFamily
 from framework.published.family import Config, Head, Option, Parts
 from framework.published.table import Row
 from framework.registry import register
@@ -32,13 +32,17 @@ class RobertaFamily(BertFamily):
                 Row("head.norm.*", "lm_head.layer_norm.*"),
                 Row("head.bias", "lm_head.bias", copies=("lm_head.decoder.bias",)),
             ),
+            without=POOLER,
         ),
         "sequence_labels": Head(
             "RobertaForSequenceClassification",
             (Row("head.dense.*", "classifier.dense.*"), Row("head.output.*", "classifier.out_proj.*")),
             form="first, dense tanh",
+            without=POOLER,
         ),
-        "token_labels": Head("RobertaForTokenClassification", (Row("head.scores.*", "classifier.*"),), form="first piece, softmax"),
+        "token_labels": Head(
+            "RobertaForTokenClassification", (Row("head.scores.*", "classifier.*"),), form="first piece, softmax", without=POOLER
+        ),
     }
     ignored: ClassVar[Sequence[str]] = (*BertFamily.ignored, "/lm_head.decoder.weight")
 
