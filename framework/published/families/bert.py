@@ -1,11 +1,14 @@
 """BERT."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from framework.published.family import ACTIVATIONS, Family, Head, Option, Parts, layer
+from framework.published.family import ACTIVATIONS, Config, Family, Head, Option, Parts, layer
 from framework.published.table import Row
 from framework.registry import register
+
+if TYPE_CHECKING:
+    from framework.data.facts import Facts
 
 
 @register("family")
@@ -78,3 +81,7 @@ class BertFamily(Family):
         parts = super().ours(config, names)
         pooler = not names or any(".pooler." in f".{name}" for name in names)
         return Parts(parts.chosen, {**parts.values, "pooler": pooler})
+
+    def theirs(self, node: Mapping[str, Any], facts: "Facts") -> Config:
+        """Their class always adds the embedding of a segment."""
+        return {**super().theirs(node, facts), "type_vocab_size": max(1, node["segments"])}
