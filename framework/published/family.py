@@ -22,6 +22,7 @@ class Option:
     """An option of ours, by its path in a model's node, and the key of theirs that says the same.
 
     default: theirs, where a file does not say. names: ours -> theirs where the words differ. also: keys that say it once more.
+    least: below which theirs has no meaning.
     """
 
     ours: str
@@ -29,6 +30,7 @@ class Option:
     default: Any = NEEDED
     names: Mapping[Any, Any] | None = None
     also: tuple[str, ...] = ()
+    least: int | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ class Family:
                 if value not in option.names:
                     raise UserError(f"{self.type} has no {option.theirs} for model.{option.ours}={value}")
                 value = option.names[value]
+            if option.least is not None and value < option.least:
+                raise UserError(f"{self.type} has a {option.theirs} of {option.least} at least (model.{option.ours}={value})")
             config |= dict.fromkeys((option.theirs, *option.also), value)
         return config
 

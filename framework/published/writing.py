@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework import catalogue as index
 from framework import registry
+from framework.catalogue import Catalogue
 from framework.data.facts import Facts
 from framework.differences import differences
 from framework.errors import UserError
@@ -55,32 +56,41 @@ def layout_of(node: Mapping[str, Any], facts: Facts, weights: Iterable[str] = ()
     UserError: none does; the nearest, and what it would take.
     """
     catalogue = index.load()
-    own = plain(node)
-    nearest: tuple[list[str], Family] | None = None
+    nearest: tuple[tuple[int, int], list[str], Family] | None = None  # by parts first, then by options
     reason = ""
     for name in catalogue.options["family"]:
         family = registry.get(f"family/{name}")()
         if node["part"] != f"model/{family.chosen['']}":
             continue
+        other = [f"model/{slot}={option}" for slot, option in family.chosen.items() if slot and _option(node[slot]) != option]
         try:
-            config = family.theirs(node, facts)
-            parts = family.ours(config, family.table().named(weights))
-            if family.bias is not None:  # which is a weight, and no option of theirs
-                parts.values["output_bias"] = node["output_bias"]
-            wrong = differences(model_node(parts, catalogue), own)
+            config = {} if other else family.theirs(node, facts)
+            wrong = other or _otherwise(family, config, node, weights, catalogue)
         except UserError as error:
             reason = reason or str(error)
             continue
         if not wrong:
             return Layout(family, config)
-        if nearest is None or len(wrong) < len(nearest[0]):
-            nearest = wrong, family
+        if nearest is None or (len(other), len(wrong)) < nearest[0]:
+            nearest = (len(other), len(wrong)), wrong, family
     if nearest is None:
         raise UserError(f"no published family is a {node['part'].partition('/')[2]} like this one{f': {reason}' if reason else ''}")
     raise UserError(
-        f"no published family computes as this model does. The nearest is {nearest[1].type}, which would have {' '.join(nearest[0])}; "
+        f"no published family computes as this model does. The nearest is {nearest[2].type}, which would have {' '.join(nearest[1])}; "
         "to=safetensors keeps the model as it is"
     )
+
+
+def _option(node: Mapping[str, Any]) -> str:
+    return str(node["part"]).partition("/")[2]
+
+
+def _otherwise(family: Family, config: Config, node: Mapping[str, Any], weights: Iterable[str], catalogue: Catalogue) -> list[str]:
+    """What a family makes of its own config.json that the model is not, as overrides."""
+    parts = family.ours(config, family.table().named(weights))
+    if family.bias is not None:  # which is a weight, and no option of theirs
+        parts.values["output_bias"] = node["output_bias"]
+    return differences(model_node(parts, catalogue), plain(node))
 
 
 def weights_of(family: Family, state: "Mapping[str, Tensor]", purpose: str | None) -> "dict[str, Tensor]":

@@ -144,8 +144,8 @@ def test_what_is_exported_may_be_begun_from(runs, tmp_path, monkeypatch, capsys)
     [
         (["model=bert_tiny", "model/position=rotary"], "The nearest is bert, which would have model/position=learned"),
         (
-            ["model=bert_tiny", "task.pooling=mean"],
-            "no published family computes as this model does. The nearest is bert, which would have model.pooler=true",
+            ["model=bert_tiny", "model.attention.scale=0.5"],
+            "no published family computes as this model does. The nearest is bert, which would have model.attention.scale=null",
         ),
         (["model=bert_tiny", "model.pooler=true", "task.pooling=mean"], "scores by 'pooler, linear', and this task by 'mean, linear'"),
         (["model=gpt_mini", "task.pooling=last"], "scores by 'last, linear without bias', and this task by 'last, linear'"),

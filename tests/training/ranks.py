@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from framework.training.callbacks import Checkpoint
 from framework.training.distillation import StandardDistillation
 from framework.training.optimizers import SGD
 from framework.training.schedules import Cosine
-from tests.training.toys import Loader, TellingTask, ToyTask, learner, rows, trainer
+from tests.training.toys import Loader, TellingTask, ToyTask, adapted_task, learner, rows, trainer
 
 RANK = int(os.environ["RANK"])
 
@@ -25,9 +26,17 @@ class KillYourself(Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def fit(folder: Path, strategy: str, dropout: float = 0.0, kill: bool = False, resume: bool = False, steps: int = 20) -> None:
+def fit(
+    folder: Path,
+    strategy: str,
+    dropout: float = 0.0,
+    kill: bool = False,
+    resume: bool = False,
+    steps: int = 20,
+    task: Callable[..., ToyTask] = ToyTask,
+) -> None:
     """Some steps over 70 rows in batches of 32: the last has six; then a test. Rank zero keeps weights and files."""
-    module = learner(ToyTask(dropout), Part(SGD, lr=0.5, momentum=0.9), Part(Cosine, warmup=2), folder=folder)
+    module = learner(task(dropout=dropout), Part(SGD, lr=0.5, momentum=0.9), Part(Cosine, warmup=2), folder=folder)
     callbacks = [Checkpoint(folder, "validation/loss", "min", every_n_train_steps=4), *([KillYourself()] if kill else [])]
     loop = trainer(folder, max_steps=steps, max_epochs=-1, devices=2, strategy=strategy, callbacks=callbacks, logger=[CsvTracker(folder)])
     train, held_out = (Loader(rows(count), size, RANK, 2, shuffle) for count, size, shuffle in ((70, 32, True), (31, 8, False)))
@@ -51,6 +60,8 @@ JOBS = {
     "ddp": lambda folder: fit(folder / "ddp", "ddp"),
     "fsdp": lambda folder: fit(folder / "fsdp", "fsdp"),
     "fsdp_resumed": lambda folder: fit(folder / "fsdp", "fsdp", resume=True, steps=24),
+    "adapted": lambda folder: fit(folder / "adapted", "ddp", task=adapted_task),
+    "adapted_fsdp": lambda folder: fit(folder / "adapted_fsdp", "fsdp", task=adapted_task),
     "whole": lambda folder: fit(folder / "whole", "ddp", dropout=0.3),
     "killed": lambda folder: fit(folder / "cut", "ddp", dropout=0.3, kill=True),
     "resumed": lambda folder: fit(folder / "cut", "ddp", dropout=0.3, resume=True),

@@ -6,14 +6,13 @@ from torch import nn
 
 from framework.adapter_file import trained_state
 from framework.errors import UserError
-from framework.parts.adapters import LoraAdapter
 from framework.registry import Part
 from framework.training.averaging import Average
 from framework.training.callbacks import Checkpoint
 from framework.training.freezing import freeze, frozen_lines, trained
 from framework.training.optimizers import SGD, Adafactor, AdamW, Muon
 from framework.training.schedules import Cosine
-from tests.training.toys import Loader, ToyTask, learner, rows, trainer, weights
+from tests.training.toys import Loader, ToyTask, adapted_task, learner, rows, trainer, weights
 
 ALL = [AdamW, Adafactor, SGD, Muon]
 FROZEN = ["embedding.*", "stack.layers.0.*"]
@@ -22,14 +21,6 @@ FROZEN = ["embedding.*", "stack.layers.0.*"]
 def frozen_task(**options):
     task = ToyTask(**options)
     freeze(task, FROZEN)
-    return task
-
-
-def adapted_task(**options):
-    """As a fine-tuned one: the stack keeps its weights, its linear maps have an adapter, the output is new."""
-    task = ToyTask(**options)
-    LoraAdapter(rank=2, target="*").attach(task.stack)
-    freeze(task, "embedding.*")
     return task
 
 

@@ -14,9 +14,10 @@ from framework.registry import Part
 from framework.tracking.csv_file import CsvTracker
 from framework.training.callbacks import Checkpoint
 from framework.training.distillation import StandardDistillation
+from framework.training.freezing import trained
 from framework.training.optimizers import SGD
 from framework.training.schedules import Cosine
-from tests.training.toys import Loader, TellingTask, ToyTask, learner, rows, trainer, weights
+from tests.training.toys import Loader, TellingTask, ToyTask, adapted_task, learner, rows, trainer, weights
 
 pytestmark = pytest.mark.slow
 
@@ -45,8 +46,11 @@ def two(folder, *jobs):
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     """One process with whole batches."""
-    folder = tmp_path_factory.mktemp("alone")
-    module = learner(ToyTask(), Part(SGD, lr=0.5, momentum=0.9), Part(Cosine, warmup=2), folder=folder)
+    return fit_alone(tmp_path_factory.mktemp("alone"), ToyTask())
+
+
+def fit_alone(folder, task):
+    module = learner(task, Part(SGD, lr=0.5, momentum=0.9), Part(Cosine, warmup=2), folder=folder)
     callbacks = [Checkpoint(folder, "validation/loss", "min")]
     loop = trainer(folder, max_steps=20, max_epochs=-1, callbacks=callbacks, logger=[CsvTracker(folder)])
     held_out = Loader(rows(31), 8)
@@ -75,7 +79,7 @@ def assert_like_alone(folder, found, alone):
 def together(tmp_path_factory):
     """Two processes: they do whole jobs and are killed in the middle of the last. Starting them is what costs time."""
     folder = tmp_path_factory.mktemp("together")
-    assert all(code != 0 for code in two(folder, "ddp", "fsdp", "ddp_taught", "fsdp_taught", "whole", "killed"))
+    assert all(code != 0 for code in two(folder, "ddp", "fsdp", "ddp_taught", "fsdp_taught", "adapted", "adapted_fsdp", "whole", "killed"))
     return folder
 
 
@@ -107,6 +111,19 @@ def test_a_teacher_in_two_processes_is_one_in_one(together, strategy, tmp_path):
     assert list(found) == list(module.state_dict())
     for name, value in module.state_dict().items():
         torch.testing.assert_close(found[name], value, atol=1e-5, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_an_adapter_beside_frozen_weights_is_the_same_in_two_processes(together, tmp_path):
+    alone = fit_alone(tmp_path, adapted_task())
+    before, learned = weights(adapted_task()), trained(adapted_task()).keys()
+    spread = torch.load(together / "adapted_fsdp" / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    found = {
+        "adapted": torch.load(together / "adapted" / "weights.pt"),
+        "adapted_fsdp": {name.removeprefix("task."): value for name, value in spread.items()},
+    }
+    for name, state in found.items():
+        assert_like_alone(together / name, state, alone)
+        assert {key for key in before if not torch.equal(before[key], state[key])} == learned
 
 
 def test_fsdp_resumes(resumed):

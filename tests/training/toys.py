@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torchmetrics import Metric, SumMetric
 
 from framework.data.facts import Facts
+from framework.parts.adapters import LoraAdapter
 from framework.registry import Part
+from framework.training.freezing import freeze
 from framework.training.learner import Learner
 from framework.training.optimizers import SGD, AdamW
 from framework.training.schedules import Constant
@@ -91,6 +93,14 @@ class TellingTask(ToyTask):
         return self(batch), []
 
 
+def adapted_task(**options: Any) -> ToyTask:
+    """As a fine-tuned one: the embedding is frozen, the stack has an adapter in place of its own weights, the output is new."""
+    task = ToyTask(**options)
+    LoraAdapter(rank=2, target="*").attach(task.stack)
+    freeze(task, "embedding.*")
+    return task
+
+
 def rows(count: int, seed: int = 0) -> list[list[int]]:
     """Token sequences of unequal length."""
     random = torch.Generator().manual_seed(seed)
@@ -149,4 +159,4 @@ def weights(task: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in task.state_dict().items()}
 
 
-__all__ = ["SGD", "Loader", "TellingTask", "ToyTask", "batch", "learner", "rows", "trainer", "weights"]
+__all__ = ["SGD", "Loader", "TellingTask", "ToyTask", "adapted_task", "batch", "learner", "rows", "trainer", "weights"]

@@ -34,7 +34,7 @@ class BertFamily(Family):
         Option("feed_forward.hidden", "intermediate_size"),
         Option("feed_forward.activation", "hidden_act", "gelu", ACTIVATIONS),
         Option("max_length", "max_position_embeddings"),
-        Option("segments", "type_vocab_size", 2),
+        Option("segments", "type_vocab_size", 2, least=1),
         Option("epsilon", "layer_norm_eps", 1e-12),
         Option("dropout", "hidden_dropout_prob", 0.1),
         Option("attention.weights_dropout", "attention_probs_dropout_prob", 0.1),

@@ -22,7 +22,7 @@ class RobertaFamily(BertFamily):
     bare = "RobertaModel"
     options: ClassVar[Sequence[Option]] = (
         *(option for option in BertFamily.options if option.ours not in ("max_length", "segments")),
-        Option("segments", "type_vocab_size", 2),
+        Option("segments", "type_vocab_size", 2, least=1),
     )
     heads: ClassVar[Mapping[str, Head]] = {
         "masked_tokens": Head(

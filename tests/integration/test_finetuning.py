@@ -1,0 +1,245 @@
+"""Fine-tuning from the command line: what is frozen and adapted wherever a task is made, and an adapter that stands alone."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from framework import checkpoint
+from framework.__main__ import main as framework_main
+from framework.adapter_file import read_adapter, save_adapter, trained_state
+from framework.errors import UserError
+from framework.launch import main
+from framework.parts.adapters import merge
+from framework.training.freezing import trained
+from framework.use import answer, evaluate
+from tests.integration.conftest import CLASSIFICATION, train, write_data
+
+SMALL = ["model=bert_mini", "model.dim=16", "model.depth=2", "model.heads=2", "model.max_length=32", "callbacks.progress.style=off"]
+PRETRAINING = ["task=pretraining", *SMALL, "tokenizer=bpe", "tokenizer.vocabulary=300", "data=files", "data.train=text.txt"]
+LABELED = [word for word in CLASSIFICATION if not word.startswith(("tokenizer", "model"))] + SMALL
+LORA = ["model/adapter=lora", "model.adapter.rank=2", "optimizer.lr=0.01", "trainer.max_steps=6", "trainer.val_check_interval=3"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with data, a run that learned from text alone (BASE), one that adapted it to labels (TUNED) and its adapter (FILE)."""
+    folder = tmp_path_factory.mktemp("finetuning")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_data(folder)
+        text = " ".join(line.partition(",")[0] for line in (folder / "train.csv").read_text().splitlines()[1:])
+        (folder / "text.txt").write_text("\n".join([text] * 20) + "\n")
+        base = train(*PRETRAINING, "trainer.max_steps=3").rename(folder / "base")
+        tuned = train(*LABELED, "model.pretrained=base", *LORA).rename(folder / "tuned")
+        loaded = checkpoint.load(tuned)
+        save_adapter(loaded.task, loaded.config, loaded.facts, folder / "one.safetensors")
+    assert base.exists()
+    return folder
+
+
+@pytest.fixture
+def here(made, tmp_path, monkeypatch):
+    """A copy of that folder to work in."""
+    shutil.copytree(made, tmp_path / "here", symlinks=True)
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+def refused(capsys, *words):
+    before = set(Path("runs").rglob("config.yaml"))
+    assert main([*LABELED, *words]) == 2
+    assert set(Path("runs").rglob("config.yaml")) == before  # nothing on disk
+    return capsys.readouterr().err
+
+
+def weights(run):
+    return checkpoint.weights(run / "checkpoints" / "last.ckpt")
+
+
+def test_an_adapted_run_keeps_the_weights_it_began_with(here):
+    before, after = weights(Path("base")), weights(Path("tuned"))
+    shared = [name for name in before if name.startswith("model.")]
+    assert shared and all(torch.equal(before[name], after[name]) for name in shared)
+    assert {name for name in after if name.endswith("lora_up") and after[name].any()} == {
+        name for name in after if name.endswith("lora_up")
+    }
+    assert {name.split(".")[-2] for name in after if ".lora_" in name} == {"query", "value"}
+
+
+def test_it_is_measured_used_and_resumed_with_its_adapter(here, capsys):
+    shutil.rmtree("base")  # a run is complete by itself
+    figures = evaluate(Path("tuned"), [])
+    assert figures["test/loss"] == pytest.approx(json.loads(Path("tuned/metrics.json").read_text())["test/loss"])
+    loaded = checkpoint.load("tuned")
+    assert trained(loaded.task).keys() == {name for name in loaded.task.state_dict() if ".lora_" in name or name.startswith("head.")}
+    before = weights(Path("tuned"))
+    assert main(["resume=tuned", "trainer.max_steps=9"]) == 0
+    said = capsys.readouterr().out
+    assert "begins from" not in said and "trained " in said
+    changed = {name for name, value in weights(Path("tuned")).items() if not torch.equal(value, before[name])}
+    assert changed == trained(loaded.task).keys()
+
+
+def test_the_card_tells_what_is_trained(here, capsys):
+    train(*LABELED, "model.pretrained=base", *LORA, "trainer.max_steps=1")
+    lines = capsys.readouterr().out.splitlines()
+    count = sum(value.numel() for value in trained_state(checkpoint.load("runs/last").task).values())
+    assert any(line.startswith("trained ") and f" {count:,}  (" in line for line in lines)
+    assert any(line.startswith("  new here         model.encoder (8), head (2)") for line in lines)
+    assert not any("new and frozen" in line for line in lines)
+
+
+def test_merged_it_predicts_what_it_predicted(here):
+    loaded = checkpoint.load("tuned")
+    loaded.task.double()
+    rows = [loaded.format.from_text(text) for text in ("fine great", "awful", "bleak lovely cold")]
+    before = answer(loaded, rows, None)
+    merge(loaded.task.model)
+    assert not any(".lora_" in name for name in loaded.task.state_dict())
+    for one, other in zip(before, answer(loaded, rows, None), strict=True):
+        assert one["prediction"] == other["prediction"] and one["score"] == pytest.approx(other["score"], abs=1e-6)
+
+
+def test_what_begins_from_an_adapted_run_begins_from_its_merged_weights(here, capsys):
+    loaded = checkpoint.load("tuned")
+    merge(loaded.task.model)
+    train(*LABELED, "model.pretrained=tuned", "optimizer.lr=0.0", "trainer.max_steps=1")
+    said = capsys.readouterr().out
+    assert "new here" not in said and "left behind" not in said and "was otherwise" not in said
+    found = weights(Path("runs/last"))
+    assert found.keys() == loaded.task.state_dict().keys()
+    assert all(torch.equal(value, found[name]) for name, value in loaded.task.state_dict().items())
+
+
+def test_an_adapter_alone_is_all_that_another_run_needs_beside_the_base(here, capsys):
+    saved, notes = load_file("one.safetensors"), safe_open("one.safetensors", "pt").metadata()
+    assert saved.keys() == trained(checkpoint.load("tuned").task).keys()
+    assert (
+        json.loads(notes["notes"])["adapter"] | {"rank": 2, "alpha": 16.0, "target": ["*.query", "*.value"]}
+        == json.loads(notes["notes"])["adapter"]
+    )
+    assert Path("one.safetensors").stat().st_size < 8000 < Path("tuned/checkpoints/best.ckpt").stat().st_size
+    words = ["model.pretrained=base", "model.adapter.weights=one.safetensors", *LORA, "optimizer.lr=0.0", "seed=3"]
+    train(*LABELED, *words)
+    assert "adapter from one.safetensors: 10 of 10 trained tensors" in capsys.readouterr().out
+    best, found = checkpoint.weights(Path("tuned/checkpoints/best.ckpt")), weights(Path("runs/last"))
+    assert best.keys() == found.keys() and all(torch.equal(value, found[name]) for name, value in best.items())
+
+    Path("one.safetensors").unlink()  # a fresh start alone reads it
+    evaluate(Path("runs/last"), [])
+    assert main(["resume=runs/last", "trainer.max_steps=7"]) == 0
+
+
+def test_another_task_takes_the_adapter_without_the_head(here, capsys):
+    lines = Path("train.csv").read_text().splitlines()
+    Path("train.csv").write_text("\n".join([*lines, "neither nor,neutral", ""]))
+    words = ["model.pretrained=base", "model.adapter.weights=one.safetensors", *LORA, "trainer.max_steps=1"]
+    train(*LABELED, *words)
+    said = capsys.readouterr().out
+    assert "adapter from one.safetensors: 8 of 10 trained tensors" in said and "  new here         head.weight, head.bias" in said
+
+
+FILE = "model.adapter.weights=one.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["model.adapter.rank=4", FILE],
+            ["of another shape: model.encoder.layers.0.attention.query.lora_down: (2, 16) in the file, (4, 16)"],
+        ),
+        (["model.adapter.rank=4", FILE], ["one.safetensors does not fit this model and adapter:", "'model.adapter.rank=2'"]),
+        (["model.adapter.rank=2", "model.adapter.alpha=4", FILE], ["does not fit", "As it was there: 'model.adapter.alpha=16.0'"]),
+        (
+            ["model.adapter.rank=2", "model.adapter.target=*.query", FILE],
+            [
+                "not in the model: model.encoder.layers.0.attention.value.lora_down and 3 more",
+                '\'model.adapter.target=["*.query", "*.value"]\'',
+            ],
+        ),
+        (
+            ["model.adapter.rank=2", "model.adapter.beside=*.norms.*", FILE],
+            ["not in the file: model.encoder.layers.0.block.norms.0.weight"],
+        ),
+        (["model.adapter.weights=missing"], ["model.adapter.weights=missing: there is no such file"]),
+        (["model.adapter.weights=train.csv"], ["model.adapter.weights=train.csv is truncated or damaged, or no safetensors file"]),
+        (
+            ["model.adapter.target=*.qurey"],
+            ["model.adapter.target: '*.qurey' matches no linear map of the model (did you mean '*.query'?)"],
+        ),
+        (["model.freeze=haed.*"], ["model.freeze: 'haed.*' matches no parameter (did you mean 'head.*'?)"]),
+        (["model.freeze=*"], ["model.freeze leaves nothing to train: *"]),
+        (["model.freeze=[encoder.layers.[2-9].*]"], ["model.freeze: 'encoder.layers.[2-9].*' matches no parameter"]),
+    ],
+)
+def test_mistakes_are_told_before_there_is_a_folder(here, capsys, words, said):
+    message = refused(capsys, "model.pretrained=base", "model/adapter=lora", *words)
+    assert len(message.splitlines()) <= 6
+    for part in said:
+        assert part in message, message
+
+
+def test_an_adapter_of_weights_that_are_drawn_anew(here, capsys):
+    assert "an adapter means nothing beside weights that are drawn anew" in refused(capsys, "model/adapter=lora", FILE)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "foreign", "notes"])
+def test_files_that_are_no_adapter(here, damage):
+    content, state = Path("one.safetensors").read_bytes(), load_file("one.safetensors")
+    if damage == "truncated":
+        Path("one.safetensors").write_bytes(content[: len(content) // 2])
+    else:
+        save_file(state, "one.safetensors", {"format": "pt"} if damage == "foreign" else {"format": "plugformer adapter 1", "notes": "{}"})
+    said = {"truncated": "is truncated or damaged", "foreign": "is no adapter of this program", "notes": "its notes on the adapter are not"}
+    with pytest.raises(UserError, match=said[damage]):
+        read_adapter("one.safetensors")
+
+
+def test_a_run_without_an_adapter_has_none_to_stand_alone(here):
+    loaded = checkpoint.load("base")
+    with pytest.raises(UserError, match="this run trained the model itself"):
+        save_adapter(loaded.task, loaded.config, loaded.facts, Path("two.safetensors"))
+    assert not Path("two.safetensors").exists()
+
+
+def test_frozen_layers_and_rates_by_layer(here, capsys):
+    words = ["model.pretrained=base", "model.freeze=[tokens.*,encoder.layers.[0-0].*]", "trainer.max_steps=2"]
+    train(*LABELED, *words, "optimizer.layer_decay=0.5", "optimizer.head_factor=10", "optimizer.weight_decay=0.0")
+    before, after = weights(Path("base")), weights(Path("runs/last"))
+    same = {name for name in before if name in after and torch.equal(before[name], after[name])}
+    assert same == {name for name in before if name.startswith(("model.tokens.", "model.encoder.layers.0."))}
+    kept = torch.load("runs/last/checkpoints/last.ckpt", weights_only=True)["optimizer_states"][0]["param_groups"]
+    assert {group["initial_lr"] for group in kept} == {0.01, 0.001, 0.0005, 0.00025} or len({group["initial_lr"] for group in kept}) > 1
+    capsys.readouterr()
+    for word, reason in (
+        ("optimizer.layer_decay=0.9", "optimizer.layer_decay may not change: the saved optimizer state lies in groups of one rate"),
+        ("optimizer.head_factor=1.0", "optimizer.head_factor may not change"),
+        ("model.freeze=null", "model.freeze may not change: the saved optimizer state is of the weights that were trained"),
+    ):
+        assert main(["resume=runs/last", word]) == 2
+        said = capsys.readouterr().err
+        assert reason in said and len(said.splitlines()) == 1
+    assert main(["resume=runs/last", "optimizer.lr=0.0", "trainer.max_steps=3"]) == 0
+    assert all(torch.equal(value, after[name]) for name, value in weights(Path("runs/last")).items())
+
+
+def test_what_is_new_and_frozen_is_told(here, capsys):
+    words = ["model.pretrained=base", "model.encoder.final_norm.part=norm/rms", "model/embedding_norm=layer", "trainer.max_steps=1"]
+    train(*LABELED, *[word for word in words if "final_norm" not in word], "model.freeze=embeddings.*")
+    assert (
+        "  new and frozen   model.embeddings.norm.weight, model.embeddings.norm.bias: they stay as they were drawn"
+        in capsys.readouterr().out
+    )
+
+
+def test_check_counts_an_adapter(capsys):
+    assert framework_main(["check", "task=classification", "model/adapter=lora", "model.adapter.rank=4"]) == 0
+    said = capsys.readouterr().out
+    (line,) = [line for line in said.splitlines() if line.startswith("trained ")]
+    assert " of them)" in line and "gradients 0, optimizer 0" in said
