@@ -65,7 +65,7 @@ def check(config: Mapping[str, Any]) -> None:
     from framework import catalogue as index
     from framework.adapter_file import check_adapter, read_adapter
     from framework.checkpoint import shapes
-    from framework.patterns import unmatched
+    from framework.patterns import matched, unmatched
     from framework.training.freezing import trained
 
     index.load()  # the registry then knows where each part is registered
@@ -75,5 +75,6 @@ def check(config: Mapping[str, Any]) -> None:
     _attach(node, model)
     if file:
         check_adapter(file, config, {f"model.{name}": shape for name, shape in shapes(trained(model)).items()})
-    if unmatched(node.get("freeze"), [name for name, _ in model.named_parameters()]):
-        make_on_meta(config)  # they may name what the task adds
+    patterns, learned = node.get("freeze"), list(trained(model))
+    if unmatched(patterns, [name for name, _ in model.named_parameters()]) or len(matched(patterns, learned)) == len(learned):
+        make_on_meta(config)  # they may name what the task adds, or leave that alone to train

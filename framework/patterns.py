@@ -15,6 +15,11 @@ def matching(patterns: Patterns, names: Sequence[str], option: str, what: str) -
         known = alike(names)
         there = ", ".join(known) or "none"
         raise UserError(f"{option}: {pattern!r} matches no {what}{_meant(pattern, names)}; there are: {there}")
+    return matched(patterns, names)
+
+
+def matched(patterns: Patterns, names: Iterable[str]) -> list[str]:
+    """The names that one of the patterns matches."""
     return [name for name in names if any(fnmatchcase(name, pattern) for pattern in listed(patterns))]
 
 

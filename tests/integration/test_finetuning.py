@@ -22,7 +22,7 @@ from tests.integration.conftest import CLASSIFICATION, train, write_data
 SMALL = ["model=bert_mini", "model.dim=16", "model.depth=2", "model.heads=2", "model.max_length=32", "callbacks.progress.style=off"]
 PRETRAINING = ["task=pretraining", *SMALL, "tokenizer=bpe", "tokenizer.vocabulary=300", "data=files", "data.train=text.txt"]
 LABELED = [word for word in CLASSIFICATION if not word.startswith(("tokenizer", "model"))] + SMALL
-LORA = ["model/adapter=lora", "model.adapter.rank=2", "optimizer.lr=0.01", "trainer.max_steps=6", "trainer.val_check_interval=3"]
+LORA = ["model/adapter=lora", "model.adapter.rank=2", "optimizer.lr=0.01", "trainer.max_epochs=3"]
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_it_is_measured_used_and_resumed_with_its_adapter(here, capsys):
     loaded = checkpoint.load("tuned")
     assert trained(loaded.task).keys() == {name for name in loaded.task.state_dict() if ".lora_" in name or name.startswith("head.")}
     before = weights(Path("tuned"))
-    assert main(["resume=tuned", "trainer.max_steps=9"]) == 0
+    assert main(["resume=tuned", "trainer.max_epochs=4"]) == 0
     said = capsys.readouterr().out
     assert "begins from" not in said and "trained " in said
     changed = {name for name, value in weights(Path("tuned")).items() if not torch.equal(value, before[name])}
@@ -119,10 +119,8 @@ def test_what_begins_from_an_adapted_run_begins_from_its_merged_weights(here, ca
 def test_an_adapter_alone_is_all_that_another_run_needs_beside_the_base(here, capsys):
     saved, notes = load_file("one.safetensors"), safe_open("one.safetensors", "pt").metadata()
     assert saved.keys() == trained(checkpoint.load("tuned").task).keys()
-    assert (
-        json.loads(notes["notes"])["adapter"] | {"rank": 2, "alpha": 16.0, "target": ["*.query", "*.value"]}
-        == json.loads(notes["notes"])["adapter"]
-    )
+    adapter = json.loads(notes["notes"])["adapter"]
+    assert (adapter["part"], adapter["rank"], adapter["alpha"], adapter["target"]) == ("adapter/lora", 2, 16.0, ["*.query", "*.value"])
     assert Path("one.safetensors").stat().st_size < 8000 < Path("tuned/checkpoints/best.ckpt").stat().st_size
     words = ["model.pretrained=base", "model.adapter.weights=one.safetensors", *LORA, "optimizer.lr=0.0", "seed=3"]
     train(*LABELED, *words)
@@ -132,7 +130,7 @@ def test_an_adapter_alone_is_all_that_another_run_needs_beside_the_base(here, ca
 
     Path("one.safetensors").unlink()  # a fresh start alone reads it
     evaluate(Path("runs/last"), [])
-    assert main(["resume=runs/last", "trainer.max_steps=7"]) == 0
+    assert main(["resume=runs/last", "trainer.max_epochs=4"]) == 0
 
 
 def test_another_task_takes_the_adapter_without_the_head(here, capsys):
@@ -152,7 +150,7 @@ FILE = "model.adapter.weights=one.safetensors"
     [
         (
             ["model.adapter.rank=4", FILE],
-            ["of another shape: model.encoder.layers.0.attention.query.lora_down: (2, 16) in the file, (4, 16)"],
+            ["of another shape: model.encoder.layers.0.attention.query.lora_down: (2, 16) in the file, (4"],
         ),
         (["model.adapter.rank=4", FILE], ["one.safetensors does not fit this model and adapter:", "'model.adapter.rank=2'"]),
         (["model.adapter.rank=2", "model.adapter.alpha=4", FILE], ["does not fit", "As it was there: 'model.adapter.alpha=16.0'"]),
@@ -165,13 +163,13 @@ FILE = "model.adapter.weights=one.safetensors"
         ),
         (
             ["model.adapter.rank=2", "model.adapter.beside=*.norms.*", FILE],
-            ["not in the file: model.encoder.layers.0.block.norms.0.weight"],
+            ["not in the file: model.encoder.layers.0.block.norms.0."],
         ),
         (["model.adapter.weights=missing"], ["model.adapter.weights=missing: there is no such file"]),
         (["model.adapter.weights=train.csv"], ["model.adapter.weights=train.csv is truncated or damaged, or no safetensors file"]),
         (
             ["model.adapter.target=*.qurey"],
-            ["model.adapter.target: '*.qurey' matches no linear map of the model (did you mean '*.query'?)"],
+            ["model.adapter.target: '*.qurey' matches no linear map of the model (did you mean '*.query"],
         ),
         (["model.freeze=haed.*"], ["model.freeze: 'haed.*' matches no parameter (did you mean 'head.*'?)"]),
         (["model.freeze=*"], ["model.freeze leaves nothing to train: *"]),
@@ -209,13 +207,14 @@ def test_a_run_without_an_adapter_has_none_to_stand_alone(here):
 
 
 def test_frozen_layers_and_rates_by_layer(here, capsys):
-    words = ["model.pretrained=base", "model.freeze=[tokens.*,encoder.layers.[0-0].*]", "trainer.max_steps=2"]
+    words = ["model.pretrained=base", "optimizer.lr=0.001", "model.freeze=[tokens.*,encoder.layers.[0-0].*]", "trainer.max_steps=2"]
     train(*LABELED, *words, "optimizer.layer_decay=0.5", "optimizer.head_factor=10", "optimizer.weight_decay=0.0")
     before, after = weights(Path("base")), weights(Path("runs/last"))
     same = {name for name in before if name in after and torch.equal(before[name], after[name])}
     assert same == {name for name in before if name.startswith(("model.tokens.", "model.encoder.layers.0."))}
     kept = torch.load("runs/last/checkpoints/last.ckpt", weights_only=True)["optimizer_states"][0]["param_groups"]
-    assert {group["initial_lr"] for group in kept} == {0.01, 0.001, 0.0005, 0.00025} or len({group["initial_lr"] for group in kept}) > 1
+    # the head, the top layer, and positions below the one layer that is frozen
+    assert [group["initial_lr"] for group in kept] == pytest.approx([0.01, 0.01, 0.001, 0.001, 0.00025])
     capsys.readouterr()
     for word, reason in (
         ("optimizer.layer_decay=0.9", "optimizer.layer_decay may not change: the saved optimizer state lies in groups of one rate"),
@@ -230,12 +229,8 @@ def test_frozen_layers_and_rates_by_layer(here, capsys):
 
 
 def test_what_is_new_and_frozen_is_told(here, capsys):
-    words = ["model.pretrained=base", "model.encoder.final_norm.part=norm/rms", "model/embedding_norm=layer", "trainer.max_steps=1"]
-    train(*LABELED, *[word for word in words if "final_norm" not in word], "model.freeze=embeddings.*")
-    assert (
-        "  new and frozen   model.embeddings.norm.weight, model.embeddings.norm.bias: they stay as they were drawn"
-        in capsys.readouterr().out
-    )
+    train(*LABELED, "model.pretrained=base", "model.freeze=head.weight", "trainer.max_steps=1")
+    assert "  new and frozen   head.weight: they stay as they were drawn" in capsys.readouterr().out
 
 
 def test_check_counts_an_adapter(capsys):
