@@ -259,7 +259,7 @@ FOLDER has `config.json` and `model.safetensors` (or its shards); `model.pretrai
 `torch.save`, tensors alone. `model_type` says which family it is. Parts, sizes and tokenizer come from the folder: a preset need not
 be named, and another part can be chosen for any slot, whose weights are then new. What was taken, what is new and what was left is
 printed; a `config.json` that asks for something there is no part for is refused with its key. Without a folder the presets begin
-with new weights, as every model does.
+with new weights, as every model does. More, and names of the Hub: [published.md](published.md).
 
 The head of the class that a folder was saved by comes along into the task that is for the same, if its labels are the same:
 """

@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from framework import catalogue
+from framework.compose import compose
 from framework.generation.beam import Beam
 from framework.generation.engine import Decode, pad_left
 from framework.generation.greedy import Greedy
+from framework.published.folder import Published
 from framework.published.meanings import plain
-from framework.published.nodes import model_node
+from framework.published.nodes import model_node, words
 from framework.published.writing import write
 from framework.training.cross_entropy import IGNORED
 from tests.published.their_models import DECODERS, ENCODERS, PADDING, PAIRS, TOYS, VOCABULARY, load, texts
@@ -194,6 +196,14 @@ def test_what_was_read_is_told_and_named_as_theirs_again(name: str, saved: Any) 
         assert torch.equal(tensor, state[key]), key
     copies = {key for key, tensor in state.items() if any(tensor.data_ptr() == state[name].data_ptr() for name in written)}
     assert set(state) - copies <= {"final_logits_bias", *(f"model.{stack}.embed_positions.weight" for stack in ("encoder", "decoder"))}
+
+
+@pytest.mark.parametrize("name", ["albert", "modernbert_odd", "llama_3", "qwen2", "flan_t5", "marian"])
+def test_the_words_of_a_folder_compose_to_what_it_holds(name: str, saved: Any) -> None:
+    found = Published.open(saved(name)[1])
+    task = "pretraining" if name in ENCODERS else "completion" if name in DECODERS else "translation"
+    composed = compose([f"task={task}", *words(found.parts, catalogue.load())]).config["model"]
+    assert plain(composed) == found.node()
 
 
 RENAMED = {"tie_word_embeddings", "scale_decoder_outputs"}

@@ -8,9 +8,11 @@ import torch
 from framework import catalogue, registry
 from framework.compose import compose
 from framework.data.facts import Facts
-from framework.legality import explicit
+from framework.errors import UserError
+from framework.legality import default_node, explicit
 from framework.published.folder import family_of
 from framework.published.nodes import preset_node, words
+from framework.published.writing import layout_of
 
 # What the published config.json files say that is not a default of transformers' class.
 LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
@@ -169,6 +171,23 @@ def test_a_published_config_is_known_by_its_preset(preset: str, tmp_path: Any) -
     told = {**PUBLISHED[preset][1], **config(preset).to_dict()}
     family = family_of(told, tmp_path)
     assert words(family.ours(told, ()), catalogue.load()) == [f"model={preset.replace('_cased', '_uncased')}"]
+
+
+@pytest.mark.parametrize(
+    "model", ["encoder_only", "decoder_only", "encoder_decoder", "modernbert_base", "llama_8b", "t5_base", "bart_base"]
+)
+def test_whatever_part_is_in_a_slot_there_is_a_layout_or_a_message(model: str) -> None:
+    known, written = catalogue.load(), 0
+    base = preset_node(model, "model", known)
+    for slot, entry in known.option(base["part"])["slots"].items():
+        for name in known.options[entry["kind"]]:
+            node = explicit({**base, slot: default_node(f"{entry['kind']}/{name}", known)}, known)
+            try:
+                layout_of(node, Facts(100, node["max_length"], padding=1))
+                written += 1
+            except UserError as refused:
+                assert "no published family" in str(refused)
+    assert written or model not in PUBLISHED
 
 
 def test_older_files_say_the_same_in_other_words(tmp_path: Any) -> None:
