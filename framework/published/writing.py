@@ -140,7 +140,8 @@ def generation_of(decoding: Mapping[str, Any] | None, facts: Facts, purpose: str
     config |= {theirs: given[ours] for ours, theirs in _DECODING.items() if given.get(ours) is not None}
     if "early_stopping" in given:
         config["early_stopping"] = _STOPPING[given["early_stopping"]]
-    config.setdefault("max_new_tokens", facts.max_length)
+    if "max_new_tokens" not in config:
+        config["max_length"] = facts.max_length + 1  # with what it is written from; the last token is written, never read
     return {**config, "do_sample": kind == "sampling"}
 
 

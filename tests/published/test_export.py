@@ -166,7 +166,12 @@ def test_generation_settings():
     beam = {"part": "decoding/beam", "beams": 4, "length_penalty": 0.6, "max_length": None, "no_repeat_ngram": 3, "early_stopping": "exact"}
     found = generation_of(beam, facts, "text_to_text")
     assert found["num_beams"] == 4 and found["length_penalty"] == 0.6 and found["early_stopping"] == "never"
-    assert found["no_repeat_ngram_size"] == 3 and found["max_new_tokens"] == 48 and found["decoder_start_token_id"] == 1
+    assert (
+        found["no_repeat_ngram_size"] == 3
+        and found["max_length"] == 49
+        and "max_new_tokens" not in found
+        and found["decoder_start_token_id"] == 1
+    )
     sampling = generation_of({"part": "decoding/sampling", "top_k": 5, "temperature": 0.7}, facts, "next_token")
     assert sampling["do_sample"] and sampling["top_k"] == 5 and "decoder_start_token_id" not in sampling
     assert generation_of(None, facts, "sequence_labels") is None
