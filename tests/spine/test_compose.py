@@ -122,6 +122,22 @@ def test_a_key_that_is_not_there_yet_opens_where_the_type_is_a_dictionary():
     assert config["data"]["columns"] == {"text": "review", "label": 2}
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("model.freeze=[tokens.*,decoder.layers.[0-3].*]", ["tokens.*", "decoder.layers.[0-3].*"]),
+        ("model.freeze=decoder.layers.[!01].*", "decoder.layers.[!01].*"),
+        ("model.freeze=[[td]o*.weight]", ["[td]o*.weight"]),
+        ("model.freeze=[td]o*.weight", "[td]o*.weight"),
+        ("model.freeze=['a.[0-3]','b?']", ["a.[0-3]", "b?"]),
+        ("model.freeze=tokens.*", "tokens.*"),
+        ("model.freeze=null", None),
+    ],
+)
+def test_patterns_need_no_quotes_for_their_brackets(typed, meant):
+    assert compose([typed]).config["model"]["freeze"] == meant
+
+
 def test_the_config_says_everything_and_composes_to_itself():
     """Every option of every part stands in it, none is null that follows, and the catalogue finds nothing wrong."""
     catalogue = index.load()
