@@ -136,13 +136,13 @@ ROWS = {
     ),
     "dialogsum": Row(
         "DialogSum, a tenth of the training rows, from scratch",
-        "experiment=dialogsum data.folder={data}/summarization/dialogsum",
+        "experiment=dialogsum data.limit=1246 data.folder={data}/summarization/dialogsum",
         ["test/rouge1", "test/rouge2", "test/rougeL", "baseline/rouge1", "baseline/rouge2", "baseline/rougeL"],
         "LEAD-3 and LONGEST-3 of the same rows; on all rows a Transformer from scratch 35.9/8.7/33.5, BART-large 47.4/21.2/44.9",
     ),
     "wikitext2_masked": Row(
         "Masked pretraining on wikitext-2",
-        "experiment=wikitext2_masked data.folder={data}/completion/wikitext-2",
+        "experiment=wikitext2_masked tokenizer=pretrained tokenizer.file={run}/tokenizer.json data.folder={data}/completion/wikitext-2",
         ["validation/accuracy", "validation/loss", "test/accuracy"],
         "what the next two rows start from, and not",
     ),
