@@ -56,7 +56,8 @@ def teacher_of(name: str, config: Mapping[str, Any]) -> Teacher:
         found = source(name, OPTION)
     except UserError as error:
         hint = f"Training needs its teacher, also when it is resumed: {OPTION}=PATH says where it is now."
-        raise UserError(f"{OPTION}: {error}\n{hint}") from None
+        said = str(error) if str(error).startswith(OPTION) else f"{OPTION}: {error}"
+        raise UserError(f"{said}\n{hint}") from None
     if not isinstance(found, PublishedBeginning):
         return Teacher(name, found.config, found, found.facts.labels)
     model = {**default_node(str(found.model["part"]), index.load()), **found.model, "pretrained": name}

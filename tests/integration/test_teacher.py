@@ -67,7 +67,7 @@ def test_a_student_of_some_layers_lives_on_without_its_teacher(here, capsys):
     assert figures["test/accuracy"] == pytest.approx(json.loads((run / "metrics.json").read_text())["test/accuracy"])
     predict(run, ["text=fine great"])
     said = refused(capsys, f"resume={run}", "trainer.max_epochs=3")
-    assert f"task.teacher: {here}: there is no such run folder" in said
+    assert f"task.teacher={here}: there is no such folder" in said
     assert "Training needs its teacher, also when it is resumed: task.teacher=PATH says where it is now." in said
     assert main([f"resume={run}", "trainer.max_epochs=3", "task.teacher=elsewhere"]) == 0
     assert "learns from elsewhere" in capsys.readouterr().out

@@ -38,8 +38,27 @@ def test_there_are_commands_to_try():
     assert len(TO_COMPOSE) >= 15
 
 
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A folder with `DIR` in it, a small published model."""
+    import torch
+
+    from framework.data.facts import Facts
+    from framework.published.writing import write
+    from framework.registry import build
+
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "DIR").mkdir()
+    config = compose(["task=classification", "model=bert_tiny", "model.pooler=true", "model.dim=16", "model.depth=6"]).config["model"]
+    torch.manual_seed(0)
+    model = build(config, facts=Facts(30, config["max_length"]))
+    write(folder / "DIR", config, {f"model.{name}": value for name, value in model.state_dict().items()}, Facts(30, config["max_length"]))
+    return folder
+
+
 @pytest.mark.parametrize("line", TO_COMPOSE)
-def test_a_command_composes(line):
+def test_a_command_composes(line, published, monkeypatch):
+    monkeypatch.chdir(published)
     for overrides in jobs(line):
         compose(overrides)
 
