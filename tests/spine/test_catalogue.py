@@ -30,6 +30,7 @@ class {name}Attention(MultiHeadAttention):
 @pytest.fixture
 def own_catalogue(tmp_path, monkeypatch):
     """A cache folder of the test's own; afterwards the registry and the catalogue are what they were."""
+    inventory.take_inventory(discovery.origins())  # a module that is imported in between registers only once
     known = {kind: dict(names) for kind, names in registry._classes.items()}
     monkeypatch.setenv("PLUGFORMER_CACHE", str(tmp_path / "cache"))
     catalogue.load.cache_clear()
