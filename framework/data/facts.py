@@ -34,6 +34,12 @@ class Facts:
         """What a decoder reads first. T5 has no begin token and takes padding (Raffel et al. 2020)."""
         return next((id for id in (self.start, self.begin) if id is not None), self.padding)
 
+    @property
+    def opening(self) -> tuple[int, ...]:
+        """What the texts of a pair open with: where a decoder reads first something that is neither, the begin token is part of every text
+        (BART: <s> text </s>, written after </s>; Lewis et al. 2020, https://arxiv.org/abs/1910.13461)."""
+        return () if self.begin is None or self.start in (None, self.begin, self.padding) else (self.begin,)
+
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -42,7 +42,7 @@ class PairFormat(Format):
         if row.get(target) is not None:
             wanted["target"] = target, several(row, target)[0]
         features: Features = {"truncated": 0}
-        room = facts.max_length - 1  # for the end token
+        room = facts.max_length - 1 - len(facts.opening)  # 1 for the end token
         for name, (column, written) in wanted.items():
             ids = tokenizer.encode(written)
             if len(ids) > room:
@@ -52,7 +52,7 @@ class PairFormat(Format):
                         "a larger model.max_length reads it, task.format.long=truncate cuts it"
                     )
                 features["truncated"] = 1
-            features[name] = [*ids[:room], facts.end]
+            features[name] = [*facts.opening, *ids[:room], facts.end]
         return features
 
     def length(self, features: Features) -> int:

@@ -153,9 +153,12 @@ def write_tokenizer(tokenizer: "Tokenizer", facts: Facts, purpose: str | None, f
     inner = tokenizers.Tokenizer.from_str(tokenizer.to_json())
     ids = {"begin": facts.begin, "end": facts.end}
     names = {name: inner.id_to_token(id) for name, id in ids.items() if id is not None}
+    frames = _FRAMES.get(purpose or "", ("$A", None))
+    if purpose == "text_to_text" and facts.opening:
+        frames = "{begin} " + frames[0], None
     one, two = (
         " ".join(word.format(**names) for word in (text or "").split() if not word.startswith("{") or word[1:].split("}")[0] in names)
-        for text in _FRAMES.get(purpose or "", ("$A", None))
+        for text in frames
     )
     used = list({str(token): ids[name] for name, token in names.items() if str(token) in f"{one} {two}"}.items())
     inner.post_processor = TemplateProcessing(single=one, pair=two or None, special_tokens=used)

@@ -68,3 +68,14 @@ def test_without_targets_the_decoder_begins() -> None:
 
 def test_the_tokenizer_learns_from_both_languages() -> None:
     assert list(TranslationFormat().texts({"source": "a", "target": "b"})) == ["a", "b"]
+
+
+def test_a_model_that_starts_with_its_end_token_opens_every_text_with_the_begin_token():
+    """BART: <s> text </s> on both sides, written after </s>."""
+    facts = Facts(30, 6, padding=1, begin=0, end=2, start=2)
+    form = TranslationFormat()
+    features = [form.encode({"source": "ab", "target": "c"}, Letters(), facts), form.encode({"source": "abcdefgh"}, Letters(), facts)]
+    assert [row["source"][0] for row in features] == [0, 0] and [row["source"][-1] for row in features] == [2, 2]
+    assert len(features[0]["source"]) == 4 and len(features[1]["source"]) == 6 and features[1]["truncated"]
+    batch = form.collate(features[:1], facts, Random(0))
+    assert batch["target"].tolist() == [[2, 0, *features[0]["target"][1:2]]] and batch["labels"].tolist() == [features[0]["target"]]
