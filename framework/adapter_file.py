@@ -11,10 +11,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from framework.checkpoint import Shapes, mismatches, shapes
 from framework.data.facts import Facts
 from framework.errors import UserError
 from framework.files import replacing
+from framework.shapes import Shapes, mismatches, shapes
 from framework.training.freezing import trained
 
 OPTION = "model.adapter.weights"

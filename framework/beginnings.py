@@ -12,12 +12,12 @@ from framework.hub import folder_of
 from framework.published.folder import Published, fill, is_published
 from framework.published.nodes import without, words
 from framework.runs import Run
+from framework.shapes import Shapes, shapes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 OPTION = "model.pretrained"
-Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Beginning:
@@ -76,7 +76,7 @@ class RunBeginning(Beginning):
         return self._state
 
     def shapes(self) -> Shapes:
-        return {name: tuple(value.shape) for name, value in self._weights().items()}
+        return shapes(self._weights())
 
     def fill(self, own: "Mapping[str, Tensor]", names: Mapping[str, str]) -> None:
         state = self._weights()

@@ -1,6 +1,5 @@
 """From a run's folder to a task ready to predict: no rows needed, and nothing in a file is ever executed."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,11 @@ from framework.errors import UserError
 from framework.making import make_task
 from framework.registry import build
 from framework.runs import Run
+from framework.shapes import mismatches, shapes
 from framework.training.reading import read_checkpoint
 from framework.training.task import Task
 
 _PREFIX = "task."  # what the learner calls the task
-Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -65,18 +64,3 @@ def fill(task: Task, state: dict[str, Tensor], path: Path) -> None:
     if wrong := mismatches(shapes(task.state_dict()), shapes(state)):
         raise UserError("\n".join([f"{path} holds the weights of another model than the run's config.yaml tells of", *wrong]))
     task.load_state_dict(state)
-
-
-def shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(value.shape) for name, value in state.items()}
-
-
-def mismatches(own: Shapes, found: Shapes) -> list[str]:
-    """How the weights of a file differ from a model's in names and shapes, a line for each kind of difference; empty: in nothing."""
-    missing, foreign = [n for n in own if n not in found], [n for n in found if n not in own]
-    other = [f"{name}: {found[name]} in the file, {own[name]} in the model" for name in own if name in found and own[name] != found[name]]
-    return [
-        f"{what}: {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}"
-        for what, names in (("not in the file", missing), ("not in the model", foreign), ("of another shape", other))
-        if names
-    ]

@@ -64,8 +64,8 @@ def check(config: Mapping[str, Any]) -> None:
 
     from framework import catalogue as index
     from framework.adapter_file import check_adapter, read_adapter
-    from framework.checkpoint import shapes
     from framework.patterns import matched, unmatched
+    from framework.shapes import shapes
     from framework.training.freezing import trained
 
     index.load()  # the registry then knows where each part is registered

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework import catalogue as index
-from framework.beginnings import OPTION, Beginning, PublishedBeginning, Shapes, source
+from framework.beginnings import OPTION, Beginning, PublishedBeginning, source
 from framework.data.facts import Facts
 from framework.differences import differences
 from framework.errors import UserError
 from framework.layers_taken import renumbered
 from framework.published.meanings import plain
 from framework.runs import Run
+from framework.shapes import Shapes
+from framework.shapes import shapes as shapes_of
 
 if TYPE_CHECKING:
     from framework.training.task import Task
@@ -111,14 +113,10 @@ def take(task: "Task", config: Mapping[str, Any], facts: Facts) -> "Match | None
     found, own = source(name), task.state_dict()
     shapes = found.shapes()
     places = renumbered({key: key for key in shapes}, config["model"].get("layers"), own, name)  # name here -> name there
-    match = Match(_shapes(own), {key: shapes[saved] for key, saved in places.items()}, found, config, facts, task)
+    match = Match(shapes_of(own), {key: shapes[saved] for key, saved in places.items()}, found, config, facts, task)
     with torch.no_grad():
         found.fill(own, {key: places[key] for key in match.taken})
     return match
-
-
-def _shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(value.shape) for name, value in state.items()}
 
 
 class Match:
