@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 OPTION = "model.pretrained"
+GROUPS = ("model", "tokenizer")  # what a published folder decides, where nobody else does
 
 
 class Beginning:
@@ -122,12 +123,12 @@ def implied(typed: Sequence[str]) -> list[str]:
     A model that was named is taken as it was named, and must then be what the folder holds: see `pretrained.check`.
     """
     name = _named(typed)
-    if name is None or not is_published(_place(name)):
+    named, tokenized = (any(re.match(rf"\+*{group}[=@]", word) for word in typed) for group in GROUPS)
+    if name is None or (named and tokenized) or not is_published(_place(name)):  # said already: the folder may be gone since
         return []
     found = PublishedBeginning(name, _place(name))
-    named = any(re.match(r"\+*model=", word) for word in typed)
     own = [] if named else without(words(found.published.parts, index.load()), typed)
-    if any(re.match(r"\+*tokenizer[=/@]", word) for word in typed):
+    if tokenized:
         return own
     return [*own, "tokenizer=pretrained", *(f"tokenizer.{key}={value}" for key, value in found.tokenizer.items() if key != "part")]
 

@@ -17,6 +17,7 @@ from framework.data.facts import Facts
 from framework.differences import differences
 from framework.errors import UserError
 from framework.layers_taken import renumbered
+from framework.legality import default_node
 from framework.published.meanings import plain
 from framework.runs import Run
 from framework.shapes import Shapes
@@ -56,7 +57,10 @@ def with_tokenizer(config: Mapping[str, Any], typed: Sequence[str]) -> dict[str,
         if re.match(r"\+*tokenizer[=./@]", word) and not re.match(r"\+*tokenizer(=pretrained$|\.added=)", word):
             if not any(word == f"tokenizer.{key}={found.tokenizer[key]}" for key in own):
                 raise UserError(f"{word}: with {OPTION} the tokenizer is that of {name}, whose ids its weights know; leave it out")
-    return {**config, "tokenizer": {**config["tokenizer"], **found.tokenizer} if own else found.tokenizer}
+    node = (
+        config["tokenizer"] if config["tokenizer"]["part"] == "tokenizer/pretrained" else default_node("tokenizer/pretrained", index.load())
+    )
+    return {**config, "tokenizer": {**node, **found.tokenizer}}
 
 
 def check(config: Mapping[str, Any], typed: Sequence[str] = ()) -> list[str]:

@@ -12,6 +12,7 @@ from framework import checkpoint
 from framework.compose import compose
 from framework.data.tokenizers import BytesTokenizer
 from framework.launch import main
+from framework.use import evaluate
 from tests.integration.conftest import write_data
 
 WORDS = [
@@ -76,6 +77,7 @@ def test_options_weights_tokenizer_and_head_come_along(here, capsys):
     assert torch.equal(mine["head.weight"], theirs["classifier.weight"])
     shutil.rmtree("bert")  # the run is complete by itself
     assert checkpoint.load(run).facts.vocabulary == 270
+    assert evaluate(run, ["data/batches=rows"])["test/accuracy"] >= 0  # a choice is composed again, with the run's own words
 
 
 def test_another_task_begins_with_a_new_head(here, capsys):
