@@ -57,9 +57,8 @@ def with_tokenizer(config: Mapping[str, Any], typed: Sequence[str]) -> dict[str,
         if re.match(r"\+*tokenizer[=./@]", word) and not re.match(r"\+*tokenizer(=pretrained$|\.added=)", word):
             if not any(word == f"tokenizer.{key}={found.tokenizer[key]}" for key in own):
                 raise UserError(f"{word}: with {OPTION} the tokenizer is that of {name}, whose ids its weights know; leave it out")
-    node = (
-        config["tokenizer"] if config["tokenizer"]["part"] == "tokenizer/pretrained" else default_node("tokenizer/pretrained", index.load())
-    )
+    node = config["tokenizer"]
+    node = node if node["part"] == "tokenizer/pretrained" else default_node("tokenizer/pretrained", index.load())
     return {**config, "tokenizer": {**node, **found.tokenizer}}
 
 
