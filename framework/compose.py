@@ -73,11 +73,11 @@ def open_dictionaries(overrides: list[str], catalogue: Catalogue) -> list[str]:
     return [f"++{text}" if pattern and pattern.match(text) else text for text in overrides]
 
 
-_PATTERNS = re.compile(r"(\+*model\.(?:freeze|adapter\.target|adapter\.beside)=)(.*)")
+_PATTERNS = re.compile(r"(\+*(?:model\.(?:freeze|adapter\.target|adapter\.beside)|tokenizer\.added)=)(.*)")
 
 
 def _quoted(text: str) -> str:
-    """An override with shell patterns, of which those with brackets stand in quotes."""
+    """An override with shell patterns or tokens, of which those with brackets stand in quotes: Hydra would not understand them."""
     match = _PATTERNS.fullmatch(text)
     if not match or "'" in text or '"' in text:
         return text
@@ -89,7 +89,7 @@ def _quoted(text: str) -> str:
 
 
 def _quote(pattern: str) -> str:
-    return f"'{pattern}'" if "[" in pattern else pattern
+    return f"'{pattern}'" if re.search(r"[\[<>|]", pattern) else pattern
 
 
 def default_name(config: dict[str, Any], overrides: list[str]) -> str:

@@ -101,6 +101,13 @@ def test_a_shorter_table_of_places_is_the_beginning_of_theirs(here):
     assert torch.equal(mine, published()["bert.embeddings.position_embeddings.weight"][:20])
 
 
+def test_added_tokens_make_the_tables_grow(here, capsys):
+    run = train("model.pretrained=bert", "tokenizer.added=[" + ",".join(f"<{letter}>" for letter in "abcdefghijkl") + "]")
+    assert "begins from bert: 41 of 41 tensors" in capsys.readouterr().out
+    mine = checkpoint.weights(run / "checkpoints" / "best.ckpt")["model.tokens.weight"]
+    assert mine.shape == (273, 16) and torch.equal(mine[:270], published()["bert.embeddings.word_embeddings.weight"])
+
+
 def test_a_preset_that_says_the_same_is_chosen_by_name(here):
     base = json.loads(Path("bert/config.json").read_text())
     numbers = {"hidden_size": 128, "num_attention_heads": 4, "intermediate_size": 512, "max_position_embeddings": 256}
