@@ -17,7 +17,7 @@ python -m framework VERB ...
   train key=value ...              the same as python train.py
   evaluate RUN key=value ...       figures of a run's best checkpoint, on other data if you say so
   predict RUN text="..."           one answer; file=rows.csv answers every row (to=answers.jsonl keeps them)
-  export RUN to=... folder=DEST    what others load: to=huggingface|safetensors|onnx|torch, with a model card
+  export RUN to=... folder=DEST    what others load: to=huggingface|safetensors|adapter|onnx|torch, and a model card
 RUN is a run folder, or runs/last."""
 
 

@@ -112,7 +112,10 @@ def head_of(family: Family, purpose: str | None, form: str) -> str:
         raise UserError(f"{family.type} has no class for {purpose}; it has some for {', '.join(family.heads) or 'nothing but the model'}")
     head = family.heads[purpose]
     if head.form and head.form != form:
-        raise UserError(f"{head.architecture} computes its scores by {head.form!r}, and this task by {form!r}: they would not be the same")
+        raise UserError(
+            f"{head.architecture} computes its scores by {head.form!r}, and this task by {form!r}: they would not be the same; "
+            "to=safetensors keeps the task as it is"
+        )
     return head.architecture
 
 
