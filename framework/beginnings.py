@@ -130,10 +130,26 @@ def implied(typed: Sequence[str]) -> list[str]:
     own = [] if named else without(words(found.published.parts, index.load()), typed)
     if tokenized:
         return own
-    return [*own, "tokenizer=pretrained", *(f"tokenizer.{key}={value}" for key, value in found.tokenizer.items() if key != "part")]
+    return [*own, *tokenizer_words(found)]
+
+
+def tokenizer_words(found: Beginning) -> list[str]:
+    """The tokenizer of what a run begins from, as overrides."""
+    values = {key: value for key, value in found.tokenizer.items() if key != "part"}
+    return ["tokenizer=pretrained", *(f"tokenizer.{key}={_quoted(str(value))}" for key, value in values.items())]
+
+
+def _quoted(value: str) -> str:
+    """A value as Hydra takes it, whatever a folder is called."""
+    if re.fullmatch(r"[\w./:@+-]+", value):
+        return value
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _named(typed: Sequence[str]) -> str | None:
     """The value of model.pretrained, if it is one and not several."""
-    values = [word.partition("=")[2].strip("'\"") for word in typed if word.lstrip("+").startswith(f"{OPTION}=")]
-    return values[-1] if values and "," not in values[-1] and values[-1] not in ("null", "") else None
+    values = [word.partition("=")[2] for word in typed if word.lstrip("+").startswith(f"{OPTION}=")]
+    value = values[-1] if values else ""
+    if value[:1] in ("'", '"') and value[-1:] == value[:1]:
+        return re.sub(r"\\(.)", r"\1", value[1:-1])
+    return value if value not in ("", "null") and "," not in value else None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework import catalogue as index
-from framework.beginnings import OPTION, Beginning, PublishedBeginning, source
+from framework.beginnings import OPTION, Beginning, PublishedBeginning, source, tokenizer_words
 from framework.data.facts import Facts
 from framework.differences import differences
 from framework.errors import UserError
@@ -52,11 +52,10 @@ def with_tokenizer(config: Mapping[str, Any], typed: Sequence[str]) -> dict[str,
     if not name:
         return dict(config)
     found = source(name)
-    own = set(found.tokenizer) - {"part"} if isinstance(found, PublishedBeginning) else set()
+    own = tokenizer_words(found)
     for word in typed:
-        if re.match(r"\+*tokenizer[=./@]", word) and not re.match(r"\+*tokenizer(=pretrained$|\.added=)", word):
-            if not any(word == f"tokenizer.{key}={found.tokenizer[key]}" for key in own):
-                raise UserError(f"{word}: with {OPTION} the tokenizer is that of {name}, whose ids its weights know; leave it out")
+        if re.match(r"\+*tokenizer[=./@]", word) and word not in own and not word.lstrip("+").startswith("tokenizer.added="):
+            raise UserError(f"{word}: with {OPTION} the tokenizer is that of {name}, whose ids its weights know; leave it out")
     node = config["tokenizer"]
     node = node if node["part"] == "tokenizer/pretrained" else default_node("tokenizer/pretrained", index.load())
     return {**config, "tokenizer": {**node, **found.tokenizer}}

@@ -37,7 +37,8 @@ class Published:
     @classmethod
     def open(cls, path: Path) -> "Published":
         """The model in a folder, or the one of a `pytorch_model.bin` there. UserError: what is lacking, damaged or unknown."""
-        folder, pickled = (path.parent, path.name) if path.is_file() else (path, None)
+        folder = path.parent if path.is_file() else path
+        pickled = path.name if path.is_file() and path.suffix != ".safetensors" else None
         config = read_config(folder)
         family = family_of(config, folder)
         files = weight_files(folder, pickled)
@@ -85,7 +86,7 @@ class Published:
 
 def is_published(path: Path) -> bool:
     """Whether a path is a published model rather than a run."""
-    folder = path.parent if path.name == PICKLED or path.suffix == ".bin" else path
+    folder = path.parent if path.is_file() or path.name == PICKLED else path
     return (folder / CONFIG).is_file() and not (folder / "config.yaml").is_file()
 
 

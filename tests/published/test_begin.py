@@ -80,6 +80,15 @@ def test_options_weights_tokenizer_and_head_come_along(here, capsys):
     assert evaluate(run, ["data/batches=buckets"])["test/accuracy"] >= 0  # a choice is composed again, with the run's own words
 
 
+@pytest.mark.parametrize("name", ["my model's, 2 = two", "bert/model.safetensors"])
+def test_folders_of_any_name_and_the_file_itself(here, name):
+    if not Path(name).exists():
+        Path("bert").rename(name)
+    quoted = name.replace("'", "\\'")
+    run = train(f"model.pretrained='{quoted}'")
+    assert yaml.safe_load((run / "config.yaml").read_text())["model"]["segments"] == 2
+
+
 def test_another_task_begins_with_a_new_head(here, capsys):
     train("task=pretraining", "model.pretrained=bert", "data.columns.text=text", "data.test=null")
     said = capsys.readouterr().out
