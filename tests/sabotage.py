@@ -60,9 +60,9 @@ BREAKAGES = {
         ("tests/training/test_resume.py::test_killed_some_steps_after_the_last_save",),
     ),
     "decay on norms": Breakage(
-        "framework/training/optimizers.py",
-        'if parameter.ndim < 2], "weight_decay": 0.0}',
-        'if parameter.ndim < 2], "weight_decay": weight_decay}',
+        "framework/training/groups.py",
+        '"weight_decay": weight_decay if decays else 0.0}',
+        '"weight_decay": weight_decay}',
         ("tests/training/test_optimizers.py::test_matrices_decay_and_norms_and_biases_do_not",),
     ),
     "metric not reset": Breakage(
@@ -72,9 +72,9 @@ BREAKAGES = {
         ("tests/training/test_learner.py::test_validation_figures_are_of_all_rows_and_fresh_each_time",),
     ),
     "label shift": Breakage(
-        "plugins/completion/data.py",
-        '"targets": pad([row[1:] for row in rows]',
-        '"targets": pad([row[:-1] for row in rows]',
+        "plugins/completion/shift.py",
+        'following = pad([row["ids"][1:] for row in features]',
+        'following = pad([row["ids"][:-1] for row in features]',
         ("tests/completion/test_format.py::test_targets_are_the_next_tokens",),
     ),
     "finish skipped": Breakage(
