@@ -1,7 +1,7 @@
 """What a new run can begin from: a run, or a published model. Both are asked the same four things: options, shapes, weights, tokenizer."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ from framework import catalogue as index
 from framework.data.facts import Facts
 from framework.errors import UserError
 from framework.hub import folder_of
-from framework.published.folder import Published, fill, is_published
+from framework.published.folder import Published, is_published
 from framework.published.nodes import without, words
 from framework.runs import Run
 from framework.shapes import Shapes, shapes
@@ -40,8 +40,8 @@ class Beginning:
         """Name -> shape of every weight, as a task of ours names them."""
         raise NotImplementedError
 
-    def fill(self, own: "Mapping[str, Tensor]", names: Mapping[str, str]) -> None:
-        """Copies weights into tensors, as far as they go. names: name in `own` -> name here."""
+    def tensors(self, name: str) -> "Iterator[Tensor]":
+        """A weight, whole or a few rows at a time."""
         raise NotImplementedError
 
 
@@ -79,11 +79,8 @@ class RunBeginning(Beginning):
     def shapes(self) -> Shapes:
         return shapes(self._weights())
 
-    def fill(self, own: "Mapping[str, Tensor]", names: Mapping[str, str]) -> None:
-        state = self._weights()
-        for name, saved in names.items():
-            count = min(len(state[saved]), len(own[name])) if own[name].ndim else None
-            own[name][:count].copy_(state[saved][:count]) if count is not None else own[name].copy_(state[saved])
+    def tensors(self, name: str) -> "Iterator[Tensor]":
+        yield self._weights()[name]
 
 
 class PublishedBeginning(Beginning):
@@ -101,8 +98,8 @@ class PublishedBeginning(Beginning):
     def shapes(self) -> Shapes:
         return self.published.shapes()
 
-    def fill(self, own: "Mapping[str, Tensor]", names: Mapping[str, str]) -> None:
-        fill(own, names, self.published)
+    def tensors(self, name: str) -> "Iterator[Tensor]":
+        return self.published.tensors(name)
 
 
 def source(name: str, option: str = OPTION) -> Beginning:
@@ -124,9 +121,12 @@ def implied(typed: Sequence[str]) -> list[str]:
     """
     name = _named(typed)
     named, tokenized = (any(re.match(rf"\+*{group}[=@]", word) for word in typed) for group in GROUPS)
-    if name is None or (named and tokenized) or not is_published(_place(name)):  # said already: the folder may be gone since
+    if name is None or (named and tokenized):  # said already: the folder may be gone since
         return []
-    found = PublishedBeginning(name, _place(name))
+    path = _place(name)
+    if not is_published(path):
+        return []
+    found = PublishedBeginning(name, path)
     own = [] if named else without(words(found.published.parts, index.load()), typed)
     if tokenized:
         return own

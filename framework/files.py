@@ -27,7 +27,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
+        os.chmod(name, 0o666 & ~umask())
         os.replace(name, path)
     except BaseException as error:
         full = _disk_is_full(error, path.parent)
@@ -57,7 +57,8 @@ def _disk_is_full(error: BaseException, folder: Path) -> bool:
     return isinstance(error, RuntimeError) and shutil.disk_usage(folder).free < 1 << 20
 
 
-def _umask() -> int:
+def umask() -> int:
+    """The permissions that this process takes away from what it makes."""
     current = os.umask(0)
     os.umask(current)
     return current

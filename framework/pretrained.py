@@ -18,6 +18,7 @@ from framework.differences import differences
 from framework.errors import UserError
 from framework.layers_taken import renumbered
 from framework.legality import default_node
+from framework.published.folder import fill
 from framework.published.meanings import plain
 from framework.runs import Run
 from framework.shapes import Shapes
@@ -117,7 +118,7 @@ def take(task: "Task", config: Mapping[str, Any], facts: Facts) -> "Match | None
     places = renumbered({key: key for key in shapes}, config["model"].get("layers"), own, name)  # name here -> name there
     match = Match(shapes_of(own), {key: shapes[saved] for key, saved in places.items()}, found, config, facts, task)
     with torch.no_grad():
-        found.fill(own, {key: places[key] for key in match.taken})
+        fill(own, {key: places[key] for key in match.taken}, found)
     return match
 
 

@@ -1,6 +1,5 @@
 """What the small files beside a published vocabulary say: its special tokens, its added tokens, its options."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from tokenizers import AddedToken
 
 from framework.data.tokenizer import NAMES, add
 from framework.errors import UserError
+from framework.json_table import read_table
 
 CONFIG, MAP, ADDED = "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
 MODEL = "config.json"
@@ -87,19 +87,6 @@ def mark_known(inner: tokenizers.Tokenizer) -> None:
     known = sorted({token for tokens in NAMES.values() for token in tokens if inner.token_to_id(token) is not None})
     # RoBERTa's and BART's mask takes the space before it along
     add(inner, [AddedToken(token, special=True, normalized=False, lstrip=token == "<mask>") for token in known])
-
-
-def read_table(path: Path) -> dict[str, Any]:
-    """A JSON file of names and values; empty where there is no such file. UserError: it is damaged."""
-    if not path.is_file():
-        return {}
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path} is damaged: {error}") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path} is damaged: it holds no table of names and values")
-    return values
 
 
 def _added(folder: Path, options: Mapping[str, Any]) -> dict[int, AddedToken]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from framework.errors import UserError
+from framework.files import umask
 from framework.registry import nearest
 from framework.runs import Run
 
@@ -84,18 +85,12 @@ def appearing(folder: Path) -> Iterator[Path]:
         raise UserError(f"folder={folder} cannot be made: {error.strerror or error}") from error
     try:
         yield partial
-        partial.chmod(0o777 & ~_umask())
+        partial.chmod(0o777 & ~umask())
         os.replace(partial, folder)
     except OSError as error:
         raise UserError(f"folder={folder} cannot be written: {error.strerror or error}; nothing is left of it") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 def _pair(word: str) -> tuple[str, str]:

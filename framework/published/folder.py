@@ -1,14 +1,14 @@
 """A folder with a published model: what it is made of, and its weights under our names."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from framework import catalogue as index
 from framework import registry
 from framework.errors import UserError
+from framework.json_table import read_table
 from framework.published.family import Family, Parts
 from framework.published.files import PICKLED, WeightFiles, weight_files
 from framework.published.nodes import Node, model_node
@@ -112,8 +112,14 @@ def load_model(folder: Path | str) -> "nn.Module":
     return model.eval()
 
 
-def fill(own: "Mapping[str, Tensor]", names: Mapping[str, str], found: Published) -> None:
-    """Copies weights into tensors; names: name in `own` -> our name in `found`. Rows that a table has more than the file stay."""
+class Weights(Protocol):
+    """What gives a weight by name, a few rows at a time or whole."""
+
+    def tensors(self, name: str) -> "Iterator[Tensor]": ...
+
+
+def fill(own: "Mapping[str, Tensor]", names: Mapping[str, str], found: Weights) -> None:
+    """Copies weights into tensors; names: name in `own` -> name in `found`. Rows that a table has more than what is found stay."""
     import torch
 
     with torch.no_grad():
@@ -133,13 +139,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     if not path.is_file():
         raise UserError(f"{folder} is neither a run nor a published model: it has no config.yaml and no {CONFIG}")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path} is damaged: {error}") from None
-    if not isinstance(config, dict):
-        raise UserError(f"{path} is damaged: it holds no table of options")
-    return config
+    return read_table(path)
 
 
 def family_of(config: Mapping[str, Any], folder: Path) -> Family:

@@ -91,8 +91,9 @@ class Table:
         import torch
 
         for row in self.rows:
+            pattern = _pattern(row.parts[0])
             for ours in state:
-                if match := _pattern(row.parts[0]).fullmatch(ours):
+                if match := pattern.fullmatch(ours):
                     tensors = [state[_filled(part, match.groups())] for part in row.parts]
                     tensor = torch.cat(tensors) if len(tensors) > 1 else tensors[0]
                     if row.form == "turned" and tensor.ndim == 2:

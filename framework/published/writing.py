@@ -98,7 +98,7 @@ def weights_of(family: Family, state: "Mapping[str, Tensor]", purpose: str | Non
     state = {name: value for name, value in state.items() if not name.startswith(unused)} if unused else state
     if lost := table.missing(state):
         raise UserError(f"{family.type} has no place for {', '.join(lost[:3])}{f' and {len(lost) - 3} more' if lost[3:] else ''}")
-    written = {name: tensor.detach().clone().contiguous() for name, tensor in table.theirs(state)}
+    written = {name: tensor.detach().contiguous() for name, tensor in table.theirs(state)}
     if family.bias is not None and purpose is not None:
         written.setdefault(family.bias, torch.zeros(1, len(state["model.tokens.weight"])))
     return written

@@ -1,6 +1,7 @@
 """A folder of one's own with small data, and the command line as a person types it."""
 
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,30 @@ def write_data(folder: Path) -> None:
         sources = [draw.choices(list(LEXICON), k=draw.randint(1, 5)) for _ in range(count)]
         (folder / f"{name}.en").write_text("".join(f"{' '.join(words)}\n" for words in sources))
         (folder / f"{name}.de").write_text("".join(f"{' '.join(LEXICON[word] for word in words)}\n" for words in sources))
+
+
+def write_text(folder: Path) -> None:
+    """text.txt: the reviews of train.csv without their labels, twenty times."""
+    text = " ".join(line.partition(",")[0] for line in (folder / "train.csv").read_text().splitlines()[1:])
+    (folder / "text.txt").write_text("\n".join([text] * 20) + "\n")
+
+
+def copied(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of a folder with runs, to work in: it is the current one."""
+    shutil.copytree(folder, tmp_path / "here", symlinks=True)
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+def newest() -> Path:
+    """The newest run here, by its path from here."""
+    return Path("runs/last").resolve().relative_to(Path.cwd())
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """What `python train.py WORDS` says when it refuses them."""
+    assert train_main(list(words)) == 2
+    return capsys.readouterr().err
 
 
 def train(*words: str) -> Path:

@@ -17,7 +17,7 @@ from framework.launch import main
 from framework.parts.adapters import merge
 from framework.training.freezing import trained
 from framework.use import answer, evaluate
-from tests.integration.conftest import CLASSIFICATION, train, write_data
+from tests.integration.conftest import CLASSIFICATION, copied, train, write_data, write_text
 
 SMALL = ["model=bert_mini", "model.dim=16", "model.depth=2", "model.heads=2", "model.max_length=32", "callbacks.progress.style=off"]
 PRETRAINING = ["task=pretraining", *SMALL, "tokenizer=bpe", "tokenizer.vocabulary=300", "data=files", "data.train=text.txt"]
@@ -32,8 +32,7 @@ def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         write_data(folder)
-        text = " ".join(line.partition(",")[0] for line in (folder / "train.csv").read_text().splitlines()[1:])
-        (folder / "text.txt").write_text("\n".join([text] * 20) + "\n")
+        write_text(folder)
         base = train(*PRETRAINING, "trainer.max_steps=3").rename(folder / "base")
         tuned = train(*LABELED, "model.pretrained=base", *LORA).rename(folder / "tuned")
         loaded = checkpoint.load(tuned)
@@ -45,9 +44,7 @@ def made(tmp_path_factory):
 @pytest.fixture
 def here(made, tmp_path, monkeypatch):
     """A copy of that folder to work in."""
-    shutil.copytree(made, tmp_path / "here", symlinks=True)
-    monkeypatch.chdir(tmp_path / "here")
-    return tmp_path / "here"
+    return copied(made, tmp_path, monkeypatch)
 
 
 def refused(capsys, *words):

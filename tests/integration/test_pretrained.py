@@ -13,7 +13,7 @@ from framework.differences import differences
 from framework.launch import main
 from framework.pretrained import pinned
 from framework.use import evaluate, predict
-from tests.integration.conftest import CLASSIFICATION, train
+from tests.integration.conftest import CLASSIFICATION, copied, newest, refused, train, write_text
 
 SMALL = ["model=bert_mini", "model.dim=16", "model.depth=1", "model.heads=2", "model.max_length=32", "callbacks.progress.style=off"]
 TEXT = ["data=files", "data.train=text.txt", "trainer.max_steps=3"]
@@ -30,8 +30,7 @@ def runs(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         write_data(folder)
-        text = " ".join(line.partition(",")[0] for line in (folder / "train.csv").read_text().splitlines()[1:])
-        (folder / "text.txt").write_text("\n".join([text] * 20) + "\n")
+        write_text(folder)
         train(*PRETRAINING)
     return folder
 
@@ -39,14 +38,8 @@ def runs(tmp_path_factory):
 @pytest.fixture
 def here(runs, tmp_path, monkeypatch):
     """A copy of that folder to work in, and the run in it."""
-    shutil.copytree(runs, tmp_path / "here", symlinks=True)
-    monkeypatch.chdir(tmp_path / "here")
-    return Path("runs/last").resolve().relative_to(Path.cwd())
-
-
-def refused(capsys, *words):
-    assert main(list(words)) == 2
-    return capsys.readouterr().err
+    copied(runs, tmp_path, monkeypatch)
+    return newest()
 
 
 def weights(run):

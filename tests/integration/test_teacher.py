@@ -12,7 +12,7 @@ from framework import checkpoint
 from framework.launch import main
 from framework.pretrained import pinned
 from framework.use import evaluate, predict
-from tests.integration.conftest import CLASSIFICATION, TRANSLATION, train, write_data
+from tests.integration.conftest import CLASSIFICATION, TRANSLATION, copied, newest, refused, train, write_data
 
 STUDENT = [word for word in CLASSIFICATION if not word.startswith(("tokenizer", "model.depth"))]
 TEACHER = [*STUDENT, "tokenizer=bytes", "model.depth=3"]
@@ -34,14 +34,8 @@ def runs(tmp_path_factory):
 @pytest.fixture
 def here(runs, tmp_path, monkeypatch):
     """A copy of that folder to work in, and the run in it."""
-    shutil.copytree(runs, tmp_path / "here", symlinks=True)
-    monkeypatch.chdir(tmp_path / "here")
-    return Path("runs/last").resolve().relative_to(Path.cwd())
-
-
-def refused(capsys, *words):
-    assert main(list(words)) == 2
-    return capsys.readouterr().err
+    copied(runs, tmp_path, monkeypatch)
+    return newest()
 
 
 def weights(run, file="best.ckpt"):

@@ -27,7 +27,7 @@ LAYERS = [
     ["framework.parts"],
     ["framework.registry", "framework.discovery"],
     ["framework.patterns"],
-    ["framework.errors", "framework.files", "framework.hub", "framework.shapes"],
+    ["framework.errors", "framework.files", "framework.hub", "framework.shapes", "framework.json_table"],
 ]
 # Facts and formats are the vocabulary that the layers share; they import nothing of ours but each other.
 SHARED = ("framework.data.facts", "framework.data.formats", "framework.catalogue.cache_folder")

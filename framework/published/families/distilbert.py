@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from framework.published.families.bert import BertFamily
 from framework.published.family import Family, Head, Option, layer
 from framework.published.table import Row
 from framework.registry import register
@@ -15,15 +16,7 @@ class DistilbertFamily(Family):
     type = "distilbert"
     base = "distilbert"
     bare = "DistilBertModel"
-    chosen: ClassVar[Mapping[str, str]] = {
-        "": "encoder_only",
-        "attention": "multi_head",
-        "position": "learned",
-        "feed_forward": "mlp",
-        "norm": "layer",
-        "block": "post_norm",
-        "embedding_norm": "layer",
-    }
+    chosen: ClassVar[Mapping[str, str]] = BertFamily.chosen
     fixed: ClassVar[Mapping[str, Any]] = {"epsilon": 1e-12}
     options: ClassVar[Sequence[Option]] = (
         Option("dim", "dim"),
