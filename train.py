@@ -5,7 +5,7 @@ Hydra's shell completion looks for the text `@hydra.main` in this file; the laun
 
 import sys
 
-from framework.launch import main
+from framework.cli.train import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

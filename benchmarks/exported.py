@@ -19,10 +19,10 @@ Read = Callable[[Path, list[str]], list[Any]]
 
 
 def main(runs: list[str]) -> int:
-    from framework import checkpoint
-    from framework.exporting.verb import export
-    from framework.run import decoder, quiet
-    from framework.use import answer
+    from framework.export.verb import export
+    from framework.runs import checkpoint
+    from framework.workflows.inference import answer
+    from framework.workflows.train import decoder, quiet
 
     quiet()
     for name in runs:

@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
-from framework import catalogue as index
 from framework import registry
+from framework.config import catalogue as index
+from framework.config.constraints import default_node, explicit
+from framework.config.derived_defaults import meant, plain
 from framework.data.facts import Facts
-from framework.legality import default_node, explicit
-from framework.published.family import Family
-from framework.published.meanings import meant, plain
-from framework.published.nodes import preset_node
+from framework.huggingface.family import Family
+from framework.huggingface.nodes import preset_node
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "families.md"
 Node = Mapping[str, Any]
@@ -104,7 +104,7 @@ def page() -> str:
 INTRODUCTION = """\
 # Families: what published models are made of
 
-Written by `make families`, from the presets in `conf/model` and the tables in `framework/published/families`. A column is a list of
+Written by `make families`, from the presets in `conf/model` and the tables in `framework/huggingface/families`. A column is a list of
 parts, and each can be another one: `model=gpt2 model/position=rotary`, `model=t5_base model/feed_forward=gated`. What stands behind
 a dash is an option of the part above it; the last rows are options of the model. `python -m framework describe KIND/NAME` says what
 a part is and what its options mean.

@@ -25,11 +25,11 @@ def main(presets: list[str]) -> int:
 
 
 def written(preset: str, folder: Path, small: bool) -> None:
-    from framework import catalogue as index
+    from framework.config import catalogue as index
+    from framework.config.constraints import explicit
     from framework.data.facts import Facts
-    from framework.legality import explicit
-    from framework.published.nodes import preset_node
-    from framework.published.writing import write
+    from framework.huggingface.nodes import preset_node
+    from framework.huggingface.writing import write
     from framework.registry import build
 
     catalogue = index.load()
@@ -40,7 +40,7 @@ def written(preset: str, folder: Path, small: bool) -> None:
 
 
 def loaded(warm: Path, folder: Path) -> None:
-    from framework.published.folder import load_model
+    from framework.huggingface.folder import load_model
 
     load_model(warm)
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))

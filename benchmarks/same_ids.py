@@ -14,7 +14,7 @@ from pathlib import Path
 from transformers import BertTokenizer, GPT2Tokenizer
 from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
 
-from framework.data.published import published_tokenizer
+from framework.data.tokenization.layouts import published_tokenizer
 
 LINES = 1000
 BLOCKS = {  # of Unicode, first and last

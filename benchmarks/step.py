@@ -23,12 +23,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # run from anywhere
 import torch  # noqa: E402 - the number of threads is read at import
 
 from benchmarks.plain import Classifier, Loop  # noqa: E402
-from framework import catalogue  # noqa: E402
+from framework.config import catalogue  # noqa: E402
 from framework.data.facts import Facts  # noqa: E402
 from framework.registry import Part, build  # noqa: E402
-from framework.run import quiet  # noqa: E402
 from framework.training.callbacks import build_callbacks  # noqa: E402
 from framework.training.learner import Learner  # noqa: E402
+from framework.workflows.train import quiet  # noqa: E402
 
 VOCABULARY, LABELS, LENGTH, DIM, HEADS, DEPTH, DROPOUT = 8000, 2, 64, 128, 4, 2, 0.1
 ROWS, STEPS, LR, CLIP = 32, 50, 1e-3, 1.0

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from framework import catalogue as index
 from framework import registry
+from framework.config import catalogue as index
 from framework.errors import UserError
 
 USAGE = """\
@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _list(arguments: list[str]) -> int:
-    from framework.menu import list_text
+    from framework.cli.help import list_text
 
     if len(arguments) > 1:
         raise UserError(f"list takes one kind at most, not {' '.join(arguments)}")
@@ -49,7 +49,7 @@ def _list(arguments: list[str]) -> int:
 
 
 def _describe(arguments: list[str]) -> int:
-    from framework.menu import describe_text
+    from framework.cli.help import describe_text
 
     if len(arguments) != 1 or "/" not in arguments[0]:
         raise UserError("describe takes one option: python -m framework describe attention/multi_head")
@@ -58,30 +58,30 @@ def _describe(arguments: list[str]) -> int:
 
 
 def _check(arguments: list[str]) -> int:
-    from framework.compose import compose
+    from framework.workflows.preflight import composed_run
 
-    composed = compose(arguments)
-    from framework.card import model_card
+    composed = composed_run(arguments)
+    from framework.runs.summary import model_card
 
     print(model_card(composed.config))
     return 0
 
 
 def _new(arguments: list[str]) -> int:
-    from framework.scaffold import new
+    from framework.cli.scaffold.new import new
 
     print(new(arguments))
     return 0
 
 
 def _train(arguments: list[str]) -> int:
-    from framework.launch import main as train
+    from framework.cli.train import main as train
 
     return train(arguments)
 
 
 def _evaluate(arguments: list[str]) -> int:
-    from framework.use import evaluate
+    from framework.workflows.inference import evaluate
 
     run, rest = _run(arguments, "evaluate")
     figures = evaluate(run, rest)
@@ -91,7 +91,7 @@ def _evaluate(arguments: list[str]) -> int:
 
 
 def _predict(arguments: list[str]) -> int:
-    from framework.use import predict
+    from framework.workflows.inference import predict
 
     run, rest = _run(arguments, "predict")
     predict(run, rest)
@@ -99,7 +99,7 @@ def _predict(arguments: list[str]) -> int:
 
 
 def _export(arguments: list[str]) -> int:
-    from framework.exporting.verb import export
+    from framework.export.verb import export
 
     run, rest = _run(arguments, "export")
     print(export(run, rest))

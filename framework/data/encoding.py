@@ -12,7 +12,7 @@ from framework.data.facts import Facts
 from framework.data.fingerprints import code_of, digest, values_of
 from framework.data.formats import Features, Format, Row
 from framework.data.sources.base import Source, blame
-from framework.data.tokenizer import Tokenizer
+from framework.data.tokenization.tokenizer import Tokenizer
 from framework.errors import UserError
 
 TOKENS = "tokens"  # the kind of a feature that is a list of ints; other kinds are the names of number types

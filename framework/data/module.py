@@ -12,8 +12,8 @@ from framework.data.facts import Facts
 from framework.data.fingerprints import code_of, digest, values_of
 from framework.data.formats import Format, Row
 from framework.data.sources.base import Source, blame
-from framework.data.tokenizer import Tokenizer
-from framework.data.tokenizers import TokenizerTrainer
+from framework.data.tokenization.tokenizer import Tokenizer
+from framework.data.tokenization.trainers import TokenizerTrainer
 from framework.data.windows import Examples, RowExamples, WindowExamples
 from framework.errors import UserError
 

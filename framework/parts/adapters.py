@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from framework.patterns import matching
 from framework.registry import register
+from framework.utils.patterns import matching
 
 _DOWN, _UP = "lora_down", "lora_up"
 

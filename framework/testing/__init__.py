@@ -34,8 +34,8 @@ from framework.testing.suites import (
     TaskPromises,
 )
 from framework.testing.tasks import TASK_PROMISES, check_task
+from framework.testing.toy_models import import_parts, loss, texts, toy_model
 from framework.testing.toy_task import ToyTask
-from framework.toys import import_parts, loss, texts, toy_model
 
 __all__ = [
     "PROMISES",

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from framework.parts.caches import State
 from framework.testing.promise import BrokenPromise
-from framework.toys import VOCABULARY, forward, loss, pad_left, pad_right, texts
+from framework.testing.toy_models import VOCABULARY, forward, loss, pad_left, pad_right, texts
 
 TOLERANCE = 1e-9
 

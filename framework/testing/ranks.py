@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from framework.data.batches import deal
+from framework.tasks.base import Task
 from framework.testing.promise import BrokenPromise, Inapplicable
 from framework.testing.toy_task import ToyTask
 from framework.training.evaluation import Evaluation
-from framework.training.task import Task
 
 SECONDS = 60
 Found = tuple[dict[str, Tensor], dict[str, float]]  # gradients by parameter, figures by name

@@ -6,7 +6,7 @@ from itertools import islice
 from framework.data.fingerprints import digest
 from framework.data.module import facts_of
 from framework.data.sources.base import Source
-from framework.data.tokenizers import BytesTokenizer
+from framework.data.tokenization.trainers import BytesTokenizer
 from framework.testing.promise import BrokenPromise
 
 ROWS = 200  # looked at, of each split

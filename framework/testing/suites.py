@@ -11,14 +11,15 @@ from functools import cache
 from itertools import islice
 from typing import Any, ClassVar
 
-from framework import catalogue, registry
+from framework import registry
+from framework.config import catalogue
 from framework.data.formats import Row
 from framework.registry import Part, broken
 from framework.testing import parts, sources, tasks
 from framework.testing.order import order_is_learned
 from framework.testing.promise import BrokenPromise, Inapplicable
+from framework.testing.toy_models import toy_model
 from framework.testing.toy_task import FAMILIES, ToyTask
-from framework.toys import toy_model
 
 
 class PartPromises:

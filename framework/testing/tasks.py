@@ -14,11 +14,11 @@ from torch import Tensor
 
 from framework.data.formats import Batch
 from framework.errors import UserError
+from framework.tasks.base import Result, Task
+from framework.tasks.outputs import Told
 from framework.testing.promise import BrokenPromise, Inapplicable
 from framework.testing.ranks import figures_of, in_two_processes
 from framework.testing.toy_task import ToyTask
-from framework.training.task import Result, Task
-from framework.training.told import Told
 
 TOLERANCE = 1e-6
 STEPS = 60

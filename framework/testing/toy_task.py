@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from framework import catalogue, registry
+from framework import registry
+from framework.config import catalogue
 from framework.data.formats import Batch, Format, Row
 from framework.data.loader import BatchDataset
 from framework.data.module import prepare
@@ -17,8 +18,8 @@ from framework.data.sources.base import Found
 from framework.data.sources.builtin import BuiltinData
 from framework.generation.engine import Decode
 from framework.registry import Choice, Part, broken
+from framework.tasks.base import Task
 from framework.testing.promise import BrokenPromise
-from framework.training.task import Task
 
 FAMILIES = ("encoder_only", "decoder_only", "encoder_decoder")
 ROWS = 9  # in batches of four for each of two ranks the last batch leaves one rank without a row

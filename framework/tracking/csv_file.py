@@ -8,9 +8,9 @@ from typing import Any
 
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from framework.files import write_text
 from framework.registry import register
 from framework.tracking.base import Tracker
+from framework.utils.files import write_text
 
 
 @register("tracker", "csv")

@@ -10,9 +10,9 @@ from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from framework.errors import UserError
-from framework.files import write_text
 from framework.registry import register
 from framework.tracking.base import Tracker
+from framework.utils.files import write_text
 
 if TYPE_CHECKING:
     import wandb

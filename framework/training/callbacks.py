@@ -20,9 +20,9 @@ from pytorch_lightning.callbacks import Checkpoint as LightningCheckpoint
 from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
 
 from framework.errors import UserError
-from framework.files import replacing, sweep
 from framework.registry import build, register
 from framework.training.averaging import load_live_weights
+from framework.utils.files import replacing, sweep
 
 
 def build_callbacks(nodes: Mapping[str, Mapping[str, Any]], **offers: Any) -> list[Callback]:

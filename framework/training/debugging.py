@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile, schedule
 
 from framework.errors import UserError
-from framework.files import write_text
 from framework.registry import register
-from framework.training.task import Result
+from framework.tasks.base import Result
+from framework.utils.files import write_text
 
 _REGULARIZES = ("p", "dropout", "token_dropout", "label_smoothing")  # attributes that keep a model from learning by heart
 

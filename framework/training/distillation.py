@@ -13,8 +13,8 @@ from torch.nn.functional import cosine_similarity, kl_div
 from framework.data.formats import Batch
 from framework.errors import UserError
 from framework.registry import register
-from framework.training.task import Result, Task
-from framework.training.told import Told
+from framework.tasks.base import Result, Task
+from framework.tasks.outputs import Told
 
 
 class Distillation:

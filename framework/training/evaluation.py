@@ -11,8 +11,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from framework.data.formats import Batch
-from framework.files import write_text
-from framework.training.task import Task
+from framework.tasks.base import Task
+from framework.utils.files import write_text
 
 
 class MeanLoss(Metric):

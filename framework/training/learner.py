@@ -16,13 +16,13 @@ from torch.optim.lr_scheduler import LambdaLR
 from framework.data.formats import Batch
 from framework.errors import UserError
 from framework.generation.engine import Decode
+from framework.tasks.base import Task
 from framework.tracking.base import Tracker
 from framework.training.averaging import LIVE
 from framework.training.distillation import Distillation
 from framework.training.evaluation import Evaluation
 from framework.training.meter import Meter
 from framework.training.strategies import gather, scatter, shard
-from framework.training.task import Task
 
 _TINY = 1e-6  # stands for a weight of 0: a batch without a target has no loss either
 

@@ -13,10 +13,10 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.trainer.states import TrainerStatus
 
-from framework.files import replacing
 from framework.registry import register
-from framework.training.reading import read_checkpoint
 from framework.training.strategies import lightning_strategy
+from framework.utils.files import replacing
+from framework.weights.torch_files import read_checkpoint
 
 # What nobody may set: the bar, the card, the checkpoints and the dealing of rows to ranks are ours.
 _DECIDED = ("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "use_distributed_sampler")

@@ -13,7 +13,7 @@ from framework.data.facts import Facts
 from framework.data.formats import Features, Row
 from framework.errors import UserError
 from framework.registry import nearest, register
-from framework.training.told import Told
+from framework.tasks.outputs import Told
 
 from .baseline import NaiveBayes, figures
 from .builtin import rows as builtin_rows

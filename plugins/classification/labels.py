@@ -10,7 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, pad
 from framework.data.facts import Facts
 from framework.data.formats import Features, Row
 from framework.registry import register
-from framework.training.told import Told
+from framework.tasks.outputs import Told
 
 from .baseline import NaiveBayes
 from .builtin_functions import blanked

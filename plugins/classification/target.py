@@ -13,7 +13,7 @@ from framework.data.facts import Facts
 from framework.data.formats import Features, Row
 from framework.errors import UserError
 from framework.registry import describe
-from framework.training.told import Told
+from framework.tasks.outputs import Told
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -62,7 +62,7 @@ class Target:
         """Pooled states (B, D) and their scores (B, C) as a softmax over the answers to each target. UserError: there is none."""
         raise UserError(
             f"{describe(type(self))} cannot learn from a teacher: it has no method told(read) that gives the scores (B, C) as "
-            "Told(hidden (B, D), logits (N, answers)), probabilities by softmax (framework/training/told.py)"
+            "Told(hidden (B, D), logits (N, answers)), probabilities by softmax (framework/tasks/outputs.py)"
         )
 
     def tell(self, logits: Tensor, facts: Facts) -> list[dict[str, Any]]:

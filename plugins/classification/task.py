@@ -14,8 +14,8 @@ from framework.data.formats import Batch, Row
 from framework.errors import UserError
 from framework.generation.engine import Decode
 from framework.registry import Part, choice, register
-from framework.training.task import Result, Task
-from framework.training.told import Told
+from framework.tasks.base import Result, Task
+from framework.tasks.outputs import Told
 
 from . import classifiers  # noqa: F401 - registers what the slot holds when nobody chooses
 from .pairs import BETWEEN

@@ -10,7 +10,7 @@ import torch
 from framework.data.facts import Facts
 from framework.data.formats import Batch, Features
 from framework.data.padding import pad
-from framework.training.cross_entropy import IGNORED
+from framework.tasks.cross_entropy import IGNORED
 
 
 def shifted(features: Sequence[Features], facts: Facts) -> Batch:

@@ -10,11 +10,11 @@ from torchmetrics import Metric
 from framework.data.facts import Facts
 from framework.data.formats import Batch
 from framework.generation.engine import Decode, answer, pad_left
+from framework.metrics.ratio import BitsPerByte, Perplexity
 from framework.registry import Part, choice, register
-from framework.training.cross_entropy import IGNORED, row_losses, tell, told_losses
-from framework.training.ratio_metrics import BitsPerByte, Perplexity
-from framework.training.task import Result, WritingTask
-from framework.training.told import Told
+from framework.tasks.base import Result, WritingTask
+from framework.tasks.cross_entropy import IGNORED, row_losses, tell, told_losses
+from framework.tasks.outputs import Told
 
 
 @register("task")

@@ -10,7 +10,7 @@ import torch
 from framework.data.facts import Facts
 from framework.data.formats import Batch, Features, Format, Row, Text
 from framework.data.padding import pad, tokens
-from framework.data.word_pieces import BETWEEN, homes, pieces_of_words, windows
+from framework.data.tokenization.alignment import BETWEEN, homes, pieces_of_words, windows
 from framework.errors import UserError
 from framework.registry import register
 

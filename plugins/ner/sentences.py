@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import Any
 
 from framework.data.formats import Row
-from framework.data.word_pieces import Span
+from framework.data.tokenization.alignment import Span
 
 from .schemes import Entity, entities, parse
 

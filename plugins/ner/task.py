@@ -14,8 +14,8 @@ from framework.data.formats import Batch
 from framework.errors import UserError
 from framework.generation.engine import Decode
 from framework.registry import Part, choice, register
-from framework.training.task import Result, Task
-from framework.training.told import Told
+from framework.tasks.base import Result, Task
+from framework.tasks.outputs import Told
 
 from .chain import Posterior
 from .heads import FORBIDDEN

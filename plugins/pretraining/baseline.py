@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from framework.data.formats import Batch
-from framework.training.cross_entropy import IGNORED
+from framework.tasks.cross_entropy import IGNORED
 
 PRIOR = 1.0  # what the frequency of a token counts, in neighbors seen
 CANDIDATES = 20  # of each side: one of them is all but surely the best

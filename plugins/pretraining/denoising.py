@@ -11,7 +11,7 @@ from framework.data.facts import Facts
 from framework.data.formats import Batch, Features, Row, Text
 from framework.data.padding import pad, tokens
 from framework.registry import register
-from framework.training.cross_entropy import IGNORED
+from framework.tasks.cross_entropy import IGNORED
 
 from .noise import generator_of, partition, place, poisson
 from .running_text import RunningText, needed, text_of

@@ -9,7 +9,7 @@ from framework.data.formats import Batch, Features, Format, Row, Text
 from framework.data.padding import pad
 from framework.errors import UserError
 from framework.registry import register
-from framework.training.cross_entropy import IGNORED
+from framework.tasks.cross_entropy import IGNORED
 
 from .baseline import Neighbors, accuracy
 from .builtin import files

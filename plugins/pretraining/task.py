@@ -11,11 +11,11 @@ from torchmetrics import Metric
 from framework.data.facts import Facts
 from framework.data.formats import Batch
 from framework.generation.engine import Decode, pad_left
+from framework.metrics.ratio import Perplexity, Ratio
 from framework.registry import Part, choice, register
-from framework.training.cross_entropy import IGNORED, row_losses, tell, told_losses
-from framework.training.ratio_metrics import Perplexity, Ratio
-from framework.training.task import Result, WritingTask
-from framework.training.told import Told
+from framework.tasks.base import Result, WritingTask
+from framework.tasks.cross_entropy import IGNORED, row_losses, tell, told_losses
+from framework.tasks.outputs import Told
 
 from .denoising import filled
 from .head import token_head

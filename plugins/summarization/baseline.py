@@ -6,7 +6,7 @@ from statistics import median
 
 from framework.data.formats import Row
 from framework.data.pairs import several
-from framework.training.rouge import FIGURES, Rouge, mean
+from framework.metrics.rouge import FIGURES, Rouge, mean
 
 SENTENCES = 3
 WORD = re.compile(r"[A-Za-z0-9]+")

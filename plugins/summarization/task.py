@@ -7,9 +7,9 @@ from torchmetrics import Metric
 
 from framework.data.facts import Facts
 from framework.data.formats import Format, Row
+from framework.metrics.rouge import Rouge
 from framework.registry import Part, choice, register
-from framework.training.rouge import Rouge
-from framework.training.sequence_to_sequence import SequenceToSequence
+from framework.tasks.sequence_to_sequence import SequenceToSequence
 
 from .baseline import extracts
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from framework.data.formats import Row
 from framework.data.pairs import several
-from framework.training.text_metrics import Bleu, Chrf, streams
+from framework.metrics.bleu import Bleu, Chrf, streams
 
 ROUNDS = 5  # of expectation maximization
 PAIRS = 50_000  # enough for a lexicon, and a bound on time and memory

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from framework.registry import choice, register
-from framework.training.sequence_to_sequence import SequenceToSequence
+from framework.tasks.sequence_to_sequence import SequenceToSequence
 
 
 @register("task")

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 import torch
 
-from framework.compose import compose
+from framework.config.compose import compose
 from framework.data.facts import Facts
 from framework.errors import UserError
 from framework.models.decoder_only import DecoderOnlyModel

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from framework.compose import compose
+from framework.config.compose import compose
 from framework.errors import UserError
 from framework.registry import Part
+from framework.tasks.outputs import Told
 from framework.training.distillation import StandardDistillation, soft_loss
-from framework.training.told import Told
 from plugins.classification.labels import LabelsTarget
 from plugins.classification.number import NumberTarget
 from plugins.classification.task import pool

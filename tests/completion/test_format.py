@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from framework.data.facts import Facts
-from framework.data.tokenizers import BPETokenizer, BytesTokenizer, CharactersTokenizer, UnigramTokenizer, WordpieceTokenizer
+from framework.data.tokenization.trainers import BPETokenizer, BytesTokenizer, CharactersTokenizer, UnigramTokenizer, WordpieceTokenizer
 from framework.errors import UserError
 from plugins.completion.builtin import files
 from plugins.completion.data import CompletionFormat

@@ -6,18 +6,18 @@ from random import Random
 import pytest
 import torch
 
-from framework import catalogue
+from framework.config import catalogue
 from framework.data.encoding import Encoded, encode
 from framework.data.facts import Facts
 from framework.data.formats import Batch
 from framework.data.module import prepare
-from framework.data.tokenizers import BytesTokenizer
+from framework.data.tokenization.trainers import BytesTokenizer
 from framework.data.windows import WindowExamples
 from framework.generation.engine import Decode
 from framework.generation.greedy import Greedy
 from framework.registry import Part, broken, get, registered
-from framework.toys import import_parts
-from framework.training.cross_entropy import IGNORED
+from framework.tasks.cross_entropy import IGNORED
+from framework.testing.toy_models import import_parts
 from plugins.completion.data import CompletionFormat
 from plugins.completion.task import CompletionTask
 from tests.data.toy import files

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 import torch
 
-from framework import catalogue
+from framework.config import catalogue
 from framework.data.facts import Facts
 from framework.data.formats import Batch
 from framework.data.sources.files import FilesData
@@ -15,7 +15,7 @@ from framework.generation.engine import Decode
 from framework.generation.greedy import Greedy
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.registry import Part
-from framework.training.cross_entropy import IGNORED
+from framework.tasks.cross_entropy import IGNORED
 from plugins.completion.prompted import PromptedFormat
 from plugins.completion.signatures import signatures
 from plugins.completion.task import CompletionTask

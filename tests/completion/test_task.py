@@ -6,7 +6,7 @@ from random import Random
 import pytest
 import torch
 
-from framework import catalogue
+from framework.config import catalogue
 from framework.data.facts import Facts
 from framework.data.formats import Batch
 from framework.generation.engine import Decode

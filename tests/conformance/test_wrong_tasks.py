@@ -10,11 +10,11 @@ from torchmetrics import Metric
 
 from framework.data.formats import Format
 from framework.data.padding import pad, tokens
+from framework.metrics.average import Average
 from framework.registry import Part, choice, register
+from framework.tasks.base import Result, Task
+from framework.tasks.outputs import Told
 from framework.testing import BrokenPromise, ToyTask, check_task
-from framework.training.average_metric import Average
-from framework.training.task import Result, Task
-from framework.training.told import Told
 
 ROWS = [{"text": "ab" * (number % 4 + 1), "label": number % 2} for number in range(9)]
 

@@ -4,7 +4,7 @@ import json
 import struct
 from pathlib import Path
 
-from framework.data.tokenizers import BPETokenizer, printable_bytes
+from framework.data.tokenization.trainers import BPETokenizer, printable_bytes
 
 WORDS = "the cat sat on a mat and naive cats were chasing mice over houses in café übermut again 123 a.b".split()
 TEXTS = [

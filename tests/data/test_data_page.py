@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from framework.compose import compose
-from framework.launch import check_data
+from framework.config.compose import compose
+from framework.workflows.preflight import check_data
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^\|.*\| `(task=.*)` \|$", PAGE, re.MULTILINE)

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from framework.cli.train import main
 from framework.data.module import prepare
-from framework.data.tokenizers import BytesTokenizer
+from framework.data.tokenization.trainers import BytesTokenizer
 from framework.errors import UserError
-from framework.launch import main
 from tests.data.toy import Labeled, files
 
 GOOD = {"text": "fine", "label": "good"}

@@ -9,7 +9,7 @@ import pytest
 from framework.data.encoding import encode
 from framework.data.facts import Facts
 from framework.data.module import prepare
-from framework.data.tokenizers import BytesTokenizer, WordpieceTokenizer
+from framework.data.tokenization.trainers import BytesTokenizer, WordpieceTokenizer
 from framework.errors import UserError
 from tests.data.toy import Labeled, Stream, files
 

@@ -10,8 +10,8 @@ import pytest
 from framework.data.sources import hub
 from framework.data.sources.hub import HubData
 from framework.errors import UserError
-from framework.hub import reachable
 from framework.registry import Part
+from framework.utils.hub import reachable
 from tests.data.toy import Labeled, Pairs, Tagged
 
 

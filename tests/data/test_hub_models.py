@@ -8,11 +8,11 @@ import huggingface_hub.constants
 import pytest
 from huggingface_hub import errors
 
-from framework import hub
-from framework.data.pretrained import PretrainedTokenizer
-from framework.data.published import LAYOUTS
-from framework.data.special_tokens import ADDED, CONFIG, MAP
+from framework.data.tokenization.layouts import LAYOUTS
+from framework.data.tokenization.pretrained import PretrainedTokenizer
+from framework.data.tokenization.special_tokens import ADDED, CONFIG, MAP
 from framework.errors import UserError
+from framework.utils import hub
 from tests.data.published_toys import wordpiece_folder
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

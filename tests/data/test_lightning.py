@@ -6,7 +6,7 @@ import torch
 
 from framework.data.module import prepare
 from framework.data.sources.builtin import BuiltinData
-from framework.data.tokenizers import BytesTokenizer
+from framework.data.tokenization.trainers import BytesTokenizer
 from framework.registry import Part
 from tests.data.toy import Labeled
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from framework.data.module import prepare
-from framework.data.tokenizers import BytesTokenizer
+from framework.data.tokenization.trainers import BytesTokenizer
 from framework.registry import Part
 from tests.data.toy import Labeled, Stream, files
 

@@ -10,7 +10,7 @@ import pytest
 
 from framework.data.module import prepare
 from framework.data.sources.early import check_early
-from framework.data.tokenizers import BytesTokenizer, WordpieceTokenizer
+from framework.data.tokenization.trainers import BytesTokenizer, WordpieceTokenizer
 from framework.errors import UserError
 from framework.registry import Part
 from tests.data.toy import Labeled, Pairs, Stream, files

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from framework.data import tokenizers
 from framework.data.facts import Facts
 from framework.data.module import prepare
-from framework.data.pretrained import PretrainedTokenizer
 from framework.data.sources.builtin import BuiltinData
-from framework.data.tokenizer import Tokenizer
-from framework.data.tokenizers import BytesTokenizer, WordpieceTokenizer
+from framework.data.tokenization import trainers as tokenizers
+from framework.data.tokenization.pretrained import PretrainedTokenizer
+from framework.data.tokenization.tokenizer import Tokenizer
+from framework.data.tokenization.trainers import BytesTokenizer, WordpieceTokenizer
 from framework.registry import Part
 from tests.data.toy import Labeled, files
 
@@ -111,7 +111,7 @@ from framework.data import batches
 from framework.data.formats import Format
 from framework.data.module import prepare
 from framework.data.sources.files import FilesData
-from framework.data.tokenizers import BPETokenizer
+from framework.data.tokenization.trainers import BPETokenizer
 from framework.registry import Part
 
 class Plain(Format):
@@ -133,7 +133,7 @@ def test_two_processes_that_start_together_prepare_once(tmp_path, own_cache):
 from framework.data.sources.builtin import BuiltinData
 from framework.data import batches
 from framework.data.module import prepare
-from framework.data.tokenizers import UnigramTokenizer
+from framework.data.tokenization.trainers import UnigramTokenizer
 from framework.registry import Part
 from tests.data.toy import Labeled
 

@@ -6,8 +6,8 @@ import pytest
 import transformers.convert_slow_tokenizer
 from transformers import BertTokenizer, GPT2Tokenizer, LlamaTokenizer, RobertaTokenizer, T5Tokenizer
 
-from framework.data.published import published_tokenizer
-from framework.data.tokenizer import Tokenizer
+from framework.data.tokenization.layouts import published_tokenizer
+from framework.data.tokenization.tokenizer import Tokenizer
 from tests.data.published_toys import SPELLED, TEXTS, byte_level_folder, t5_folder, wordpiece_folder
 from tests.data.test_sentencepiece import llama_folder
 

@@ -5,9 +5,9 @@ import json
 import pytest
 import tokenizers
 
-from framework.data.pretrained import PretrainedTokenizer
-from framework.data.published import LAYOUTS, published_tokenizer
-from framework.data.tokenizers import BPETokenizer
+from framework.data.tokenization.layouts import LAYOUTS, published_tokenizer
+from framework.data.tokenization.pretrained import PretrainedTokenizer
+from framework.data.tokenization.trainers import BPETokenizer
 from framework.errors import UserError
 from tests.data.published_toys import TEXTS, byte_level_folder, t5_folder, wordpiece_folder
 

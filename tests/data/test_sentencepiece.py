@@ -6,9 +6,9 @@ import pytest
 from tokenizers import normalizers
 from transformers.utils import sentencepiece_model_pb2_new as schema
 
-from framework.data.published import published_tokenizer
-from framework.data.sentencepiece_file import read_pieces
-from framework.data.tokenizer import BYTES
+from framework.data.tokenization.layouts import published_tokenizer
+from framework.data.tokenization.sentencepiece_file import read_pieces
+from framework.data.tokenization.tokenizer import BYTES
 from framework.errors import UserError
 from tests.data.published_toys import T5_TRAINER, TEXTS, UNIGRAM, WORDS, charsmap, field, sentencepiece_bytes, settled, t5_folder, varint
 

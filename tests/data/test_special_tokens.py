@@ -6,9 +6,9 @@ import pytest
 import tokenizers
 from transformers import BertTokenizer
 
-from framework.data.pretrained import PretrainedTokenizer
-from framework.data.published import published_tokenizer
-from framework.data.tokenizer import Tokenizer
+from framework.data.tokenization.layouts import published_tokenizer
+from framework.data.tokenization.pretrained import PretrainedTokenizer
+from framework.data.tokenization.tokenizer import Tokenizer
 from framework.errors import UserError
 from tests.data.published_toys import byte_level_folder, t5_folder, wordpiece_folder
 

@@ -6,9 +6,9 @@ import sys
 import pytest
 import tokenizers
 
-from framework.data.pretrained import PretrainedTokenizer
-from framework.data.tokenizer import Tokenizer
-from framework.data.tokenizers import (
+from framework.data.tokenization.pretrained import PretrainedTokenizer
+from framework.data.tokenization.tokenizer import Tokenizer
+from framework.data.tokenization.trainers import (
     SPECIAL,
     BPETokenizer,
     BytesTokenizer,

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from framework.data import unigram
+from framework.data.tokenization import unigram
 
 PIECES = ["a", "b", "c", "ab", "bc", "abc", "ca"]
 PROBABILITY = np.array([0.2, 0.15, 0.1, 0.25, 0.12, 0.08, 0.1])

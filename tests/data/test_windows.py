@@ -5,7 +5,7 @@ import pytest
 
 from framework.data.encoding import encode
 from framework.data.facts import Facts
-from framework.data.tokenizers import BytesTokenizer
+from framework.data.tokenization.trainers import BytesTokenizer
 from framework.data.windows import RowExamples, WindowExamples
 from framework.errors import UserError
 from tests.data.toy import Labeled, Stream, files

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from framework.compose import compose
+from framework.config.compose import compose
 from framework.errors import UserError
 from framework.generation.beam import Beam
 from framework.generation.engine import Generated, answer, pad_left, repeats

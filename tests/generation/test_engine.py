@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from framework import catalogue
+from framework.config import catalogue
 from framework.data.facts import Facts
 from framework.errors import UserError
 from framework.generation.engine import Decode, pad_left

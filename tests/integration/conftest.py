@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.launch import main as train_main
+from framework.cli.train import main as train_main
 
 MODEL = ["model.dim=16", "model.depth=1", "model.heads=2", "model.max_length=32", "tokenizer=bytes"]
 FILES = ["data=files", "data.train=train.csv", "data.validation=dev.csv", "data.test=test.csv"]

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from framework import catalogue as index
 from framework.__main__ import main as framework_main
-from framework.launch import main as train_main
+from framework.cli.train import main as train_main
+from framework.config import catalogue as index
 from tests.integration.conftest import CLASSIFICATION, TRANSLATION, train
 
 ROOT = Path(__file__).parents[2]
@@ -142,7 +142,7 @@ def quick(words, folder):
     index.load.cache_clear()
     index.load()  # made and kept, if a source has changed since
     probe = (
-        "import sys, resource; from framework.launch import main; code = main(sys.argv[1:]);"
+        "import sys, resource; from framework.cli.train import main; code = main(sys.argv[1:]);"
         "used = resource.getrusage(resource.RUSAGE_SELF);"
         "print(code, used.ru_utime + used.ru_stime, 'torch' in sys.modules)"
     )

@@ -9,14 +9,14 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from framework import checkpoint
 from framework.__main__ import main as framework_main
-from framework.adapter_file import read_adapter, save_adapter, trained_state
+from framework.cli.train import main
 from framework.errors import UserError
-from framework.launch import main
 from framework.parts.adapters import merge
-from framework.training.freezing import trained
-from framework.use import answer, evaluate
+from framework.pretrained.adapter_file import read_adapter, save_adapter, trained_state
+from framework.runs import checkpoint
+from framework.runs.freezing import trained
+from framework.workflows.inference import answer, evaluate
 from tests.integration.conftest import CLASSIFICATION, copied, train, write_data, write_text
 
 SMALL = ["model=bert_mini", "model.dim=16", "model.depth=2", "model.heads=2", "model.max_length=32", "callbacks.progress.style=off"]

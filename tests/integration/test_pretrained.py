@@ -8,11 +8,11 @@ import pytest
 import torch
 import yaml
 
-from framework import checkpoint
-from framework.differences import differences
-from framework.launch import main
-from framework.pretrained import pinned
-from framework.use import evaluate, predict
+from framework.cli.train import main
+from framework.config.diff import differences
+from framework.pretrained.transfer import pinned
+from framework.runs import checkpoint
+from framework.workflows.inference import evaluate, predict
 from tests.integration.conftest import CLASSIFICATION, copied, newest, refused, train, write_text
 
 SMALL = ["model=bert_mini", "model.dim=16", "model.depth=1", "model.heads=2", "model.max_length=32", "callbacks.progress.style=off"]

@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from framework.launch import main
+from framework.cli.train import main
 from tests.integration.conftest import TRANSLATION, train, write_data
 from tests.integration.test_run_folder import figures, history, predictions, runs
 

@@ -16,9 +16,9 @@ import torch
 import yaml
 from sklearn.metrics import accuracy_score, f1_score
 
-from framework import catalogue as index
 from framework.__main__ import main as framework_main
-from framework.launch import main as train_main
+from framework.cli.train import main as train_main
+from framework.config import catalogue as index
 from tests.integration.conftest import CLASSIFICATION, FILES, MODEL, TRANSLATION, train, write_data
 
 BOTH = ["logger=both", "logger.wandb.mode=offline", "logger.wandb.project=tests", "trainer.log_every_n_steps=1"]

@@ -8,10 +8,10 @@ import pytest
 import torch
 import yaml
 
-from framework import checkpoint
-from framework.launch import main
-from framework.pretrained import pinned
-from framework.use import evaluate, predict
+from framework.cli.train import main
+from framework.pretrained.transfer import pinned
+from framework.runs import checkpoint
+from framework.workflows.inference import evaluate, predict
 from tests.integration.conftest import CLASSIFICATION, TRANSLATION, copied, newest, refused, train, write_data
 
 STUDENT = [word for word in CLASSIFICATION if not word.startswith(("tokenizer", "model.depth"))]

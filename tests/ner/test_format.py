@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from framework.data.facts import Facts
-from framework.data.word_pieces import BETWEEN, homes, pieces_of_words, windows
+from framework.data.tokenization.alignment import BETWEEN, homes, pieces_of_words, windows
 from framework.errors import UserError
 from plugins.ner.data import NerFormat, NerSpansFormat
 from plugins.ner.schemes import Entity

@@ -13,7 +13,7 @@ from framework.errors import UserError
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.models.encoder_only import EncoderOnlyModel
 from framework.registry import Part, broken
-from framework.toys import import_parts
+from framework.testing.toy_models import import_parts
 from plugins.ner.data import NerFormat
 from plugins.ner.heads import CrfTagHead, SoftmaxTagHead
 from plugins.ner.sentences import WORD

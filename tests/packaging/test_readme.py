@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from framework import catalogue
-from framework.compose import compose
+from framework.config import catalogue
+from framework.workflows.preflight import composed_run as compose
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -44,7 +44,7 @@ def published(tmp_path_factory):
     import torch
 
     from framework.data.facts import Facts
-    from framework.published.writing import write
+    from framework.huggingface.writing import write
     from framework.registry import build
 
     folder = tmp_path_factory.mktemp("readme")

@@ -143,5 +143,5 @@ def test_an_editable_install_finds_its_plugins_from_any_folder(copy: Path, tmp_p
     made = Machine(tmp_path)
     made.borrow()
     made.install("--editable", str(copy))
-    program = "import importlib; from framework.discovery import origins; [importlib.import_module(o.package) for o in origins()]"
+    program = "import importlib; from framework.config.discovery import origins; [importlib.import_module(o.package) for o in origins()]"
     made.python("-c", program)

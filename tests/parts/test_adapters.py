@@ -9,7 +9,7 @@ from torch import nn
 from framework.errors import UserError
 from framework.parts.adapters import LoraAdapter, LoraLinear, NoAdapter, merge
 from framework.registry import Part, build, registered
-from framework.toys import forward, import_parts, loss, texts, toy_model
+from framework.testing.toy_models import forward, import_parts, loss, texts, toy_model
 
 FAMILIES = ["encoder_only", "decoder_only", "encoder_decoder"]
 import_parts()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from framework import compose
+from framework.config import compose
 from framework.data.facts import Facts
 from framework.errors import UserError
 from framework.parts.initialize import initialize

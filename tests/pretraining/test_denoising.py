@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from framework.data.facts import Facts
-from framework.data.tokenizers import BytesTokenizer
+from framework.data.tokenization.trainers import BytesTokenizer
 from plugins.pretraining.denoising import InfillingFormat, SpanCorruptionFormat, filled, sentence_begins
 from tests.letters import Letters
 

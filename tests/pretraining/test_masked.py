@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from framework.data.facts import Facts
-from framework.data.tokenizers import BPETokenizer, WordpieceTokenizer
+from framework.data.tokenization.trainers import BPETokenizer, WordpieceTokenizer
 from framework.errors import UserError
 from plugins.pretraining.masked import MaskedFormat, word_begins
 from plugins.pretraining.running_text import CausalFormat

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from framework import catalogue
-from framework.compose import compose
+from framework.config import catalogue
+from framework.config.compose import compose
 from framework.data.facts import Facts
 from framework.errors import UserError
 from framework.generation.engine import Decode

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from framework.compose import compose
+from framework.cli.train import main
+from framework.config.compose import compose
 from framework.errors import UserError
-from framework.launch import main
 from framework.training.debugging import FiniteCheck, OneBatch
 
 ROOT = Path(__file__).parents[2]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from framework import catalogue
 from framework.__main__ import main
-from framework.scaffolds.texts import KINDS
+from framework.cli.scaffold.texts import KINDS
+from framework.config import catalogue
 
 ROOT = Path(__file__).parents[2]
 NAMES = {"task": "colors", "attention": "tilted", "position": "faded", "data": "moods"}
@@ -77,7 +77,7 @@ def test_a_folder_of_somebody_elses_plugins_is_left_alone(tmp_path):
     """Packages that do not speak of the framework are not imported, and one whose name Python knows is refused."""
     (tmp_path / "plugins" / "theirs").mkdir(parents=True)
     (tmp_path / "plugins" / "theirs" / "__init__.py").write_text("raise SystemExit('imported')")
-    program = "from framework.discovery import origins; print(*[origin.package for origin in origins()])"
+    program = "from framework.config.discovery import origins; print(*[origin.package for origin in origins()])"
     assert "theirs" not in run(sys.executable, tmp_path, "-c", program, PYTHONPATH=str(ROOT))
     (tmp_path / "plugins" / "json").mkdir()
     (tmp_path / "plugins" / "json" / "__init__.py").write_text("from framework.registry import register\n")

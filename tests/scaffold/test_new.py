@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from framework import catalogue, registry
+from framework import registry
 from framework.__main__ import main
-from framework.scaffold import renamed
-from framework.scaffolds.texts import KINDS
+from framework.cli.scaffold.new import renamed
+from framework.cli.scaffold.texts import KINDS
+from framework.config import catalogue
 
 ROOT = Path(__file__).parents[2]
 WIDTH = 140

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from framework import catalogue
 from framework.__main__ import main
+from framework.config import catalogue
 
 ROOT = Path(__file__).parents[2]
 PAGES = {name: (ROOT / "docs" / f"write_a_{name}.md").read_text(encoding="utf-8") for name in ("task", "part")}

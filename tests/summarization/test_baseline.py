@@ -2,7 +2,7 @@
 
 import pytest
 
-from framework.training.rouge import FIGURES, Rouge
+from framework.metrics.rouge import FIGURES, Rouge
 from plugins.summarization.baseline import extracts, longest, sentences
 from plugins.summarization.data import SummarizationFormat
 

@@ -6,7 +6,7 @@ from random import Random
 
 from nltk.stem.porter import PorterStemmer
 
-from framework.training.porter import IRREGULAR, STEP_2, STEP_3, STEP_4, stem
+from framework.metrics.porter import IRREGULAR, STEP_2, STEP_3, STEP_4, stem
 
 ENDINGS = [ending for step in (STEP_2, STEP_3, STEP_4) for ending, _ in step]
 ENDINGS += "y ly s es ies ied eed ed ing sses ss e ll lle logi logy ion sion tion fulli fully alli ally".split()

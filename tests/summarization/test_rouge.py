@@ -7,7 +7,7 @@ import pytest
 import torch
 from rouge_score import rouge_scorer
 
-from framework.training.rouge import FIGURES, Rouge
+from framework.metrics.rouge import FIGURES, Rouge
 
 WORDS = "the a dog dogs runs running ran quickly Happiness flies 12 x9 déjà it's relational . , -".split()
 FIXED = [

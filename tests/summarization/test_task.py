@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 import torch
 
-from framework import catalogue
+from framework.config import catalogue
 from framework.data.facts import Facts
 from framework.data.formats import Batch
 from framework.generation.engine import Decode
 from framework.generation.greedy import Greedy
+from framework.metrics.rouge import FIGURES, Rouge
 from framework.models.encoder_decoder import EncoderDecoderModel
 from framework.registry import Part, broken
-from framework.training.rouge import FIGURES, Rouge
 from plugins.summarization.data import SummarizationFormat
 from plugins.summarization.task import SummarizationTask
 from tests.letters import Letters

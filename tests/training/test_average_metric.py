@@ -5,7 +5,7 @@ import random
 
 import torch
 
-from framework.training.average_metric import Average
+from framework.metrics.average import Average
 
 
 def average(*pieces: list[float]) -> float:

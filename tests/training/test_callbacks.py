@@ -6,7 +6,7 @@ import pytest
 import torch
 from pytorch_lightning.callbacks import Callback
 
-from framework.compose import compose
+from framework.config.compose import compose
 from framework.errors import UserError
 from framework.registry import Part
 from framework.training.averaging import Average, AverageLast

@@ -7,8 +7,8 @@ from random import Random
 import pytest
 import torch
 
-from framework import checkpoint
 from framework.errors import UserError
+from framework.runs import checkpoint
 from tests.training.toys import Loader, ToyTask, learner, rows, trainer, weights
 
 

@@ -11,12 +11,12 @@ from torch import nn
 
 from framework.errors import UserError
 from framework.registry import Part
+from framework.tasks.outputs import Told
 from framework.training.averaging import Average
 from framework.training.callbacks import Checkpoint
 from framework.training.distillation import StandardDistillation, hidden_loss, soft_loss
 from framework.training.optimizers import AdamW
-from framework.training.reading import read_checkpoint
-from framework.training.told import Told
+from framework.weights.torch_files import read_checkpoint
 from tests.training.test_resume import Killed, Stop, assert_equal, kill
 from tests.training.toys import DIM, SGD, VOCABULARY, Loader, TellingTask, ToyTask, learner, rows, trainer, weights
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from framework.errors import UserError
-from framework.files import replacing, sweep, write_text
 from framework.training.trainers import AtomicCheckpointIO
+from framework.utils.files import replacing, sweep, write_text
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -55,7 +55,7 @@ def test_a_full_disk_is_the_users_to_know(tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from framework.files import replacing
+from framework.utils.files import replacing
 with replacing(Path(sys.argv[1])) as file:
     file.write(b"half")
     file.flush()

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from framework.adapter_file import trained_state
 from framework.errors import UserError
+from framework.pretrained.adapter_file import trained_state
 from framework.registry import Part
+from framework.runs.freezing import freeze, frozen_lines, trained
 from framework.training.averaging import Average
 from framework.training.callbacks import Checkpoint
-from framework.training.freezing import freeze, frozen_lines, trained
 from framework.training.optimizers import SGD, Adafactor, AdamW, Muon
 from framework.training.schedules import Cosine
 from tests.training.toys import Loader, ToyTask, adapted_task, learner, rows, trainer, weights

@@ -7,7 +7,7 @@ from torch import nn
 
 from framework.errors import UserError
 from framework.registry import Part, build
-from framework.toys import toy_model
+from framework.testing.toy_models import toy_model
 from framework.training.callbacks import Checkpoint
 from framework.training.groups import groups, rate_factors
 from framework.training.optimizers import SGD, Adafactor, AdamW, Muon

@@ -3,7 +3,7 @@
 import pytest
 
 from framework.errors import UserError
-from framework.layers_taken import renumbered
+from framework.weights.layer_selection import renumbered
 
 
 def model(**depths):

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from framework.registry import Part
+from framework.runs.freezing import trained
 from framework.tracking.csv_file import CsvTracker
 from framework.training.callbacks import Checkpoint
 from framework.training.distillation import StandardDistillation
-from framework.training.freezing import trained
 from framework.training.optimizers import SGD
 from framework.training.schedules import Cosine
 from tests.training.toys import Loader, TellingTask, ToyTask, adapted_task, learner, rows, trainer, weights

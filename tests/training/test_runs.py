@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from framework import runs
 from framework.errors import UserError
-from framework.runs import Run
+from framework.runs import folder as runs
+from framework.runs.folder import Run
 
 CONFIG = {
     "name": "small",

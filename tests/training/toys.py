@@ -11,12 +11,12 @@ from torchmetrics import Metric, SumMetric
 from framework.data.facts import Facts
 from framework.parts.adapters import LoraAdapter
 from framework.registry import Part
-from framework.training.freezing import freeze
+from framework.runs.freezing import freeze
+from framework.tasks.base import Result, Task
+from framework.tasks.outputs import Told
 from framework.training.learner import Learner
 from framework.training.optimizers import SGD, AdamW
 from framework.training.schedules import Constant
-from framework.training.task import Result, Task
-from framework.training.told import Told
 from framework.training.trainers import LightningTrainer
 
 VOCABULARY, DIM = 11, 8

@@ -6,7 +6,7 @@ import pytest
 import sacrebleu
 import torch
 
-from framework import catalogue
+from framework.config import catalogue
 from framework.data.facts import Facts
 from framework.data.formats import Batch
 from framework.generation.engine import Decode
@@ -95,7 +95,7 @@ def test_rows_are_translated_as_each_would_be_alone(monkeypatch: pytest.MonkeyPa
     """Also where they are written in several groups, sorted by length."""
     task = make()
     for together in (64, 2):
-        monkeypatch.setattr("framework.training.sequence_to_sequence.ROWS_WRITTEN_TOGETHER", together)
+        monkeypatch.setattr("framework.tasks.sequence_to_sequence.ROWS_WRITTEN_TOGETHER", together)
         _, rows = task.evaluate(batch_of(*PAIRS), decode())
         for row, (source, target) in zip(rows, PAIRS, strict=True):
             text, score = greedy(task, source)

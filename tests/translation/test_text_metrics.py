@@ -6,7 +6,7 @@ import pytest
 import sacrebleu
 import torch
 
-from framework.training.text_metrics import Bleu, Chrf, CorpusMetric
+from framework.metrics.bleu import Bleu, Chrf, CorpusMetric
 
 REFERENCES = ["The dog saw the cat.", "It's 7 o'clock, isn't it?", "Ein kleines Haus am großen See", "short", "a b c d e f g"]
 PREDICTIONS = ["The dog sees the cat.", "It is 7 o'clock, isn't it?", "Ein kleines Haus am See", "", "a b c d x f g h"]

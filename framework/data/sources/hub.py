@@ -7,8 +7,8 @@ from typing import Any, Literal
 from framework.data.formats import Format
 from framework.data.sources.base import SPLITS, Found, Source
 from framework.errors import UserError
-from framework.hub import first_line, reachable
 from framework.registry import Part, choice, nearest, register
+from framework.utils.hub import first_line, reachable
 
 
 @register("data")

@@ -9,7 +9,7 @@ from torch import Tensor
 from framework.data.facts import Facts
 from framework.data.formats import Batch, Features, Format, Row, Text
 from framework.registry import choice, register
-from framework.training.sequence_to_sequence import SequenceToSequence
+from framework.tasks.sequence_to_sequence import SequenceToSequence
 
 
 @register("format")

@@ -1,0 +1,128 @@
+"""What can be chosen, as text: `--help`, `list` and `describe`, all from the catalogue."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from framework.config.catalogue import GROUPS, Catalogue
+from framework.config.discovery import DISTRIBUTION
+
+_EXAMPLES = """\
+  python train.py                                          the default: completion on Python's own source
+  python train.py task=translation                         a task brings its model, tokenizer and data
+  python train.py task=classification model/attention=linear model.depth=4
+  python train.py data=files data.train=reviews.csv data.columns.text=review data.columns.label=stars task=classification
+  python train.py -m task=classification model/position=rotary,learned,alibi seed=0,1,2 logger=wandb
+  python train.py resume=runs/last trainer.max_epochs=20"""
+
+
+def help_text(catalogue: Catalogue) -> str:
+    """At most 40 lines: what it does, what can be chosen, what to type."""
+    lines = [
+        "Trains a Transformer composed of parts:  python train.py [GROUP=OPTION] [GROUP/SLOT=OPTION] [KEY=VALUE] ...",
+        "",
+        "Groups (what a run is made of):",
+        *(f"  {group if not line else '':<11}{text}" for group in GROUPS for line, text in enumerate(_lines(catalogue, group))),
+        "",
+        "Slots (what a model is made of), chosen with model/SLOT=OPTION, or for one stack with model/encoder/SLOT=OPTION:",
+    ]
+    slots = catalogue.slots("model")
+    lines += [f"  {kind:<13}{_folded(_names(catalogue, kind), 106)}" for kind in dict.fromkeys(slots.values())]
+    lines += [
+        "",
+        "Keys: name (of the run), seed, resume (a run folder, or auto); python train.py ... --cfg job shows them all.",
+        "",
+        "Worth copying:",
+        *_EXAMPLES.splitlines(),
+        "",
+        "Flags: -m sweeps over comma-separated values; --config-dir DIR adds experiments of your own; --cfg job prints the config;",
+        "  -sc install=bash completes keys on TAB. Other verbs: python -m framework list | describe | check | new | evaluate | predict.",
+    ]
+    return "\n".join(lines)
+
+
+def is_outside(known: Mapping[str, Any]) -> bool:
+    """Whether an option comes from an installed package of somebody else's."""
+    return known["distribution"].partition(" ")[0] != DISTRIBUTION
+
+
+def _names(catalogue: Catalogue, kind: str) -> list[str]:
+    """What can be chosen, guests first; `bert_mini bert_tiny` in short as `bert_{mini,tiny}`."""
+    known = {**catalogue.presets.get(kind, {}), **catalogue.options.get(kind, {})}
+    guests = [name for name in catalogue.names(kind) if is_outside(known[name])]
+    families: dict[str, list[str]] = {}
+    for name in catalogue.names(kind):
+        if name not in guests:
+            stem, _, last = name.rpartition("_")
+            families.setdefault(stem if kind in catalogue.presets and name in catalogue.presets[kind] else f"={name}", []).append(last)
+    short = [f"{stem}_{{{','.join(lasts)}}}" if len(lasts) > 1 and stem else None for stem, lasts in families.items()]
+    return [*guests, *(text or name for text, names in zip(short, _whole(families), strict=True) for name in ([text] if text else names))]
+
+
+def _whole(families: Mapping[str, list[str]]) -> list[list[str]]:
+    return [[stem[1:]] if stem.startswith("=") else [f"{stem}_{last}".lstrip("_") for last in lasts] for stem, lasts in families.items()]
+
+
+def _lines(catalogue: Catalogue, group: str) -> list[str]:
+    """The options of a group, in one line; those of models, where most are known by name, in up to three."""
+    names, lines = _names(catalogue, group), []
+    for _ in range(2 if group == "model" else 0):
+        fitting = next((count for count in range(len(names), 0, -1) if len(" ".join(names[:count])) <= 108), 1)
+        if fitting < len(names):
+            lines.append(" ".join(names[:fitting]))
+            names = names[fitting:]
+    return [*lines, _folded(names, 108)]
+
+
+def _folded(names: list[str], width: int) -> str:
+    """Names in one line; a long list ends in a count."""
+    shown: list[str] = []
+    for position, name in enumerate(names):
+        rest = len(names) - position
+        if len(" ".join([*shown, name])) + (len(f" (+{rest - 1} more)") if rest > 1 else 0) > width:
+            return f"{' '.join(shown)} (+{rest} more)"
+        shown.append(name)
+    return " ".join(shown) or "(none)"
+
+
+def list_text(catalogue: Catalogue, kind: str | None) -> str:
+    """Every option, or those of one kind, with its one-line description. UserError: no such kind."""
+    kinds = [kind] if kind else list(dict.fromkeys([*GROUPS, *sorted({*catalogue.options, *catalogue.presets} - {""})]))
+    lines = []
+    for each in kinds:
+        if each not in catalogue.options and each not in catalogue.presets:
+            catalogue.option(f"{each}/")
+        lines.append(each)
+        for name in catalogue.names(each):
+            known = catalogue.options.get(each, {}).get(name) or catalogue.presets[each][name]
+            origin = known["distribution"] if is_outside(known) else ""
+            lines.append(f"  {name:<24}{known['doc'][:100]}{f'  [{origin}]' if origin else ''}")
+    return "\n".join(lines)
+
+
+def describe_text(catalogue: Catalogue, part: str) -> str:
+    """One option: what it is, every field with type, default and meaning, its slots, what it needs, file and line."""
+    kind, _, name = part.partition("/")
+    preset = catalogue.presets.get(kind, {}).get(name)
+    if preset:
+        text = open(preset["file"], encoding="utf-8").read().strip()
+        return f"{part}: {preset['doc']}\n{preset['file']} ({preset['distribution']})\n\n{text}"
+    option = catalogue.option(part)
+    lines = [f"{part}: {option['doc']}", f"{option['file']}:{option['line']} ({option['class']}, {option['distribution']})"]
+    if option["fields"]:
+        lines += ["", "Options:"]
+        for field, known in option["fields"].items():
+            value = f"  {field}: {known['type']} = {known['default']!r}".replace("'", "")
+            lines.append(f"{value}  {known['meaning']}".rstrip())
+    if option["slots"]:
+        lines += ["", "Slots:"]
+        for slot, entry in option["slots"].items():
+            default = f"follows the owner's {entry['follows']}" if entry["follows"] else f"default {entry['default']}"
+            lines.append(f"  {slot}: {entry['kind']}, {default}; {' '.join(catalogue.names(entry['kind']))}  {entry['meaning']}".rstrip())
+    if option["offered"]:
+        lines += ["", f"Given by its owner: {', '.join(option['offered'])}"]
+    declared = option["declarations"]
+    if declared.get("rules"):
+        lines += ["", "Needs:", *(f"  {rule}: {reason}" for rule, reason in declared["rules"].items())]
+    if declared.get("provides"):
+        lines += ["", f"Provides: {', '.join(declared['provides'])}"]
+    return "\n".join(lines)

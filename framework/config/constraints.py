@@ -1,0 +1,174 @@
+"""Whether parts go together, decided before anything is built and without importing torch.
+
+A part declares `provides` (traits it adds) and `rules` (what must hold, with the reason). Rules see the part's own options, what
+its owners offer by the same name, and `provided`: the traits of the parts around it. A stack is `sealed`: what happens inside
+one does not concern the other; a slot that is `apart` (cross-attention) is not touched by the position of its stack.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from framework import registry
+from framework.config.catalogue import Catalogue
+
+Node = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """One broken rule: where, which part, why."""
+
+    path: str
+    part: str
+    reason: str
+
+
+def explicit(node: Node, catalogue: Catalogue, scope: Mapping[str, Any] | None = None) -> Node:
+    """The node with every null slot that follows an owner's slot filled with a copy of it."""
+    scope = scope or {}
+    filled = dict(node)
+    slots = catalogue.option(node["part"])["slots"]
+    for slot, entry in slots.items():
+        if filled.get(slot) is None and entry["follows"] in scope:
+            filled[slot] = copy.deepcopy(scope[entry["follows"]])
+    own = {slot: filled[slot] for slot in slots if filled.get(slot) is not None}
+    for slot in slots:
+        if is_node(filled.get(slot)):
+            around = {**scope, **{name: part for name, part in own.items() if name != slot}}  # the nearest owner's word counts
+            filled[slot] = explicit(filled[slot], catalogue, around)
+    return filled
+
+
+def default_node(part: str, catalogue: Catalogue) -> Node:
+    """A part with all its defaults, slots included."""
+    option = catalogue.option(part)
+    node: Node = {"part": part, **{name: copy.deepcopy(field["default"]) for name, field in option["fields"].items()}}
+    for slot, entry in option["slots"].items():
+        chosen = entry["default"] if not entry["follows"] else None
+        node[slot] = default_node(f"{entry['kind']}/{chosen}", catalogue) if chosen else None
+    return node
+
+
+def is_node(value: Any) -> bool:
+    return isinstance(value, Mapping) and "part" in value
+
+
+def _holds(value: Any) -> bool:
+    """Whether a value is a part, or named parts side by side (callbacks, loggers)."""
+    return is_node(value) or isinstance(value, Mapping) and any(is_node(inner) for inner in value.values())
+
+
+class Tree:
+    """A config as parts that stand beside and inside each other."""
+
+    def __init__(self, path: str, node: Node, catalogue: Catalogue, owner: "Tree | None" = None, slot: str = ""):
+        self.path, self.node, self.owner, self.slot = path, node, owner, slot
+        self.option = catalogue.option(node["part"]) if "part" in node else {"slots": {}, "fields": {}, "declarations": {}}
+        self.declared: dict[str, Any] = self.option["declarations"]
+        names = self.option["slots"] if "part" in node else node
+        self.children = [Tree(f"{path}.{name}".lstrip("."), node[name], catalogue, self, name) for name in names if _holds(node.get(name))]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Names a rule may use: own options, then what owners have under the same name."""
+        own = {name: value for name, value in self.node.items() if not is_node(value)}
+        chosen = {f"{child.slot}_part": child.node["part"].partition("/")[2] for child in self.children if is_node(child.node)}
+        return {**(self.owner.values if self.owner else {}), **own, **chosen}
+
+    def templates(self) -> set[str]:
+        """Own slots that only stand for slots further in: nobody builds them here."""
+        followed = {entry["follows"] for tree in self.below() for entry in tree.option["slots"].values()}
+        return {child.slot for child in self.children if child.slot in followed}
+
+    def below(self) -> Iterator["Tree"]:
+        for child in self.children:
+            yield child
+            yield from child.below()
+
+    def built(self) -> list["Tree"]:
+        templates = self.templates()
+        return [child for child in self.children if child.slot not in templates]
+
+    def traits(self) -> set[str]:
+        """What this part itself adds."""
+        provides = self.declared.get("provides", ())
+        if isinstance(provides, Mapping):
+            return {trait for trait, condition in provides.items() if not registry.broken({condition: ""}, self.values)}
+        return set(provides)
+
+    def offered(self) -> set[str]:
+        """What this part and the parts in it add to those around it: nothing if it is sealed."""
+        if self.declared.get("sealed"):
+            return set()
+        return self.traits().union(*(child.offered() for child in self.built() if child.slot not in self.declared.get("apart", ())))
+
+    def provided(self) -> set[str]:
+        """Traits of everything around this part."""
+        found = self.traits() | self.offered()
+        tree = self
+        while tree.owner is not None:
+            owner = tree.owner
+            if tree.slot not in owner.declared.get("apart", ()):
+                found |= owner.traits()
+                for child in owner.built():
+                    if child is not tree and child.slot not in owner.declared.get("apart", ()):
+                        found |= child.offered()
+            tree = owner
+        return found
+
+    def conflicts(self) -> Iterator[Conflict]:
+        names = {**self.values, "provided": self.provided()}
+        for reason in registry.broken(self.declared.get("rules", {}), names):
+            yield Conflict(self.path, self.node["part"], reason)
+        for child in self.built():
+            yield from child.conflicts()
+
+
+def conflicts(config: Node, catalogue: Catalogue) -> list[Conflict]:
+    """Every broken rule of a composed config."""
+    return list(Tree("", _filled(config, catalogue), catalogue).conflicts())
+
+
+def report(config: Node, catalogue: Catalogue) -> list[str]:
+    """One paragraph a conflict: keys, reason, and the options of one slot that would resolve all, everything else kept."""
+    found = conflicts(config, catalogue)
+    if not found:
+        return []
+    lines: dict[tuple[str, str], list[str]] = {}
+    for conflict in found:
+        lines.setdefault((conflict.part, conflict.reason), []).append(conflict.path)
+    said = [f"{', '.join(paths)} = {part.partition('/')[2]}: {reason}" for (part, reason), paths in lines.items()]
+    ways = [f"{slot}={'|'.join(names)}" for slot, names in _remedies(config, catalogue).items()]
+    return said + ([f"Any one of these resolves it: {', '.join(ways)}"] if ways else [])
+
+
+def _remedies(config: Node, catalogue: Catalogue) -> dict[str, list[str]]:
+    """Group path -> options that leave no conflict when chosen there alone. Tried, not guessed."""
+    found: dict[str, list[str]] = {}
+    for path, kind, parent, slot in _chosen(config, catalogue, "", {"model", "data", "tokenizer", "task"}):
+        kept = parent[slot]
+        for name in catalogue.options.get(kind, {}):
+            if kept and kept["part"] == f"{kind}/{name}":
+                continue
+            parent[slot] = default_node(f"{kind}/{name}", catalogue)
+            if not conflicts(config, catalogue):
+                presets = [key for key, preset in catalogue.presets.get(kind, {}).items() if preset.get("base") == name]
+                found.setdefault(path, []).extend(presets if presets and "/" not in path else [name])
+        parent[slot] = kept
+    return found
+
+
+def _chosen(node: Node, catalogue: Catalogue, path: str, names: set[str]) -> Iterator[tuple[str, str, Node, str]]:
+    """Every slot somebody chose at: group path, kind, the node that holds it and its name."""
+    slots = catalogue.option(node["part"])["slots"] if "part" in node else {name: {"kind": name} for name in names}
+    for slot, entry in slots.items():
+        if is_node(node.get(slot)):
+            inner = f"{path}/{slot}".lstrip("/")
+            yield inner, entry["kind"], node, slot
+            yield from _chosen(node[slot], catalogue, inner, names)
+
+
+def _filled(config: Node, catalogue: Catalogue) -> Node:
+    return {key: explicit(value, catalogue) if is_node(value) else value for key, value in config.items()}

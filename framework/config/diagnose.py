@@ -1,0 +1,122 @@
+"""What is wrong with a command line that Hydra refuses, in our words."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from framework import registry
+from framework.config.catalogue import GROUPS, Catalogue
+from framework.config.constraints import is_node
+from framework.config.hydra_source import CatalogueSearchPath, hydra_config, is_group_override, plain_config
+from framework.errors import UserError
+
+
+def diagnose(overrides: list[str], catalogue: Catalogue, error: Exception) -> list[str]:
+    """Why Hydra refused, in our words: the grammar, then the groups, then the keys; its own first line as the last resort."""
+    parsed: list[Override] = []
+    for text in overrides:
+        try:
+            parsed.append(OverridesParser.create().parse_override(text))
+        except HydraException:
+            return [f"{text}: not understood. Write key=value; quote values that hold spaces, commas or brackets: 'key=\"a b\"'."]
+    wrong = [line for override in parsed for line in _wrong_group(override, catalogue)]
+    if wrong:
+        return wrong
+    groups = [text for text, override in zip(overrides, parsed, strict=True) if is_group_override(override, catalogue)]
+    try:
+        base = plain_config(hydra_config(groups))
+    except (HydraException, OmegaConfBaseException) as deeper:
+        missing = [line for override in parsed for line in _absent_slot(override, overrides, catalogue)]
+        return missing or [_first_line(deeper)]
+    known = set(_keys(base))
+    wrong = [
+        _unknown_key(override.key_or_group, base, known, catalogue)
+        for override in parsed
+        if not is_group_override(override, catalogue) and not override.is_force_add() and not override.key_or_group.startswith("hydra")
+        if override.key_or_group not in known and not override.is_add()
+    ]
+    return wrong or [_first_line(error)]
+
+
+def _wrong_group(override: Override, catalogue: Catalogue) -> Iterator[str]:
+    """Options that do not exist, groups that do not exist."""
+    key = override.key_or_group
+    if not is_group_override(override, catalogue) or key.startswith("hydra") or not isinstance(value := override.value(), str):
+        return
+    kind = catalogue.kind_at(key)
+    if kind is None or ("/" not in key and key not in GROUPS):
+        paths = [path for path, _ in catalogue.groups()]
+        inside = [path for path in paths if path.endswith(f"/{key}")]
+        near = f" (did you mean {inside[0]!r}?)" if inside else registry.nearest(key, paths)
+        yield f"{key}: there is no such group{near}; groups: {', '.join(GROUPS)}"
+    elif value not in (names := [*catalogue.names(kind), *_own_options(key)]):
+        yield f"{key}: there is no {kind} {value!r}{registry.nearest(value, names)}; there are: {', '.join(names) or 'none'}"
+
+
+def _own_options(group: str) -> list[str]:
+    return [path.stem for folder in CatalogueSearchPath.folders for path in sorted((folder / group).glob("*.yaml"))]
+
+
+def _absent_slot(override: Override, overrides: list[str], catalogue: Catalogue) -> Iterator[str]:
+    """A slot that exists, but not in what was chosen above it."""
+    key = override.key_or_group
+    if "/" not in key:
+        return
+    others = [text for text in overrides if not text.lstrip("+~").startswith(f"{key}=") and not text.lstrip("+~").startswith(f"{key}/")]
+    try:
+        node: Any = plain_config(hydra_config([text for text in others if _group_text(text)]))
+    except (HydraException, OmegaConfBaseException, UserError):
+        return
+    names = key.split("/")
+    for depth, slot in enumerate(names):
+        if is_node(node) and slot not in (slots := list(catalogue.option(node["part"])["slots"])):
+            yield f"{key}: {node['part']} has no slot {slot!r}{registry.nearest(slot, slots)}; it has: {', '.join(slots) or 'none'}"
+            return
+        if node is None:
+            above = "/".join(names[:depth])
+            yield f"{key}: {above} is not chosen; it follows its owner's. Choose it first: {above}=NAME"
+            return
+        node = node.get(slot)
+
+
+def _group_text(text: str) -> bool:
+    key = text.partition("=")[0].lstrip("+~")
+    return "/" in key or key in GROUPS
+
+
+def _keys(node: Any, path: str = "") -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            inner = f"{path}.{key}".lstrip(".")
+            yield inner
+            yield from _keys(value, inner)
+
+
+def _unknown_key(key: str, base: dict[str, Any], known: set[str], catalogue: Catalogue) -> str:
+    above, _, last = key.rpartition(".")
+    node: Any = base
+    for name in above.split(".") if above else ():
+        if not isinstance(node, dict) or name not in node:
+            return f"{key}: there is no such key{registry.nearest(key, known)}"
+        if node[name] is None:
+            slot = f"{above}".replace(".", "/")
+            return f"{key}: {above} is not chosen; it follows its owner's. Choose it with {slot}=NAME, or set {_owners_key(key)}"
+        node = node[name]
+    names = [name for name in (node if isinstance(node, dict) else {}) if name != "part"]
+    what = node["part"] if is_node(node) else "the top level" if not above else above
+    close = registry.nearest(last, names) or registry.nearest(key, known)
+    return f"{key}: {what} has no such option{close}; it has: {', '.join(names)}"
+
+
+def _owners_key(key: str) -> str:
+    """`model.encoder.attention.bias` -> `model.attention.bias`."""
+    first, *_, slot, last = key.split(".")
+    return f"{first}.{slot}.{last}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,148 @@
+"""What the registry knows, written down: names, signatures, docstrings, rules. It imports every part, so it is done once and kept."""
+
+import importlib
+import inspect
+import re
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+from framework import registry
+from framework.config.discovery import Origin, conf_folder
+from framework.errors import UserError
+
+_DECLARATIONS = ("provides", "rules", "apart", "sealed", "columns", "optional", "defaults", "recipe")
+
+
+def take_inventory(sources: list[Origin]) -> dict[str, Any]:
+    """Imports everything that registers parts and writes down what the registry knows then."""
+    distributions: dict[str, str] = {}
+    for source in sources:
+        for module in source.modules():
+            importlib.import_module(module)
+            distributions[module] = f"{source.distribution} {source.version}"
+    options: dict[str, dict[str, Any]] = {}
+    for kind, names in registry.registered().items():
+        for name, cls in sorted(names.items()):
+            entry = _option(kind, name, cls)
+            entry["distribution"] = distributions.get(entry["module"], "this program")
+            options.setdefault(kind, {})[name] = entry
+    return {"options": options, "presets": _presets(sources, options)}
+
+
+def _presets(sources: list[Origin], options: dict[str, dict[str, Any]]) -> dict[str, dict[str, dict[str, str]]]:
+    presets: dict[str, dict[str, dict[str, str]]] = {}
+    own = Origin("conf", conf_folder(), "plugformer", "")
+    folders = [(own.folder, own.distribution), *((source.conf, source.distribution) for source in sources if source.conf)]
+    for folder, distribution in folders:
+        for path in sorted(folder.rglob("*.yaml")):
+            group, name = path.relative_to(folder).parent.as_posix(), path.stem
+            other = presets.setdefault(group, {}).get(name, {}).get("file") or options.get(group, {}).get(name, {}).get("file")
+            if other:
+                raise UserError(f"{group}/{name} exists twice:\n  {other}\n  {path}\nA preset needs a name of its own.")
+            presets[group][name] = {"file": str(path), "doc": _comment(path), "base": _base(path), "distribution": distribution}
+    for named in presets.values():
+        for preset in named.values():
+            while preset["base"] in named:  # a preset of a preset
+                preset["base"] = named[preset["base"]]["base"]
+    return presets
+
+
+def _base(path: Path) -> str:
+    """The option or preset that a preset starts from: the first name of its defaults list."""
+    found = re.search(r"^defaults:\s*(?:\[|\n\s*-)\s*(\w+)\s*[],\n]", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _comment(path: Path) -> str:
+    """What a preset says of itself: its first comment that is not a Hydra header."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#") and "@package" not in line:
+            return line.lstrip("# ").strip()
+        if line and not line.startswith("#"):
+            break
+    return ""
+
+
+def _option(kind: str, name: str, cls: type) -> dict[str, Any]:
+    parameters = registry.signature(cls)
+    hints = _hints(cls)
+    meanings = _meanings(cls)
+    fields, slots = {}, {}
+    for field, default in parameters.fields.items():
+        if isinstance(default, registry.Choice):
+            slots[field] = {"kind": default.kind, "default": default.name, "follows": default.follows, "meaning": meanings.get(field, "")}
+        else:
+            type_name = _type_name(hints.get(field, Any))
+            fields[field] = {"type": type_name, "default": _plain(default), "meaning": meanings.get(field, "")}
+    source = inspect.getsourcefile(cls) or ""
+    return {
+        "doc": (inspect.getdoc(cls) or "").partition("\n")[0],
+        # A class that is not ours is registered by a module of ours: that module is what must be imported.
+        "module": registry.registrar(cls),
+        "class": f"{cls.__module__}.{cls.__qualname__}",
+        "file": source,
+        "line": inspect.getsourcelines(cls)[1] if source else 0,
+        "offered": parameters.offered,
+        "required": sorted(parameters.required),
+        "fields": fields,
+        "slots": slots,
+        "declarations": {key: _plain(getattr(cls, key)) for key in _DECLARATIONS if hasattr(cls, key)},
+    }
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    """Types of a class's parameters; none where an annotation names what only a type checker imports."""
+    try:
+        hints = typing.get_type_hints(inspect.getattr_static(cls, "__init__"))
+        hints |= {key: hint for key, hint in typing.get_type_hints(cls).items() if key not in hints}
+    except (NameError, TypeError):
+        return {}
+    return hints
+
+
+def _type_name(hint: Any) -> str:
+    """A type as text, of those a config can hold; `Any` for the rest."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(dict.fromkeys(_type_name(argument) for argument in arguments))
+    if origin is typing.ClassVar:
+        return _type_name(arguments[0])
+    if origin is typing.Literal:
+        return f"Literal[{', '.join(repr(argument) for argument in arguments)}]"
+    if origin in (list, tuple, typing.Sequence) or hint in (list, tuple):
+        inner = [argument for argument in arguments if argument is not Ellipsis]
+        return f"list[{_type_name(inner[0]) if inner else 'Any'}]"
+    if origin is dict or hint is dict:
+        return f"dict[{', '.join(map(_type_name, arguments))}]" if arguments else "dict[Any, Any]"
+    if hint is type(None):
+        return "None"
+    if hint in (int, float, str, bool):
+        return hint.__name__
+    return "Any"
+
+
+def _plain(value: Any) -> Any:
+    """A default as JSON has it."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, (int, float, str, bool, type(None))) else str(value)
+
+
+def _meanings(cls: type) -> dict[str, str]:
+    """Option -> its one line in a class docstring: `name: meaning.`, up to the next name or paragraph."""
+    meanings: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        name = None
+        for line in inspect.cleandoc(base.__doc__ or "").splitlines()[1:] if base is not object else ():
+            if match := re.match(r"\s*`?([a-z_][a-z0-9_]*(?:, [a-z_][a-z0-9_]*)*)`?: +(.+)", line):
+                name = match[1].split(", ")
+                meanings.update(dict.fromkeys(name, match[2].strip()))
+            elif name and line.strip():
+                meanings.update({key: f"{meanings[key]} {line.strip()}" for key in name})
+            else:
+                name = None
+    return meanings

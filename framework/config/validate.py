@@ -1,0 +1,86 @@
+"""A composed config against the catalogue: every key known, none missing, every value of its type."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from framework import registry
+from framework.config.catalogue import GROUPS, NAMED, Catalogue
+
+TOP = {"name": "str | None", "seed": "int", "resume": "str | None"}
+
+
+def problems(config: Mapping[str, Any], catalogue: Catalogue) -> list[str]:
+    """What is wrong, one line each; empty when nothing is."""
+    return list(_top(config, catalogue))
+
+
+def _top(config: Mapping[str, Any], catalogue: Catalogue) -> Iterator[str]:
+    groups = [group for group in GROUPS if group not in ("experiment", "debug")]
+    for key, value in config.items():
+        if key in TOP:
+            yield from _value(key, value, TOP[key])
+        elif key in NAMED:
+            for name, node in (value or {}).items():
+                yield from _node(f"{key}.{name}", node, NAMED[key], catalogue)
+        elif key in groups:
+            yield from _node(key, value, key, catalogue)
+        else:
+            yield f"{key}: there is no such key{registry.nearest(key, [*TOP, *groups])}; there are: {', '.join([*TOP, *groups])}"
+    for key in (*TOP, *groups):
+        if key not in config:
+            yield from [f"{key}: is needed and was taken away"] if key in (*TOP, *NAMED) else _node(key, None, key, catalogue)
+
+
+def _node(path: str, node: Any, kind: str, catalogue: Catalogue) -> Iterator[str]:
+    if not isinstance(node, Mapping) or "part" not in node:
+        group = path.replace(".", "/")
+        yield f"{path}: choose one, {group}={'|'.join(catalogue.names(kind))}; it is {node!r}"
+        return
+    if not isinstance(node["part"], str) or not node["part"].startswith(f"{kind}/"):
+        ways = f"{path.replace('.', '/')}={'|'.join(catalogue.names(kind))}"
+        yield f"{path}.part: {node['part']!r} is not a part of kind {kind}; choose with {ways}"
+        return
+    option = catalogue.option(node["part"])
+    known = [*option["fields"], *option["slots"]]
+    for key, value in node.items():
+        if key in option["fields"]:
+            yield from _value(f"{path}.{key}", value, option["fields"][key]["type"])
+        elif key in option["slots"]:
+            entry = option["slots"][key]
+            if value is not None or not (entry["follows"] or entry["default"] is None):
+                yield from _node(f"{path}.{key}", value, entry["kind"], catalogue)
+        elif key != "part":
+            yield f"{path}.{key}: {node['part']} has no such option{registry.nearest(key, known)}; it has: {', '.join(known) or 'none'}"
+    for key in known:
+        if key not in node:
+            yield f"{path}.{key}: is needed and was taken away"
+
+
+def _value(path: str, value: Any, type_name: str) -> Iterator[str]:
+    if not fits(value, type_name):
+        yield f"{path}: {value!r} is not of type {type_name}"
+
+
+def fits(value: Any, type_name: str) -> bool:
+    """Whether a plain value is of a type as the catalogue writes it: `int | None`, `Literal['a', 'b']`, `list[int]`, ..."""
+    return _fits(value, ast.parse(type_name, mode="eval").body)
+
+
+def _fits(value: Any, kind: ast.expr) -> bool:
+    if isinstance(kind, ast.BinOp):
+        return _fits(value, kind.left) or _fits(value, kind.right)
+    if isinstance(kind, ast.Constant):
+        return value is None
+    if isinstance(kind, ast.Subscript):
+        assert isinstance(kind.value, ast.Name)
+        inner = kind.slice.elts if isinstance(kind.slice, ast.Tuple) else [kind.slice]
+        if kind.value.id == "Literal":
+            return any(isinstance(item, ast.Constant) and item.value == value for item in inner)
+        if kind.value.id == "list":
+            return isinstance(value, (list, tuple)) and all(_fits(item, inner[0]) for item in value)
+        return isinstance(value, Mapping) and all(_fits(item, inner[1]) for item in value.values())
+    assert isinstance(kind, ast.Name)
+    if kind.id in ("int", "float"):
+        return isinstance(value, (int, float) if kind.id == "float" else int) and not isinstance(value, bool)
+    return {"str": str, "bool": bool}.get(kind.id, object) is object or isinstance(value, {"str": str, "bool": bool}[kind.id])

@@ -1,0 +1,14 @@
+"""What was trained of a run, and nothing else: for another run to begin with."""
+
+from pathlib import Path
+
+from framework.pretrained.adapter_file import save_adapter
+from framework.runs.checkpoint import Loaded
+
+LIBRARY = "plugformer"
+
+
+def write(loaded: Loaded, folder: Path) -> list[str]:
+    """Writes adapter.safetensors. UserError: the run has no adapter."""
+    save_adapter(loaded.task, loaded.config, loaded.facts, folder / "adapter.safetensors")
+    return ["# python train.py ... model/adapter=NAME model.adapter.weights=FOLDER/adapter.safetensors"]

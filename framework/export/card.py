@@ -1,0 +1,92 @@
+"""The README of what is exported, made from the run: what it is, how to load it, what it learned from, how well. Mitchell et al. 2019,
+https://arxiv.org/abs/1810.03993"""
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from framework.runs.checkpoint import Loaded
+from framework.runs.folder import Run
+from framework.runs.summary import parameter_lines, parts_line
+
+TAGS = {  # purpose -> the Hub's pipeline_tag, https://huggingface.co/docs/hub/models-tasks; it has none for text to text in general
+    "sequence_labels": "text-classification",
+    "token_labels": "token-classification",
+    "masked_tokens": "fill-mask",
+    "next_token": "text-generation",
+}
+SPLITS = ("train", "validation", "test")
+
+
+def card(run: Run, loaded: Loaded, library: str, loading: Sequence[str]) -> str:
+    """The text of README.md. library: the Hub's name of what loads the folder. loading: the lines that do, FOLDER being the folder."""
+    config, tag = loaded.config, TAGS.get(loaded.task.purpose or "")
+    parameters = parameter_lines(loaded.task)[0].split()[-1]
+    head = ["---", f"library_name: {library}", *([f"pipeline_tag: {tag}"] if tag else []), "---"]
+    sections = {
+        "": [f"{parts_line(config)}.", f"{parameters} parameters; reads at most {loaded.facts.max_length:,} tokens at once."],
+        "How to load it": ["In this folder:", "", "```python", *(line.replace("FOLDER", ".") for line in loading), "```"],
+        "What it learned from": list(data_lines(config["data"], run.sizes())),
+        "Figures": list(figure_lines(figures_of(run))),
+        "How it was trained": [*command_lines(run.overrides()), "", "With " + named(run.versions()) + "."],
+        "License": ["None is named here: whoever publishes this folder chooses one, writes it here and as `license:` above."],
+    }
+    body = [line for title, lines in sections.items() for line in ([f"## {title}", ""] if title else []) + [*lines, ""]]
+    return "\n".join([*head, "", f"# {config['name']}", "", *body])
+
+
+def data_lines(node: Mapping[str, Any], sizes: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """The source, and for each split its files, by name alone: where they lay is nobody's business."""
+    source = node["part"].partition("/")[2]
+    where = [_name(str(node[key])) for key in ("path", "name", "revision", "folder") if node.get(key)]
+    limit = f", at most {node['limit']:,} rows of each part" if node.get("limit") else ""
+    yield f"`data={' '.join([source, *where])}`{limit}."
+    rows = []
+    for split in SPLITS:
+        counts = [f"{sizes[split][what]:,}" for what in ("rows", "tokens")] if split in sizes else ["", ""]
+        if node.get(split) or split in sizes:
+            rows.append([split, ", ".join(_names(node.get(split))), *counts])
+    if rows:
+        yield from ("", *table(("part", "from", "rows", "tokens"), rows))
+
+
+def figure_lines(figures: Mapping[str, float]) -> Iterator[str]:
+    """A table: a figure a line, a split a column."""
+    if not figures:
+        yield "The run has no final figures: it did not end, or had nothing to be measured on."
+        return
+    columns = [column for column in ("validation", "test", "baseline") if any(name.startswith(f"{column}/") for name in figures)]
+    names = sorted({name.partition("/")[2] for name in figures})
+    rows = [(name, *(f"{figures[key]:.4f}" if (key := f"{column}/{name}") in figures else "" for column in columns)) for name in names]
+    yield from table(("", *columns), rows)
+    if "baseline" in columns:
+        yield from ("", "`baseline` is a simple method on the same rows.")
+
+
+def command_lines(overrides: Sequence[str]) -> list[str]:
+    return ["```", shlex.join(["python", "-m", "framework", "train", *overrides]), "```"]
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+
+
+def figures_of(run: Run) -> dict[str, float]:
+    return json.loads(run.metrics.read_text(encoding="utf-8")) if run.metrics.exists() else {}
+
+
+def named(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _names(value: Any) -> list[str]:
+    """File names of one path or several; what is no path stays as it is."""
+    return [Path(str(path)).name for path in (value if isinstance(value, list) else [value]) if path]
+
+
+def _name(value: str) -> str:
+    """A folder by its last name, a name of the Hub (owner/name) whole."""
+    return value if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", value) and not Path(value).exists() else Path(value).name

@@ -1,0 +1,97 @@
+"""Tasks as modules that take tensors and give tensors: what a graph is made of.
+
+Shapes: B batch, T tokens that enter, P tokens before them, S tokens of a source.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from torch import Tensor, nn
+
+from framework.parts.caches import State
+from framework.parts.places import count
+from framework.tasks.base import Task
+
+
+class Scoring(nn.Module):
+    """Scores of texts, or of their tokens."""
+
+    def __init__(self, task: Task):
+        super().__init__()
+        self.task = task
+
+    def forward(self, ids: Tensor, real: Tensor, segments: Tensor | None = None) -> Tensor:
+        told = {} if segments is None else {"segments": segments}
+        return self.task.scores_of({"ids": ids, "real": real, **told})
+
+
+class Continuing(nn.Module):
+    """Scores of the token that comes next, after every token of a text; padding is on either side."""
+
+    def __init__(self, model: Any):
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids: Tensor, real: Tensor) -> Tensor:
+        return self.model.logits(self.model(ids, real))  # (B, T, V)
+
+
+class Rewriting(nn.Module):
+    """Scores of the token that comes next, after every token of a target, padded on the right."""
+
+    def __init__(self, model: Any):
+        super().__init__()
+        self.model = model
+
+    def forward(self, source: Tensor, source_real: Tensor, target: Tensor) -> Tensor:
+        return self.model.logits(self.model(source, target, source_real))  # (B, T, V)
+
+
+class Remembering(nn.Module):
+    """What the layers of a decoder keep of a source, in one row."""
+
+    def __init__(self, model: Any):
+        super().__init__()
+        self.model = model
+
+    def forward(self, source: Tensor, source_real: Tensor) -> tuple[Tensor, ...]:
+        return flat(self.model.decoder.remember(self.model.encode(source, source_real)))
+
+
+class Stepping(nn.Module):
+    """Goes on with a text from what is kept of it: scores of the token that comes next, and what is kept now.
+
+    memory: how many tensors each layer keeps of a source; none where there is no source. caches: how many it keeps of the text.
+    """
+
+    def __init__(self, model: Any, caches: Sequence[int], memory: Sequence[int]):
+        super().__init__()
+        self.model, self.caches, self.memory = model, caches, memory
+
+    def forward(self, ids: Tensor, real: Tensor, past_real: Tensor, *kept: Tensor) -> tuple[Tensor, ...]:
+        """ids (B, T), of which real (B, T) are tokens, behind past_real (B, P)."""
+        return self.step(ids, real, past_real, iter(kept), State(self.model.decoder.caches()))
+
+    def step(self, ids: Tensor, real: Tensor, past_real: Tensor, kept: Iterator[Tensor], state: State) -> tuple[Tensor, ...]:
+        state.positions, state.real = count(past_real, past_real), past_real  # (B, P)
+        for cache, number in zip(state.caches, self.caches, strict=True):
+            cache.restore(tuple(islice(kept, number)), past_real.shape[1])
+        logits = self.model.logits(self.model.decode(ids, state, real))  # (B, T, V)
+        assert state.real is not None
+        return logits, state.real, *flat([cache.tensors() for cache in state.caches])
+
+
+class LookingStepping(Stepping):
+    """The same with a source to look at."""
+
+    def forward(self, ids: Tensor, real: Tensor, past_real: Tensor, source_real: Tensor, *kept: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        """source_real (B, S): which tokens of the source are some."""
+        tensors = iter(kept)
+        memory = [tuple(islice(tensors, number)) for number in self.memory]
+        state = State(self.model.decoder.caches(), memory=memory, memory_real=source_real, memory_length=source_real.shape[1])
+        return self.step(ids, real, past_real, tensors, state)
+
+
+def flat(layers: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    return tuple(tensor for layer in layers for tensor in layer)

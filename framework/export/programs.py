@@ -1,0 +1,136 @@
+"""Which programs a task is exported as: one that computes a batch at once, or those that write step by step."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from framework.errors import UserError
+from framework.export.modules import Continuing, LookingStepping, Remembering, Rewriting, Scoring, Stepping
+from framework.export.program import Program, Shape, Slot
+from framework.generation.engine import ends
+from framework.parts.caches import Cache
+from framework.registry import describe
+from framework.runs.checkpoint import Loaded
+
+PROBES = ((2, 3), (3, 4))  # texts and tokens: what tells which sizes of a tensor are which
+LABELING = ("sequence_labels", "token_labels", "masked_tokens")
+GROWN = "past + tokens"
+
+
+def whole(loaded: Loaded) -> Program:
+    """What the task computes of a batch at once. UserError: the task does not say what it is for."""
+    purpose, model = purpose_of(loaded), loaded.task.model
+    if purpose in LABELING:
+        return scoring(loaded)
+    logits = [Slot("logits", ("batch", "tokens", loaded.facts.vocabulary))]
+    if purpose == "next_token":
+        return Program("model", Continuing(model), text(loaded, "ids", "tokens", "real", "left"), logits, limits(loaded, "tokens"))
+    inputs = [*text(loaded, "source", "source", "source_real"), *text(loaded, "target", "tokens")]
+    return Program("model", Rewriting(model), inputs, logits, limits(loaded, "source", "tokens"))
+
+
+def stepwise(loaded: Loaded) -> list[Program]:
+    """The same for a task that labels; for one that writes, what its decoder makes of the next tokens and of what it kept: `model`, or
+    `decoder` behind `encoder`. UserError: the task does not say what it is for, or an attention not what it keeps."""
+    purpose, model = purpose_of(loaded), loaded.task.model
+    if purpose in LABELING:
+        return [scoring(loaded)]
+    for cache in model.decoder.caches():
+        if type(cache).tensors is Cache.tensors:
+            raise UserError(
+                f"{type(cache).__name__} does not say as which tensors it is kept between two steps (Cache.tensors and restore), so no "
+                "program can be given them; to=torch exports the model without a cache"
+            )
+    if purpose == "next_token":
+        past, layers = kept("past", "past", lambda batch, tokens: written(model, model.state(), batch, tokens))
+        return [stepping(loaded, "model", Stepping(model, layers, []), [], past)]
+
+    def remembered(batch: int, tokens: int) -> list[tuple[Tensor, ...]]:
+        return model.decoder.remember(model.encode(torch.zeros(batch, tokens, dtype=torch.long)))
+
+    def past_of(batch: int, tokens: int) -> list[tuple[Tensor, ...]]:
+        return written(model, model.state(model.encode(torch.zeros(batch, 2, dtype=torch.long))), batch, tokens)
+
+    memory, memory_layers = kept("memory", "source", remembered)
+    past, layers = kept("past", "past", past_of)
+    reads = text(loaded, "source", "source", "source_real")
+    encoder = Program("encoder", Remembering(model), reads, memory, limits(loaded, "source"))
+    return [encoder, stepping(loaded, "decoder", LookingStepping(model, layers, memory_layers), [reads[1], *memory], past)]
+
+
+def purpose_of(loaded: Loaded) -> str:
+    purpose = loaded.task.purpose
+    if purpose is None:
+        raise UserError(
+            f"{describe(type(loaded.task))} does not say what it is for (Task.purpose, and for a task that labels Task.scores_of), so "
+            "nobody knows what a program of it should compute; to=safetensors exports it as it is"
+        )
+    return purpose
+
+
+def scoring(loaded: Loaded) -> Program:
+    task = loaded.task
+    inputs = text(loaded, "ids", "tokens", "real")
+    if "segments" in task.reads:
+        inputs.append(Slot("segments", ("batch", "tokens"), "ids", below=2))
+    module = Scoring(task)
+
+    def scores(batch: int, tokens: int) -> list[tuple[Tensor, ...]]:
+        return [(module(*Program("", module, inputs, ()).example(batch=batch, tokens=tokens)),)]
+
+    (found,), _ = kept("", "tokens", scores)
+    return Program("model", module, inputs, [Slot("scores", found.shape)], limits(loaded, "tokens"))
+
+
+def stepping(loaded: Loaded, name: str, module: nn.Module, source: Sequence[Slot], past: Sequence[Slot]) -> Program:
+    before = Slot("past_real", ("batch", "past"), "left")
+    inputs = [*text(loaded, "ids", "tokens", "real", "left"), before, *source, *past]
+    logits = Slot("logits", ("batch", "tokens", loaded.facts.vocabulary))
+    return Program(name, module, inputs, [logits, *map(present, [before, *past])], limits(loaded, "tokens"))
+
+
+def present(slot: Slot) -> Slot:
+    """What comes out to be put in as this one at the next step."""
+    shape = tuple(GROWN if size == "past" else size for size in slot.shape)
+    return Slot(slot.name.replace("past", "present"), shape, slot.kind)
+
+
+def text(loaded: Loaded, name: str, size: str, real: str | None = None, side: Any = "right") -> list[Slot]:
+    """Ids of texts, and which of them are tokens."""
+    ids = Slot(name, ("batch", size), "ids", loaded.facts.vocabulary)
+    return [ids] if real is None else [ids, Slot(real, ("batch", size), side)]
+
+
+def limits(loaded: Loaded, *names: str) -> dict[str, int]:
+    return dict.fromkeys(names, loaded.facts.max_length) if ends(loaded.task.model) else {}
+
+
+def written(model: Any, state: Any, batch: int, tokens: int) -> list[tuple[Tensor, ...]]:
+    """What each layer keeps of so many texts."""
+    if state.memory:
+        state.reorder(torch.zeros(batch, dtype=torch.long))
+    model.decode(torch.zeros(batch, tokens, dtype=torch.long), state)
+    return [cache.tensors() for cache in state.caches]
+
+
+def kept(name: str, grows: str, probe: Callable[[int, int], list[tuple[Tensor, ...]]]) -> tuple[list[Slot], list[int]]:
+    """What layers keep, as slots, and how many each has. probe: what they keep of so many texts and tokens."""
+    with torch.no_grad():
+        one, other = (probe(*sizes) for sizes in PROBES)
+    slots = [
+        Slot(f"{name}.{layer}.{number}", shape(tensor, larger, grows), "kept")
+        for layer, pairs in enumerate(zip(one, other, strict=True))
+        for number, (tensor, larger) in enumerate(zip(*pairs, strict=True))
+    ]
+    return slots, [len(tensors) for tensors in one]
+
+
+def shape(one: Tensor, other: Tensor, grows: str) -> Shape:
+    """The sizes of a tensor by what it has for the two probes."""
+    (batch, tokens), found = zip(*PROBES, strict=True), []
+    for sizes in zip(one.shape, other.shape, strict=True):
+        assert sizes in (batch, tokens) or sizes[0] == sizes[1], f"a size that grows neither with texts nor with tokens: {sizes}"
+        found.append("batch" if sizes == batch else grows if sizes == tokens else sizes[0])
+    return tuple(found)

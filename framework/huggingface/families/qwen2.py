@@ -1,0 +1,27 @@
+"""Qwen 2 and 2.5: Llama with a bias on queries, keys and values."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from framework.huggingface.families.llama import LlamaFamily
+from framework.huggingface.family import Head, Option
+from framework.huggingface.table import Row
+from framework.registry import register
+
+
+@register("family", "qwen2")
+class Qwen2Family(LlamaFamily):
+    """Yang et al. 2024, https://arxiv.org/abs/2407.10671; Qwen 2.5: https://arxiv.org/abs/2412.15115"""
+
+    type = "qwen2"
+    bare = "Qwen2Model"
+    fixed: ClassVar[Mapping[str, Any]] = {**LlamaFamily.fixed, "bias": False, "attention.input_bias": True}
+    options: ClassVar[Sequence[Option]] = (
+        *(option for option in LlamaFamily.options if option.ours not in ("bias", "max_length")),
+        Option("max_length", "max_position_embeddings", 32768),
+    )
+    constants: ClassVar[Mapping[str, Any]] = {"use_sliding_window": False}
+    heads: ClassVar[Mapping[str, Head]] = {
+        "next_token": Head("Qwen2ForCausalLM"),
+        "sequence_labels": Head("Qwen2ForSequenceClassification", (Row("head.weight", "score.weight"),), form="last, linear without bias"),
+    }

@@ -1,0 +1,202 @@
+"""A model of ours as a published family lays it out: config.json, model.safetensors, tokenizer files, generation settings."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from framework import registry
+from framework.config import catalogue as index
+from framework.config.catalogue import Catalogue
+from framework.config.derived_defaults import plain
+from framework.config.diff import differences
+from framework.data.facts import Facts
+from framework.errors import UserError
+from framework.huggingface.family import Config, Family
+from framework.huggingface.folder import CONFIG
+from framework.huggingface.nodes import model_node
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from framework.data.tokenization.tokenizer import Tokenizer
+
+_FRAMES = {  # purpose -> how the tokens of one text, and of two, are framed
+    "sequence_labels": ("{begin} $A {end}", "{begin} $A {end} $B:1 {end}:1"),
+    "token_labels": ("{begin} $A {end}", None),
+    "masked_tokens": ("{begin} $A {end}", None),
+    "text_to_text": ("$A {end}", None),
+}
+_DECODING = {  # ours -> theirs, with the values that mean nothing there
+    "max_length": "max_new_tokens",
+    "min_length": "min_new_tokens",
+    "no_repeat_ngram": "no_repeat_ngram_size",
+    "temperature": "temperature",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "beams": "num_beams",
+    "length_penalty": "length_penalty",
+    "n_best": "num_return_sequences",
+}
+_STOPPING = {"exact": "never", "length_so_far": False, "first": True}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a family writes a model: its config.json without what the task adds."""
+
+    family: Family
+    config: Config
+
+
+def layout_of(node: Mapping[str, Any], facts: Facts, weights: Iterable[str] = ()) -> Layout:
+    """The family that computes as the model of this node does; weights: names of a task's.
+
+    UserError: none does; the nearest, and what it would take.
+    """
+    catalogue = index.load()
+    nearest: tuple[tuple[int, int], list[str], Family] | None = None
+    reason = ""
+    for name in catalogue.options["family"]:
+        family = registry.get(f"family/{name}")()
+        if node["part"] != f"model/{family.chosen['']}":
+            continue
+        try:
+            config = family.theirs(node, facts)
+            wrong = _otherwise(family, config, node, weights, catalogue)
+        except UserError as error:
+            reason = reason or str(error)
+            continue
+        if not wrong:
+            return Layout(family, config)
+        distance = (sum("/" in word.partition("=")[0] for word in wrong), len(wrong))  # by parts first, then by options
+        if nearest is None or distance < nearest[0]:
+            nearest = distance, wrong, family
+    if nearest is None:
+        raise UserError(f"no published family is a {node['part'].partition('/')[2]} like this one{f': {reason}' if reason else ''}")
+    raise UserError(
+        f"no published family computes as this model does. The nearest is {nearest[2].type}, which would have {' '.join(nearest[1])}; "
+        "to=safetensors keeps the model as it is"
+    )
+
+
+def _otherwise(family: Family, config: Config, node: Mapping[str, Any], weights: Iterable[str], catalogue: Catalogue) -> list[str]:
+    """What a family makes of its own config.json that the model is not, as overrides."""
+    parts = family.ours(config, family.table().named(weights))
+    if family.bias is not None:  # which is a weight, and no option of theirs
+        parts.values["output_bias"] = node["output_bias"]
+    return differences(model_node(parts, catalogue), plain(node))
+
+
+def weights_of(family: Family, state: "Mapping[str, Tensor]", purpose: str | None) -> "dict[str, Tensor]":
+    """Their names and tensors of a task's weights. UserError: some have no place there."""
+    import torch
+
+    table = family.table(purpose)
+    unused = family.heads[purpose].without if purpose else ()
+    state = {name: value for name, value in state.items() if not name.startswith(unused)} if unused else state
+    if lost := table.missing(state):
+        raise UserError(f"{family.type} has no place for {', '.join(lost[:3])}{f' and {len(lost) - 3} more' if lost[3:] else ''}")
+    written = {name: tensor.detach().contiguous() for name, tensor in table.theirs(state)}
+    if family.bias is not None and purpose is not None:
+        written.setdefault(family.bias, torch.zeros(1, len(state["model.tokens.weight"])))
+    return written
+
+
+def head_of(family: Family, purpose: str | None, form: str) -> str:
+    """The published class of a task. UserError: the family has none, or one that computes otherwise."""
+    if purpose is None:
+        return family.bare
+    if purpose not in family.heads:
+        raise UserError(f"{family.type} has no class for {purpose}; it has some for {', '.join(family.heads) or 'nothing but the model'}")
+    head = family.heads[purpose]
+    if head.form and head.form != form:
+        raise UserError(
+            f"{head.architecture} computes its scores by {head.form!r}, and this task by {form!r}: they would not be the same; "
+            "to=safetensors keeps the task as it is"
+        )
+    return head.architecture
+
+
+def config_of(layout: Layout, architecture: str, facts: Facts, told: Mapping[str, Any], purpose: str | None) -> Config:
+    """config.json. told: what the task says of itself."""
+    special = {"pad_token_id": facts.padding, "bos_token_id": facts.begin, "eos_token_id": facts.end}
+    labels = {int(number): str(label) for number, label in told.get("id2label", {}).items()}
+    config = {"architectures": [architecture], **layout.config, **special, **told, "dtype": "float32"}
+    if labels:
+        config |= {"id2label": labels, "label2id": {label: number for number, label in labels.items()}, "num_labels": len(labels)}
+    if purpose == "text_to_text":
+        config["decoder_start_token_id"] = facts.first
+    return config
+
+
+def generation_of(decoding: Mapping[str, Any] | None, facts: Facts, purpose: str | None) -> Config | None:
+    """generation_config.json of a task that writes; none for one that does not."""
+    if purpose not in ("text_to_text", "next_token"):
+        return None
+    config: Config = {"pad_token_id": facts.padding, "bos_token_id": facts.begin, "eos_token_id": facts.end}
+    if purpose == "text_to_text":
+        config["decoder_start_token_id"] = facts.first
+    given = dict(decoding or {})
+    kind = str(given.get("part", "decoding/greedy")).partition("/")[2]
+    config |= {theirs: given[ours] for ours, theirs in _DECODING.items() if given.get(ours) is not None}
+    if "early_stopping" in given:
+        config["early_stopping"] = _STOPPING[given["early_stopping"]]
+    if "max_new_tokens" not in config:
+        config["max_length"] = facts.max_length + 1  # with what it is written from; the last token is written, never read
+    return {**config, "do_sample": kind == "sampling"}
+
+
+def write_tokenizer(tokenizer: "Tokenizer", facts: Facts, purpose: str | None, folder: Path) -> None:
+    """tokenizer.json, which frames texts as the task does, and tokenizer_config.json, which names the special tokens."""
+    import tokenizers
+    from tokenizers.processors import TemplateProcessing
+
+    inner = tokenizers.Tokenizer.from_str(tokenizer.to_json())
+    ids = {"begin": facts.begin, "end": facts.end}
+    names = {name: inner.id_to_token(id) for name, id in ids.items() if id is not None}
+    frames = _FRAMES.get(purpose or "", ("$A", None))
+    if purpose == "text_to_text" and facts.opening:
+        frames = "{begin} " + frames[0], None
+    one, two = (
+        " ".join(word.format(**names) for word in (text or "").split() if not word.startswith("{") or word[1:].split("}")[0] in names)
+        for text in frames
+    )
+    used = list({str(token): ids[name] for name, token in names.items() if str(token) in f"{one} {two}"}.items())
+    inner.post_processor = TemplateProcessing(single=one, pair=two or None, special_tokens=used)
+    inner.encode_special_tokens = False
+    inner.save(str(folder / "tokenizer.json"))
+    special = {"pad_token": facts.padding, "bos_token": facts.begin, "eos_token": facts.end, "unk_token": facts.unknown}
+    special |= {"cls_token": facts.begin, "sep_token": facts.end, "mask_token": facts.mask}
+    told: dict[str, Any] = {name: inner.id_to_token(id) for name, id in special.items() if id is not None}
+    told |= {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": facts.max_length, "clean_up_tokenization_spaces": False}
+    write_json(folder / "tokenizer_config.json", told | {"padding_side": "left" if purpose == "next_token" else "right"})
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write(
+    folder: Path,
+    node: Mapping[str, Any],
+    state: "Mapping[str, Tensor]",
+    facts: Facts,
+    purpose: str | None = None,
+    form: str = "",
+    told: Mapping[str, Any] | None = None,
+    decoding: Mapping[str, Any] | None = None,
+) -> Layout:
+    """Writes a task's model (state: all its weights, `model.` before those of the model) into a folder that exists. UserError: no published
+    family computes as it does."""
+    from safetensors.torch import save_file
+
+    layout = layout_of(node, facts, state)
+    architecture = head_of(layout.family, purpose, form)
+    weights = weights_of(layout.family, state, purpose)
+    write_json(folder / CONFIG, config_of(layout, architecture, facts, told or {}, purpose))
+    if (generation := generation_of(decoding, facts, purpose)) is not None:
+        write_json(folder / "generation_config.json", generation)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return layout

@@ -1,0 +1,209 @@
+"""A run's folder: complete by itself, decided by one process, named `runs/TASK/NAME_DATE_TIME`.
+
+config.yaml      every option, explicit                 checkpoints/       best.ckpt, last.ckpt
+run.json         what was typed, versions, origins      metrics.csv        figures over time
+tokenizer.json   as trained for the run                 metrics.json       final figures of the best checkpoint
+facts.json       what the data said of itself           predictions.jsonl  what was written for the test rows
+train.log        what was printed
+"""
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+import yaml
+
+from framework.config import catalogue as index
+from framework.errors import UserError
+from framework.utils.files import write_text
+
+_VERSIONS = ("plugformer", "torch", "pytorch-lightning", "torchmetrics", "tokenizers", "hydra-core", "wandb")
+
+
+class Run:
+    """A run that exists on disk."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.checkpoints = folder / "checkpoints"
+        self.best, self.last = self.checkpoints / "best.ckpt", self.checkpoints / "last.ckpt"
+        self.tokenizer, self.facts = folder / "tokenizer.json", folder / "facts.json"
+        self.metrics, self.predictions = folder / "metrics.json", folder / "predictions.jsonl"
+
+    @classmethod
+    def create(
+        cls, root: Path, task: str, config: Mapping[str, Any], overrides: Sequence[str] = (), chosen: Mapping[str, str] | None = None
+    ) -> "Run":
+        """A new folder with the run's config; `root/last` points to it. Two runs of one second get two folders."""
+        stem = f"{config['name']}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
+        folder, number = root / task / stem, 1
+        while True:
+            try:
+                folder.mkdir(parents=True)
+                break
+            except FileExistsError:
+                number += 1
+                folder = root / task / f"{stem}_{number}"
+        run = cls(folder)
+        run._write_config(config)
+        run._write_notes(overrides=list(overrides), chosen=dict(chosen or {}), versions=versions(), parts=origins(config))
+        _point(root / "last", folder)
+        return run
+
+    @classmethod
+    def open(cls, folder: Path) -> "Run":
+        """A run that is there; `runs/last` is the newest. UserError: the folder is no run."""
+        path = Path(folder)
+        if path.name == "last" and path.is_file():  # where the file system has no links
+            path = path.parent / path.read_text(encoding="utf-8").strip()
+        if not path.exists():
+            raise UserError(f"{folder}: there is no such run folder. Runs lie in runs/TASK/NAME_DATE_TIME; runs/last is the newest.")
+        run = cls(path.resolve())
+        if not (run.folder / "config.yaml").is_file():
+            raise UserError(f"{folder} is no run: it has no config.yaml. Runs lie in runs/TASK/NAME_DATE_TIME; runs/last is the newest.")
+        run.config()
+        return run
+
+    @classmethod
+    def newest(cls, root: Path, task: str | None, name: str) -> "Run | None":
+        """The newest run of that name (and task); None if there is none."""
+        named = [path.parent for path in root.glob(f"{task or '*'}/*/config.yaml")]
+        runs = [cls(folder.resolve()) for folder in named if folder.name.startswith(f"{name}_")]
+        runs = [run for run in runs if run.config().get("name") == name]
+        return max(runs, key=lambda run: (run.folder / "run.json").stat().st_ctime_ns, default=None)
+
+    def go_on(self, config: Mapping[str, Any], overrides: Sequence[str]) -> "Run":
+        """The same folder for a resumed run; its config is what changed on top of what was."""
+        notes = self._notes()
+        typed = [text for text in overrides if not text.lstrip("+").startswith("resume=")]
+        self._write_config(config)
+        self._write_notes(**{**notes, "overrides": [*notes["overrides"], *typed], "versions": versions(), "parts": origins(config)})
+        return self
+
+    def config(self) -> dict[str, Any]:
+        """The explicit config. UserError: the file is damaged."""
+        path = self.folder / "config.yaml"
+        try:
+            config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"{path} is damaged: {str(error).partition(chr(10))[0]}") from error
+        if not isinstance(config, dict) or "task" not in config or "model" not in config:
+            raise UserError(f"{path} is not the config of a run: it has no task and model")
+        return config
+
+    def overrides(self) -> list[str]:
+        """What was typed, resumptions included."""
+        return self._notes()["overrides"]
+
+    def chosen(self) -> dict[str, str]:
+        """Group -> chosen option."""
+        return self._notes()["chosen"]
+
+    def versions(self) -> dict[str, str]:
+        """Versions of what it was trained with."""
+        return self._notes()["versions"]
+
+    def save_sizes(self, sizes: Mapping[str, Mapping[str, int]]) -> None:
+        """Notes of each split how many rows and tokens it has."""
+        self._write_notes(**{**self._notes(), "data": {split: dict(size) for split, size in sizes.items()}})
+
+    def sizes(self) -> dict[str, dict[str, int]]:
+        """Split -> how many rows and tokens; empty while nobody knows."""
+        return self._notes().get("data", {})
+
+    def save_metrics(self, figures: Mapping[str, float], monitor: str, signatures: Mapping[str, str] | None = None) -> None:
+        """The final figures of the best checkpoint; `monitor` names the one it is best at, signatures tell how they were computed.
+
+        What it took stands in run.json too: CPU-seconds of this process, and of those that the run was resumed from and that ended.
+        """
+        write_text(self.metrics, json.dumps(dict(figures), indent=1) + "\n")
+        notes = self._notes()
+        seconds = round(notes.get("cpu_seconds", 0.0) + time.process_time(), 1)
+        self._write_notes(**{**notes, "monitor": monitor, "signatures": dict(signatures or {}), "cpu_seconds": seconds})
+
+    def objective(self) -> float | None:
+        """The figure that the best checkpoint is best at; None while there are no final figures."""
+        if not self.metrics.exists():
+            return None
+        return json.loads(self.metrics.read_text(encoding="utf-8")).get(self._notes().get("monitor"))
+
+    @contextlib.contextmanager
+    def logged(self) -> Iterator[None]:
+        """Everything printed inside also goes to train.log."""
+        with open(self.folder / "train.log", "a", encoding="utf-8") as file:
+            with contextlib.redirect_stdout(_Tee(sys.stdout, file)), contextlib.redirect_stderr(_Tee(sys.stderr, file)):
+                yield
+
+    def _write_config(self, config: Mapping[str, Any]) -> None:
+        write_text(self.folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+
+    def _notes(self) -> dict[str, Any]:
+        path = self.folder / "run.json"
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} is missing or damaged: {error}") from error
+
+    def _write_notes(self, **notes: Any) -> None:
+        write_text(self.folder / "run.json", json.dumps(notes, indent=1, ensure_ascii=False) + "\n")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the figures of a run may depend on."""
+    found = {"python": platform.python_version()}
+    for name in _VERSIONS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def origins(config: Any) -> dict[str, str]:
+    """Part -> the distribution that registered it, for every part of a config."""
+    catalogue = index.load()
+    return {part: catalogue.option(part)["distribution"] for part in sorted(set(_parts(config)))}
+
+
+def _parts(node: Any) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        if isinstance(node.get("part"), str):
+            yield node["part"]
+        for value in node.values():
+            yield from _parts(value)
+
+
+def _point(link: Path, folder: Path) -> None:
+    """Makes `link` the name of the folder: a link, or a file that says where, on a file system without links."""
+    target = os.path.relpath(folder, link.parent)
+    beside = link.with_name(f".{link.name}.{os.getpid()}")
+    try:
+        beside.symlink_to(target, target_is_directory=True)
+    except OSError:
+        write_text(link, target + "\n")
+    else:
+        os.replace(beside, link)
+
+
+class _Tee:
+    """A stream that also writes to a file."""
+
+    def __init__(self, stream: TextIO, file: TextIO):
+        self._stream, self._file = stream, file
+
+    def write(self, text: str) -> int:
+        self._file.write(text)
+        return self._stream.write(text)
+
+    def flush(self) -> None:
+        self._file.flush()
+        self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

@@ -1,0 +1,62 @@
+"""What a config amounts to, before a weight exists: parameters by part, and the memory that training them takes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from framework.runs.build import make_on_meta
+from framework.runs.freezing import trained
+
+_STATES = {"adamw": 2, "muon": 2, "sgd": 1, "adafactor": 1}  # tensors the size of a weight that an optimizer keeps, at most
+
+
+def model_card(config: Mapping[str, Any]) -> str:
+    """Parameters by part and memory of a composed config, counted on the meta device: no memory is taken."""
+    task = make_on_meta(config)
+    return "\n".join([parts_line(config), *parameter_lines(task), memory_line(task, config)])
+
+
+def parts_line(config: Mapping[str, Any]) -> str:
+    """The parts of a model in one line: `encoder_only: encoder multi_head + learned, mlp, layer, post_norm`."""
+    model = config["model"]
+    stacks = []
+    for stack in ("encoder", "decoder"):
+        if node := model.get(stack):
+            names = (node[slot]["part"].partition("/")[2] for slot in ("attention", "position", "feed_forward", "norm", "block"))
+            stacks.append(f"{stack} of {', '.join(names)}")
+    return f"{config['task']['part'].partition('/')[2]} with {model['part'].partition('/')[2]}: {'; '.join(stacks)}"
+
+
+def parameter_lines(task: nn.Module) -> list[str]:
+    """Parameters in all and by part, shared ones counted once, where they stand first; and those trained, where others are frozen."""
+    seen: set[int] = set()
+    lines = []
+    for name, module in _parts(task):
+        own = [parameter for parameter in module.parameters() if id(parameter) not in seen]
+        seen.update(id(parameter) for parameter in own)
+        count = sum(parameter.numel() for parameter in own)
+        if count:
+            lines.append(f"  {name:<28}{count:>14,}")
+    total = sum(parameter.numel() for parameter in task.parameters())
+    learned = sum(parameter.numel() for parameter in trained(task).values())
+    frozen = [] if learned == total else [f"trained {learned:>36,}  ({learned / total:.2%} of them)"]
+    return [f"parameters {total:>33,}", *lines, *frozen]
+
+
+def _parts(task: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The model's children, their layers counted as one part, then what the task adds."""
+    found = []
+    for name, child in task.named_children():
+        inner = list(child.named_children()) if name == "model" else []
+        found += [(f"model.{key}", module) for key, module in inner] or [(name, child)]
+    return found
+
+
+def memory_line(task: nn.Module, config: Mapping[str, Any]) -> str:
+    """Bytes that weights, gradients and the optimizer's state take in float32; activations depend on the batch."""
+    weights, learned = (4 * sum(map(nn.Parameter.numel, some)) for some in (task.parameters(), trained(task).values()))
+    states = _STATES.get(config["optimizer"]["part"].partition("/")[2], 2)
+    sizes = {"weights": weights, "gradients": learned, "optimizer": states * learned}
+    shares = ", ".join(f"{name} {size / 2**20:,.0f}" for name, size in sizes.items())
+    return f"memory {sum(sizes.values()) / 2**20:,.0f} MiB before activations: {shares}"

@@ -1,0 +1,243 @@
+"""The catalogue: what it knows of a part, when it is made again, and packages from outside."""
+
+import importlib.metadata
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from framework import registry
+from framework.config import catalogue, discovery, inventory
+from framework.config.compose import compose
+from framework.errors import UserError
+from framework.registry import Part, choice
+
+ATTENTION = '''"""A guest."""
+
+from framework.parts.attention.multi_head import MultiHeadAttention
+from framework.registry import register
+
+
+@register("attention")
+class {name}Attention(MultiHeadAttention):
+    """{doc}"""
+'''
+
+
+@pytest.fixture
+def own_catalogue(tmp_path, monkeypatch):
+    """A cache folder of the test's own; afterwards the registry and the catalogue are what they were."""
+    inventory.take_inventory(discovery.origins())  # a module that is imported in between registers only once
+    known = {kind: dict(names) for kind, names in registry._classes.items()}
+    monkeypatch.setenv("PLUGFORMER_CACHE", str(tmp_path / "cache"))
+    catalogue.load.cache_clear()
+    yield
+    monkeypatch.undo()
+    catalogue.load.cache_clear()
+    registry._classes.clear()
+    registry._classes.update(known)
+    catalogue.load()
+
+
+@dataclass
+class Distribution:
+    name: str = "somebodys-package"
+    version: str = "1.2"
+
+
+@dataclass
+class EntryPoint:
+    """What importlib.metadata finds of an installed package."""
+
+    name: str
+    value: str
+    dist: Distribution
+
+
+class Guest:
+    """A package from outside, and what a new process would find of it."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        (folder / "conf" / "attention").mkdir(parents=True)
+        (folder / "__init__.py").write_text("")
+        self.write("echo", "Echo", "Says it twice.")
+
+    def write(self, module: str, name: str, doc: str) -> None:
+        (self.folder / f"{module}.py").write_text(ATTENTION.format(name=name, doc=doc))
+
+    def preset(self, name: str, text: str = "# Few heads\ndefaults: [echo, _self_]\nkv_heads: 1\n", group: str = "attention") -> None:
+        (self.folder / "conf" / group).mkdir(exist_ok=True)
+        (self.folder / "conf" / group / f"{name}.yaml").write_text(text)
+
+    def load(self) -> catalogue.Catalogue:
+        for module in [name for name in sys.modules if name.partition(".")[0] == "guest_of_tests"]:
+            del sys.modules[module]
+        registry._classes.get("attention", {}).pop("echo", None)
+        catalogue.load.cache_clear()
+        return catalogue.load()
+
+
+@pytest.fixture
+def guest(tmp_path, monkeypatch, own_catalogue):
+    entries = [EntryPoint("guest", "guest_of_tests", Distribution())]
+    found = importlib.metadata.entry_points
+    monkeypatch.setattr(
+        discovery.importlib.metadata,
+        "entry_points",
+        lambda **wanted: entries if wanted == {"group": "plugformer.plugins"} else found(**wanted),
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    return Guest(tmp_path / "guest_of_tests")
+
+
+def test_a_package_from_outside_brings_parts_and_presets(guest):
+    guest.preset("echo_few")
+    known = guest.load()
+    option = known.option("attention/echo")
+    assert (option["doc"], option["distribution"]) == ("Says it twice.", "somebodys-package 1.2")
+    assert option["file"] == str(guest.folder / "echo.py")
+    assert known.presets["attention"]["echo_few"]["doc"] == "Few heads"
+    assert {"echo", "echo_few"} <= set(known.names("attention"))
+    config = compose(["model/decoder/attention=echo_few"]).config
+    assert (config["model"]["decoder"]["attention"]["part"], config["model"]["decoder"]["attention"]["kv_heads"]) == ("attention/echo", 1)
+    assert registry.get("attention/echo").__module__ == "guest_of_tests.echo"
+
+
+def later(path: Path) -> None:
+    """A change within the clock's grain is a change all the same."""
+    stat = path.stat()
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+
+
+def test_a_changed_new_or_missing_file_is_noticed(guest):
+    guest.preset("echo_few")
+    guest.load()
+    guest.write("echo", "Echo", "Says it three times.")
+    later(guest.folder / "echo.py")
+    assert guest.load().option("attention/echo")["doc"] == "Says it three times."
+    guest.preset("echo_few", "# Fewer heads\ndefaults: [echo, _self_]\n")
+    guest.preset("echo_more")
+    known = guest.load()
+    assert known.presets["attention"]["echo_few"]["doc"] == "Fewer heads"
+    assert "echo_more" in known.names("attention")
+    (guest.folder / "conf" / "attention" / "echo_few.yaml").unlink()
+    assert "echo_few" not in guest.load().names("attention")
+
+
+def test_what_has_not_changed_is_not_read_again(guest, monkeypatch):
+    guest.load()
+    monkeypatch.setattr(catalogue, "take_inventory", lambda sources: pytest.fail("nothing has changed"))
+    assert guest.load().option("attention/echo")["doc"] == "Says it twice."
+
+
+def test_another_version_of_a_package_is_another_catalogue(guest, monkeypatch):
+    guest.load()
+    monkeypatch.setattr(Distribution, "version", "2.0")
+    monkeypatch.setattr(Distribution.__init__, "__defaults__", ("somebodys-package", "2.0"))
+    monkeypatch.setattr(
+        discovery.importlib.metadata, "entry_points", lambda **wanted: [EntryPoint("guest", "guest_of_tests", Distribution())]
+    )
+    assert guest.load().option("attention/echo")["distribution"] == "somebodys-package 2.0"
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"stamp": "another"}'])
+def test_a_damaged_file_is_made_again(own_catalogue, damage):
+    options = catalogue.load().options
+    (file,) = catalogue.cache_folder().glob("catalogue-*.json")
+    whole = json.loads(file.read_text())
+    file.write_text(damage)
+    catalogue.load.cache_clear()
+    assert catalogue.load().options.keys() == options.keys()
+    assert json.loads(file.read_text())["stamp"] == whole["stamp"]
+
+
+@pytest.mark.parametrize(("group", "name"), [("attention", "linear"), ("model", "bert_tiny"), ("attention", "grouped_2")])
+def test_a_preset_needs_a_name_of_its_own(guest, group, name):
+    guest.preset(name, group=group)
+    with pytest.raises(UserError, match=f"{group}/{name} exists twice") as refusal:
+        guest.load()
+    assert str(guest.folder / "conf" / group / f"{name}.yaml") in str(refusal.value)
+
+
+def test_a_part_needs_a_name_of_its_own(guest):
+    guest.write("echo", "Linear", "Not the one there is.")
+    with pytest.raises(UserError, match="attention/linear is registered twice") as refusal:
+        guest.load()
+    assert "guest_of_tests.echo" in str(refusal.value)
+
+
+def test_a_preset_of_a_preset_starts_from_the_part(guest):
+    guest.preset("echo_few")
+    guest.preset("echo_fewer", "# None\ndefaults: [echo_few, _self_]\n")
+    assert guest.load().presets["attention"]["echo_fewer"]["base"] == "echo"
+
+
+class Sample:
+    """A sample.
+
+    count: how many, and what
+        goes on below.
+    first, second: both of them.
+
+    This paragraph: is about nothing.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        count: int | None = None,
+        first: Literal["a", "b"] = "a",
+        second: list[int | None] | None = None,
+        table: dict[str, Any] | None = None,
+        norm: Part = choice("norm", "layer", follows="norm"),
+        *more: int,
+        **rest: Any,
+    ):
+        pass
+
+
+def test_what_is_known_of_a_part():
+    registry._registrars[Sample] = __name__
+    option = inventory._option("sample", "sample", Sample)
+    assert {name: field["type"] for name, field in option["fields"].items()} == {
+        "count": "int | None",
+        "first": "Literal['a', 'b']",
+        "second": "list[int | None] | None",
+        "table": "dict[str, Any] | None",
+    }
+    assert option["fields"]["count"]["meaning"] == "how many, and what goes on below."
+    assert option["fields"]["first"]["meaning"] == option["fields"]["second"]["meaning"] == "both of them."
+    assert option["slots"]["norm"] == {"kind": "norm", "default": "layer", "follows": "norm", "meaning": ""}
+    assert (option["doc"], option["offered"], option["required"]) == ("A sample.", ["dim"], ["dim"])
+
+
+def test_every_part_is_importable_from_its_home():
+    for part, module in catalogue.load().homes().items():
+        assert registry.get(part).__name__, module
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("model", "model"),
+        ("model/decoder/cross", "attention"),
+        ("model/decoder/attention/qk_norm", "norm"),
+        ("task/decoding", "decoding"),
+        ("callbacks", "callbacks"),
+        ("model/nothing", None),
+        ("nothing", None),
+    ],
+)
+def test_the_kind_at_a_path(path, kind):
+    assert catalogue.load().kind_at(path) == kind
+
+
+def test_every_group_has_something_to_choose():
+    groups = dict(catalogue.load().groups())
+    assert len(groups) > 30 and groups["model/encoder/final_norm"] == "norm"
+    assert all(catalogue.load().names(kind) for kind in groups.values())

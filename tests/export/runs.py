@@ -1,0 +1,40 @@
+"""Runs that were never trained: a folder with everything a finished run has, made in a moment."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from framework.config.compose import compose
+from framework.data.facts import Facts
+from framework.data.tokenization.trainers import BytesTokenizer, Tokenizer
+from framework.runs.build import make_task
+from framework.runs.folder import Run
+
+TOY = ["model.dim=16", "model.depth=2", "model.heads=4", "model.max_length=64", "model.initial_std=0.3", "tokenizer=bytes"]
+FACTS: dict[str, dict[str, Any]] = {
+    "classification": {"labels": ("bad", "good", "so so")},
+    "ner": {"labels": ("person", "place"), "learned": {"scheme": "iob2", "pieces": "first"}},
+}
+TASKS = ("classification", "ner", "completion", "pretraining", "translation", "summarization")
+
+
+def make_run(root: Path, task: str, *words: str, facts: dict[str, Any] | None = None, seed: int = 0) -> Path:
+    """The folder of a run of that task and these overrides, with weights as they are drawn."""
+    overrides = [f"task={task}", *TOY, *words]
+    composed = compose(overrides)
+    tokenizer: Tokenizer = BytesTokenizer().train(lambda: ())
+    special = tokenizer.special
+    named = {name: special[name] for name in ("begin", "end", "unknown", "mask")}
+    known = Facts(tokenizer.vocabulary, composed.config["model"]["max_length"], **named, **(FACTS.get(task, {}) | (facts or {})))
+    run = Run.create(root / "runs", task, composed.config, overrides, composed.chosen)
+    tokenizer.save(run.tokenizer)
+    known.save(run.facts)
+    torch.manual_seed(seed)
+    made = make_task(composed.config, known)
+    run.checkpoints.mkdir()
+    torch.save({"state_dict": {f"task.{name}": value for name, value in made.state_dict().items()}}, run.best)
+    figures = {"validation/loss": 1.25, "test/loss": 1.5, "test/accuracy": 0.75, "baseline/accuracy": 0.5}
+    run.metrics.write_text(json.dumps(figures))
+    return run.folder

@@ -1,0 +1,64 @@
+"""A run with an adapter, exported: the adapter alone, and computed into the weights of a published layout."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from framework.__main__ import main
+from framework.data.tokenization.trainers import BytesTokenizer
+from framework.runs import checkpoint
+from tests.integration.conftest import train, write_data
+
+WORDS = ["task=classification", "data=files", "data.train=train.csv", "data.validation=dev.csv", "callbacks.progress.style=off"]
+LORA = ["model.pretrained=bert", "model/adapter=lora", "model.adapter.rank=2", "task.pooling=pooler", "optimizer.lr=1e-2"]
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """A folder with a published encoder, and a run that learned an adapter beside it."""
+    import transformers
+
+    folder = tmp_path_factory.mktemp("adapters")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_data(folder)
+        sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 40, "vocab_size": 270}
+        transformers.BertModel(transformers.BertConfig(**sizes)).save_pretrained("bert")
+        BytesTokenizer().train(list).save(Path("bert/tokenizer.json"))
+        train(*WORDS, *LORA, "trainer.max_steps=10")
+    return folder
+
+
+def test_the_adapter_alone_begins_another_run(here, monkeypatch, capsys):
+    monkeypatch.chdir(here)
+    run = Path("runs/last").resolve()
+    assert main(["export", str(run), "to=adapter", "folder=alone"]) == 0
+    said = capsys.readouterr().out
+    assert "adapter.safetensors" in said and "model.adapter.weights=alone/adapter.safetensors" in said
+    assert Path("alone/adapter.safetensors").stat().st_size < Path("bert/model.safetensors").stat().st_size / 3
+    again = train(*WORDS, *LORA, "model.adapter.weights=alone/adapter.safetensors", "optimizer.lr=0.0", "trainer.max_steps=1")
+    assert "adapter from alone/adapter.safetensors" in capsys.readouterr().out
+    before, after = (checkpoint.weights(each / "checkpoints" / "best.ckpt") for each in (run, again))
+    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_published_layout_has_it_in_its_weights(here, monkeypatch):
+    from transformers import pipeline
+
+    monkeypatch.chdir(here)
+    run = next(path for path in Path("runs/classification").iterdir() if "weights" not in path.name)
+    assert main(["export", str(run), "to=huggingface", "folder=whole"]) == 0
+    loaded = checkpoint.load(run)
+    batch = {"ids": torch.tensor([[loaded.facts.begin, *loaded.tokenizer.encode("fine great"), loaded.facts.end]]), "real": None}
+    with torch.no_grad():
+        mine = dict(zip(loaded.facts.labels, loaded.task.logits(batch)[0].softmax(0).tolist(), strict=True))
+    (theirs,) = pipeline("text-classification", model="whole", top_k=None)(["fine great"])
+    assert {score["label"]: score["score"] for score in theirs} == pytest.approx(mine, abs=1e-5)
+
+
+def test_a_run_without_one(here, monkeypatch, capsys):
+    monkeypatch.chdir(here)
+    run = train(*WORDS, "model=bert_tiny", "model.dim=16", "model.depth=1", "tokenizer=bytes", "trainer.max_steps=1")
+    assert main(["export", str(run), "to=adapter", "folder=none"]) == 2
+    assert "it has no adapter that could stand alone" in capsys.readouterr().err and not Path("none").exists()

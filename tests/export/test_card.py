@@ -1,0 +1,73 @@
+"""The model card: everything in it comes from the run."""
+
+import shlex
+
+import pytest
+import yaml
+
+from framework.export.card import card, data_lines
+from framework.runs import checkpoint
+from framework.runs.folder import Run
+from tests.export.runs import TASKS, make_run
+
+TAGS = {"classification": "text-classification", "ner": "token-classification", "completion": "text-generation", "pretraining": "fill-mask"}
+
+
+def text_of(folder, loading=("import x", 'x.load("FOLDER")')):
+    run = Run.open(folder)
+    return card(run, checkpoint.load(folder), "plugformer", loading)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_front_matter_is_what_the_hub_expects(task, tmp_path):
+    _, front, _ = text_of(make_run(tmp_path, task)).split("---\n", 2)
+    tag = {"pipeline_tag": TAGS[task]} if task in TAGS else {}
+    assert yaml.safe_load(front) == {"library_name": "plugformer", **tag}
+
+
+def test_everything_comes_from_the_run(tmp_path):
+    words = ["name=mine", "data=files", "data.folder=/home/somebody/reviews", "data.train=[a.csv,deep/b.csv]", "data.test=/tmp/c.csv"]
+    folder = make_run(tmp_path, "classification", *words)
+    run = Run.open(folder)
+    run.save_sizes({"train": {"rows": 1200, "tokens": 34567, "dropped": 0, "truncated": 1}})
+    text = text_of(folder)
+    parameters = sum(parameter.numel() for parameter in checkpoint.load(folder).task.parameters())
+    for said in (
+        "# mine\n",
+        "classification with encoder_only: encoder of multi_head, learned, mlp, layer, ",
+        f"{parameters:,} parameters; reads at most 64 tokens at once.",
+        '```python\nimport x\nx.load(".")\n```',
+        "`data=files reviews`.",
+        "| train | a.csv, b.csv | 1,200 | 34,567 |",
+        "| test | c.csv |  |  |",
+        "| accuracy |  | 0.7500 | 0.5000 |",
+        "| loss | 1.2500 | 1.5000 |  |",
+        "`baseline` is a simple method on the same rows.",
+        f"\n```\n{shlex.join(['python', '-m', 'framework', 'train', *run.overrides()])}\n```\n",
+        f"torch {run.versions()['torch']}",
+        "None is named here: whoever publishes this folder chooses one, writes it here and as `license:` above.",
+    ):
+        assert said in text, said
+    learned = text.partition("## What it learned from")[2].partition("##")[0]
+    assert "/home" not in learned and "/tmp" not in learned and "deep" not in learned  # by name, wherever they lay
+
+
+def test_a_run_without_figures_says_so(tmp_path):
+    folder = make_run(tmp_path, "classification")
+    Run.open(folder).metrics.unlink()
+    assert "The run has no final figures: it did not end, or had nothing to be measured on." in text_of(folder)
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        ({"part": "data/hub", "path": "stanfordnlp/sst2", "revision": "main", "train": "train"}, "`data=hub stanfordnlp/sst2 main`."),
+        ({"part": "data/hub", "path": "/home/somebody/sst2", "train": "train"}, "`data=hub sst2`."),
+        ({"part": "data/builtin", "limit": 1500}, "`data=builtin`, at most 1,500 rows of each part."),
+    ],
+    ids=["hub", "folder", "built in"],
+)
+def test_sources_are_named(node, said):
+    first, *rest = data_lines(node, {})
+    assert first == said
+    assert bool(rest) == ("train" in node)

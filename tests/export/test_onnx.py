@@ -1,0 +1,161 @@
+"""ONNX graphs, run by onnxruntime: the task's own numbers, whatever the position, and texts written step by step."""
+
+import importlib.util
+import itertools
+import random
+
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from framework.errors import UserError
+from framework.export.graphs import Graph
+from framework.export.onnx import write
+from framework.export.programs import stepwise
+from framework.parts.caches import RowCache
+from framework.runs import checkpoint
+from framework.workflows.train import decoder
+from tests.export.runs import make_run
+
+POSITIONS = ("learned", "rotary", "alibi", "relative", "sinusoidal")
+FAMILIES = {"ner": "encoder_only", "completion": "decoder_only", "translation": "encoder_decoder"}
+VARIANTS = {
+    "as it is": [],
+    "grouped": ["model/attention=multi_query"],
+    "window": ["model.STACK.window=2"],
+    "linear": ["model/attention=linear"],
+    "gated": ["model/feed_forward=gated", "model/norm=rms", "model/block=parallel", "model.embedding_dim=8"],
+}
+# A position with a bias or a window and linear attention are refused together, by mathematics.
+MATRIX = [
+    (task, position, variant)
+    for task, position, variant in itertools.product(FAMILIES, POSITIONS, VARIANTS)
+    if not (variant == "linear" and position in ("alibi", "relative"))
+]
+SAMPLE = [MATRIX[number] for number in random.Random(1).sample(range(len(MATRIX)), 3)]
+
+
+def made(folder, task, position="learned", variant="as it is", *words):
+    stack = "encoder" if FAMILIES.get(task) == "encoder_only" else "decoder"
+    options = [word.replace("STACK", stack) for word in VARIANTS[variant]]
+    return checkpoint.load(make_run(folder, task, f"model/position={position}", "model.depth=1", *options, *words))
+
+
+@pytest.mark.parametrize(("task", "position", "variant"), SAMPLE, ids=str)
+def test_a_sample_of_the_matrix(task, position, variant, tmp_path):
+    """`write` compares, on other batches and lengths than the example's, and step by step with the whole text."""
+    write(made(tmp_path, task, position, variant), tmp_path)
+    for file in tmp_path.glob("*.onnx"):
+        onnx.checker.check_model(file, full_check=True)
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize(("task", "position", "variant"), MATRIX, ids=str)
+def test_the_matrix(task, position, variant, tmp_path):
+    write(made(tmp_path, task, position, variant), tmp_path)
+
+
+@pytest.fixture(scope="module")
+def writers(tmp_path_factory):
+    """Task -> a run that writes, the folder of its graphs, and the lines that load them."""
+    found = {}
+    for task in ("completion", "translation"):
+        folder = tmp_path_factory.mktemp(task)
+        loaded = made(folder, task, "rotary", "as it is", "task.decoding.max_length=6")
+        found[task] = loaded, folder, write(loaded, folder)
+    return found
+
+
+@pytest.mark.parametrize("task", ["completion", "translation"])
+def test_the_card_writes_what_the_engine_writes(task, writers):
+    """The lines of the model card, run as they stand but for the ids, choose greedily what `predict` chooses."""
+    loaded, folder, lines = writers[task]
+    assert {path.name for path in folder.glob("*.onnx")} == ({"model.onnx"} if task == "completion" else {"encoder.onnx", "decoder.onnx"})
+    source, prompt = [[70, 71, 72, 73, 2]], [[80, 81, 82]] if task == "completion" else [[1]]
+    where = next(number for number, line in enumerate(lines) if line.startswith("ids = "))
+    head = "\n".join(lines[:where]).replace("FOLDER", str(folder)).replace("[[0, 0]]", str(source))
+    asked = next(number for number, line in enumerate(lines) if line.startswith("logits, "))
+    before, step = "\n".join(lines[where:asked]).replace("[[0]]", str(prompt)), "\n".join(lines[asked:])
+    space: dict = {}
+    exec(f"{head}\n{before}", space)
+    written = []
+    for _ in range(6):
+        exec(step, space)
+        written.append(int(space["logits"][0, -1].argmax()))
+        if written[-1] == loaded.facts.end:
+            break
+        space["ids"] = space["numpy"].array([[written[-1]]])
+        space["real"] = space["numpy"].ones_like(space["ids"], bool)
+    model = loaded.task.model
+    memory = model.encode(torch.tensor(source)) if task == "translation" else None
+    decode = decoder(loaded.config, loaded.tokenizer, loaded.facts, "predict")
+    ((best,),) = decode(model, torch.tensor(prompt), memory=memory)
+    assert [id for id in written if id != loaded.facts.end] == best.ids
+
+
+def test_padding_on_the_left_and_texts_of_other_lengths(writers):
+    """Rows that stand at different places go on as each would alone."""
+    loaded, folder, _ = writers["completion"]
+    (program,) = stepwise(loaded)
+    graph, model = Graph(program, folder / "model.onnx"), loaded.task.model
+    texts = [torch.randint(5, 261, (1, length)) for length in (4, 1)]
+    ids = torch.cat([torch.nn.functional.pad(text, (4 - text.shape[1], 0)) for text in texts])
+    real = torch.tensor([[True] * 4, [False] * 3 + [True]])
+    past_real, *past = graph.nothing(2)
+    _, past_real, *past = graph([ids, real, past_real, *past])
+    more = torch.randint(5, 261, (2, 1))
+    logits, *_ = graph([more, torch.ones(2, 1, dtype=torch.bool), past_real, *past])
+    with torch.no_grad():
+        for row, text in enumerate(texts):
+            expected = model.logits(model(torch.cat((text, more[row : row + 1]), dim=1)))[0, -1]
+            torch.testing.assert_close(logits[row, -1], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_axes_are_named_in_the_graph(tmp_path):
+    loaded = made(tmp_path, "classification")
+    write(loaded, tmp_path)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    told = {slot.name: (slot.shape, slot.type) for slot in [*session.get_inputs(), *session.get_outputs()]}
+    assert told == {
+        "ids": (["batch", "tokens"], "tensor(int64)"),
+        "real": (["batch", "tokens"], "tensor(bool)"),
+        "scores": (["batch", 3], "tensor(float)"),
+    }
+    assert b"/framework/" not in (tmp_path / "model.onnx").read_bytes()  # nor any other path of the machine that wrote it
+
+
+# -- what cannot be is said ---------------------------------------------------------------------------------------------------
+
+
+def missing(*names):
+    find = importlib.util.find_spec
+    return lambda name, *rest: None if name in names else find(name, *rest)
+
+
+def test_missing_packages_are_named(tmp_path, monkeypatch):
+    loaded = made(tmp_path, "classification")
+    monkeypatch.setattr(importlib.util, "find_spec", missing("onnx", "onnxscript"))
+    with pytest.raises(UserError, match=r'to=onnx needs onnx and onnxscript: python -m pip install "plugformer\[onnx\]"'):
+        write(loaded, tmp_path)
+
+
+def test_an_attention_that_does_not_say_what_it_keeps_is_refused(tmp_path, monkeypatch):
+    class Secret(RowCache):
+        tensors = RowCache.__base__.tensors
+
+    loaded = made(tmp_path, "completion")
+    monkeypatch.setattr("framework.parts.attention.base.RowCache", Secret)
+    with pytest.raises(UserError, match=r"Secret does not say as which tensors it is kept .*; to=torch exports the model without a cache"):
+        write(loaded, tmp_path)
+
+
+def test_another_number_is_noticed_and_without_onnxruntime_it_is_said(tmp_path, monkeypatch):
+    loaded = made(tmp_path, "classification")
+    right = type(loaded.task).logits
+    monkeypatch.setattr(type(loaded.task), "logits", lambda self, batch: right(self, batch) + 0.5 * torch.compiler.is_exporting())
+    with pytest.raises(UserError, match="model.onnx gives other numbers than the model: scores .* differs by 0.5"):
+        write(loaded, tmp_path)
+    monkeypatch.setattr(importlib.util, "find_spec", missing("onnxruntime"))
+    monkeypatch.setattr("framework.export.onnx.write_graph", lambda program, path: None)
+    assert "# these graphs were not checked: onnxruntime was not installed where they were exported" in write(loaded, tmp_path)

@@ -1,0 +1,195 @@
+"""Programs of torch.export: the task's own numbers, on batches they were not made with; and what it takes to read them."""
+
+import json
+from random import Random
+
+import pytest
+import torch
+
+from framework.errors import UserError
+from framework.export import program as programs
+from framework.export.programs import whole
+from framework.export.torch import write
+from framework.runs import checkpoint
+from framework.workflows.inference import answer
+from framework.workflows.train import decoder
+from plugins.ner.heads import CrfTagHead
+from tests.export.runs import make_run
+
+TEXTS = ["good and plain", "a", "Anna went to Paris with nobody", "x y z"]
+
+
+def exported(folder, task, *words, **options):
+    """A run as it is loaded, and what its program computes."""
+    loaded = checkpoint.load(make_run(folder, task, *words, **options))
+    write(loaded, folder)
+    return loaded, torch.export.load(folder / "model.pt2").module()
+
+
+def asked(loaded, texts=TEXTS):
+    """Texts as rows and as the batch that the task would get."""
+    rows = [loaded.format.from_text(text) for text in texts]
+    features = [loaded.format.encode(row, loaded.tokenizer, loaded.facts) for row in rows]
+    return rows, loaded.format.collate(features, loaded.facts, Random(0))
+
+
+def same(found, expected):
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def predicted(loaded, rows):
+    return answer(loaded, rows, decoder(loaded.config, loaded.tokenizer, loaded.facts, "predict"))
+
+
+def test_classification_is_told_from_the_files_of_the_folder(tmp_path):
+    loaded, program = exported(tmp_path, "classification", "model.depth=1")
+    rows, batch = asked(loaded)
+    labels = json.loads((tmp_path / "interface.json").read_text())["labels"]
+    with torch.no_grad():
+        scores = program(batch["ids"], batch["real"])
+        same(scores, loaded.task.logits(batch))
+        one = program(batch["ids"][:1, :1], batch["real"][:1, :1])  # one text of one token
+        same(one, loaded.task.logits({"ids": batch["ids"][:1, :1], "real": None}))
+    assert [labels[best] for best in scores.argmax(dim=1).tolist()] == [row["prediction"] for row in predicted(loaded, rows)]
+
+
+def test_pairs_of_texts_have_segments(tmp_path):
+    words = ["task/format=pairs", "model.segments=2", "model.depth=1", "task.pooling=last", "model/position=rotary"]
+    loaded, program = exported(tmp_path, "classification", *words)
+    _, batch = asked(loaded, ["a ||| good one", "so it is ||| b", "one ||| of them"])
+    assert batch["segments"].any()
+    with torch.no_grad():
+        same(program(batch["ids"], batch["real"], batch["segments"]), loaded.task.logits(batch))
+    assert list(json.loads((tmp_path / "interface.json").read_text())["model"]["inputs"]) == ["ids", "real", "segments"]
+
+
+def test_completion_takes_padding_on_either_side(tmp_path):
+    loaded, program = exported(tmp_path, "completion", "model.depth=1", "model/position=relative")
+    text = torch.randint(5, 261, (1, 9))
+    with torch.no_grad():
+        expected = loaded.task.model.logits(loaded.task.model(text))
+        for pad in ((0, 3), (3, 0)):
+            ids = torch.nn.functional.pad(text, pad)
+            real = torch.nn.functional.pad(torch.ones_like(text, dtype=torch.bool), pad)
+            same(program(ids, real)[real][None], expected)
+
+
+def test_translation_has_the_tasks_logits(tmp_path):
+    loaded, program = exported(tmp_path, "translation", "model.depth=1")
+    source, target = torch.randint(5, 261, (4, 11)), torch.randint(5, 261, (4, 6))
+    real = torch.arange(11) < torch.tensor([11, 1, 5, 8])[:, None]
+    model = loaded.task.model
+    with torch.no_grad():
+        same(program(source, real, target), model.logits(model(source, target, real)))
+
+
+# -- reading the scores: what interface.json says is enough ---------------------------------------------------------------------
+
+
+def likeliest(scores, legend):
+    """The best sequence of tags by the tables of a legend, by trying all ways one word at a time."""
+    if legend["normalized"]:
+        scores = scores.log_softmax(dim=-1)
+    ways = {tag: (legend["start"][tag] + float(scores[0][tag]), [tag]) for tag in range(scores.shape[1])}
+    for word in scores[1:]:
+        ways = {
+            tag: max((total + legend["step"][path[-1]][tag] + float(word[tag]), [*path, tag]) for total, path in ways.values())
+            for tag in range(scores.shape[1])
+        }
+    return max((total + legend["end"][path[-1]], path) for total, path in ways.values())[1]
+
+
+@pytest.mark.parametrize("head", ["softmax", "crf"])
+@pytest.mark.parametrize("pieces", ["first", "last", "all"])
+def test_entities_are_told_from_the_scores_of_pieces(tmp_path, head, pieces):
+    learned = {"scheme": "iob2", "pieces": pieces}
+    run = make_run(tmp_path, "ner", f"task/head={head}", f"task.format.pieces={pieces}", facts={"learned": learned})
+    loaded = checkpoint.load(run)
+    if isinstance(loaded.task.head, CrfTagHead):
+        torch.nn.init.normal_(loaded.task.head.step)
+        torch.nn.init.normal_(loaded.task.head.ends)
+    rows, batch = asked(loaded)
+    legend = json.loads(json.dumps(loaded.task.legend()))
+    labels = loaded.task.published()["id2label"]
+    with torch.no_grad():
+        scores = loaded.task.scores_of(batch)  # (B, T, C)
+    most = int(batch["words"].max())
+    assert legend["pieces"] == pieces
+    for number, row in enumerate(predicted(loaded, rows)):
+        words = [
+            scores[number][(batch["word"][number] == number * most + word) & batch["speaks"][number]].mean(dim=0)
+            for word in range(int(batch["words"][number]))
+        ]
+        assert [labels[tag] for tag in likeliest(torch.stack(words), legend)] == row["predicted_tags"]
+
+
+def test_ner_as_a_program(tmp_path):
+    loaded, program = exported(tmp_path, "ner", "model.depth=1", "model/position=alibi")
+    _, batch = asked(loaded)
+    with torch.no_grad():
+        same(program(batch["ids"], batch["real"])[batch["real"]], loaded.task.scores_of(batch)[batch["real"]])
+    assert json.loads((tmp_path / "interface.json").read_text())["labels"] == ["O", "B-person", "I-person", "B-place", "I-place"]
+
+
+@pytest.mark.parametrize("target", ["label", "labels", "number"])
+def test_the_legend_says_how_scores_become_predictions(tmp_path, target):
+    facts = {"learned": {"mean": 3.0, "deviation": 2.0}}
+    loaded = checkpoint.load(make_run(tmp_path, "classification", f"task/target={target}", facts=facts))
+    rows, batch = asked(loaded)
+    legend, labels = loaded.task.legend(), loaded.task.published()["id2label"]
+    with torch.no_grad():
+        scores = loaded.task.scores_of(batch)
+    for row, found in zip(predicted(loaded, rows), scores, strict=True):
+        if target == "number":
+            assert row["prediction"] == pytest.approx(legend["mean"] + legend["deviation"] * float(found[0]), rel=1e-5)
+        elif target == "labels":
+            sure = found.sigmoid()
+            assert legend["probability"] == "sigmoid"
+            assert row["prediction"] == [labels[number] for number in range(len(labels)) if sure[number] >= legend["threshold"]]
+        else:
+            assert legend["probability"] == "softmax"
+            assert row["score"] == pytest.approx(float(found.softmax(dim=0).max()), rel=1e-5)
+
+
+def test_masked_tokens_have_scores(tmp_path):
+    loaded = checkpoint.load(make_run(tmp_path, "pretraining"))
+    ids = torch.randint(5, 261, (2, 7))
+    with torch.no_grad():
+        scores = loaded.task.scores_of({"ids": ids, "real": torch.ones_like(ids, dtype=torch.bool)})
+        same(scores, loaded.task.logits(loaded.task.model(ids)))
+    assert whole(loaded).outputs[0].shape == ("batch", "tokens", 261)
+
+
+# -- what cannot be exported is said ------------------------------------------------------------------------------------------
+
+
+class Deciding(torch.nn.Module):
+    """A part that looks at a value with Python."""
+
+    def forward(self, ids, real):
+        return ids.float().mean(dim=1, keepdim=True) if int(ids.sum()) > 3 else ids.float()[:, :1]
+
+
+class Drifting(torch.nn.Module):
+    """A module that does another thing when it is exported."""
+
+    def forward(self, ids, real):
+        return ids.float() + (0.5 if torch.compiler.is_exporting() else 0.0)
+
+
+def made(module):
+    inputs = [programs.Slot("ids", ("batch", "tokens"), "ids", 9), programs.Slot("real", ("batch", "tokens"), "right")]
+    return programs.Program("model", module, inputs, [programs.Slot("scores", ("batch", "tokens"))])
+
+
+def test_a_part_that_decides_by_a_value_is_refused():
+    with pytest.raises(UserError, match="cannot be exported for texts of any length: what it does depends on a size or a value"):
+        programs.traced(made(Deciding()))
+
+
+def test_another_number_is_noticed(tmp_path, monkeypatch):
+    loaded = checkpoint.load(make_run(tmp_path, "classification"))
+    monkeypatch.setattr("framework.export.torch.whole", lambda loaded: made(Drifting()))
+    with pytest.raises(UserError, match=r"the exported program gives other numbers than the model: scores \(3, 2\) differs by 0.5"):
+        write(loaded, tmp_path)
+    assert not (tmp_path / "model.pt2").exists()

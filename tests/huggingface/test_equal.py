@@ -1,0 +1,209 @@
+"""Published families are lists of our parts: states, scores, losses, gradients and written texts are those of transformers."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from framework.config import catalogue
+from framework.config.compose import compose
+from framework.config.derived_defaults import plain
+from framework.generation.beam import Beam
+from framework.generation.engine import Decode, pad_left
+from framework.generation.greedy import Greedy
+from framework.huggingface.folder import Published
+from framework.huggingface.nodes import model_node, words
+from framework.huggingface.writing import write
+from framework.tasks.cross_entropy import IGNORED
+from tests.huggingface.their_models import DECODERS, ENCODERS, PADDING, PAIRS, TOYS, VOCABULARY, load, texts
+
+NEW = 12  # tokens are written
+
+
+def close(got: Tensor, wanted: Tensor, tolerance: float = 1e-5) -> None:
+    torch.testing.assert_close(got, wanted, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+@torch.no_grad()
+def test_an_encoder_gives_the_same_states_and_scores(name: str, saved: Any) -> None:
+    theirs, folder = saved(name)
+    ours, _ = load(folder)
+    ids, real = texts()
+    kinds = getattr(theirs.config, "type_vocab_size", 1)
+    segments = torch.randint(kinds, ids.shape) if kinds > 1 else None
+    given = {"input_ids": ids, "attention_mask": real.long(), **({} if segments is None else {"token_type_ids": segments})}
+    states = ours.model(ids, real, segments)
+    close(states[real], theirs.base_model(**given).last_hidden_state[real])
+    close(ours.logits(states)[real], theirs(**given).logits[real])
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("name", DECODERS)
+@torch.no_grad()
+def test_a_decoder_gives_the_same_states_and_scores(name: str, side: str, saved: Any) -> None:
+    theirs, folder = saved(name)
+    ours, _ = load(folder)
+    ids, real = texts() if side == "right" else (each.flip(1) for each in texts())
+    given = {"input_ids": ids, "attention_mask": real.long(), "position_ids": (real.cumsum(1) - 1).clamp(min=0)}
+    states = ours.model(ids, real)
+    close(states[real], theirs.base_model(**given).last_hidden_state[real])
+    close(ours.logits(states)[real], theirs(**given).logits[real])
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@torch.no_grad()
+def test_an_encoder_decoder_gives_the_same_states_and_scores(name: str, saved: Any) -> None:
+    theirs, folder = saved(name)
+    ours, _ = load(folder)
+    (source, real), (target, _) = texts(), texts(length=25, seed=1)
+    given = {"input_ids": source, "attention_mask": real.long(), "decoder_input_ids": target}
+    wanted = theirs(**given, output_hidden_states=True)
+    close(ours.model.encode(source, real).states[real], wanted.encoder_last_hidden_state[real])
+    states = ours.model(source, target, real)
+    close(states, wanted.decoder_hidden_states[-1])
+    close(ours.logits(states), wanted.logits)
+
+
+def batches(name: str, theirs: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The same rows for a task of ours and for theirs: of an encoder every second token is told, else every one."""
+    ids, real = texts()
+    labels = ids.masked_fill(~real, IGNORED)
+    given = {"input_ids": ids, "attention_mask": real.long()}
+    if name in ENCODERS:
+        labels[:, ::2] = IGNORED
+        return {"ids": ids, "real": real, "targets": labels}, {**given, "labels": labels}
+    if name in DECODERS:  # they look one further by themselves
+        following = torch.cat((labels[:, 1:], torch.full_like(labels[:, :1], IGNORED)), dim=1)
+        return {"ids": ids, "targets": following}, {**given, "labels": labels}
+    written, told = texts(seed=1)
+    labels = written.masked_fill(~told, IGNORED)
+    start = torch.full_like(written[:, :1], theirs.config.decoder_start_token_id)
+    target = torch.cat((start, written[:, :-1]), dim=1)
+    return {"source": ids, "source_real": real, "target": target, "targets": labels}, {**given, "labels": labels}
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_the_loss_and_its_gradients_are_the_same(name: str, saved: Any) -> None:
+    theirs, folder = saved(name)
+    ours, found = load(folder)
+    own, given = batches(name, theirs)
+    result = ours(own)
+    (result.loss / result.weight).backward()
+    theirs.zero_grad()
+    wanted = theirs(**given).loss
+    wanted.backward()
+    close(result.loss / result.weight, wanted, 1e-4)
+    mine = {key: parameter.grad for key, parameter in ours.named_parameters() if parameter.grad is not None}
+    got = dict(found.family.table(found.purpose).theirs(mine))
+    other = {key: parameter.grad for key, parameter in theirs.named_parameters() if parameter.grad is not None}
+    got.pop("final_logits_bias", None)  # theirs learns nothing
+    assert set(got) == set(other)
+    for key, gradient in other.items():
+        if name == "marian" and key == "model.shared.weight":  # a text begins with the padding token, whose row theirs never moves
+            gradient[PADDING] = got[key][PADDING]
+        close(got[key], gradient, 1e-4)
+
+
+PROMPTS = 50
+
+
+def prompts() -> list[list[int]]:
+    generator = torch.Generator().manual_seed(3)
+    lengths = torch.randint(1, 9, (PROMPTS,), generator=generator).tolist()
+    return [torch.randint(3, VOCABULARY, (length,), generator=generator).tolist() for length in lengths]
+
+
+def cut(ids: list[int], end: int) -> list[int]:
+    """What was written, without the end and what fills the row up."""
+    return ids[: ids.index(end)] if end in ids else ids
+
+
+def common(written: list[list[int]]) -> int:
+    """The token that as many rows as possible have at a place of its own: some end soon there, some late, some never."""
+    return max(range(3, VOCABULARY), key=lambda token: len({row.index(token) for row in written if token in row}))
+
+
+@pytest.mark.parametrize("beams", [1, 4])
+@pytest.mark.parametrize("name", [*DECODERS, *PAIRS])
+def test_texts_are_written_as_transformers_writes_them(name: str, beams: int, saved: Any) -> None:
+    """In double precision on both sides, so that near ties do not fall otherwise."""
+    theirs, folder = saved(name, std=1.0)  # else a text is one token over and over
+    theirs, (ours, _) = copy.deepcopy(theirs).double(), load(folder, torch.float64)
+    strategy = Greedy() if beams == 1 else Beam(beams=beams, length_penalty=1.0, early_stopping="length_so_far")
+    ids, real = pad_left(prompts(), PADDING)
+    start, memory = ids, None
+    if name in PAIRS:
+        ids, real = ids.flip(1), real.flip(1)
+        start = torch.full((PROMPTS, 1), theirs.config.decoder_start_token_id)
+        with torch.no_grad():
+            memory = ours.model.encode(ids, real)
+
+    def write(end: int | None) -> list[list[int]]:
+        written = Decode(strategy, str, end)(ours.model, start, real if memory is None else None, memory, longest=NEW)
+        return [row[0].ids for row in written]
+
+    end = common(write(None))
+    options = {"do_sample": False, "num_beams": beams, "length_penalty": 1.0, "early_stopping": False, "eos_token_id": end}
+    wanted = theirs.generate(input_ids=ids, attention_mask=real.long(), max_new_tokens=NEW, **options)[:, start.shape[1] :].tolist()
+    got = write(end)
+    assert got == [cut(row, end) for row in wanted]
+    assert len({len(row) for row in got}) >= 4  # texts end, soon and late
+
+
+@pytest.mark.parametrize("name", TOYS)
+@torch.no_grad()
+def test_what_is_written_is_read_by_transformers(name: str, saved: Any, tmp_path: Any) -> None:
+    """And by us: the folder that comes out has the scores of the folder that went in."""
+    import transformers
+
+    theirs, folder = saved(name)
+    ours, found = load(folder)
+    layout = write(tmp_path, found.node(), ours.state_dict(), ours.facts, ours.purpose)
+    assert layout.family.type == found.family.type
+    again = getattr(transformers, f"AutoModelFor{TOYS[name].kind}").from_pretrained(tmp_path, output_loading_info=True)
+    model, report = again[0].eval(), again[1]
+    assert not report["missing_keys"] and not report["unexpected_keys"] and not report["mismatched_keys"]
+    assert type(model) is type(theirs)
+    own, given = batches(name, theirs)
+    if name in PAIRS:  # where a text begins is the tokenizer's to say
+        given["decoder_input_ids"] = own["target"]
+    close(model(**given).logits, theirs(**given).logits)
+    close(load(tmp_path)[0](own).loss, ours(own).loss, 1e-6)
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_what_was_read_is_told_and_named_as_theirs_again(name: str, saved: Any) -> None:
+    """config.json -> our options -> config.json -> our options; and every weight goes back to where it came from."""
+    theirs, folder = saved(name)
+    ours, found = load(folder)
+    known, node = catalogue.load(), found.node()
+    config = found.family.theirs(node, ours.facts)
+    parts = found.family.ours(config, found.files.shapes)
+    parts.values["output_bias"] = node.get("output_bias", False)
+    if "output_bias" not in node:
+        parts.values.pop("output_bias")
+    assert model_node(parts, known) == plain(node)
+    for key, value in config.items():
+        if key in theirs.config.to_dict() and not key.startswith("rope_") and getattr(theirs.config, key) is not None:
+            said = getattr(theirs.config, key)
+            assert ("silu" if said == "swish" else said) == value or key in RENAMED, key
+    written = dict(found.family.table(found.purpose).theirs(ours.state_dict()))
+    state = theirs.state_dict()
+    for key, tensor in written.items():
+        assert torch.equal(tensor, state[key]), key
+    copies = {key for key, tensor in state.items() if any(tensor.data_ptr() == state[name].data_ptr() for name in written)}
+    assert set(state) - copies <= {"final_logits_bias", *(f"model.{stack}.embed_positions.weight" for stack in ("encoder", "decoder"))}
+
+
+@pytest.mark.parametrize("name", ["albert", "modernbert_odd", "llama_3", "qwen2", "flan_t5", "marian"])
+def test_the_words_of_a_folder_compose_to_what_it_holds(name: str, saved: Any) -> None:
+    found = Published.open(saved(name)[1])
+    task = "pretraining" if name in ENCODERS else "completion" if name in DECODERS else "translation"
+    composed = compose([f"task={task}", *words(found.parts, catalogue.load())]).config["model"]
+    assert plain(composed) == found.node()
+
+
+RENAMED = {"tie_word_embeddings", "scale_decoder_outputs"}

@@ -1,0 +1,183 @@
+"""Runs in a published layout: what transformers makes of the folder is what `predict` says of the run."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from framework.data.facts import Facts
+from framework.errors import UserError
+from framework.export.huggingface import write
+from framework.huggingface.writing import generation_of
+from framework.runs import checkpoint
+from framework.runs.build import make_task
+from framework.workflows.inference import answer
+from framework.workflows.train import decoder
+from tests.integration.conftest import LEXICON, write_data
+from tests.integration.conftest import train as trained
+
+SMALL = ["model.dim=32", "model.depth=1", "model.heads=2", "model.max_length=48", "callbacks.progress.style=off", "optimizer.lr=1e-2"]
+ROWS = 100
+TAGS = {"Paris": "B-place", "Lyon": "B-place", "Anna": "B-who"}
+BERT = ["model=bert_tiny", "model.pooler=true", *SMALL]
+T5 = [
+    *("model=encoder_decoder", "model/position=relative", "model/norm=rms", "model/feed_forward=relu", "model.bias=false", *SMALL),
+    *("model.attention.scale=1.0", "model.output_scale=0.1767767"),
+]
+RUNS = {
+    "classification": ["task=classification", *BERT, "task.pooling=pooler", "data.test=test.csv", "tokenizer=bytes"],
+    "ner": ["task=ner", *BERT, "task/head=softmax", "task.format.pieces=first", "tokenizer=wordpiece", "tokenizer.vocabulary=300"],
+    "completion": ["task=completion", "model=gpt_mini", *SMALL, "tokenizer=bpe", "tokenizer.vocabulary=300", "task.decoding.max_length=12"],
+    "translation": ["task=translation", *T5, "tokenizer=bpe", "tokenizer.vocabulary=300", "task.decoding.max_length=12"],
+}
+
+
+def write_rows(folder):
+    """Beside reviews and pairs: tagged sentences and lines of text."""
+    write_data(folder)
+    draw = random.Random(1)
+    lines = []
+    for _ in range(150):
+        lines += [f"{word} {TAGS.get(word, 'O')}" for word in draw.choices([*LEXICON, *TAGS], k=draw.randint(2, 6))] + [""]
+    (folder / "train.conll").write_text("\n".join(lines))
+    (folder / "text.txt").write_text("\n".join(" ".join(draw.choices(list(LEXICON), k=8)) for _ in range(200)))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Task -> a run, a little trained, and its export."""
+    folder = tmp_path_factory.mktemp("export")
+    data = {
+        "classification": ["data=files", "data.train=train.csv", "data.validation=dev.csv"],
+        "ner": ["data=files", "data.train=train.conll", "data.validation=train.conll"],
+        "completion": ["data=files", "data.train=text.txt", "data.validation=text.txt", "data/batches=packed", "data.batches.budget=384"],
+        "translation": ["data=files", "data.train=[train.en,train.de]", "data.validation=[dev.en,dev.de]"],
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_rows(folder)
+        found = {}
+        for name, words in RUNS.items():
+            run = trained(*words, *data[name], "trainer.max_steps=100", "trainer.max_epochs=-1", "trainer.val_check_interval=null")
+            (folder / name).mkdir()
+            write(checkpoint.load(run), folder / name)
+            found[name] = run, folder / name
+    return found
+
+
+def asked(run, texts):
+    loaded = checkpoint.load(run)
+    decode = decoder(loaded.config, loaded.tokenizer, loaded.facts, "predict")
+    return answer(loaded, [loaded.format.from_text(text) for text in texts], decode)
+
+
+def sentences(seed=2):
+    draw = random.Random(seed)
+    return [" ".join(draw.choices([*LEXICON, "fine", "awful", "Paris", "Anna"], k=draw.randint(1, 7))) for _ in range(ROWS)]
+
+
+def test_classification(runs):
+    from transformers import pipeline
+
+    run, folder = runs["classification"]
+    theirs = pipeline("text-classification", model=str(folder), top_k=None)(sentences())
+    for mine, scores in zip(asked(run, sentences()), theirs, strict=True):
+        assert mine["prediction"] == scores[0]["label"]
+        assert mine["scores"] == pytest.approx({score["label"]: score["score"] for score in scores}, abs=1e-5)
+    assert len({mine["prediction"] for mine in asked(run, sentences())}) == 2  # or nothing would have been compared
+
+
+def test_ner(runs):
+    from transformers import pipeline
+
+    run, folder = runs["ner"]
+    theirs = pipeline("token-classification", model=str(folder), aggregation_strategy="first")(sentences())
+    found = 0
+    for mine, spans in zip(asked(run, sentences()), theirs, strict=True):
+        told = [(span["start"], span["end"], span["type"]) for span in mine["prediction"]]
+        assert told == [(span["start"], span["end"], span["entity_group"]) for span in spans]
+        found += len(told)
+    assert found > ROWS // 2
+
+
+def test_completion(runs):
+    from transformers import pipeline
+
+    run, folder = runs["completion"]
+    write_on = pipeline("text-generation", model=str(folder))
+    texts = [text for text in sentences() if len(text) > 3]
+    theirs = [found[0]["generated_text"] for found in write_on(texts, return_full_text=False, max_new_tokens=12)]
+    mine = [found["prediction"] for found in asked(run, texts)]
+    assert mine == theirs and len(set(mine)) >= 5
+
+
+def test_translation(runs):
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+    run, folder = runs["translation"]
+    model, tokenizer = AutoModelForSeq2SeqLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    read = tokenizer(sentences(), return_tensors="pt", padding=True)
+    with torch.no_grad():
+        written = model.generate(**read)
+    theirs = tokenizer.batch_decode(written, skip_special_tokens=True)
+    mine = [found["prediction"] for found in asked(run, sentences())]
+    assert mine == theirs and len(set(mine)) >= 5
+
+
+def test_what_is_exported_may_be_begun_from(runs, tmp_path, monkeypatch, capsys):
+    """Out and in again: the same weights, head and tokenizer."""
+    run, folder = runs["classification"]
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path)
+    words = ["task=classification", f"model.pretrained={folder}", "task.pooling=pooler", "data=files", "data.train=train.csv"]
+    again = trained(*words, "trainer.max_steps=1", "optimizer.lr=0.0", "callbacks.progress.style=off")
+    said = capsys.readouterr().out
+    assert "new here" not in said and "left behind" not in said
+    mine, theirs = (checkpoint.weights(each / "checkpoints" / "best.ckpt") for each in (run, again))
+    assert mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["model=bert_tiny", "model/position=rotary"], "The nearest is bert, which would have model/position=learned"),
+        (
+            ["model=bert_tiny", "model.attention.scale=0.5"],
+            "no published family computes as this model does. The nearest is bert, which would have model.attention.scale=null",
+        ),
+        (["model=bert_tiny", "model.pooler=true", "task.pooling=mean"], "scores by 'pooler, linear', and this task by 'mean, linear'"),
+        (["model=gpt_mini", "task.pooling=last"], "scores by 'last, linear without bias', and this task by 'last, linear'"),
+    ],
+)
+def test_what_no_published_class_computes_is_refused(tmp_path, words, said):
+    from framework.workflows.preflight import composed_run as compose
+
+    config = compose(["task=classification", *words, *SMALL]).config
+    facts = Facts(20, 48, begin=1, end=2, mask=3, labels=("a", "b"))
+    task = make_task(config, facts)
+    with pytest.raises(UserError, match=said.replace("(", r"\(")):
+        write(checkpoint.Loaded(task, None, None, facts, config, Path()), tmp_path)
+
+
+def test_generation_settings():
+    facts = Facts(20, 48, padding=3, begin=1, end=2)
+    beam = {"part": "decoding/beam", "beams": 4, "length_penalty": 0.6, "max_length": None, "no_repeat_ngram": 3, "early_stopping": "exact"}
+    found = generation_of(beam, facts, "text_to_text")
+    assert found["num_beams"] == 4 and found["length_penalty"] == 0.6 and found["early_stopping"] == "never"
+    assert (
+        found["no_repeat_ngram_size"] == 3
+        and found["max_length"] == 49
+        and "max_new_tokens" not in found
+        and found["decoder_start_token_id"] == 1
+    )
+    sampling = generation_of({"part": "decoding/sampling", "top_k": 5, "temperature": 0.7}, facts, "next_token")
+    assert sampling["do_sample"] and sampling["top_k"] == 5 and "decoder_start_token_id" not in sampling
+    assert generation_of(None, facts, "sequence_labels") is None
+
+
+def test_the_config_names_labels(runs):
+    config = json.loads((runs["ner"][1] / "config.json").read_text())
+    assert config["id2label"] == {"0": "O", "1": "B-place", "2": "I-place", "3": "B-who", "4": "I-who"}
+    assert config["architectures"] == ["BertForTokenClassification"] and config["num_labels"] == 5

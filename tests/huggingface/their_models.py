@@ -1,0 +1,133 @@
+"""Toy models as transformers makes and saves them, one or two of each family, and the same weights in a task of ours."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from framework.config import catalogue
+from framework.data.facts import Facts
+from framework.huggingface.folder import Published, fill
+from framework.registry import as_part
+from plugins.pretraining.task import PretrainingTask
+
+VOCABULARY, PADDING, END = 40, 1, 2
+BERT = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 40, "max_position_embeddings": 32}
+LLAMA = {**BERT, "num_attention_heads": 4, "num_key_value_heads": 2}
+T5 = {
+    "d_model": 16,
+    "d_ff": 40,
+    "num_layers": 2,
+    "num_heads": 2,
+    "relative_attention_num_buckets": 8,
+    "relative_attention_max_distance": 12,
+}
+BART = {
+    "d_model": 16,
+    "encoder_layers": 2,
+    "decoder_layers": 1,
+    "encoder_ffn_dim": 40,
+    "decoder_ffn_dim": 40,
+    "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2,
+    "max_position_embeddings": 32,
+    "forced_eos_token_id": None,  # else `generate` ends every text in its last place, probable or not
+}
+STRETCHED = {
+    "rope_type": "llama3",
+    "rope_theta": 500.0,
+    "factor": 4.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 16,
+}
+
+
+@dataclass(frozen=True)
+class Toy:
+    """config: name of its class, and what is not its default. kind: what its head tells."""
+
+    config: str
+    kind: str
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+ENCODERS = {
+    "bert": Toy("BertConfig", "MaskedLM", BERT),
+    "bert_relu": Toy("BertConfig", "MaskedLM", {**BERT, "hidden_act": "relu", "type_vocab_size": 3}),
+    "roberta": Toy("RobertaConfig", "MaskedLM", BERT),
+    "distilbert": Toy(
+        "DistilBertConfig", "MaskedLM", {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 40, "max_position_embeddings": 32}
+    ),
+    "albert": Toy("AlbertConfig", "MaskedLM", {**BERT, "embedding_size": 6}),
+    "modernbert": Toy("ModernBertConfig", "MaskedLM", {**BERT, "num_hidden_layers": 4, "local_attention": 8}),
+    "modernbert_odd": Toy(
+        "ModernBertConfig",
+        "MaskedLM",
+        {**BERT, "local_attention": 6, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]},
+    ),
+}
+DECODERS = {
+    "gpt2": Toy("GPT2Config", "CausalLM", {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 32}),
+    "llama": Toy("LlamaConfig", "CausalLM", {**LLAMA, "tie_word_embeddings": True, "attention_bias": True, "mlp_bias": True}),
+    "llama_3": Toy("LlamaConfig", "CausalLM", {**LLAMA, "head_dim": 8, "rope_parameters": STRETCHED}),
+    "qwen2": Toy("Qwen2Config", "CausalLM", LLAMA),
+}
+PAIRS = {
+    "t5": Toy("T5Config", "Seq2SeqLM", {**T5, "d_kv": 4}),
+    "t5_1_1": Toy("T5Config", "Seq2SeqLM", {**T5, "d_kv": 8, "feed_forward_proj": "gated-gelu"}),
+    "flan_t5": Toy("T5Config", "Seq2SeqLM", {**T5, "d_kv": 8, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),
+    "bart": Toy("BartConfig", "Seq2SeqLM", BART),
+    "bart_biased": Toy("BartConfig", "Seq2SeqLM", {**BART, "scale_embedding": True}),
+    "marian": Toy(
+        "MarianConfig", "Seq2SeqLM", {**BART, "activation_function": "swish", "scale_embedding": True, "decoder_start_token_id": PADDING}
+    ),
+}
+TOYS = {**ENCODERS, **DECODERS, **PAIRS}
+
+
+def make(name: str, std: float) -> Any:
+    """A model of theirs in evaluation mode, its weights drawn anew: matrices with this deviation, gains around 1, biases around 0."""
+    import transformers
+
+    toy = TOYS[name]
+    special = {"vocab_size": VOCABULARY, "pad_token_id": PADDING, "eos_token_id": END, "bos_token_id": 0}
+    start = {"decoder_start_token_id": 0} if toy.kind == "Seq2SeqLM" else {}
+    config = getattr(transformers, toy.config)(**{**special, **start, **toy.values})
+    torch.manual_seed(0)
+    model = getattr(transformers, f"AutoModelFor{toy.kind}").from_config(config)
+    with torch.no_grad():
+        for key, parameter in model.named_parameters():
+            if parameter.ndim == 1:
+                parameter.normal_(mean=float(key.endswith("weight")), std=0.2)
+            elif parameter.requires_grad:  # Marian's waves are no weights
+                parameter.normal_(std=std)
+        if name == "flan_t5":  # transformers 5 ties its output as it is made; the files have one of their own
+            model.lm_head.weight = nn.Parameter(std * torch.randn_like(model.lm_head.weight))
+        if name == "bart_biased":
+            model.final_logits_bias.normal_()
+    return model.eval()
+
+
+def load(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[PretrainingTask, Published]:
+    """A task of ours with all weights of a folder, in evaluation mode; no weight of the task is another's."""
+    catalogue.load()
+    found = Published.open(folder)
+    node = found.node()
+    task = PretrainingTask(as_part(node), Facts(found.vocabulary, node["max_length"], padding=PADDING, end=END))
+    own = task.state_dict()
+    lacking = set(own) - set(found.weights)
+    assert not lacking, lacking
+    assert found.left == []
+    fill(own, {name: name for name in own}, found)
+    return task.to(dtype).eval(), found
+
+
+def texts(rows: int = 3, length: int = 21, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Token ids (B, T) and which are tokens (B, T): padded on the right, every row with another length."""
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(3, VOCABULARY, (rows, length), generator=generator)
+    real = torch.arange(length) < length - 7 * torch.arange(rows)[:, None]
+    return ids.masked_fill(~real, PADDING), real
