@@ -29,7 +29,7 @@ def main(runs: list[str]) -> int:
         loaded = checkpoint.load(name)
         with open(Path(name) / "predictions.jsonl", encoding="utf-8") as file:
             texts = [row["input"] for row in islice((row for row in map(json.loads, file) if "input" in row), ROWS)]
-        decode = decoder(loaded.config, loaded.tokenizer, loaded.facts, "predict")
+        decode = decoder(loaded.config, loaded.tokenizer, loaded.spec, "predict")
         ours = answer(loaded, [loaded.format.from_text(text) for text in texts], decode)
         with tempfile.TemporaryDirectory() as folder:
             export(Path(name), ["to=huggingface", f"folder={folder}/out"])

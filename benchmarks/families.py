@@ -15,7 +15,7 @@ from framework import registry
 from framework.config import catalogue as index
 from framework.config.constraints import default_node, explicit
 from framework.config.derived_defaults import meant, plain
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.huggingface.family import Family
 from framework.huggingface.nodes import preset_node
 
@@ -210,18 +210,18 @@ def _paper(family: str) -> tuple[str, str]:
 
 def _sizes() -> str:
     """Every preset of a published model, with its numbers."""
-    rows = [["preset", "width", "heads", "layers", "behind the first map", "reads", "vocabulary", "parameters"], ["---"] + ["---:"] * 7]
-    for preset, vocabulary in VOCABULARIES.items():
+    rows = [["preset", "width", "num_heads", "layers", "behind the first map", "reads", "vocab_size", "parameters"], ["---"] + ["---:"] * 7]
+    for preset, vocab_size in VOCABULARIES.items():
         node = node_of(preset)
         with torch.device("meta"):
-            model = registry.build(node, facts=Facts(vocabulary, node["max_length"]))
-        kv_heads = node["attention"]["kv_heads"]
-        heads = f"{node['heads']}" + (f" ({kv_heads} for keys)" if kv_heads else "")
-        layers = f"{node['depth']}" + (f" + {meant(node, 'decoder_depth')}" if "decoder_depth" in node else "")
+            model = registry.build(node, spec=DataSpec(vocab_size, node["max_length"]))
+        num_kv_heads = node["attention"]["num_kv_heads"]
+        num_heads = f"{node['num_heads']}" + (f" ({num_kv_heads} for keys)" if num_kv_heads else "")
+        layers = f"{node['num_layers']}" + (f" + {meant(node, 'num_decoder_layers')}" if "num_decoder_layers" in node else "")
         rows.append(
             [
-                *(f"`{preset}`", f"{node['dim']:,}", heads, layers, f"{meant(node, 'feed_forward.hidden'):,}"),
-                *(f"{node['max_length']:,}", f"{vocabulary:,}", f"{sum(p.numel() for p in model.parameters()):,}"),
+                *(f"`{preset}`", f"{node['dim']:,}", num_heads, layers, f"{meant(node, 'feed_forward.hidden'):,}"),
+                *(f"{node['max_length']:,}", f"{vocab_size:,}", f"{sum(p.numel() for p in model.parameters()):,}"),
             ]
         )
     return f"{SIZES}\n{_table(rows)}\n"
@@ -238,11 +238,13 @@ BERT, RoBERTa and ALBERT with their pooler. A test compares each count with tran
 def _loading() -> str:
     """What a folder needs to be read, and which heads come along."""
     families = [family_of(name) for columns in KINDS.values() for name, _ in columns.values()]
-    heads = {head.architecture: f"`{TASKS[purpose]}{WORDS[head.form]}`" for family in families for purpose, head in family.heads.items()}
+    num_heads = {
+        head.architecture: f"`{TASKS[purpose]}{WORDS[head.form]}`" for family in families for purpose, head in family.num_heads.items()
+    }
     rows = [
         ["class", "its head comes along, and scores as there, with"],
         ["---"] * 2,
-        *([f"`{name}`", words] for name, words in heads.items()),
+        *([f"`{name}`", words] for name, words in num_heads.items()),
     ]
     return f"{LOADING}\n{_table(rows)}\n"
 

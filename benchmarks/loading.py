@@ -27,16 +27,16 @@ def main(presets: list[str]) -> int:
 def written(preset: str, folder: Path, small: bool) -> None:
     from framework.config import catalogue as index
     from framework.config.constraints import explicit
-    from framework.data.facts import Facts
+    from framework.data.spec import DataSpec
     from framework.huggingface.nodes import preset_node
     from framework.huggingface.writing import write
     from framework.registry import build
 
     catalogue = index.load()
-    config = explicit({**preset_node(preset, "model", catalogue), **({"depth": 1} if small else {})}, catalogue)
-    facts = Facts(100 if small else 30000, config["max_length"], begin=1, end=2)
-    model = build(config, facts=facts)
-    write(folder, config, {f"model.{name}": value for name, value in model.state_dict().items()}, facts)
+    config = explicit({**preset_node(preset, "model", catalogue), **({"num_layers": 1} if small else {})}, catalogue)
+    spec = DataSpec(100 if small else 30000, config["max_length"], begin=1, end=2)
+    model = build(config, spec=spec)
+    write(folder, config, {f"model.{name}": value for name, value in model.state_dict().items()}, spec)
 
 
 def loaded(warm: Path, folder: Path) -> None:

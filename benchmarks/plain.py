@@ -6,26 +6,26 @@ from torch.nn import functional
 
 
 class Layer(nn.Module):
-    def __init__(self, dim: int, heads: int, dropout: float):
+    def __init__(self, dim: int, num_heads: int, dropout: float):
         super().__init__()
-        self.heads, self.rate = heads, dropout
+        self.num_heads, self.rate = num_heads, dropout
         self.qkv, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
         self.input, self.output = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
         self.norm_1, self.norm_2, self.dropout = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.qkv(x).chunk(3, dim=-1))
+        q, k, v = (part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for part in self.qkv(x).chunk(3, dim=-1))
         seen = functional.scaled_dot_product_attention(q, k, v, dropout_p=self.rate if self.training else 0.0)
         x = self.norm_1(x + self.dropout(self.out(seen.transpose(1, 2).flatten(2))))
         return self.norm_2(x + self.dropout(self.output(functional.gelu(self.input(x)))))
 
 
 class Classifier(nn.Module):
-    def __init__(self, vocabulary: int, labels: int, length: int, dim: int, heads: int, depth: int, dropout: float):
+    def __init__(self, vocab_size: int, labels: int, length: int, dim: int, num_heads: int, num_layers: int, dropout: float):
         super().__init__()
-        self.tokens, self.positions = nn.Embedding(vocabulary, dim), nn.Embedding(length, dim)
+        self.tokens, self.positions = nn.Embedding(vocab_size, dim), nn.Embedding(length, dim)
         self.norm, self.dropout = nn.LayerNorm(dim), nn.Dropout(dropout)
-        self.layers = nn.ModuleList(Layer(dim, heads, dropout) for _ in range(depth))
+        self.layers = nn.ModuleList(Layer(dim, num_heads, dropout) for _ in range(num_layers))
         self.head_dropout, self.head = nn.Dropout(dropout), nn.Linear(dim, labels)
 
     def forward(self, ids: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ import torch  # noqa: E402 - the number of threads is read at import
 
 from benchmarks.plain import Classifier, Loop  # noqa: E402
 from framework.config import catalogue  # noqa: E402
-from framework.data.facts import Facts  # noqa: E402
+from framework.data.spec import DataSpec  # noqa: E402
 from framework.registry import Part, build  # noqa: E402
 from framework.training.callbacks import build_callbacks  # noqa: E402
 from framework.training.learner import Learner  # noqa: E402
@@ -37,12 +37,12 @@ CALLBACKS = ("checkpoint", "early_stopping", "average", "progress")
 
 def model(length: int) -> Part:
     """The model of plain.py out of our parts."""
-    options: dict[str, Any] = {"dim": DIM, "heads": HEADS, "depth": DEPTH, "dropout": DROPOUT, "max_length": length}
+    options: dict[str, Any] = {"dim": DIM, "num_heads": HEADS, "num_layers": DEPTH, "dropout": DROPOUT, "max_length": length}
     return Part("model/encoder_only", **options, block=Part("block/post_norm"), embedding_norm=Part("norm/layer"))
 
 
-def learner(facts: Facts) -> Learner:
-    task = build({"part": "task/classification", "dropout": DROPOUT}, model=model(facts.max_length), facts=facts)
+def learner(spec: DataSpec) -> Learner:
+    task = build({"part": "task/classification", "dropout": DROPOUT}, model=model(spec.max_length), spec=spec)
     return Learner(task, Part("optimizer/adamw", lr=LR), Part("schedule/constant", warmup=100))
 
 
@@ -84,14 +84,14 @@ def compare(pairs: int, folder: Path) -> None:
         {
             "ids": torch.randint(5, VOCABULARY, (ROWS, LENGTH), generator=random_numbers),
             "label": torch.randint(LABELS, (ROWS,), generator=random_numbers),
-            "real": None,
+            "padding_mask": None,
             "row": torch.arange(ROWS),
             "tokens": ROWS * LENGTH,
             "slots": ROWS * LENGTH,
         }
         for _ in range(STEPS)
     ]
-    module = learner(Facts(VOCABULARY, LENGTH, labels=("a", "b")))
+    module = learner(DataSpec(VOCABULARY, LENGTH, labels=("a", "b")))
     plain = Classifier(VOCABULARY, LABELS, LENGTH, DIM, HEADS, DEPTH, DROPOUT)
     count = [sum(p.numel() for p in made.parameters()) for made in (module.task, plain)]
     assert count[0] == count[1], f"{count[0]:,} parameters here, {count[1]:,} there"
@@ -127,7 +127,7 @@ def buckets(path: Path, folder: Path) -> None:
         data = prepare(source, build({"part": "tokenizer/wordpiece"}), form, max_length=64)
         loader, count = data.loader("train"), data.sizes["train"]["rows"]
         rows = max(1, round(count / len(loader)))
-        module = learner(data.facts)
+        module = learner(data.spec)
         begin = time.process_time()
         fit(module, loader, folder / name)
         speeds[name] = count / (time.process_time() - begin)

@@ -23,7 +23,7 @@ _homes: Mapping[str, str] = {}  # "kind/name" -> module to import; filled by the
 class Part:
     """A part that is chosen but not built: what to build and the values someone set.
 
-    Calling it with the owner's offers builds the object: `Part(MultiHeadAttention, kv_heads=2)(dim=64, heads=4, ...)`.
+    Calling it with the owner's offers builds the object: `Part(MultiHeadAttention, num_kv_heads=2)(dim=64, num_heads=4, ...)`.
     An owner offers more than any one part needs; each part takes what its signature asks for.
     """
 

@@ -31,8 +31,8 @@ BREAKAGES = {
     ),
     "padding dropped from cross-attention": Breakage(
         "framework/parts/decoders.py",
-        "memory_mask = Mask(x.shape[1], length, real=kept_real, device=x.device)",
-        "memory_mask = Mask(x.shape[1], length, real=None, device=x.device)",
+        "memory_mask = Mask(x.shape[1], length, padding_mask=kept_real, device=x.device)",
+        "memory_mask = Mask(x.shape[1], length, padding_mask=None, device=x.device)",
         ("tests/parts/test_parity.py::test_the_decoder_is_torchs", "tests/translation/test_task.py"),
     ),
     "rotary offset in cached decoding": Breakage(

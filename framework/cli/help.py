@@ -9,7 +9,7 @@ from framework.config.discovery import DISTRIBUTION
 _EXAMPLES = """\
   python train.py                                          the default: completion on Python's own source
   python train.py task=translation                         a task brings its model, tokenizer and data
-  python train.py task=classification model/attention=linear model.depth=4
+  python train.py task=classification model/attention=linear model.num_layers=4
   python train.py data=files data.train=reviews.csv data.columns.text=review data.columns.label=stars task=classification
   python train.py -m task=classification model/position=rotary,learned,alibi seed=0,1,2 logger=wandb
   python train.py resume=runs/last trainer.max_epochs=20"""

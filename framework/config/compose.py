@@ -75,7 +75,9 @@ def open_dictionaries(overrides: list[str], catalogue: Catalogue) -> list[str]:
     return [f"++{text}" if pattern and pattern.match(text) else text for text in overrides]
 
 
-_PATTERNS = re.compile(r"(\+*(?:model\.(?:freeze|adapter\.target|adapter\.beside)|tokenizer\.added)=)(.*)")
+_PATTERNS = re.compile(
+    r"(\+*(?:model\.(?:freeze|adapter\.target_modules|adapter\.modules_to_save)|tokenizer\.additional_special_tokens)=)(.*)"
+)
 
 
 def _quoted(text: str) -> str:

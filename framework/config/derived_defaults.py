@@ -8,15 +8,18 @@ Meaning = Callable[[Mapping[str, Any], Mapping[str, Any]], Any]  # (the part's o
 
 MEANINGS: dict[str, dict[str, Meaning]] = {
     "attention/multi_head": {
-        "kv_heads": lambda own, model: model["heads"],
-        "scale": lambda own, model: (own["head_dim"] or model["dim"] // model["heads"]) ** -0.5,
-        "head_dim": lambda own, model: model["dim"] // model["heads"],
+        "num_kv_heads": lambda own, model: model["num_heads"],
+        "scale": lambda own, model: (own["head_dim"] or model["dim"] // model["num_heads"]) ** -0.5,
+        "head_dim": lambda own, model: model["dim"] // model["num_heads"],
         "input_bias": lambda own, model: model["bias"],
         "weights_dropout": lambda own, model: model["dropout"],
     },
     "feed_forward/mlp": {"hidden": lambda own, model: 4 * model["dim"]},
     "feed_forward/gated": {"hidden": lambda own, model: max(8, round(model["dim"] / 3) * 8)},
-    "model/encoder_decoder": {"decoder_depth": lambda own, model: model["depth"], "embedding_dim": lambda own, model: model["dim"]},
+    "model/encoder_decoder": {
+        "num_decoder_layers": lambda own, model: model["num_layers"],
+        "embedding_dim": lambda own, model: model["dim"],
+    },
     "model/encoder_only": {"embedding_dim": lambda own, model: model["dim"]},
     "model/decoder_only": {"embedding_dim": lambda own, model: model["dim"]},
 }

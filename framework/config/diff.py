@@ -6,7 +6,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 # Options of a model that change nothing it has learned.
-_OF_TRAINING = ("pretrained", "layers", "freeze", "adapter", "dropout", "weights_dropout", "inner_dropout", "initial_std", "checkpointing")
+_OF_TRAINING = (
+    "pretrained",
+    "init_layers",
+    "freeze",
+    "adapter",
+    "dropout",
+    "weights_dropout",
+    "inner_dropout",
+    "initial_std",
+    "activation_checkpointing",
+)
 
 
 def differences(saved: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:

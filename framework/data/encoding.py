@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from framework.data import cache
-from framework.data.facts import Facts
 from framework.data.fingerprints import code_of, digest, values_of
 from framework.data.formats import Features, Format, Row
-from framework.data.sources.base import Source, blame
+from framework.data.sources.base import Source, error_context
+from framework.data.spec import DataSpec
 from framework.data.tokenization.tokenizer import Tokenizer
 from framework.errors import UserError
 
@@ -64,15 +64,15 @@ class Encoded:
             return dict(json.loads(file.read(int(self._raw_ends[row]) - start)))
 
 
-def encode(source: Source, split: str, format: Format, tokenizer: Tokenizer, facts: Facts) -> Encoded:
+def encode(source: Source, split: str, format: Format, tokenizer: Tokenizer, spec: DataSpec) -> Encoded:
     """The split as numbers, from the cache if everything that makes it is the same."""
-    made_by = [source.fingerprint(split), values_of(format), code_of(format), tokenizer.to_json(), values_of(facts), split]
+    made_by = [source.fingerprint(split), values_of(format), code_of(format), tokenizer.to_json(), values_of(spec), split]
 
     def write(folder: Path) -> None:
         with Writer(folder, keep_raw=split != "train") as writer:
             for row, where in source.rows(split):
-                with blame(where):
-                    writer.add(row, format.encode(row, tokenizer, facts), format)
+                with error_context(where):
+                    writer.add(row, format.encode(row, tokenizer, spec), format)
         if not writer.rows:
             raise UserError(f"the {split} part has no rows (data.{split}); {type(format).__name__} dropped {writer.dropped}")
 

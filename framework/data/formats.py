@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 from typing import Any, ClassVar, Protocol
 
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 
 Row = dict[str, Any]  # column -> value, as a source read it
@@ -22,7 +22,7 @@ class Text(Protocol):
 
 
 class Format:
-    """The rows of a task. No model and no state: everything it learns goes into the facts.
+    """The rows of a task. No model and no state: everything it learns goes into the data spec.
 
     columns: the columns a row must have; `optional` ones may be absent (a text to predict has no label).
     A mistake in a row is a ValueError that says what is wrong; who reads the rows adds the file and the line.
@@ -30,12 +30,12 @@ class Format:
 
     columns: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[tuple[str, ...]] = ()
-    special: tuple[str, ...] = ()  # tokens the tokenizer must have beside its own; their ids stand in facts.special
+    special: tuple[str, ...] = ()  # tokens the tokenizer must have beside its own; their ids stand in spec.special
     stream: ClassVar[bool] = False  # rows are pieces of one running text and may be packed
     rules: ClassVar[dict[str, str]] = {}
     provides: ClassVar[tuple[str, ...]] = ()
 
-    def texts(self, row: Row) -> Iterable[str]:
+    def tokenizer_texts(self, row: Row) -> Iterable[str]:
         """The texts of a row that the tokenizer learns from: the columns it must have, unless a subclass says otherwise."""
         return [row[column] for column in self.columns if column not in self.optional]
 
@@ -47,30 +47,30 @@ class Format:
             raise UserError(f'write text="{" ||| ".join(needed).upper()}": a row has {" and ".join(needed)}; this is {text!r}')
         return dict(zip(needed, parts, strict=True))
 
-    def learn(self, rows: Iterable[Row]) -> dict[str, Any]:
-        """What the training rows teach: `{"labels": (...)}` goes to facts.labels, the rest to facts.learned."""
+    def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
+        """What the training rows teach: `{"labels": (...)}` goes to spec.labels, the rest to spec.statistics."""
         return {}
 
-    def encode(self, row: Row, tokenizer: Text, facts: Facts) -> Features | None:
+    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features | None:
         """One row as numbers; targets only if the row has them. None: the row is dropped (and counted)."""
         raise NotImplementedError
 
-    def window(self, facts: Facts) -> int:
+    def window(self, spec: DataSpec) -> int:
         """How far apart windows of running text begin. One has a token more: the last one's successor is to be predicted too."""
-        return facts.max_length
+        return spec.max_length
 
     def length(self, features: Features) -> int:
         """Tokens that the row costs in a batch."""
         return len(features["ids"])
 
-    def collate(self, features: Sequence[Features], facts: Facts, random: Random) -> Batch:
+    def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
         """Rows as tensors. `random` is seeded by (seed, epoch, batch): no worker, rank or resume changes what it gives. In evaluation
         it is the same for every batch: what is then a function of it and of a row alone does not depend on the row's company.
 
-        Unless a subclass says otherwise: `ids` and other lists filled up on the right, `real` (B, T), numbers as (B,)."""
+        Unless a subclass says otherwise: `ids` and other lists filled up on the right, `padding_mask` (B, T), numbers as (B,)."""
         from framework.data.padding import stacked  # whoever only encodes needs no torch
 
-        return stacked(features, facts.padding)
+        return stacked(features, spec.padding)
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:
         """Rows that need no download: split is "train", "validation" or "test"."""
@@ -80,6 +80,6 @@ class Format:
         """Figures of a simple method on the test rows, to stand beside the model's. Names as in metrics: `accuracy`."""
         return {}
 
-    def token_baseline(self, train: Iterable[Features], test: Iterable[Batch], facts: Facts) -> dict[str, float]:
+    def token_baseline(self, train: Iterable[Features], test: Iterable[Batch], spec: DataSpec) -> dict[str, float]:
         """The same of encoded rows and the batches that the model is tested on, where figures depend on tokens or on noise."""
         return {}

@@ -8,8 +8,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from framework.data.batches import Numbers, deal
-from framework.data.facts import Facts
 from framework.data.formats import Batch, Format
+from framework.data.spec import DataSpec
 from framework.data.windows import Examples
 
 Step = tuple[int, int, list[int], bool]  # epoch, batch number, the rank's examples, whether they are a ghost
@@ -34,29 +34,29 @@ class PlannedSampler(Sampler[Step]):
         plan = self.plan(self.epoch)
         assert len(plan) == self.steps, f"epoch {self.epoch} has {len(plan)} batches, epoch 0 has {self.steps}"
         for number in range(self.skip, len(plan)):
-            rows, ghost = deal(plan[number], self.rank, self.world)
-            yield self.epoch, number, rows, ghost
+            rows, dummy = deal(plan[number], self.rank, self.world)
+            yield self.epoch, number, rows, dummy
 
 
 class BatchDataset(Dataset[Batch]):
     """Makes the batch of a step. All it depends on comes with the step, so it may run in any worker.
 
-    Adds to what the format makes: `row` (B,) the examples' numbers; `ghost`; `tokens` and `slots`, the lengths of the rows
+    Adds to what the format makes: `row` (B,) the examples' numbers; `dummy`; `tokens` and `slots`, the lengths of the rows
     and the same if all were as long as the longest; with `raw` the rows as the source read them.
     """
 
-    def __init__(self, examples: Examples, format: Format, facts: Facts, seed: int, raw: bool):
-        self.examples, self.format, self.facts, self.seed, self.raw = examples, format, facts, seed, raw
+    def __init__(self, examples: Examples, format: Format, spec: DataSpec, seed: int, raw: bool):
+        self.examples, self.format, self.spec, self.seed, self.raw = examples, format, spec, seed, raw
 
     def __getitem__(self, step: Step) -> Batch:
-        epoch, number, rows, ghost = step
+        epoch, number, rows, dummy = step
         offset = self.examples.offset(self.seed, epoch)
         features = [self.examples.features(row, offset) for row in rows]
         random = Random("collate" if self.raw else f"collate {self.seed} {epoch} {number}")  # evaluations compare
-        batch = self.format.collate(features, self.facts, random)
+        batch = self.format.collate(features, self.spec, random)
         lengths = [int(self.examples.lengths[row]) for row in rows]
-        batch |= {"row": torch.tensor(rows), "ghost": ghost}
-        batch |= {"tokens": 0 if ghost else sum(lengths), "slots": 0 if ghost else len(lengths) * max(lengths)}
+        batch |= {"row": torch.tensor(rows), "dummy": dummy}
+        batch |= {"tokens": 0 if dummy else sum(lengths), "slots": 0 if dummy else len(lengths) * max(lengths)}
         if self.raw:
             batch["raw"] = [self.examples.raw(row) for row in rows]
         return batch

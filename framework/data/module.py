@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from framework.data import cache
 from framework.data.encoding import Encoded, encode
-from framework.data.facts import Facts
 from framework.data.fingerprints import code_of, digest, values_of
 from framework.data.formats import Format, Row
-from framework.data.sources.base import Source, blame
+from framework.data.sources.base import Source, error_context
+from framework.data.spec import DataSpec
 from framework.data.tokenization.tokenizer import Tokenizer
 from framework.data.tokenization.trainers import TokenizerTrainer
 from framework.data.windows import Examples, RowExamples, WindowExamples
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Prepared:
-    """Data that is ready for a model: facts, tokenizer and encoded splits."""
+    """Data that is ready for a model: data spec, tokenizer and encoded splits."""
 
     source: Source
     format: Format
     tokenizer: Tokenizer
-    facts: Facts
+    spec: DataSpec
     encoded: dict[str, Encoded]
 
     @property
@@ -51,7 +51,7 @@ class Prepared:
         """What batches are made of. Running text becomes windows: of all of it where it is packed, else of each row."""
         if not self.format.stream:
             return RowExamples(self.encoded[split])
-        length, batches = self.format.window(self.facts), self.source.batches
+        length, batches = self.format.window(self.spec), self.source.batches
         circular = shuffle and batches.packs
         return WindowExamples(self.encoded[split], length, circular, batches.packs, batches.isolated, batches.stride)
 
@@ -66,7 +66,7 @@ class Prepared:
         training = split == "train"
         shuffle = training if shuffle is None else shuffle
         examples, batches = self.examples(split, shuffle), self.source.batches
-        dataset = BatchDataset(examples, self.format, self.facts, seed, raw=not training)
+        dataset = BatchDataset(examples, self.format, self.spec, seed, raw=not training)
         steps = PlannedSampler(lambda epoch: batches.plan(examples.lengths, seed, epoch, world, shuffle), rank, world)
         return BatchLoader(dataset, steps, self.source.workers)
 
@@ -79,23 +79,23 @@ def prepare(
     folder: Path | None = None,
     splits: Iterable[str] | None = None,
 ) -> Prepared:
-    """Source -> tokenizer -> learn -> facts -> encoded splits. Each step comes from the cache where it was made before.
+    """Source -> tokenizer -> fit -> spec -> encoded splits. Each step comes from the cache where it was made before.
 
-    folder: a run, whose tokenizer.json and facts.json are taken instead of learned. splits: those wanted; None = all there are.
+    folder: a run, whose tokenizer.json and data_spec.json are taken instead of learned. splits: those wanted; None = all there are.
     """
     if source.batches.packs and not format.stream:
         raise UserError(f"data/batches=packed needs running text, and {type(format).__name__} has rows of their own; data/batches=buckets")
     source.check()
     wanted = source.splits if splits is None else tuple(split for split in source.splits if split in set(splits))
     if folder is not None:
-        text, facts = Tokenizer.load(folder / "tokenizer.json"), Facts.load(folder / "facts.json")
+        text, spec = Tokenizer.load(folder / "tokenizer.json"), DataSpec.load(folder / "data_spec.json")
     elif "train" in source.splits:
         text = trained(source, tokenizer, format)
-        facts = facts_of(text, max_length, learned(source, format), format.special)
+        spec = facts_of(text, max_length, statistics(source, format), format.special)
     else:
         given = ", ".join(source.splits) or "nothing"
         raise UserError(f"there is nothing to learn from: the data has {given}, and no training part (data.train=...)")
-    return Prepared(source, format, text, facts, {split: encode(source, split, format, text, facts) for split in wanted})
+    return Prepared(source, format, text, spec, {split: encode(source, split, format, text, spec) for split in wanted})
 
 
 def trained(source: Source, trainer: TokenizerTrainer, format: Format) -> Tokenizer:
@@ -106,8 +106,8 @@ def trained(source: Source, trainer: TokenizerTrainer, format: Format) -> Tokeni
 
     def texts() -> Iterator[str]:
         for row, where in source.rows("train"):
-            with blame(where):
-                read = list(format.texts(row))
+            with error_context(where):
+                read = list(format.tokenizer_texts(row))
             yield from read
 
     def write(folder: Path) -> None:
@@ -117,30 +117,30 @@ def trained(source: Source, trainer: TokenizerTrainer, format: Format) -> Tokeni
     return Tokenizer.load(cache.entry("tokenizers", key, write) / "tokenizer.json")
 
 
-def learned(source: Source, format: Format) -> dict[str, Any]:
+def statistics(source: Source, format: Format) -> dict[str, Any]:
     """What the format learns from the training rows."""
     where = ""
 
     def rows() -> Iterator[Row]:
         nonlocal where
-        for row, where in source.rows("train"):  # noqa: B007 - read below, when `learn` complains about the row
+        for row, where in source.rows("train"):  # noqa: B007 - read below, when `fit` complains about the row
             yield row
 
     def write(folder: Path) -> None:
-        with blame(lambda: where):
-            found = format.learn(rows())
-        (folder / "learned.json").write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")
+        with error_context(lambda: where):
+            found = format.fit(rows())
+        (folder / "statistics.json").write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")
 
     key = digest([source.fingerprint("train"), values_of(format), code_of(format)])
-    return dict(json.loads((cache.entry("learned", key, write) / "learned.json").read_text(encoding="utf-8")))
+    return dict(json.loads((cache.entry("statistics", key, write) / "statistics.json").read_text(encoding="utf-8")))
 
 
-def facts_of(tokenizer: Tokenizer, max_length: int, learned: dict[str, Any], asked: Sequence[str] = ()) -> Facts:
+def facts_of(tokenizer: Tokenizer, max_length: int, statistics: dict[str, Any], asked: Sequence[str] = ()) -> DataSpec:
     special = dict(tokenizer.special)
     ids = tuple(id for token in asked if (id := tokenizer.inner.token_to_id(token)) is not None)
     padding = special.pop("padding")
-    labels = tuple(learned.pop("labels", ()))
+    labels = tuple(statistics.pop("labels", ()))
     # a published tokenizer may have no padding token: batches say what is real, so any id will do
-    return Facts(
-        tokenizer.vocabulary, max_length, 0 if padding is None else padding, **special, special=ids, labels=labels, learned=learned
+    return DataSpec(
+        tokenizer.vocab_size, max_length, 0 if padding is None else padding, **special, special=ids, labels=labels, statistics=statistics
     )

@@ -25,8 +25,8 @@ def tokens(rows: Sequence[Sequence[float]]) -> Tensor | None:
 
 def stacked(features: Sequence[Mapping[str, Any]], padding: int) -> dict[str, Any]:
     """Every feature as a tensor under its own name: a list of each row (B, T), `ids` filled up with the padding token and others with 0;
-    a number of each row (B,). `real` (B, T) tells tokens from what fills up; it is None where nothing does."""
-    batch: dict[str, Any] = {"real": tokens([row["ids"] for row in features])} if "ids" in features[0] else {}
+    a number of each row (B,). `padding_mask` (B, T) tells tokens from what fills up; it is None where nothing does."""
+    batch: dict[str, Any] = {"padding_mask": tokens([row["ids"] for row in features])} if "ids" in features[0] else {}
     for name, value in features[0].items():
         values = [row[name] for row in features]
         batch[name] = pad(values, padding if name == "ids" else 0) if isinstance(value, list) else torch.tensor(values)

@@ -9,9 +9,9 @@ from typing import ClassVar, Literal
 
 import torch
 
-from framework.data.facts import Facts
 from framework.data.formats import Batch, Features, Format, Row, Text
 from framework.data.padding import pad, tokens
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 
 
@@ -29,42 +29,42 @@ class PairFormat(Format):
     def __init__(self, long: Literal["truncate", "refuse"] = "truncate"):
         self.long = long
 
-    def texts(self, row: Row) -> Iterable[str]:
+    def tokenizer_texts(self, row: Row) -> Iterable[str]:
         source, target = self.columns
         return [text(row, source), *several(row, target)]
 
-    def encode(self, row: Row, tokenizer: Text, facts: Facts) -> Features:
+    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features:
         """source, and where the row has one target: ids with the end token last. truncated: 1 if a text was cut."""
-        if facts.end is None:
+        if spec.end is None:
             raise UserError("what writes texts needs a tokenizer with an end token: without it no written text would end")
         source, target = self.columns
         wanted = {"source": (source, text(row, source))}
         if row.get(target) is not None:
             wanted["target"] = target, several(row, target)[0]
         features: Features = {"truncated": 0}
-        room = facts.max_length - 1 - len(facts.opening)  # 1 for the end token
+        room = spec.max_length - 1 - len(spec.opening)  # 1 for the end token
         for name, (column, written) in wanted.items():
             ids = tokenizer.encode(written)
             if len(ids) > room:
                 if self.long == "refuse":
                     raise ValueError(
-                        f"{column} has {len(ids)} tokens, the model reads {room} and an end token (model.max_length={facts.max_length}); "
+                        f"{column} has {len(ids)} tokens, the model reads {room} and an end token (model.max_length={spec.max_length}); "
                         "a larger model.max_length reads it, task.format.long=truncate cuts it"
                     )
                 features["truncated"] = 1
-            features[name] = [*facts.opening, *ids[:room], facts.end]
+            features[name] = [*spec.opening, *ids[:room], spec.end]
         return features
 
     def length(self, features: Features) -> int:
         return max(len(features["source"]), len(features.get("target", ())))
 
-    def collate(self, features: Sequence[Features], facts: Facts, random: Random) -> Batch:
+    def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
         source = [row["source"] for row in features]
-        begin = facts.first
-        batch: Batch = {"source": pad(source, facts.padding), "source_real": tokens(source)}  # (B, S)
+        begin = spec.first
+        batch: Batch = {"source": pad(source, spec.padding), "source_padding_mask": tokens(source)}  # (B, S)
         if all("target" in row for row in features):
             labels = [row["target"] for row in features]
-            batch["target"] = pad([[begin, *ids[:-1]] for ids in labels], facts.padding)  # (B, T)
+            batch["target"] = pad([[begin, *ids[:-1]] for ids in labels], spec.padding)  # (B, T)
             batch["labels"] = pad(labels, -100)
         else:
             batch["target"] = torch.full((len(features), 1), begin)

@@ -10,5 +10,5 @@ LIBRARY = "plugformer"
 
 def write(loaded: Loaded, folder: Path) -> list[str]:
     """Writes adapter.safetensors. UserError: the run has no adapter."""
-    save_adapter(loaded.task, loaded.config, loaded.facts, folder / "adapter.safetensors")
+    save_adapter(loaded.task, loaded.config, loaded.spec, folder / "adapter.safetensors")
     return ["# python train.py ... model/adapter=NAME model.adapter.weights=FOLDER/adapter.safetensors"]

@@ -27,7 +27,7 @@ def card(run: Run, loaded: Loaded, library: str, loading: Sequence[str]) -> str:
     parameters = parameter_lines(loaded.task)[0].split()[-1]
     head = ["---", f"library_name: {library}", *([f"pipeline_tag: {tag}"] if tag else []), "---"]
     sections = {
-        "": [f"{parts_line(config)}.", f"{parameters} parameters; reads at most {loaded.facts.max_length:,} tokens at once."],
+        "": [f"{parts_line(config)}.", f"{parameters} parameters; reads at most {loaded.spec.max_length:,} tokens at once."],
         "How to load it": ["In this folder:", "", "```python", *(line.replace("FOLDER", ".") for line in loading), "```"],
         "What it learned from": list(data_lines(config["data"], run.sizes())),
         "Figures": list(figure_lines(figures_of(run))),

@@ -29,15 +29,15 @@ def check(loaded: Loaded, programs: Sequence[Program], folder: Path) -> None:
 def check_steps(loaded: Loaded, graphs: Mapping[str, "Graph"]) -> None:
     """A text that is read in pieces, three tokens and then one by one, has the scores of the whole text."""
     reference = whole(loaded)
-    inputs = reference.example(batch=3, source=4, tokens=min(6, loaded.facts.max_length))
+    inputs = reference.example(batch=3, source=4, tokens=min(6, loaded.spec.max_length))
     (expected,) = [reference.module(*inputs)]
-    ids, real = (inputs[0], inputs[1]) if len(inputs) == 2 else (inputs[2], torch.ones_like(inputs[2], dtype=torch.bool))
+    ids, padding_mask = (inputs[0], inputs[1]) if len(inputs) == 2 else (inputs[2], torch.ones_like(inputs[2], dtype=torch.bool))
     steps = graphs["model" if len(inputs) == 2 else "decoder"]
     source = [] if len(inputs) == 2 else [inputs[1], *graphs["encoder"](inputs[:2])]
     past = steps.nothing(len(ids))
     logits = []
     for piece in [slice(0, 3), *(slice(at, at + 1) for at in range(3, ids.shape[1]))]:
-        found, *past = steps([ids[:, piece], real[:, piece], past[0], *source, *past[1:]])
+        found, *past = steps([ids[:, piece], padding_mask[:, piece], past[0], *source, *past[1:]])
         logits.append(found)
     compare(reference, [torch.cat(logits, dim=1)], inputs, [expected], "the text written by steps")
 

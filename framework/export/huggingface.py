@@ -12,18 +12,18 @@ LIBRARY = "transformers"
 def write(loaded: Loaded, folder: Path) -> list[str]:
     """Writes config.json, model.safetensors, the tokenizer and, for a task that writes, generation_config.json. Gives the lines that
     load them. UserError: no published family computes as this task does; the nearest, and what differs."""
-    task, facts = loaded.task, loaded.facts
+    task, spec = loaded.task, loaded.spec
     layout = write_published(
         folder,
         loaded.config["model"],
         task.state_dict(),
-        facts,
+        spec,
         task.purpose,
         task.form,
         task.published(),
         loaded.config["task"].get("decoding"),
     )
-    write_tokenizer(loaded.tokenizer, facts, task.purpose, folder)
+    write_tokenizer(loaded.tokenizer, spec, task.purpose, folder)
     model = _CLASSES.get(task.purpose or "", "AutoModel")
     return [
         f"from transformers import AutoTokenizer, {model}",

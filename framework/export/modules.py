@@ -21,9 +21,9 @@ class Scoring(nn.Module):
         super().__init__()
         self.task = task
 
-    def forward(self, ids: Tensor, real: Tensor, segments: Tensor | None = None) -> Tensor:
+    def forward(self, ids: Tensor, padding_mask: Tensor, segments: Tensor | None = None) -> Tensor:
         told = {} if segments is None else {"segments": segments}
-        return self.task.scores_of({"ids": ids, "real": real, **told})
+        return self.task.scores_of({"ids": ids, "padding_mask": padding_mask, **told})
 
 
 class Continuing(nn.Module):
@@ -33,8 +33,8 @@ class Continuing(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, ids: Tensor, real: Tensor) -> Tensor:
-        return self.model.logits(self.model(ids, real))  # (B, T, V)
+    def forward(self, ids: Tensor, padding_mask: Tensor) -> Tensor:
+        return self.model.logits(self.model(ids, padding_mask))  # (B, T, V)
 
 
 class Rewriting(nn.Module):
@@ -44,8 +44,8 @@ class Rewriting(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, source: Tensor, source_real: Tensor, target: Tensor) -> Tensor:
-        return self.model.logits(self.model(source, target, source_real))  # (B, T, V)
+    def forward(self, source: Tensor, source_padding_mask: Tensor, target: Tensor) -> Tensor:
+        return self.model.logits(self.model(source, target, source_padding_mask))  # (B, T, V)
 
 
 class Remembering(nn.Module):
@@ -55,8 +55,8 @@ class Remembering(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, source: Tensor, source_real: Tensor) -> tuple[Tensor, ...]:
-        return flat(self.model.decoder.remember(self.model.encode(source, source_real)))
+    def forward(self, source: Tensor, source_padding_mask: Tensor) -> tuple[Tensor, ...]:
+        return flat(self.model.decoder.remember(self.model.encode(source, source_padding_mask)))
 
 
 class Stepping(nn.Module):
@@ -69,28 +69,34 @@ class Stepping(nn.Module):
         super().__init__()
         self.model, self.caches, self.memory = model, caches, memory
 
-    def forward(self, ids: Tensor, real: Tensor, past_real: Tensor, *kept: Tensor) -> tuple[Tensor, ...]:
-        """ids (B, T), of which real (B, T) are tokens, behind past_real (B, P)."""
-        return self.step(ids, real, past_real, iter(kept), State(self.model.decoder.caches()))
+    def forward(self, ids: Tensor, padding_mask: Tensor, past_padding_mask: Tensor, *kept: Tensor) -> tuple[Tensor, ...]:
+        """ids (B, T), of which padding_mask (B, T) are tokens, behind past_padding_mask (B, P)."""
+        return self.step(ids, padding_mask, past_padding_mask, iter(kept), State(self.model.decoder.caches()))
 
-    def step(self, ids: Tensor, real: Tensor, past_real: Tensor, kept: Iterator[Tensor], state: State) -> tuple[Tensor, ...]:
-        state.positions, state.real = count(past_real, past_real), past_real  # (B, P)
+    def step(
+        self, ids: Tensor, padding_mask: Tensor, past_padding_mask: Tensor, kept: Iterator[Tensor], state: State
+    ) -> tuple[Tensor, ...]:
+        state.positions, state.padding_mask = count(past_padding_mask, past_padding_mask), past_padding_mask  # (B, P)
         for cache, number in zip(state.caches, self.caches, strict=True):
-            cache.restore(tuple(islice(kept, number)), past_real.shape[1])
-        logits = self.model.logits(self.model.decode(ids, state, real))  # (B, T, V)
-        assert state.real is not None
-        return logits, state.real, *flat([cache.tensors() for cache in state.caches])
+            cache.restore(tuple(islice(kept, number)), past_padding_mask.shape[1])
+        logits = self.model.logits(self.model.decode(ids, state, padding_mask))  # (B, T, V)
+        assert state.padding_mask is not None
+        return logits, state.padding_mask, *flat([cache.tensors() for cache in state.caches])
 
 
 class LookingStepping(Stepping):
     """The same with a source to look at."""
 
-    def forward(self, ids: Tensor, real: Tensor, past_real: Tensor, source_real: Tensor, *kept: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
-        """source_real (B, S): which tokens of the source are some."""
+    def forward(  # type: ignore[override]
+        self, ids: Tensor, padding_mask: Tensor, past_padding_mask: Tensor, source_padding_mask: Tensor, *kept: Tensor
+    ) -> tuple[Tensor, ...]:
+        """source_padding_mask (B, S): which tokens of the source are some."""
         tensors = iter(kept)
         memory = [tuple(islice(tensors, number)) for number in self.memory]
-        state = State(self.model.decoder.caches(), memory=memory, memory_real=source_real, memory_length=source_real.shape[1])
-        return self.step(ids, real, past_real, tensors, state)
+        state = State(
+            self.model.decoder.caches(), memory=memory, memory_padding_mask=source_padding_mask, memory_length=source_padding_mask.shape[1]
+        )
+        return self.step(ids, padding_mask, past_padding_mask, tensors, state)
 
 
 def flat(layers: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:

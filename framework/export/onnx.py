@@ -92,17 +92,17 @@ def lines(programs: Sequence[Program], checked: bool) -> list[str]:
 
 READ_SOURCE = [
     "source = numpy.array([[0, 0]])  # ids of a text, by tokenizer.json",
-    "source_real = numpy.ones_like(source, bool)  # where a shorter text of the batch is filled up on the right: False",
+    "source_padding_mask = numpy.ones_like(source, bool)  # where a shorter text of the batch is filled up on the right: False",
     'memory = encoder.run(None, {"source": source, "source_real": source_real})',
     'memory = {"source_real": source_real, **{out.name: value for out, value in zip(encoder.get_outputs(), memory)}}',
 ]
 WRITE = [
     "ids = numpy.array([[0]])  # of what is there already, by tokenizer.json; then of each token that is chosen",
-    "real = numpy.ones_like(ids, bool)  # where a shorter text of the batch is filled up on the left: False",
+    "padding_mask = numpy.ones_like(ids, bool)  # where a shorter text of the batch is filled up on the left: False",
     'sizes = {"batch": len(ids), "past": 0}  # nothing was read before: empty, or zero where nothing grows',
     'kept = [slot for slot in MODEL.get_inputs() if slot.name.startswith("past")]',
     'types = {"tensor(bool)": "bool", "tensor(float)": "float32"}',
     "past = {slot.name: numpy.zeros([sizes.get(size, size) for size in slot.shape], types[slot.type]) for slot in kept}",
-    'logits, *present = MODEL.run(None, {"ids": ids, "real": real, **past})  # logits[:, -1] scores the next token',
+    'logits, *present = MODEL.run(None, {"ids": ids, "padding_mask": padding_mask, **past})  # logits[:, -1] scores the next token',
     "past = dict(zip(past, present))  # goes in with the next token",
 ]

@@ -38,9 +38,9 @@ class Slot:
             return torch.randint(self.below, shape, generator=generator)
         if self.dtype != torch.bool:
             return torch.rand(shape, generator=generator)
-        real, half = torch.ones(shape, dtype=torch.bool), shape[1] // 2
-        real[0, slice(shape[1] - half, None) if self.kind == "right" else slice(half)] = False
-        return real
+        padding_mask, half = torch.ones(shape, dtype=torch.bool), shape[1] // 2
+        padding_mask[0, slice(shape[1] - half, None) if self.kind == "right" else slice(half)] = False
+        return padding_mask
 
 
 @dataclass(frozen=True)
@@ -103,12 +103,12 @@ def nested(program: Program, shapes: Sequence[Any]) -> tuple[Any, ...]:
 
 def compare(program: Program, found: Sequence[Tensor], inputs: Sequence[Tensor], expected: Sequence[Tensor], what: str) -> None:
     """UserError: what an exported program gave is not what the model gives. What fills up is not looked at: nothing reads it."""
-    real = {slot.shape[1]: tensor for slot, tensor in zip(program.inputs, inputs, strict=True) if slot.dtype == torch.bool}
+    padding_mask = {slot.shape[1]: tensor for slot, tensor in zip(program.inputs, inputs, strict=True) if slot.dtype == torch.bool}
     for slot, one, other in zip(program.outputs, found, expected, strict=True):
         one, other = one.double(), other.double()
         for axis, size in enumerate(slot.shape):
-            if size in real:
-                mask = real[size].view(len(one), *(-1 if place == axis else 1 for place in range(1, one.ndim)))
+            if size in padding_mask:
+                mask = padding_mask[size].view(len(one), *(-1 if place == axis else 1 for place in range(1, one.ndim)))
                 one, other = one.where(mask, 0.0), other.where(mask, 0.0)
         worst = float((one - other).abs().max()) if one.shape == other.shape and one.numel() else 0.0
         if one.shape != other.shape or not worst <= TOLERANCE * max(1.0, float(other.abs().max()) if other.numel() else 0.0):

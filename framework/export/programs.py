@@ -24,10 +24,10 @@ def whole(loaded: Loaded) -> Program:
     purpose, model = purpose_of(loaded), loaded.task.model
     if purpose in LABELING:
         return scoring(loaded)
-    logits = [Slot("logits", ("batch", "tokens", loaded.facts.vocabulary))]
+    logits = [Slot("logits", ("batch", "tokens", loaded.spec.vocab_size))]
     if purpose == "next_token":
-        return Program("model", Continuing(model), text(loaded, "ids", "tokens", "real", "left"), logits, limits(loaded, "tokens"))
-    inputs = [*text(loaded, "source", "source", "source_real"), *text(loaded, "target", "tokens")]
+        return Program("model", Continuing(model), text(loaded, "ids", "tokens", "padding_mask", "left"), logits, limits(loaded, "tokens"))
+    inputs = [*text(loaded, "source", "source", "source_padding_mask"), *text(loaded, "target", "tokens")]
     return Program("model", Rewriting(model), inputs, logits, limits(loaded, "source", "tokens"))
 
 
@@ -55,7 +55,7 @@ def stepwise(loaded: Loaded) -> list[Program]:
 
     memory, memory_layers = kept("memory", "source", remembered)
     past, layers = kept("past", "past", past_of)
-    reads = text(loaded, "source", "source", "source_real")
+    reads = text(loaded, "source", "source", "source_padding_mask")
     encoder = Program("encoder", Remembering(model), reads, memory, limits(loaded, "source"))
     return [encoder, stepping(loaded, "decoder", LookingStepping(model, layers, memory_layers), [reads[1], *memory], past)]
 
@@ -72,7 +72,7 @@ def purpose_of(loaded: Loaded) -> str:
 
 def scoring(loaded: Loaded) -> Program:
     task = loaded.task
-    inputs = text(loaded, "ids", "tokens", "real")
+    inputs = text(loaded, "ids", "tokens", "padding_mask")
     if "segments" in task.reads:
         inputs.append(Slot("segments", ("batch", "tokens"), "ids", below=2))
     module = Scoring(task)
@@ -85,9 +85,9 @@ def scoring(loaded: Loaded) -> Program:
 
 
 def stepping(loaded: Loaded, name: str, module: nn.Module, source: Sequence[Slot], past: Sequence[Slot]) -> Program:
-    before = Slot("past_real", ("batch", "past"), "left")
-    inputs = [*text(loaded, "ids", "tokens", "real", "left"), before, *source, *past]
-    logits = Slot("logits", ("batch", "tokens", loaded.facts.vocabulary))
+    before = Slot("past_padding_mask", ("batch", "past"), "left")
+    inputs = [*text(loaded, "ids", "tokens", "padding_mask", "left"), before, *source, *past]
+    logits = Slot("logits", ("batch", "tokens", loaded.spec.vocab_size))
     return Program(name, module, inputs, [logits, *map(present, [before, *past])], limits(loaded, "tokens"))
 
 
@@ -97,14 +97,14 @@ def present(slot: Slot) -> Slot:
     return Slot(slot.name.replace("past", "present"), shape, slot.kind)
 
 
-def text(loaded: Loaded, name: str, size: str, real: str | None = None, side: Any = "right") -> list[Slot]:
+def text(loaded: Loaded, name: str, size: str, padding_mask: str | None = None, side: Any = "right") -> list[Slot]:
     """Ids of texts, and which of them are tokens."""
-    ids = Slot(name, ("batch", size), "ids", loaded.facts.vocabulary)
-    return [ids] if real is None else [ids, Slot(real, ("batch", size), side)]
+    ids = Slot(name, ("batch", size), "ids", loaded.spec.vocab_size)
+    return [ids] if padding_mask is None else [ids, Slot(padding_mask, ("batch", size), side)]
 
 
 def limits(loaded: Loaded, *names: str) -> dict[str, int]:
-    return dict.fromkeys(names, loaded.facts.max_length) if ends(loaded.task.model) else {}
+    return dict.fromkeys(names, loaded.spec.max_length) if ends(loaded.task.model) else {}
 
 
 def written(model: Any, state: Any, batch: int, tokens: int) -> list[tuple[Tensor, ...]]:

@@ -1,4 +1,4 @@
-"""A run as this framework has it, without what only training needs: weights under our own names, config, tokenizer, facts."""
+"""A run as this framework has it, without what only training needs: weights under our own names, config, tokenizer, data spec."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from framework.config import catalogue as index
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.data.tokenization.trainers import Tokenizer
 from framework.errors import UserError
 from framework.registry import build, nearest
@@ -19,12 +19,12 @@ from framework.runs.checkpoint import Loaded, fill
 
 LIBRARY = "plugformer"
 TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-WEIGHTS, CONFIG, TOKENIZER, FACTS = "model.safetensors", "config.yaml", "tokenizer.json", "facts.json"
+WEIGHTS, CONFIG, TOKENIZER, FACTS = "model.safetensors", "config.yaml", "tokenizer.json", "data_spec.json"
 _SHARED = "shared"  # in the file's header: name -> the name that the same weights are saved under
 
 
 def write(loaded: Loaded, folder: Path, dtype: str = "float32") -> list[str]:
-    """Writes model.safetensors, config.yaml, tokenizer.json and facts.json. Gives the lines that load them.
+    """Writes model.safetensors, config.yaml, tokenizer.json and data_spec.json. Gives the lines that load them.
 
     dtype: of the weights in the file: float32, bfloat16 or float16. UserError: another one.
     """
@@ -35,7 +35,7 @@ def write(loaded: Loaded, folder: Path, dtype: str = "float32") -> list[str]:
     save_file(wanted, folder / WEIGHTS, metadata={"format": "pt", _SHARED: json.dumps(shared)})
     (folder / CONFIG).write_text(yaml.safe_dump(loaded.config, sort_keys=False, allow_unicode=True), encoding="utf-8")
     loaded.tokenizer.save(folder / TOKENIZER)
-    loaded.facts.save(folder / FACTS)
+    loaded.spec.save(folder / FACTS)
     return [
         "from framework.export.safetensors import load",
         'loaded = load("FOLDER")',
@@ -58,11 +58,11 @@ def load(folder: Path | str) -> Loaded:
     for name in (CONFIG, FACTS, TOKENIZER, WEIGHTS):
         if not (folder / name).is_file():
             raise UserError(f"{folder} has no {name}: it was not exported with to=safetensors, or not whole")
-    config, facts = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")), Facts.load(folder / FACTS)
+    config, spec = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")), DataSpec.load(folder / FACTS)
     index.load()  # the registry then knows where each part is registered
-    task, form = make_task(config, facts), build(config["task"]["format"])
+    task, form = make_task(config, spec), build(config["task"]["format"])
     fill(task, weights_of(folder / WEIGHTS), folder / WEIGHTS)
-    return Loaded(task.eval(), form, Tokenizer.load(folder / TOKENIZER), facts, config, folder / WEIGHTS)
+    return Loaded(task.eval(), form, Tokenizer.load(folder / TOKENIZER), spec, config, folder / WEIGHTS)
 
 
 def weights_of(path: Path) -> dict[str, Tensor]:

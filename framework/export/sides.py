@@ -9,9 +9,9 @@ from framework.runs.checkpoint import Loaded
 
 
 def write_sides(loaded: Loaded, programs: Sequence[Program], folder: Path) -> None:
-    """tokenizer.json; facts.json, the ids of special tokens among them; interface.json: inputs, outputs, and what the scores mean."""
+    """tokenizer.json; data_spec.json, the ids of special tokens among them; interface.json: inputs, outputs, and what the scores mean."""
     loaded.tokenizer.save(folder / "tokenizer.json")
-    loaded.facts.save(folder / "facts.json")
+    loaded.spec.save(folder / "data_spec.json")
     task = loaded.task
     names = task.published().get("id2label", {})
     told = {"purpose": task.purpose, "labels": [names[number] for number in sorted(names)], **task.legend()}

@@ -56,24 +56,24 @@ class Decode:
         self,
         model: nn.Module,
         prompt: Tensor,
-        real: Tensor | None = None,
+        padding_mask: Tensor | None = None,
         memory: Memory | None = None,
         longest: int | None = None,
     ) -> list[list[Generated]]:
-        """Continues each prompt (B, P), padded on the left where real (B, P) is False; n-best for each row, best first.
+        """Continues each prompt (B, P), padded on the left where padding_mask (B, P) is False; n-best for each row, best first.
         longest: at most this many new tokens. memory: the encoder's, where the model has one."""
-        real = None if real is None or bool(real.all()) else real
-        prompts = [row.tolist() if real is None else row[real[number]].tolist() for number, row in enumerate(prompt)]
+        padding_mask = None if padding_mask is None or bool(padding_mask.all()) else padding_mask
+        prompts = [row.tolist() if padding_mask is None else row[padding_mask[number]].tolist() for number, row in enumerate(prompt)]
         limits = self._limits(model, [len(row) for row in prompts], longest)
         with torch.inference_mode(), evaluating(model):
-            written = self._write(model, prompt, real, memory, prompts, torch.tensor(limits, device=prompt.device))
+            written = self._write(model, prompt, padding_mask, memory, prompts, torch.tensor(limits, device=prompt.device))
         return [[Generated(found.ids, self.text(found.ids), found.score) for found in self.strategy.rank(row)] for row in written]
 
     def _write(
         self,
         model: Any,
         prompt: Tensor,
-        real: Tensor | None,
+        padding_mask: Tensor | None,
         memory: Memory | None,
         prompts: Sequence[Sequence[int]],
         limits: Tensor,
@@ -86,7 +86,7 @@ class Decode:
             scores=torch.zeros(len(prompt), dtype=torch.float64, device=prompt.device),
         )
         state = model.state(memory)
-        hidden = model.decode(prompt, state, real)  # (B, P, D)
+        hidden = model.decode(prompt, state, padding_mask)  # (B, P, D)
         while True:
             log_probabilities = self._log_probabilities(model, hidden, live)  # (R, V)
             parents, tokens = choose(live, log_probabilities)
@@ -108,10 +108,10 @@ class Decode:
         scores = logits.log_softmax(
             dim=-1, dtype=torch.promote_types(logits.dtype, torch.float32)
         )  # half precision is too coarse to add up
-        if self.end is not None and live.ids.shape[1] < self.strategy.min_length:
+        if self.end is not None and live.ids.shape[1] < self.strategy.min_new_tokens:
             scores[:, self.end] = float("-inf")
-        if self.strategy.no_repeat_ngram is not None:
-            allowed = scores.isfinite() & ~repeats(live.ids, self.strategy.no_repeat_ngram, scores.shape[1])
+        if self.strategy.no_repeat_ngram_size is not None:
+            allowed = scores.isfinite() & ~repeats(live.ids, self.strategy.no_repeat_ngram_size, scores.shape[1])
             stuck = ~allowed.any(dim=1, keepdim=True)  # every token repeats: one of them must be written all the same
             scores = scores.where(allowed | stuck, float("-inf"))
         return scores
@@ -127,10 +127,10 @@ class Decode:
 
     def _limits(self, model: Any, lengths: Sequence[int], longest: int | None) -> list[int]:
         """How many tokens each prompt may get. The last one is written, never read: it needs no place in a table."""
-        asked = [number for number in (longest, self.strategy.max_length) if number is not None]
+        asked = [number for number in (longest, self.strategy.max_new_tokens) if number is not None]
         if asked and not ends(model):
             return [min(asked)] * len(lengths)
-        readable = model.facts.max_length
+        readable = model.spec.max_length
         for length in lengths:
             if length > readable:
                 raise UserError(f"a prompt of {length} tokens is longer than the {readable} the model reads (model.max_length)")
@@ -142,15 +142,15 @@ def ends(model: nn.Module) -> bool:
     return any("table" in getattr(module, "provides", ()) for module in model.modules())
 
 
-def repeats(ids: Tensor, length: int, vocabulary: int) -> Tensor:
+def repeats(ids: Tensor, length: int, vocab_size: int) -> Tensor:
     """(R, V) True for the tokens that would complete a run of `length` tokens that ids (R, N) have already."""
     rows, written = ids.shape
     if written < length:
-        return torch.zeros(rows, vocabulary, dtype=torch.bool, device=ids.device)
+        return torch.zeros(rows, vocab_size, dtype=torch.bool, device=ids.device)
     runs = ids.unfold(1, length, 1)  # (R, N - length + 1, length)
     again = (runs[:, :, :-1] == ids[:, None, written - length + 1 :]).all(dim=2)
-    found = torch.where(again, runs[:, :, -1], vocabulary)  # one more column takes what repeats nothing
-    return torch.zeros(rows, vocabulary + 1, dtype=torch.bool, device=ids.device).scatter_(1, found, True)[:, :vocabulary]
+    found = torch.where(again, runs[:, :, -1], vocab_size)  # one more column takes what repeats nothing
+    return torch.zeros(rows, vocab_size + 1, dtype=torch.bool, device=ids.device).scatter_(1, found, True)[:, :vocab_size]
 
 
 def answer(written: Sequence[Generated]) -> dict[str, Any]:
@@ -173,8 +173,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def pad_left(rows: Sequence[Sequence[int]], padding: int, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
-    """Prompts of any length as ids (B, P) and real (B, P)."""
+    """Prompts of any length as ids (B, P) and padding_mask (B, P)."""
     longest = max(len(row) for row in rows)
     ids = torch.tensor([[padding] * (longest - len(row)) + list(row) for row in rows], device=device)
-    real = torch.arange(longest, device=device) >= longest - torch.tensor([[len(row)] for row in rows], device=device)
-    return ids, real
+    padding_mask = torch.arange(longest, device=device) >= longest - torch.tensor([[len(row)] for row in rows], device=device)
+    return ids, padding_mask

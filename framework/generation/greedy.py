@@ -13,9 +13,9 @@ from framework.registry import register
 class Greedy(Strategy):
     """Writes the most probable token at every step.
 
-    max_length: write at most this many tokens; null = as many as the model can hold.
-    min_length: do not end before this many tokens.
-    no_repeat_ngram: never write the same tokens in a row of this many twice; null = may repeat.
+    max_new_tokens: write at most this many tokens; null = as many as the model can hold.
+    min_new_tokens: do not end before this many tokens.
+    no_repeat_ngram_size: never write the same tokens in a row of this many twice; null = may repeat.
     """
 
     def begin(self, prompts: Sequence[Sequence[int]], end: int | None, limits: Tensor) -> Choose:

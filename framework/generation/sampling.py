@@ -18,9 +18,9 @@ class Sampling(Strategy):
     https://arxiv.org/abs/1805.04833, https://arxiv.org/abs/1904.09751. The three apply in this order. Every prompt has random
     numbers of its own, made of the seed and its tokens, so that its text does not depend on the batch it stands in.
 
-    max_length: write at most this many tokens; null = as many as the model can hold.
-    min_length: do not end before this many tokens.
-    no_repeat_ngram: never write the same tokens in a row of this many twice; null = may repeat.
+    max_new_tokens: write at most this many tokens; null = as many as the model can hold.
+    min_new_tokens: do not end before this many tokens.
+    no_repeat_ngram_size: never write the same tokens in a row of this many twice; null = may repeat.
     temperature: divides the log-probabilities; below 1 the likely tokens gain, above 1 the unlikely ones.
     top_k: draw from this many most probable tokens; null = from all.
     top_p: draw from the fewest tokens that together have at least this probability; 1 = from all.
@@ -36,15 +36,15 @@ class Sampling(Strategy):
 
     def __init__(
         self,
-        max_length: int | None = None,
-        min_length: int = 0,
-        no_repeat_ngram: int | None = None,
+        max_new_tokens: int | None = None,
+        min_new_tokens: int = 0,
+        no_repeat_ngram_size: int | None = None,
         temperature: float = 1.0,
         top_k: int | None = None,
         top_p: float = 1.0,
         seed: int = 0,
     ):
-        super().__init__(max_length, min_length, no_repeat_ngram)
+        super().__init__(max_new_tokens, min_new_tokens, no_repeat_ngram_size)
         self.temperature, self.top_k, self.top_p, self.seed = temperature, top_k, top_p, seed
 
     def begin(self, prompts: Sequence[Sequence[int]], end: int | None, limits: Tensor) -> Choose:

@@ -35,7 +35,7 @@ class Hypothesis:
 
 
 # Live hypotheses and the log-probabilities (R, V) of their next tokens -> parents (R'), tokens (R'): the hypotheses of the next
-# step, each a token appended to a live one. A live row may be continued several times (beams) or not at all; those of a prompt
+# step, each a token appended to a live one. A live row may be continued several times (num_beams) or not at all; those of a prompt
 # stand together, prompts in their order. A token that may not be written has -inf.
 Choose = Callable[[Live, Tensor], tuple[Tensor, Tensor]]
 
@@ -43,20 +43,20 @@ Choose = Callable[[Live, Tensor], tuple[Tensor, Tensor]]
 class Strategy:
     """Chooses tokens; the engine runs the model, keeps the score and takes hypotheses out that reached the end token or their limit.
 
-    max_length: write at most this many tokens; null = as many as the model can hold.
-    min_length: do not end before this many tokens.
-    no_repeat_ngram: never write the same tokens in a row of this many twice; null = may repeat.
+    max_new_tokens: write at most this many tokens; null = as many as the model can hold.
+    min_new_tokens: do not end before this many tokens.
+    no_repeat_ngram_size: never write the same tokens in a row of this many twice; null = may repeat.
     """
 
     rules: ClassVar[dict[str, str]] = {
-        "max_length is None or max_length >= 1": "max_length counts the tokens to write",
-        "min_length >= 0": "min_length counts the tokens to write",
-        "max_length is None or min_length <= max_length": "a text cannot be longer than max_length and at least min_length",
-        "no_repeat_ngram is None or no_repeat_ngram >= 1": "no_repeat_ngram counts tokens in a row",
+        "max_new_tokens is None or max_new_tokens >= 1": "max_new_tokens must be at least 1",
+        "min_new_tokens >= 0": "min_new_tokens must be at least 0",
+        "max_new_tokens is None or min_new_tokens <= max_new_tokens": "min_new_tokens must not exceed max_new_tokens",
+        "no_repeat_ngram_size is None or no_repeat_ngram_size >= 1": "no_repeat_ngram_size must be at least 1",
     }
 
-    def __init__(self, max_length: int | None = None, min_length: int = 0, no_repeat_ngram: int | None = None):
-        self.max_length, self.min_length, self.no_repeat_ngram = max_length, min_length, no_repeat_ngram
+    def __init__(self, max_new_tokens: int | None = None, min_new_tokens: int = 0, no_repeat_ngram_size: int | None = None):
+        self.max_new_tokens, self.min_new_tokens, self.no_repeat_ngram_size = max_new_tokens, min_new_tokens, no_repeat_ngram_size
 
     def begin(self, prompts: Sequence[Sequence[int]], end: int | None, limits: Tensor) -> Choose:
         """The choice for one batch of prompts, called once a step; what it remembers between steps is its own, not the strategy's.

@@ -9,7 +9,7 @@ from framework.errors import UserError
 from framework.huggingface.table import Row, Table
 
 if TYPE_CHECKING:
-    from framework.data.facts import Facts
+    from framework.data.spec import DataSpec
 
 NEEDED = object()  # a key that every config.json of the family has
 Config = dict[str, Any]
@@ -60,8 +60,8 @@ class Family:
 
     type: `model_type` in their config.json. base: what stands before the names of the bare model's weights where a head was added.
     bare: the class of the model without a head. chosen: slot -> option, the model itself under "". fixed: options of ours that the family
-    always has. constants: keys of theirs that it always has; a file that says otherwise is refused. heads: purpose of a task -> what it
-    adds. ignored: what their files hold beside weights. bias: a tensor that
+    always has. constants: keys of theirs that it always has; a file that says otherwise is refused. task_heads: purpose of a
+    task -> what it adds. ignored: what their files hold beside weights. bias: a tensor that
     files have for a bias of the output, though it is of zeros in most.
     """
 
@@ -73,7 +73,7 @@ class Family:
     fixed: ClassVar[Mapping[str, Any]] = {}
     constants: ClassVar[Mapping[str, Any]] = {}
     rows: ClassVar[Sequence[Row]]
-    heads: ClassVar[Mapping[str, Head]] = {}
+    task_heads: ClassVar[Mapping[str, Head]] = {}
     ignored: ClassVar[Sequence[str]] = ()
     bias: ClassVar[str | None] = None
 
@@ -104,9 +104,9 @@ class Family:
         known = ", ".join(map(str, option.names.values()))
         raise UserError(f"config.json has {option.theirs}={value!r}, and there is no part for it; there are parts for {known}")
 
-    def theirs(self, node: Mapping[str, Any], facts: "Facts") -> Config:
+    def theirs(self, node: Mapping[str, Any], spec: "DataSpec") -> Config:
         """The config.json of a model of this family."""
-        config: Config = {"model_type": self.type, **self.constants, "vocab_size": facts.vocabulary}
+        config: Config = {"model_type": self.type, **self.constants, "vocab_size": spec.vocab_size}
         for option in self.options:
             value = meant(node, option.ours)
             if option.names is not None and value is not None:
@@ -124,13 +124,13 @@ class Family:
         based: whether `base` stands before the names of the bare model; null = where there is a head.
         """
         before = f"{self.base}." if self.base and (purpose is not None if based is None else based) else ""
-        head = self.heads[purpose].rows if purpose else ()
+        head = self.task_heads[purpose].rows if purpose else ()
         return Table([*(_named(row, before) for row in self.rows), *head], [_placed(name, before) for name in self.ignored])
 
     def purpose(self, config: Mapping[str, Any]) -> str | None:
         """What the class that a config.json names adds to the model; none where it is the bare model, or a class we know no task for."""
         named = config.get("architectures") or ()
-        return next((purpose for purpose, head in self.heads.items() if head.architecture in named), None)
+        return next((purpose for purpose, head in self.task_heads.items() if head.architecture in named), None)
 
 
 def _named(row: Row, before: str) -> Row:

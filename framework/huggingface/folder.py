@@ -80,7 +80,7 @@ class Published:
         return tuple(str(named[key]) for key in sorted(named, key=int))
 
     @property
-    def vocabulary(self) -> int:
+    def vocab_size(self) -> int:
         return int(self.shapes()["model.tokens.weight"][0])
 
 
@@ -94,12 +94,12 @@ def load_model(folder: Path | str) -> "nn.Module":
     """The model in a folder, in evaluation mode, made of our parts. UserError: as `Published.open`, and weights that are not there."""
     import torch
 
-    from framework.data.facts import Facts
+    from framework.data.spec import DataSpec
 
     found = Published.open(Path(folder))
     node = found.node()
     with torch.device("meta"):
-        model = registry.build(node, facts=Facts(found.vocabulary, node["max_length"]))
+        model = registry.build(node, spec=DataSpec(found.vocab_size, node["max_length"]))
     shapes = found.shapes()
     own = model.state_dict()
     lacking = [name for name in own if f"model.{name}" not in shapes]

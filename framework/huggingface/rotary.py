@@ -30,12 +30,12 @@ def chosen_rotary(config: Mapping[str, Any], usual: float = 10000.0) -> tuple[st
     if lacking:
         raise UserError(f"config.json has rope_type='llama3' without {', '.join(lacking)}")
     told = {"original_max_position_embeddings": config.get("max_position_embeddings"), **told}
-    return "stretched_rotary", {"position.base": base, **{ours: told[theirs] for ours, theirs in _STRETCHED.items()}}
+    return "scaled_rotary", {"position.base": base, **{ours: told[theirs] for ours, theirs in _STRETCHED.items()}}
 
 
 def their_rotary(position: Mapping[str, Any]) -> Config:
     """What a config.json says of a rotary position, in the new words and in the old ones; nothing of any other position."""
-    if position["part"] not in ("position/rotary", "position/stretched_rotary"):
+    if position["part"] not in ("position/rotary", "position/scaled_rotary"):
         return {}
     if position["part"] == "position/rotary":
         return {"rope_theta": position["base"], "rope_parameters": {"rope_type": "default", "rope_theta": position["base"]}}

@@ -11,7 +11,7 @@ from framework.config import catalogue as index
 from framework.config.catalogue import Catalogue
 from framework.config.derived_defaults import plain
 from framework.config.diff import differences
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.huggingface.family import Config, Family
 from framework.huggingface.folder import CONFIG
@@ -29,15 +29,15 @@ _FRAMES = {  # purpose -> how the tokens of one text, and of two, are framed
     "text_to_text": ("$A {end}", None),
 }
 _DECODING = {  # ours -> theirs, with the values that mean nothing there
-    "max_length": "max_new_tokens",
-    "min_length": "min_new_tokens",
-    "no_repeat_ngram": "no_repeat_ngram_size",
+    "max_new_tokens": "max_new_tokens",
+    "min_new_tokens": "min_new_tokens",
+    "no_repeat_ngram_size": "no_repeat_ngram_size",
     "temperature": "temperature",
     "top_k": "top_k",
     "top_p": "top_p",
-    "beams": "num_beams",
+    "num_beams": "num_beams",
     "length_penalty": "length_penalty",
-    "n_best": "num_return_sequences",
+    "num_return_sequences": "num_return_sequences",
 }
 _STOPPING = {"exact": "never", "length_so_far": False, "first": True}
 
@@ -50,7 +50,7 @@ class Layout:
     config: Config
 
 
-def layout_of(node: Mapping[str, Any], facts: Facts, weights: Iterable[str] = ()) -> Layout:
+def layout_of(node: Mapping[str, Any], spec: DataSpec, weights: Iterable[str] = ()) -> Layout:
     """The family that computes as the model of this node does; weights: names of a task's.
 
     UserError: none does; the nearest, and what it would take.
@@ -63,7 +63,7 @@ def layout_of(node: Mapping[str, Any], facts: Facts, weights: Iterable[str] = ()
         if node["part"] != f"model/{family.chosen['']}":
             continue
         try:
-            config = family.theirs(node, facts)
+            config = family.theirs(node, spec)
             wrong = _otherwise(family, config, node, weights, catalogue)
         except UserError as error:
             reason = reason or str(error)
@@ -94,7 +94,7 @@ def weights_of(family: Family, state: "Mapping[str, Tensor]", purpose: str | Non
     import torch
 
     table = family.table(purpose)
-    unused = family.heads[purpose].without if purpose else ()
+    unused = family.task_heads[purpose].without if purpose else ()
     state = {name: value for name, value in state.items() if not name.startswith(unused)} if unused else state
     if lost := table.missing(state):
         raise UserError(f"{family.type} has no place for {', '.join(lost[:3])}{f' and {len(lost) - 3} more' if lost[3:] else ''}")
@@ -108,9 +108,11 @@ def head_of(family: Family, purpose: str | None, form: str) -> str:
     """The published class of a task. UserError: the family has none, or one that computes otherwise."""
     if purpose is None:
         return family.bare
-    if purpose not in family.heads:
-        raise UserError(f"{family.type} has no class for {purpose}; it has some for {', '.join(family.heads) or 'nothing but the model'}")
-    head = family.heads[purpose]
+    if purpose not in family.task_heads:
+        raise UserError(
+            f"{family.type} has no class for {purpose}; it has some for {', '.join(family.task_heads) or 'nothing but the model'}"
+        )
+    head = family.task_heads[purpose]
     if head.form and head.form != form:
         raise UserError(
             f"{head.architecture} computes its scores by {head.form!r}, and this task by {form!r}: they would not be the same; "
@@ -119,45 +121,45 @@ def head_of(family: Family, purpose: str | None, form: str) -> str:
     return head.architecture
 
 
-def config_of(layout: Layout, architecture: str, facts: Facts, told: Mapping[str, Any], purpose: str | None) -> Config:
+def config_of(layout: Layout, architecture: str, spec: DataSpec, told: Mapping[str, Any], purpose: str | None) -> Config:
     """config.json. told: what the task says of itself."""
-    special = {"pad_token_id": facts.padding, "bos_token_id": facts.begin, "eos_token_id": facts.end}
+    special = {"pad_token_id": spec.padding, "bos_token_id": spec.begin, "eos_token_id": spec.end}
     labels = {int(number): str(label) for number, label in told.get("id2label", {}).items()}
     config = {"architectures": [architecture], **layout.config, **special, **told, "dtype": "float32"}
     if labels:
         config |= {"id2label": labels, "label2id": {label: number for number, label in labels.items()}, "num_labels": len(labels)}
     if purpose == "text_to_text":
-        config["decoder_start_token_id"] = facts.first
+        config["decoder_start_token_id"] = spec.first
     return config
 
 
-def generation_of(decoding: Mapping[str, Any] | None, facts: Facts, purpose: str | None) -> Config | None:
+def generation_of(decoding: Mapping[str, Any] | None, spec: DataSpec, purpose: str | None) -> Config | None:
     """generation_config.json of a task that writes; none for one that does not."""
     if purpose not in ("text_to_text", "next_token"):
         return None
-    config: Config = {"pad_token_id": facts.padding, "bos_token_id": facts.begin, "eos_token_id": facts.end}
+    config: Config = {"pad_token_id": spec.padding, "bos_token_id": spec.begin, "eos_token_id": spec.end}
     if purpose == "text_to_text":
-        config["decoder_start_token_id"] = facts.first
+        config["decoder_start_token_id"] = spec.first
     given = dict(decoding or {})
     kind = str(given.get("part", "decoding/greedy")).partition("/")[2]
     config |= {theirs: given[ours] for ours, theirs in _DECODING.items() if given.get(ours) is not None}
     if "early_stopping" in given:
         config["early_stopping"] = _STOPPING[given["early_stopping"]]
     if "max_new_tokens" not in config:
-        config["max_length"] = facts.max_length + 1  # with what it is written from; the last token is written, never read
+        config["max_length"] = spec.max_length + 1  # with what it is written from; the last token is written, never read
     return {**config, "do_sample": kind == "sampling"}
 
 
-def write_tokenizer(tokenizer: "Tokenizer", facts: Facts, purpose: str | None, folder: Path) -> None:
+def write_tokenizer(tokenizer: "Tokenizer", spec: DataSpec, purpose: str | None, folder: Path) -> None:
     """tokenizer.json, which frames texts as the task does, and tokenizer_config.json, which names the special tokens."""
     import tokenizers
     from tokenizers.processors import TemplateProcessing
 
     inner = tokenizers.Tokenizer.from_str(tokenizer.to_json())
-    ids = {"begin": facts.begin, "end": facts.end}
+    ids = {"begin": spec.begin, "end": spec.end}
     names = {name: inner.id_to_token(id) for name, id in ids.items() if id is not None}
     frames = _FRAMES.get(purpose or "", ("$A", None))
-    if purpose == "text_to_text" and facts.opening:
+    if purpose == "text_to_text" and spec.opening:
         frames = "{begin} " + frames[0], None
     one, two = (
         " ".join(word.format(**names) for word in (text or "").split() if not word.startswith("{") or word[1:].split("}")[0] in names)
@@ -167,10 +169,10 @@ def write_tokenizer(tokenizer: "Tokenizer", facts: Facts, purpose: str | None, f
     inner.post_processor = TemplateProcessing(single=one, pair=two or None, special_tokens=used)
     inner.encode_special_tokens = False
     inner.save(str(folder / "tokenizer.json"))
-    special = {"pad_token": facts.padding, "bos_token": facts.begin, "eos_token": facts.end, "unk_token": facts.unknown}
-    special |= {"cls_token": facts.begin, "sep_token": facts.end, "mask_token": facts.mask}
+    special = {"pad_token": spec.padding, "bos_token": spec.begin, "eos_token": spec.end, "unk_token": spec.unknown}
+    special |= {"cls_token": spec.begin, "sep_token": spec.end, "mask_token": spec.mask}
     told: dict[str, Any] = {name: inner.id_to_token(id) for name, id in special.items() if id is not None}
-    told |= {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": facts.max_length, "clean_up_tokenization_spaces": False}
+    told |= {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": spec.max_length, "clean_up_tokenization_spaces": False}
     write_json(folder / "tokenizer_config.json", told | {"padding_side": "left" if purpose == "next_token" else "right"})
 
 
@@ -182,7 +184,7 @@ def write(
     folder: Path,
     node: Mapping[str, Any],
     state: "Mapping[str, Tensor]",
-    facts: Facts,
+    spec: DataSpec,
     purpose: str | None = None,
     form: str = "",
     told: Mapping[str, Any] | None = None,
@@ -192,11 +194,11 @@ def write(
     family computes as it does."""
     from safetensors.torch import save_file
 
-    layout = layout_of(node, facts, state)
+    layout = layout_of(node, spec, state)
     architecture = head_of(layout.family, purpose, form)
     weights = weights_of(layout.family, state, purpose)
-    write_json(folder / CONFIG, config_of(layout, architecture, facts, told or {}, purpose))
-    if (generation := generation_of(decoding, facts, purpose)) is not None:
+    write_json(folder / CONFIG, config_of(layout, architecture, spec, told or {}, purpose))
+    if (generation := generation_of(decoding, spec, purpose)) is not None:
         write_json(folder / "generation_config.json", generation)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     return layout

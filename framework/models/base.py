@@ -7,19 +7,19 @@ from torch import nn
 from framework.registry import choice
 
 
-class Facts(Protocol):
-    """What a model needs to know of its data; `framework.data.facts.Facts` has it."""
+class DataSpec(Protocol):
+    """What a model needs to know of its data; `framework.data.spec.DataSpec` has it."""
 
     @property
-    def vocabulary(self) -> int: ...
+    def vocab_size(self) -> int: ...
 
 
 class Model(nn.Module):
     """Embeddings and stacks.
 
     dim: features of a token in the stream.
-    heads: attention heads of a layer.
-    depth: layers of a stack.
+    num_heads: attention heads of a layer.
+    num_layers: layers of a stack.
     dropout: share dropped of embeddings, attention weights and what sublayers add.
     bias: whether linear maps and norms have one.
     epsilon: added by the norms so that nothing is divided by zero.
@@ -35,25 +35,25 @@ class Model(nn.Module):
     embedding_norm: the norm on the embeddings.
     pretrained: a run, or a folder with a published model, whose weights a new run begins with, as far as they fit, and whose tokenizer it
         takes; null = drawn anew.
-    layers: the layers of what it begins from which become the layers here, in every stack, [0, 2, 4]; {decoder: [0, 5]} thins out the
+    init_layers: the layers of what it begins from which become the layers here, in every stack, [0, 2, 4]; {decoder: [0, 5]} thins out the
         decoder alone; null = each one its own.
     freeze: parameters that are not trained, as shell patterns over their names (`[tokens.*,encoder.layers.[0-3].*]`); null = none.
     adapter: new weights that are trained in place of the model's own.
     """
 
-    consumed: ClassVar[tuple[str, ...]] = ("pretrained", "layers", "freeze", "adapter")
+    consumed: ClassVar[tuple[str, ...]] = ("pretrained", "init_layers", "freeze", "adapter")
     pretrained: ClassVar[str | None] = None
-    layers: ClassVar[list[int] | dict[str, list[int]] | None] = None
+    init_layers: ClassVar[list[int] | dict[str, list[int]] | None] = None
     freeze: ClassVar[str | list[str] | None] = None
     adapter: ClassVar[Any] = choice("adapter", "none")
 
     rules: ClassVar[dict[str, str]] = {
-        "dim > 0 and heads > 0 and depth > 0 and max_length > 0": "a model has features, heads, layers and something to read",
+        "dim > 0 and num_heads > 0 and num_layers > 0 and max_length > 0": "a model has features, heads, layers and something to read",
         "0 <= dropout < 1": "a share is dropped, and not everything",
-        "layers is None or pretrained": "layers are those of the run that this one begins from, and model.pretrained names none",
+        "init_layers is None or pretrained": "init_layers are those of the run that this one begins from, and model.pretrained names none",
         "embedding_dim is None or embedding_dim > 0": "tokens have features",
     }
     provides: ClassVar[tuple[str, ...] | dict[str, str]] = ()
 
-    facts: Facts
+    spec: DataSpec
     dim: int

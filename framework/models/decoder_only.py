@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from framework.models.base import Facts, Model
+from framework.models.base import DataSpec, Model
 from framework.parts.caches import Memory, State
 from framework.parts.embeddings import Embeddings, Output, Tokens
 from framework.parts.initialize import initialize
@@ -26,10 +26,10 @@ class DecoderOnlyModel(Model):
 
     def __init__(
         self,
-        facts: Facts,
+        spec: DataSpec,
         dim: int = 256,
-        heads: int = 4,
-        depth: int = 4,
+        num_heads: int = 4,
+        num_layers: int = 4,
         dropout: float = 0.1,
         bias: bool = True,
         epsilon: float = 1e-5,
@@ -49,18 +49,18 @@ class DecoderOnlyModel(Model):
         decoder: Part = choice("decoder", "standard"),
     ):
         super().__init__()
-        self.facts, self.dim = facts, dim
+        self.spec, self.dim = spec, dim
         width = embedding_dim or dim
-        self.tokens = Tokens(facts.vocabulary, width, embedding_scale)
+        self.tokens = Tokens(spec.vocab_size, width, embedding_scale)
         self.embeddings = Embeddings(dim, width, dropout, bias, epsilon, embedding_norm)
         self.decoder = decoder(
             dim=dim,
-            heads=heads,
+            num_heads=num_heads,
             dropout=dropout,
             bias=bias,
             epsilon=epsilon,
             max_length=max_length,
-            depths=(0, depth),
+            depths=(0, num_layers),
             embedding_dim=width,
             attention=attention,
             position=position,
@@ -68,32 +68,32 @@ class DecoderOnlyModel(Model):
             norm=norm,
             block=block,
         )
-        self.output = Output(facts.vocabulary, dim, width, tied, output_bias, output_scale)
+        self.output = Output(spec.vocab_size, dim, width, tied, output_bias, output_scale)
         initialize(self, initial_std)
 
     def forward(
         self,
         ids: Tensor,
-        real: Tensor | None = None,
+        padding_mask: Tensor | None = None,
         positions: Tensor | None = None,
         documents: Tensor | None = None,
         state: State | None = None,
     ) -> Tensor:
-        """ids (B, T) -> (B, T, D). Padding on the left needs real (B, T), True = a token; padding on the right needs nothing.
+        """ids (B, T) -> (B, T, D). Padding on the left needs padding_mask (B, T), True = a token; padding on the right needs nothing.
         With a state the tokens go on where it stands."""
         if positions is None:
-            positions = count(ids, real, documents) if state is None else state.places(ids, real)
+            positions = count(ids, padding_mask, documents) if state is None else state.places(ids, padding_mask)
         x = self.embeddings(self.tokens(ids), self.decoder.position, positions)
-        return self.decoder(x, positions, real, documents, state)
+        return self.decoder(x, positions, padding_mask, documents, state)
 
     def state(self, memory: Memory | None = None) -> State:
         """The state of a text of which nothing is written."""
         assert memory is None, "a decoder-only model has nothing to look back at"
         return self.decoder.state()
 
-    def decode(self, ids: Tensor, state: State, real: Tensor | None = None) -> Tensor:
+    def decode(self, ids: Tensor, state: State, padding_mask: Tensor | None = None) -> Tensor:
         """Adds the tokens ids (B, T) to the state: their hidden states (B, T, D)."""
-        return self(ids, real, state=state)
+        return self(ids, padding_mask, state=state)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """hidden (B, T, D) -> scores of the tokens that come next (B, T, V)."""

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from framework.models.base import Facts, Model
+from framework.models.base import DataSpec, Model
 from framework.parts.caches import Memory, State
 from framework.parts.embeddings import Embeddings, Output, Tokens
 from framework.parts.initialize import initialize
@@ -16,7 +16,7 @@ from framework.registry import Part, choice, register
 class EncoderDecoderModel(Model):
     """Reads one text and writes another, over one vocabulary. Vaswani et al. 2017, section 3, https://arxiv.org/abs/1706.03762
 
-    decoder_depth: layers of the decoder; null = depth.
+    num_decoder_layers: layers of the decoder; null = num_layers.
     tied: the embeddings of the tokens are the weights of the output as well.
     output_bias: a bias for each token's score.
     output_scale: factor on the states before the output (T5: 1 / sqrt(dim)).
@@ -25,15 +25,15 @@ class EncoderDecoderModel(Model):
     """
 
     provides: ClassVar = ("encoder", "decoder", "cross")
-    rules: ClassVar[dict[str, str]] = {**Model.rules, "decoder_depth is None or decoder_depth > 0": "a decoder has layers"}
+    rules: ClassVar[dict[str, str]] = {**Model.rules, "num_decoder_layers is None or num_decoder_layers > 0": "a decoder has layers"}
 
     def __init__(
         self,
-        facts: Facts,
+        spec: DataSpec,
         dim: int = 256,
-        heads: int = 4,
-        depth: int = 4,
-        decoder_depth: int | None = None,
+        num_heads: int = 4,
+        num_layers: int = 4,
+        num_decoder_layers: int | None = None,
         dropout: float = 0.1,
         bias: bool = True,
         epsilon: float = 1e-5,
@@ -54,16 +54,16 @@ class EncoderDecoderModel(Model):
         decoder: Part = choice("decoder", "cross"),
     ):
         super().__init__()
-        self.facts, self.dim = facts, dim
+        self.spec, self.dim = spec, dim
         width = embedding_dim or dim
         offers = {
             "dim": dim,
-            "heads": heads,
+            "num_heads": num_heads,
             "dropout": dropout,
             "bias": bias,
             "epsilon": epsilon,
             "max_length": max_length,
-            "depths": (depth, depth if decoder_depth is None else decoder_depth),
+            "depths": (num_layers, num_layers if num_decoder_layers is None else num_decoder_layers),
             "embedding_dim": width,
             "attention": attention,
             "position": position,
@@ -71,23 +71,23 @@ class EncoderDecoderModel(Model):
             "norm": norm,
             "block": block,
         }
-        self.tokens = Tokens(facts.vocabulary, width, embedding_scale)
+        self.tokens = Tokens(spec.vocab_size, width, embedding_scale)
         self.source = Embeddings(dim, width, dropout, bias, epsilon, embedding_norm)
         self.encoder = encoder(**offers)
         self.target = Embeddings(dim, width, dropout, bias, epsilon, embedding_norm)
         self.decoder = decoder(**offers)
-        self.output = Output(facts.vocabulary, dim, width, tied, output_bias, output_scale)
+        self.output = Output(spec.vocab_size, dim, width, tied, output_bias, output_scale)
         initialize(self, initial_std)
 
-    def encode(self, source: Tensor, real: Tensor | None = None, positions: Tensor | None = None) -> Memory:
-        """source (B, S), of which real (B, S) are tokens, as what the decoder looks back at."""
-        positions = count(source, real) if positions is None else positions
+    def encode(self, source: Tensor, padding_mask: Tensor | None = None, positions: Tensor | None = None) -> Memory:
+        """source (B, S), of which padding_mask (B, S) are tokens, as what the decoder looks back at."""
+        positions = count(source, padding_mask) if positions is None else positions
         x = self.source(self.tokens(source), self.encoder.position, positions)
-        return Memory(self.encoder(x, positions, real), real)
+        return Memory(self.encoder(x, positions, padding_mask), padding_mask)
 
-    def forward(self, source: Tensor, target: Tensor, source_real: Tensor | None = None) -> Tensor:
-        """source (B, S), of which source_real (B, S) are tokens, and target (B, T), padded on the right -> (B, T, D)."""
-        memory = self.encode(source, source_real)
+    def forward(self, source: Tensor, target: Tensor, source_padding_mask: Tensor | None = None) -> Tensor:
+        """source (B, S), of which source_padding_mask (B, S) are tokens, and target (B, T), padded on the right -> (B, T, D)."""
+        memory = self.encode(source, source_padding_mask)
         positions = count(target)
         x = self.target(self.tokens(target), self.decoder.position, positions)
         return self.decoder(x, positions, memory)
@@ -97,11 +97,11 @@ class EncoderDecoderModel(Model):
         assert memory is not None, "an encoder-decoder model writes of something: state(encode(source))"
         return self.decoder.state(memory)
 
-    def decode(self, ids: Tensor, state: State, real: Tensor | None = None) -> Tensor:
+    def decode(self, ids: Tensor, state: State, padding_mask: Tensor | None = None) -> Tensor:
         """Adds the tokens ids (B, T) to the state: their hidden states (B, T, D)."""
-        positions = state.places(ids, real)
+        positions = state.places(ids, padding_mask)
         x = self.target(self.tokens(ids), self.decoder.position, positions)
-        return self.decoder(x, positions, real=real, state=state)
+        return self.decoder(x, positions, padding_mask=padding_mask, state=state)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """hidden (B, T, D) -> scores of the tokens that come next (B, T, V)."""

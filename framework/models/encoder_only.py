@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from framework.models.base import Facts, Model
+from framework.models.base import DataSpec, Model
 from framework.parts.embeddings import Embeddings, Pooler, Tokens
 from framework.parts.initialize import initialize
 from framework.parts.places import count
@@ -25,10 +25,10 @@ class EncoderOnlyModel(Model):
 
     def __init__(
         self,
-        facts: Facts,
+        spec: DataSpec,
         dim: int = 256,
-        heads: int = 4,
-        depth: int = 4,
+        num_heads: int = 4,
+        num_layers: int = 4,
         dropout: float = 0.1,
         bias: bool = True,
         epsilon: float = 1e-5,
@@ -47,19 +47,19 @@ class EncoderOnlyModel(Model):
         encoder: Part = choice("encoder", "standard"),
     ):
         super().__init__()
-        self.facts, self.dim = facts, dim
+        self.spec, self.dim = spec, dim
         self.bias, self.epsilon = bias, epsilon  # a head that ends what the layers began has them as they do
         width = embedding_dim or dim
-        self.tokens = Tokens(facts.vocabulary, width, embedding_scale)
+        self.tokens = Tokens(spec.vocab_size, width, embedding_scale)
         self.embeddings = Embeddings(dim, width, dropout, bias, epsilon, embedding_norm, segments)
         self.encoder = encoder(
             dim=dim,
-            heads=heads,
+            num_heads=num_heads,
             dropout=dropout,
             bias=bias,
             epsilon=epsilon,
             max_length=max_length,
-            depths=(depth, 0),
+            depths=(num_layers, 0),
             embedding_dim=width,
             attention=attention,
             position=position,
@@ -73,12 +73,12 @@ class EncoderOnlyModel(Model):
     def forward(
         self,
         ids: Tensor,
-        real: Tensor | None = None,
+        padding_mask: Tensor | None = None,
         segments: Tensor | None = None,
         positions: Tensor | None = None,
         documents: Tensor | None = None,
     ) -> Tensor:
-        """ids (B, T) -> (B, T, D). real (B, T): True = a token, None = all are. Positions count tokens when not given."""
-        positions = count(ids, real, documents) if positions is None else positions
+        """ids (B, T) -> (B, T, D). padding_mask (B, T): True = a token, None = all are. Positions count tokens when not given."""
+        positions = count(ids, padding_mask, documents) if positions is None else positions
         x = self.embeddings(self.tokens(ids), self.encoder.position, positions, segments)
-        return self.encoder(x, positions, real, documents)
+        return self.encoder(x, positions, padding_mask, documents)

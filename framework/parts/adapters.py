@@ -46,8 +46,8 @@ class LoraAdapter(Adapter):
     rank: features between the two matrices.
     alpha: strength; the product counts alpha / rank, so that the learning rate need not follow the rank.
     dropout: share of what enters the product that is dropped.
-    target: the linear maps, as shell patterns over their names in the model (`*.query`, `encoder.layers.[0-3].*`).
-    beside: parameters of the model that are trained as well, as shell patterns over their names (`*norm*`); null = none.
+    target_modules: the linear maps, as shell patterns over their names in the model (`*.query`, `encoder.layers.[0-3].*`).
+    modules_to_save: parameters of the model that are trained as well, as shell patterns over their names (`*norm*`); null = none.
     weights: a file that an adapter was exported to, which a new run begins with; null = the product is 0 at first.
     """
 
@@ -64,21 +64,21 @@ class LoraAdapter(Adapter):
         rank: int = 8,
         alpha: float = 16.0,
         dropout: float = 0.0,
-        target: str | list[str] = ["*.query", "*.value"],  # noqa: B006 - an option's default, never changed
-        beside: str | list[str] | None = None,
+        target_modules: str | list[str] = ["*.query", "*.value"],  # noqa: B006 - an option's default, never changed
+        modules_to_save: str | list[str] | None = None,
         weights: str | None = None,
     ):
         self.rank, self.alpha, self.dropout = rank, alpha, dropout
-        self.target, self.beside, self.weights = target, beside, weights
+        self.target_modules, self.modules_to_save, self.weights = target_modules, modules_to_save, weights
 
     def attach(self, model: nn.Module) -> None:
         # A subclass may compute something else with its weight: only a plain linear map is what the formula says.
         linears = {name: module for name, module in model.named_modules() if type(module) is nn.Linear}
-        chosen = matching(self.target, list(linears), "model.adapter.target", "linear map of the model")
+        chosen = matching(self.target_modules, list(linears), "model.adapter.target_modules", "linear map of the model")
         for parameter in model.parameters():
             parameter.requires_grad_(False)
         named = dict(model.named_parameters())
-        for name in matching(self.beside, list(named), "model.adapter.beside", "parameter of the model"):
+        for name in matching(self.modules_to_save, list(named), "model.adapter.modules_to_save", "parameter of the model"):
             named[name].requires_grad_(True)
         for name in chosen:
             model.set_submodule(name, LoraLinear(linears[name], self.rank, self.alpha, self.dropout))

@@ -33,7 +33,7 @@ class Cache:
         raise NotImplementedError
 
 
-class RowCache(Cache):
+class KVCache(Cache):
     """Keeps one row for each token: tensors (B, K, S, d), grown along S."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Memory:
     """What a decoder looks back at: the encoder's states (B, S, D) and which of them are tokens (B, S)."""
 
     states: Tensor
-    real: Tensor | None = None
+    padding_mask: Tensor | None = None
 
 
 @dataclass
@@ -69,35 +69,35 @@ class State:
     """Where a stack stands in a text it writes step by step.
 
     caches: one for each layer. memory: what each layer keeps of the source, computed once (reordered with the rows);
-    memory_real (B, S) and memory_length are the source's.
-    positions, real: (B, S) of all tokens so far; real is None while all are tokens. length: S.
+    memory_padding_mask (B, S) and memory_length are the source's.
+    positions, padding_mask: (B, S) of all tokens so far; padding_mask is None while all are tokens. length: S.
     """
 
     caches: list[Cache]
     positions: Tensor | None = None
-    real: Tensor | None = None
+    padding_mask: Tensor | None = None
     memory: list[tuple[Tensor, ...]] = field(default_factory=list)
-    memory_real: Tensor | None = None
+    memory_padding_mask: Tensor | None = None
     memory_length: int = 0
 
     @property
     def length(self) -> int:
         return 0 if self.positions is None else self.positions.shape[1]
 
-    def places(self, ids: Tensor, real: Tensor | None) -> Tensor:
+    def places(self, ids: Tensor, padding_mask: Tensor | None) -> Tensor:
         """Positions of tokens ids (B, T) that go on here, where nobody gives them: (1, T), or (B, T) where rows differ."""
-        if real is None and self.real is None:
+        if padding_mask is None and self.padding_mask is None:
             return count(ids) + self.length
-        real = torch.ones_like(ids, dtype=torch.bool) if real is None else real
-        before = self.length if self.real is None else self.real.sum(1, keepdim=True)
-        return (before + real.cumsum(1) - 1).clamp(min=0)
+        padding_mask = torch.ones_like(ids, dtype=torch.bool) if padding_mask is None else padding_mask
+        before = self.length if self.padding_mask is None else self.padding_mask.sum(1, keepdim=True)
+        return (before + padding_mask.cumsum(1) - 1).clamp(min=0)
 
-    def extend(self, positions: Tensor, real: Tensor | None) -> None:
-        """Notes T tokens that enter: positions (B, T); real (B, T), None when all are tokens."""
-        if real is not None or self.real is not None:
-            new = torch.ones_like(positions, dtype=torch.bool) if real is None else real
-            old = new.new_ones(new.shape[0], self.length) if self.real is None else self.real
-            self.real = torch.cat((old, new), dim=1)
+    def extend(self, positions: Tensor, padding_mask: Tensor | None) -> None:
+        """Notes T tokens that enter: positions (B, T); padding_mask (B, T), None when all are tokens."""
+        if padding_mask is not None or self.padding_mask is not None:
+            new = torch.ones_like(positions, dtype=torch.bool) if padding_mask is None else padding_mask
+            old = new.new_ones(new.shape[0], self.length) if self.padding_mask is None else self.padding_mask
+            self.padding_mask = torch.cat((old, new), dim=1)
         self.positions = positions if self.positions is None else torch.cat((self.positions, positions), dim=1)
 
     def reorder(self, rows: Tensor, memory: bool = True) -> None:
@@ -105,14 +105,14 @@ class State:
         for cache in self.caches:
             cache.reorder(rows)
         self.positions = None if self.positions is None else self.positions.index_select(0, rows)
-        self.real = None if self.real is None else self.real.index_select(0, rows)
+        self.padding_mask = None if self.padding_mask is None else self.padding_mask.index_select(0, rows)
         if memory:
             self.memory = [tuple(x.index_select(0, rows) for x in kept) for kept in self.memory]
-            self.memory_real = None if self.memory_real is None else self.memory_real.index_select(0, rows)
+            self.memory_padding_mask = None if self.memory_padding_mask is None else self.memory_padding_mask.index_select(0, rows)
 
     def crop(self, length: int) -> None:
         """Forgets all but the first `length` tokens."""
         for cache in self.caches:
             cache.crop(length)
         self.positions = None if self.positions is None else self.positions[:, :length]
-        self.real = None if self.real is None else self.real[:, :length]
+        self.padding_mask = None if self.padding_mask is None else self.padding_mask[:, :length]

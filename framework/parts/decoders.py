@@ -32,15 +32,15 @@ class Decoder(PlainStack):
         self,
         x: Tensor,
         positions: Tensor,
-        real: Tensor | None = None,
+        padding_mask: Tensor | None = None,
         documents: Tensor | None = None,
         state: State | None = None,
     ) -> Tensor:
-        """x (B, T, D) at positions (B or 1, T). real (B, T) is for padding on the left; documents (B, T) see only themselves.
+        """x (B, T, D) at positions (B or 1, T). padding_mask (B, T) is for padding on the left; documents (B, T) see only themselves.
         With a state the tokens go on where it stands."""
         if state is not None:
-            state.extend(positions.expand(x.shape[0], -1), real)
-        places, masks, bias = self.shared(x, positions, real, documents, state)
+            state.extend(positions.expand(x.shape[0], -1), padding_mask)
+        places, masks, bias = self.shared(x, positions, padding_mask, documents, state)
         caches: Sequence[Cache | None] = [None] * len(self.layers) if state is None else state.caches
         for layer, place, mask, cache in zip(self.layers, places, masks, caches, strict=True):
             x = self.through(layer, x, place, mask, bias, cache)
@@ -65,7 +65,7 @@ class CrossDecoder(Stack):
     def __init__(
         self,
         dim: int,
-        heads: int,
+        num_heads: int,
         dropout: float,
         bias: bool,
         epsilon: float,
@@ -80,8 +80,8 @@ class CrossDecoder(Stack):
         block: Part = choice("block", "pre_norm", follows="block"),
         final_norm: Part = choice("norm", "layer", follows="norm"),
         window: Window = None,
-        global_every: int | None = None,
-        checkpointing: bool = False,
+        full_attention_every: int | None = None,
+        activation_checkpointing: bool = False,
     ):
         super().__init__(
             {"attention": attention, "cross": cross, "feed_forward": feed_forward},
@@ -90,10 +90,10 @@ class CrossDecoder(Stack):
             block,
             final_norm,
             window,
-            global_every,
-            checkpointing,
+            full_attention_every,
+            activation_checkpointing,
             dim=dim,
-            heads=heads,
+            num_heads=num_heads,
             dropout=dropout,
             bias=bias,
             epsilon=epsilon,
@@ -104,7 +104,7 @@ class CrossDecoder(Stack):
 
     def remember(self, memory: Memory) -> list[tuple[Tensor, ...]]:
         """What each layer keeps of the memory: computed once, however many tokens are written."""
-        place = Place(count(memory.states[..., 0]), memory.real)
+        place = Place(count(memory.states[..., 0]), memory.padding_mask)
         return [cast(CrossLayer, layer).remember(memory.states, place) for layer in self.layers]
 
     def state(self, memory: Memory) -> State:
@@ -112,7 +112,7 @@ class CrossDecoder(Stack):
         return State(
             self.caches(),
             memory=self.remember(memory),
-            memory_real=memory.real,
+            memory_padding_mask=memory.padding_mask,
             memory_length=memory.states.shape[1],
         )
 
@@ -121,20 +121,20 @@ class CrossDecoder(Stack):
         x: Tensor,
         positions: Tensor,
         memory: Memory | None = None,
-        real: Tensor | None = None,
+        padding_mask: Tensor | None = None,
         state: State | None = None,
     ) -> Tensor:
-        """x (B, T, D) at positions (B or 1, T); real (B, T) is for padding on the left. Looks at the memory, or with a state at
+        """x (B, T, D) at positions (B or 1, T); padding_mask (B, T) is for padding on the left. Looks at the memory, or with a state at
         the one it was made for, and goes on where the state stands."""
         if state is not None:
-            state.extend(positions.expand(x.shape[0], -1), real)
-            kept, kept_real, length = state.memory, state.memory_real, state.memory_length
+            state.extend(positions.expand(x.shape[0], -1), padding_mask)
+            kept, memory_padding_mask, length = state.memory, state.memory_padding_mask, state.memory_length
         else:
             assert memory is not None, "a decoder with cross-attention needs a memory or a state"
-            kept, kept_real, length = self.remember(memory), memory.real, memory.states.shape[1]
-        places, masks, bias = self.shared(x, positions, real, None, state)
+            kept, memory_padding_mask, length = self.remember(memory), memory.padding_mask, memory.states.shape[1]
+        places, masks, bias = self.shared(x, positions, padding_mask, None, state)
         caches: Sequence[Cache | None] = [None] * len(self.layers) if state is None else state.caches
-        memory_mask = Mask(x.shape[1], length, real=kept_real, device=x.device).prepared()
+        memory_mask = Mask(x.shape[1], length, padding_mask=memory_padding_mask, device=x.device).prepared()
         for layer, place, mask, cache, own in zip(self.layers, places, masks, caches, kept, strict=True):
             x = self.through(layer, x, place, mask, bias, cache, own, memory_mask)
         return self.final_norm(x)

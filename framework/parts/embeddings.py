@@ -13,8 +13,8 @@ from framework.registry import Part
 class Tokens(nn.Embedding):
     """A vector for each token, times the root of its width if scaled. Vaswani et al. 2017, section 3.4, https://arxiv.org/abs/1706.03762"""
 
-    def __init__(self, vocabulary: int, width: int, scaled: bool = False):
-        super().__init__(vocabulary, width)
+    def __init__(self, vocab_size: int, width: int, scaled: bool = False):
+        super().__init__(vocab_size, width)
         self.scale = math.sqrt(width) if scaled else 1.0
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -60,11 +60,11 @@ class Pooler(nn.Module):
 class Output(nn.Module):
     """Scores of all tokens; tied, by the table of the embeddings. Press and Wolf 2017, section 3, https://arxiv.org/abs/1608.05859"""
 
-    def __init__(self, vocabulary: int, dim: int, width: int, tied: bool = True, bias: bool = False, scale: float = 1.0):
+    def __init__(self, vocab_size: int, dim: int, width: int, tied: bool = True, bias: bool = False, scale: float = 1.0):
         super().__init__()
         self.projection = nn.Linear(dim, width, bias=False) if tied and width != dim else nn.Identity()
-        self.weight = None if tied else nn.Parameter(torch.empty(vocabulary, dim))
-        self.bias = nn.Parameter(torch.empty(vocabulary)) if bias else None
+        self.weight = None if tied else nn.Parameter(torch.empty(vocab_size, dim))
+        self.bias = nn.Parameter(torch.empty(vocab_size)) if bias else None
         self.scale = scale
 
     def forward(self, hidden: Tensor, tokens: Tokens) -> Tensor:

@@ -12,9 +12,9 @@ class Encoder(PlainStack):
 
     side = 0
 
-    def forward(self, x: Tensor, positions: Tensor, real: Tensor | None = None, documents: Tensor | None = None) -> Tensor:
-        """x (B, T, D) at positions (B or 1, T); real (B, T), True = a token; documents (B, T): a token sees its own alone."""
-        places, masks, bias = self.shared(x, positions, real, documents)
+    def forward(self, x: Tensor, positions: Tensor, padding_mask: Tensor | None = None, documents: Tensor | None = None) -> Tensor:
+        """x (B, T, D) at positions (B or 1, T); padding_mask (B, T), True = a token; documents (B, T): a token sees its own alone."""
+        places, masks, bias = self.shared(x, positions, padding_mask, documents)
         for layer, place, mask in zip(self.layers, places, masks, strict=True):
             x = self.through(layer, x, place, mask, bias, None)
         return self.final_norm(x)
@@ -30,9 +30,9 @@ class SharedEncoder(PlainStack):
     side = 0
     one_for_all = True
 
-    def forward(self, x: Tensor, positions: Tensor, real: Tensor | None = None, documents: Tensor | None = None) -> Tensor:
-        """x (B, T, D) at positions (B or 1, T); real (B, T), True = a token; documents (B, T): a token sees its own alone."""
-        places, masks, bias = self.shared(x, positions, real, documents)
+    def forward(self, x: Tensor, positions: Tensor, padding_mask: Tensor | None = None, documents: Tensor | None = None) -> Tensor:
+        """x (B, T, D) at positions (B or 1, T); padding_mask (B, T), True = a token; documents (B, T): a token sees its own alone."""
+        places, masks, bias = self.shared(x, positions, padding_mask, documents)
         for place, mask in zip(places, masks, strict=True):
             x = self.through(self.layers[0], x, place, mask, bias, None)
         return self.final_norm(x)

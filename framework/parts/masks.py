@@ -14,7 +14,7 @@ from torch import Tensor
 class Mask:
     """What T queries may see of S keys. With `causal` the queries are the last T of the S.
 
-    real: (B, S), True = a token; None when all are. Under a causal mask right padding needs none: no token looks right.
+    padding_mask: (B, S), True = a token; None when all are. Under a causal mask right padding needs none: no token looks right.
     documents: the document number of every query (B, T) and key (B, S); a token sees its own document alone.
     window: a token sees what is nearer than this many tokens, itself included.
     shared: a bias and the keywords that `kernel` answers for it, made by `prepared`.
@@ -23,7 +23,7 @@ class Mask:
     queries: int
     keys: int
     causal: bool = False
-    real: Tensor | None = None
+    padding_mask: Tensor | None = None
     documents: tuple[Tensor, Tensor] | None = None
     window: int | None = None
     device: torch.device | None = None
@@ -66,17 +66,17 @@ class Mask:
         return (query[:, :, None] == key[:, None, :])[:, None]  # (B, 1, T, S)
 
     def _real(self) -> Tensor | None:
-        if self.real is None:
+        if self.padding_mask is None:
             return None
-        real = self.real[:, None, None, :]  # (B, 1, 1, S)
+        padding_mask = self.padding_mask[:, None, None, :]  # (B, 1, 1, S)
         if not self.causal:
-            return real
+            return padding_mask
         query, key = self._numbers()
-        return real | (key == query)  # (B, 1, T, S)
+        return padding_mask | (key == query)  # (B, 1, T, S)
 
     def _numbers(self) -> tuple[Tensor, Tensor]:
         """The queries (T, 1) and the keys (S,), counted from the first key."""
-        device = self.device if self.real is None else self.real.device
+        device = self.device if self.padding_mask is None else self.padding_mask.device
         query = torch.arange(self.keys - self.queries, self.keys, device=device)[:, None]
         return query, torch.arange(self.keys, device=device)
 
@@ -87,7 +87,7 @@ class Mask:
         """
         if self.shared is not None and self.shared[0] is bias:
             return self.shared[1]
-        plain = self.real is None and self.documents is None and self._narrow() is None and bias is None
+        plain = self.padding_mask is None and self.documents is None and self._narrow() is None and bias is None
         if plain and self.causal and self.queries == self.keys:
             return {"is_causal": True}
         if plain and self.causal and self.queries == 1:

@@ -39,11 +39,11 @@ class Place:
     """The T tokens that enter now.
 
     positions: (B or 1, T), explicit, so that packing, left padding and caching agree.
-    real: (B, T), True = a token; None when all are. turn: None = no rotation.
+    padding_mask: (B, T), True = a token; None when all are. turn: None = no rotation.
     """
 
     positions: Tensor
-    real: Tensor | None = None
+    padding_mask: Tensor | None = None
     turn: Turn | None = None
 
     def turned(self, x: Tensor) -> Tensor:
@@ -51,16 +51,16 @@ class Place:
         return x if self.turn is None else self.turn(x)
 
 
-def count(ids: Tensor, real: Tensor | None = None, documents: Tensor | None = None) -> Tensor:
+def count(ids: Tensor, padding_mask: Tensor | None = None, documents: Tensor | None = None) -> Tensor:
     """The positions of ids (B, T) where nobody gives them: (1, T), or (B, T) where rows differ.
 
     Tokens alone count, so that padding on either side moves none (padding stands where the token before it stands), and every
     document of a packed row begins at 0.
     """
-    if real is None:
+    if padding_mask is None:
         positions = torch.arange(ids.shape[1], device=ids.device)[None]
     else:
-        positions = (real.cumsum(1) - 1).clamp(min=0)
+        positions = (padding_mask.cumsum(1) - 1).clamp(min=0)
     if documents is not None:
         positions = positions.expand_as(documents)
         begins = torch.ones_like(documents, dtype=torch.bool)

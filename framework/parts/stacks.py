@@ -24,7 +24,7 @@ Window = int | list[int | None] | None
 class Stack(nn.Module):
     """Layers, and before the first of them, once, what they share: rotation, bias and masks.
 
-    An owner offers: dim, heads, dropout, bias, epsilon, max_length, depths (encoder, decoder), embedding_dim (the width
+    An owner offers: dim, num_heads, dropout, bias, epsilon, max_length, depths (encoder, decoder), embedding_dim (the width
     that positions are added at), and its own attention, position, feed_forward, norm and block.
 
     attention: the self-attention of every layer.
@@ -34,8 +34,8 @@ class Stack(nn.Module):
     block: how a layer wires its sublayers.
     final_norm: the norm after the last layer, where the block leaves its output without one.
     window: a token sees what is nearer than this many tokens; a list says it layer by layer (null = everything).
-    global_every: with one window, the first layer and then every so many-th see everything; null = none does (ModernBERT: 3).
-    checkpointing: layers are computed again in the backward pass instead of kept: less memory, about a third more time.
+    full_attention_every: with one window, the first layer and then every so many-th see everything; null = none does (ModernBERT: 3).
+    activation_checkpointing: layers are computed again in the backward pass instead of kept: less memory, about a third more time.
     """
 
     causal: ClassVar[bool] = False
@@ -46,7 +46,7 @@ class Stack(nn.Module):
     apart: ClassVar = ("cross",)
     provides: ClassVar[dict[str, str]] = {"window": "window is not None"}
     rules: ClassVar[dict[str, str]] = {
-        "global_every is None or global_every > 0 and window is not None": "layers see everything unless they have a window",
+        "full_attention_every is None or full_attention_every > 0 and window is not None": "full_attention_every needs a window",
     }
 
     def __init__(
@@ -57,11 +57,11 @@ class Stack(nn.Module):
         block: Part,
         final_norm: Part,
         window: Window,
-        global_every: int | None,
-        checkpointing: bool,
+        full_attention_every: int | None,
+        activation_checkpointing: bool,
         *,
         dim: int,
-        heads: int,
+        num_heads: int,
         dropout: float,
         bias: bool,
         epsilon: float,
@@ -70,28 +70,36 @@ class Stack(nn.Module):
         embedding_dim: int,
     ):
         super().__init__()
-        depth = depths[self.side]
-        offers = {"dim": dim, "heads": heads, "dropout": dropout, "bias": bias, "epsilon": epsilon, "depth": depth, "depths": depths}
-        self.position = position(dim=embedding_dim, heads=heads, max_length=max_length, causal=self.causal)
+        num_layers = depths[self.side]
+        offers = {
+            "dim": dim,
+            "num_heads": num_heads,
+            "dropout": dropout,
+            "bias": bias,
+            "epsilon": epsilon,
+            "num_layers": num_layers,
+            "depths": depths,
+        }
+        self.position = position(dim=embedding_dim, num_heads=num_heads, max_length=max_length, causal=self.causal)
         self.layers = nn.ModuleList(
             self.layer_class(
                 block=block(**offers, layer=layer, sublayers=len(sublayers), norm=norm),
                 **{name: part(**offers, layer=layer) for name, part in sublayers.items()},
             )
-            for layer in range(1 if self.one_for_all else depth)
+            for layer in range(1 if self.one_for_all else num_layers)
         )
-        self.additions = depth * len(sublayers)  # to the residual stream
+        self.additions = num_layers * len(sublayers)  # to the residual stream
         self.open_stream = cast(type[Block], block.cls).final_norm  # no norm follows the additions
         self.final_norm = final_norm(dim=dim, epsilon=epsilon, bias=bias) if self.open_stream else nn.Identity()
-        self.windows = _each(window, depth, global_every)
-        self.checkpointing = checkpointing
+        self.windows = _each(window, num_layers, full_attention_every)
+        self.activation_checkpointing = activation_checkpointing
 
     def shared(
-        self, x: Tensor, positions: Tensor, real: Tensor | None, documents: Tensor | None, state: State | None = None
+        self, x: Tensor, positions: Tensor, padding_mask: Tensor | None, documents: Tensor | None, state: State | None = None
     ) -> tuple[list[Place], list[Mask], Tensor | None]:
         """The place of the tokens that enter and their mask, for every layer, and the bias. A state knows of these tokens already."""
         assert state is None or documents is None, "documents are packed for training; a state writes one text a row"
-        keys, keys_real = (positions, real) if state is None else (state.positions, state.real)
+        keys, keys_real = (positions, padding_mask) if state is None else (state.positions, state.padding_mask)
         assert keys is not None
         bias = self.position.bias(positions, keys)
         bias = None if bias is None else bias.to(x.dtype)  # (B or 1, H, T, S)
@@ -100,11 +108,11 @@ class Stack(nn.Module):
             window: Mask(x.shape[1], keys.shape[1], self.causal, keys_real, pair, window, x.device).prepared(bias)
             for window in set(self.windows)
         }
-        places = {window: Place(positions, real, self._turn(positions, window)) for window in set(self.windows)}
+        places = {window: Place(positions, padding_mask, self._turn(positions, window)) for window in set(self.windows)}
         return [places[window] for window in self.windows], [masks[window] for window in self.windows], bias
 
     def _turn(self, positions: Tensor, window: int | None) -> Turn | None:
-        width = cast(Layer, self.layers[0]).attention.turn_width
+        width = cast(Layer, self.layers[0]).attention.rotary_dim
         return self.position.turn(positions, width) if window is None else self.position.turn_windowed(positions, width, window)
 
     def caches(self) -> list[Cache]:
@@ -113,7 +121,7 @@ class Stack(nn.Module):
 
     def through(self, layer: nn.Module, *arguments: Any) -> Tensor:
         """What a layer makes of its arguments; with checkpointing its insides are not kept for the backward pass."""
-        if self.checkpointing and self.training and torch.is_grad_enabled():
+        if self.activation_checkpointing and self.training and torch.is_grad_enabled():
             return checkpoint(layer, *arguments, use_reentrant=False)
         return layer(*arguments)
 
@@ -124,7 +132,7 @@ class PlainStack(Stack):
     def __init__(
         self,
         dim: int,
-        heads: int,
+        num_heads: int,
         dropout: float,
         bias: bool,
         epsilon: float,
@@ -138,8 +146,8 @@ class PlainStack(Stack):
         block: Part = choice("block", "pre_norm", follows="block"),
         final_norm: Part = choice("norm", "layer", follows="norm"),
         window: Window = None,
-        global_every: int | None = None,
-        checkpointing: bool = False,
+        full_attention_every: int | None = None,
+        activation_checkpointing: bool = False,
     ):
         super().__init__(
             {"attention": attention, "feed_forward": feed_forward},
@@ -148,10 +156,10 @@ class PlainStack(Stack):
             block,
             final_norm,
             window,
-            global_every,
-            checkpointing,
+            full_attention_every,
+            activation_checkpointing,
             dim=dim,
-            heads=heads,
+            num_heads=num_heads,
             dropout=dropout,
             bias=bias,
             epsilon=epsilon,
@@ -161,16 +169,18 @@ class PlainStack(Stack):
         )
 
 
-def _each(window: Window, depth: int, global_every: int | None) -> Sequence[int | None]:
-    """The window of every layer. UserError: a list of another length, one beside global_every, or a width below 1."""
+def _each(window: Window, num_layers: int, full_attention_every: int | None) -> Sequence[int | None]:
+    """The window of every layer. UserError: a list of another length, one beside full_attention_every, or a width below 1."""
     if window is None or isinstance(window, int):
-        windows = [None if global_every and layer % global_every == 0 else window for layer in range(depth)]
+        windows = [None if full_attention_every and layer % full_attention_every == 0 else window for layer in range(num_layers)]
     else:
         windows = list(window)  # OmegaConf's lists are none of Python's
-        if global_every is not None:
-            raise UserError(f"window: {windows} says of every layer what it sees, and leaves global_every={global_every} nothing to say")
-    if len(windows) != depth:
-        raise UserError(f"window: {windows} names {len(windows)} layers, the stack has {depth}")
+        if full_attention_every is not None:
+            raise UserError(
+                f"window: {windows} says of every layer what it sees, and leaves full_attention_every={full_attention_every} nothing to say"
+            )
+    if len(windows) != num_layers:
+        raise UserError(f"window: {windows} names {len(windows)} layers, the stack has {num_layers}")
     if any(width is not None and width < 1 for width in windows):
         raise UserError(f"window: {windows} has a width below 1; with 1 a token sees itself alone")
     return windows

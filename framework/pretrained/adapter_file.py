@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.runs.freezing import trained
 from framework.utils.files import replacing
@@ -34,7 +34,7 @@ class AdapterFile:
     adapter: dict[str, Any]
     task: str
     labels: list[str]
-    vocabulary: int
+    vocab_size: int
 
 
 def trained_state(task: nn.Module) -> dict[str, Tensor]:
@@ -42,12 +42,12 @@ def trained_state(task: nn.Module) -> dict[str, Tensor]:
     return {name: parameter.detach() for name, parameter in trained(task).items()}
 
 
-def save_adapter(task: nn.Module, config: Mapping[str, Any], facts: Facts, path: Path) -> None:
+def save_adapter(task: nn.Module, config: Mapping[str, Any], spec: DataSpec, path: Path) -> None:
     """Writes what was trained of the task, as safetensors; its metadata tell of the adapter. UserError: the model has none."""
     adapter = config["model"].get("adapter") or {"part": "adapter/none"}
     if adapter["part"] == "adapter/none":
         raise UserError("this run trained the model itself: it has no adapter that could stand alone")
-    notes = {"adapter": adapter, "task": config["task"]["part"], "labels": list(facts.labels), "vocabulary": facts.vocabulary}
+    notes = {"adapter": adapter, "task": config["task"]["part"], "labels": list(spec.labels), "vocab_size": spec.vocab_size}
     state = {name: value.cpu().contiguous() for name, value in trained_state(task).items()}
     with replacing(path) as file:
         file.write(save(state, {"format": _FORMAT, "notes": json.dumps(notes, ensure_ascii=False)}))
@@ -78,14 +78,14 @@ def check_adapter(file: AdapterFile, config: Mapping[str, Any], own: Shapes) -> 
     adapter = config["model"]["adapter"]
     wrong = mismatches(own, saved)
     other = {key: value for key, value in file.adapter.items() if adapter.get(key) != value and key not in _OF_TRAINING}
-    if wrong or other.keys() - {"target", "beside"}:  # patterns may be others, as long as they choose the same
+    if wrong or other.keys() - {"target_modules", "modules_to_save"}:  # patterns may be others, as long as they choose the same
         ways = " ".join(f"'model.adapter.{key}={json.dumps(value)}'" for key, value in other.items())
         said = [f"{OPTION}={file.path} does not fit this model and adapter:", *wrong, *([f"As it was there: {ways}"] if ways else [])]
         raise UserError("\n".join(said))
 
 
 @torch.no_grad()
-def begin_adapter(task: nn.Module, config: Mapping[str, Any], facts: Facts) -> list[str]:
+def begin_adapter(task: nn.Module, config: Mapping[str, Any], spec: DataSpec) -> list[str]:
     """Puts the weights of `model.adapter.weights` into a new task: all of the model's, and what the task adds if it is the same task
     with the same labels. What was taken, in lines; none where there is no such file. UserError: it does not fit."""
     name = (config["model"].get("adapter") or {}).get("weights")
@@ -93,7 +93,7 @@ def begin_adapter(task: nn.Module, config: Mapping[str, Any], facts: Facts) -> l
         return []
     file, own = read_adapter(name), trained(task)
     check_adapter(file, config, {key: shape for key, shape in shapes(own).items() if key.startswith("model.")})
-    same_task = (file.task, file.labels) == (config["task"]["part"], list(facts.labels))
+    same_task = (file.task, file.labels) == (config["task"]["part"], list(spec.labels))
     taken = [
         key
         for key, parameter in own.items()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.config import catalogue as index
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.huggingface.folder import Published, is_published
 from framework.huggingface.nodes import without, words
@@ -21,8 +21,8 @@ OPTION = "model.pretrained"
 GROUPS = ("model", "tokenizer")  # what a published folder decides, where nobody else does
 
 
-class Beginning:
-    """name: as somebody typed it. model: the node of its model. facts: what its data said. tokenizer: the node of its tokenizer.
+class PretrainedSource:
+    """name: as somebody typed it. model: the node of its model. spec: what its data said. tokenizer: the node of its tokenizer.
     task: the part that it was trained by, null for a published model; purpose: what its head is for, where that is known.
     config: of a run, all of it.
     unknown: names of weights that nothing of ours has a place for."""
@@ -30,7 +30,7 @@ class Beginning:
     name: str
     model: Mapping[str, Any]
     config: dict[str, Any]
-    facts: Facts
+    spec: DataSpec
     tokenizer: dict[str, Any]
     task: str | None = None
     purpose: str | None = None
@@ -45,7 +45,7 @@ class Beginning:
         raise NotImplementedError
 
 
-class RunBeginning(Beginning):
+class RunSource(PretrainedSource):
     """A run: its weights are the average where one was kept. UserError: it is none, or not complete."""
 
     def __init__(self, name: str, option: str = OPTION):
@@ -58,11 +58,11 @@ class RunBeginning(Beginning):
             )
         run = Run.open(Path(name))
         checkpoint = next((path for path in (run.best, run.last) if path.exists()), None)
-        lacking = [path.name for path in (run.tokenizer, run.facts) if not path.exists()] + ([] if checkpoint else ["a checkpoint"])
+        lacking = [path.name for path in (run.tokenizer, run.spec) if not path.exists()] + ([] if checkpoint else ["a checkpoint"])
         if checkpoint is None or lacking:
             raise UserError(f"{option}={name}: this run cannot be of use yet, it has no {', no '.join(lacking)}")
         self.config = config = run.config()
-        self.name, self.model, self.task, self.facts = name, config["model"], config["task"]["part"], Facts.load(run.facts)
+        self.name, self.model, self.task, self.spec = name, config["model"], config["task"]["part"], DataSpec.load(run.spec)
         self.tokenizer = {"part": "tokenizer/pretrained", "file": str(run.tokenizer)}
         self._checkpoint = checkpoint
         self._state: dict[str, Tensor] | None = None
@@ -83,15 +83,15 @@ class RunBeginning(Beginning):
         yield self._weights()[name]
 
 
-class PublishedBeginning(Beginning):
+class PublishedSource(PretrainedSource):
     """A published model, in a folder. UserError: see `Published.open`."""
 
     def __init__(self, name: str, path: Path):
         self.published = Published.open(path)
         self.name, self.model, self.purpose = name, self.published.node(), self.published.purpose
         self.unknown = self.published.left
-        self.facts = Facts(self.published.vocabulary, self.model["max_length"], labels=self.published.labels)
-        self.tokenizer = {"part": "tokenizer/pretrained", "file": str(self.published.folder), "entries": self.published.vocabulary}
+        self.spec = DataSpec(self.published.vocab_size, self.model["max_length"], labels=self.published.labels)
+        self.tokenizer = {"part": "tokenizer/pretrained", "file": str(self.published.folder), "vocab_size": self.published.vocab_size}
         if (start := self.published.config.get("decoder_start_token_id")) is not None:
             self.tokenizer["start"] = start
 
@@ -102,10 +102,10 @@ class PublishedBeginning(Beginning):
         return self.published.tensors(name)
 
 
-def source(name: str, option: str = OPTION) -> Beginning:
+def source(name: str, option: str = OPTION) -> PretrainedSource:
     """The run, the folder with a published model, or the model of the Hugging Face Hub of that name. UserError: it is none of them."""
     path = _place(name)
-    return PublishedBeginning(name, path) if is_published(path) else RunBeginning(name, option)
+    return PublishedSource(name, path) if is_published(path) else RunSource(name, option)
 
 
 def _place(name: str) -> Path:
@@ -126,14 +126,14 @@ def implied(typed: Sequence[str]) -> list[str]:
     path = _place(name)
     if not is_published(path):
         return []
-    found = PublishedBeginning(name, path)
+    found = PublishedSource(name, path)
     own = [] if named else without(words(found.published.parts, index.load()), typed)
     if tokenized:
         return own
     return [*own, *tokenizer_words(found)]
 
 
-def tokenizer_words(found: Beginning) -> list[str]:
+def tokenizer_words(found: PretrainedSource) -> list[str]:
     """The tokenizer of what a run begins from, as overrides."""
     values = {key: value for key, value in found.tokenizer.items() if key != "part"}
     return ["tokenizer=pretrained", *(f"tokenizer.{key}={_quoted(str(value))}" for key, value in values.items())]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from framework.config import catalogue as index
 from framework.config.constraints import default_node
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.errors import UserError
-from framework.pretrained.source import Beginning, PublishedBeginning, source
+from framework.pretrained.source import PretrainedSource, PublishedSource, source
 from framework.registry import build
 
 if TYPE_CHECKING:
@@ -30,20 +30,20 @@ class Teacher:
 
     name: str
     config: dict[str, Any]
-    found: Beginning
+    found: PretrainedSource
     labels: tuple[str, ...] | None
 
-    def task(self, facts: Facts) -> "Task":
-        """The whole task with its weights, in evaluation mode. facts: the pupil's. UserError: some weights are not there."""
-        if not isinstance(self.found, PublishedBeginning):
+    def task(self, spec: DataSpec) -> "Task":
+        """The whole task with its weights, in evaluation mode. spec: the pupil's. UserError: some weights are not there."""
+        if not isinstance(self.found, PublishedSource):
             from framework.runs.checkpoint import load
 
             return load(self.name).task
         from framework.pretrained.transfer import take
         from framework.runs.build import make_task
 
-        task = make_task(self.config, replace(facts, vocabulary=self.found.facts.vocabulary, max_length=self.found.facts.max_length))
-        match = take(task, self.config, task.facts)
+        task = make_task(self.config, replace(spec, vocab_size=self.found.spec.vocab_size, max_length=self.found.spec.max_length))
+        match = take(task, self.config, task.spec)
         if match is None or match.new:
             new = ", ".join(match.new[:3]) if match else "anything"
             raise UserError(f"{OPTION}={self.name} has no weights for {new}: it was published for another task, or for other labels")
@@ -58,8 +58,8 @@ def teacher_of(name: str, config: Mapping[str, Any]) -> Teacher:
         hint = f"Training needs its teacher, also when it is resumed: {OPTION}=PATH says where it is now."
         said = str(error) if str(error).startswith(OPTION) else f"{OPTION}: {error}"
         raise UserError(f"{said}\n{hint}") from None
-    if not isinstance(found, PublishedBeginning):
-        return Teacher(name, found.config, found, found.facts.labels)
+    if not isinstance(found, PublishedSource):
+        return Teacher(name, found.config, found, found.spec.labels)
     model = {**default_node(str(found.model["part"]), index.load()), **found.model, "pretrained": name}
     task = {**config["task"], "teacher": None}
     return Teacher(name, {**config, "model": model, "task": task}, found, None)
@@ -95,7 +95,7 @@ def check(config: Mapping[str, Any]) -> None:
     for there, here in zip(_batches(teacher.config), _batches(config), strict=True):
         if there != here:
             raise UserError(f"{OPTION}={name} is of {there}, and this run of {here}: teacher and pupil read the same batches")
-    reads, read = teacher.found.facts.max_length, config["model"]["max_length"]
+    reads, read = teacher.found.spec.max_length, config["model"]["max_length"]
     if reads < read:
         raise UserError(f"{OPTION}={name} reads {reads} tokens at once, and this model {read}; model.max_length={reads} suits both")
     widths = [model["dim"] for model in (teacher.config["model"], config["model"]) if "dim" in model]
@@ -105,19 +105,19 @@ def check(config: Mapping[str, Any]) -> None:
         raise UserError(f"{OPTION}={name}: {widths_differ(*widths)}")
 
 
-def distillation(config: Mapping[str, Any], facts: Facts) -> "Distillation | None":
-    """How a run with these facts learns from its teacher; None: it has none. UserError: they do not tell the same things apart."""
+def distillation(config: Mapping[str, Any], spec: DataSpec) -> "Distillation | None":
+    """How a run with this data spec learns from its teacher; None: it has none. UserError: they do not tell the same things apart."""
     name = config["task"].get("teacher")
     if not name:
         return None
     teacher = teacher_of(name, config)
-    if teacher.labels not in (None, facts.labels):
-        there, here = _listed(teacher.found.facts.labels), _listed(facts.labels)
+    if teacher.labels not in (None, spec.labels):
+        there, here = _listed(teacher.found.spec.labels), _listed(spec.labels)
         raise UserError(f"{OPTION}={name} knows other labels than these rows: {there} there, {here} here")
-    vocabulary = teacher.found.facts.vocabulary
-    if vocabulary != facts.vocabulary:
-        raise UserError(f"{OPTION}={name} has a vocabulary of {vocabulary:,} tokens, and this run one of {facts.vocabulary:,}")
-    return build(config["task"]["distillation"], teacher=teacher.task(facts))
+    vocab_size = teacher.found.spec.vocab_size
+    if vocab_size != spec.vocab_size:
+        raise UserError(f"{OPTION}={name} has a vocabulary of {vocab_size:,} tokens, and this run one of {spec.vocab_size:,}")
+    return build(config["task"]["distillation"], teacher=teacher.task(spec))
 
 
 def lines(config: Mapping[str, Any]) -> list[str]:

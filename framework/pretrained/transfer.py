@@ -15,10 +15,10 @@ from framework.config import catalogue as index
 from framework.config.constraints import default_node
 from framework.config.derived_defaults import plain
 from framework.config.diff import differences
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.huggingface.folder import fill
-from framework.pretrained.source import OPTION, Beginning, PublishedBeginning, source, tokenizer_words
+from framework.pretrained.source import OPTION, PretrainedSource, PublishedSource, source, tokenizer_words
 from framework.runs.folder import Run
 from framework.weights.layer_selection import renumbered
 from framework.weights.shapes import Shapes
@@ -55,7 +55,11 @@ def with_tokenizer(config: Mapping[str, Any], typed: Sequence[str]) -> dict[str,
     found = source(name)
     own = tokenizer_words(found)
     for word in typed:
-        if re.match(r"\+*tokenizer[=./@]", word) and word not in own and not word.lstrip("+").startswith("tokenizer.added="):
+        if (
+            re.match(r"\+*tokenizer[=./@]", word)
+            and word not in own
+            and not word.lstrip("+").startswith("tokenizer.additional_special_tokens=")
+        ):
             raise UserError(f"{word}: with {OPTION} the tokenizer is that of {name}, whose ids its weights know; leave it out")
     node = config["tokenizer"]
     node = node if node["part"] == "tokenizer/pretrained" else default_node("tokenizer/pretrained", index.load())
@@ -73,17 +77,17 @@ def check(config: Mapping[str, Any], typed: Sequence[str] = ()) -> list[str]:
 
     index.load()
     found = source(name)
-    if isinstance(found, PublishedBeginning):
+    if isinstance(found, PublishedSource):
         _check_preset(found, config["model"], typed)
     with torch.device("meta"):
-        model = build(config["model"], facts=found.facts)
+        model = build(config["model"], spec=found.spec)
     own = {f"model.{key}": tuple(value.shape) for key, value in model.state_dict().items()}
     shapes = found.shapes()
-    places = renumbered({key: key for key in shapes}, config["model"].get("layers"), own, name)
-    return Match(own, {key: shapes[saved] for key, saved in places.items()}, found, config, found.facts).lines()
+    places = renumbered({key: key for key in shapes}, config["model"].get("init_layers"), own, name)
+    return Match(own, {key: shapes[saved] for key, saved in places.items()}, found, config, found.spec).lines()
 
 
-def _check_preset(found: PublishedBeginning, model: Mapping[str, Any], typed: Sequence[str]) -> None:
+def _check_preset(found: PublishedSource, model: Mapping[str, Any], typed: Sequence[str]) -> None:
     """UserError: a model that was named by hand is not the one in the folder, in something that nobody typed. A difference that was
     typed is an experiment, one that was not is a mistake: it would compute other outputs and say nothing."""
     keys = [word.lstrip("+~").partition("=")[0].replace("/", ".") for word in typed]
@@ -97,16 +101,16 @@ def _check_preset(found: PublishedBeginning, model: Mapping[str, Any], typed: Se
         raise UserError(f"{chosen} is not the model in {found.name}; leave it out, or add what differs: {' '.join(wrong)}")
 
 
-def begin(task: "Task", config: Mapping[str, Any], facts: Facts) -> list[str]:
+def begin(task: "Task", config: Mapping[str, Any], spec: DataSpec) -> list[str]:
     """Puts into a new task what fits of what it begins from. What was taken and what is new, in lines; none where it begins from
     nothing. UserError: what does not fit."""
     from framework.runs.freezing import frozen_lines
 
-    match = take(task, config, facts)
+    match = take(task, config, spec)
     return [] if match is None else [*match.lines(), *frozen_lines(task, match.new)]
 
 
-def take(task: "Task", config: Mapping[str, Any], facts: Facts) -> "Match | None":
+def take(task: "Task", config: Mapping[str, Any], spec: DataSpec) -> "Match | None":
     """Puts into a task what fits of what its config begins from; None where that is nothing. UserError: what does not fit."""
     import torch
 
@@ -115,8 +119,8 @@ def take(task: "Task", config: Mapping[str, Any], facts: Facts) -> "Match | None
         return None
     found, own = source(name), task.state_dict()
     shapes = found.shapes()
-    places = renumbered({key: key for key in shapes}, config["model"].get("layers"), own, name)  # name here -> name there
-    match = Match(shapes_of(own), {key: shapes[saved] for key, saved in places.items()}, found, config, facts, task)
+    places = renumbered({key: key for key in shapes}, config["model"].get("init_layers"), own, name)  # name here -> name there
+    match = Match(shapes_of(own), {key: shapes[saved] for key, saved in places.items()}, found, config, spec, task)
     with torch.no_grad():
         fill(own, {key: places[key] for key in match.taken}, found)
     return match
@@ -130,13 +134,15 @@ class Match:
     (a head) is taken by the same task with the same labels alone.
     """
 
-    def __init__(self, own: Shapes, saved: Shapes, found: Beginning, config: Mapping[str, Any], facts: Facts, task: "Task | None" = None):
+    def __init__(
+        self, own: Shapes, saved: Shapes, found: PretrainedSource, config: Mapping[str, Any], spec: DataSpec, task: "Task | None" = None
+    ):
         self.own, self.found, self.config = own, found, config
-        same_head = config["task"]["part"] == found.task and facts.labels == found.facts.labels
+        same_head = config["task"]["part"] == found.task and spec.labels == found.spec.labels
         if found.task is None and task is not None and task.purpose is not None:
             labels = tuple(task.published().get("id2label", {}).values())
-            same_head = task.purpose == found.purpose and labels in (found.facts.labels, ())
-        grown = (found.facts.vocabulary, facts.vocabulary)
+            same_head = task.purpose == found.purpose and labels in (found.spec.labels, ())
+        grown = (found.spec.vocab_size, spec.vocab_size)
 
         def fits(name: str) -> bool:
             if own[name] == saved[name]:

@@ -9,15 +9,15 @@ from framework.registry import as_part, build
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from framework.data.facts import Facts
+    from framework.data.spec import DataSpec
     from framework.tasks.base import Task
 
 
-def make_task(config: Mapping[str, Any], facts: "Facts") -> "Task":
+def make_task(config: Mapping[str, Any], spec: "DataSpec") -> "Task":
     """The task of a config, untrained. UserError: its parts do not fit, or a pattern of what is adapted or frozen matches nothing."""
     from framework.runs.freezing import freeze
 
-    task: Task = build(config["task"], model=as_part(config["model"]), facts=facts)
+    task: Task = build(config["task"], model=as_part(config["model"]), spec=spec)
     attach_adapter(config["model"], task.model)
     freeze(task, config["model"].get("freeze"))
     return task
@@ -47,9 +47,9 @@ def make_on_meta(config: Mapping[str, Any]) -> "Task":
             raise UserError(str(error)) from error
 
 
-def stand_in(config: Mapping[str, Any], vocabulary: int | None = None) -> "Facts":
-    """Facts where there is no data yet. Nobody knows its vocabulary and labels: the tokenizer's option and two labels stand in."""
-    from framework.data.facts import Facts
+def stand_in(config: Mapping[str, Any], vocab_size: int | None = None) -> "DataSpec":
+    """A data spec where there is no data yet. Nobody knows its vocabulary and labels: the tokenizer's option and two labels stand in."""
+    from framework.data.spec import DataSpec
 
-    vocabulary = vocabulary or config["tokenizer"].get("vocabulary") or 261
-    return Facts(vocabulary, config["model"]["max_length"], begin=1, end=2, unknown=3, mask=4, labels=("a", "b"))
+    vocab_size = vocab_size or config["tokenizer"].get("vocab_size") or 261
+    return DataSpec(vocab_size, config["model"]["max_length"], begin=1, end=2, unknown=3, mask=4, labels=("a", "b"))

@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from framework.config import catalogue as index
-from framework.data.facts import Facts
 from framework.data.formats import Format
+from framework.data.spec import DataSpec
 from framework.data.tokenization.trainers import Tokenizer
 from framework.errors import UserError
 from framework.registry import build
@@ -28,7 +28,7 @@ class Loaded:
     task: Task
     format: Format
     tokenizer: Tokenizer
-    facts: Facts
+    spec: DataSpec
     config: dict[str, Any]
     path: Path  # of the checkpoint
 
@@ -43,14 +43,14 @@ def load(folder: Path | str, config: dict[str, Any] | None = None) -> Loaded:
     path = next((path for path in (run.best, run.last) if path.exists()), None)
     if path is None:
         raise UserError(f"{folder} has no checkpoint yet: {run.checkpoints} is empty. It can be started again with resume={folder}")
-    for needed in (run.tokenizer, run.facts):
+    for needed in (run.tokenizer, run.spec):
         if not needed.exists():
             raise UserError(f"{folder} is not complete: {needed.name} is missing")
-    config, facts = run.config() if config is None else config, Facts.load(run.facts)
+    config, spec = run.config() if config is None else config, DataSpec.load(run.spec)
     index.load()  # the registry then knows where each part is registered
-    task, form = make_task(config, facts), build(config["task"]["format"])
+    task, form = make_task(config, spec), build(config["task"]["format"])
     fill(task, weights(path), path)
-    return Loaded(task.eval(), form, Tokenizer.load(run.tokenizer), facts, config, path)
+    return Loaded(task.eval(), form, Tokenizer.load(run.tokenizer), spec, config, path)
 
 
 def weights(path: Path) -> dict[str, Tensor]:

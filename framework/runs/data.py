@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def prepare_data(config: Mapping[str, Any], folder: Path | None = None, splits: tuple[str, ...] | None = None) -> "Prepared":
-    """Source -> tokenizer -> facts -> encoded rows, from the cache where they are there already.
+    """Source -> tokenizer -> spec -> encoded rows, from the cache where they are there already.
 
-    folder: a run whose tokenizer and facts are taken. splits: those wanted; None = all. UserError: what is wrong with the data.
+    folder: a run whose tokenizer and data spec are taken. splits: those wanted; None = all. UserError: what is wrong with the data.
     """
     from framework.data.module import prepare
 

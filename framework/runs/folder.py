@@ -3,7 +3,7 @@
 config.yaml      every option, explicit                 checkpoints/       best.ckpt, last.ckpt
 run.json         what was typed, versions, origins      metrics.csv        figures over time
 tokenizer.json   as trained for the run                 metrics.json       final figures of the best checkpoint
-facts.json       what the data said of itself           predictions.jsonl  what was written for the test rows
+data_spec.json       what the data said of itself           predictions.jsonl  what was written for the test rows
 train.log        what was printed
 """
 
@@ -35,7 +35,7 @@ class Run:
         self.folder = folder
         self.checkpoints = folder / "checkpoints"
         self.best, self.last = self.checkpoints / "best.ckpt", self.checkpoints / "last.ckpt"
-        self.tokenizer, self.facts = folder / "tokenizer.json", folder / "facts.json"
+        self.tokenizer, self.spec = folder / "tokenizer.json", folder / "data_spec.json"
         self.metrics, self.predictions = folder / "metrics.json", folder / "predictions.jsonl"
 
     @classmethod

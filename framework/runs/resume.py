@@ -21,7 +21,7 @@ _FIXED_IN_TRAINING = {
     "data": "the run would go on in the middle of other rows",
     "optimizer.part": "the saved optimizer state is of that optimizer",
     "optimizer.layer_decay": "the saved optimizer state lies in groups of one rate",
-    "optimizer.head_factor": "the saved optimizer state lies in groups of one rate",
+    "optimizer.head_lr_multiplier": "the saved optimizer state lies in groups of one rate",
     "seed": "order and dropout would not be those of one run",
     "name": "the run goes on in the same folder",
 }

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from framework.data.facts import Facts
 from framework.data.formats import Batch, Format, Row
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.generation.engine import Decode
 from framework.registry import choice, describe
-from framework.tasks.outputs import Told
+from framework.tasks.outputs import DistillationOutputs
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Result:
 class Task(nn.Module):
     """A model with a purpose.
 
-    A subclass takes `model: Part, facts: Facts` and options of its own, and builds `self.model = model(facts=facts)`.
+    A subclass takes `model: Part, spec: DataSpec` and options of its own, and builds `self.model = model(spec=spec)`.
     format: how rows become batches: columns, encoding, built-in rows.
     purpose: what the task is for, in words that published heads are known by: sequence_labels, token_labels, masked_tokens, next_token,
         text_to_text; null = nothing that any is known for.
@@ -54,21 +54,21 @@ class Task(nn.Module):
     mode: str = "min"
     purpose: str | None = None
     form: str = ""
-    reads: tuple[str, ...] = ("ids", "real")
+    reads: tuple[str, ...] = ("ids", "padding_mask")
 
     model: Any  # what its family offers: `forward`, `encode`, `decode`, `logits`
-    facts: Facts
+    spec: DataSpec
 
     def forward(self, batch: Batch) -> Result:
         """Loss of a batch with targets."""
         raise NotImplementedError
 
-    def told(self, batch: Batch, result: Result) -> Told:
+    def told(self, batch: Batch, result: Result) -> DistillationOutputs:
         """What `forward` told of the batch's targets, from its result (`result.output` may carry it). Who has it can be a teacher, or
         learn from one. UserError: this task has not."""
         raise UserError(
             f"{describe(type(self))} cannot learn from a teacher: it has no method told(batch, result) that gives, of what forward told, "
-            "Told(hidden (N, D), logits (N, C)) of its N targets (framework/tasks/outputs.py)"
+            "DistillationOutputs(hidden (N, D), logits (N, C)) of its N targets (framework/tasks/outputs.py)"
         )
 
     def predict(self, batch: Batch, decode: Decode) -> list[dict[str, Any]]:
@@ -99,7 +99,7 @@ class Task(nn.Module):
 
     def scores_of(self, batch: Batch) -> Tensor:
         """What an exported program computes: scores of texts (B, C), or of every token (B, T, C). The batch has what `reads` names, as
-        tensors: ids (B, T), real (B, T), segments (B, T)."""
+        tensors: ids (B, T), padding_mask (B, T), segments (B, T)."""
         raise NotImplementedError
 
     def legend(self) -> dict[str, Any]:

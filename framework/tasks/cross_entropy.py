@@ -8,21 +8,21 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional
 
-from framework.tasks.outputs import Told
+from framework.tasks.outputs import DistillationOutputs
 
 IGNORED = -100  # stands in targets (B, T) where there is nothing to predict
 
 
-def tell(model: Any, hidden: Tensor, targets: Tensor) -> Told:
+def tell(model: Any, hidden: Tensor, targets: Tensor) -> DistillationOutputs:
     """States (N, D) and scores of all tokens (N, V) where there is something to predict, in reading order.
 
     hidden: (B, T, D), targets: (B, T). Padding never reaches the output layer, which costs the most where the vocabulary is large.
     """
     states = hidden[targets != IGNORED]  # (N, D)
-    return Told(states, model.logits(states))
+    return DistillationOutputs(states, model.logits(states))
 
 
-def told_losses(told: Told, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+def told_losses(told: DistillationOutputs, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """Nats (N,) of what `tell` told of targets (B, T)."""
     logits, wanted = told.logits, targets[targets != IGNORED]
     logits = logits.float() if logits.dtype.itemsize < 4 else logits

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Told:
+class DistillationOutputs:
     """hidden (M, D): the states that targets were told from. logits (N, C): the score of every answer to each target.
 
     N is a multiple of M: several targets may be told from one state (any number of labels for a text), the same number from each.

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from framework.data.facts import Facts
 from framework.data.formats import Batch
+from framework.data.spec import DataSpec
 from framework.generation.engine import Decode
 from framework.metrics.average import Average
 from framework.registry import Part
@@ -26,9 +26,9 @@ class RowTask(Task):
     reference: ClassVar[str] = "label"
     figures: ClassVar[Mapping[str, Callable[[Any, Any], float]]] = {}
 
-    def __init__(self, model: Part, facts: Facts):
+    def __init__(self, model: Part, spec: DataSpec):
         super().__init__()
-        self.facts, self.model = facts, model(facts=facts)
+        self.spec, self.model = spec, model(spec=spec)
 
     def read(self, batch: Batch) -> Any:
         """What the model makes of a batch, with or without targets."""

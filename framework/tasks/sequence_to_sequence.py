@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from framework.data.facts import Facts
 from framework.data.formats import Batch
+from framework.data.spec import DataSpec
 from framework.generation.engine import Decode, answer, evaluating
 from framework.metrics.bleu import Bleu, Chrf
 from framework.registry import Part
 from framework.tasks.base import Result, WritingTask
 from framework.tasks.cross_entropy import IGNORED, tell, told_losses
-from framework.tasks.outputs import Told
+from framework.tasks.outputs import DistillationOutputs
 
 ROWS_WRITTEN_TOGETHER = 64
 ROUNDED_TO = 32  # tokens
@@ -28,7 +28,7 @@ ROUNDED_TO = 32  # tokens
 class SequenceToSequence(WritingTask):
     """An encoder-decoder that reads a source and writes a target.
 
-    A batch has: source (B, S), source_real (B, S) or None, target (B, T) as the decoder reads it (the begin token first; without
+    A batch has: source (B, S), source_padding_mask (B, S) or None, target (B, T) as the decoder reads it (the begin token first; without
     references nothing else) and labels (B, T) as it should write it (the end token last; -100 = padding).
 
     input, reference: the columns of a row that are read and to be written.
@@ -47,22 +47,22 @@ class SequenceToSequence(WritingTask):
         "max_extra >= 1": "max_extra is how many tokens may be written whatever is read",
     }
 
-    def __init__(self, model: Part, facts: Facts, label_smoothing: float = 0.1, max_ratio: float | None = 1.0, max_extra: int = 50):
+    def __init__(self, model: Part, spec: DataSpec, label_smoothing: float = 0.1, max_ratio: float | None = 1.0, max_extra: int = 50):
         super().__init__()
-        self.facts = facts
+        self.spec = spec
         self.label_smoothing, self.max_ratio, self.max_extra = label_smoothing, max_ratio, max_extra
-        self.model = model(facts=facts)
+        self.model = model(spec=spec)
 
     def forward(self, batch: Batch) -> Result:
         return self._loss(batch, self.label_smoothing)
 
     def _loss(self, batch: Batch, label_smoothing: float) -> Result:
-        hidden = self.model(batch["source"], batch["target"], batch["source_real"])  # (B, T, D)
+        hidden = self.model(batch["source"], batch["target"], batch["source_padding_mask"])  # (B, T, D)
         told = tell(self.model, hidden, batch["labels"])
         loss = told_losses(told, batch["labels"], label_smoothing).sum()
         return Result(loss, (batch["labels"] != IGNORED).sum(), told)
 
-    def told(self, batch: Batch, result: Result) -> Told:
+    def told(self, batch: Batch, result: Result) -> DistillationOutputs:
         return result.output
 
     def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:
@@ -81,13 +81,13 @@ class SequenceToSequence(WritingTask):
         if not len(wanted):
             return []
         model: Any = self.model
-        source, real = batch["source"], batch["source_real"]
-        lengths = torch.full_like(source[:, 0], source.shape[1]) if real is None else real.sum(dim=1)
+        source, padding_mask = batch["source"], batch["source_padding_mask"]
+        lengths = torch.full_like(source[:, 0], source.shape[1]) if padding_mask is None else padding_mask.sum(dim=1)
         rows: dict[int, dict[str, Any]] = {}
         with torch.inference_mode(), evaluating(model):
             for limit, group in self._groups(wanted, lengths):
                 width = int(lengths[group].max())
-                memory = model.encode(source[group, :width], None if real is None else real[group, :width])
+                memory = model.encode(source[group, :width], None if padding_mask is None else padding_mask[group, :width])
                 found = decode(model, batch["target"][group, :1], memory=memory, longest=limit)
                 for number, written in zip(group.tolist(), found, strict=True):
                     rows[number] = {"input": self._input(batch, number, decode), **answer(written)}
@@ -108,7 +108,7 @@ class SequenceToSequence(WritingTask):
         """Rounded up, so that many rows have the same one and are written together."""
         if self.max_ratio is None:
             return None
-        return min(math.ceil((self.max_ratio * length + self.max_extra) / ROUNDED_TO) * ROUNDED_TO, self.facts.max_length)
+        return min(math.ceil((self.max_ratio * length + self.max_extra) / ROUNDED_TO) * ROUNDED_TO, self.spec.max_length)
 
     def _input(self, batch: Batch, number: int, decode: Decode) -> str:
         if "raw" in batch:

@@ -39,10 +39,10 @@ def respects_padding(model: Any) -> None:
     rows = texts(7, 4)
     alone = [_read(model, row[None], None)[0] for row in rows]
     for pad in (pad_right, pad_left):
-        ids, real = pad(rows)
+        ids, padding_mask = pad(rows)
         for filling in (0, 5):
-            read = _read(model, ids.masked_fill(~real, filling), real)
-            _same("respects padding", read, real, alone, f"{pad.__name__} with token {filling}")
+            read = _read(model, ids.masked_fill(~padding_mask, filling), padding_mask)
+            _same("respects padding", read, padding_mask, alone, f"{pad.__name__} with token {filling}")
 
 
 @torch.no_grad()
@@ -51,9 +51,9 @@ def cross_attention_respects_padding(model: Any) -> None:
     model.eval()
     sources, targets = texts(6, 3), texts(5, 5)
     alone = [_write(model, target, source) for target, source in zip(targets, sources, strict=True)]
-    ids, real = pad_right(sources)
+    ids, padding_mask = pad_right(sources)
     for filling in (0, 5):
-        written = model(ids.masked_fill(~real, filling), torch.stack(targets), real)
+        written = model(ids.masked_fill(~padding_mask, filling), torch.stack(targets), padding_mask)
         _same("cross-attention respects padding", written, None, alone, f"source padded with token {filling}")
 
 
@@ -98,11 +98,11 @@ def cache_equals_full_forward(model: Any) -> None:
     model.eval()
     rows, sources = texts(8, 5), texts(6, 3)
     alone = [_write(model, row, source) for row, source in zip(rows, sources, strict=True)]
-    ids, real = pad_left(rows)
+    ids, padding_mask = pad_left(rows)
     for pieces in ([8], [1] * 8, [2, 1, 4, 1]):
         state = _start(model, sources)
-        written = torch.cat([model.decode(*piece) for piece in _pieces(state, ids, real, pieces)], dim=1)
-        _same("cache equals full forward", written, real, alone, f"in pieces of {pieces}")
+        written = torch.cat([model.decode(*piece) for piece in _pieces(state, ids, padding_mask, pieces)], dim=1)
+        _same("cache equals full forward", written, padding_mask, alone, f"in pieces of {pieces}")
     equal = texts(6, 6)
     state = _start(model, sources)
     written = torch.cat([model.decode(piece, state) for piece in torch.stack(equal).split([3, 1, 2], dim=1)], dim=1)
@@ -115,16 +115,16 @@ def cache_crops(model: Any) -> None:
     """Back to anywhere in the last piece, and on from there, is as if the rest had never been written."""
     model.eval()
     rows, sources = texts(8, 5), texts(6, 3)
-    ids, real = pad_left(rows)
+    ids, padding_mask = pad_left(rows)
     alone = [_write(model, row, source) for row, source in zip(rows, sources, strict=True)]
     wrong = (ids + 1) % VOCABULARY
     for length in (3, 5, 7):
         state = _start(model, sources)
-        model.decode(ids[:, :3], state, real[:, :3])
-        model.decode(torch.cat((ids[:, 3:length], wrong[:, length:]), dim=1), state, real[:, 3:])
+        model.decode(ids[:, :3], state, padding_mask[:, :3])
+        model.decode(torch.cat((ids[:, 3:length], wrong[:, length:]), dim=1), state, padding_mask[:, 3:])
         state.crop(length)
         _equal("cache crops", state.length, length, "length of the state")
-        written = model.decode(ids[:, length:], state, real[:, length:])
+        written = model.decode(ids[:, length:], state, padding_mask[:, length:])
         _same("cache crops", written, None, [each[length - 8 :] for each in alone], f"from 8 to {length} tokens")
 
 
@@ -133,13 +133,13 @@ def cache_reorders(model: Any) -> None:
     """Rows that take each other's place, double or leave go on as the rows they were."""
     model.eval()
     rows, sources = texts(8, 5), texts(6, 3)
-    ids, real = pad_left(rows)
+    ids, padding_mask = pad_left(rows)
     for order in ([1, 0], [1, 1, 0], [1]):
         state = _start(model, sources)
-        model.decode(ids[:, :4], state, real[:, :4])
-        model.decode(ids[:, 4:5], state, real[:, 4:5])
+        model.decode(ids[:, :4], state, padding_mask[:, :4])
+        model.decode(ids[:, 4:5], state, padding_mask[:, 4:5])
         state.reorder(torch.tensor(order))
-        written = model.decode(ids[order, 5:], state, real[order, 5:])
+        written = model.decode(ids[order, 5:], state, padding_mask[order, 5:])
         alone = [_write(model, rows[row], sources[row])[-3:] for row in order]
         _same("cache reorders", written, None, alone, f"rows {order} of 2")
 
@@ -172,8 +172,8 @@ PROMISES: dict[Callable[[Any], None], Callable[[set[str]], bool]] = {
 }
 
 
-def _read(model: Any, ids: Tensor, real: Tensor | None) -> Tensor:
-    return model.encode(ids, real).states if "cross" in model.provides else model(ids, real)
+def _read(model: Any, ids: Tensor, padding_mask: Tensor | None) -> Tensor:
+    return model.encode(ids, padding_mask).states if "cross" in model.provides else model(ids, padding_mask)
 
 
 def _write(model: Any, row: Tensor, source: Tensor) -> Tensor:
@@ -185,14 +185,14 @@ def _start(model: Any, sources: Sequence[Tensor]) -> State:
     return model.state(model.encode(*pad_right(sources)) if "cross" in model.provides else None)
 
 
-def _pieces(state: State, ids: Tensor, real: Tensor, pieces: list[int]) -> list[tuple[Tensor, State, Tensor]]:
-    return [(piece, state, kept) for piece, kept in zip(ids.split(pieces, dim=1), real.split(pieces, dim=1), strict=True)]
+def _pieces(state: State, ids: Tensor, padding_mask: Tensor, pieces: list[int]) -> list[tuple[Tensor, State, Tensor]]:
+    return [(piece, state, kept) for piece, kept in zip(ids.split(pieces, dim=1), padding_mask.split(pieces, dim=1), strict=True)]
 
 
-def _same(promise: str, got: Tensor, real: Tensor | None, rows: Sequence[Tensor], what: str) -> None:
-    """got (B, T, D), its tokens where real (B, T), against the rows (T, D)."""
+def _same(promise: str, got: Tensor, padding_mask: Tensor | None, rows: Sequence[Tensor], what: str) -> None:
+    """got (B, T, D), its tokens where padding_mask (B, T), against the rows (T, D)."""
     for number, row in enumerate(rows):
-        mine = got[number] if real is None else got[number][real[number]]
+        mine = got[number] if padding_mask is None else got[number][padding_mask[number]]
         difference = (mine - row).abs().max() if row.numel() else torch.zeros(())
         if not difference <= TOLERANCE:  # a NaN is not
             raise BrokenPromise(f"{promise}: {what}, row {number} differs by {difference:.2g}")

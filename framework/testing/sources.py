@@ -29,14 +29,14 @@ def rows_suit_the_format(source: Source) -> None:
     """Every row has the columns of the format, which can make numbers of it."""
     form = source.format
     tokenizer = BytesTokenizer().train(list)
-    facts = facts_of(tokenizer, 512, form.learn(row for row, _ in source.rows("train")))
+    spec = facts_of(tokenizer, 512, form.fit(row for row, _ in source.rows("train")))
     for split in source.splits:
         for row, where in islice(source.rows(split), ROWS):
             missing = [column for column in form.columns if column not in row]
             if missing:
                 raise BrokenPromise(f"rows suit the format: {where} has no {', '.join(missing)}, only {', '.join(row)}")
             try:
-                form.encode(row, tokenizer, facts)
+                form.encode(row, tokenizer, spec)
             except ValueError as error:
                 raise BrokenPromise(f"rows suit the format: {where}: {error}") from error
 

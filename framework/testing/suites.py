@@ -1,7 +1,7 @@
 """The promises as test classes: inherit one, say which part, and pytest holds it to all of them.
 
     class TestMine(AttentionPromises):
-        part = "attention/mine"  # or Part(MineAttention, heads=2)
+        part = "attention/mine"  # or Part(MineAttention, num_heads=2)
 
 Nothing here imports pytest; it collects the subclasses by the methods' names.
 """
@@ -25,7 +25,7 @@ from framework.testing.toy_task import FAMILIES, ToyTask
 class PartPromises:
     """What every part of a model is held to, in every family of models.
 
-    part: `KIND/NAME`, or a Part with values. families: those it is for. options: of the toy models (dim, heads, depth, ...).
+    part: `KIND/NAME`, or a Part with values. families: those it is for. options: of the toy models (dim, num_heads, num_layers, ...).
     beside: slot -> the parts that it is tried with, one after the other, where its rules let it.
     """
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from framework.data.formats import Batch
 from framework.errors import UserError
 from framework.tasks.base import Result, Task
-from framework.tasks.outputs import Told
+from framework.tasks.outputs import DistillationOutputs
 from framework.testing.promise import BrokenPromise, Inapplicable
 from framework.testing.ranks import figures_of, in_two_processes
 from framework.testing.toy_task import ToyTask
@@ -238,7 +238,7 @@ def _quiet(task: Task, batch: Batch) -> Result:
         return task(batch)
 
 
-def _told(task: Task, batch: Batch) -> Told:
+def _told(task: Task, batch: Batch) -> DistillationOutputs:
     with torch.no_grad():
         return task.told(batch, task(batch))
 

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 import framework.models
 import framework.parts
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.registry import Part
 
 VOCABULARY = 23
@@ -30,8 +30,8 @@ def toy_model(family: str, seed: int = 0, **values: Any) -> Any:
     import_parts()
     torch.manual_seed(seed)
     # Large first weights: a token that is seen and should not be must show.
-    options = {"dim": 16, "heads": 4, "depth": 2, "dropout": 0.0, "max_length": 32, "initial_std": 0.3, **values}
-    return Part(f"model/{family}", **options)(facts=Facts(VOCABULARY, options["max_length"])).double()
+    options = {"dim": 16, "num_heads": 4, "num_layers": 2, "dropout": 0.0, "max_length": 32, "initial_std": 0.3, **values}
+    return Part(f"model/{family}", **options)(spec=DataSpec(VOCABULARY, options["max_length"])).double()
 
 
 def loss(model: Any) -> Tensor:
@@ -64,5 +64,5 @@ def pad_left(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 
 def _pad(rows: Sequence[Tensor], side: str) -> tuple[Tensor, Tensor]:
     ids = pad_sequence(list(rows), batch_first=True, padding_side=side)
-    real = pad_sequence([torch.ones_like(row, dtype=torch.bool) for row in rows], batch_first=True, padding_side=side)
-    return ids, real
+    padding_mask = pad_sequence([torch.ones_like(row, dtype=torch.bool) for row in rows], batch_first=True, padding_side=side)
+    return ids, padding_mask

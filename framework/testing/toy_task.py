@@ -14,7 +14,7 @@ from framework.config import catalogue
 from framework.data.formats import Batch, Format, Row
 from framework.data.loader import BatchDataset
 from framework.data.module import prepare
-from framework.data.sources.base import Found
+from framework.data.sources.base import LocatedRow
 from framework.data.sources.builtin import BuiltinData
 from framework.generation.engine import Decode
 from framework.registry import Choice, Part, broken
@@ -30,7 +30,7 @@ class Rows(BuiltinData):
 
     given_rows: Sequence[Row] = ()
 
-    def read(self, split: str) -> Iterator[Found]:
+    def read(self, split: str) -> Iterator[LocatedRow]:
         for number, row in enumerate(self.given_rows):
             yield row, f"row {number}"
 
@@ -53,30 +53,30 @@ class ToyTask:
         source = Rows(self.format, seed=0, batches=Part("batches/rows", rows=4))
         source.given_rows = rows
         self.prepared = prepare(source, Part("tokenizer/bytes")(), self.format, max_length)
-        self.facts, self.tokenizer, self.rows = self.prepared.facts, self.prepared.tokenizer, rows
+        self.spec, self.tokenizer, self.rows = self.prepared.spec, self.prepared.tokenizer, rows
         self.model = model or self._model(max_length)
         self.examples = self.prepared.examples("test", shuffle=False)
         self.count = min(len(self.examples.lengths), 2 * ROWS)
-        self.decode = Decode(Part("decoding/greedy", max_length=8)(), self.tokenizer.decode, self.facts.end, None, self.count)
+        self.decode = Decode(Part("decoding/greedy", max_new_tokens=8)(), self.tokenizer.decode, self.spec.end, None, self.count)
 
     def task(self, seed: int = 0) -> Task:
         """A fresh task, in evaluation mode."""
         torch.manual_seed(seed)
-        return self.part(model=self.model, facts=self.facts).double().eval()
+        return self.part(model=self.model, spec=self.spec).double().eval()
 
     def batch(self, numbers: Sequence[int] | None = None, number: int = 0, padding: int | None = None) -> Batch:
         """The batch of some examples (all, if nobody says which), as evaluation gets it. padding: the id that fills up."""
-        facts = self.facts if padding is None else replace(self.facts, padding=padding)
-        dataset = BatchDataset(self.examples, self.format, facts, seed=0, raw=True)
+        spec = self.spec if padding is None else replace(self.spec, padding=padding)
+        dataset = BatchDataset(self.examples, self.format, spec, seed=0, raw=True)
         return dataset[(0, number, list(range(self.count) if numbers is None else numbers), False)]
 
     def asked(self, rows: Sequence[Row]) -> Batch | None:
         """The batch of rows that somebody wants to know of; None where the format says of one that it holds nothing."""
-        features = [self.format.encode(row, self.tokenizer, self.facts) for row in rows]
+        features = [self.format.encode(row, self.tokenizer, self.spec) for row in rows]
         whole = [each for each in features if each is not None]
         if len(whole) < len(rows):
             return None
-        batch = self.format.collate([{k: v for k, v in each.items() if k != "truncated"} for each in whole], self.facts, Random(0))
+        batch = self.format.collate([{k: v for k, v in each.items() if k != "truncated"} for each in whole], self.spec, Random(0))
         return batch | {"row": torch.arange(len(rows)), "raw": list(rows)}
 
     @property
@@ -97,7 +97,7 @@ class ToyTask:
         """UserError is what the last family's refusal would be; so it is said here which ones were tried."""
         reasons = {}
         for family in FAMILIES:
-            model = Part(f"model/{family}", dim=16, heads=2, depth=2, dropout=0.0, max_length=max_length, initial_std=0.3)
+            model = Part(f"model/{family}", dim=16, num_heads=2, num_layers=2, dropout=0.0, max_length=max_length, initial_std=0.3)
             around = {"provided": traits(model)}
             mine = {name: value for name, value in registry.signature(self.part.cls).fields.items() if not isinstance(value, Part)}
             reasons[family] = broken(self.part.cls.rules, {**mine, **self.part.values, **around})  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from framework.data.formats import Batch
 from framework.errors import UserError
 from framework.registry import register
 from framework.tasks.base import Result, Task
-from framework.tasks.outputs import Told
+from framework.tasks.outputs import DistillationOutputs
 
 
 class Distillation:
@@ -31,7 +31,7 @@ class Distillation:
         """Puts the teacher beside the pupil."""
         self.teacher.to(device, dtype)
 
-    def told(self, batch: Batch) -> Told:
+    def told(self, batch: Batch) -> DistillationOutputs:
         """What the teacher tells of the targets."""
         with torch.no_grad():
             return self.teacher.told(batch, self.teacher(batch))
@@ -66,35 +66,35 @@ class StandardDistillation(Distillation):
         self.temperature, self.soft, self.hidden, self.hard = temperature, soft, hidden, hard
 
     def __call__(self, task: Task, batch: Batch, result: Result) -> Result:
-        pupil, teacher = task.told(batch, result), self.told(batch)
-        if pupil.logits.shape != teacher.logits.shape:
-            raise UserError(f"the teacher scores {_shape(teacher)}, and this task {_shape(pupil)}: they must tell the same things apart")
+        student, teacher = task.told(batch, result), self.told(batch)
+        if student.logits.shape != teacher.logits.shape:
+            raise UserError(f"the teacher scores {_shape(teacher)}, and this task {_shape(student)}: they must tell the same things apart")
         loss = self.hard * result.loss
         if self.soft:
-            loss = loss + self.soft * soft_loss(pupil, teacher, self.temperature)
+            loss = loss + self.soft * soft_loss(student, teacher, self.temperature)
         if self.hidden:
-            loss = loss + self.hidden * hidden_loss(pupil, teacher)
+            loss = loss + self.hidden * hidden_loss(student, teacher)
         return replace(result, loss=loss)
 
 
-def soft_loss(pupil: Told, teacher: Told, temperature: float) -> Tensor:
+def soft_loss(student: DistillationOutputs, teacher: DistillationOutputs, temperature: float) -> Tensor:
     """T² KL(teacher || pupil) of softened probabilities, summed over targets."""
-    mine, right = (_single(told.logits / temperature).log_softmax(dim=-1) for told in (pupil, teacher))  # (N, C)
+    mine, right = (_single(told.logits / temperature).log_softmax(dim=-1) for told in (student, teacher))  # (N, C)
     return temperature**2 * kl_div(mine, right, reduction="sum", log_target=True)
 
 
-def hidden_loss(pupil: Told, teacher: Told) -> Tensor:
+def hidden_loss(student: DistillationOutputs, teacher: DistillationOutputs) -> Tensor:
     """1 - the cosine of the states, summed over targets. UserError: the widths differ."""
-    if pupil.hidden.shape[-1] != teacher.hidden.shape[-1]:
-        raise UserError(widths_differ(teacher.hidden.shape[-1], pupil.hidden.shape[-1]))
-    apart = 1 - cosine_similarity(_single(pupil.hidden), _single(teacher.hidden), dim=-1)  # (M,)
-    return apart.sum() * (len(pupil.logits) / max(1, len(pupil.hidden)))
+    if student.hidden.shape[-1] != teacher.hidden.shape[-1]:
+        raise UserError(widths_differ(teacher.hidden.shape[-1], student.hidden.shape[-1]))
+    apart = 1 - cosine_similarity(_single(student.hidden), _single(teacher.hidden), dim=-1)  # (M,)
+    return apart.sum() * (len(student.logits) / max(1, len(student.hidden)))
 
 
-def widths_differ(teacher: int, pupil: int) -> str:
+def widths_differ(teacher: int, student: int) -> str:
     """Why states have no cosine, in words."""
     return (
-        f"the teacher's states have {teacher} features and this model's {pupil}, so there is no cosine between them: "
+        f"the teacher's states have {teacher} features and this model's {student}, so there is no cosine between them: "
         f"task.distillation.hidden=0 leaves it out, model.dim={teacher} makes them equal"
     )
 
@@ -104,5 +104,5 @@ def _single(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
-def _shape(told: Told) -> str:
+def _shape(told: DistillationOutputs) -> str:
     return "{1} answers to each of {0} targets".format(*told.logits.shape)

@@ -52,7 +52,7 @@ class Evaluation:
     def add(self, batch: Batch) -> None:
         """Evaluates a batch. A ghost (a stand-in row that keeps the ranks in step) is computed and not counted."""
         result, rows = self.task.evaluate(batch, self.decode)
-        if batch.get("ghost"):
+        if batch.get("dummy"):
             return
         self.loss.update(result.loss.to(self.home), result.weight.to(self.home))
         if rows:

@@ -14,12 +14,12 @@ class LayerRates:
     """An optimizer that can train layers at different rates (`rate_factors`).
 
     layer_decay: factor on the rate from each layer to the one below it (0.65 to 0.95 are usual to fine-tune); 1 = all alike.
-    head_factor: factor on the rate of what the task adds to the model.
+    head_lr_multiplier: factor on the rate of what the task adds to the model.
     """
 
     rules: ClassVar[dict[str, str]] = {
         "layer_decay > 0": "each layer learns; model.freeze names those that should not",
-        "head_factor > 0": "what the task adds learns; model.freeze names what should not",
+        "head_lr_multiplier > 0": "what the task adds learns; model.freeze names what should not",
     }
 
 
@@ -28,14 +28,14 @@ def groups(
     lr: float,
     weight_decay: float,
     layer_decay: float = 1.0,
-    head_factor: float = 1.0,
+    head_lr_multiplier: float = 1.0,
     only: Iterable[nn.Parameter] | None = None,
 ) -> list[Group]:
     """Groups of what is trained, highest rate first: matrices decay; norms and biases (fewer than two dimensions) do not.
 
     only: of these parameters; None = of all.
     """
-    factors = rate_factors(task, layer_decay, head_factor)
+    factors = rate_factors(task, layer_decay, head_lr_multiplier)
     wanted = None if only is None else {id(parameter) for parameter in only}
     found: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in task.named_parameters():
@@ -47,13 +47,13 @@ def groups(
     ]
 
 
-def rate_factors(task: nn.Module, layer_decay: float, head_factor: float) -> dict[str, float]:
+def rate_factors(task: nn.Module, layer_decay: float, head_lr_multiplier: float) -> dict[str, float]:
     """Factor on the learning rate by the name of a parameter. Howard and Ruder 2018, section 3.2, https://arxiv.org/abs/1801.06146;
     Clark et al. 2020 (ELECTRA), appendix B, https://arxiv.org/abs/2003.10555
 
     | parameters                                                        | factor                                         |
     |-------------------------------------------------------------------|------------------------------------------------|
-    | what the task adds to the model                                   | head_factor                                    |
+    | what the task adds to the model                                   | head_lr_multiplier                             |
     | the top layer of a stack, its final norm, the model's output      | 1                                              |
     | a layer k below the top of its stack                              | layer_decay ** k                               |
     | positions of a stack of n layers                                  | layer_decay ** n                               |
@@ -64,7 +64,7 @@ def rate_factors(task: nn.Module, layer_decay: float, head_factor: float) -> dic
     depths = dict(_below_top(task))
     if layer_decay != 1.0 and not any(depths.values()):
         raise UserError("optimizer.layer_decay gives each layer of a stack a rate of its own, and this model has no stack: leave it at 1")
-    return {name: layer_decay ** depths[name] if name in depths else head_factor for name, _ in task.named_parameters()}
+    return {name: layer_decay ** depths[name] if name in depths else head_lr_multiplier for name, _ in task.named_parameters()}
 
 
 def _below_top(task: nn.Module) -> Iterator[tuple[str, int]]:

@@ -107,7 +107,7 @@ class Learner(pl.LightningModule):
             result = self.distillation(self.task, batch, result)
         weight = result.weight.detach().to(result.loss)
         loss = result.loss + weight * self._side_losses(result.loss)
-        if batch.get("ghost"):  # a stand-in row, so that this rank steps with the others
+        if batch.get("dummy"):  # a stand-in row, so that this rank steps with the others
             loss, weight = loss * 0, weight * 0
         self._window += torch.stack((loss.detach(), weight))
         self._meter.count(batch)

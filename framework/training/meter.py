@@ -23,7 +23,7 @@ class Meter:
 
     def count(self, batch: Batch) -> None:
         """Tokens of a batch, and the slots they and their padding take. A ghost does not count."""
-        if not batch.get("ghost"):
+        if not batch.get("dummy"):
             self.tokens += batch.get("tokens", 0)
             self.slots += batch.get("slots", 0)
 

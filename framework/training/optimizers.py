@@ -47,9 +47,9 @@ class AdamW(LayerRates, torch.optim.AdamW):
         weight_decay: float = 0.01,
         amsgrad: bool = False,
         layer_decay: float = 1.0,
-        head_factor: float = 1.0,
+        head_lr_multiplier: float = 1.0,
     ):
-        found = groups(model, lr, weight_decay, layer_decay, head_factor)
+        found = groups(model, lr, weight_decay, layer_decay, head_lr_multiplier)
         super().__init__(found, lr, _pair(betas), eps, amsgrad=amsgrad, fused=fusible(model))
         # torch's fused kernels would unscale float16 gradients inside the step, after clipping would have needed them unscaled.
         self._step_supports_amp_scaling = False
@@ -75,9 +75,9 @@ class Adafactor(LayerRates, torch.optim.Adafactor):
         d: float = 1.0,
         weight_decay: float = 0.0,
         layer_decay: float = 1.0,
-        head_factor: float = 1.0,
+        head_lr_multiplier: float = 1.0,
     ):
-        super().__init__(groups(model, lr, weight_decay, layer_decay, head_factor), lr, beta2_decay, _pair(eps), d)
+        super().__init__(groups(model, lr, weight_decay, layer_decay, head_lr_multiplier), lr, beta2_decay, _pair(eps), d)
 
 
 @register("optimizer", "sgd")
@@ -100,9 +100,9 @@ class SGD(LayerRates, torch.optim.SGD):
         nesterov: bool = False,
         weight_decay: float = 0.0,
         layer_decay: float = 1.0,
-        head_factor: float = 1.0,
+        head_lr_multiplier: float = 1.0,
     ):
-        found = groups(model, lr, weight_decay, layer_decay, head_factor)
+        found = groups(model, lr, weight_decay, layer_decay, head_lr_multiplier)
         super().__init__(found, lr, momentum, dampening, nesterov=nesterov, fused=fusible(model))
         self._step_supports_amp_scaling = False
 
@@ -133,14 +133,14 @@ class Muon(LayerRates, Optimizer):
         betas: tuple[float, float] = (0.9, 0.98),
         eps: float = 1e-8,
         layer_decay: float = 1.0,
-        head_factor: float = 1.0,
+        head_lr_multiplier: float = 1.0,
     ):
         matrices = stack_matrices(model)
         if not matrices:
             raise UserError("optimizer/muon orthogonalizes the matrices inside the stacks, and here it has none to train: choose adamw")
         chosen = {id(parameter) for parameter in matrices}
         rest = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
-        rates = lr, weight_decay, layer_decay, head_factor
+        rates = lr, weight_decay, layer_decay, head_lr_multiplier
         options: dict[str, Any] = {"momentum": momentum, "nesterov": nesterov, "ns_steps": ns_steps, "adjust_lr_fn": "match_rms_adamw"}
         self.inner: list[Optimizer] = [torch.optim.Muon(groups(model, *rates, only=matrices), **options)]
         if others := groups(model, *rates, only=rest):

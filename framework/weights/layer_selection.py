@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from framework.errors import UserError
 
-OPTION = "model.layers"
+OPTION = "model.init_layers"
 Layers = Sequence[int] | Mapping[str, Sequence[int]] | None
 _LAYER = re.compile(r"model\.(\w+)\.layers\.(\d+)\.(.+)")
 Value = TypeVar("Value")
@@ -52,7 +52,7 @@ def _check(stack: str, numbers: Sequence[int], here: Mapping[str, int], there: M
         if stack not in depths:
             raise UserError(f"{OPTION} names the layers of {stack!r}, and {what} has no such stack; it has: {', '.join(depths) or 'none'}")
     if len(numbers) != here[stack]:
-        way = "model.decoder_depth" if stack == "decoder" and len(here) > 1 else "model.depth"
+        way = "model.num_decoder_layers" if stack == "decoder" and len(here) > 1 else "model.num_layers"
         raise UserError(
             f"{OPTION} names {len(numbers)} layers, {list(numbers)}, and the {stack} of this model has {here[stack]}; "
             f"{way}={len(numbers)} makes them equal"

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from framework.data.formats import Batch, Features, Row
-from framework.data.sources.base import blame
+from framework.data.sources.base import error_context
 from framework.data.sources.files import FilesData
 from framework.errors import UserError
 from framework.runs import checkpoint
@@ -37,7 +37,7 @@ def evaluate(folder: Path, overrides: Sequence[str]) -> dict[str, float]:
     task = loaded.task.to(device).eval()
     figures: dict[str, float] = {}
     for split in prepared.splits:
-        decode = decoder(config, loaded.tokenizer, loaded.facts, split, prepared.count(split))
+        decode = decoder(config, loaded.tokenizer, loaded.spec, split, prepared.count(split))
         evaluation = Evaluation(task, decode, device, keep=False)
         with torch.no_grad():
             for batch in prepared.loader(split, shuffle=False):
@@ -53,13 +53,13 @@ def predict(folder: Path, arguments: Sequence[str]) -> None:
     words = {key: [text.partition("=")[2] for text in arguments if text.startswith(f"{key}=")] for key in ("text", "file", "to")}
     overrides = [text for text in arguments if text.partition("=")[0] not in words]
     if bool(words["text"]) == bool(words["file"]):
-        raise UserError('predict takes text="..." or file=FILE (and to=FILE, and options such as task.decoding.max_length=50)')
+        raise UserError('predict takes text="..." or file=FILE (and to=FILE, and options such as task.decoding.max_new_tokens=50)')
     config = changed(run, overrides, [], training=False)
     loaded = checkpoint.load(run.folder, config)
-    with blame('text="..."'):
+    with error_context('text="..."'):
         rows = [loaded.format.from_text(text) for text in words["text"]]
     rows = rows or list(rows_of(words["file"][-1], config, loaded.format))
-    decode = decoder(config, loaded.tokenizer, loaded.facts, "predict")
+    decode = decoder(config, loaded.tokenizer, loaded.spec, "predict")
     answers = answer(loaded, rows, decode)
     if words["text"]:
         for found in answers:
@@ -76,11 +76,11 @@ def predict(folder: Path, arguments: Sequence[str]) -> None:
 
 def answer(loaded: checkpoint.Loaded, rows: Sequence[Row], decode: Any) -> list[dict[str, Any]]:
     """Predictions for rows, in their order; rows of like length are computed together."""
-    format, facts, task = loaded.format, loaded.facts, loaded.task.eval()
+    format, spec, task = loaded.format, loaded.spec, loaded.task.eval()
     features: list[Features] = []
     for number, row in enumerate(rows):
         try:
-            encoded = format.encode(row, loaded.tokenizer, facts)
+            encoded = format.encode(row, loaded.tokenizer, spec)
         except ValueError as error:
             raise UserError(f"row {number + 1}: {error}") from error
         if encoded is None:
@@ -91,7 +91,7 @@ def answer(loaded: checkpoint.Loaded, rows: Sequence[Row], decode: Any) -> list[
     with torch.inference_mode():
         for start in range(0, len(order), ROWS):
             numbers = order[start : start + ROWS]
-            batch = format.collate([features[number] for number in numbers], facts, Random(0))
+            batch = format.collate([features[number] for number in numbers], spec, Random(0))
             batch |= {"row": torch.tensor(numbers), "raw": [rows[number] for number in numbers]}
             found.update(zip(numbers, task.predict(batch, decode), strict=True))
     return [found[number] for number in range(len(rows))]

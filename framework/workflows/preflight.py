@@ -56,7 +56,7 @@ def check_weights(config: Mapping[str, Any]) -> None:
     index.load()  # the registry then knows where each part is registered
     file = read_adapter(adapter["weights"]) if adapter.get("weights") else None
     with torch.device("meta"):
-        model = build(node, facts=stand_in(config, file.vocabulary if file else None))
+        model = build(node, spec=stand_in(config, file.vocab_size if file else None))
     attach_adapter(node, model)
     if file:
         check_adapter(file, config, {f"model.{name}": shape for name, shape in shapes(trained(model)).items()})

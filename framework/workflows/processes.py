@@ -28,7 +28,7 @@ def start(config: Mapping[str, Any], open_run: Callable[[], "Run"], folder: Path
     """Trains a run in as many processes as its trainer wants. The data is made ready first, so that a mistake in it leaves no
     folder behind; then `open_run` is called, in the one process that decides. Returns what the best checkpoint is best at.
 
-    folder: of a run that goes on with its own tokenizer and facts.
+    folder: of a run that goes on with its own tokenizer and data spec.
     """
     from framework.runs.data import prepare_data
     from framework.runs.folder import Run

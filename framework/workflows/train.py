@@ -1,4 +1,4 @@
-"""The order of a run, written down once: data -> facts -> model -> task -> learner -> figures. Nothing here knows Hydra."""
+"""The order of a run, written down once: data -> spec -> model -> task -> learner -> figures. Nothing here knows Hydra."""
 
 import contextlib
 import json
@@ -13,8 +13,8 @@ import pytorch_lightning as pl
 import torch
 
 from framework.config import catalogue as index
-from framework.data.facts import Facts
 from framework.data.module import Prepared
+from framework.data.spec import DataSpec
 from framework.data.tokenization.trainers import Tokenizer
 from framework.generation.engine import Decode
 from framework.pretrained import teacher
@@ -42,15 +42,15 @@ def train(run: Run, prepared: Prepared | None = None) -> float | None:
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     with run.logged() if rank == 0 else contextlib.nullcontext():
         pl.seed_everything(config["seed"], verbose=False)
-        if prepared is None or run.last.exists():  # a resumed run keeps its tokenizer and facts, whatever a new one would learn
+        if prepared is None or run.last.exists():  # a resumed run keeps its tokenizer and data spec, whatever a new one would learn
             prepared = prepare_data(config, run.folder if run.last.exists() else None)
-        task = make_task(config, prepared.facts)
+        task = make_task(config, prepared.spec)
         begun = []
         if not run.last.exists():  # a resumed run goes on with its own weights
-            begun = [*begin(task, config, prepared.facts), *begin_adapter(task, config, prepared.facts)]
+            begun = [*begin(task, config, prepared.spec), *begin_adapter(task, config, prepared.spec)]
         if rank == 0:
             prepared.tokenizer.save(run.tokenizer)
-            prepared.facts.save(run.facts)
+            prepared.spec.save(run.spec)
             run.save_sizes(prepared.sizes)
             print_card(config, prepared, task, run.folder, world, [*begun, *teacher.lines(config)])
         trackers = build_trackers(config["logger"], run.folder, name=config["name"], config=config, chosen=run.chosen())
@@ -95,18 +95,18 @@ def quiet() -> None:
 
 def build_learner(config: Mapping[str, Any], prepared: Prepared, task: Task, folder: Path | None) -> Learner:
     decode, test_decode = (
-        decoder(config, prepared.tokenizer, prepared.facts, split, prepared.count(split)) for split in ("validation", "test")
+        decoder(config, prepared.tokenizer, prepared.spec, split, prepared.count(split)) for split in ("validation", "test")
     )
     optimizer, schedule = as_part(config["optimizer"]), as_part(config["schedule"])
-    taught = teacher.distillation(config, prepared.facts)
+    taught = teacher.distillation(config, prepared.spec)
     return Learner(task, optimizer, schedule, dict(config), decode, test_decode, folder=folder, seed=config["seed"], distillation=taught)
 
 
-def decoder(config: Mapping[str, Any], tokenizer: Tokenizer, facts: Facts, split: str, count: int | None = None) -> Decode:
+def decoder(config: Mapping[str, Any], tokenizer: Tokenizer, spec: DataSpec, split: str, count: int | None = None) -> Decode:
     """What the task writes with on a split of so many examples; a task that never writes has no `decoding` and gets greedy, unused."""
     options = config["task"]
     strategy = build(options.get("decoding") or {"part": "decoding/greedy"})
-    return Decode(strategy, tokenizer.decode, facts.end, options.get(f"{split}_rows"), count)
+    return Decode(strategy, tokenizer.decode, spec.end, options.get(f"{split}_rows"), count)
 
 
 def baseline(prepared: Prepared, task: Task) -> dict[str, float]:
@@ -116,7 +116,7 @@ def baseline(prepared: Prepared, task: Task) -> dict[str, float]:
         return {}
     found = dict(task.baseline(prepared.format, prepared.rows("train"), prepared.rows(split)))
     train, test = prepared.encoded["train"], prepared.loader(split, shuffle=False)
-    found |= prepared.format.token_baseline((train[row] for row in range(len(train))), test, prepared.facts)
+    found |= prepared.format.token_baseline((train[row] for row in range(len(train))), test, prepared.spec)
     return {f"baseline/{name}": value for name, value in found.items()}
 
 
@@ -130,7 +130,7 @@ def print_card(config: Mapping[str, Any], prepared: Prepared, task: Task, folder
         print(f"{split:<12}{size['rows']:>10,} rows {size['tokens']:>12,} tokens{lost}")
     device = "cuda" if trainer["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
     precision = trainer["precision"] or "32-true"
-    print(f"vocabulary {prepared.facts.vocabulary:,}; {world} process{'es' * (world > 1)} on {device}, precision {precision}")
+    print(f"vocabulary {prepared.spec.vocab_size:,}; {world} process{'es' * (world > 1)} on {device}, precision {precision}")
     print(f"folder {folder}", flush=True)
 
 

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from framework.data.facts import Facts
 from framework.data.formats import Batch, Features, Format, Row, Text
+from framework.data.spec import DataSpec
 from framework.registry import Part, choice, register
 
 from . import label as default_target  # noqa: F401 - registers what the slot holds when nobody chooses
@@ -32,26 +32,26 @@ class ClassificationFormat(Format):
         self.long = long
         self.target: Target = target()
 
-    def texts(self, row: Row) -> Iterable[str]:
+    def tokenizer_texts(self, row: Row) -> Iterable[str]:
         return [text_of(row, column) for column in self.texts_of_row]
 
-    def learn(self, rows: Iterable[Row]) -> dict[str, Any]:
-        return self.target.learn(rows)
+    def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
+        return self.target.fit(rows)
 
-    def encode(self, row: Row, tokenizer: Text, facts: Facts) -> Features:
-        """ids: begin, tokens, end, at most facts.max_length. truncated: 1 if the text was cut. label: if the row has one."""
-        found = self.read(row, tokenizer, facts)
-        return found if row.get("label") is None else {**found, **self.target.encode(row, facts)}
+    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features:
+        """ids: begin, tokens, end, at most spec.max_length. truncated: 1 if the text was cut. label: if the row has one."""
+        found = self.read(row, tokenizer, spec)
+        return found if row.get("label") is None else {**found, **self.target.encode(row, spec)}
 
-    def read(self, row: Row, tokenizer: Text, facts: Facts) -> Features:
+    def read(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features:
         """The text of a row as tokens."""
-        begin = [] if facts.begin is None else [facts.begin]
-        end = [] if facts.end is None else [facts.end]
+        begin = [] if spec.begin is None else [spec.begin]
+        end = [] if spec.end is None else [spec.end]
         tokens = tokenizer.encode(text_of(row))
-        room = facts.max_length - len(begin) - len(end)
+        room = spec.max_length - len(begin) - len(end)
         if len(tokens) > room and self.long == "refuse":
             raise ValueError(
-                f"the text has {len(tokens)} tokens, the model reads {room} (model.max_length={facts.max_length}); "
+                f"the text has {len(tokens)} tokens, the model reads {room} (model.max_length={spec.max_length}); "
                 "a larger model.max_length reads it, task.format.long=truncate cuts it"
             )
         ids = begin + tokens[:room] + end
@@ -59,16 +59,16 @@ class ClassificationFormat(Format):
             raise ValueError("the text is empty")
         return {"ids": ids, "truncated": int(len(tokens) > room)}
 
-    def collate(self, features: Sequence[Features], facts: Facts, random: Random) -> Batch:
+    def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
         lengths = torch.tensor([len(row["ids"]) for row in features])
         longest = int(lengths.max())
-        ids = torch.full((len(features), longest), facts.padding)  # (B, T)
+        ids = torch.full((len(features), longest), spec.padding)  # (B, T)
         for row, into in zip(features, ids, strict=True):
             into[: len(row["ids"])] = torch.tensor(row["ids"])
-        real: Tensor | None = None if int(lengths.min()) == longest else torch.arange(longest) < lengths[:, None]  # (B, T)
-        batch: Batch = {"ids": ids, "real": real}
+        padding_mask: Tensor | None = None if int(lengths.min()) == longest else torch.arange(longest) < lengths[:, None]  # (B, T)
+        batch: Batch = {"ids": ids, "padding_mask": padding_mask}
         if all("label" in row for row in features):
-            batch["label"] = self.target.collate([row["label"] for row in features], facts)
+            batch["label"] = self.target.collate([row["label"] for row in features], spec)
         return batch
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:

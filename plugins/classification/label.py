@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from framework.data.facts import Facts
 from framework.data.formats import Features, Row
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.registry import nearest, register
-from framework.tasks.outputs import Told
+from framework.tasks.outputs import DistillationOutputs
 
 from .baseline import NaiveBayes, figures
 from .builtin import rows as builtin_rows
@@ -51,7 +51,7 @@ class LabelTarget(Target):
             raise ValueError(f"the label is {label!r}; task/target=labels reads several for a text")
         return str(label)
 
-    def learn(self, rows: Iterable[Row]) -> dict[str, Any]:
+    def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
         counts = Counter(self.value(row) for row in rows)
         labels = tuple(sorted(counts))
         if len(labels) < 2:
@@ -65,29 +65,29 @@ class LabelTarget(Target):
                 )
         return {"labels": labels}
 
-    def encode(self, row: Row, facts: Facts) -> Features:
+    def encode(self, row: Row, spec: DataSpec) -> Features:
         label = self.value(row)
-        if label not in facts.labels:
-            raise ValueError(f"label {label!r} does not occur in the training rows; they have {listed(facts.labels)}")
-        return {"label": facts.labels.index(label)}
+        if label not in spec.labels:
+            raise ValueError(f"label {label!r} does not occur in the training rows; they have {listed(spec.labels)}")
+        return {"label": spec.labels.index(label)}
 
-    def collate(self, targets: Sequence[int], facts: Facts) -> Tensor:
+    def collate(self, targets: Sequence[int], spec: DataSpec) -> Tensor:
         return torch.tensor(targets)  # (B,)
 
-    def outputs(self, facts: Facts) -> int:
-        return len(facts.labels)
+    def outputs(self, spec: DataSpec) -> int:
+        return len(spec.labels)
 
-    def weights(self, facts: Facts) -> list[float] | None:
+    def weights(self, spec: DataSpec) -> list[float] | None:
         """What each label counts. Balanced: King and Zeng 2001, section 4, https://doi.org/10.1093/oxfordjournals.pan.a004868"""
         if self.class_weights is None:
             return None
         if isinstance(self.class_weights, dict):
-            return [float(self.class_weights.get(label, 1.0)) for label in facts.labels]
-        rows_of = facts.learned["rows_of"]
+            return [float(self.class_weights.get(label, 1.0)) for label in spec.labels]
+        rows_of = spec.statistics["rows_of"]
         return [sum(rows_of) / (len(rows_of) * count) for count in rows_of]
 
-    def loss(self, logits: Tensor, targets: Tensor, facts: Facts, smoothing: float) -> tuple[Tensor, Tensor]:
-        weights = self.weights(facts)
+    def loss(self, logits: Tensor, targets: Tensor, spec: DataSpec, smoothing: float) -> tuple[Tensor, Tensor]:
+        weights = self.weights(spec)
         if weights is None:
             loss = cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum")
             return loss, torch.tensor(float(len(logits)), device=loss.device)
@@ -95,40 +95,40 @@ class LabelTarget(Target):
         loss = cross_entropy(logits.to(each.dtype), targets, weight=each, label_smoothing=smoothing, reduction="sum")
         return loss, each[targets].sum()
 
-    def told(self, read: Told) -> Told:
+    def told(self, read: DistillationOutputs) -> DistillationOutputs:
         return read
 
-    def tell(self, logits: Tensor, facts: Facts) -> list[dict[str, Any]]:
-        labels = facts.labels
+    def tell(self, logits: Tensor, spec: DataSpec) -> list[dict[str, Any]]:
+        labels = spec.labels
         rows = []
         for scores in logits.float().softmax(dim=-1).tolist():  # C
             best = max(range(len(labels)), key=scores.__getitem__)
             rows.append({"prediction": labels[best], "score": scores[best], "scores": dict(zip(labels, scores, strict=True))})
         return rows
 
-    def legend(self, facts: Facts) -> dict[str, Any]:
+    def legend(self, spec: DataSpec) -> dict[str, Any]:
         return {"probability": "softmax"}
 
-    def metrics(self, facts: Facts) -> "dict[str, Metric]":
+    def metrics(self, spec: DataSpec) -> "dict[str, Metric]":
         from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score  # which reading rows can do without
 
-        labels = len(facts.labels)
+        labels = len(spec.labels)
         return {"accuracy": MulticlassAccuracy(labels, average="micro"), "f1": MulticlassF1Score(labels, average="macro")}
 
-    def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], facts: Facts) -> None:
-        numbers = {label: number for number, label in enumerate(facts.labels)}
+    def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], spec: DataSpec) -> None:
+        numbers = {label: number for number, label in enumerate(spec.labels)}
         for metric in metrics.values():
             predicted, expected = (
                 torch.tensor([numbers[row[name]] for row in rows], device=metric.device) for name in ("prediction", "reference")
             )
             metric.update(predicted, expected)
 
-    def report(self, rows: Sequence[dict[str, Any]], facts: Facts) -> dict[str, str]:
+    def report(self, rows: Sequence[dict[str, Any]], spec: DataSpec) -> dict[str, str]:
         """confusion.csv, and report.csv with the figures of each label."""
         pairs = [(row["reference"], row["prediction"]) for row in rows]
         return {
-            "confusion.csv": confusion(pairs, facts.labels),
-            "report.csv": per_label([({reference}, {predicted}) for reference, predicted in pairs], facts.labels),
+            "confusion.csv": confusion(pairs, spec.labels),
+            "report.csv": per_label([({reference}, {predicted}) for reference, predicted in pairs], spec.labels),
         }
 
     def builtin(self, split: str) -> Iterator[Row]:

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
-from framework.data.facts import Facts
 from framework.data.formats import Features, Row
+from framework.data.spec import DataSpec
 from framework.registry import register
-from framework.tasks.outputs import Told
+from framework.tasks.outputs import DistillationOutputs
 
 from .baseline import NaiveBayes
 from .builtin_functions import blanked
@@ -51,63 +51,63 @@ class LabelsTarget(Target):
         names = found if isinstance(found, (list, tuple)) else str(found).split(self.separator)
         return sorted({name for name in (str(name).strip() for name in names) if name})
 
-    def learn(self, rows: Iterable[Row]) -> dict[str, Any]:
+    def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
         labels = tuple(sorted({label for row in rows for label in self.value(row)}))
         if not labels:
             raise ValueError("none of the training rows has a label")
         return {"labels": labels}
 
-    def encode(self, row: Row, facts: Facts) -> Features:
+    def encode(self, row: Row, spec: DataSpec) -> Features:
         names = self.value(row)
         for label in names:
-            if label not in facts.labels:
+            if label not in spec.labels:
                 raise ValueError(
-                    f"label {label!r} does not occur in the training rows; they have {listed(facts.labels)} "
+                    f"label {label!r} does not occur in the training rows; they have {listed(spec.labels)} "
                     f"(task.target.separator={self.separator!r} stands between labels)"
                 )
-        return {"label": [facts.labels.index(label) for label in names]}
+        return {"label": [spec.labels.index(label) for label in names]}
 
-    def collate(self, targets: Sequence[list[int]], facts: Facts) -> Tensor:
+    def collate(self, targets: Sequence[list[int]], spec: DataSpec) -> Tensor:
         """(B, C), 1 for each label that a text has."""
-        has = torch.zeros(len(targets), len(facts.labels))
+        has = torch.zeros(len(targets), len(spec.labels))
         for row, into in zip(targets, has, strict=True):
             into[row] = 1.0
         return has
 
-    def outputs(self, facts: Facts) -> int:
-        return len(facts.labels)
+    def outputs(self, spec: DataSpec) -> int:
+        return len(spec.labels)
 
-    def loss(self, logits: Tensor, targets: Tensor, facts: Facts, smoothing: float) -> tuple[Tensor, Tensor]:
+    def loss(self, logits: Tensor, targets: Tensor, spec: DataSpec, smoothing: float) -> tuple[Tensor, Tensor]:
         """A target is a label of a text: weight B * C. Smoothing moves each by half its share toward the other answer."""
         targets = targets.to(logits.dtype) * (1 - smoothing) + smoothing / 2
         loss = binary_cross_entropy_with_logits(logits, targets, reduction="sum")
         return loss, torch.tensor(float(logits.numel()), device=loss.device)
 
-    def told(self, read: Told) -> Told:
+    def told(self, read: DistillationOutputs) -> DistillationOutputs:
         """Each label of a text is a target with two answers, no and yes: a sigmoid is the softmax of 0 and its score."""
-        return Told(read.hidden, pad(read.logits.flatten()[:, None], (1, 0)))  # (B * C, 2)
+        return DistillationOutputs(read.hidden, pad(read.logits.flatten()[:, None], (1, 0)))  # (B * C, 2)
 
-    def tell(self, logits: Tensor, facts: Facts) -> list[dict[str, Any]]:
+    def tell(self, logits: Tensor, spec: DataSpec) -> list[dict[str, Any]]:
         rows = []
         for each in logits.float().sigmoid().tolist():  # C
-            scores = dict(zip(facts.labels, each, strict=True))
-            rows.append({"prediction": [label for label in facts.labels if scores[label] >= self.threshold], "scores": scores})
+            scores = dict(zip(spec.labels, each, strict=True))
+            rows.append({"prediction": [label for label in spec.labels if scores[label] >= self.threshold], "scores": scores})
         return rows
 
-    def legend(self, facts: Facts) -> dict[str, Any]:
+    def legend(self, spec: DataSpec) -> dict[str, Any]:
         return {"probability": "sigmoid", "threshold": self.threshold}
 
-    def metrics(self, facts: Facts) -> "dict[str, Metric]":
+    def metrics(self, spec: DataSpec) -> "dict[str, Metric]":
         from .label_metric import LabelFigures  # torchmetrics, which reading rows can do without
 
-        return {"labels": LabelFigures(facts.labels)}
+        return {"labels": LabelFigures(spec.labels)}
 
-    def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], facts: Facts) -> None:
+    def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], spec: DataSpec) -> None:
         metrics["labels"].update([row["reference"] for row in rows], [row["prediction"] for row in rows])
 
-    def report(self, rows: Sequence[dict[str, Any]], facts: Facts) -> dict[str, str]:
+    def report(self, rows: Sequence[dict[str, Any]], spec: DataSpec) -> dict[str, str]:
         """report.csv with the figures of each label."""
-        return {"report.csv": per_label([(set(row["reference"]), set(row["prediction"])) for row in rows], facts.labels)}
+        return {"report.csv": per_label([(set(row["reference"]), set(row["prediction"])) for row in rows], spec.labels)}
 
     def builtin(self, split: str) -> Iterator[Row]:
         """Functions of Python's standard library with their keywords blanked: which statements are in them?"""

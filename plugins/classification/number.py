@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from framework.data.facts import Facts
 from framework.data.formats import Features, Row
+from framework.data.spec import DataSpec
 from framework.registry import register
 
 from .builtin_functions import blanked
@@ -42,40 +42,40 @@ class NumberTarget(Target):
             raise ValueError(f"the label is {found!r}, and a number is wanted")
         return number
 
-    def learn(self, rows: Iterable[Row]) -> dict[str, Any]:
+    def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
         numbers = [self.value(row) for row in rows]
         if len(set(numbers)) < 2:
             raise ValueError(f"to tell numbers apart there must be two at least; the training rows have {sorted(set(numbers))}")
         mean = math.fsum(numbers) / len(numbers)
         return {"mean": mean, "deviation": math.sqrt(math.fsum((number - mean) ** 2 for number in numbers) / len(numbers))}
 
-    def encode(self, row: Row, facts: Facts) -> Features:
-        return {"label": (self.value(row) - facts.learned["mean"]) / facts.learned["deviation"]}
+    def encode(self, row: Row, spec: DataSpec) -> Features:
+        return {"label": (self.value(row) - spec.statistics["mean"]) / spec.statistics["deviation"]}
 
-    def collate(self, targets: Sequence[float], facts: Facts) -> Tensor:
+    def collate(self, targets: Sequence[float], spec: DataSpec) -> Tensor:
         return torch.tensor(targets)  # (B,)
 
-    def outputs(self, facts: Facts) -> int:
+    def outputs(self, spec: DataSpec) -> int:
         return 1
 
-    def loss(self, logits: Tensor, targets: Tensor, facts: Facts, smoothing: float) -> tuple[Tensor, Tensor]:
+    def loss(self, logits: Tensor, targets: Tensor, spec: DataSpec, smoothing: float) -> tuple[Tensor, Tensor]:
         loss = mse_loss(logits[:, 0], targets.to(logits.dtype), reduction="sum")
         return loss, torch.tensor(float(len(logits)), device=loss.device)
 
-    def tell(self, logits: Tensor, facts: Facts) -> list[dict[str, Any]]:
-        mean, deviation = facts.learned["mean"], facts.learned["deviation"]
+    def tell(self, logits: Tensor, spec: DataSpec) -> list[dict[str, Any]]:
+        mean, deviation = spec.statistics["mean"], spec.statistics["deviation"]
         return [{"prediction": mean + deviation * told} for told in logits[:, 0].tolist()]
 
-    def legend(self, facts: Facts) -> dict[str, Any]:
+    def legend(self, spec: DataSpec) -> dict[str, Any]:
         """The number is mean + deviation * score."""
-        return {"mean": facts.learned["mean"], "deviation": facts.learned["deviation"]}
+        return {"mean": spec.statistics["mean"], "deviation": spec.statistics["deviation"]}
 
-    def metrics(self, facts: Facts) -> "dict[str, Metric]":
+    def metrics(self, spec: DataSpec) -> "dict[str, Metric]":
         from .number_metric import NumberFigures  # torchmetrics, which reading rows can do without
 
         return {"number": NumberFigures()}
 
-    def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], facts: Facts) -> None:
+    def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], spec: DataSpec) -> None:
         metrics["number"].update([row["reference"] for row in rows], [row["prediction"] for row in rows])
 
     def builtin(self, split: str) -> Iterator[Row]:

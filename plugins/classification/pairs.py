@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import torch
 
-from framework.data.facts import Facts
 from framework.data.formats import Batch, Features, Row, Text
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.registry import register
 
@@ -40,28 +40,28 @@ class PairsFormat(ClassificationFormat):
             raise UserError(f'two texts are told apart by {BETWEEN.strip()}: text="first{BETWEEN}second"; this is {text!r}')
         return {"text": first.strip(), "second": second.strip()}
 
-    def read(self, row: Row, tokenizer: Text, facts: Facts) -> Features:
+    def read(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features:
         """ids, and where the second text begins in them."""
-        if facts.end is None:
+        if spec.end is None:
             raise UserError(
                 "two texts need an end token between them, and this tokenizer has none; tokenizer=wordpiece|bpe|unigram has one"
             )
-        begin = [] if facts.begin is None else [facts.begin]
-        first, second = (tokenizer.encode(text) for text in self.texts(row))
-        room = facts.max_length - len(begin) - 2
+        begin = [] if spec.begin is None else [spec.begin]
+        first, second = (tokenizer.encode(text) for text in self.tokenizer_texts(row))
+        room = spec.max_length - len(begin) - 2
         if len(first) + len(second) > room and self.long == "refuse":
             raise ValueError(
-                f"the texts have {len(first)} and {len(second)} tokens, the model reads {room} (model.max_length={facts.max_length}); "
+                f"the texts have {len(first)} and {len(second)} tokens, the model reads {room} (model.max_length={spec.max_length}); "
                 "a larger model.max_length reads them, task.format.long=truncate cuts the longer"
             )
         kept = shortened(len(first), len(second), room)
-        start = [*begin, *first[: kept[0]], facts.end]
-        ids = [*start, *second[: kept[1]], facts.end]
+        start = [*begin, *first[: kept[0]], spec.end]
+        ids = [*start, *second[: kept[1]], spec.end]
         return {"ids": ids, "second": len(start), "truncated": int(kept != (len(first), len(second)))}
 
-    def collate(self, features: Sequence[Features], facts: Facts, random: Random) -> Batch:
+    def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
         """Also segments (B, T): 0 in the first text, 1 in the second."""
-        batch = super().collate(features, facts, random)
+        batch = super().collate(features, spec, random)
         second = torch.tensor([row["second"] for row in features])
         batch["segments"] = (torch.arange(batch["ids"].shape[1]) >= second[:, None]).long()
         return batch
@@ -73,7 +73,7 @@ class PairsFormat(ClassificationFormat):
 
     def words(self, row: Row) -> Words:
         """Those of either text, told apart."""
-        first, second = (words_of(text) for text in self.texts(row))
+        first, second = (words_of(text) for text in self.tokenizer_texts(row))
         return {*(f"1 {word}" for word in first), *(f"2 {word}" for word in second)}
 
 

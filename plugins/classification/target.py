@@ -1,7 +1,7 @@
 """What is told of a text: the contract of the kind `target`.
 
 A target is what the format and the task share: the format reads it from rows, the task learns and tells it.
-It has no state; what the training rows teach stands in the facts.
+It has no state; what the training rows teach stands in the data spec.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from torch import Tensor
 
-from framework.data.facts import Facts
 from framework.data.formats import Features, Row
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.registry import describe
-from framework.tasks.outputs import Told
+from framework.tasks.outputs import DistillationOutputs
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -38,50 +38,50 @@ class Target:
         """What the row tells, as JSON has it: a row's `reference`. ValueError: it tells nothing of this kind."""
         raise NotImplementedError
 
-    def learn(self, rows: Iterable[Row]) -> dict[str, Any]:
-        """What the training rows teach, as `Format.learn` gives it."""
+    def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
+        """What the training rows teach, as `Format.fit` gives it."""
         raise NotImplementedError
 
-    def encode(self, row: Row, facts: Facts) -> Features:
+    def encode(self, row: Row, spec: DataSpec) -> Features:
         """The value as one feature, named `label`."""
         raise NotImplementedError
 
-    def collate(self, targets: Sequence[Any], facts: Facts) -> Tensor:
+    def collate(self, targets: Sequence[Any], spec: DataSpec) -> Tensor:
         """The targets of a batch as a tensor: (B,) or (B, C)."""
         raise NotImplementedError
 
-    def outputs(self, facts: Facts) -> int:
+    def outputs(self, spec: DataSpec) -> int:
         """C, the scores that the head gives for a text."""
         raise NotImplementedError
 
-    def loss(self, logits: Tensor, targets: Tensor, facts: Facts, smoothing: float) -> tuple[Tensor, Tensor]:
+    def loss(self, logits: Tensor, targets: Tensor, spec: DataSpec, smoothing: float) -> tuple[Tensor, Tensor]:
         """Loss of scores (B, C), summed, and its weight."""
         raise NotImplementedError
 
-    def told(self, read: Told) -> Told:
+    def told(self, read: DistillationOutputs) -> DistillationOutputs:
         """Pooled states (B, D) and their scores (B, C) as a softmax over the answers to each target. UserError: there is none."""
         raise UserError(
             f"{describe(type(self))} cannot learn from a teacher: it has no method told(read) that gives the scores (B, C) as "
-            "Told(hidden (B, D), logits (N, answers)), probabilities by softmax (framework/tasks/outputs.py)"
+            "DistillationOutputs(hidden (B, D), logits (N, answers)), probabilities by softmax (framework/tasks/outputs.py)"
         )
 
-    def tell(self, logits: Tensor, facts: Facts) -> list[dict[str, Any]]:
+    def tell(self, logits: Tensor, spec: DataSpec) -> list[dict[str, Any]]:
         """What scores (B, C) say: a row with its `prediction` for each text."""
         raise NotImplementedError
 
-    def legend(self, facts: Facts) -> dict[str, Any]:
+    def legend(self, spec: DataSpec) -> dict[str, Any]:
         """How `tell` makes a prediction of scores, for who does it elsewhere: JSON-able."""
         return {}
 
-    def metrics(self, facts: Facts) -> "dict[str, Metric]":
+    def metrics(self, spec: DataSpec) -> "dict[str, Metric]":
         """Fresh metrics, as `Task.metrics`."""
         raise NotImplementedError
 
-    def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], facts: Facts) -> None:
+    def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], spec: DataSpec) -> None:
         """Feeds rows to the metrics, as `Task.update`."""
         raise NotImplementedError
 
-    def report(self, rows: Sequence[dict[str, Any]], facts: Facts) -> dict[str, str]:
+    def report(self, rows: Sequence[dict[str, Any]], spec: DataSpec) -> dict[str, str]:
         """Files of the test rows, as `Task.report`."""
         return {}
 

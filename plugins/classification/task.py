@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from framework.data.facts import Facts
 from framework.data.formats import Batch, Row
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.generation.engine import Decode
 from framework.registry import Part, choice, register
 from framework.tasks.base import Result, Task
-from framework.tasks.outputs import Told
+from framework.tasks.outputs import DistillationOutputs
 
 from . import classifiers  # noqa: F401 - registers what the slot holds when nobody chooses
 from .pairs import BETWEEN
@@ -66,7 +66,7 @@ class ClassificationTask(Task):
     def __init__(
         self,
         model: Part,
-        facts: Facts,
+        spec: DataSpec,
         pooling: Literal["first", "last", "mean", "max", "pooler"] = "mean",
         label_smoothing: float = 0.0,
         dropout: float = 0.1,
@@ -75,73 +75,73 @@ class ClassificationTask(Task):
         target: Part = choice("target", "label"),
     ):
         super().__init__()
-        if token_dropout and facts.mask is None:
+        if token_dropout and spec.mask is None:
             raise UserError("task.token_dropout needs a tokenizer with a mask token, and this one has none")
         self.token_dropout = token_dropout
-        self.facts, self.pooling, self.label_smoothing = facts, pooling, label_smoothing
+        self.spec, self.pooling, self.label_smoothing = spec, pooling, label_smoothing
         self.target: Target = target()
         self.monitor, self.mode = self.target.monitor, self.target.mode
-        self.model = model(facts=facts)
+        self.model = model(spec=spec)
         self.dropout = nn.Dropout(dropout)
         if pooling == "pooler":
             self.model.pooler.requires_grad_(True)
-        self.head = classifier(dim=self.model.dim, outputs=self.target.outputs(facts), dropout=dropout)
-        self.reads = ("ids", "real", "segments") if segments_of(self.model) > 1 else ("ids", "real")
+        self.head = classifier(dim=self.model.dim, outputs=self.target.outputs(spec), dropout=dropout)
+        self.reads = ("ids", "padding_mask", "segments") if segments_of(self.model) > 1 else ("ids", "padding_mask")
         self.form = ", ".join(word for word in (pooling, self.head.form, self.target.form) if word)
 
     def published(self) -> dict[str, Any]:
-        return {"id2label": dict(enumerate(self.facts.labels)), "problem_type": self.target.problem}
+        return {"id2label": dict(enumerate(self.spec.labels)), "problem_type": self.target.problem}
 
     def scores_of(self, batch: Batch) -> Tensor:
         return self.logits(batch)
 
     def legend(self) -> dict[str, Any]:
-        return self.target.legend(self.facts)
+        return self.target.legend(self.spec)
 
     def forward(self, batch: Batch) -> Result:
         read = self.read(batch)
-        loss, weight = self.target.loss(read.logits, batch["label"], self.facts, self.label_smoothing)
+        loss, weight = self.target.loss(read.logits, batch["label"], self.spec, self.label_smoothing)
         return Result(loss, weight, read)
 
-    def told(self, batch: Batch, result: Result) -> Told:
+    def told(self, batch: Batch, result: Result) -> DistillationOutputs:
         return self.target.told(result.output)
 
     def logits(self, batch: Batch) -> Tensor:
         """Scores (B, C)."""
         return self.read(batch).logits
 
-    def read(self, batch: Batch) -> Told:
+    def read(self, batch: Batch) -> DistillationOutputs:
         """Pooled states (B, D) and what they score (B, C)."""
         told = {"segments": batch["segments"]} if "segments" in batch and segments_of(self.model) > 1 else {}
-        states = self.model(self._masked(batch["ids"]), real=batch["real"], **told)  # (B, T, D)
-        text = self.model.pooler(states) if self.pooling == "pooler" else pool(states, batch["real"], self.pooling)  # (B, D)
-        return Told(text, self.head(self.dropout(text)))
+        states = self.model(self._masked(batch["ids"]), padding_mask=batch["padding_mask"], **told)  # (B, T, D)
+        text = self.model.pooler(states) if self.pooling == "pooler" else pool(states, batch["padding_mask"], self.pooling)  # (B, D)
+        return DistillationOutputs(text, self.head(self.dropout(text)))
 
     def _masked(self, ids: Tensor) -> Tensor:
         """ids (B, T), in training with a share of them masked; the first token, which may speak for the text, stays."""
-        if not (self.training and self.token_dropout) or self.facts.mask is None:
+        if not (self.training and self.token_dropout) or self.spec.mask is None:
             return ids
         masked = torch.rand(ids.shape, device=ids.device) < self.token_dropout  # (B, T)
         masked[:, 0] = False
-        return ids.masked_fill(masked, self.facts.mask)
+        return ids.masked_fill(masked, self.spec.mask)
 
     def predict(self, batch: Batch, decode: Decode) -> list[dict[str, Any]]:
-        return self.target.tell(self.logits(batch), self.facts)
+        return self.target.tell(self.logits(batch), self.spec)
 
     def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:
         result = self(batch)
         known = ({"input": shown(raw), "reference": self.target.value(raw)} for raw in batch["raw"])
-        answers = self.target.tell(result.output.logits, self.facts)
+        answers = self.target.tell(result.output.logits, self.spec)
         return result, [{**row, **told} for row, told in zip(known, answers, strict=True)]
 
     def metrics(self) -> dict[str, Metric]:
-        return self.target.metrics(self.facts)
+        return self.target.metrics(self.spec)
 
     def update(self, metrics: dict[str, Metric], rows: list[dict[str, Any]]) -> None:
-        self.target.update(metrics, rows, self.facts)
+        self.target.update(metrics, rows, self.spec)
 
     def report(self, rows: list[dict[str, Any]]) -> dict[str, str]:
-        return self.target.report(rows, self.facts)
+        return self.target.report(rows, self.spec)
 
 
 def segments_of(model: Any) -> int:
@@ -155,14 +155,14 @@ def shown(row: Row) -> str:
     return BETWEEN.join(row[column] for column in ("text", "second") if column in row)
 
 
-def pool(states: Tensor, real: Tensor | None, how: str) -> Tensor:
-    """The states (B, T, D) of a text as one (B, D); padding, on the right, where real (B, T) is False, has no part in it."""
+def pool(states: Tensor, padding_mask: Tensor | None, how: str) -> Tensor:
+    """The states (B, T, D) of a text as one (B, D); padding, on the right, where padding_mask (B, T) is False, has no part in it."""
     if how == "first":
         return states[:, 0]
-    if real is None:
-        real = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
+    if padding_mask is None:
+        padding_mask = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
     if how == "last":
-        return states[torch.arange(states.shape[0], device=states.device), real.sum(dim=1) - 1]
+        return states[torch.arange(states.shape[0], device=states.device), padding_mask.sum(dim=1) - 1]
     if how == "mean":
-        return (states * real[..., None]).sum(dim=1) / real.sum(dim=1, keepdim=True)
-    return states.masked_fill(~real[..., None], float("-inf")).amax(dim=1)
+        return (states * padding_mask[..., None]).sum(dim=1) / padding_mask.sum(dim=1, keepdim=True)
+    return states.masked_fill(~padding_mask[..., None], float("-inf")).amax(dim=1)

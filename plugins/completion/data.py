@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 from typing import ClassVar
 
-from framework.data.facts import Facts
 from framework.data.formats import Batch, Features, Format, Row, Text
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.registry import register
 
@@ -31,24 +31,24 @@ class CompletionFormat(Format):
     def __init__(self, end_of_document: bool = True, builtin_megabytes: float = 2.0):
         self.end_of_document, self.builtin_megabytes = end_of_document, builtin_megabytes
 
-    def texts(self, row: Row) -> Iterable[str]:
+    def tokenizer_texts(self, row: Row) -> Iterable[str]:
         return [row["text"]]
 
-    def encode(self, row: Row, tokenizer: Text, facts: Facts) -> Features | None:
+    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features | None:
         """ids, and the bytes and words of the text that each stands for: the end token for none. A row without a token is dropped."""
         ids, offsets = tokenizer.encode_with_offsets(row["text"])
         features = {"ids": ids, "bytes": tokenizer.byte_lengths(ids), "words": words_of(row["text"], offsets)}
         if self.end_of_document:
-            if facts.end is None:
+            if spec.end is None:
                 raise UserError(
                     "the tokenizer has no end token to mark the end of a document; task.format.end_of_document=false does without"
                 )
-            for name, value in (("ids", facts.end), ("bytes", 0), ("words", 0)):
+            for name, value in (("ids", spec.end), ("bytes", 0), ("words", 0)):
                 features[name].append(value)
         return features if features["ids"] else None
 
-    def collate(self, features: Sequence[Features], facts: Facts, random: Random) -> Batch:
-        return shifted(features, facts)
+    def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
+        return shifted(features, spec)
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:
         """Files of the running Python's own standard library, the same for every seed so that seeds compare."""

@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 
 import torch
 
-from framework.data.facts import Facts
 from framework.data.formats import Batch, Features, Format, Row, Text
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.registry import register
 
@@ -34,30 +34,30 @@ class PromptedFormat(Format):
     def __init__(self, marked: bool = True, long: Literal["truncate", "refuse"] = "truncate", builtin_rows: int = 8000):
         self.marked, self.long, self.builtin_rows = marked, long, builtin_rows
 
-    def texts(self, row: Row) -> Iterable[str]:
+    def tokenizer_texts(self, row: Row) -> Iterable[str]:
         return [row["prompt"], row["completion"]]
 
-    def encode(self, row: Row, tokenizer: Text, facts: Facts) -> Features | None:
+    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features | None:
         """ids of both, and the bytes and words that each stands for; prompt: how many of them are read alone. truncated: 1 if some
         were cut. A row without a completion is one to predict of; one in which nothing can be predicted is dropped."""
-        if facts.end is None:
+        if spec.end is None:
             raise UserError("a completion needs a tokenizer with an end token: without it no written text would end")
-        if self.marked and facts.begin is None:
+        if self.marked and spec.begin is None:
             raise UserError("the tokenizer has no begin token to put between prompt and completion; task.format.marked=false does without")
         prompt = tokenizer.encode(row["prompt"])
         answers = row.get("completion") is not None
         answer, offsets = tokenizer.encode_with_offsets(row["completion"]) if answers else ([], [])
-        room = facts.max_length + 1 - self.marked  # what is predicted last is never read
+        room = spec.max_length + 1 - self.marked  # what is predicted last is never read
         wanted = len(prompt) + len(answer) + answers
         if wanted > room and self.long == "refuse":
             raise ValueError(
-                f"prompt and completion have {wanted} tokens together, the model reads {room} (model.max_length={facts.max_length}); "
+                f"prompt and completion have {wanted} tokens together, the model reads {room} (model.max_length={spec.max_length}); "
                 "a larger model.max_length reads them, task.format.long=truncate cuts them"
             )
         prompt = prompt[max(0, len(prompt) - max(room // 2, room - len(answer) - answers)) :]
         kept = min(len(answer), room - len(prompt))
-        ended = [facts.end] if answers and len(prompt) + kept < room else []  # what was cut does not end there
-        read = prompt + ([facts.begin] if self.marked else [])
+        ended = [spec.end] if answers and len(prompt) + kept < room else []  # what was cut does not end there
+        read = prompt + ([spec.begin] if self.marked else [])
         ids = [*read, *answer[:kept], *ended]
         if not ids or (answers and len(ids) < 2):
             return None
@@ -70,10 +70,10 @@ class PromptedFormat(Format):
             "truncated": int(wanted > room),
         }
 
-    def collate(self, features: Sequence[Features], facts: Facts, random: Random) -> Batch:
+    def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
         """As running text, but that the tokens of the prompts (B,) are no targets."""
         counted = [{**row, "counted": [0] * row["prompt"] + [1] * (len(row["ids"]) - row["prompt"])} for row in features]
-        return {**shifted(counted, facts), "prompt": torch.tensor([row["prompt"] for row in features])}
+        return {**shifted(counted, spec), "prompt": torch.tensor([row["prompt"] for row in features])}
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:
         """The first line of a function's docstring, to be written from its signature: the same for every seed so that seeds compare."""

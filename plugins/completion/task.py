@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 
 from torchmetrics import Metric
 
-from framework.data.facts import Facts
 from framework.data.formats import Batch
+from framework.data.spec import DataSpec
 from framework.generation.engine import Decode, answer, pad_left
 from framework.metrics.ratio import BitsPerByte, Perplexity
 from framework.registry import Part, choice, register
 from framework.tasks.base import Result, WritingTask
 from framework.tasks.cross_entropy import IGNORED, row_losses, tell, told_losses
-from framework.tasks.outputs import Told
+from framework.tasks.outputs import DistillationOutputs
 
 
 @register("task")
@@ -52,10 +52,10 @@ class CompletionTask(WritingTask):
     validation_rows: ClassVar[int | None] = 0
     test_rows: ClassVar[int | None] = 3
 
-    def __init__(self, model: Part, facts: Facts):
+    def __init__(self, model: Part, spec: DataSpec):
         super().__init__()
-        self.facts = facts
-        self.model = model(facts=facts)
+        self.spec = spec
+        self.model = model(spec=spec)
 
     def forward(self, batch: Batch) -> Result:
         targets = batch["targets"]
@@ -64,7 +64,7 @@ class CompletionTask(WritingTask):
         losses = told_losses(told, targets)  # (N,)
         return Result(losses.sum(), (targets != IGNORED).sum(), (told, losses))
 
-    def told(self, batch: Batch, result: Result) -> Told:
+    def told(self, batch: Batch, result: Result) -> DistillationOutputs:
         return result.output[0]
 
     def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:
@@ -86,15 +86,15 @@ class CompletionTask(WritingTask):
 
     def predict(self, batch: Batch, decode: Decode) -> list[dict[str, Any]]:
         """A continuation of every row. Of a prompt that would leave the model no room to write its last tokens alone are read."""
-        room = min(decode.strategy.max_length or self.facts.max_length, self.facts.max_length // 2)
+        room = min(decode.strategy.max_new_tokens or self.spec.max_length, self.spec.max_length // 2)
         prompts = []
         for row in range(len(batch["ids"])):
             ids = self._text(batch, row)
             if "prompt" in batch:
                 ids = ids[: int(batch["prompt"][row])] or ids
-            elif ids[-1] == self.facts.end:
+            elif ids[-1] == self.spec.end:
                 ids = ids[:-1] or ids  # the text goes on; one that has not begun yet begins where another ended
-            prompts.append(ids[-max(1, self.facts.max_length - room) :])
+            prompts.append(ids[-max(1, self.spec.max_length - room) :])
         column = "prompt" if "prompt" in batch else "text"
         given = [row[column] for row in batch["raw"]] if "raw" in batch else [decode.text(ids) for ids in prompts]
         return [{"input": text, **written} for text, written in zip(given, self._write(prompts, batch, decode), strict=True)]
@@ -116,8 +116,8 @@ class CompletionTask(WritingTask):
         return ids[: max(1, half)], ids[max(1, half) :]
 
     def _write(self, prompts: list[list[int]], batch: Batch, decode: Decode, longest: int | None = None) -> list[dict[str, Any]]:
-        prompt, real = pad_left(prompts, self.facts.padding, batch["ids"].device)
-        written = decode(self.model, prompt, real, longest=longest)
+        prompt, padding_mask = pad_left(prompts, self.spec.padding, batch["ids"].device)
+        written = decode(self.model, prompt, padding_mask, longest=longest)
         return [answer(row) for row in written]
 
     def metrics(self) -> dict[str, Metric]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Chain:
-    """scores (B, W, C) of words and tags; step (C, C) from one tag to the next; start, end (C,); real (B, W): True = a word.
+    """scores (B, W, C) of words and tags; step (C, C) from one tag to the next; start, end (C,); padding_mask (B, W): True = a word.
 
     Everything adds up; -inf forbids. A gradient passes through where no word has all its ways forbidden.
     """
@@ -23,7 +23,7 @@ class Chain:
     step: Tensor
     start: Tensor
     end: Tensor
-    real: Tensor
+    padding_mask: Tensor
 
     def forward(self) -> Tensor:
         """(B, W, C): log of the sum over all beginnings that end in a tag at a word; behind the last word it stays as it is."""
@@ -31,7 +31,7 @@ class Chain:
         every = [alpha]
         for word in range(1, self.scores.shape[1]):
             after = torch.logsumexp(alpha[:, :, None] + self.step, dim=1) + self.scores[:, word]  # (B, C)
-            alpha = torch.where(self.real[:, word, None], after, alpha)
+            alpha = torch.where(self.padding_mask[:, word, None], after, alpha)
             every.append(alpha)
         return torch.stack(every, dim=1)
 
@@ -41,7 +41,7 @@ class Chain:
         every = [beta]
         for word in range(self.scores.shape[1] - 1, 0, -1):
             before = torch.logsumexp(self.step + (self.scores[:, word] + beta)[:, None, :], dim=2)  # (B, C)
-            beta = torch.where(self.real[:, word, None], before, self.end)
+            beta = torch.where(self.padding_mask[:, word, None], before, self.end)
             every.append(beta)
         return torch.stack(every[::-1], dim=1)
 
@@ -53,8 +53,8 @@ class Chain:
         """(B,): of the sequences `tags` (B, W)."""
         words = self.scores.gather(2, tags[..., None])[..., 0]  # (B, W)
         steps = self.step[tags[:, :-1], tags[:, 1:]]  # (B, W - 1)
-        last = tags.gather(1, self.real.sum(dim=1, keepdim=True) - 1)[:, 0]
-        inside = (words * self.real).sum(dim=1) + (steps * self.real[:, 1:]).sum(dim=1)
+        last = tags.gather(1, self.padding_mask.sum(dim=1, keepdim=True) - 1)[:, 0]
+        inside = (words * self.padding_mask).sum(dim=1) + (steps * self.padding_mask[:, 1:]).sum(dim=1)
         return self.start[tags[:, 0]] + inside + self.end[last]
 
     def best(self) -> list[list[int]]:
@@ -63,12 +63,12 @@ class Chain:
         pointers = []
         for word in range(1, self.scores.shape[1]):
             score, before = (delta[:, :, None] + self.step).max(dim=1)  # (B, C)
-            delta = torch.where(self.real[:, word, None], score + self.scores[:, word], delta)
+            delta = torch.where(self.padding_mask[:, word, None], score + self.scores[:, word], delta)
             pointers.append(before)
         lasts = (delta + self.end).argmax(dim=1).tolist()
         table = torch.stack(pointers, dim=1).tolist() if pointers else [[] for _ in lasts]
         paths = []
-        for back, tag, length in zip(table, lasts, self.real.sum(dim=1).tolist(), strict=True):
+        for back, tag, length in zip(table, lasts, self.padding_mask.sum(dim=1).tolist(), strict=True):
             path = [tag]
             for word in range(length - 2, -1, -1):
                 path.append(back[word][path[-1]])
@@ -81,10 +81,10 @@ class Posterior:
 
     def __init__(self, chain: Chain):
         scores, step, start, end = (value.double().cpu() for value in (chain.scores, chain.step, chain.start, chain.end))
-        self.chain = Chain(scores, step, start, end, chain.real.cpu())
+        self.chain = Chain(scores, step, start, end, chain.padding_mask.cpu())
         self.alpha, self.beta = self.chain.forward(), self.chain.backward()
         self.total = torch.logsumexp(self.alpha[:, -1] + self.chain.end, dim=1)
-        self.lengths = self.chain.real.sum(dim=1).tolist()
+        self.lengths = self.chain.padding_mask.sum(dim=1).tolist()
 
     def probability(self, row: int, start: int, path: Sequence[int], behind: Tensor) -> float:
         """Of a row having the tags `path` from a word on, and behind them one of the tags in behind (C,), or the end."""

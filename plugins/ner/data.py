@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Literal
 
 import torch
 
-from framework.data.facts import Facts
 from framework.data.formats import Batch, Features, Format, Row, Text
 from framework.data.padding import pad, tokens
+from framework.data.spec import DataSpec
 from framework.data.tokenization.alignment import BETWEEN, homes, pieces_of_words, windows
 from framework.errors import UserError
 from framework.registry import register
@@ -59,10 +59,10 @@ class NerFormat(Format):
         """What the model reads: a blank between tokens, also where somebody typed a text, so that both look alike."""
         return spaced(read)
 
-    def texts(self, row: Row) -> Iterable[str]:
+    def tokenizer_texts(self, row: Row) -> Iterable[str]:
         yield self.shown(self.read(row)).text
 
-    def learn(self, rows: Iterable[Row]) -> dict[str, Any]:
+    def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
         types: set[str] = set()
         for row in rows:
             types.update(entity.type for entity in _entities(self.read(row)))
@@ -70,9 +70,9 @@ class NerFormat(Format):
             raise ValueError("no row has an entity: there is nothing to learn but O")
         return {"labels": tuple(sorted(types)), "scheme": self.scheme, "pieces": self.pieces, "word_pattern": self.word_pattern}
 
-    def encode(self, row: Row, tokenizer: Text, facts: Facts) -> Features | None:
+    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features | None:
         """ids of the pieces and the word of each; how many words; their tags if the row has them. None: there is no word."""
-        self._room(facts)  # which may be none: said before anything is trained
+        self._room(spec)  # which may be none: said before anything is trained
         read = self.shown(self.read(row))
         if not read.words:
             return None
@@ -80,22 +80,22 @@ class NerFormat(Format):
         features: Features = {"ids": ids, "word": owners, "words": len(read.words)}
         if read.entities is not None:
             for entity in read.entities:
-                if entity.type not in facts.labels:
-                    raise ValueError(f"the type {entity.type!r} does not occur in the training rows; they have {', '.join(facts.labels)}")
+                if entity.type not in spec.labels:
+                    raise ValueError(f"the type {entity.type!r} does not occur in the training rows; they have {', '.join(spec.labels)}")
             spoken = set(owners)
             tags = write(read.entities, len(read.words))
             heard = [parse(tag if word in spoken else OUTSIDE) for word, tag in enumerate(tags)]
-            numbers = {tag: number for number, tag in enumerate(tags_of(facts.labels, self.scheme))}
+            numbers = {tag: number for number, tag in enumerate(tags_of(spec.labels, self.scheme))}
             features["tags"] = [numbers[tag] for tag in write(entities(heard), len(read.words), self.scheme)]
         return features
 
     def length(self, features: Features) -> int:
         return len(features["ids"]) + 2
 
-    def collate(self, features: Sequence[Features], facts: Facts, random: Random) -> Batch:
-        """ids, real (R, T): a window each, of which a long text has several. word (R, T): which of the batch's B x W words a piece
+    def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
+        """ids, padding_mask (R, T): a window each, of which a long text has several. word (R, T): which of the batch's B x W words a piece
         belongs to, B x W for none; speaks (R, T): whether it speaks for it, which it does in one window. words (B,), tags (B, W)."""
-        begin, end, room = self._room(facts)
+        begin, end, room = self._room(spec)
         most = max(row["words"] for row in features)
         none = len(features) * most
         ids, words, speaks = [], [], []  # a list for each window
@@ -106,12 +106,12 @@ class NerFormat(Format):
             voices = self._voices(owners)
             for window, (start, stop) in enumerate(spans):
                 mine = range(start, stop)
-                ids.append([*begin, *pieces[start:stop], *end] or [facts.padding])
+                ids.append([*begin, *pieces[start:stop], *end] or [spec.padding])
                 words.append([none] * len(begin) + [none if owners[i] == BETWEEN else number * most + owners[i] for i in mine])
                 speaks.append([False] * len(begin) + [voices[i] and home.get(owners[i], 0) == window for i in mine])
         batch: Batch = {
-            "ids": pad(ids, facts.padding),
-            "real": tokens(ids),
+            "ids": pad(ids, spec.padding),
+            "padding_mask": tokens(ids),
             "word": pad(words, none, width=max(map(len, ids))),
             "speaks": pad(speaks, False, width=max(map(len, ids))),
             "words": torch.tensor([row["words"] for row in features]),
@@ -120,14 +120,14 @@ class NerFormat(Format):
             batch["tags"] = pad([row["tags"] for row in features], 0)
         return batch
 
-    def _room(self, facts: Facts) -> tuple[list[int], list[int], int]:
+    def _room(self, spec: DataSpec) -> tuple[list[int], list[int], int]:
         """What frames a window, and how many pieces it has room for."""
-        begin = [] if facts.begin is None else [facts.begin]
-        end = [] if facts.end is None else [facts.end]
-        room = facts.max_length - len(begin) - len(end)
+        begin = [] if spec.begin is None else [spec.begin]
+        end = [] if spec.end is None else [spec.end]
+        room = spec.max_length - len(begin) - len(end)
         if self.overlap >= room:
             raise UserError(
-                f"task.format.overlap={self.overlap}: a window of {room} pieces (model.max_length={facts.max_length}) has to go on by one"
+                f"task.format.overlap={self.overlap}: a window of {room} pieces (model.max_length={spec.max_length}) has to go on by one"
             )
         return begin, end, room
 

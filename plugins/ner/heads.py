@@ -49,25 +49,25 @@ class TagHead(nn.Module):
         outside[0] = 0.0
         return torch.where(silent[..., None], outside, scores)
 
-    def loss(self, scores: Tensor, tags: Tensor, real: Tensor) -> Tensor:
-        """Summed over the words that are real (B, W); tags (B, W)."""
+    def loss(self, scores: Tensor, tags: Tensor, padding_mask: Tensor) -> Tensor:
+        """Summed over the words that are padding_mask (B, W); tags (B, W)."""
         raise NotImplementedError
 
-    def told(self, scores: Tensor, real: Tensor) -> Tensor:
+    def told(self, scores: Tensor, padding_mask: Tensor) -> Tensor:
         """Scores (B, W, C) whose softmax is the probability of each tag at each word."""
         raise NotImplementedError
 
-    def chain(self, scores: Tensor, real: Tensor) -> Chain:
+    def chain(self, scores: Tensor, padding_mask: Tensor) -> Chain:
         """What sequences are decoded from: nothing illegal has a chance."""
         raise NotImplementedError
 
-    def _chain(self, scores: Tensor, real: Tensor, step: Tensor, start: Tensor, end: Tensor, forbidden: float) -> Chain:
+    def _chain(self, scores: Tensor, padding_mask: Tensor, step: Tensor, start: Tensor, end: Tensor, forbidden: float) -> Chain:
         steps, starts, ends = self.allowed[:-1, :-1], self.allowed[-1, :-1], self.allowed[:-1, -1]
 
         def legal(value: Tensor, good: Tensor) -> Tensor:
             return value.to(scores).masked_fill(~good, forbidden)
 
-        return Chain(scores, legal(step, steps), legal(start, starts), legal(end, ends), real)
+        return Chain(scores, legal(step, steps), legal(start, starts), legal(end, ends), padding_mask)
 
 
 @register("tag_head")
@@ -77,15 +77,15 @@ class SoftmaxTagHead(TagHead):
     form = "softmax"
     normalized = True
 
-    def loss(self, scores: Tensor, tags: Tensor, real: Tensor) -> Tensor:
-        return cross_entropy(scores[real], tags[real], reduction="sum")
+    def loss(self, scores: Tensor, tags: Tensor, padding_mask: Tensor) -> Tensor:
+        return cross_entropy(scores[padding_mask], tags[padding_mask], reduction="sum")
 
-    def told(self, scores: Tensor, real: Tensor) -> Tensor:
+    def told(self, scores: Tensor, padding_mask: Tensor) -> Tensor:
         return scores
 
-    def chain(self, scores: Tensor, real: Tensor) -> Chain:
+    def chain(self, scores: Tensor, padding_mask: Tensor) -> Chain:
         nothing = scores.new_zeros(scores.shape[-1], scores.shape[-1])
-        return self._chain(scores.log_softmax(dim=-1), real, nothing, nothing[0], nothing[0], float("-inf"))
+        return self._chain(scores.log_softmax(dim=-1), padding_mask, nothing, nothing[0], nothing[0], float("-inf"))
 
 
 @register("tag_head")
@@ -102,19 +102,19 @@ class CrfTagHead(TagHead):
         self.step = nn.Parameter(torch.zeros(len(tags), len(tags)))
         self.ends = nn.Parameter(torch.zeros(2, len(tags)))  # before the first word, behind the last
 
-    def loss(self, scores: Tensor, tags: Tensor, real: Tensor) -> Tensor:
+    def loss(self, scores: Tensor, tags: Tensor, padding_mask: Tensor) -> Tensor:
         with torch.autocast(scores.device.type, enabled=False):
-            chain = self._learned(scores, real)
+            chain = self._learned(scores, padding_mask)
             return (chain.log_partition() - chain.score(tags)).sum()
 
-    def told(self, scores: Tensor, real: Tensor) -> Tensor:
+    def told(self, scores: Tensor, padding_mask: Tensor) -> Tensor:
         """Of all sequences. Wang et al. 2020 (posterior distillation), https://arxiv.org/abs/2004.03846"""
         with torch.autocast(scores.device.type, enabled=False):
-            chain = self._learned(scores, real)
+            chain = self._learned(scores, padding_mask)
             return chain.forward() + chain.backward()
 
-    def _learned(self, scores: Tensor, real: Tensor) -> Chain:
-        return self._chain(scores, real, self.step, self.ends[0], self.ends[1], FORBIDDEN)
+    def _learned(self, scores: Tensor, padding_mask: Tensor) -> Chain:
+        return self._chain(scores, padding_mask, self.step, self.ends[0], self.ends[1], FORBIDDEN)
 
-    def chain(self, scores: Tensor, real: Tensor) -> Chain:
-        return self._chain(scores, real, self.step, self.ends[0], self.ends[1], float("-inf"))
+    def chain(self, scores: Tensor, padding_mask: Tensor) -> Chain:
+        return self._chain(scores, padding_mask, self.step, self.ends[0], self.ends[1], float("-inf"))

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from framework.data.facts import Facts
 from framework.data.formats import Batch
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.generation.engine import Decode
 from framework.registry import Part, choice, register
 from framework.tasks.base import Result, Task
-from framework.tasks.outputs import Told
+from framework.tasks.outputs import DistillationOutputs
 
 from .chain import Posterior
 from .heads import FORBIDDEN
@@ -29,7 +29,7 @@ class Words(NamedTuple):
 
     states: Tensor  # (B, W, D)
     scores: Tensor  # (B, W, C)
-    real: Tensor  # (B, W)
+    padding_mask: Tensor  # (B, W)
     silent: Tensor  # (B, W): real, without a piece to speak for it
 
 
@@ -75,69 +75,69 @@ class NerTask(Task):
     def __init__(
         self,
         model: Part,
-        facts: Facts,
+        spec: DataSpec,
         dropout: float = 0.1,
         word_dropout: float = 0.0,
         head: Part = choice("tag_head", "softmax"),
     ):
         super().__init__()
-        if word_dropout and facts.mask is None:
+        if word_dropout and spec.mask is None:
             raise UserError("task.word_dropout needs a tokenizer with a mask token, and this one has none")
-        self.facts, self.word_dropout = facts, word_dropout
-        self.model = model(facts=facts)
+        self.spec, self.word_dropout = spec, word_dropout
+        self.model = model(spec=spec)
         self.dropout = nn.Dropout(dropout)
-        scheme = facts.learned.get("scheme", "iob2")
-        tags = tags_of(facts.labels, scheme)
+        scheme = spec.statistics.get("scheme", "iob2")
+        tags = tags_of(spec.labels, scheme)
         self.head = head(dim=self.model.dim, tags=tags, scheme=scheme)
         self.tags = [parse(tag) for tag in tags]
-        self.form = f"{facts.learned.get('pieces', 'first')} piece, {self.head.form}"
-        self.word_pattern = facts.learned.get("word_pattern", WORD)
+        self.form = f"{spec.statistics.get('pieces', 'first')} piece, {self.head.form}"
+        self.word_pattern = spec.statistics.get("word_pattern", WORD)
         self.register_buffer("begins", torch.tensor([tag.letter not in "IE" for tag in self.tags]), persistent=False)
 
     def published(self) -> dict[str, Any]:
-        return {"id2label": dict(enumerate(tags_of(self.facts.labels, self.facts.learned.get("scheme", "iob2"))))}
+        return {"id2label": dict(enumerate(tags_of(self.spec.labels, self.spec.statistics.get("scheme", "iob2"))))}
 
     def scores_of(self, batch: Batch) -> Tensor:
         """Of pieces; a word's are the mean of those of the pieces that speak for it, because scores are linear in states."""
-        return self.head.scores(self.dropout(self.model(batch["ids"], real=batch["real"])))  # (B, T, C)
+        return self.head.scores(self.dropout(self.model(batch["ids"], padding_mask=batch["padding_mask"])))  # (B, T, C)
 
     def legend(self) -> dict[str, Any]:
         """Which pieces speak for a word, and the chain whose likeliest sequence is the answer: `normalized` says that each word's scores
         go through log_softmax first; start + scores of the first word + step from tag to tag + scores ... + end."""
         chain = self.head.chain(self.begins.new_zeros(1, 1, len(self.tags), dtype=torch.float32), self.begins.new_ones(1, 1))
         tables = {name: getattr(chain, name).clamp(min=FORBIDDEN).tolist() for name in ("start", "step", "end")}
-        return {"pieces": self.facts.learned.get("pieces", "first"), "normalized": self.head.normalized, **tables}
+        return {"pieces": self.spec.statistics.get("pieces", "first"), "normalized": self.head.normalized, **tables}
 
     def forward(self, batch: Batch) -> Result:
         words = self.read(batch)
-        return Result(self.head.loss(words.scores, batch["tags"], words.real), (words.real & ~words.silent).sum(), words)
+        return Result(self.head.loss(words.scores, batch["tags"], words.padding_mask), (words.padding_mask & ~words.silent).sum(), words)
 
-    def told(self, batch: Batch, result: Result) -> Told:
+    def told(self, batch: Batch, result: Result) -> DistillationOutputs:
         words: Words = result.output
-        spoken = words.real & ~words.silent
-        return Told(words.states[spoken], self.head.told(words.scores, words.real)[spoken])  # (N, D), (N, C)
+        spoken = words.padding_mask & ~words.silent
+        return DistillationOutputs(words.states[spoken], self.head.told(words.scores, words.padding_mask)[spoken])  # (N, D), (N, C)
 
     def read(self, batch: Batch) -> Words:
         """Words from their pieces, whatever the windows."""
         rows, most = len(batch["words"]), int(batch["words"].max())
         word = batch["word"].masked_fill(~batch["speaks"], rows * most).flatten()
-        states = self.model(self._masked(batch), real=batch["real"])  # (R, T, D)
+        states = self.model(self._masked(batch), padding_mask=batch["padding_mask"])  # (R, T, D)
         voices = torch.bincount(word, minlength=rows * most + 1)[:-1].view(rows, most)
         sums = states.new_zeros(rows * most + 1, states.shape[-1]).index_add(0, word, states.flatten(0, 1))
         means = sums[:-1].view(rows, most, -1) / voices.clamp(min=1)[..., None]  # (B, W, D)
-        real = torch.arange(most, device=word.device) < batch["words"][:, None]  # (B, W)
-        silent = real & (voices == 0)
-        return Words(means, self.head(self.dropout(means), silent), real, silent)
+        padding_mask = torch.arange(most, device=word.device) < batch["words"][:, None]  # (B, W)
+        silent = padding_mask & (voices == 0)
+        return Words(means, self.head(self.dropout(means), silent), padding_mask, silent)
 
     def _masked(self, batch: Batch) -> Tensor:
         """ids (R, T), in training with all pieces of a share of the words masked, in every window alike."""
         ids = batch["ids"]
-        if not (self.training and self.word_dropout) or self.facts.mask is None:
+        if not (self.training and self.word_dropout) or self.spec.mask is None:
             return ids
         words = len(batch["words"]) * int(batch["words"].max())
         masked = torch.rand(words + 1, device=ids.device) < self.word_dropout
         masked[-1] = False
-        return ids.masked_fill(masked[batch["word"]], self.facts.mask)
+        return ids.masked_fill(masked[batch["word"]], self.spec.mask)
 
     def predict(self, batch: Batch, decode: Decode) -> list[dict[str, Any]]:
         return self._rows(batch, self.read(batch))
@@ -149,7 +149,7 @@ class NerTask(Task):
     @torch.no_grad()
     def _rows(self, batch: Batch, words: Words) -> list[dict[str, Any]]:
         """Tags are IOB2, whatever the model's. The score of an entity is its probability: exactly these words, exactly this type."""
-        chain = self.head.chain(words.scores, words.real)
+        chain = self.head.chain(words.scores, words.padding_mask)
         posterior = Posterior(chain)
         begins = self.begins.cpu()
         rows = []
@@ -165,7 +165,7 @@ class NerTask(Task):
         return rows
 
     def metrics(self) -> dict[str, Metric]:
-        return {"entities": SpanF1(self.facts.labels)}
+        return {"entities": SpanF1(self.spec.labels)}
 
     def update(self, metrics: dict[str, Metric], rows: list[dict[str, Any]]) -> None:
         metrics["entities"].update([row["reference_tags"] for row in rows], [row["predicted_tags"] for row in rows])

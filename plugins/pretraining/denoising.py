@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from framework.data.facts import Facts
 from framework.data.formats import Batch, Features, Row, Text
 from framework.data.padding import pad, tokens
+from framework.data.spec import DataSpec
 from framework.registry import register
 from framework.tasks.cross_entropy import IGNORED
 
@@ -26,31 +26,31 @@ class Denoising(RunningText):
 
     stands_at: ClassVar[str] = "target"
 
-    def window(self, facts: Facts) -> int:
-        return facts.max_length - 4  # room for end tokens, a last sentinel, and the token more that windows have
+    def window(self, spec: DataSpec) -> int:
+        return spec.max_length - 4  # room for end tokens, a last sentinel, and the token more that windows have
 
-    def pair(self, features: Features, facts: Facts, generator: np.random.Generator) -> Pair:
+    def pair(self, features: Features, spec: DataSpec, generator: np.random.Generator) -> Pair:
         raise NotImplementedError
 
-    def gaps(self, facts: Facts) -> Sequence[int | None]:
+    def gaps(self, spec: DataSpec) -> Sequence[int | None]:
         """What stands for the gaps of a text, in their order."""
         raise NotImplementedError
 
-    def collate(self, features: Sequence[Features], facts: Facts, random: Random) -> Batch:
-        """source (B, S), source_real (B, S) or None, target and targets (B, T)."""
-        seed, room, end = random.getrandbits(32), self.window(facts) + 1, needed(facts.end, "end")
-        begin = facts.first
-        gaps = {*self.gaps(facts)}
+    def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
+        """source (B, S), source_padding_mask (B, S) or None, target and targets (B, T)."""
+        seed, room, end = random.getrandbits(32), self.window(spec) + 1, needed(spec.end, "end")
+        begin = spec.first
+        gaps = {*self.gaps(spec)}
         pairs = []
         for row in features:
             row = {name: values[:room] for name, values in row.items()}  # only a text to predict may be longer
             given = gaps.intersection(row["ids"])
-            pairs.append((row["ids"], []) if given else self.pair(row, facts, generator_of(seed, row["ids"])))
+            pairs.append((row["ids"], []) if given else self.pair(row, spec, generator_of(seed, row["ids"])))
         sources, written = [[*source, end] for source, _ in pairs], [[*target, end] for _, target in pairs]
         return {
-            "source": pad(sources, facts.padding),
-            "source_real": tokens(sources),
-            "target": pad([[begin, *ids[:-1]] for ids in written], facts.padding),
+            "source": pad(sources, spec.padding),
+            "source_padding_mask": tokens(sources),
+            "target": pad([[begin, *ids[:-1]] for ids in written], spec.padding),
             "targets": pad(written, IGNORED),
         }
 
@@ -77,24 +77,24 @@ class SpanCorruptionFormat(Denoising):
         self.share, self.span, self.sentinels, self.builtin_megabytes = share, span, sentinels, builtin_megabytes
         self.special = tuple(f"<extra_id_{number}>" for number in range(sentinels))  # T5's own names: its tokenizer has them
 
-    def gaps(self, facts: Facts) -> Sequence[int | None]:
-        return facts.special[:-1]
+    def gaps(self, spec: DataSpec) -> Sequence[int | None]:
+        return spec.special[:-1]
 
-    def encode(self, row: Row, tokenizer: Text, facts: Facts) -> Features | None:
-        ids = self.given(row, tokenizer, facts, self.gaps(facts)) or tokenizer.encode(text_of(row))
+    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features | None:
+        ids = self.given(row, tokenizer, spec, self.gaps(spec)) or tokenizer.encode(text_of(row))
         return {"ids": ids} if ids else None
 
-    def pair(self, features: Features, facts: Facts, generator: np.random.Generator) -> Pair:
+    def pair(self, features: Features, spec: DataSpec, generator: np.random.Generator) -> Pair:
         ids = features["ids"]
         taken = min(max(1, round(len(ids) * self.share)), max(1, len(ids) - 1))
-        most = min(taken, len(ids) - taken + 1, len(facts.special) - 1, max(1, facts.max_length - taken - 3))
+        most = min(taken, len(ids) - taken + 1, len(spec.special) - 1, max(1, spec.max_length - taken - 3))
         spans = place(len(ids) - taken, partition(taken, min(max(1, round(taken / self.span)), most), generator), generator)
         source, target, reached = [], [], 0
-        for sentinel, (start, stop) in zip(facts.special, spans, strict=False):
+        for sentinel, (start, stop) in zip(spec.special, spans, strict=False):
             source += [*ids[reached:start], sentinel]
             target += [sentinel, *ids[start:stop]]
             reached = stop
-        return [*source, *ids[reached:]], [*target, facts.special[len(spans)]]
+        return [*source, *ids[reached:]], [*target, spec.special[len(spans)]]
 
 
 @register("format")
@@ -119,19 +119,19 @@ class InfillingFormat(Denoising):
     def __init__(self, share: float = 0.3, span: float = 3.0, permute_sentences: bool = True, builtin_megabytes: float = 1.5):
         self.share, self.span, self.permute_sentences, self.builtin_megabytes = share, span, permute_sentences, builtin_megabytes
 
-    def gaps(self, facts: Facts) -> Sequence[int | None]:
-        return [facts.mask] * facts.max_length
+    def gaps(self, spec: DataSpec) -> Sequence[int | None]:
+        return [spec.mask] * spec.max_length
 
-    def encode(self, row: Row, tokenizer: Text, facts: Facts) -> Features | None:
+    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features | None:
         """ids, and with permute_sentences where sentences begin."""
-        ids, begins = self.given(row, tokenizer, facts, self.gaps(facts)), []
+        ids, begins = self.given(row, tokenizer, spec, self.gaps(spec)), []
         if ids is None:
             ids, offsets = tokenizer.encode_with_offsets(text_of(row))
             begins = sentence_begins(row["text"], offsets) if self.permute_sentences else []
         begins += [0] * (len(ids) - len(begins))
         return {"ids": ids, **({"begins": begins} if self.permute_sentences else {})} if ids else None
 
-    def pair(self, features: Features, facts: Facts, generator: np.random.Generator) -> Pair:
+    def pair(self, features: Features, spec: DataSpec, generator: np.random.Generator) -> Pair:
         ids = np.array(features["ids"])
         sentences = np.split(ids, np.flatnonzero(features["begins"])) if self.permute_sentences else [ids]
         shuffled = np.concatenate([sentences[number] for number in generator.permutation(len(sentences))]).tolist()
@@ -141,7 +141,7 @@ class InfillingFormat(Denoising):
         lengths = np.array([part.sum() for part in np.array_split(drawn, apart)], dtype=np.int64) if apart else drawn
         source, reached = [], 0
         for start, stop in place(len(ids) - int(lengths.sum()), lengths, generator):
-            source += [*shuffled[reached:start], needed(facts.mask)]
+            source += [*shuffled[reached:start], needed(spec.mask)]
             reached = stop
         return [*source, *shuffled[reached:]], ids.tolist()
 

@@ -17,12 +17,12 @@ class TokenHead(nn.Module):
     dim: of the states. width: of the table. bias: whether the layer and its norm have one; each token has one all the same.
     """
 
-    def __init__(self, dim: int, width: int, vocabulary: int, bias: bool, epsilon: float, activation: Callable[[Tensor], Tensor]):
+    def __init__(self, dim: int, width: int, vocab_size: int, bias: bool, epsilon: float, activation: Callable[[Tensor], Tensor]):
         super().__init__()
         self.transform = nn.Linear(dim, width, bias=bias)
         self.activation = activation
         self.norm = nn.LayerNorm(width, eps=epsilon, bias=bias)
-        self.bias = nn.Parameter(torch.zeros(vocabulary))
+        self.bias = nn.Parameter(torch.zeros(vocab_size))
 
     def forward(self, hidden: Tensor, tokens: Tokens) -> Tensor:
         """hidden (N, D) -> (N, V). The table is handed in: it is the model's."""
@@ -30,7 +30,7 @@ class TokenHead(nn.Module):
         return functional.linear(x, tokens.weight, self.bias)
 
 
-def token_head(model: Any, vocabulary: int) -> TokenHead:
+def token_head(model: Any, vocab_size: int) -> TokenHead:
     """The head of a model, with the biases, the epsilon and the activation of its layers: as in every published model that has one."""
     activation = next((module.activation for module in model.encoder.modules() if hasattr(module, "activation")), functional.gelu)
-    return TokenHead(model.dim, model.tokens.embedding_dim, vocabulary, model.bias, model.epsilon, activation)
+    return TokenHead(model.dim, model.tokens.embedding_dim, vocab_size, model.bias, model.epsilon, activation)

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from framework.data.facts import Facts
 from framework.data.formats import Batch, Features, Row, Text
 from framework.data.padding import pad, tokens
+from framework.data.spec import DataSpec
 from framework.registry import register
 from framework.tasks.cross_entropy import IGNORED
 
@@ -54,13 +54,13 @@ class MaskedFormat(RunningText):
         self.share, self.masked, self.random, self.whole_words = share, masked, random, whole_words
         self.end_of_document, self.builtin_megabytes = end_of_document, builtin_megabytes
 
-    def window(self, facts: Facts) -> int:
-        return facts.max_length - 3  # begin, end, and the token more that windows have
+    def window(self, spec: DataSpec) -> int:
+        return spec.max_length - 3  # begin, end, and the token more that windows have
 
-    def encode(self, row: Row, tokenizer: Text, facts: Facts) -> Features | None:
+    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features | None:
         """ids, and with whole_words where words begin."""
         begins: list[bool] = []
-        ids = self.given(row, tokenizer, facts, [facts.mask] * GAPS)
+        ids = self.given(row, tokenizer, spec, [spec.mask] * GAPS)
         if ids is None:
             if self.whole_words:
                 ids, offsets = tokenizer.encode_with_offsets(text_of(row))
@@ -69,30 +69,30 @@ class MaskedFormat(RunningText):
                 ids = tokenizer.encode(text_of(row))
             if not ids:
                 return None
-            ids = ids + ([needed(facts.end, "end")] if self.end_of_document else [])
+            ids = ids + ([needed(spec.end, "end")] if self.end_of_document else [])
         begins += [True] * (len(ids) - len(begins))
         return {"ids": ids, **({"begins": [int(begin) for begin in begins]} if self.whole_words else {})}
 
-    def collate(self, features: Sequence[Features], facts: Facts, random: Random) -> Batch:
-        """ids, targets (B, T), real (B, T) or None."""
+    def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
+        """ids, targets (B, T), padding_mask (B, T) or None."""
         seed = random.getrandbits(32)
-        room = self.window(facts) + 1  # only a text to predict may be longer
-        ordinary = ordinary_tokens(facts)
-        pairs = [self._noised(row["ids"][:room], row.get("begins"), ordinary, facts, seed) for row in features]
-        begin, end = ([] if id is None else [id] for id in (facts.begin, facts.end))
+        room = self.window(spec) + 1  # only a text to predict may be longer
+        ordinary = ordinary_tokens(spec)
+        pairs = [self._noised(row["ids"][:room], row.get("begins"), ordinary, spec, seed) for row in features]
+        begin, end = ([] if id is None else [id] for id in (spec.begin, spec.end))
         ids = [[*begin, *ids, *end] for ids, _ in pairs]
         targets = [[*[IGNORED] * len(begin), *targets] for _, targets in pairs]
         return {
-            "ids": pad(ids, facts.padding),
-            "real": tokens(ids),
+            "ids": pad(ids, spec.padding),
+            "padding_mask": tokens(ids),
             "targets": pad(targets, IGNORED, max(map(len, ids))),
         }
 
     def _noised(
-        self, row: Sequence[int], begins: Sequence[int] | None, ordinary: Marks, facts: Facts, seed: int
+        self, row: Sequence[int], begins: Sequence[int] | None, ordinary: Marks, spec: DataSpec, seed: int
     ) -> tuple[list[int], list[int]]:
         """What the model reads of a row, and what it is to tell. ordinary (V,): the tokens that are hidden, and stand in for another."""
-        mask, generator = needed(facts.mask), generator_of(seed, row)
+        mask, generator = needed(spec.mask), generator_of(seed, row)
         ids = np.array(row)
         targets = np.full(len(ids), IGNORED)
         if mask in row:  # which no text is encoded as: its gaps were given
@@ -107,10 +107,10 @@ class MaskedFormat(RunningText):
         return ids.tolist(), targets.tolist()
 
 
-def ordinary_tokens(facts: Facts) -> Marks:
+def ordinary_tokens(spec: DataSpec) -> Marks:
     """(V,) True for tokens that texts are made of, which the special ones are not."""
-    ordinary = np.ones(facts.vocabulary, dtype=bool)
-    special = (facts.padding, facts.begin, facts.end, facts.unknown, facts.mask, *facts.special)
+    ordinary = np.ones(spec.vocab_size, dtype=bool)
+    special = (spec.padding, spec.begin, spec.end, spec.unknown, spec.mask, *spec.special)
     ordinary[[id for id in special if id is not None]] = False
     return ordinary
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 from typing import ClassVar
 
-from framework.data.facts import Facts
 from framework.data.formats import Batch, Features, Format, Row, Text
 from framework.data.padding import pad
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.registry import register
 from framework.tasks.cross_entropy import IGNORED
@@ -29,7 +29,7 @@ class RunningText(Format):
     stands_at: ClassVar[str] = "ids"  # what the model reads where the targets are
     both_sides: ClassVar[bool] = False  # a target is hidden there; otherwise it comes next
 
-    def texts(self, row: Row) -> Iterable[str]:
+    def tokenizer_texts(self, row: Row) -> Iterable[str]:
         return [text_of(row)]
 
     def from_text(self, text: str) -> Row:
@@ -39,13 +39,13 @@ class RunningText(Format):
         """Files of the running Python's own standard library, the same for every seed so that seeds compare."""
         return files(split, self.builtin_megabytes)
 
-    def token_baseline(self, train: Iterable[Features], test: Iterable[Batch], facts: Facts) -> dict[str, float]:
+    def token_baseline(self, train: Iterable[Features], test: Iterable[Batch], spec: DataSpec) -> dict[str, float]:
         """The likeliest token by its neighbors on the sides that the model sees."""
-        hidden = frozenset(id for id in (facts.mask, facts.padding) if id is not None)
+        hidden = frozenset(id for id in (spec.mask, spec.padding) if id is not None)
         tell = Neighbors((row["ids"] for row in train), hidden)
         return {"accuracy": accuracy(tell, test, self.stands_at, self.both_sides)}
 
-    def given(self, row: Row, tokenizer: Text, facts: Facts, fillers: Sequence[int | None]) -> list[int] | None:
+    def given(self, row: Row, tokenizer: Text, spec: DataSpec, fillers: Sequence[int | None]) -> list[int] | None:
         """The tokens of a text that has gaps, a filler in each; None for a text that has none. ValueError: more gaps than fillers, or
         more text than the model reads at once."""
         pieces = text_of(row).split(row["gap"]) if row.get("gap") else []
@@ -57,9 +57,9 @@ class RunningText(Format):
         for piece, filler in zip(pieces[:-1], fillers, strict=False):
             ids += [*tokenizer.encode(piece.rstrip(" ")), needed(filler)]  # the space before a word is part of the word
         ids += tokenizer.encode(pieces[-1])
-        room = self.window(facts) + 1
+        room = self.window(spec) + 1
         if len(ids) > room:
-            raise ValueError(f"the text has {len(ids)} tokens, and gaps are filled in {room} at once (model.max_length={facts.max_length})")
+            raise ValueError(f"the text has {len(ids)} tokens, and gaps are filled in {room} at once (model.max_length={spec.max_length})")
         return ids
 
 
@@ -85,15 +85,15 @@ class CausalFormat(RunningText):
     def from_text(self, text: str) -> Row:
         return {"text": text}
 
-    def encode(self, row: Row, tokenizer: Text, facts: Facts) -> Features | None:
-        ids = tokenizer.encode(text_of(row)) + ([needed(facts.end, "end")] if self.end_of_document else [])
+    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features | None:
+        ids = tokenizer.encode(text_of(row)) + ([needed(spec.end, "end")] if self.end_of_document else [])
         return {"ids": ids} if ids else None
 
-    def collate(self, features: Sequence[Features], facts: Facts, random: Random) -> Batch:
+    def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
         """ids, targets: (B, T), padded on the right, where a causal model needs no mask."""
         rows = [row["ids"] for row in features]
         return {
-            "ids": pad([row[: max(1, len(row) - 1)] for row in rows], facts.padding),
+            "ids": pad([row[: max(1, len(row) - 1)] for row in rows], spec.padding),
             "targets": pad([row[1:] or [IGNORED] for row in rows], IGNORED),
         }
 

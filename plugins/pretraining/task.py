@@ -8,19 +8,25 @@ from typing import Any, ClassVar
 from torch import Tensor
 from torchmetrics import Metric
 
-from framework.data.facts import Facts
 from framework.data.formats import Batch
+from framework.data.spec import DataSpec
 from framework.generation.engine import Decode, pad_left
 from framework.metrics.ratio import Perplexity, Ratio
 from framework.registry import Part, choice, register
 from framework.tasks.base import Result, WritingTask
 from framework.tasks.cross_entropy import IGNORED, row_losses, tell, told_losses
-from framework.tasks.outputs import Told
+from framework.tasks.outputs import DistillationOutputs
 
 from .denoising import filled
 from .head import token_head
 
-READ = ("ids", "real", "source", "target", "source_real")  # what models call what they read; a format gives what its family takes
+READ = (
+    "ids",
+    "padding_mask",
+    "source",
+    "target",
+    "source_padding_mask",
+)  # what models call what they read; a format gives what its family takes
 CANDIDATES = 5  # named for each gap
 GAP = "[MASK]"
 
@@ -58,20 +64,20 @@ class PretrainingTask(WritingTask):
     validation_rows: ClassVar[int | None] = 0
     test_rows: ClassVar[int | None] = 3
 
-    def __init__(self, model: Part, facts: Facts):
+    def __init__(self, model: Part, spec: DataSpec):
         super().__init__()
-        self.facts = facts
-        self.model = model(facts=facts)
+        self.spec = spec
+        self.model = model(spec=spec)
         writes = hasattr(self.model, "logits")
         self.purpose = "masked_tokens" if not writes else "text_to_text" if hasattr(self.model, "encode") else "next_token"
-        self.head = None if writes else token_head(self.model, facts.vocabulary)
+        self.head = None if writes else token_head(self.model, spec.vocab_size)
 
     def forward(self, batch: Batch) -> Result:
         told = tell(self, self._states(batch), batch["targets"])
         losses = told_losses(told, batch["targets"])  # (N,)
         return Result(losses.sum(), (batch["targets"] != IGNORED).sum(), (told, losses))
 
-    def told(self, batch: Batch, result: Result) -> Told:
+    def told(self, batch: Batch, result: Result) -> DistillationOutputs:
         return result.output[0]
 
     def _states(self, batch: Batch) -> Tensor:
@@ -108,15 +114,15 @@ class PretrainingTask(WritingTask):
             return self._fill(batch, decode)
         memory = None
         if "source" in batch:
-            memory = self.model.encode(batch["source"], batch["source_real"])
-            read, prompt, real = batch["source"].tolist(), batch["target"][:, :1], None
+            memory = self.model.encode(batch["source"], batch["source_padding_mask"])
+            read, prompt, padding_mask = batch["source"].tolist(), batch["target"][:, :1], None
         else:
             read = [self._prompt(ids, targets) for ids, targets in zip(batch["ids"], batch["targets"], strict=True)]
-            prompt, real = pad_left(read, self.facts.padding, batch["ids"].device)
-        written = [row[0] for row in decode(self.model, prompt, real, memory=memory)]
+            prompt, padding_mask = pad_left(read, self.spec.padding, batch["ids"].device)
+        written = [row[0] for row in decode(self.model, prompt, padding_mask, memory=memory)]
         rows = []
         for ids, found in zip(read, written, strict=True):
-            text = decode.text(filled(ids, found.ids, self.facts.special)) if self.facts.special else found.text
+            text = decode.text(filled(ids, found.ids, self.spec.special)) if self.spec.special else found.text
             rows.append({"input": self._text(ids, decode), "prediction": text, "score": found.score})
         return rows
 
@@ -124,8 +130,8 @@ class PretrainingTask(WritingTask):
         """Every gap on its own, with the likeliest token; `gaps` names the likeliest few and their probabilities."""
         hidden, rows = self._states(batch), []
         for ids, states in zip(batch["ids"], hidden, strict=True):
-            gap = ids == self.facts.mask
-            scores, best = self.logits(states[gap]).float().softmax(dim=-1).topk(min(CANDIDATES, self.facts.vocabulary))
+            gap = ids == self.spec.mask
+            scores, best = self.logits(states[gap]).float().softmax(dim=-1).topk(min(CANDIDATES, self.spec.vocab_size))
             named = [
                 [{"text": decode.text([id]), "score": score} for id, score in zip(*row, strict=True)]
                 for row in zip(best.tolist(), scores.tolist(), strict=True)
@@ -138,12 +144,12 @@ class PretrainingTask(WritingTask):
         """The tokens of a text that is to go on: the first, and what it was followed by; the last half of what the model reads at most,
         so that there is room to write."""
         text = [int(ids[0]), *targets[targets != IGNORED].tolist()]
-        text = text[:-1] if text[-1] == self.facts.end and len(text) > 1 else text
-        return text[-max(1, self.facts.max_length // 2) :]
+        text = text[:-1] if text[-1] == self.spec.end and len(text) > 1 else text
+        return text[-max(1, self.spec.max_length // 2) :]
 
     def _text(self, ids: list[int], decode: Decode) -> str:
         """Read tokens as text, gaps to be seen."""
-        gaps = {self.facts.mask, *self.facts.special}
+        gaps = {self.spec.mask, *self.spec.special}
         pieces: list[list[int]] = [[]]
         for id in ids:
             if id in gaps:

@@ -5,8 +5,8 @@ from typing import Any, ClassVar, Literal
 
 from torchmetrics import Metric
 
-from framework.data.facts import Facts
 from framework.data.formats import Format, Row
+from framework.data.spec import DataSpec
 from framework.metrics.rouge import Rouge
 from framework.registry import Part, choice, register
 from framework.tasks.sequence_to_sequence import SequenceToSequence
@@ -48,7 +48,7 @@ class SummarizationTask(SequenceToSequence):
     def __init__(
         self,
         model: Part,
-        facts: Facts,
+        spec: DataSpec,
         label_smoothing: float = 0.1,
         max_ratio: float | None = 0.5,
         max_extra: int = 50,
@@ -56,7 +56,7 @@ class SummarizationTask(SequenceToSequence):
         stem: bool = True,
         sentences: Literal["lines", "punctuation"] = "lines",
     ):
-        super().__init__(model, facts, label_smoothing, max_ratio, max_extra)
+        super().__init__(model, spec, label_smoothing, max_ratio, max_extra)
         self.measure: dict[str, Any] = {"references": references, "stem": stem, "sentences": sentences}
 
     def metrics(self) -> dict[str, Metric]:

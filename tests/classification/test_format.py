@@ -5,13 +5,13 @@ from random import Random
 import pytest
 import torch
 
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.registry import Part
 from plugins.classification.data import ClassificationFormat
 from plugins.classification.labels import LabelsTarget
 from plugins.classification.number import NumberTarget
 
-FACTS = Facts(vocabulary=30, max_length=6, padding=0, begin=1, end=2, labels=("cold", "warm"))
+FACTS = DataSpec(vocab_size=30, max_length=6, padding=0, begin=1, end=2, labels=("cold", "warm"))
 
 
 class Letters:
@@ -21,8 +21,8 @@ class Letters:
         return [ord(letter) - ord("a") + 3 for letter in text]
 
 
-def encode(text, label=None, facts=FACTS, **options):
-    return ClassificationFormat(**options).encode({"text": text, "label": label}, Letters(), facts)
+def encode(text, label=None, spec=FACTS, **options):
+    return ClassificationFormat(**options).encode({"text": text, "label": label}, Letters(), spec)
 
 
 def test_a_text_stands_between_begin_and_end():
@@ -40,10 +40,10 @@ def test_a_text_that_just_fits_is_not_long():
 
 
 def test_without_begin_and_end_the_tokens_have_all_the_room():
-    facts = Facts(vocabulary=30, max_length=3, labels=("cold", "warm"))
-    assert encode("abcd", facts=facts)["ids"] == [3, 4, 5]
+    spec = DataSpec(vocab_size=30, max_length=3, labels=("cold", "warm"))
+    assert encode("abcd", spec=spec)["ids"] == [3, 4, 5]
     with pytest.raises(ValueError, match="the text is empty"):
-        encode("", facts=facts)
+        encode("", spec=spec)
 
 
 def test_an_empty_text_is_a_text_where_begin_and_end_frame_it():
@@ -57,7 +57,7 @@ def test_a_text_to_predict_needs_no_label():
 
 def test_labels_are_learned_sorted_and_as_names():
     rows = [{"text": "", "label": label} for label in ("warm", 1, "cold", "warm", "1")]
-    assert ClassificationFormat().learn(rows) == {"labels": ("1", "cold", "warm")}
+    assert ClassificationFormat().fit(rows) == {"labels": ("1", "cold", "warm")}
 
 
 def test_an_unseen_label_is_named_beside_the_known_ones():
@@ -66,21 +66,21 @@ def test_an_unseen_label_is_named_beside_the_known_ones():
 
 
 def test_many_known_labels_are_not_all_listed():
-    facts = Facts(vocabulary=30, max_length=6, labels=tuple(f"label{number:02}" for number in range(20)))
+    spec = DataSpec(vocab_size=30, max_length=6, labels=tuple(f"label{number:02}" for number in range(20)))
     with pytest.raises(ValueError, match="'label11' and 8 more$"):
-        encode("abc", "other", facts)
+        encode("abc", "other", spec)
 
 
 @pytest.mark.parametrize("label", [None, ""])
 def test_a_training_row_without_a_label_is_refused(label):
     with pytest.raises(ValueError, match="no label"):
-        ClassificationFormat().learn([{"text": "abc", "label": label}])
+        ClassificationFormat().fit([{"text": "abc", "label": label}])
 
 
 @pytest.mark.parametrize("labels", [(), ("warm",), ("warm", "warm")])
 def test_one_label_is_nothing_to_learn(labels):
     with pytest.raises(ValueError, match="two at least"):
-        ClassificationFormat().learn([{"text": "abc", "label": label} for label in labels])
+        ClassificationFormat().fit([{"text": "abc", "label": label} for label in labels])
 
 
 def test_a_text_must_be_a_text():
@@ -96,26 +96,26 @@ def collate(*texts, labels=None):
 def test_short_rows_are_padded_on_the_right():
     batch = collate("abc", "a", labels=("warm", "cold"))
     assert batch["ids"].tolist() == [[1, 3, 4, 5, 2], [1, 3, 2, 0, 0]]
-    assert batch["real"].tolist() == [[True] * 5, [True, True, True, False, False]]
+    assert batch["padding_mask"].tolist() == [[True] * 5, [True, True, True, False, False]]
     assert batch["label"].tolist() == [1, 0]
     assert batch["ids"].dtype == batch["label"].dtype == torch.long
 
 
 def test_rows_of_one_length_need_no_padding_mask():
-    assert collate("ab", "cd")["real"] is None
+    assert collate("ab", "cd")["padding_mask"] is None
 
 
 def test_a_batch_to_predict_has_no_labels():
-    assert set(collate("ab", "c")) == {"ids", "real"}
+    assert set(collate("ab", "c")) == {"ids", "padding_mask"}
 
 
 def test_labels_and_numbers_are_read_by_the_same_format():
     several = ClassificationFormat(target=Part(LabelsTarget))
-    facts = Facts(vocabulary=30, max_length=6, begin=1, end=2, labels=("cold", "warm"))
-    rows = [several.encode({"text": "a", "label": label}, Letters(), facts) for label in ("warm,cold", "")]
-    assert several.collate(rows, facts, Random(0))["label"].tolist() == [[1, 1], [0, 0]]
-    assert "label" not in several.encode({"text": "a"}, Letters(), facts)
+    spec = DataSpec(vocab_size=30, max_length=6, begin=1, end=2, labels=("cold", "warm"))
+    rows = [several.encode({"text": "a", "label": label}, Letters(), spec) for label in ("warm,cold", "")]
+    assert several.collate(rows, spec, Random(0))["label"].tolist() == [[1, 1], [0, 0]]
+    assert "label" not in several.encode({"text": "a"}, Letters(), spec)
     number = ClassificationFormat(target=Part(NumberTarget))
-    facts = Facts(vocabulary=30, max_length=6, begin=1, end=2, learned={"mean": 2.0, "deviation": 4.0})
-    rows = [number.encode({"text": "a", "label": label}, Letters(), facts) for label in ("4", -2)]
-    assert number.collate(rows, facts, Random(0))["label"].tolist() == [0.5, -1.0]
+    spec = DataSpec(vocab_size=30, max_length=6, begin=1, end=2, statistics={"mean": 2.0, "deviation": 4.0})
+    rows = [number.encode({"text": "a", "label": label}, Letters(), spec) for label in ("4", -2)]
+    assert number.collate(rows, spec, Random(0))["label"].tolist() == [0.5, -1.0]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from framework.config.compose import compose
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.models.encoder_only import EncoderOnlyModel
@@ -17,11 +17,11 @@ from plugins.classification.pairs import PairsFormat, shortened
 from plugins.classification.task import ClassificationTask
 from tests.classification.test_format import Letters
 
-FACTS = Facts(vocabulary=30, max_length=9, padding=0, begin=1, end=2, labels=("no", "yes"))
+FACTS = DataSpec(vocab_size=30, max_length=9, padding=0, begin=1, end=2, labels=("no", "yes"))
 
 
-def encode(first, second, facts=FACTS, **options):
-    return PairsFormat(**options).encode({"text": first, "second": second, "label": "yes"}, Letters(), facts)
+def encode(first, second, spec=FACTS, **options):
+    return PairsFormat(**options).encode({"text": first, "second": second, "label": "yes"}, Letters(), spec)
 
 
 def test_each_text_has_its_end():
@@ -34,13 +34,13 @@ def test_a_text_of_a_pair_may_be_empty():
 
 
 def test_without_a_begin_token_there_is_more_room():
-    facts = Facts(vocabulary=30, max_length=6, end=2, labels=("no", "yes"))
-    assert encode("ab", "cd", facts) == {"ids": [3, 4, 2, 5, 6, 2], "second": 3, "truncated": 0, "label": 1}
+    spec = DataSpec(vocab_size=30, max_length=6, end=2, labels=("no", "yes"))
+    assert encode("ab", "cd", spec) == {"ids": [3, 4, 2, 5, 6, 2], "second": 3, "truncated": 0, "label": 1}
 
 
 def test_without_an_end_token_there_is_nothing_between():
     with pytest.raises(UserError, match="an end token between them"):
-        encode("a", "b", Facts(vocabulary=30, max_length=6, labels=("no", "yes")))
+        encode("a", "b", DataSpec(vocab_size=30, max_length=6, labels=("no", "yes")))
 
 
 def test_the_longer_text_gives_way_token_by_token():
@@ -59,7 +59,7 @@ def test_a_pair_that_is_cut_is_counted_or_refused():
 
 
 def test_both_texts_are_texts_and_the_tokenizer_learns_from_both():
-    assert list(PairsFormat().texts({"text": "a", "second": "b", "label": "yes"})) == ["a", "b"]
+    assert list(PairsFormat().tokenizer_texts({"text": "a", "second": "b", "label": "yes"})) == ["a", "b"]
     with pytest.raises(ValueError, match="the second is 5, of type int"):
         encode("a", 5)
 
@@ -72,14 +72,14 @@ def make_batch():
 def test_segments_say_which_text_a_token_is_of():
     batch = make_batch()
     assert batch["ids"].tolist() == [[1, 3, 4, 2, 5, 6, 7, 2], [1, 3, 2, 4, 2, 0, 0, 0]]
-    assert batch["segments"].where(batch["real"], -1).tolist() == [[0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 1, 1, -1, -1, -1]]
+    assert batch["segments"].where(batch["padding_mask"], -1).tolist() == [[0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 1, 1, -1, -1, -1]]
 
 
 def make_task(model, **options):
     import_parts()
     torch.manual_seed(0)
-    tiny = Part(model, dim=16, heads=2, depth=1, max_length=9, initial_std=0.3, **options)
-    return ClassificationTask(model=tiny, facts=FACTS, pooling="last").double().eval()
+    tiny = Part(model, dim=16, num_heads=2, num_layers=1, max_length=9, initial_std=0.3, **options)
+    return ClassificationTask(model=tiny, spec=FACTS, pooling="last").double().eval()
 
 
 @pytest.mark.parametrize(

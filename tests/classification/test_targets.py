@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.registry import Part
 from plugins.classification.correlation import pearson
@@ -22,9 +22,9 @@ from plugins.classification.number import NumberTarget
 LABELS = ("cold", "mild", "warm")
 
 
-def facts(target, values):
-    learned = json.loads(json.dumps(target.learn([{"text": "", "label": value} for value in values])))
-    return Facts(vocabulary=9, max_length=9, labels=tuple(learned.pop("labels", ())), learned=learned)
+def spec(target, values):
+    statistics = json.loads(json.dumps(target.fit([{"text": "", "label": value} for value in values])))
+    return DataSpec(vocab_size=9, max_length=9, labels=tuple(statistics.pop("labels", ())), statistics=statistics)
 
 
 def scores(rows, columns, seed=0):
@@ -53,7 +53,7 @@ def measured(target, known, rows, parts):
 
 def test_a_weight_for_each_label_is_torchs_weighted_cross_entropy():
     target = LabelTarget({"cold": 3.0, "warm": 0.5})
-    known, logits, labels = facts(target, LABELS), scores(5, 3), torch.tensor([0, 2, 2, 1, 0])
+    known, logits, labels = spec(target, LABELS), scores(5, 3), torch.tensor([0, 2, 2, 1, 0])
     for smoothing in (0.0, 0.2):
         loss, weight = target.loss(logits, labels, known, smoothing)
         each = torch.tensor([3.0, 1.0, 0.5], dtype=torch.double)
@@ -64,7 +64,7 @@ def test_a_weight_for_each_label_is_torchs_weighted_cross_entropy():
 def test_balanced_weights_are_scikit_learns():
     target = LabelTarget("balanced")
     values = ["cold"] * 6 + ["mild"] * 3 + ["warm"]
-    known = facts(target, values)
+    known = spec(target, values)
     assert target.weights(known) == pytest.approx(list(compute_class_weight("balanced", classes=numpy.array(LABELS), y=values)))
     counted = [target.loss(scores(1, 3), torch.tensor([LABELS.index(value)]), known, 0.0)[1].item() for value in values]
     assert sum(counted) == pytest.approx(len(values))
@@ -72,12 +72,12 @@ def test_balanced_weights_are_scikit_learns():
 
 def test_weights_may_be_keyed_by_numbers_as_a_config_reads_them():
     target = LabelTarget({0: 2.0})
-    assert target.weights(facts(target, ["0", "1"])) == [2.0, 1.0]
+    assert target.weights(spec(target, ["0", "1"])) == [2.0, 1.0]
 
 
 def test_weights_without_a_meaning_are_refused():
     with pytest.raises(UserError, match=r"names 'wram' \(did you mean 'warm'\?\); the training rows have 'cold', 'mild', 'warm'"):
-        facts(LabelTarget({"wram": 2.0}), LABELS)
+        spec(LabelTarget({"wram": 2.0}), LABELS)
     for weight in (-1.0, nan, float("inf")):
         with pytest.raises(UserError, match="0 or more, and finite"):
             LabelTarget({"cold": weight})
@@ -91,7 +91,7 @@ def test_several_labels_where_one_is_wanted_are_sent_to_their_target():
 def test_the_report_tells_what_was_taken_for_what():
     target = LabelTarget()
     rows = [{"reference": a, "prediction": b} for a, b in zip("aaab", "aabb", strict=True)]
-    written = target.report(rows, facts(target, "abc"))
+    written = target.report(rows, spec(target, "abc"))
     assert written["confusion.csv"] == "reference,a,b,c\na,2,1,0\nb,0,1,0\nc,0,0,0\n"
     assert written["report.csv"].splitlines() == [
         "label,precision,recall,f1,rows",
@@ -128,14 +128,14 @@ def test_what_is_no_list_of_labels_is_refused():
         with pytest.raises(ValueError, match=what):
             LabelsTarget().value({"label": value})
     with pytest.raises(ValueError, match="none of the training rows has a label"):
-        facts(LabelsTarget(), ["", []])
-    known = facts(LabelsTarget(), ["cold,warm"])
+        spec(LabelsTarget(), ["", []])
+    known = spec(LabelsTarget(), ["cold,warm"])
     with pytest.raises(ValueError, match=r"'cold;warm' does not occur .*task.target.separator=','"):
         LabelsTarget().encode({"label": "cold;warm"}, known)
 
 
 def test_a_text_may_have_no_label_at_all():
-    target, known = LabelsTarget(), facts(LabelsTarget(), ["cold,warm", "mild", ""])
+    target, known = LabelsTarget(), spec(LabelsTarget(), ["cold,warm", "mild", ""])
     encoded = [target.encode({"label": value}, known)["label"] for value in ("warm,cold", "", "mild")]
     assert encoded == [[0, 2], [], [1]]
     assert target.collate(encoded, known).tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
@@ -143,7 +143,7 @@ def test_a_text_may_have_no_label_at_all():
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_the_loss_of_labels_is_torchs_binary_cross_entropy(smoothing):
-    target, known = LabelsTarget(), facts(LabelsTarget(), ["cold,warm", "mild"])
+    target, known = LabelsTarget(), spec(LabelsTarget(), ["cold,warm", "mild"])
     logits, has = scores(2, 3), torch.tensor([[1.0, 0, 1], [0, 0, 0]])
     loss, weight = target.loss(logits, has, known, smoothing)
     assert weight.item() == 6
@@ -152,7 +152,7 @@ def test_the_loss_of_labels_is_torchs_binary_cross_entropy(smoothing):
 
 
 def test_labels_at_the_threshold_are_told():
-    known = facts(LabelsTarget(), ["cold,warm,mild"])
+    known = spec(LabelsTarget(), ["cold,warm,mild"])
     logits = torch.tensor([[log(0.3 / 0.7), 2.0, -9.0], [-5.0, -5.0, -5.0]])
     told = LabelsTarget(threshold=0.3).tell(logits + 1e-6, known)
     assert [row["prediction"] for row in told] == [["cold", "mild"], []]
@@ -183,7 +183,7 @@ FIXED = [
 
 @pytest.mark.parametrize("rows", [FIXED, FIXED[1:2], random_labels(0), random_labels(1)], ids=["fixed", "none", "random 0", "random 1"])
 def test_figures_of_labels_are_those_of_scikit_learn_on_any_number_of_processes(rows):
-    target, known = LabelsTarget(), facts(LabelsTarget(), [[*LABELS, "never"]])
+    target, known = LabelsTarget(), spec(LabelsTarget(), [[*LABELS, "never"]])
     found = measured(target, known, rows, 1)
     has = [[[label in row[name] for label in known.labels] for row in rows] for name in ("reference", "prediction")]
     true, told = map(numpy.array, has)
@@ -211,7 +211,7 @@ def test_what_is_no_number_is_refused(value):
 
 def test_numbers_are_learned_in_standard_deviations():
     values = ["1", 2, 4.5, -3]
-    known = facts(NumberTarget(), values)
+    known = spec(NumberTarget(), values)
     encoded = [NumberTarget().encode({"label": value}, known)["label"] for value in values]
     assert numpy.mean(encoded) == pytest.approx(0, abs=1e-12) and numpy.std(encoded) == pytest.approx(1)
     told = NumberTarget().tell(torch.tensor(encoded, dtype=torch.double)[:, None], known)
@@ -220,11 +220,11 @@ def test_numbers_are_learned_in_standard_deviations():
 
 def test_one_number_is_nothing_to_learn():
     with pytest.raises(ValueError, match=r"two at least; the training rows have \[2.0\]"):
-        facts(NumberTarget(), [2, "2.0"])
+        spec(NumberTarget(), [2, "2.0"])
 
 
 def test_the_loss_of_numbers_is_their_squared_error():
-    known = facts(NumberTarget(), [0, 2])
+    known = spec(NumberTarget(), [0, 2])
     loss, weight = NumberTarget().loss(torch.tensor([[0.5], [2.0]]), torch.tensor([1.0, -1.0]), known, 0.0)
     assert (loss.item(), weight.item()) == (0.25 + 9.0, 2.0)
 
@@ -239,7 +239,7 @@ def numbers(seed, count=50):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_figures_of_numbers_are_those_of_scipy_on_any_number_of_processes(seed):
-    rows, target, known = numbers(seed), NumberTarget(), facts(NumberTarget(), [0, 1])
+    rows, target, known = numbers(seed), NumberTarget(), spec(NumberTarget(), [0, 1])
     true, told = ([row[name] for row in rows] for name in ("reference", "prediction"))
     found = measured(target, known, rows, 1)
     expected = {"pearson": pearsonr(true, told)[0], "spearman": spearmanr(true, told)[0]}

@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 from torch import nn
 
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.models.encoder_only import EncoderOnlyModel
@@ -16,7 +16,7 @@ from framework.registry import Part, broken
 from framework.testing import import_parts
 from plugins.classification.task import ClassificationTask, pool
 
-FACTS = Facts(vocabulary=11, max_length=8, begin=1, end=2, labels=("cold", "mild", "warm"))
+FACTS = DataSpec(vocab_size=11, max_length=8, begin=1, end=2, labels=("cold", "mild", "warm"))
 POOLINGS = ("first", "last", "mean", "max")
 NO_DECODE = None  # a classifier writes nothing
 
@@ -24,24 +24,24 @@ NO_DECODE = None  # a classifier writes nothing
 class BagModel(nn.Module):
     """Tokens, each looked at alone: enough of a model to pool."""
 
-    def __init__(self, facts: Facts, dim: int = 5):
+    def __init__(self, spec: DataSpec, dim: int = 5):
         super().__init__()
-        self.facts, self.dim = facts, dim
-        self.embed = nn.Embedding(facts.vocabulary, dim)
+        self.spec, self.dim = spec, dim
+        self.embed = nn.Embedding(spec.vocab_size, dim)
 
-    def forward(self, ids, real=None):
+    def forward(self, ids, padding_mask=None):
         return self.embed(ids)  # (B, T, D)
 
 
 def make_task(**options):
     torch.manual_seed(0)
-    return ClassificationTask(model=Part(BagModel), facts=FACTS, **options).double().eval()
+    return ClassificationTask(model=Part(BagModel), spec=FACTS, **options).double().eval()
 
 
 def make_batch(**changes):
     ids = torch.tensor([[1, 4, 5, 6, 2], [1, 7, 2, 0, 0], [1, 8, 9, 2, 0]])
     raw = [{"text": "a b c", "label": "warm"}, {"text": "d", "label": "cold"}, {"text": "e f", "label": "warm"}]
-    return {"ids": ids, "real": ids != 0, "label": torch.tensor([2, 0, 2]), "raw": raw, **changes}
+    return {"ids": ids, "padding_mask": ids != 0, "label": torch.tensor([2, 0, 2]), "raw": raw, **changes}
 
 
 def pooled_by_hand(states, length, how):
@@ -59,9 +59,9 @@ def pooled_by_hand(states, length, how):
 def test_pooling_is_over_tokens_alone(how):
     states = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(1), dtype=torch.double)
     lengths = [5, 2, 4]
-    real = torch.arange(5) < torch.tensor(lengths)[:, None]
+    padding_mask = torch.arange(5) < torch.tensor(lengths)[:, None]
     by_hand = [pooled_by_hand(row, length, how) for row, length in zip(states.tolist(), lengths, strict=True)]
-    torch.testing.assert_close(pool(states, real, how), torch.tensor(by_hand, dtype=torch.double))
+    torch.testing.assert_close(pool(states, padding_mask, how), torch.tensor(by_hand, dtype=torch.double))
 
 
 @pytest.mark.parametrize("how", POOLINGS)
@@ -73,8 +73,8 @@ def test_no_mask_means_that_all_are_tokens(how):
 @pytest.mark.parametrize("how", POOLINGS)
 def test_padding_changes_nothing(how):
     task, batch = make_task(pooling=how), make_batch()
-    longer = make_batch(ids=nn.functional.pad(batch["ids"], (0, 3)), real=nn.functional.pad(batch["real"], (0, 3)))
-    alone = make_batch(ids=batch["ids"][1:2, :3], real=None, label=batch["label"][1:2])
+    longer = make_batch(ids=nn.functional.pad(batch["ids"], (0, 3)), padding_mask=nn.functional.pad(batch["padding_mask"], (0, 3)))
+    alone = make_batch(ids=batch["ids"][1:2, :3], padding_mask=None, label=batch["label"][1:2])
     torch.testing.assert_close(task(batch).output.logits, task(longer).output.logits)
     torch.testing.assert_close(task(batch).output.logits[1:2], task(alone).output.logits)
 
@@ -108,7 +108,7 @@ def test_a_step_reaches_every_parameter():
 
 def test_predictions_are_the_likeliest_labels_and_can_be_written_down():
     task, batch = make_task(), make_batch()
-    rows = task.predict({"ids": batch["ids"], "real": batch["real"]}, NO_DECODE)
+    rows = task.predict({"ids": batch["ids"], "padding_mask": batch["padding_mask"]}, NO_DECODE)
     for row, scores in zip(json.loads(json.dumps(rows)), task(batch).output.logits.float().softmax(dim=-1).tolist(), strict=True):
         assert row["scores"] == pytest.approx(dict(zip(FACTS.labels, scores, strict=True)))
         assert row["score"] == max(row["scores"].values()) == row["scores"][row["prediction"]]
@@ -140,7 +140,7 @@ def test_figures_are_those_of_scikit_learn(predicted, expected):
 @pytest.mark.parametrize("options", [{"dropout": 1.0}, {"label_smoothing": -0.1}, {"label_smoothing": 1.0}])
 def test_shares_are_shares(options):
     with pytest.raises(UserError, match=next(iter(options))):
-        Part(ClassificationTask, **options)(model=Part(BagModel), facts=FACTS)
+        Part(ClassificationTask, **options)(model=Part(BagModel), spec=FACTS)
 
 
 @pytest.mark.parametrize(
@@ -165,12 +165,14 @@ def test_which_models_can_classify(pooling, provided, legal):
 def test_the_models_of_the_framework_classify_whatever_the_padding(model, pooling):
     import_parts()  # those that a model chooses by name
     torch.manual_seed(0)
-    tiny = Part(model, dim=16, heads=2, depth=2, max_length=8)
-    task = ClassificationTask(model=tiny, facts=FACTS, pooling=pooling).double().eval()
+    tiny = Part(model, dim=16, num_heads=2, num_layers=2, max_length=8)
+    task = ClassificationTask(model=tiny, spec=FACTS, pooling=pooling).double().eval()
     batch = make_batch()
     together = task(batch).output.logits
     for row, length in enumerate((5, 3, 4)):
-        alone = task(make_batch(ids=batch["ids"][row : row + 1, :length], real=None, label=batch["label"][row : row + 1])).output.logits
+        alone = task(
+            make_batch(ids=batch["ids"][row : row + 1, :length], padding_mask=None, label=batch["label"][row : row + 1])
+        ).output.logits
         torch.testing.assert_close(together[row : row + 1], alone)
     task.train()
     task(batch).loss.backward()

@@ -6,7 +6,7 @@ import torch
 from framework.config.compose import compose
 from framework.errors import UserError
 from framework.registry import Part
-from framework.tasks.outputs import Told
+from framework.tasks.outputs import DistillationOutputs
 from framework.training.distillation import StandardDistillation, soft_loss
 from plugins.classification.labels import LabelsTarget
 from plugins.classification.number import NumberTarget
@@ -18,7 +18,7 @@ def test_pooled_states_and_the_scores_that_the_loss_is_of():
     task, batch = make_task(), make_batch()
     told = task.told(batch, task(batch))
     states = task.model(batch["ids"])
-    torch.testing.assert_close(told.hidden, pool(states, batch["real"], "mean"))
+    torch.testing.assert_close(told.hidden, pool(states, batch["padding_mask"], "mean"))
     torch.testing.assert_close(told.logits, task.head(told.hidden))
 
 
@@ -27,29 +27,29 @@ def test_several_labels_are_questions_with_two_answers():
     hidden = torch.randn(2, 4, generator=torch.Generator().manual_seed(0), dtype=torch.double)
     mine, right = (torch.randn(2, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.double) for seed in (1, 2))
     target = LabelsTarget()
-    told = target.told(Told(hidden, mine))
+    told = target.told(DistillationOutputs(hidden, mine))
     assert told.hidden is hidden and told.logits.shape == (6, 2)
     q, p = mine.sigmoid(), right.sigmoid()
     expected = (p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()).sum()
-    torch.testing.assert_close(soft_loss(told, target.told(Told(hidden, right)), 1.0), expected)
+    torch.testing.assert_close(soft_loss(told, target.told(DistillationOutputs(hidden, right)), 1.0), expected)
 
 
 def test_halves_of_a_batch_add_up_also_with_class_weights():
     """The weight of a batch stays that of its own loss."""
-    pupil, teacher = make_task(target=Part("target/label", class_weights={"warm": 3.0})), make_task()
+    student, teacher = make_task(target=Part("target/label", class_weights={"warm": 3.0})), make_task()
     with torch.no_grad():
         teacher.head.weight.mul_(2)
     lesson = StandardDistillation(teacher)
     batch = make_batch()
     parts = [{name: value[rows] for name, value in batch.items()} for rows in (slice(None), slice(2), slice(2, 3))]
-    whole, *halves = (lesson(pupil, part, pupil(part)) for part in parts)
+    whole, *halves = (lesson(student, part, student(part)) for part in parts)
     torch.testing.assert_close(whole.loss, halves[0].loss + halves[1].loss)
     assert whole.weight == halves[0].weight + halves[1].weight == 7
-    assert whole.loss != pupil(batch).loss
+    assert whole.loss != student(batch).loss
 
 
 def test_a_number_is_refused_before_anything_is_built():
     with pytest.raises(UserError, match="a number has no probabilities, and these are what a teacher teaches"):
         compose(["task=classification", "task/target=number", "task.teacher=runs/x"])
     with pytest.raises(UserError, match=r"target/number cannot learn from a teacher: it has no method told\(read\)"):
-        NumberTarget().told(Told(torch.zeros(1, 2), torch.zeros(1, 1)))
+        NumberTarget().told(DistillationOutputs(torch.zeros(1, 2), torch.zeros(1, 1)))

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 import torch
 
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.data.tokenization.trainers import BPETokenizer, BytesTokenizer, CharactersTokenizer, UnigramTokenizer, WordpieceTokenizer
 from framework.errors import UserError
 from plugins.completion.builtin import files
@@ -13,7 +13,7 @@ from plugins.completion.data import CompletionFormat
 from plugins.completion.words import words_of
 from tests.letters import Letters
 
-FACTS = Facts(vocabulary=300, max_length=8, padding=0, end=2)
+FACTS = DataSpec(vocab_size=300, max_length=8, padding=0, end=2)
 
 
 def test_the_end_token_follows_a_document_and_has_no_bytes() -> None:
@@ -29,7 +29,7 @@ def test_a_row_without_a_token_is_dropped() -> None:
 
 def test_an_end_needs_a_token() -> None:
     with pytest.raises(UserError, match="end_of_document=false"):
-        CompletionFormat().encode({"text": "a"}, Letters(), Facts(vocabulary=300, max_length=8))
+        CompletionFormat().encode({"text": "a"}, Letters(), DataSpec(vocab_size=300, max_length=8))
 
 
 def row(ids: list[int], bytes: list[int], **more: list[int] | int) -> dict[str, list[int] | int]:

@@ -8,9 +8,9 @@ import torch
 
 from framework.config import catalogue
 from framework.data.encoding import Encoded, encode
-from framework.data.facts import Facts
 from framework.data.formats import Batch
 from framework.data.module import prepare
+from framework.data.spec import DataSpec
 from framework.data.tokenization.trainers import BytesTokenizer
 from framework.data.windows import WindowExamples
 from framework.generation.engine import Decode
@@ -23,7 +23,7 @@ from plugins.completion.task import CompletionTask
 from tests.data.toy import files
 
 BYTES = BytesTokenizer().train(list)
-FACTS = Facts(vocabulary=BYTES.vocabulary, max_length=16, padding=0, end=BYTES.special["end"])
+FACTS = DataSpec(vocab_size=BYTES.vocab_size, max_length=16, padding=0, end=BYTES.special["end"])
 LINES = ["the first line\n", "x\n", "a third and longer line of text, cut by windows\n", "\n", "yz\n", "end"]
 FORMAT = CompletionFormat(end_of_document=False)
 
@@ -48,8 +48,8 @@ def encoded(tmp_path_factory) -> Encoded:
 def task_with(**values) -> CompletionTask:
 
     torch.manual_seed(0)
-    options = {"dim": 16, "heads": 4, "depth": 2, "max_length": 16, "initial_std": 0.3, "dropout": 0.0, **values}
-    return CompletionTask(model=Part("model/decoder_only", **options), facts=FACTS).eval()
+    options = {"dim": 16, "num_heads": 4, "num_layers": 2, "max_length": 16, "initial_std": 0.3, "dropout": 0.0, **values}
+    return CompletionTask(model=Part("model/decoder_only", **options), spec=FACTS).eval()
 
 
 def batch_of(windows: WindowExamples, offset: int = 0) -> Batch:
@@ -67,7 +67,7 @@ def test_changing_a_document_leaves_every_other_bit_as_it_was(encoded, attention
     before = model.logits(model(ids, documents=documents))
     for changed in range(int(documents.max()) + 1):
         mine = documents == changed
-        after = model.logits(model(torch.where(mine, (ids + 1) % FACTS.vocabulary, ids), documents=documents))
+        after = model.logits(model(torch.where(mine, (ids + 1) % FACTS.vocab_size, ids), documents=documents))
         assert torch.equal(after[~mine], before[~mine])
         assert not torch.equal(after[mine], before[mine])
 
@@ -93,7 +93,7 @@ def test_packed_documents_are_predicted_as_if_each_stood_alone(encoded):
 def test_the_sample_is_written_from_a_document_alone(encoded):
     task = task_with()
     batch = batch_of(WindowExamples(encoded, 16, circular=False, whole=True, isolated=True))
-    _, rows = task.evaluate(batch, Decode(Greedy(max_length=2), BYTES.decode, FACTS.end))
+    _, rows = task.evaluate(batch, Decode(Greedy(max_new_tokens=2), BYTES.decode, FACTS.end))
     assert rows[0]["input"] + rows[0]["reference"] == "the first line\n"
     assert rows[1]["input"] + rows[1]["reference"] == "a third and lon"
 

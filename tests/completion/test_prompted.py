@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from framework.config import catalogue
-from framework.data.facts import Facts
 from framework.data.formats import Batch
 from framework.data.sources.files import FilesData
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.generation.engine import Decode
 from framework.generation.greedy import Greedy
@@ -21,7 +21,7 @@ from plugins.completion.signatures import signatures
 from plugins.completion.task import CompletionTask
 from tests.letters import Letters
 
-FACTS = Facts(vocabulary=300, max_length=12, padding=0, begin=1, end=2)
+FACTS = DataSpec(vocab_size=300, max_length=12, padding=0, begin=1, end=2)
 
 
 def encoded(prompt: str, completion: str | None = None, **options):
@@ -72,9 +72,9 @@ def test_a_long_row_can_be_refused() -> None:
 
 @pytest.mark.parametrize("missing, advice", [("end", "end token"), ("begin", "task.format.marked=false")])
 def test_special_tokens_that_are_needed(missing, advice) -> None:
-    facts = Facts(**{**vars(FACTS), missing: None})
+    spec = DataSpec(**{**vars(FACTS), missing: None})
     with pytest.raises(UserError, match=advice):
-        PromptedFormat().encode({"prompt": "a", "completion": "b"}, Letters(), facts)
+        PromptedFormat().encode({"prompt": "a", "completion": "b"}, Letters(), spec)
 
 
 def test_a_prompt_has_no_targets() -> None:
@@ -89,8 +89,8 @@ def test_a_prompt_has_no_targets() -> None:
 def task() -> CompletionTask:
     catalogue.load()
     torch.manual_seed(0)
-    model = Part(DecoderOnlyModel, dim=16, heads=2, depth=2, max_length=12, initial_std=0.4)
-    return CompletionTask(model=model, facts=FACTS).double().eval()
+    model = Part(DecoderOnlyModel, dim=16, num_heads=2, num_layers=2, max_length=12, initial_std=0.4)
+    return CompletionTask(model=model, spec=FACTS).double().eval()
 
 
 def batch_of(*rows) -> Batch:
@@ -110,7 +110,7 @@ def test_the_loss_is_of_completions_alone(task) -> None:
 
 @torch.no_grad()
 def test_a_completion_is_written_from_its_prompt(task) -> None:
-    decode = Decode(Greedy(max_length=4), Letters().decode, FACTS.end)
+    decode = Decode(Greedy(max_new_tokens=4), Letters().decode, FACTS.end)
     _, rows = task.evaluate(batch_of(("ab", "cd"), ("abcde", "f")), decode)
     assert [(row["input"], row["reference"]) for row in rows] == [("ab", "cd"), ("abcde", "f")]
     for given in (batch_of(("ab", "cd"), ("abcde", "f")), batch_of(("ab",), ("abcde",))):  # what stands there plays no part

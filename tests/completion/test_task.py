@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from framework.config import catalogue
-from framework.data.facts import Facts
 from framework.data.formats import Batch
+from framework.data.spec import DataSpec
 from framework.generation.engine import Decode
 from framework.generation.greedy import Greedy
 from framework.models.decoder_only import DecoderOnlyModel
@@ -16,15 +16,15 @@ from framework.registry import Part
 from plugins.completion.data import CompletionFormat
 from plugins.completion.task import CompletionTask
 
-FACTS = Facts(vocabulary=19, max_length=12, padding=0, end=2)
+FACTS = DataSpec(vocab_size=19, max_length=12, padding=0, end=2)
 
 
 @pytest.fixture
 def task() -> CompletionTask:
     catalogue.load()  # knows where the parts are that a model chooses by name
     torch.manual_seed(0)
-    model = Part(DecoderOnlyModel, dim=16, heads=2, depth=2, max_length=12, initial_std=0.4)
-    return CompletionTask(model=model, facts=FACTS).double().eval()
+    model = Part(DecoderOnlyModel, dim=16, num_heads=2, num_layers=2, max_length=12, initial_std=0.4)
+    return CompletionTask(model=model, spec=FACTS).double().eval()
 
 
 def batch_of(*rows: list[int]) -> Batch:

@@ -7,15 +7,15 @@ import torch
 
 from framework.__main__ import main
 from framework.config.compose import compose
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.registry import as_part, build
 from framework.runs import summary as card
 
 RUNS = [
-    ["task=classification", "model.depth=1"],
+    ["task=classification", "model.num_layers=1"],
     ["task=completion", "model/attention=multi_query", "model.tied=false", "model.embedding_dim=16"],
-    ["task=translation", "model/position=relative", "model/feed_forward=gated", "model.decoder_depth=1"],
+    ["task=translation", "model/position=relative", "model/feed_forward=gated", "model.num_decoder_layers=1"],
 ]
 
 
@@ -27,11 +27,11 @@ def counted(text):
 
 @pytest.mark.parametrize("words", RUNS, ids=lambda words: words[0])
 def test_the_card_counts_what_is_built(words, capsys):
-    assert main(["check", *words, "tokenizer=bpe", "tokenizer.vocabulary=300"]) == 0
+    assert main(["check", *words, "tokenizer=bpe", "tokenizer.vocab_size=300"]) == 0
     total, parts = counted(capsys.readouterr().out)
-    config = compose([*words, "tokenizer=bpe", "tokenizer.vocabulary=300"]).config
-    facts = Facts(300, config["model"]["max_length"], begin=1, end=2, unknown=3, mask=4, labels=("a", "b"))
-    task = build(config["task"], model=as_part(config["model"]), facts=facts)
+    config = compose([*words, "tokenizer=bpe", "tokenizer.vocab_size=300"]).config
+    spec = DataSpec(300, config["model"]["max_length"], begin=1, end=2, unknown=3, mask=4, labels=("a", "b"))
+    task = build(config["task"], model=as_part(config["model"]), spec=spec)
     assert total == sum(parameter.numel() for parameter in task.parameters()) == sum(parts.values())
     assert not any(parameter.is_meta for parameter in task.parameters())
 
@@ -40,9 +40,9 @@ def test_the_card_counts_what_is_built(words, capsys):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["model=gpt2", "tokenizer=bpe", "tokenizer.vocabulary=50257", "model.max_length=1024"], 124_439_808),
+        (["model=gpt2", "tokenizer=bpe", "tokenizer.vocab_size=50257", "model.max_length=1024"], 124_439_808),
         (
-            ["task=classification", "model=bert_base_uncased", "tokenizer=wordpiece", "tokenizer.vocabulary=30522", "model.max_length=512"],
+            ["task=classification", "model=bert_base_uncased", "tokenizer=wordpiece", "tokenizer.vocab_size=30522", "model.max_length=512"],
             109_483_778,
         ),
     ],
@@ -55,7 +55,7 @@ def test_published_sizes(words, expected, capsys):
 
 def test_a_large_model_takes_no_memory(capsys):
     """3 TB of weights are counted, not made."""
-    assert main(["check", "model.dim=65536", "model.heads=64", "model.depth=20"]) == 0
+    assert main(["check", "model.dim=65536", "model.num_heads=64", "model.num_layers=20"]) == 0
     assert counted(capsys.readouterr().out)[0] > 1e12
 
 

@@ -70,7 +70,7 @@ class Guest:
     def write(self, module: str, name: str, doc: str) -> None:
         (self.folder / f"{module}.py").write_text(ATTENTION.format(name=name, doc=doc))
 
-    def preset(self, name: str, text: str = "# Few heads\ndefaults: [echo, _self_]\nkv_heads: 1\n", group: str = "attention") -> None:
+    def preset(self, name: str, text: str = "# Few heads\ndefaults: [echo, _self_]\nnum_kv_heads: 1\n", group: str = "attention") -> None:
         (self.folder / "conf" / group).mkdir(exist_ok=True)
         (self.folder / "conf" / group / f"{name}.yaml").write_text(text)
 
@@ -104,7 +104,10 @@ def test_a_package_from_outside_brings_parts_and_presets(guest):
     assert known.presets["attention"]["echo_few"]["doc"] == "Few heads"
     assert {"echo", "echo_few"} <= set(known.names("attention"))
     config = compose(["model/decoder/attention=echo_few"]).config
-    assert (config["model"]["decoder"]["attention"]["part"], config["model"]["decoder"]["attention"]["kv_heads"]) == ("attention/echo", 1)
+    assert (config["model"]["decoder"]["attention"]["part"], config["model"]["decoder"]["attention"]["num_kv_heads"]) == (
+        "attention/echo",
+        1,
+    )
     assert registry.get("attention/echo").__module__ == "guest_of_tests.echo"
 
 

@@ -90,7 +90,7 @@ def test_a_preset_does_not_block_a_swap():
 
 def test_a_slot_that_follows_stands_explicit_for_its_owners():
     model = compose(["task=translation", "model/attention=grouped_2"]).config["model"]
-    assert model["attention"]["kv_heads"] == 2
+    assert model["attention"]["num_kv_heads"] == 2
     assert model["encoder"]["attention"] == model["decoder"]["attention"] == model["decoder"]["cross"] == model["attention"]
     assert model["encoder"]["final_norm"] == model["norm"]
 
@@ -109,12 +109,12 @@ def test_a_preset_of_a_part_is_offered_at_every_slot_of_its_kind():
         if kind == "attention":
             task = "classification" if path.startswith("model/encoder") else "translation" if path.endswith("cross") else "completion"
             node = at(compose([f"task={task}", f"{path}=grouped_2"]).config, path)
-            assert (node["part"], node["kv_heads"]) == ("attention/multi_head", 2), path
+            assert (node["part"], node["num_kv_heads"]) == ("attention/multi_head", 2), path
 
 
 def test_values_of_a_chosen_slot_can_be_set():
-    config = compose(["model/decoder/attention=multi_head", "model.decoder.attention.kv_heads=1"]).config["model"]
-    assert (config["decoder"]["attention"]["kv_heads"], config["attention"]["kv_heads"]) == (1, None)
+    config = compose(["model/decoder/attention=multi_head", "model.decoder.attention.num_kv_heads=1"]).config["model"]
+    assert (config["decoder"]["attention"]["num_kv_heads"], config["attention"]["num_kv_heads"]) == (1, None)
 
 
 def test_a_key_that_is_not_there_yet_opens_where_the_type_is_a_dictionary():

@@ -52,8 +52,8 @@ def test_the_reason_is_given_and_every_way_out_is_one(words, reason):
 
 def test_numbers_that_do_not_fit_are_in_the_reason():
     said = refusal("model.dim=30")
-    assert "model.decoder.attention = multi_head: the heads share the width evenly" in said and "dim=30, heads=4" in said
-    assert "each key/value head serves the same number" in refusal("model/attention=multi_head", "model.attention.kv_heads=3")
+    assert "model.decoder.attention = multi_head: the heads share the width evenly" in said and "dim=30, num_heads=4" in said
+    assert "each key/value head serves the same number" in refusal("model/attention=multi_head", "model.attention.num_kv_heads=3")
 
 
 def test_all_conflicts_are_told_at_once():
@@ -158,4 +158,4 @@ def test_a_trait_may_depend_on_an_option():
     (provides,) = {str(index.load().option(f"decoder/{name}")["declarations"]["provides"]) for name in ("standard", "cross")}
     assert "window is not None" in provides
     compose(["model/attention=linear", "model.decoder.window=null"])
-    refusal("model/attention=linear", "model.decoder.window=[3,null,3,null]", "model.depth=4")
+    refusal("model/attention=linear", "model.decoder.window=[3,null,3,null]", "model.num_layers=4")

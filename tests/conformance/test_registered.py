@@ -9,7 +9,7 @@ class TestLinearAttention(AttentionPromises):
 
 
 class TestGroupedAttention(AttentionPromises):
-    part = Part("attention/multi_head", kv_heads=2)
+    part = Part("attention/multi_head", num_kv_heads=2)
     families = ("encoder_decoder",)
 
 

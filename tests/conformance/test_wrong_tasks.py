@@ -13,7 +13,7 @@ from framework.data.padding import pad, tokens
 from framework.metrics.average import Average
 from framework.registry import Part, choice, register
 from framework.tasks.base import Result, Task
-from framework.tasks.outputs import Told
+from framework.tasks.outputs import DistillationOutputs
 from framework.testing import BrokenPromise, ToyTask, check_task
 
 ROWS = [{"text": "ab" * (number % 4 + 1), "label": number % 2} for number in range(9)]
@@ -25,16 +25,16 @@ class LetterFormat(Format):
 
     columns, optional = ("text", "label"), ("label",)
 
-    def texts(self, row):
+    def tokenizer_texts(self, row):
         return [row["text"]]
 
-    def encode(self, row, tokenizer, facts):
-        features = {"ids": [facts.begin, *tokenizer.encode(row["text"])][: facts.max_length]}
+    def encode(self, row, tokenizer, spec):
+        features = {"ids": [spec.begin, *tokenizer.encode(row["text"])][: spec.max_length]}
         return features | ({"label": row["label"]} if "label" in row else {})
 
-    def collate(self, features, facts, random):
+    def collate(self, features, spec, random):
         ids = [row["ids"] for row in features]
-        batch = {"ids": pad(ids, facts.padding), "real": tokens(ids)}
+        batch = {"ids": pad(ids, spec.padding), "padding_mask": tokens(ids)}
         return batch | ({"label": torch.tensor([row["label"] for row in features])} if "label" in features[0] else {})
 
 
@@ -43,14 +43,14 @@ class Right(Task):
 
     format: ClassVar[Any] = choice("format", "of_wrong_tasks")
 
-    def __init__(self, model: Part, facts: Any):
+    def __init__(self, model: Part, spec: Any):
         super().__init__()
-        self.model, self.head = model(facts=facts), nn.Linear(16, 2)
+        self.model, self.head = model(spec=spec), nn.Linear(16, 2)
 
     def states(self, batch: dict[str, Any]) -> Tensor:
-        hidden = self.model(batch["ids"], real=batch["real"])  # (B, T, D)
-        real = torch.ones_like(batch["ids"]) if batch["real"] is None else batch["real"]
-        return (hidden * real[..., None]).sum(1) / real.sum(1, keepdim=True)
+        hidden = self.model(batch["ids"], padding_mask=batch["padding_mask"])  # (B, T, D)
+        padding_mask = torch.ones_like(batch["ids"]) if batch["padding_mask"] is None else batch["padding_mask"]
+        return (hidden * padding_mask[..., None]).sum(1) / padding_mask.sum(1, keepdim=True)
 
     def forward(self, batch):
         logits = self.head(self.states(batch))
@@ -92,16 +92,16 @@ class ReadsNeighbors(Right):
 
 
 class DeadWeight(Right):
-    def __init__(self, model: Part, facts: Any):
-        super().__init__(model, facts)
+    def __init__(self, model: Part, spec: Any):
+        super().__init__(model, spec)
         self.spare = nn.Linear(16, 2)
 
 
 class HiddenWeight(Right):
     """A list of layers is no module: its weights are in no checkpoint."""
 
-    def __init__(self, model: Part, facts: Any):
-        super().__init__(model, facts)
+    def __init__(self, model: Part, spec: Any):
+        super().__init__(model, spec)
         self.layers = [nn.Linear(16, 16, dtype=torch.float64)]
 
     def states(self, batch):
@@ -153,15 +153,15 @@ class FiguresOfOneRank(Right):
 class ReadsTooMuch(Right):
     """Has room for as many tokens as the rows have."""
 
-    def __init__(self, model: Part, facts: Any):
-        super().__init__(model, facts)
+    def __init__(self, model: Part, spec: Any):
+        super().__init__(model, spec)
         self.places = nn.Parameter(torch.ones(9, 16))
 
     def states(self, batch):
-        hidden = self.model(batch["ids"], real=batch["real"])
+        hidden = self.model(batch["ids"], padding_mask=batch["padding_mask"])
         hidden = hidden * self.places[torch.arange(hidden.shape[1])]
-        real = torch.ones_like(batch["ids"]) if batch["real"] is None else batch["real"]
-        return (hidden * real[..., None]).sum(1) / real.sum(1, keepdim=True)
+        padding_mask = torch.ones_like(batch["ids"]) if batch["padding_mask"] is None else batch["padding_mask"]
+        return (hidden * padding_mask[..., None]).sum(1) / padding_mask.sum(1, keepdim=True)
 
 
 class LearnsSomethingElse(Right):
@@ -184,14 +184,14 @@ class TellsItsRows(Right):
     """Tells of a batch as a whole."""
 
     def told(self, batch, result):
-        return Told(self.states(batch).mean(dim=0, keepdim=True), result.output)
+        return DistillationOutputs(self.states(batch).mean(dim=0, keepdim=True), result.output)
 
 
 class TellsOneScore(Right):
     """Tells no answers, only how sure it is."""
 
     def told(self, batch, result):
-        return Told(self.states(batch), result.output.amax(dim=-1))
+        return DistillationOutputs(self.states(batch), result.output.amax(dim=-1))
 
 
 WRONG = {

@@ -44,8 +44,8 @@ def test_the_budget_counts_padded_tokens_of_a_process(world):
     for epoch in range(3):
         for batch in BucketsBatches(200).plan(LENGTHS, 0, epoch, world, True):
             for rank in range(world):
-                rows, ghost = deal(batch, rank, world)
-                assert ghost or len(rows) * LENGTHS[rows].max() <= 200
+                rows, dummy = deal(batch, rank, world)
+                assert dummy or len(rows) * LENGTHS[rows].max() <= 200
 
 
 def test_a_row_beyond_the_budget_makes_a_batch_of_its_own():
@@ -83,7 +83,7 @@ def test_rows_are_dealt_once_and_evenly(world):
     dealt = [deal(batch, rank, world) for rank in range(world)]
     assert sorted(row for rows, _ in dealt for row in rows) == batch.tolist()
     assert max(len(rows) for rows, _ in dealt) - min(len(rows) for rows, _ in dealt) <= 1
-    assert not any(ghost for _, ghost in dealt)
+    assert not any(dummy for _, dummy in dealt)
 
 
 def test_a_rank_without_a_row_gets_a_ghost():

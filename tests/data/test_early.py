@@ -53,10 +53,10 @@ class Scored(Labeled):
     columns = ("text",)
     optional = ("score",)
 
-    def learn(self, rows):
+    def fit(self, rows):
         return {}
 
-    def encode(self, row, tokenizer, facts):
+    def encode(self, row, tokenizer, spec):
         return {"ids": tokenizer.encode(row["text"]), **({"score": float(row["score"])} if "score" in row else {})}
 
 

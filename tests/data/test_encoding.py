@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 
 from framework.data.encoding import encode
-from framework.data.facts import Facts
 from framework.data.module import prepare
+from framework.data.spec import DataSpec
 from framework.data.tokenization.trainers import BytesTokenizer, WordpieceTokenizer
 from framework.errors import UserError
 from tests.data.toy import Labeled, Stream, files
 
 BYTES = BytesTokenizer().train(list)
-FACTS = Facts(vocabulary=261, max_length=6, labels=("bad", "good"))
+FACTS = DataSpec(vocab_size=261, max_length=6, labels=("bad", "good"))
 TABLE = "text,label\nfine,good\ndrop,good\n,bad\nmuch too long,bad\nö,good\n"
 
 
 class Everything(Labeled):
     """Features of every type, in lists of unlike length."""
 
-    def encode(self, row, tokenizer, facts):
+    def encode(self, row, tokenizer, spec):
         ids = tokenizer.encode(row["text"])
         return {"ids": ids, "other": ids * 2, "label": 1, "share": 0.25, "known": len(ids) > 2}
 
@@ -84,11 +84,11 @@ def test_raw_rows_are_kept_for_evaluation_alone(table):
 
 def test_features_must_be_alike(table):
     class Uneven(Labeled):
-        def encode(self, row, tokenizer, facts):
+        def encode(self, row, tokenizer, spec):
             return {"ids": [1]} if row["text"] == "fine" else {"ids": [1], "label": 0}
 
     class Odd(Labeled):
-        def encode(self, row, tokenizer, facts):
+        def encode(self, row, tokenizer, spec):
             return {"ids": [1], "mark": 1 if row["text"] == "fine" else [1]}
 
     with pytest.raises(UserError, match="line 3: this row has label, unlike those before it"):
@@ -104,7 +104,7 @@ def test_the_key_follows_everything_that_makes_the_rows(table):
     assert encoded(table, limit=3).folder != first
     assert encoded(table, Everything()).folder != first
     source = files(train=str(table), test=str(table), validation_share=0)
-    assert encode(source, "train", Labeled(), BYTES, Facts(261, 7, labels=("bad", "good"))).folder != first
+    assert encode(source, "train", Labeled(), BYTES, DataSpec(261, 7, labels=("bad", "good"))).folder != first
     other = WordpieceTokenizer(60).train(lambda: ["fine much too long"])
     assert encode(source, "train", Labeled(), other, FACTS).folder != first
     option = Labeled()

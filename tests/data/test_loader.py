@@ -99,7 +99,7 @@ def test_ranks_share_the_rows_of_a_batch(data):
     served = []
     loaders = [data.loader("train", rank=rank, world=2, seed=1) for rank in range(2)]
     for first, second in zip(*loaders, strict=True):
-        rows = [set(plain(batch)["row"]) for batch in (first, second) if not batch["ghost"]]
+        rows = [set(plain(batch)["row"]) for batch in (first, second) if not batch["dummy"]]
         assert len(set.union(*rows)) == sum(map(len, rows))
         served += [row for part in rows for row in part]
     assert sorted(served) == sorted(row for rows in one for row in rows)
@@ -108,7 +108,7 @@ def test_ranks_share_the_rows_of_a_batch(data):
 def test_a_ghost_costs_nothing(table):
     data = prepared(table, limit=9)  # two batches of 4, and one row for two ranks
     last = [list(data.loader("train", rank=rank, world=2))[-1] for rank in range(2)]
-    assert [batch["ghost"] for batch in last] == [False, True]
+    assert [batch["dummy"] for batch in last] == [False, True]
     assert [len(batch["row"]) for batch in last] == [1, 1]
     assert last[1]["row"].tolist() == last[0]["row"].tolist()
     assert (last[1]["tokens"], last[1]["slots"]) == (0, 0)

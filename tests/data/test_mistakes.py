@@ -207,7 +207,7 @@ def test_what_a_format_says_while_it_learns_gets_the_place_of_the_row(write):
 
 def test_what_a_format_says_of_a_text_gets_the_place_of_the_row(write):
     class Picky(Labeled):
-        def texts(self, row):
+        def tokenizer_texts(self, row):
             raise ValueError("no such text")
 
     path = write("a.csv", "text,label\na,x\n")

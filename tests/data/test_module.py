@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from framework.data.facts import Facts
 from framework.data.module import prepare
 from framework.data.sources.builtin import BuiltinData
+from framework.data.spec import DataSpec
 from framework.data.tokenization import trainers as tokenizers
 from framework.data.tokenization.pretrained import PretrainedTokenizer
 from framework.data.tokenization.tokenizer import Tokenizer
@@ -27,8 +27,8 @@ def prepared(source=None, tokenizer=None, **values):
 
 def test_facts_say_what_tokenizer_and_format_learned():
     data = prepared()
-    assert data.facts == Facts(
-        vocabulary=data.tokenizer.vocabulary,
+    assert data.spec == DataSpec(
+        vocab_size=data.tokenizer.vocab_size,
         max_length=16,
         padding=0,
         begin=1,
@@ -36,7 +36,7 @@ def test_facts_say_what_tokenizer_and_format_learned():
         unknown=3,
         mask=4,
         labels=("high", "low"),
-        learned={"rows": "counted"},
+        statistics={"rows": "counted"},
     )
     assert data.splits == ("train", "validation", "test")
     assert data.sizes["train"] == {"rows": 40, "tokens": int(data.encoded["train"].lengths.sum()), "dropped": 0, "truncated": 0}
@@ -50,10 +50,10 @@ def test_the_second_time_everything_comes_from_the_cache(monkeypatch):
         raise AssertionError("this was made before")
 
     monkeypatch.setattr(WordpieceTokenizer, "train", never)
-    monkeypatch.setattr(Labeled, "learn", never)
+    monkeypatch.setattr(Labeled, "fit", never)
     monkeypatch.setattr(Labeled, "encode", never)
     second = prepared()
-    assert second.facts == first.facts
+    assert second.spec == first.spec
     assert second.tokenizer.to_json() == first.tokenizer.to_json()
     assert {split: data.folder for split, data in second.encoded.items()} == {split: data.folder for split, data in first.encoded.items()}
 
@@ -76,11 +76,11 @@ def test_how_batches_are_formed_makes_nothing_again():
 def test_a_run_folder_gives_tokenizer_and_facts(tmp_path):
     data = prepared()
     data.tokenizer.save(tmp_path / "tokenizer.json")
-    data.facts.save(tmp_path / "facts.json")
+    data.spec.save(tmp_path / "data_spec.json")
     table = tmp_path / "new.csv"
     table.write_text("text,label\nlow low,low\n")
     again = prepared(files(test=str(table)), folder=tmp_path)
-    assert again.facts == data.facts
+    assert again.spec == data.spec
     assert again.splits == ("test",)
     assert again.encoded["test"][0] == {"ids": data.tokenizer.encode("low low"), "label": 1}
 
@@ -93,13 +93,13 @@ def test_a_tokenizer_without_padding_gets_along(tmp_path):
     inner = tokenizers.tokenizers.Tokenizer(tokenizers.models.WordLevel({"high": 0, "low": 1, "<|endoftext|>": 2}, unk_token="low"))
     inner.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     Tokenizer(inner).save(tmp_path / "tokenizer.json")
-    facts = prepared(tokenizer=PretrainedTokenizer(str(tmp_path))).facts
-    assert (facts.padding, facts.begin, facts.end, facts.unknown, facts.mask, facts.vocabulary) == (0, 2, 2, None, None, 3)
+    spec = prepared(tokenizer=PretrainedTokenizer(str(tmp_path))).spec
+    assert (spec.padding, spec.begin, spec.end, spec.unknown, spec.mask, spec.vocab_size) == (0, 2, 2, None, None, 3)
 
 
 def test_bytes_read_no_text_to_be_trained(monkeypatch):
     monkeypatch.setattr(Labeled, "texts", lambda self, row: pytest.fail("nothing is to be learned"))
-    assert prepared(tokenizer=BytesTokenizer()).facts.vocabulary == 261
+    assert prepared(tokenizer=BytesTokenizer()).spec.vocab_size == 261
 
 
 def test_data_is_prepared_without_torch(tmp_path):
@@ -116,8 +116,8 @@ from framework.registry import Part
 
 class Plain(Format):
     columns = ("text",)
-    def texts(self, row): return [row["text"]]
-    def encode(self, row, tokenizer, facts): return {{"ids": tokenizer.encode(row["text"])}}
+    def tokenizer_texts(self, row): return [row["text"]]
+    def encode(self, row, tokenizer, spec): return {{"ids": tokenizer.encode(row["text"])}}
 
 source = FilesData(Plain(), 0, train={str(tmp_path / "a.txt")!r}, batches=Part("batches/buckets"))
 data = prepare(source, BPETokenizer(300), Plain(), 64)
@@ -138,12 +138,12 @@ from framework.registry import Part
 from tests.data.toy import Labeled
 
 class Slow(Labeled):
-    def encode(self, row, tokenizer, facts):
+    def encode(self, row, tokenizer, spec):
         open({str(log)!r}, "a").write("row\\n")
-        return super().encode(row, tokenizer, facts)
+        return super().encode(row, tokenizer, spec)
 
 data = prepare(BuiltinData(Slow(), 0, batches=Part("batches/rows")), UnigramTokenizer(300), Slow(), 16)
-print(data.sizes, data.facts)
+print(data.sizes, data.spec)
 print([data.encoded["train"][row] for row in range(40)])
 """
     processes = [

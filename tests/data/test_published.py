@@ -64,7 +64,7 @@ def test_what_is_decoded_is_the_same(case):
 
 def test_every_id_has_the_same_token_and_special_ones_are_known(case):
     ours, theirs = case
-    assert [ours.inner.id_to_token(id) for id in range(ours.vocabulary)] == theirs.convert_ids_to_tokens(range(len(theirs)))
+    assert [ours.inner.id_to_token(id) for id in range(ours.vocab_size)] == theirs.convert_ids_to_tokens(range(len(theirs)))
     roles = {"padding": theirs.pad_token_id, "end": theirs.sep_token_id if theirs.sep_token else theirs.eos_token_id}
     roles |= {"begin": theirs.cls_token_id if theirs.cls_token else theirs.bos_token_id, "mask": theirs.mask_token_id}
     assert {name: ours.special[name] for name in roles} == roles
@@ -122,5 +122,5 @@ def test_wordpiece_decodes_as_people_write(tmp_path):
 
 def test_sentinels_run_backwards(tmp_path):
     ours = published_tokenizer(t5_folder(tmp_path))
-    assert ours.inner.token_to_id("<extra_id_0>") == ours.vocabulary - 1 == ours.inner.token_to_id("<extra_id_99>") + 99
-    assert ours.with_special(["<extra_id_0>", "<extra_id_1>"]).vocabulary == ours.vocabulary
+    assert ours.inner.token_to_id("<extra_id_0>") == ours.vocab_size - 1 == ours.inner.token_to_id("<extra_id_99>") + 99
+    assert ours.with_special(["<extra_id_0>", "<extra_id_1>"]).vocab_size == ours.vocab_size

@@ -44,11 +44,11 @@ def test_a_file_of_any_name(tmp_path):
 
 
 def test_a_run_keeps_ids_and_size(tmp_path):
-    """tokenizer.json alone does not say which token ends a text, nor how many rows a table has; facts.json beside it does."""
+    """tokenizer.json alone does not say which token ends a text, nor how many rows a table has; data_spec.json beside it does."""
     made = BPETokenizer(300).train(lambda: TEXTS)
     made.save(tmp_path / "tokenizer.json")
-    facts = {
-        "vocabulary": 512,
+    spec = {
+        "vocab_size": 512,
         "max_length": 8,
         "padding": 0,
         "begin": None,
@@ -58,12 +58,12 @@ def test_a_run_keeps_ids_and_size(tmp_path):
         "start": 4,
         "labels": [],
     }
-    (tmp_path / "facts.json").write_text(json.dumps(facts))
+    (tmp_path / "data_spec.json").write_text(json.dumps(spec))
     found = PretrainedTokenizer(str(tmp_path)).train(list)
     assert found.special == {"padding": 0, "begin": None, "end": 4, "unknown": None, "mask": 1, "start": 4}
-    assert found.vocabulary == 512 and found.to_json() == made.to_json()
-    (tmp_path / "facts.json").write_text("{}")
-    with pytest.raises(UserError, match=r"facts.json is damaged: KeyError\('labels'\)"):
+    assert found.vocab_size == 512 and found.to_json() == made.to_json()
+    (tmp_path / "data_spec.json").write_text("{}")
+    with pytest.raises(UserError, match=r"data_spec.json is damaged: KeyError\('labels'\)"):
         published_tokenizer(tmp_path)
 
 

@@ -159,7 +159,7 @@ def test_sentinels_only_where_a_t5_is(tmp_path):
     assert published_tokenizer(llama_folder(tmp_path)).inner.token_to_id("<extra_id_0>") is None
     listed = [f"<extra_id_{number}>" for number in range(7)]
     ours = published_tokenizer(t5_folder(tmp_path, name="spiece.model", additional_special_tokens=listed))
-    assert ours.vocabulary == len(UNIGRAM) + 7 and ours.inner.token_to_id("<extra_id_6>") == len(UNIGRAM)
+    assert ours.vocab_size == len(UNIGRAM) + 7 and ours.inner.token_to_id("<extra_id_6>") == len(UNIGRAM)
     with pytest.raises(UserError, match="extra_ids='many' in tokenizer_config.json is no number"):
         published_tokenizer(t5_folder(tmp_path, name="spiece.model", extra_ids="many"))
 

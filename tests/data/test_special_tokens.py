@@ -26,9 +26,9 @@ def test_told_names_count_before_known_ones():
     assert Tokenizer(inner).special == {"padding": None, "begin": 1, "end": None, "unknown": 0, "mask": None}
     told = Tokenizer(inner, {"end": "<|im_end|>", "begin": None, "padding": "<unk>"}, entries=9, start=2)
     assert told.special == {"padding": 0, "begin": None, "end": 2, "unknown": 0, "mask": None, "start": 2}
-    assert told.vocabulary == 9
+    assert told.vocab_size == 9
     more = told.with_special(["<new>"])
-    assert (more.special, more.vocabulary, more.inner.token_to_id("<new>")) == (told.special, 9, 4)
+    assert (more.special, more.vocab_size, more.inner.token_to_id("<new>")) == (told.special, 9, 4)
 
 
 def test_nothing_is_added_where_ids_have_holes():
@@ -92,14 +92,17 @@ def test_roberta_mask_takes_its_space_along(tmp_path):
 def test_tokens_and_rows_added_by_the_user(tmp_path):
     t5_folder(tmp_path)
     plain = PretrainedTokenizer(str(tmp_path)).train(list)
-    more = PretrainedTokenizer(str(tmp_path), added=["<title>", "</title>"]).train(list)
-    assert more.vocabulary == plain.vocabulary + 2
-    assert [more.inner.token_to_id(token) for token in ("<title>", "</title>")] == [plain.vocabulary, plain.vocabulary + 1]
+    more = PretrainedTokenizer(str(tmp_path), additional_special_tokens=["<title>", "</title>"]).train(list)
+    assert more.vocab_size == plain.vocab_size + 2
+    assert [more.inner.token_to_id(token) for token in ("<title>", "</title>")] == [plain.vocab_size, plain.vocab_size + 1]
     assert more.special == plain.special and more.encode("the cat") == plain.encode("the cat")
-    assert not {plain.vocabulary} & set(more.encode("<title>"))  # special: a format puts it there, no text does
-    assert PretrainedTokenizer(str(tmp_path), entries=plain.vocabulary + 28).train(list).vocabulary == plain.vocabulary + 28
-    assert PretrainedTokenizer(str(tmp_path), added=["<title>"], entries=160).train(list).inner.token_to_id("<title>") == plain.vocabulary
-    assert PretrainedTokenizer(str(tmp_path), entries=3).train(list).vocabulary == plain.vocabulary
+    assert not {plain.vocab_size} & set(more.encode("<title>"))  # special: a format puts it there, no text does
+    assert PretrainedTokenizer(str(tmp_path), vocab_size=plain.vocab_size + 28).train(list).vocab_size == plain.vocab_size + 28
+    assert (
+        PretrainedTokenizer(str(tmp_path), additional_special_tokens=["<title>"], vocab_size=160).train(list).inner.token_to_id("<title>")
+        == plain.vocab_size
+    )
+    assert PretrainedTokenizer(str(tmp_path), vocab_size=3).train(list).vocab_size == plain.vocab_size
 
 
 def test_what_a_tokenizer_is_made_of_follows_all_its_files(tmp_path):
@@ -107,8 +110,8 @@ def test_what_a_tokenizer_is_made_of_follows_all_its_files(tmp_path):
     wordpiece_folder(tmp_path)
     origins = [PretrainedTokenizer(str(tmp_path)).origin()]
     assert origins[0] == PretrainedTokenizer(str(tmp_path)).origin()
-    origins.append(PretrainedTokenizer(str(tmp_path), added=["<a>"]).origin())
-    origins.append(PretrainedTokenizer(str(tmp_path), entries=999).origin())
+    origins.append(PretrainedTokenizer(str(tmp_path), additional_special_tokens=["<a>"]).origin())
+    origins.append(PretrainedTokenizer(str(tmp_path), vocab_size=999).origin())
     wordpiece_folder(tmp_path, do_lower_case=False)
     origins.append(PretrainedTokenizer(str(tmp_path)).origin())
     wordpiece_folder(tmp_path, do_lower_case=False, cls_token="cats")

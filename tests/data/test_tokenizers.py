@@ -28,9 +28,9 @@ TEXTS = [
 ]
 STRANGE = "Zoë said:\r\n\t[MASK] [PAD] <0x41>  日本 🎉 \x07 end "
 KINDS = {
-    "wordpiece": WordpieceTokenizer(vocabulary=110),
-    "bpe": BPETokenizer(vocabulary=400),
-    "unigram": UnigramTokenizer(vocabulary=320),
+    "wordpiece": WordpieceTokenizer(vocab_size=110),
+    "bpe": BPETokenizer(vocab_size=400),
+    "unigram": UnigramTokenizer(vocab_size=320),
     "characters": CharactersTokenizer(),
     "bytes": BytesTokenizer(),
 }
@@ -57,7 +57,7 @@ def test_saved_and_loaded_it_is_the_same(tokenizer, tmp_path):
     loaded = Tokenizer.load(tmp_path / "tokenizer.json")
     assert loaded.to_json() == tokenizer.to_json()
     assert [loaded.encode(text) for text in (*TEXTS, STRANGE)] == [tokenizer.encode(text) for text in (*TEXTS, STRANGE)]
-    assert loaded.vocabulary == tokenizer.vocabulary
+    assert loaded.vocab_size == tokenizer.vocab_size
     assert loaded.special == tokenizer.special
 
 
@@ -101,8 +101,8 @@ def test_decoding_leaves_special_tokens_out(tokenizer):
 
 @pytest.mark.parametrize("kind", ["wordpiece", "bpe", "unigram"])
 def test_the_vocabulary_is_as_large_as_asked_and_pieces_are_learned(kind, tokenizer):
-    asked = KINDS[kind].vocabulary
-    assert 0.8 * asked < tokenizer.vocabulary <= asked
+    asked = KINDS[kind].vocab_size
+    assert 0.8 * asked < tokenizer.vocab_size <= asked
     assert len(tokenizer.encode(TEXTS[0])) < len(TEXTS[0]) / 2
 
 
@@ -119,7 +119,7 @@ def test_another_process_learns_the_same(kind, tokenizer):
 
 def test_wordpiece_options():
     def first(**values):
-        tokenizer = WordpieceTokenizer(vocabulary=300, **values).train(lambda: TEXTS)
+        tokenizer = WordpieceTokenizer(vocab_size=300, **values).train(lambda: TEXTS)
         return tokenizer.inner.encode("Übermut", add_special_tokens=False).tokens
 
     assert "".join(first()).replace("##", "") == "übermut"
@@ -134,19 +134,19 @@ def test_lowercase_elsewhere():
 
 
 def test_bpe_prefix_space_makes_the_first_word_like_others():
-    tokenizer = BPETokenizer(vocabulary=400, prefix_space=True).train(lambda: TEXTS)
+    tokenizer = BPETokenizer(vocab_size=400, prefix_space=True).train(lambda: TEXTS)
     assert tokenizer.encode("house") == tokenizer.encode("a house")[-len(tokenizer.encode("house")) :]
 
 
 def test_unseen_characters_may_be_unknown():
     tokenizer = CharactersTokenizer(unseen="unknown").train(lambda: ["abc"])
-    assert tokenizer.vocabulary == 8
+    assert tokenizer.vocab_size == 8
     assert tokenizer.encode("abxc") == [5, 6, 3, 7]
 
 
 def test_bytes_are_numbered_in_order():
     tokenizer = BytesTokenizer().train(list)
-    assert tokenizer.vocabulary == 261
+    assert tokenizer.vocab_size == 261
     assert tokenizer.encode("aß") == [5 + byte for byte in "aß".encode()]
     assert len(set(printable_bytes())) == 256
 
@@ -165,7 +165,7 @@ def test_published_names_of_special_tokens_are_known(tmp_path):
     inner.save(str(tmp_path / "tokenizer.json"))
     tokenizer = PretrainedTokenizer(str(tmp_path)).train(list)
     assert tokenizer.special == {"padding": 2, "begin": 0, "end": 1, "unknown": 3, "mask": None}
-    assert tokenizer.vocabulary == 7
+    assert tokenizer.vocab_size == 7
 
 
 def test_pretrained_files_that_are_none(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from framework.data.encoding import encode
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.data.tokenization.trainers import BytesTokenizer
 from framework.data.windows import RowExamples, WindowExamples
 from framework.errors import UserError
@@ -19,7 +19,7 @@ TEXT = "".join(LINES)
 def encoded(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text(TEXT)
-    return encode(files(Stream(), train=str(path), test=str(path), validation_share=0), "test", Stream(), BYTES, Facts(261, 8))
+    return encode(files(Stream(), train=str(path), test=str(path), validation_share=0), "test", Stream(), BYTES, DataSpec(261, 8))
 
 
 def predicted(windows, offset=0):
@@ -91,7 +91,7 @@ def test_a_window_names_the_document_of_each_token(encoded):
 def test_one_document_that_comes_round_is_two(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("abc")
-    encoded = encode(files(Stream(), train=str(path), validation_share=0), "train", Stream(), BYTES, Facts(261, 8))
+    encoded = encode(files(Stream(), train=str(path), validation_share=0), "train", Stream(), BYTES, DataSpec(261, 8))
     features = WindowExamples(encoded, 8, circular=True, whole=True, isolated=True).features(0, 2)
     assert BYTES.decode(features["ids"]) == "cabc"
     assert (features["documents"], features["counted"]) == ([0, 1, 1, 1], [0, 0, 1, 1])
@@ -141,7 +141,7 @@ def test_the_ring_begins_elsewhere_in_every_epoch(encoded):
 def test_a_text_shorter_than_the_model(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("ab")
-    encoded = encode(files(Stream(), train=str(path), validation_share=0), "train", Stream(), BYTES, Facts(261, 8))
+    encoded = encode(files(Stream(), train=str(path), validation_share=0), "train", Stream(), BYTES, DataSpec(261, 8))
     windows = WindowExamples(encoded, 8, circular=True, whole=True)
     assert BYTES.decode(windows.features(0, 1)["ids"]) == "bab"
 
@@ -149,7 +149,7 @@ def test_a_text_shorter_than_the_model(tmp_path):
 def test_features_that_are_no_running_text(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("text,label\nabc,good\n")
-    encoded = encode(files(train=str(path), validation_share=0), "train", Labeled(), BYTES, Facts(261, 8, labels=("good",)))
+    encoded = encode(files(train=str(path), validation_share=0), "train", Labeled(), BYTES, DataSpec(261, 8, labels=("good",)))
     with pytest.raises(UserError, match="running text can have features of one number a token only"):
         WindowExamples(encoded, 8, circular=True, whole=True)
     assert np.array_equal(RowExamples(encoded).lengths, [3])

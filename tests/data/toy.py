@@ -4,9 +4,9 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from framework.data.facts import Facts
 from framework.data.formats import Batch, Features, Format, Row, Text
 from framework.data.sources.files import FilesData
+from framework.data.spec import DataSpec
 from framework.registry import Part
 
 
@@ -16,10 +16,10 @@ class Labeled(Format):
     columns = ("text", "label")
     optional = ("label",)
 
-    def texts(self, row: Row) -> Iterable[str]:
+    def tokenizer_texts(self, row: Row) -> Iterable[str]:
         return [row["text"]]
 
-    def learn(self, rows: Iterable[Row]) -> dict[str, Any]:
+    def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
         labels = set()
         for row in rows:
             if row["label"] == "bad":
@@ -27,19 +27,19 @@ class Labeled(Format):
             labels.add(row["label"])
         return {"labels": tuple(sorted(labels)), "rows": "counted"}
 
-    def encode(self, row: Row, tokenizer: Text, facts: Facts) -> Features | None:
+    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features | None:
         if row["text"] == "drop":
             return None
-        if row["label"] not in facts.labels:
+        if row["label"] not in spec.labels:
             raise ValueError(f"label {row['label']!r} does not occur in training")
         ids = tokenizer.encode(row["text"])
-        return {"ids": ids[: facts.max_length], "label": facts.labels.index(row["label"]), "truncated": len(ids) > facts.max_length}
+        return {"ids": ids[: spec.max_length], "label": spec.labels.index(row["label"]), "truncated": len(ids) > spec.max_length}
 
-    def collate(self, features: Sequence[Features], facts: Facts, random: random.Random) -> Batch:
+    def collate(self, features: Sequence[Features], spec: DataSpec, random: random.Random) -> Batch:
         import torch  # here, so that processes that only prepare data start quickly
 
         width = max(len(row["ids"]) for row in features)
-        ids = torch.tensor([row["ids"] + [facts.padding] * (width - len(row["ids"])) for row in features])
+        ids = torch.tensor([row["ids"] + [spec.padding] * (width - len(row["ids"])) for row in features])
         return {"ids": ids, "label": torch.tensor([row["label"] for row in features]), "draw": random.random()}
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:
@@ -77,18 +77,18 @@ class Stream(Format):
     stream = True
     provides = ("stream",)
 
-    def texts(self, row: Row) -> Iterable[str]:
+    def tokenizer_texts(self, row: Row) -> Iterable[str]:
         return [row["text"]]
 
-    def encode(self, row: Row, tokenizer: Text, facts: Facts) -> Features | None:
+    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features | None:
         ids = tokenizer.encode(row["text"])
         return {"ids": ids, "bytes": tokenizer.byte_lengths(ids)} if ids else None
 
-    def collate(self, features: Sequence[Features], facts: Facts, random: random.Random) -> Batch:
+    def collate(self, features: Sequence[Features], spec: DataSpec, random: random.Random) -> Batch:
         import torch
 
         width = max(len(row["ids"]) for row in features) - 1
-        inputs = [row["ids"][:-1] + [facts.padding] * (width + 1 - len(row["ids"])) for row in features]
+        inputs = [row["ids"][:-1] + [spec.padding] * (width + 1 - len(row["ids"])) for row in features]
         targets = [row["ids"][1:] + [-100] * (width + 1 - len(row["ids"])) for row in features]
         return {"ids": torch.tensor(inputs), "targets": torch.tensor(targets)}
 

@@ -7,30 +7,30 @@ from typing import Any
 import torch
 
 from framework.config.compose import compose
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.data.tokenization.trainers import BytesTokenizer, Tokenizer
 from framework.runs.build import make_task
 from framework.runs.folder import Run
 
-TOY = ["model.dim=16", "model.depth=2", "model.heads=4", "model.max_length=64", "model.initial_std=0.3", "tokenizer=bytes"]
+TOY = ["model.dim=16", "model.num_layers=2", "model.num_heads=4", "model.max_length=64", "model.initial_std=0.3", "tokenizer=bytes"]
 FACTS: dict[str, dict[str, Any]] = {
     "classification": {"labels": ("bad", "good", "so so")},
-    "ner": {"labels": ("person", "place"), "learned": {"scheme": "iob2", "pieces": "first"}},
+    "ner": {"labels": ("person", "place"), "statistics": {"scheme": "iob2", "pieces": "first"}},
 }
 TASKS = ("classification", "ner", "completion", "pretraining", "translation", "summarization")
 
 
-def make_run(root: Path, task: str, *words: str, facts: dict[str, Any] | None = None, seed: int = 0) -> Path:
+def make_run(root: Path, task: str, *words: str, spec: dict[str, Any] | None = None, seed: int = 0) -> Path:
     """The folder of a run of that task and these overrides, with weights as they are drawn."""
     overrides = [f"task={task}", *TOY, *words]
     composed = compose(overrides)
     tokenizer: Tokenizer = BytesTokenizer().train(lambda: ())
     special = tokenizer.special
     named = {name: special[name] for name in ("begin", "end", "unknown", "mask")}
-    known = Facts(tokenizer.vocabulary, composed.config["model"]["max_length"], **named, **(FACTS.get(task, {}) | (facts or {})))
+    known = DataSpec(tokenizer.vocab_size, composed.config["model"]["max_length"], **named, **(FACTS.get(task, {}) | (spec or {})))
     run = Run.create(root / "runs", task, composed.config, overrides, composed.chosen)
     tokenizer.save(run.tokenizer)
-    known.save(run.facts)
+    known.save(run.spec)
     torch.manual_seed(seed)
     made = make_task(composed.config, known)
     run.checkpoints.mkdir()

@@ -50,15 +50,15 @@ def test_a_published_layout_has_it_in_its_weights(here, monkeypatch):
     run = next(path for path in Path("runs/classification").iterdir() if "weights" not in path.name)
     assert main(["export", str(run), "to=huggingface", "folder=whole"]) == 0
     loaded = checkpoint.load(run)
-    batch = {"ids": torch.tensor([[loaded.facts.begin, *loaded.tokenizer.encode("fine great"), loaded.facts.end]]), "real": None}
+    batch = {"ids": torch.tensor([[loaded.spec.begin, *loaded.tokenizer.encode("fine great"), loaded.spec.end]]), "padding_mask": None}
     with torch.no_grad():
-        mine = dict(zip(loaded.facts.labels, loaded.task.logits(batch)[0].softmax(0).tolist(), strict=True))
+        mine = dict(zip(loaded.spec.labels, loaded.task.logits(batch)[0].softmax(0).tolist(), strict=True))
     (theirs,) = pipeline("text-classification", model="whole", top_k=None)(["fine great"])
     assert {score["label"]: score["score"] for score in theirs} == pytest.approx(mine, abs=1e-5)
 
 
 def test_a_run_without_one(here, monkeypatch, capsys):
     monkeypatch.chdir(here)
-    run = train(*WORDS, "model=bert_tiny", "model.dim=16", "model.depth=1", "tokenizer=bytes", "trainer.max_steps=1")
+    run = train(*WORDS, "model=bert_tiny", "model.dim=16", "model.num_layers=1", "tokenizer=bytes", "trainer.max_steps=1")
     assert main(["export", str(run), "to=adapter", "folder=none"]) == 2
     assert "it has no adapter that could stand alone" in capsys.readouterr().err and not Path("none").exists()

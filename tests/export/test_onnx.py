@@ -13,7 +13,7 @@ from framework.errors import UserError
 from framework.export.graphs import Graph
 from framework.export.onnx import write
 from framework.export.programs import stepwise
-from framework.parts.caches import RowCache
+from framework.parts.caches import KVCache
 from framework.runs import checkpoint
 from framework.workflows.train import decoder
 from tests.export.runs import make_run
@@ -39,7 +39,7 @@ SAMPLE = [MATRIX[number] for number in random.Random(1).sample(range(len(MATRIX)
 def made(folder, task, position="learned", variant="as it is", *words):
     stack = "encoder" if FAMILIES.get(task) == "encoder_only" else "decoder"
     options = [word.replace("STACK", stack) for word in VARIANTS[variant]]
-    return checkpoint.load(make_run(folder, task, f"model/position={position}", "model.depth=1", *options, *words))
+    return checkpoint.load(make_run(folder, task, f"model/position={position}", "model.num_layers=1", *options, *words))
 
 
 @pytest.mark.parametrize(("task", "position", "variant"), SAMPLE, ids=str)
@@ -62,7 +62,7 @@ def writers(tmp_path_factory):
     found = {}
     for task in ("completion", "translation"):
         folder = tmp_path_factory.mktemp(task)
-        loaded = made(folder, task, "rotary", "as it is", "task.decoding.max_length=6")
+        loaded = made(folder, task, "rotary", "as it is", "task.decoding.max_new_tokens=6")
         found[task] = loaded, folder, write(loaded, folder)
     return found
 
@@ -83,15 +83,15 @@ def test_the_card_writes_what_the_engine_writes(task, writers):
     for _ in range(6):
         exec(step, space)
         written.append(int(space["logits"][0, -1].argmax()))
-        if written[-1] == loaded.facts.end:
+        if written[-1] == loaded.spec.end:
             break
         space["ids"] = space["numpy"].array([[written[-1]]])
-        space["real"] = space["numpy"].ones_like(space["ids"], bool)
+        space["padding_mask"] = space["numpy"].ones_like(space["ids"], bool)
     model = loaded.task.model
     memory = model.encode(torch.tensor(source)) if task == "translation" else None
-    decode = decoder(loaded.config, loaded.tokenizer, loaded.facts, "predict")
+    decode = decoder(loaded.config, loaded.tokenizer, loaded.spec, "predict")
     ((best,),) = decode(model, torch.tensor(prompt), memory=memory)
-    assert [id for id in written if id != loaded.facts.end] == best.ids
+    assert [id for id in written if id != loaded.spec.end] == best.ids
 
 
 def test_padding_on_the_left_and_texts_of_other_lengths(writers):
@@ -101,11 +101,11 @@ def test_padding_on_the_left_and_texts_of_other_lengths(writers):
     graph, model = Graph(program, folder / "model.onnx"), loaded.task.model
     texts = [torch.randint(5, 261, (1, length)) for length in (4, 1)]
     ids = torch.cat([torch.nn.functional.pad(text, (4 - text.shape[1], 0)) for text in texts])
-    real = torch.tensor([[True] * 4, [False] * 3 + [True]])
-    past_real, *past = graph.nothing(2)
-    _, past_real, *past = graph([ids, real, past_real, *past])
+    padding_mask = torch.tensor([[True] * 4, [False] * 3 + [True]])
+    past_padding_mask, *past = graph.nothing(2)
+    _, past_padding_mask, *past = graph([ids, padding_mask, past_padding_mask, *past])
     more = torch.randint(5, 261, (2, 1))
-    logits, *_ = graph([more, torch.ones(2, 1, dtype=torch.bool), past_real, *past])
+    logits, *_ = graph([more, torch.ones(2, 1, dtype=torch.bool), past_padding_mask, *past])
     with torch.no_grad():
         for row, text in enumerate(texts):
             expected = model.logits(model(torch.cat((text, more[row : row + 1]), dim=1)))[0, -1]
@@ -119,7 +119,7 @@ def test_axes_are_named_in_the_graph(tmp_path):
     told = {slot.name: (slot.shape, slot.type) for slot in [*session.get_inputs(), *session.get_outputs()]}
     assert told == {
         "ids": (["batch", "tokens"], "tensor(int64)"),
-        "real": (["batch", "tokens"], "tensor(bool)"),
+        "padding_mask": (["batch", "tokens"], "tensor(bool)"),
         "scores": (["batch", 3], "tensor(float)"),
     }
     assert b"/framework/" not in (tmp_path / "model.onnx").read_bytes()  # nor any other path of the machine that wrote it
@@ -141,11 +141,11 @@ def test_missing_packages_are_named(tmp_path, monkeypatch):
 
 
 def test_an_attention_that_does_not_say_what_it_keeps_is_refused(tmp_path, monkeypatch):
-    class Secret(RowCache):
-        tensors = RowCache.__base__.tensors
+    class Secret(KVCache):
+        tensors = KVCache.__base__.tensors
 
     loaded = made(tmp_path, "completion")
-    monkeypatch.setattr("framework.parts.attention.base.RowCache", Secret)
+    monkeypatch.setattr("framework.parts.attention.base.KVCache", Secret)
     with pytest.raises(UserError, match=r"Secret does not say as which tensors it is kept .*; to=torch exports the model without a cache"):
         write(loaded, tmp_path)
 

@@ -16,7 +16,7 @@ TEXTS = ["good and plain", "a", "Anna went to Paris with nobody"]
 
 def answers(loaded):
     rows = [loaded.format.from_text(text) for text in TEXTS]
-    return answer(loaded, rows, decoder(loaded.config, loaded.tokenizer, loaded.facts, "predict"))
+    return answer(loaded, rows, decoder(loaded.config, loaded.tokenizer, loaded.spec, "predict"))
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -25,7 +25,7 @@ def test_what_is_loaded_predicts_the_same(task, tmp_path):
     write(known, tmp_path)
     loaded = load(tmp_path)
     assert answers(loaded) == answers(known)
-    assert loaded.config == known.config and loaded.facts == known.facts and not loaded.task.training
+    assert loaded.config == known.config and loaded.spec == known.spec and not loaded.task.training
     assert load_file(tmp_path / "model.safetensors").keys() == known.task.state_dict().keys()
 
 
@@ -42,7 +42,7 @@ def test_smaller_types_are_rounded_once(dtype, tmp_path):
 def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
     write(checkpoint.load(make_run(folder, "classification")), folder)
-    return {name: (folder / name).read_bytes() for name in ("model.safetensors", "config.yaml", "facts.json", "tokenizer.json")}
+    return {name: (folder / name).read_bytes() for name in ("model.safetensors", "config.yaml", "data_spec.json", "tokenizer.json")}
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def folder(exported, tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "config.yaml", "facts.json", "tokenizer.json"])
+@pytest.mark.parametrize("name", ["model.safetensors", "config.yaml", "data_spec.json", "tokenizer.json"])
 def test_a_missing_file_is_named(folder, name):
     (folder / name).unlink()
     with pytest.raises(UserError, match=f"has no {name}: it was not exported with to=safetensors, or not whole"):
@@ -64,8 +64,8 @@ def test_damaged_and_foreign_weights_are_refused(folder):
     weights.write_bytes(weights.read_bytes()[:-10])
     with pytest.raises(UserError, match=r"model.safetensors is truncated or damaged \([\d,]+ bytes\)"):
         load(folder)
-    write(checkpoint.load(make_run(folder, "classification", "model.depth=1")), folder)
-    (folder / "config.yaml").write_text((folder / "config.yaml").read_text().replace("depth: 1", "depth: 2"))
+    write(checkpoint.load(make_run(folder, "classification", "model.num_layers=1")), folder)
+    (folder / "config.yaml").write_text((folder / "config.yaml").read_text().replace("num_layers: 1", "num_layers: 2"))
     with pytest.raises(UserError, match="holds the weights of another model"):
         load(folder)
 

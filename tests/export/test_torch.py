@@ -29,8 +29,8 @@ def exported(folder, task, *words, **options):
 def asked(loaded, texts=TEXTS):
     """Texts as rows and as the batch that the task would get."""
     rows = [loaded.format.from_text(text) for text in texts]
-    features = [loaded.format.encode(row, loaded.tokenizer, loaded.facts) for row in rows]
-    return rows, loaded.format.collate(features, loaded.facts, Random(0))
+    features = [loaded.format.encode(row, loaded.tokenizer, loaded.spec) for row in rows]
+    return rows, loaded.format.collate(features, loaded.spec, Random(0))
 
 
 def same(found, expected):
@@ -38,49 +38,49 @@ def same(found, expected):
 
 
 def predicted(loaded, rows):
-    return answer(loaded, rows, decoder(loaded.config, loaded.tokenizer, loaded.facts, "predict"))
+    return answer(loaded, rows, decoder(loaded.config, loaded.tokenizer, loaded.spec, "predict"))
 
 
 def test_classification_is_told_from_the_files_of_the_folder(tmp_path):
-    loaded, program = exported(tmp_path, "classification", "model.depth=1")
+    loaded, program = exported(tmp_path, "classification", "model.num_layers=1")
     rows, batch = asked(loaded)
     labels = json.loads((tmp_path / "interface.json").read_text())["labels"]
     with torch.no_grad():
-        scores = program(batch["ids"], batch["real"])
+        scores = program(batch["ids"], batch["padding_mask"])
         same(scores, loaded.task.logits(batch))
-        one = program(batch["ids"][:1, :1], batch["real"][:1, :1])  # one text of one token
-        same(one, loaded.task.logits({"ids": batch["ids"][:1, :1], "real": None}))
+        one = program(batch["ids"][:1, :1], batch["padding_mask"][:1, :1])  # one text of one token
+        same(one, loaded.task.logits({"ids": batch["ids"][:1, :1], "padding_mask": None}))
     assert [labels[best] for best in scores.argmax(dim=1).tolist()] == [row["prediction"] for row in predicted(loaded, rows)]
 
 
 def test_pairs_of_texts_have_segments(tmp_path):
-    words = ["task/format=pairs", "model.segments=2", "model.depth=1", "task.pooling=last", "model/position=rotary"]
+    words = ["task/format=pairs", "model.segments=2", "model.num_layers=1", "task.pooling=last", "model/position=rotary"]
     loaded, program = exported(tmp_path, "classification", *words)
     _, batch = asked(loaded, ["a ||| good one", "so it is ||| b", "one ||| of them"])
     assert batch["segments"].any()
     with torch.no_grad():
-        same(program(batch["ids"], batch["real"], batch["segments"]), loaded.task.logits(batch))
-    assert list(json.loads((tmp_path / "interface.json").read_text())["model"]["inputs"]) == ["ids", "real", "segments"]
+        same(program(batch["ids"], batch["padding_mask"], batch["segments"]), loaded.task.logits(batch))
+    assert list(json.loads((tmp_path / "interface.json").read_text())["model"]["inputs"]) == ["ids", "padding_mask", "segments"]
 
 
 def test_completion_takes_padding_on_either_side(tmp_path):
-    loaded, program = exported(tmp_path, "completion", "model.depth=1", "model/position=relative")
+    loaded, program = exported(tmp_path, "completion", "model.num_layers=1", "model/position=relative")
     text = torch.randint(5, 261, (1, 9))
     with torch.no_grad():
         expected = loaded.task.model.logits(loaded.task.model(text))
         for pad in ((0, 3), (3, 0)):
             ids = torch.nn.functional.pad(text, pad)
-            real = torch.nn.functional.pad(torch.ones_like(text, dtype=torch.bool), pad)
-            same(program(ids, real)[real][None], expected)
+            padding_mask = torch.nn.functional.pad(torch.ones_like(text, dtype=torch.bool), pad)
+            same(program(ids, padding_mask)[padding_mask][None], expected)
 
 
 def test_translation_has_the_tasks_logits(tmp_path):
-    loaded, program = exported(tmp_path, "translation", "model.depth=1")
+    loaded, program = exported(tmp_path, "translation", "model.num_layers=1")
     source, target = torch.randint(5, 261, (4, 11)), torch.randint(5, 261, (4, 6))
-    real = torch.arange(11) < torch.tensor([11, 1, 5, 8])[:, None]
+    padding_mask = torch.arange(11) < torch.tensor([11, 1, 5, 8])[:, None]
     model = loaded.task.model
     with torch.no_grad():
-        same(program(source, real, target), model.logits(model(source, target, real)))
+        same(program(source, padding_mask, target), model.logits(model(source, target, padding_mask)))
 
 
 # -- reading the scores: what interface.json says is enough ---------------------------------------------------------------------
@@ -102,8 +102,8 @@ def likeliest(scores, legend):
 @pytest.mark.parametrize("head", ["softmax", "crf"])
 @pytest.mark.parametrize("pieces", ["first", "last", "all"])
 def test_entities_are_told_from_the_scores_of_pieces(tmp_path, head, pieces):
-    learned = {"scheme": "iob2", "pieces": pieces}
-    run = make_run(tmp_path, "ner", f"task/head={head}", f"task.format.pieces={pieces}", facts={"learned": learned})
+    statistics = {"scheme": "iob2", "pieces": pieces}
+    run = make_run(tmp_path, "ner", f"task/head={head}", f"task.format.pieces={pieces}", spec={"statistics": statistics})
     loaded = checkpoint.load(run)
     if isinstance(loaded.task.head, CrfTagHead):
         torch.nn.init.normal_(loaded.task.head.step)
@@ -124,17 +124,17 @@ def test_entities_are_told_from_the_scores_of_pieces(tmp_path, head, pieces):
 
 
 def test_ner_as_a_program(tmp_path):
-    loaded, program = exported(tmp_path, "ner", "model.depth=1", "model/position=alibi")
+    loaded, program = exported(tmp_path, "ner", "model.num_layers=1", "model/position=alibi")
     _, batch = asked(loaded)
     with torch.no_grad():
-        same(program(batch["ids"], batch["real"])[batch["real"]], loaded.task.scores_of(batch)[batch["real"]])
+        same(program(batch["ids"], batch["padding_mask"])[batch["padding_mask"]], loaded.task.scores_of(batch)[batch["padding_mask"]])
     assert json.loads((tmp_path / "interface.json").read_text())["labels"] == ["O", "B-person", "I-person", "B-place", "I-place"]
 
 
 @pytest.mark.parametrize("target", ["label", "labels", "number"])
 def test_the_legend_says_how_scores_become_predictions(tmp_path, target):
-    facts = {"learned": {"mean": 3.0, "deviation": 2.0}}
-    loaded = checkpoint.load(make_run(tmp_path, "classification", f"task/target={target}", facts=facts))
+    spec = {"statistics": {"mean": 3.0, "deviation": 2.0}}
+    loaded = checkpoint.load(make_run(tmp_path, "classification", f"task/target={target}", spec=spec))
     rows, batch = asked(loaded)
     legend, labels = loaded.task.legend(), loaded.task.published()["id2label"]
     with torch.no_grad():
@@ -155,7 +155,7 @@ def test_masked_tokens_have_scores(tmp_path):
     loaded = checkpoint.load(make_run(tmp_path, "pretraining"))
     ids = torch.randint(5, 261, (2, 7))
     with torch.no_grad():
-        scores = loaded.task.scores_of({"ids": ids, "real": torch.ones_like(ids, dtype=torch.bool)})
+        scores = loaded.task.scores_of({"ids": ids, "padding_mask": torch.ones_like(ids, dtype=torch.bool)})
         same(scores, loaded.task.logits(loaded.task.model(ids)))
     assert whole(loaded).outputs[0].shape == ("batch", "tokens", 261)
 
@@ -166,19 +166,19 @@ def test_masked_tokens_have_scores(tmp_path):
 class Deciding(torch.nn.Module):
     """A part that looks at a value with Python."""
 
-    def forward(self, ids, real):
+    def forward(self, ids, padding_mask):
         return ids.float().mean(dim=1, keepdim=True) if int(ids.sum()) > 3 else ids.float()[:, :1]
 
 
 class Drifting(torch.nn.Module):
     """A module that does another thing when it is exported."""
 
-    def forward(self, ids, real):
+    def forward(self, ids, padding_mask):
         return ids.float() + (0.5 if torch.compiler.is_exporting() else 0.0)
 
 
 def made(module):
-    inputs = [programs.Slot("ids", ("batch", "tokens"), "ids", 9), programs.Slot("real", ("batch", "tokens"), "right")]
+    inputs = [programs.Slot("ids", ("batch", "tokens"), "ids", 9), programs.Slot("padding_mask", ("batch", "tokens"), "right")]
     return programs.Program("model", module, inputs, [programs.Slot("scores", ("batch", "tokens"))])
 
 

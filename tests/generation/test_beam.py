@@ -32,12 +32,12 @@ def search(
     prompt: list[int],
     limit: int,
     end: int | None,
-    beams: int = 5,
+    num_beams: int = 5,
     length_penalty: float = 1.0,
-    n_best: int = 1,
+    num_return_sequences: int = 1,
     early_stopping: str = "exact",
-    min_length: int = 0,
-    no_repeat_ngram: int | None = None,
+    min_new_tokens: int = 0,
+    no_repeat_ngram_size: int | None = None,
 ) -> list[tuple[list[int], float]]:
     """Beam search as it is described: texts and their sums. With `exact` it never stops before the limit."""
     live: list[tuple[list[int], float]] = [([], 0.0)]
@@ -46,24 +46,24 @@ def search(
         candidates = []
         for ids, score in live:
             scores = logits_of(torch.tensor([prompt + ids])).log_softmax(-1).tolist()
-            runs = [tuple(ids[at : at + (no_repeat_ngram or 1)]) for at in range(len(ids))] if no_repeat_ngram else []
+            runs = [tuple(ids[at : at + (no_repeat_ngram_size or 1)]) for at in range(len(ids))] if no_repeat_ngram_size else []
             for token, more in enumerate(scores):
-                if tuple([*ids, token][-(no_repeat_ngram or 1) :]) not in runs and not (token == end and len(ids) < min_length):
+                if tuple([*ids, token][-(no_repeat_ngram_size or 1) :]) not in runs and not (token == end and len(ids) < min_new_tokens):
                     candidates.append((score + more, ids, token))
-        candidates = sorted(candidates, key=lambda candidate: -candidate[0])[: 2 * beams]
+        candidates = sorted(candidates, key=lambda candidate: -candidate[0])[: 2 * num_beams]
         live = []
         for rank, (score, ids, token) in enumerate(candidates):
-            if token == end and rank < beams:
+            if token == end and rank < num_beams:
                 finished.append((score / length**length_penalty, score, ids))
-            elif token != end and len(live) < beams and (rank < beams or length < limit):
+            elif token != end and len(live) < num_beams and (rank < num_beams or length < limit):
                 live.append(([*ids, token], score))
         if length == limit:
             finished += [(score / length**length_penalty, score, ids) for ids, score in live]
-        elif early_stopping != "exact" and len(finished) >= beams:
-            worst = sorted(finished, reverse=True)[beams - 1][0]
+        elif early_stopping != "exact" and len(finished) >= num_beams:
+            worst = sorted(finished, reverse=True)[num_beams - 1][0]
             if early_stopping == "first" or live[0][1] / length**length_penalty <= worst:
                 break
-    return [(ids, score) for _, score, ids in sorted(finished, reverse=True)[:n_best]]
+    return [(ids, score) for _, score, ids in sorted(finished, reverse=True)[:num_return_sequences]]
 
 
 def assert_same(found: list[Generated], expected: list[tuple[list[int], float]], tolerance: float = 1e-9) -> None:
@@ -75,9 +75,9 @@ def assert_same(found: list[Generated], expected: list[tuple[list[int], float]],
 @pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0, 2.0, -0.5])
 def test_as_many_beams_as_there_are_texts_find_the_best(length_penalty: float, early_stopping: str) -> None:
     """64 = 4 ** 3 beams: of the 40 texts there are, each with the score of a full forward, the best come first."""
-    model = make(EncoderDecoderModel, vocabulary=4).eval()
+    model = make(EncoderDecoderModel, vocab_size=4).eval()
     source = torch.tensor([[3, 1, 3], [1, 1, 0]])
-    strategy = Beam(beams=64, n_best=40, length_penalty=length_penalty, early_stopping=early_stopping)
+    strategy = Beam(num_beams=64, num_return_sequences=40, length_penalty=length_penalty, early_stopping=early_stopping)
     with torch.no_grad():
         memory = model.encode(source, source != 0)
         written = decode(strategy)(model, torch.ones(2, 1, dtype=torch.long), memory=memory, longest=3)
@@ -96,7 +96,7 @@ def test_as_many_beams_as_there_are_texts_find_the_best(length_penalty: float, e
 def test_it_is_the_plain_search(attention: str, position: str) -> None:
     """Prompts of unequal length together; an end that some texts reach early, so that prompts leave."""
     model = make(DecoderOnlyModel, position=Part(f"position/{position}"), attention=Part(f"attention/{attention}")).eval()
-    for options in ({"beams": 3, "n_best": 3}, {"beams": 4, "early_stopping": "exact", "length_penalty": 0.7}):
+    for options in ({"num_beams": 3, "num_return_sequences": 3}, {"num_beams": 4, "early_stopping": "exact", "length_penalty": 0.7}):
         written = decode(Beam(**options), OFTEN)(model, *pad_left(PROMPTS, padding=0), longest=8)
         for prompt, found in zip(PROMPTS, written, strict=True):
             expected = search(lambda ids: model.logits(model(ids))[0, -1], prompt, 8, OFTEN, **{**DEFAULT, **options})
@@ -104,22 +104,22 @@ def test_it_is_the_plain_search(attention: str, position: str) -> None:
 
 
 OPTIONS: list[dict[str, Any]] = [
-    {"early_stopping": "first", "n_best": 5},
+    {"early_stopping": "first", "num_return_sequences": 5},
     {"early_stopping": "length_so_far", "length_penalty": 2.0},
-    {"early_stopping": "length_so_far", "length_penalty": -1.0, "n_best": 2},
-    {"early_stopping": "exact", "length_penalty": 2.0, "n_best": 3},
+    {"early_stopping": "length_so_far", "length_penalty": -1.0, "num_return_sequences": 2},
+    {"early_stopping": "exact", "length_penalty": 2.0, "num_return_sequences": 3},
     {"early_stopping": "exact", "length_penalty": 0.0},
-    {"early_stopping": "exact", "length_penalty": -0.5, "n_best": 2},
-    {"min_length": 4, "n_best": 4},
-    {"no_repeat_ngram": 2, "n_best": 5},
-    {"no_repeat_ngram": 1, "min_length": 3},
-    {"beams": 12, "n_best": 12},  # more than the first step has tokens for
+    {"early_stopping": "exact", "length_penalty": -0.5, "num_return_sequences": 2},
+    {"min_new_tokens": 4, "num_return_sequences": 4},
+    {"no_repeat_ngram_size": 2, "num_return_sequences": 5},
+    {"no_repeat_ngram_size": 1, "min_new_tokens": 3},
+    {"num_beams": 12, "num_return_sequences": 12},  # more than the first step has tokens for
 ]
 
 
 def with_source() -> tuple[Any, Any, list[Logits]]:
     """A model, the memory of SOURCES as one batch, and for each alone the scores of its next token."""
-    model = make(EncoderDecoderModel, vocabulary=14).eval()
+    model = make(EncoderDecoderModel, vocab_size=14).eval()
     source = torch.tensor([row + [0] * (4 - len(row)) for row in SOURCES])
     with torch.no_grad():
         memory = model.encode(source, source != 0)
@@ -132,30 +132,30 @@ def test_it_is_the_plain_search_with_a_source(options: dict[str, Any]) -> None:
     written = decode(Beam(**options), OFTEN)(model, torch.ones(4, 1, dtype=torch.long), memory=memory, longest=9)
     for logits_of, found in zip(logits, written, strict=True):
         assert_same(found, search(logits_of, [1], 9, OFTEN, **{**DEFAULT, **options}))
-        if "no_repeat_ngram" in options:
-            size = options["no_repeat_ngram"]
+        if "no_repeat_ngram_size" in options:
+            size = options["no_repeat_ngram_size"]
             runs = [[tuple(one.ids[at : at + size]) for at in range(len(one.ids) - size + 1)] for one in found]
             assert all(len(set(each)) == len(each) for each in runs)
-        assert all(len(one.ids) >= options.get("min_length", 0) for one in found)
+        assert all(len(one.ids) >= options.get("min_new_tokens", 0) for one in found)
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0, 3.0])
 def test_one_beam_is_greedy(length_penalty: float) -> None:
     model, memory, _ = with_source()
     begin = torch.ones(4, 1, dtype=torch.long)
-    assert decode(Beam(beams=1, length_penalty=length_penalty), OFTEN)(model, begin, memory=memory) == decode(Greedy(), OFTEN)(
+    assert decode(Beam(num_beams=1, length_penalty=length_penalty), OFTEN)(model, begin, memory=memory) == decode(Greedy(), OFTEN)(
         model, begin, memory=memory
     )
     model = make(DecoderOnlyModel)
     prompts = pad_left(PROMPTS, padding=0)
-    assert decode(Beam(beams=1, length_penalty=length_penalty), OFTEN)(model, *prompts) == decode(Greedy(), OFTEN)(model, *prompts)
+    assert decode(Beam(num_beams=1, length_penalty=length_penalty), OFTEN)(model, *prompts) == decode(Greedy(), OFTEN)(model, *prompts)
 
 
 def test_in_single_precision_scores_are_those_of_a_full_forward() -> None:
     model, memory, _ = with_source()
     model.float()
     memory.states = memory.states.float()
-    written = decode(Beam(n_best=5, length_penalty=0.0), OFTEN)(model, torch.ones(4, 1, dtype=torch.long), memory=memory)
+    written = decode(Beam(num_return_sequences=5, length_penalty=0.0), OFTEN)(model, torch.ones(4, 1, dtype=torch.long), memory=memory)
     for row, found in zip(SOURCES, written, strict=True):
         for one in found:
             text = [*one.ids, OFTEN] if len(one.ids) < MAX_LENGTH else one.ids
@@ -166,9 +166,9 @@ def test_in_single_precision_scores_are_those_of_a_full_forward() -> None:
 
 def test_a_text_does_not_depend_on_its_batch() -> None:
     model = make(DecoderOnlyModel, position=Part("position/rotary"))
-    together = decode(Beam(n_best=5), OFTEN)(model, *pad_left(PROMPTS, padding=0), longest=10)
+    together = decode(Beam(num_return_sequences=5), OFTEN)(model, *pad_left(PROMPTS, padding=0), longest=10)
     for prompt, found in zip(PROMPTS, together, strict=True):
-        (alone,) = decode(Beam(n_best=5), OFTEN)(model, torch.tensor([prompt]), longest=10)
+        (alone,) = decode(Beam(num_return_sequences=5), OFTEN)(model, torch.tensor([prompt]), longest=10)
         assert_same(found, [(one.ids, one.score) for one in alone])
     assert len({len(found[0].ids) for found in together}) > 1
 
@@ -185,7 +185,7 @@ def test_more_beams_find_no_less(monkeypatch: pytest.MonkeyPatch) -> None:
         written = decode(Beam(**options), OFTEN)(model, torch.ones(4, 1, dtype=torch.long), memory=memory)
         return [found[0].score / (len(found[0].ids) + (len(found[0].ids) < MAX_LENGTH)) for found in written], sum(steps)
 
-    (one, _), (five, soon), (exact, late) = best(beams=1), best(), best(early_stopping="exact")
+    (one, _), (five, soon), (exact, late) = best(num_beams=1), best(), best(early_stopping="exact")
     assert all(more >= less for more, less in zip(five, one, strict=True)) and sum(five) > sum(one)
     assert all(more >= less - 1e-12 for more, less in zip(exact, five, strict=True))
     assert soon < late
@@ -196,13 +196,13 @@ def test_the_sources_keys_are_copied_only_when_rows_come_or_go(monkeypatch: pyte
     reorder = State.reorder
     monkeypatch.setattr(State, "reorder", lambda self, rows, memory=True: (copied.append(memory), reorder(self, rows, memory))[1])
     model, memory, _ = with_source()
-    decode(Beam(beams=4), end=None)(model, torch.ones(4, 1, dtype=torch.long), memory=memory, longest=8)
+    decode(Beam(num_beams=4), end=None)(model, torch.ones(4, 1, dtype=torch.long), memory=memory, longest=8)
     assert copied[0] is True and copied[1:] and not any(copied[1:])  # four rows become sixteen, then beams only trade places
 
 
 def test_prompts_that_are_done_leave() -> None:
     model = Countdown()  # one token at a time is certain: every other text is worse by far
-    written = decode(Beam(beams=2, length_penalty=0.0, early_stopping="exact"), end=0)(model, torch.tensor([[9], [4], [2], [1]]))
+    written = decode(Beam(num_beams=2, length_penalty=0.0, early_stopping="exact"), end=0)(model, torch.tensor([[9], [4], [2], [1]]))
     assert [found[0].ids for found in written] == [[8, 7, 6, 5, 4, 3, 2, 1], [3, 2, 1], [1], []]
     assert model.rows == [4, 6, 4, 4, 2, 2, 2, 2, 2]
 
@@ -212,7 +212,7 @@ def test_what_repeats() -> None:
     for length in (1, 2, 3):
         for written in (0, 1, 2, 3, 12):
             ids = [[draw.randrange(3) for _ in range(written)] for _ in range(4)]
-            found = repeats(torch.tensor(ids, dtype=torch.long).reshape(4, written), length, vocabulary=4)
+            found = repeats(torch.tensor(ids, dtype=torch.long).reshape(4, written), length, vocab_size=4)
             runs = [[row[at : at + length] for at in range(written - length + 1)] for row in ids]
             expected = [
                 [[*row, token][-length:] in seen and written >= length for token in range(4)] for row, seen in zip(ids, runs, strict=True)
@@ -221,8 +221,8 @@ def test_what_repeats() -> None:
 
 
 def test_where_every_token_repeats_one_is_written_all_the_same() -> None:
-    model = make(DecoderOnlyModel, vocabulary=3)
-    for strategy in (Beam(beams=2, no_repeat_ngram=1), Greedy(no_repeat_ngram=1)):
+    model = make(DecoderOnlyModel, vocab_size=3)
+    for strategy in (Beam(num_beams=2, no_repeat_ngram_size=1), Greedy(no_repeat_ngram_size=1)):
         (found,) = decode(strategy, end=None)(model, torch.tensor([[1]]), longest=6)
         assert len(found[0].ids) == 6 and set(found[0].ids[:3]) == {0, 1, 2}
 
@@ -236,11 +236,11 @@ def test_the_row_of_a_prediction_names_the_others() -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"beams": 0, "n_best": 0}, "beams counts hypotheses"),
-        ({"n_best": 6}, "no more texts can be given"),
-        ({"n_best": 0}, "no more texts can be given"),
-        ({"no_repeat_ngram": 0}, "counts tokens in a row"),
-        ({"max_length": 2, "min_length": 3}, "cannot be longer than max_length"),
+        ({"num_beams": 0, "num_return_sequences": 0}, "num_beams must be"),
+        ({"num_return_sequences": 6}, "between 1 and num_beams"),
+        ({"num_return_sequences": 0}, "between 1 and num_beams"),
+        ({"no_repeat_ngram_size": 0}, "no_repeat_ngram_size must be"),
+        ({"max_length": 2, "min_new_tokens": 3}, "cannot be longer than max_length"),
     ],
 )
 def test_senseless_options_are_refused(options: dict[str, Any], reason: str) -> None:
@@ -249,14 +249,14 @@ def test_senseless_options_are_refused(options: dict[str, Any], reason: str) -> 
 
 
 def test_the_presets() -> None:
-    four, five = (compose(["task=translation", f"task/decoding=beam_{beams}"]).config["task"]["decoding"] for beams in (4, 5))
-    assert (four["part"], four["beams"], four["length_penalty"]) == ("decoding/beam", 4, 0.6)
-    assert (five["part"], five["beams"], five["length_penalty"]) == ("decoding/beam", 5, 1.0)
+    four, five = (compose(["task=translation", f"task/decoding=beam_{num_beams}"]).config["task"]["decoding"] for num_beams in (4, 5))
+    assert (four["part"], four["num_beams"], four["length_penalty"]) == ("decoding/beam", 4, 0.6)
+    assert (five["part"], five["num_beams"], five["length_penalty"]) == ("decoding/beam", 5, 1.0)
 
 
 def test_the_recipe_of_transformer_tiny_is_one_word_and_leaves_every_choice_open() -> None:
     config = compose(["experiment=multi30k_tiny", "data.folder=somewhere"]).config
-    assert (config["task"]["decoding"]["beams"], config["callbacks"]["average_last"]["last"]) == (5, 10)
+    assert (config["task"]["decoding"]["num_beams"], config["callbacks"]["average_last"]["last"]) == (5, 10)
     assert (config["model"]["encoder"]["feed_forward"] or config["model"]["feed_forward"])["hidden"] == 256
     swapped = [
         "model=transformer_small",

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from framework.config import catalogue
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.generation.engine import Decode, pad_left
 from framework.generation.greedy import Greedy
@@ -18,14 +18,14 @@ from framework.parts.caches import State
 from framework.registry import Part
 
 VOCABULARY, END, MAX_LENGTH = 17, 2, 16
-SIZES = {"dim": 16, "heads": 2, "depth": 2, "max_length": MAX_LENGTH, "initial_std": 0.5, "tied": False}
+SIZES = {"dim": 16, "num_heads": 2, "num_layers": 2, "max_length": MAX_LENGTH, "initial_std": 0.5, "tied": False}
 
 
-def make(cls: type, vocabulary: int = VOCABULARY, **options: object) -> nn.Module:
+def make(cls: type, vocab_size: int = VOCABULARY, **options: object) -> nn.Module:
     """A small model in float64 with dropout that decoding must switch off; large first weights, so that texts differ."""
     catalogue.load()  # knows where the parts are that a model chooses by name
     torch.manual_seed(0)
-    return Part(cls, **SIZES, **options)(facts=Facts(vocabulary=vocabulary, max_length=MAX_LENGTH, begin=1, end=END)).double()
+    return Part(cls, **SIZES, **options)(spec=DataSpec(vocab_size=vocab_size, max_length=MAX_LENGTH, begin=1, end=END)).double()
 
 
 def decode(strategy: Strategy | None = None, end: int | None = END, **options: object) -> Decode:
@@ -94,14 +94,14 @@ class Countdown(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.facts = Facts(vocabulary=10, max_length=100, end=0)
+        self.spec = DataSpec(vocab_size=10, max_length=100, end=0)
         self.rows: list[int] = []
 
     def state(self, memory: object = None) -> State:
         return State([])
 
-    def decode(self, ids: Tensor, state: State, real: Tensor | None = None) -> Tensor:
-        state.extend(torch.zeros_like(ids), real)
+    def decode(self, ids: Tensor, state: State, padding_mask: Tensor | None = None) -> Tensor:
+        state.extend(torch.zeros_like(ids), padding_mask)
         assert state.positions is not None and len(state.positions) == len(ids), "the state keeps rows that left"
         self.rows.append(len(ids))
         return ids[..., None].double()
@@ -124,10 +124,10 @@ def test_limits() -> None:
         return [len(found[0].ids) for found in decode(strategy, end)(Countdown(), prompts, longest=longest)]
 
     assert lengths(Greedy()) == [8, 4, 2]
-    assert lengths(Greedy(max_length=3)) == [3, 3, 2]
-    assert lengths(Greedy(max_length=3), longest=2) == [2, 2, 2]
-    assert lengths(Greedy(max_length=6), end=None) == [6, 6, 6]
-    assert lengths(Greedy(min_length=3)) == [8, 4, 3]
+    assert lengths(Greedy(max_new_tokens=3)) == [3, 3, 2]
+    assert lengths(Greedy(max_new_tokens=3), longest=2) == [2, 2, 2]
+    assert lengths(Greedy(max_new_tokens=6), end=None) == [6, 6, 6]
+    assert lengths(Greedy(min_new_tokens=3)) == [8, 4, 3]
     assert lengths(Greedy(), end=None) == [100, 100, 100]  # all the model can read, and one that it need not
 
 

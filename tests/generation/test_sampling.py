@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.generation.engine import Decode
 from framework.generation.greedy import Greedy
@@ -23,13 +23,13 @@ class Fixed(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.facts = Facts(vocabulary=VOCABULARY, max_length=50, end=0)
+        self.spec = DataSpec(vocab_size=VOCABULARY, max_length=50, end=0)
         self.scores = torch.randn(VOCABULARY, VOCABULARY, generator=torch.Generator().manual_seed(3), dtype=torch.float64) * 2
 
     def state(self, memory: object = None) -> State:
         return State([])
 
-    def decode(self, ids: Tensor, state: State, real: Tensor | None = None) -> Tensor:
+    def decode(self, ids: Tensor, state: State, padding_mask: Tensor | None = None) -> Tensor:
         return ids
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ def test_the_score_is_the_models_own() -> None:
 
 
 def test_no_end_before_min_length() -> None:
-    texts = write(Sampling(min_length=5), [1, 2, 3, 4, 5, 6] * 5, end=0)
+    texts = write(Sampling(min_new_tokens=5), [1, 2, 3, 4, 5, 6] * 5, end=0)
     assert min(map(len, texts)) == 5
     assert min(map(len, write(Sampling(), [1, 2, 3, 4, 5, 6] * 5, end=0))) < 5
 
@@ -116,7 +116,7 @@ def test_no_end_before_min_length() -> None:
         ({"top_p": 0.0}, "top_p is a probability"),
         ({"top_p": 1.5}, "top_p is a probability"),
         ({"max_length": 0}, "max_length counts"),
-        ({"max_length": 3, "min_length": 4}, "cannot be longer than max_length"),
+        ({"max_length": 3, "min_new_tokens": 4}, "cannot be longer than max_length"),
     ],
 )
 def test_senseless_options_are_refused(options: dict[str, float], reason: str) -> None:

@@ -70,13 +70,13 @@ def test_options_weights_tokenizer_and_head_come_along(here, capsys):
     model = config["model"]
     assert model["part"] == "model/encoder_only" and model["feed_forward"]["hidden"] == 40 and model["epsilon"] == 1e-12
     assert model["block"]["part"] == "block/post_norm" and model["segments"] == 2
-    assert config["tokenizer"]["part"] == "tokenizer/pretrained" and config["tokenizer"]["entries"] == 270
+    assert config["tokenizer"]["part"] == "tokenizer/pretrained" and config["tokenizer"]["vocab_size"] == 270
     assert "pretrained-bert" in run.name and "post_norm" not in run.name  # what was typed, not what it means
     mine, theirs = checkpoint.weights(run / "checkpoints" / "best.ckpt"), published()
     assert torch.equal(mine["model.tokens.weight"], theirs["bert.embeddings.word_embeddings.weight"])
     assert torch.equal(mine["head.weight"], theirs["classifier.weight"])
     shutil.rmtree("bert")  # the run is complete by itself
-    assert checkpoint.load(run).facts.vocabulary == 270
+    assert checkpoint.load(run).spec.vocab_size == 270
     assert evaluate(run, ["data/batches=buckets"])["test/accuracy"] >= 0  # a choice is composed again, with the run's own words
 
 
@@ -111,7 +111,9 @@ def test_a_shorter_table_of_places_is_the_beginning_of_theirs(here):
 
 
 def test_added_tokens_make_the_tables_grow(here, capsys):
-    run = train("model.pretrained=bert", "tokenizer.added=[" + ",".join(f"<{letter}>" for letter in "abcdefghijkl") + "]")
+    run = train(
+        "model.pretrained=bert", "tokenizer.additional_special_tokens=[" + ",".join(f"<{letter}>" for letter in "abcdefghijkl") + "]"
+    )
     assert "begins from bert: 41 of 41 tensors" in capsys.readouterr().out
     mine = checkpoint.weights(run / "checkpoints" / "best.ckpt")["model.tokens.weight"]
     assert mine.shape == (273, 16) and torch.equal(mine[:270], published()["bert.embeddings.word_embeddings.weight"])
@@ -128,7 +130,7 @@ def test_a_preset_that_says_the_same_is_chosen_by_name(here):
 
 
 def test_a_pupil_of_every_second_layer_learns_from_the_published_model(here, capsys):
-    words = ["model.pretrained=bert", "model.depth=1", "model.layers=[1]", "task.pooling=pooler", "task.teacher=bert"]
+    words = ["model.pretrained=bert", "model.num_layers=1", "model.init_layers=[1]", "task.pooling=pooler", "task.teacher=bert"]
     run = train(*words)
     said = capsys.readouterr().out
     assert "learns from bert: " in said and "new here" not in said
@@ -145,9 +147,9 @@ def test_a_published_model_without_the_head_cannot_teach(here, capsys):
 
 
 def test_a_model_that_was_named_must_be_what_is_there(here, capsys):
-    said = refused(capsys, "model=bert_tiny", "model.pretrained=bert", "model.depth=2")
-    assert said.startswith("model=bert_tiny is not the model in bert; leave it out, or add what differs: model.dim=16 model.heads=2")
-    assert "model.depth" not in said
+    said = refused(capsys, "model=bert_tiny", "model.pretrained=bert", "model.num_layers=2")
+    assert said.startswith("model=bert_tiny is not the model in bert; leave it out, or add what differs: model.dim=16 model.num_heads=2")
+    assert "model.num_layers" not in said
 
 
 def test_jobs_of_a_sweep_may_begin_from_different_models(here):

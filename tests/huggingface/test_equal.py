@@ -31,13 +31,13 @@ def close(got: Tensor, wanted: Tensor, tolerance: float = 1e-5) -> None:
 def test_an_encoder_gives_the_same_states_and_scores(name: str, saved: Any) -> None:
     theirs, folder = saved(name)
     ours, _ = load(folder)
-    ids, real = texts()
+    ids, padding_mask = texts()
     kinds = getattr(theirs.config, "type_vocab_size", 1)
     segments = torch.randint(kinds, ids.shape) if kinds > 1 else None
-    given = {"input_ids": ids, "attention_mask": real.long(), **({} if segments is None else {"token_type_ids": segments})}
-    states = ours.model(ids, real, segments)
-    close(states[real], theirs.base_model(**given).last_hidden_state[real])
-    close(ours.logits(states)[real], theirs(**given).logits[real])
+    given = {"input_ids": ids, "attention_mask": padding_mask.long(), **({} if segments is None else {"token_type_ids": segments})}
+    states = ours.model(ids, padding_mask, segments)
+    close(states[padding_mask], theirs.base_model(**given).last_hidden_state[padding_mask])
+    close(ours.logits(states)[padding_mask], theirs(**given).logits[padding_mask])
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -46,11 +46,11 @@ def test_an_encoder_gives_the_same_states_and_scores(name: str, saved: Any) -> N
 def test_a_decoder_gives_the_same_states_and_scores(name: str, side: str, saved: Any) -> None:
     theirs, folder = saved(name)
     ours, _ = load(folder)
-    ids, real = texts() if side == "right" else (each.flip(1) for each in texts())
-    given = {"input_ids": ids, "attention_mask": real.long(), "position_ids": (real.cumsum(1) - 1).clamp(min=0)}
-    states = ours.model(ids, real)
-    close(states[real], theirs.base_model(**given).last_hidden_state[real])
-    close(ours.logits(states)[real], theirs(**given).logits[real])
+    ids, padding_mask = texts() if side == "right" else (each.flip(1) for each in texts())
+    given = {"input_ids": ids, "attention_mask": padding_mask.long(), "position_ids": (padding_mask.cumsum(1) - 1).clamp(min=0)}
+    states = ours.model(ids, padding_mask)
+    close(states[padding_mask], theirs.base_model(**given).last_hidden_state[padding_mask])
+    close(ours.logits(states)[padding_mask], theirs(**given).logits[padding_mask])
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -58,23 +58,23 @@ def test_a_decoder_gives_the_same_states_and_scores(name: str, side: str, saved:
 def test_an_encoder_decoder_gives_the_same_states_and_scores(name: str, saved: Any) -> None:
     theirs, folder = saved(name)
     ours, _ = load(folder)
-    (source, real), (target, _) = texts(), texts(length=25, seed=1)
-    given = {"input_ids": source, "attention_mask": real.long(), "decoder_input_ids": target}
+    (source, padding_mask), (target, _) = texts(), texts(length=25, seed=1)
+    given = {"input_ids": source, "attention_mask": padding_mask.long(), "decoder_input_ids": target}
     wanted = theirs(**given, output_hidden_states=True)
-    close(ours.model.encode(source, real).states[real], wanted.encoder_last_hidden_state[real])
-    states = ours.model(source, target, real)
+    close(ours.model.encode(source, padding_mask).states[padding_mask], wanted.encoder_last_hidden_state[padding_mask])
+    states = ours.model(source, target, padding_mask)
     close(states, wanted.decoder_hidden_states[-1])
     close(ours.logits(states), wanted.logits)
 
 
 def batches(name: str, theirs: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The same rows for a task of ours and for theirs: of an encoder every second token is told, else every one."""
-    ids, real = texts()
-    labels = ids.masked_fill(~real, IGNORED)
-    given = {"input_ids": ids, "attention_mask": real.long()}
+    ids, padding_mask = texts()
+    labels = ids.masked_fill(~padding_mask, IGNORED)
+    given = {"input_ids": ids, "attention_mask": padding_mask.long()}
     if name in ENCODERS:
         labels[:, ::2] = IGNORED
-        return {"ids": ids, "real": real, "targets": labels}, {**given, "labels": labels}
+        return {"ids": ids, "padding_mask": padding_mask, "targets": labels}, {**given, "labels": labels}
     if name in DECODERS:  # they look one further by themselves
         following = torch.cat((labels[:, 1:], torch.full_like(labels[:, :1], IGNORED)), dim=1)
         return {"ids": ids, "targets": following}, {**given, "labels": labels}
@@ -82,7 +82,7 @@ def batches(name: str, theirs: Any) -> tuple[dict[str, Tensor], dict[str, Tensor
     labels = written.masked_fill(~told, IGNORED)
     start = torch.full_like(written[:, :1], theirs.config.decoder_start_token_id)
     target = torch.cat((start, written[:, :-1]), dim=1)
-    return {"source": ids, "source_real": real, "target": target, "targets": labels}, {**given, "labels": labels}
+    return {"source": ids, "source_padding_mask": padding_mask, "target": target, "targets": labels}, {**given, "labels": labels}
 
 
 @pytest.mark.parametrize("name", TOYS)
@@ -126,28 +126,28 @@ def common(written: list[list[int]]) -> int:
     return max(range(3, VOCABULARY), key=lambda token: len({row.index(token) for row in written if token in row}))
 
 
-@pytest.mark.parametrize("beams", [1, 4])
+@pytest.mark.parametrize("num_beams", [1, 4])
 @pytest.mark.parametrize("name", [*DECODERS, *PAIRS])
-def test_texts_are_written_as_transformers_writes_them(name: str, beams: int, saved: Any) -> None:
+def test_texts_are_written_as_transformers_writes_them(name: str, num_beams: int, saved: Any) -> None:
     """In double precision on both sides, so that near ties do not fall otherwise."""
     theirs, folder = saved(name, std=1.0)  # else a text is one token over and over
     theirs, (ours, _) = copy.deepcopy(theirs).double(), load(folder, torch.float64)
-    strategy = Greedy() if beams == 1 else Beam(beams=beams, length_penalty=1.0, early_stopping="length_so_far")
-    ids, real = pad_left(prompts(), PADDING)
+    strategy = Greedy() if num_beams == 1 else Beam(num_beams=num_beams, length_penalty=1.0, early_stopping="length_so_far")
+    ids, padding_mask = pad_left(prompts(), PADDING)
     start, memory = ids, None
     if name in PAIRS:
-        ids, real = ids.flip(1), real.flip(1)
+        ids, padding_mask = ids.flip(1), padding_mask.flip(1)
         start = torch.full((PROMPTS, 1), theirs.config.decoder_start_token_id)
         with torch.no_grad():
-            memory = ours.model.encode(ids, real)
+            memory = ours.model.encode(ids, padding_mask)
 
     def write(end: int | None) -> list[list[int]]:
-        written = Decode(strategy, str, end)(ours.model, start, real if memory is None else None, memory, longest=NEW)
+        written = Decode(strategy, str, end)(ours.model, start, padding_mask if memory is None else None, memory, longest=NEW)
         return [row[0].ids for row in written]
 
     end = common(write(None))
-    options = {"do_sample": False, "num_beams": beams, "length_penalty": 1.0, "early_stopping": False, "eos_token_id": end}
-    wanted = theirs.generate(input_ids=ids, attention_mask=real.long(), max_new_tokens=NEW, **options)[:, start.shape[1] :].tolist()
+    options = {"do_sample": False, "num_beams": num_beams, "length_penalty": 1.0, "early_stopping": False, "eos_token_id": end}
+    wanted = theirs.generate(input_ids=ids, attention_mask=padding_mask.long(), max_new_tokens=NEW, **options)[:, start.shape[1] :].tolist()
     got = write(end)
     assert got == [cut(row, end) for row in wanted]
     assert len({len(row) for row in got}) >= 4  # texts end, soon and late
@@ -161,7 +161,7 @@ def test_what_is_written_is_read_by_transformers(name: str, saved: Any, tmp_path
 
     theirs, folder = saved(name)
     ours, found = load(folder)
-    layout = write(tmp_path, found.node(), ours.state_dict(), ours.facts, ours.purpose)
+    layout = write(tmp_path, found.node(), ours.state_dict(), ours.spec, ours.purpose)
     assert layout.family.type == found.family.type
     again = getattr(transformers, f"AutoModelFor{TOYS[name].kind}").from_pretrained(tmp_path, output_loading_info=True)
     model, report = again[0].eval(), again[1]
@@ -180,7 +180,7 @@ def test_what_was_read_is_told_and_named_as_theirs_again(name: str, saved: Any) 
     theirs, folder = saved(name)
     ours, found = load(folder)
     known, node = catalogue.load(), found.node()
-    config = found.family.theirs(node, ours.facts)
+    config = found.family.theirs(node, ours.spec)
     parts = found.family.ours(config, found.files.shapes)
     parts.values["output_bias"] = node.get("output_bias", False)
     if "output_bias" not in node:

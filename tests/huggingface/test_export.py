@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.export.huggingface import write
 from framework.huggingface.writing import generation_of
@@ -18,7 +18,14 @@ from framework.workflows.train import decoder
 from tests.integration.conftest import LEXICON, write_data
 from tests.integration.conftest import train as trained
 
-SMALL = ["model.dim=32", "model.depth=1", "model.heads=2", "model.max_length=48", "callbacks.progress.style=off", "optimizer.lr=1e-2"]
+SMALL = [
+    "model.dim=32",
+    "model.num_layers=1",
+    "model.num_heads=2",
+    "model.max_length=48",
+    "callbacks.progress.style=off",
+    "optimizer.lr=1e-2",
+]
 ROWS = 100
 TAGS = {"Paris": "B-place", "Lyon": "B-place", "Anna": "B-who"}
 BERT = ["model=bert_tiny", "model.pooler=true", *SMALL]
@@ -28,9 +35,16 @@ T5 = [
 ]
 RUNS = {
     "classification": ["task=classification", *BERT, "task.pooling=pooler", "data.test=test.csv", "tokenizer=bytes"],
-    "ner": ["task=ner", *BERT, "task/head=softmax", "task.format.pieces=first", "tokenizer=wordpiece", "tokenizer.vocabulary=300"],
-    "completion": ["task=completion", "model=gpt_mini", *SMALL, "tokenizer=bpe", "tokenizer.vocabulary=300", "task.decoding.max_length=12"],
-    "translation": ["task=translation", *T5, "tokenizer=bpe", "tokenizer.vocabulary=300", "task.decoding.max_length=12"],
+    "ner": ["task=ner", *BERT, "task/head=softmax", "task.format.pieces=first", "tokenizer=wordpiece", "tokenizer.vocab_size=300"],
+    "completion": [
+        "task=completion",
+        "model=gpt_mini",
+        *SMALL,
+        "tokenizer=bpe",
+        "tokenizer.vocab_size=300",
+        "task.decoding.max_new_tokens=12",
+    ],
+    "translation": ["task=translation", *T5, "tokenizer=bpe", "tokenizer.vocab_size=300", "task.decoding.max_new_tokens=12"],
 }
 
 
@@ -69,7 +83,7 @@ def runs(tmp_path_factory):
 
 def asked(run, texts):
     loaded = checkpoint.load(run)
-    decode = decoder(loaded.config, loaded.tokenizer, loaded.facts, "predict")
+    decode = decoder(loaded.config, loaded.tokenizer, loaded.spec, "predict")
     return answer(loaded, [loaded.format.from_text(text) for text in texts], decode)
 
 
@@ -155,16 +169,23 @@ def test_what_no_published_class_computes_is_refused(tmp_path, words, said):
     from framework.workflows.preflight import composed_run as compose
 
     config = compose(["task=classification", *words, *SMALL]).config
-    facts = Facts(20, 48, begin=1, end=2, mask=3, labels=("a", "b"))
-    task = make_task(config, facts)
+    spec = DataSpec(20, 48, begin=1, end=2, mask=3, labels=("a", "b"))
+    task = make_task(config, spec)
     with pytest.raises(UserError, match=said.replace("(", r"\(")):
-        write(checkpoint.Loaded(task, None, None, facts, config, Path()), tmp_path)
+        write(checkpoint.Loaded(task, None, None, spec, config, Path()), tmp_path)
 
 
 def test_generation_settings():
-    facts = Facts(20, 48, padding=3, begin=1, end=2)
-    beam = {"part": "decoding/beam", "beams": 4, "length_penalty": 0.6, "max_length": None, "no_repeat_ngram": 3, "early_stopping": "exact"}
-    found = generation_of(beam, facts, "text_to_text")
+    spec = DataSpec(20, 48, padding=3, begin=1, end=2)
+    beam = {
+        "part": "decoding/beam",
+        "num_beams": 4,
+        "length_penalty": 0.6,
+        "max_length": None,
+        "no_repeat_ngram_size": 3,
+        "early_stopping": "exact",
+    }
+    found = generation_of(beam, spec, "text_to_text")
     assert found["num_beams"] == 4 and found["length_penalty"] == 0.6 and found["early_stopping"] == "never"
     assert (
         found["no_repeat_ngram_size"] == 3
@@ -172,9 +193,9 @@ def test_generation_settings():
         and "max_new_tokens" not in found
         and found["decoder_start_token_id"] == 1
     )
-    sampling = generation_of({"part": "decoding/sampling", "top_k": 5, "temperature": 0.7}, facts, "next_token")
+    sampling = generation_of({"part": "decoding/sampling", "top_k": 5, "temperature": 0.7}, spec, "next_token")
     assert sampling["do_sample"] and sampling["top_k"] == 5 and "decoder_start_token_id" not in sampling
-    assert generation_of(None, facts, "sequence_labels") is None
+    assert generation_of(None, spec, "sequence_labels") is None
 
 
 def test_the_config_names_labels(runs):

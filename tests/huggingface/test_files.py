@@ -34,17 +34,17 @@ def write(folder: Path, state: Mapping[str, Tensor]) -> None:
 
 def scores(path: Path) -> Tensor:
     task, _ = load(path)
-    ids, real = texts()
+    ids, padding_mask = texts()
     with torch.no_grad():
-        return task.logits(task.model(ids, real))[real]
+        return task.logits(task.model(ids, padding_mask))[padding_mask]
 
 
 @pytest.fixture
 def wanted(saved: Any) -> Tensor:
     theirs, _ = saved("bert")
-    ids, real = texts()
+    ids, padding_mask = texts()
     with torch.no_grad():
-        return theirs(input_ids=ids, attention_mask=real.long()).logits[real]
+        return theirs(input_ids=ids, attention_mask=padding_mask.long()).logits[padding_mask]
 
 
 def same(path: Path, wanted: Tensor) -> None:
@@ -135,7 +135,7 @@ def test_what_nothing_has_a_place_for_is_left_and_told(folder: Path, wanted: Ten
     write(folder, {**weights(folder), "cls.seq_relationship.weight": torch.zeros(2, 16)})
     found = Published.open(folder)
     assert found.left == ["cls.seq_relationship.weight"]
-    assert (found.purpose, found.vocabulary) == ("masked_tokens", 40)
+    assert (found.purpose, found.vocab_size) == ("masked_tokens", 40)
 
 
 def test_weights_may_be_of_half_precision(folder: Path, wanted: Tensor) -> None:
@@ -152,10 +152,10 @@ def test_a_pooler_is_there_where_its_weights_are(saved: Any, tmp_path: Path) -> 
     model = transformers.BertModel(theirs.config).eval()
     model.save_pretrained(tmp_path)
     own = load_model(tmp_path)
-    ids, real = texts()
+    ids, padding_mask = texts()
     with torch.no_grad():
-        pooled = model(input_ids=ids, attention_mask=real.long()).pooler_output
-        torch.testing.assert_close(own.pooler(own(ids, real)), pooled, rtol=0, atol=1e-5)
+        pooled = model(input_ids=ids, attention_mask=padding_mask.long()).pooler_output
+        torch.testing.assert_close(own.pooler(own(ids, padding_mask)), pooled, rtol=0, atol=1e-5)
 
 
 def test_zeros_that_every_file_of_bart_has_are_no_bias(saved: Any) -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.huggingface.writing import write
 from framework.pretrained.transfer import take
 from framework.runs.build import make_task
@@ -49,19 +49,19 @@ def test_a_classifier_gives_the_same_scores_and_leaves_as_it_came(architecture, 
     theirs, words = made(architecture, tmp_path / "in")
     config = compose(["task=classification", f"model.pretrained={tmp_path / 'in'}", "tokenizer=bytes", *words]).config
     padding = theirs.config.pad_token_id
-    facts = Facts(50, config["model"]["max_length"], padding=padding, begin=2, end=3, labels=LABELS)
-    task = make_task(config, facts).eval()
-    match = take(task, config, facts)
+    spec = DataSpec(50, config["model"]["max_length"], padding=padding, begin=2, end=3, labels=LABELS)
+    task = make_task(config, spec).eval()
+    match = take(task, config, spec)
     assert match is not None and match.new == [] and match.left == []
 
     ids = torch.randint(4, 50, (3, 9))
-    real = torch.arange(9) < torch.tensor([9, 6, 3])[:, None]
-    ids = ids.masked_fill(~real, padding)
-    wanted = theirs(input_ids=ids, attention_mask=real.long()).logits
-    torch.testing.assert_close(task.logits({"ids": ids, "real": real}), wanted, rtol=0, atol=1e-5)
+    padding_mask = torch.arange(9) < torch.tensor([9, 6, 3])[:, None]
+    ids = ids.masked_fill(~padding_mask, padding)
+    wanted = theirs(input_ids=ids, attention_mask=padding_mask.long()).logits
+    torch.testing.assert_close(task.logits({"ids": ids, "padding_mask": padding_mask}), wanted, rtol=0, atol=1e-5)
 
     (tmp_path / "out").mkdir()
-    write(tmp_path / "out", config["model"], task.state_dict(), facts, task.purpose, task.form, task.published())
+    write(tmp_path / "out", config["model"], task.state_dict(), spec, task.purpose, task.form, task.published())
     came, left = (load_file(tmp_path / side / "model.safetensors") for side in ("in", "out"))
     assert came.keys() == left.keys() and all(torch.equal(came[name], left[name]) for name in came)
     assert json.loads((tmp_path / "out" / "config.json").read_text())["architectures"] == [architecture]
@@ -77,9 +77,9 @@ def test_a_tagger_gives_the_same_scores(tmp_path):
     theirs = transformers.BertForTokenClassification(transformers.BertConfig(**settings)).eval()
     theirs.save_pretrained(tmp_path)
     config = compose(["task=ner", f"model.pretrained={tmp_path}", "tokenizer=bytes"]).config
-    facts = Facts(50, 32, begin=2, end=3, labels=("place",), learned={"scheme": "iob2", "pieces": "first"})
-    task = make_task(config, facts).eval()
-    match = take(task, config, facts)
+    spec = DataSpec(50, 32, begin=2, end=3, labels=("place",), statistics={"scheme": "iob2", "pieces": "first"})
+    task = make_task(config, spec).eval()
+    match = take(task, config, spec)
     assert match is not None and not [name for name in match.new if not name.startswith("model.pooler")]
     ids = torch.randint(4, 50, (2, 9))
     torch.testing.assert_close(task.head.scores(task.model(ids)), theirs(input_ids=ids).logits, rtol=0, atol=1e-5)
@@ -88,6 +88,6 @@ def test_a_tagger_gives_the_same_scores(tmp_path):
 def test_labels_of_another_name_are_a_new_head(tmp_path):
     made("BertForSequenceClassification", tmp_path)
     config = compose(["task=classification", f"model.pretrained={tmp_path}", "tokenizer=bytes", "task.pooling=pooler"]).config
-    facts = Facts(50, 32, begin=2, end=3, labels=("good", "bad", "odd"))
-    match = take(make_task(config, facts), config, facts)
+    spec = DataSpec(50, 32, begin=2, end=3, labels=("good", "bad", "odd"))
+    match = take(make_task(config, spec), config, spec)
     assert match is not None and match.new == ["head.weight", "head.bias"]

@@ -34,13 +34,13 @@ def test_sentence_embeddings_are_those_of_transformers():
     longest = max(map(len, rows))
     ids = torch.tensor([row + [padding] * (longest - len(row)) for row in rows])
     assert torch.equal(ids, read["input_ids"])
-    real = ids != padding
-    torch.testing.assert_close(embedding(model(ids, real), real), embedding(theirs, real), rtol=0, atol=1e-5)
+    padding_mask = ids != padding
+    torch.testing.assert_close(embedding(model(ids, padding_mask), padding_mask), embedding(theirs, padding_mask), rtol=0, atol=1e-5)
 
 
-def embedding(states, real):
+def embedding(states, padding_mask):
     """The mean of the states of a text, as long as 1."""
-    mean = (states * real[..., None]).sum(1) / real.sum(1, keepdim=True)
+    mean = (states * padding_mask[..., None]).sum(1) / padding_mask.sum(1, keepdim=True)
     return torch.nn.functional.normalize(mean, dim=-1)
 
 

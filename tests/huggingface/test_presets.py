@@ -9,7 +9,7 @@ from framework import registry
 from framework.config import catalogue
 from framework.config.compose import compose
 from framework.config.constraints import default_node, explicit
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.huggingface.folder import family_of
 from framework.huggingface.nodes import preset_node, words
@@ -155,7 +155,7 @@ def test_a_preset_has_as_many_parameters_as_transformers_counts(preset: str) -> 
     encoder = node["part"] == "model/encoder_only"
     auto = "AutoModel" if encoder else "AutoModelForCausalLM" if node["part"] == "model/decoder_only" else "AutoModelForSeq2SeqLM"
     with torch.device("meta"):
-        ours = registry.build(node, facts=Facts(told.vocab_size, node["max_length"]))
+        ours = registry.build(node, spec=DataSpec(told.vocab_size, node["max_length"]))
         theirs = getattr(transformers, auto).from_config(told)
     if encoder:
         ours.requires_grad_(True)  # a pooler rests until a task takes it
@@ -184,7 +184,7 @@ def test_whatever_part_is_in_a_slot_there_is_a_layout_or_a_message(model: str) -
         for name in known.options[entry["kind"]]:
             node = explicit({**base, slot: default_node(f"{entry['kind']}/{name}", known)}, known)
             try:
-                layout_of(node, Facts(100, node["max_length"], padding=1))
+                layout_of(node, DataSpec(100, node["max_length"], padding=1))
                 written += 1
             except UserError as refused:
                 assert "no published family" in str(refused)

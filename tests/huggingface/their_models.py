@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from framework.config import catalogue
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.huggingface.folder import Published, fill
 from framework.registry import as_part
 from plugins.pretraining.task import PretrainingTask
@@ -116,7 +116,7 @@ def load(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[PretrainingT
     catalogue.load()
     found = Published.open(folder)
     node = found.node()
-    task = PretrainingTask(as_part(node), Facts(found.vocabulary, node["max_length"], padding=PADDING, end=END))
+    task = PretrainingTask(as_part(node), DataSpec(found.vocab_size, node["max_length"], padding=PADDING, end=END))
     own = task.state_dict()
     lacking = set(own) - set(found.weights)
     assert not lacking, lacking
@@ -129,5 +129,5 @@ def texts(rows: int = 3, length: int = 21, seed: int = 0) -> tuple[Tensor, Tenso
     """Token ids (B, T) and which are tokens (B, T): padded on the right, every row with another length."""
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(3, VOCABULARY, (rows, length), generator=generator)
-    real = torch.arange(length) < length - 7 * torch.arange(rows)[:, None]
-    return ids.masked_fill(~real, PADDING), real
+    padding_mask = torch.arange(length) < length - 7 * torch.arange(rows)[:, None]
+    return ids.masked_fill(~padding_mask, PADDING), padding_mask

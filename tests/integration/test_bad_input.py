@@ -50,7 +50,7 @@ CONFIG = {
     "misspelt key": ("model.dmi=16", "model.dmi: model/decoder_only has no such option (did you mean 'dim'?); it has: dim, "),
     "misspelt inner key": (
         "model.attention.kv_head=1",
-        "model.attention.kv_head: attention/multi_head has no such option (did you mean 'kv_heads'?)",
+        "model.attention.kv_head: attention/multi_head has no such option (did you mean 'num_kv_heads'?)",
     ),
     "misspelt top key": ("sede=1", "sede: "),
     "misspelt with +": ("+model.dmi=16", "model.dmi: model/decoder_only has no such option (did you mean 'dim'?)"),
@@ -60,7 +60,7 @@ CONFIG = {
     "a group taken away with ~": ("~tokenizer", "tokenizer: choose one, tokenizer=bpe|"),
     "a key to take away that is not there": ("~model.dmi", "model.dmi"),
     "wrong type": ("model.dim=wide", "model.dim: 'wide' is not of type int"),
-    "a fraction for a number": ("model.depth=1.5", "model.depth: 1.5 is not of type int"),
+    "a fraction for a number": ("model.num_layers=1.5", "model.num_layers: 1.5 is not of type int"),
     "none of the literals": ("callbacks.progress.style=bars", "callbacks.progress.style: 'bars' is not of type Literal"),
     "a dictionary for a value": ("model.dim={a:1}", "model.dim: {'a': 1} is not of type int"),
     "a part that is no part": ("model.attention=linear", "model.attention"),
@@ -99,8 +99,8 @@ def test_an_impossible_combination_names_the_ways_out(refused):
 
 
 def test_everything_that_is_wrong_is_said_at_once(refused):
-    message = refused("model.dim=wide", "seed=many", "+model.dmi=3", "~model.depth")
-    assert all(said in message for said in ("model.dim: 'wide'", "seed: 'many'", "model.dmi: ", "model.depth: is needed"))
+    message = refused("model.dim=wide", "seed=many", "+model.dmi=3", "~model.num_layers")
+    assert all(said in message for said in ("model.dim: 'wide'", "seed: 'many'", "model.dmi: ", "model.num_layers: is needed"))
     message = refused("model=bret_tiny", "tokenizer=bype")
     assert "'bret_tiny'" in message and "'bype'" in message
     message = refused("model.dmi=3", "optimizer.lrr=3")

@@ -19,8 +19,15 @@ from framework.runs.freezing import trained
 from framework.workflows.inference import answer, evaluate
 from tests.integration.conftest import CLASSIFICATION, copied, train, write_data, write_text
 
-SMALL = ["model=bert_mini", "model.dim=16", "model.depth=2", "model.heads=2", "model.max_length=32", "callbacks.progress.style=off"]
-PRETRAINING = ["task=pretraining", *SMALL, "tokenizer=bpe", "tokenizer.vocabulary=300", "data=files", "data.train=text.txt"]
+SMALL = [
+    "model=bert_mini",
+    "model.dim=16",
+    "model.num_layers=2",
+    "model.num_heads=2",
+    "model.max_length=32",
+    "callbacks.progress.style=off",
+]
+PRETRAINING = ["task=pretraining", *SMALL, "tokenizer=bpe", "tokenizer.vocab_size=300", "data=files", "data.train=text.txt"]
 LABELED = [word for word in CLASSIFICATION if not word.startswith(("tokenizer", "model"))] + SMALL
 LORA = ["model/adapter=lora", "model.adapter.rank=2", "optimizer.lr=0.01", "trainer.max_epochs=3"]
 
@@ -36,7 +43,7 @@ def made(tmp_path_factory):
         base = train(*PRETRAINING, "trainer.max_steps=3").rename(folder / "base")
         tuned = train(*LABELED, "model.pretrained=base", *LORA).rename(folder / "tuned")
         loaded = checkpoint.load(tuned)
-        save_adapter(loaded.task, loaded.config, loaded.facts, folder / "one.safetensors")
+        save_adapter(loaded.task, loaded.config, loaded.spec, folder / "one.safetensors")
     assert base.exists()
     return folder
 
@@ -152,21 +159,21 @@ FILE = "model.adapter.weights=one.safetensors"
         (["model.adapter.rank=4", FILE], ["one.safetensors does not fit this model and adapter:", "'model.adapter.rank=2'"]),
         (["model.adapter.rank=2", "model.adapter.alpha=4", FILE], ["does not fit", "As it was there: 'model.adapter.alpha=16.0'"]),
         (
-            ["model.adapter.rank=2", "model.adapter.target=*.query", FILE],
+            ["model.adapter.rank=2", "model.adapter.target_modules=*.query", FILE],
             [
                 "not in the model: model.encoder.layers.0.attention.value.lora_down and 3 more",
-                '\'model.adapter.target=["*.query", "*.value"]\'',
+                '\'model.adapter.target_modules=["*.query", "*.value"]\'',
             ],
         ),
         (
-            ["model.adapter.rank=2", "model.adapter.beside=*.norms.*", FILE],
+            ["model.adapter.rank=2", "model.adapter.modules_to_save=*.norms.*", FILE],
             ["not in the file: model.encoder.layers.0.block.norms.0."],
         ),
         (["model.adapter.weights=missing"], ["model.adapter.weights=missing: there is no such file"]),
         (["model.adapter.weights=train.csv"], ["model.adapter.weights=train.csv is truncated or damaged, or no safetensors file"]),
         (
-            ["model.adapter.target=*.qurey"],
-            ["model.adapter.target: '*.qurey' matches no linear map of the model (did you mean '*.query"],
+            ["model.adapter.target_modules=*.qurey"],
+            ["model.adapter.target_modules: '*.qurey' matches no linear map of the model (did you mean '*.query"],
         ),
         (["model.freeze=haed.*"], ["model.freeze: 'haed.*' matches no parameter (did you mean 'head.*'?)"]),
         (["model.freeze=*"], ["model.freeze leaves nothing to train: *"]),
@@ -199,13 +206,13 @@ def test_files_that_are_no_adapter(here, damage):
 def test_a_run_without_an_adapter_has_none_to_stand_alone(here):
     loaded = checkpoint.load("base")
     with pytest.raises(UserError, match="this run trained the model itself"):
-        save_adapter(loaded.task, loaded.config, loaded.facts, Path("two.safetensors"))
+        save_adapter(loaded.task, loaded.config, loaded.spec, Path("two.safetensors"))
     assert not Path("two.safetensors").exists()
 
 
 def test_frozen_layers_and_rates_by_layer(here, capsys):
     words = ["model.pretrained=base", "optimizer.lr=0.001", "model.freeze=[tokens.*,encoder.layers.[0-0].*]", "trainer.max_steps=2"]
-    train(*LABELED, *words, "optimizer.layer_decay=0.5", "optimizer.head_factor=10", "optimizer.weight_decay=0.0")
+    train(*LABELED, *words, "optimizer.layer_decay=0.5", "optimizer.head_lr_multiplier=10", "optimizer.weight_decay=0.0")
     before, after = weights(Path("base")), weights(Path("runs/last"))
     same = {name for name in before if name in after and torch.equal(before[name], after[name])}
     assert same == {name for name in before if name.startswith(("model.tokens.", "model.encoder.layers.0."))}
@@ -215,7 +222,7 @@ def test_frozen_layers_and_rates_by_layer(here, capsys):
     capsys.readouterr()
     for word, reason in (
         ("optimizer.layer_decay=0.9", "optimizer.layer_decay may not change: the saved optimizer state lies in groups of one rate"),
-        ("optimizer.head_factor=1.0", "optimizer.head_factor may not change"),
+        ("optimizer.head_lr_multiplier=1.0", "optimizer.head_lr_multiplier may not change"),
         ("model.freeze=null", "model.freeze may not change: the saved optimizer state is of the weights that were trained"),
     ):
         assert main(["resume=runs/last", word]) == 2

@@ -15,9 +15,16 @@ from framework.runs import checkpoint
 from framework.workflows.inference import evaluate, predict
 from tests.integration.conftest import CLASSIFICATION, copied, newest, refused, train, write_text
 
-SMALL = ["model=bert_mini", "model.dim=16", "model.depth=1", "model.heads=2", "model.max_length=32", "callbacks.progress.style=off"]
+SMALL = [
+    "model=bert_mini",
+    "model.dim=16",
+    "model.num_layers=1",
+    "model.num_heads=2",
+    "model.max_length=32",
+    "callbacks.progress.style=off",
+]
 TEXT = ["data=files", "data.train=text.txt", "trainer.max_steps=3"]
-PRETRAINING = ["task=pretraining", *SMALL, "tokenizer=bpe", "tokenizer.vocabulary=300", *TEXT]
+PRETRAINING = ["task=pretraining", *SMALL, "tokenizer=bpe", "tokenizer.vocab_size=300", *TEXT]
 LABELED = [word for word in CLASSIFICATION if not word.startswith(("tokenizer", "model"))] + [*SMALL, "trainer.max_steps=2"]
 
 
@@ -59,7 +66,7 @@ def test_a_classifier_begins_with_what_fits_and_lives_on_without_it(here, capsys
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert config["model"]["pretrained"] == str(here) and config["tokenizer"]["part"] == "tokenizer/pretrained"
 
-    shutil.rmtree(here)  # what comes now has weights, tokenizer and facts of its own
+    shutil.rmtree(here)  # what comes now has weights, tokenizer and data spec of its own
     figures = evaluate(run, [])
     assert figures["test/accuracy"] == pytest.approx(json.loads((run / "metrics.json").read_text())["test/accuracy"])
     predict(run, ["text=fine great"])
@@ -68,10 +75,10 @@ def test_a_classifier_begins_with_what_fits_and_lives_on_without_it(here, capsys
 
 
 def test_what_does_not_fit_is_refused_with_names_shapes_and_what_would_fit(here, capsys):
-    said = refused(capsys, *LABELED, f"model.pretrained={here}", "model.dim=32", "model.attention.kv_heads=1")
+    said = refused(capsys, *LABELED, f"model.pretrained={here}", "model.dim=32", "model.attention.num_kv_heads=1")
     assert said.splitlines()[0] == f"model.pretrained={here} does not fit this model:"
     assert "model.tokens.weight: (300, 16) there, (300, 32) here" in said and "more" in said
-    assert "As it was there: model.dim=16 model.attention.kv_heads=null\n" in said
+    assert "As it was there: model.dim=16 model.attention.num_kv_heads=null\n" in said
     assert len(list(Path("runs").rglob("config.yaml"))) == 1  # before there is a folder
 
 
@@ -80,7 +87,7 @@ def test_what_does_not_fit_is_refused_with_names_shapes_and_what_would_fit(here,
     [
         (["model.pretrained=nowhere"], "there is no folder nowhere, no model of that name in the cache"),
         (["model.pretrained=runs/last", "tokenizer=bytes"], "tokenizer=bytes: with model.pretrained the tokenizer is that of runs"),
-        (["model.pretrained=runs/last", "tokenizer.vocabulary=9"], "tokenizer.vocabulary=9: with model.pretrained"),
+        (["model.pretrained=runs/last", "tokenizer.vocab_size=9"], "tokenizer.vocab_size=9: with model.pretrained"),
         (["model.pretrained=runs/last", "model=gpt_nano", "model.dim=16"], "no layer of that model, encoder_only, has a name in this one"),
         (["model.pretrained=runs/last", "data.train=missing.csv"], "missing.csv"),
     ],
@@ -90,7 +97,7 @@ def test_mistakes(here, capsys, words, said):
     assert len(list(Path("runs").rglob("config.yaml"))) == 1
 
 
-@pytest.mark.parametrize("lost", ["tokenizer.json", "facts.json", "checkpoints"])
+@pytest.mark.parametrize("lost", ["tokenizer.json", "data_spec.json", "checkpoints"])
 def test_a_run_that_is_not_complete(here, capsys, lost):
     path = here / lost
     shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -99,9 +106,9 @@ def test_a_run_that_is_not_complete(here, capsys, lost):
 
 def test_the_same_task_keeps_its_head_and_another_function_is_named(here, capsys):
     words = [word for word in PRETRAINING if not word.startswith("tokenizer")]
-    run = train(*words, f"model.pretrained={here}", "optimizer.lr=0.0", "model.heads=4", "model.dropout=0.2", "seed=1")
+    run = train(*words, f"model.pretrained={here}", "optimizer.lr=0.0", "model.num_heads=4", "model.dropout=0.2", "seed=1")
     said = capsys.readouterr().out
-    assert "new here" not in said and "left behind" not in said and "was otherwise    model.heads=2\n" in said
+    assert "new here" not in said and "left behind" not in said and "was otherwise    model.num_heads=2\n" in said
     before, after = weights(here), weights(run)
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
 

@@ -68,7 +68,7 @@ def test_the_folder_is_complete(run):
         "config.yaml",
         "run.json",
         "tokenizer.json",
-        "facts.json",
+        "data_spec.json",
         "checkpoints",
         "metrics.csv",
         "metrics.json",
@@ -303,7 +303,7 @@ def test_a_sweep_makes_a_folder_for_each_job(own):
 
 
 def test_all_jobs_of_a_sweep_are_checked_before_the_first_trains(project, capsys):
-    assert train_main(["-m", *CLASSIFICATION, "model.heads=2,3"]) == 2
+    assert train_main(["-m", *CLASSIFICATION, "model.num_heads=2,3"]) == 2
     assert "evenly" in capsys.readouterr().err
     assert train_main(["-m", *CLASSIFICATION, "data.train=train.csv,gone.csv"]) == 2
     assert "gone.csv does not exist" in capsys.readouterr().err

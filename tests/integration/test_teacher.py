@@ -14,9 +14,9 @@ from framework.runs import checkpoint
 from framework.workflows.inference import evaluate, predict
 from tests.integration.conftest import CLASSIFICATION, TRANSLATION, copied, newest, refused, train, write_data
 
-STUDENT = [word for word in CLASSIFICATION if not word.startswith(("tokenizer", "model.depth"))]
-TEACHER = [*STUDENT, "tokenizer=bytes", "model.depth=3"]
-SMALLER = [*STUDENT, "model.depth=2"]
+STUDENT = [word for word in CLASSIFICATION if not word.startswith(("tokenizer", "model.num_layers"))]
+TEACHER = [*STUDENT, "tokenizer=bytes", "model.num_layers=3"]
+SMALLER = [*STUDENT, "model.num_layers=2"]
 FROM = [*SMALLER, "task.teacher=runs/last"]
 
 
@@ -44,7 +44,7 @@ def weights(run, file="best.ckpt"):
 
 def test_a_student_of_some_layers_lives_on_without_its_teacher(here, capsys):
     before, teacher = weights(here), {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
-    begin = [f"model.pretrained={here}", "model.layers=[0,2]", "optimizer.lr=0.0"]
+    begin = [f"model.pretrained={here}", "model.init_layers=[0,2]", "optimizer.lr=0.0"]
     run = train(*FROM, *begin, "task.distillation.temperature=3")
     said = capsys.readouterr().out
     assert f"learns from {here}: temperature 3, soft 0.625, hidden 0.125, hard 0.25" in said
@@ -53,7 +53,7 @@ def test_a_student_of_some_layers_lives_on_without_its_teacher(here, capsys):
     assert len(after) < len(before) and not any("teacher" in name or "distillation" in name for name in after)
     assert (run / "tokenizer.json").read_text() == (here / "tokenizer.json").read_text()
     config = yaml.safe_load((run / "config.yaml").read_text())
-    assert config["task"]["teacher"] == str(here) and config["model"]["layers"] == [0, 2]
+    assert config["task"]["teacher"] == str(here) and config["model"]["init_layers"] == [0, 2]
     assert teacher == {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
 
     shutil.move(here, "elsewhere")
@@ -96,11 +96,11 @@ def test_what_is_learned_depends_on_the_teacher_alone_where_nothing_else_counts(
         (["model.max_length=64"], "reads 32 tokens at once, and this model 64; model.max_length=32 suits both"),
         (["task.distillation.temperature=0"], "scores are divided by the temperature"),
         (["task.distillation.warmth=1"], "warmth"),
-        (["model.layers=[0,2]"], "layers are those of the run that this one begins from, and model.pretrained names none"),
-        (["model.pretrained=runs/last", "model.layers=[0,1,2]"],
-         "model.layers names 3 layers, [0, 1, 2], and the encoder of this model has 2; model.depth=3 makes them equal"),
-        (["model.pretrained=runs/last", "model.layers=[0,3]"], "has 3: 0 to 2"),
-        (["model.layers=every second"], "model.layers: 'every second' is not of type list[int] | dict[str, list[int]] | None"),
+        (["model.init_layers=[0,2]"], "init_layers are those of the run that this one begins from, and model.pretrained names none"),
+        (["model.pretrained=runs/last", "model.init_layers=[0,1,2]"],
+         "model.init_layers names 3 layers, [0, 1, 2], and the encoder of this model has 2; model.num_layers=3 makes them equal"),
+        (["model.pretrained=runs/last", "model.init_layers=[0,3]"], "has 3: 0 to 2"),
+        (["model.init_layers=every second"], "model.init_layers: 'every second' is not of type list[int] | dict[str, list[int]] | None"),
     ],
 )  # fmt: skip
 def test_mistakes(here, capsys, words, said):
@@ -124,19 +124,19 @@ def test_other_labels_are_refused_with_both(here, capsys):
 
 
 def test_facts_of_another_vocabulary_are_refused_with_both(here, capsys):
-    facts = json.loads((here / "facts.json").read_text())
-    (here / "facts.json").write_text(json.dumps({**facts, "vocabulary": 1234}))
+    spec = json.loads((here / "data_spec.json").read_text())
+    (here / "data_spec.json").write_text(json.dumps({**spec, "vocab_size": 1234}))
     said = refused(capsys, *FROM)
-    assert f"model.tokens.weight: ({facts['vocabulary']}, 16) in the file, (1234, 16) in the model" in said
+    assert f"model.tokens.weight: ({spec['vocabulary']}, 16) in the file, (1234, 16) in the model" in said
 
 
 def test_two_tokenizers_are_refused(here, capsys):
-    other = train(*STUDENT, "model.depth=3", "tokenizer=characters", "trainer.max_steps=1")
-    said = refused(capsys, *SMALLER, f"task.teacher={here}", f"model.pretrained={other}", "model.depth=3")
+    other = train(*STUDENT, "model.num_layers=3", "tokenizer=characters", "trainer.max_steps=1")
+    said = refused(capsys, *SMALLER, f"task.teacher={here}", f"model.pretrained={other}", "model.num_layers=3")
     assert f"model.pretrained={other} and task.teacher={here} have different tokenizers" in said
 
 
-@pytest.mark.parametrize("lost", ["tokenizer.json", "facts.json", "checkpoints"])
+@pytest.mark.parametrize("lost", ["tokenizer.json", "data_spec.json", "checkpoints"])
 def test_a_teacher_that_is_not_complete(here, capsys, lost):
     path = here / lost
     shutil.rmtree(path) if path.is_dir() else path.unlink()

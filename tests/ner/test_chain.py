@@ -21,7 +21,7 @@ def make_chain(tags=3, seed=0):
 
 
 def score(chain, row, path):
-    chain = Chain(*(value.detach() for value in (chain.scores, chain.step, chain.start, chain.end, chain.real)))
+    chain = Chain(*(value.detach() for value in (chain.scores, chain.step, chain.start, chain.end, chain.padding_mask)))
     total = chain.start[path[0]] + chain.end[path[-1]] + sum(chain.scores[row, word, tag] for word, tag in enumerate(path))
     return float(total + sum(chain.step[one, other] for one, other in zip(path, path[1:], strict=False)))
 
@@ -77,10 +77,10 @@ def test_nothing_illegal_is_ever_decoded(head, scheme, size):
     made = make_head(head, scheme)
     names = tags_of(("a", "b"), scheme)
     scores = size * torch.randn(200, 6, len(names), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    real = torch.arange(6) < torch.randint(1, 7, (200, 1), generator=torch.Generator().manual_seed(4))
-    for row, path in enumerate(made.chain(scores, real).best()):
+    padding_mask = torch.arange(6) < torch.randint(1, 7, (200, 1), generator=torch.Generator().manual_seed(4))
+    for row, path in enumerate(made.chain(scores, padding_mask).best()):
         tags = [names[tag] for tag in path]
-        assert len(tags) == real[row].sum()
+        assert len(tags) == padding_mask[row].sum()
         assert write(entities(map(parse, tags)), len(tags), scheme) == tags
 
 
@@ -90,7 +90,7 @@ def test_the_loss_of_a_crf_is_that_of_the_legal_sequences_alone(scheme):
     torch.nn.init.normal_(head.step)
     torch.nn.init.normal_(head.ends)
     chain = make_chain(len(names))
-    steps = Chain(chain.scores, head.step, *head.ends, chain.real)
+    steps = Chain(chain.scores, head.step, *head.ends, chain.padding_mask)
     gold = {"iob2": ["B-a I-a O B-a", "O", "O B-a I-a"], "iobes": ["B-a E-a O S-a", "O", "S-a B-a E-a"]}[scheme]
     expected = 0.0
     for row, tags in enumerate(gold):
@@ -102,14 +102,14 @@ def test_the_loss_of_a_crf_is_that_of_the_legal_sequences_alone(scheme):
         ]
         expected += log(sum(map(exp, legal))) - score(steps, row, path)
     targets = torch.tensor([[*(names.index(tag) for tag in tags.split()), *[0] * (4 - len(tags.split()))] for tags in gold])
-    assert head.loss(chain.scores, targets, chain.real).item() == pytest.approx(expected)
+    assert head.loss(chain.scores, targets, chain.padding_mask).item() == pytest.approx(expected)
 
 
 def test_the_loss_of_a_softmax_is_the_sum_of_its_words():
     head, chain = make_head(SoftmaxTagHead, "iob2", ["a"]), make_chain()
     tags = torch.tensor([[0, 1, 2, 0], [1, 0, 0, 0], [1, 2, 2, 0]])
     by_hand = -sum(chain.scores.log_softmax(-1)[row, word, tags[row, word]] for row in range(3) for word in range(LENGTHS[row]))
-    assert head.loss(chain.scores, tags, chain.real).item() == pytest.approx(by_hand.item())
+    assert head.loss(chain.scores, tags, chain.padding_mask).item() == pytest.approx(by_hand.item())
 
 
 @pytest.mark.parametrize("head", [SoftmaxTagHead, CrfTagHead])
@@ -117,10 +117,10 @@ def test_a_word_without_a_piece_is_outside_and_learns_nothing(head):
     made = make_head(head, "iob2")
     states = torch.randn(2, 3, 5, dtype=torch.float64, requires_grad=True)
     silent = torch.tensor([[False, True, False], [False, False, False]])
-    real = torch.ones(2, 3, dtype=torch.bool)
+    padding_mask = torch.ones(2, 3, dtype=torch.bool)
     scores = made(states, silent)
-    assert made.chain(scores, real).best()[0][1] == 0
-    made.loss(scores, torch.tensor([[1, 0, 3], [0, 1, 2]]), real).backward()
+    assert made.chain(scores, padding_mask).best()[0][1] == 0
+    made.loss(scores, torch.tensor([[1, 0, 3], [0, 1, 2]]), padding_mask).backward()
     assert states.grad.isfinite().all()
     assert states.grad[0, 1].abs().sum() == 0 < states.grad[0, 0].abs().sum()
 
@@ -128,9 +128,9 @@ def test_a_word_without_a_piece_is_outside_and_learns_nothing(head):
 @pytest.mark.parametrize("head", [SoftmaxTagHead, CrfTagHead])
 def test_losses_are_summed_in_float32_under_autocast(head):
     made = make_head(head, "iob2", dtype=torch.float32)
-    states, real = torch.randn(4, 60, 5), torch.ones(4, 60, dtype=torch.bool)
+    states, padding_mask = torch.randn(4, 60, 5), torch.ones(4, 60, dtype=torch.bool)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        scores = made(states, ~real)
-        loss = made.loss(scores, torch.zeros(4, 60, dtype=torch.long), real)
+        scores = made(states, ~padding_mask)
+        loss = made.loss(scores, torch.zeros(4, 60, dtype=torch.long), padding_mask)
     assert scores.dtype == loss.dtype == torch.float32
-    assert loss.item() == pytest.approx(made.loss(scores.detach(), torch.zeros(4, 60, dtype=torch.long), real).item(), rel=1e-5)
+    assert loss.item() == pytest.approx(made.loss(scores.detach(), torch.zeros(4, 60, dtype=torch.long), padding_mask).item(), rel=1e-5)

@@ -6,14 +6,14 @@ from random import Random
 import pytest
 import torch
 
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.data.tokenization.alignment import BETWEEN, homes, pieces_of_words, windows
 from framework.errors import UserError
 from plugins.ner.data import NerFormat, NerSpansFormat
 from plugins.ner.schemes import Entity
 
 LEARNED = {"scheme": "iob2", "word_pattern": r"\w+|[^\w\s]"}
-FACTS = Facts(30, 8, padding=0, begin=1, end=2, labels=("place", "who"), learned=LEARNED)
+FACTS = DataSpec(30, 8, padding=0, begin=1, end=2, labels=("place", "who"), statistics=LEARNED)
 
 
 class Pairs:
@@ -24,12 +24,12 @@ class Pairs:
         return [3 + len(text[begin:end].strip()) for begin, end in offsets], offsets
 
 
-def encode(row, facts=FACTS, form=NerFormat, **options):
-    return form(**{"overlap": 2, **options}).encode(row, Pairs(), facts)
+def encode(row, spec=FACTS, form=NerFormat, **options):
+    return form(**{"overlap": 2, **options}).encode(row, Pairs(), spec)
 
 
-def collate(rows, facts=FACTS, **options):
-    return NerFormat(**{"overlap": 2, **options}).collate([encode(row, facts, **options) for row in rows], facts, Random(0))
+def collate(rows, spec=FACTS, **options):
+    return NerFormat(**{"overlap": 2, **options}).collate([encode(row, spec, **options) for row in rows], spec, Random(0))
 
 
 def test_no_piece_belongs_to_two_words():
@@ -61,7 +61,7 @@ def test_a_word_without_a_piece_is_outside_and_cuts_the_entity():
 
 
 def test_a_text_of_words_without_any_piece_still_makes_a_batch():
-    bare = Facts(30, 8, labels=FACTS.labels, learned=LEARNED)
+    bare = DataSpec(30, 8, labels=FACTS.labels, statistics=LEARNED)
     batch = NerFormat(overlap=0).collate([{"ids": [], "word": [], "words": 1}], bare, Random(0))
     assert batch["ids"].tolist() == [[0]] and not batch["speaks"].any()
 
@@ -69,10 +69,10 @@ def test_a_text_of_words_without_any_piece_still_makes_a_batch():
 def test_padding_stands_on_the_right_and_belongs_to_no_word():
     batch = collate([{"tokens": ["ab"], "tags": ["O"]}, {"tokens": ["ab", "cd"], "tags": ["B-who", "O"]}])
     assert batch["ids"].tolist() == [[1, 5, 2, 0], [1, 5, 5, 2]]
-    assert batch["real"].tolist() == [[True, True, True, False], [True] * 4]
+    assert batch["padding_mask"].tolist() == [[True, True, True, False], [True] * 4]
     assert batch["word"].tolist() == [[4, 0, 4, 4], [4, 2, 3, 4]]
     assert batch["tags"].tolist() == [[0, 0], [3, 0]] and batch["words"].tolist() == [1, 2]
-    assert collate([{"tokens": ["ab"]}])["real"] is None
+    assert collate([{"tokens": ["ab"]}])["padding_mask"] is None
 
 
 def test_windows_cover_all_and_share_what_was_asked():
@@ -111,9 +111,9 @@ def test_windows_that_do_not_go_on_are_refused():
 def test_the_model_may_learn_iobes():
     rows = [{"tokens": ["a", "b", "c"], "tags": ["I-x", "I-x", "B-x"]}]
     form = NerFormat(scheme="iobes", overlap=2)
-    learned = form.learn(rows)
-    assert learned["labels"] == ("x",) and learned["scheme"] == "iobes"
-    assert form.encode(rows[0], Pairs(), Facts(30, 8, labels=learned["labels"]))["tags"] == [1, 3, 4]
+    statistics = form.fit(rows)
+    assert statistics["labels"] == ("x",) and statistics["scheme"] == "iobes"
+    assert form.encode(rows[0], Pairs(), DataSpec(30, 8, labels=statistics["labels"]))["tags"] == [1, 3, 4]
 
 
 def test_what_was_typed_is_split_into_words_that_stay_where_they_were():
@@ -126,7 +126,7 @@ def test_what_was_typed_is_split_into_words_that_stay_where_they_were():
 
 def test_what_was_typed_looks_like_tokens_to_a_model_that_learned_from_tokens():
     assert encode({"text": "Anna,left!"}) == encode({"tokens": ["Anna", ",", "left", "!"]})
-    assert [*NerFormat().texts({"text": "a,b"})] == ["a , b"] and [*NerSpansFormat().texts({"text": "a,b"})] == ["a,b"]
+    assert [*NerFormat().tokenizer_texts({"text": "a,b"})] == ["a , b"] and [*NerSpansFormat().tokenizer_texts({"text": "a,b"})] == ["a,b"]
 
 
 @pytest.mark.parametrize("form", [NerFormat, NerSpansFormat])
@@ -182,9 +182,9 @@ def test_a_bad_row_is_told_what_is_wrong(row, message):
 
 def test_training_rows_need_tags_and_an_entity():
     with pytest.raises(ValueError, match="the row has no tags"):
-        NerFormat().learn([{"tokens": ["a"]}])
+        NerFormat().fit([{"tokens": ["a"]}])
     with pytest.raises(ValueError, match="no row has an entity"):
-        NerFormat().learn([{"tokens": ["a"], "tags": ["O"]}])
+        NerFormat().fit([{"tokens": ["a"], "tags": ["O"]}])
 
 
 def test_a_pattern_that_is_none_is_refused():

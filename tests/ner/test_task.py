@@ -8,7 +8,7 @@ import torch
 from seqeval.metrics import f1_score
 from torch import nn
 
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.models.encoder_only import EncoderOnlyModel
@@ -24,8 +24,8 @@ HEADS = [SoftmaxTagHead, CrfTagHead]
 
 
 def make_facts(scheme="iob2", max_length=12):
-    learned = {"scheme": scheme, "word_pattern": WORD}
-    return Facts(40, max_length, begin=1, end=2, mask=3, labels=("place", "who"), learned=learned)
+    statistics = {"scheme": scheme, "word_pattern": WORD}
+    return DataSpec(40, max_length, begin=1, end=2, mask=3, labels=("place", "who"), statistics=statistics)
 
 
 class Letters:
@@ -39,13 +39,13 @@ class Letters:
 class BagModel(nn.Module):
     """Tokens, each looked at alone: what a word gets then depends on no window."""
 
-    def __init__(self, facts, dim=5):
+    def __init__(self, spec, dim=5):
         super().__init__()
-        self.facts, self.dim = facts, dim
-        self.embed = nn.Embedding(facts.vocabulary, dim)
+        self.spec, self.dim = spec, dim
+        self.embed = nn.Embedding(spec.vocab_size, dim)
         self.seen = []
 
-    def forward(self, ids, real=None):
+    def forward(self, ids, padding_mask=None):
         self.seen.append(ids)
         return self.embed(ids)
 
@@ -57,22 +57,22 @@ ROWS = [
 ]
 
 
-def make_task(facts=None, model=BagModel, **options):
+def make_task(spec=None, model=BagModel, **options):
     torch.manual_seed(0)
-    return NerTask(model=Part(model), facts=facts or make_facts(), **options).double().eval()
+    return NerTask(model=Part(model), spec=spec or make_facts(), **options).double().eval()
 
 
-def make_batch(rows=ROWS, facts=None, **options):
-    form, facts = NerFormat(**{"overlap": 2, **options}), facts or make_facts()
-    features = [form.encode(row, Letters(), facts) for row in rows]
-    return {**form.collate(features, facts, Random(0)), "raw": rows}
+def make_batch(rows=ROWS, spec=None, **options):
+    form, spec = NerFormat(**{"overlap": 2, **options}), spec or make_facts()
+    features = [form.encode(row, Letters(), spec) for row in rows]
+    return {**form.collate(features, spec, Random(0)), "raw": rows}
 
 
 @pytest.mark.parametrize("pieces", ["first", "last", "all"])
 def test_a_word_has_the_state_of_its_pieces(pieces):
     task, batch = make_task(dropout=0.0), make_batch(pieces=pieces)
-    _, scores, real, silent = task.read(batch)
-    assert real.sum(dim=1).tolist() == [5, 1, 3] and silent.nonzero().tolist() == [[2, 1]]
+    _, scores, padding_mask, silent = task.read(batch)
+    assert padding_mask.sum(dim=1).tolist() == [5, 1, 3] and silent.nonzero().tolist() == [[2, 1]]
     letters = [4 + ord(letter) - ord("a") for letter in "left"]
     chosen = {"first": letters[:1], "last": letters[-1:], "all": letters}[pieces]
     by_hand = task.head.scores(task.model.embed.weight[chosen].mean(dim=0))
@@ -81,8 +81,8 @@ def test_a_word_has_the_state_of_its_pieces(pieces):
 
 def test_windows_and_company_change_nothing_where_context_does_not_count():
     task = make_task()
-    whole = task.read(make_batch(facts=make_facts(max_length=40))).scores
-    windows = make_batch(facts=make_facts(max_length=8))
+    whole = task.read(make_batch(spec=make_facts(max_length=40))).scores
+    windows = make_batch(spec=make_facts(max_length=8))
     assert len(windows["ids"]) > len(ROWS)
     torch.testing.assert_close(task.read(windows).scores, whole)
     for number, row in enumerate(ROWS):
@@ -102,8 +102,8 @@ def test_the_loss_is_summed_over_words_that_have_a_piece(head):
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("scheme", ["iob2", "iobes"])
 def test_rows_can_be_read_by_seqeval_and_give_the_figures(head, scheme):
-    facts = make_facts(scheme)
-    task, batch = make_task(facts, head=Part(head)), make_batch(facts=facts, scheme=scheme)
+    spec = make_facts(scheme)
+    task, batch = make_task(spec, head=Part(head)), make_batch(spec=spec, scheme=scheme)
     result, rows = task.evaluate(batch, NO_DECODE)
     rows = json.loads(json.dumps(rows))
     assert result.loss.item() == task(batch).loss.item()
@@ -136,7 +136,7 @@ def test_entities_are_characters_of_what_was_typed_with_their_probability():
 
 
 def test_word_dropout_masks_whole_words_in_training_alone():
-    task, batch = make_task(word_dropout=0.5), make_batch(facts=make_facts(max_length=8))
+    task, batch = make_task(word_dropout=0.5), make_batch(spec=make_facts(max_length=8))
     task.read(batch)
     assert torch.equal(task.model.seen[-1], batch["ids"])
     task.train()
@@ -149,7 +149,7 @@ def test_word_dropout_masks_whole_words_in_training_alone():
             assert len(set(masked[words == word].tolist())) <= 1
     assert not masked.all() and masked.any()
     with pytest.raises(UserError, match="word_dropout needs a tokenizer with a mask"):
-        NerTask(model=Part(BagModel), facts=Facts(40, 12, labels=("x",)), word_dropout=0.1)
+        NerTask(model=Part(BagModel), spec=DataSpec(40, 12, labels=("x",)), word_dropout=0.1)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_which_models_can_tag(provided, legal):
 @pytest.mark.parametrize("options", [{"dropout": 1.0}, {"word_dropout": -0.1}])
 def test_shares_are_shares(options):
     with pytest.raises(UserError, match=next(iter(options))):
-        Part(NerTask, **options)(model=Part(BagModel), facts=make_facts())
+        Part(NerTask, **options)(model=Part(BagModel), spec=make_facts())
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -171,12 +171,12 @@ def test_shares_are_shares(options):
 def test_the_models_of_the_framework_tag_whatever_the_company_and_learn(model, pieces, head):
     import_parts()  # those that a model chooses by name
     torch.manual_seed(0)
-    facts = make_facts(max_length=16)
-    task = NerTask(model=Part(model, dim=16, heads=2, depth=1, max_length=16, dropout=0.0), facts=facts, head=Part(head)).double()
-    batch = make_batch(facts=facts, pieces=pieces)
+    spec = make_facts(max_length=16)
+    task = NerTask(model=Part(model, dim=16, num_heads=2, num_layers=1, max_length=16, dropout=0.0), spec=spec, head=Part(head)).double()
+    batch = make_batch(spec=spec, pieces=pieces)
     together = task.eval().read(batch).scores
     for number, row in enumerate(ROWS):
-        alone = task.read(make_batch([row], facts, pieces=pieces)).scores[0]
+        alone = task.read(make_batch([row], spec, pieces=pieces)).scores[0]
         torch.testing.assert_close(together[number, : len(alone)], alone)
     optimizer = torch.optim.Adam(task.train().parameters(), 0.02)
     for _ in range(40):

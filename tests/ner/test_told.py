@@ -17,7 +17,7 @@ def test_words_without_a_piece_are_left_out(head):
     result = task(batch)
     told, words = task.told(batch, result), result.output
     assert len(told.hidden) == len(told.logits) == int(result.weight) == 8  # of nine words, one is a digit
-    spoken = [(row, word) for row in range(3) for word in range(5) if words.real[row, word] and not words.silent[row, word]]
+    spoken = [(row, word) for row in range(3) for word in range(5) if words.padding_mask[row, word] and not words.silent[row, word]]
     assert torch.equal(told.hidden, torch.stack([words.states[place] for place in spoken]))
     if head is SoftmaxTagHead:
         assert torch.equal(told.logits, torch.stack([words.scores[place] for place in spoken]))
@@ -30,8 +30,8 @@ def test_a_chain_tells_the_share_of_all_sequences_that_have_a_tag():
         head.step.normal_()
         head.ends.normal_()
     scores, lengths = torch.randn(2, 4, 3, dtype=torch.double), (4, 2)
-    real = torch.arange(4) < torch.tensor(lengths)[:, None]
-    told = head.told(scores, real).softmax(dim=-1)
+    padding_mask = torch.arange(4) < torch.tensor(lengths)[:, None]
+    told = head.told(scores, padding_mask).softmax(dim=-1)
     for row, length in enumerate(lengths):
         shares, total = torch.zeros(length, 3, dtype=torch.double), 0.0
         for path in product(range(3), repeat=length):
@@ -50,11 +50,11 @@ def test_a_chain_tells_the_share_of_all_sequences_that_have_a_tag():
 def test_a_pupil_follows_with_every_weight_of_its_head(head):
     from framework.training.distillation import StandardDistillation
 
-    pupil, teacher = (make_task(head=Part(head)) for _ in range(2))
+    student, teacher = (make_task(head=Part(head)) for _ in range(2))
     with torch.no_grad():
         teacher.head.scores.weight.mul_(3)
     batch = make_batch()
-    result = StandardDistillation(teacher, hard=0.0)(pupil, batch, pupil(batch))
+    result = StandardDistillation(teacher, hard=0.0)(student, batch, student(batch))
     result.loss.backward()
-    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in pupil.parameters())
-    assert all(parameter.grad.any() for parameter in pupil.head.parameters())
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in student.parameters())
+    assert all(parameter.grad.any() for parameter in student.head.parameters())

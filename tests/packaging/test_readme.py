@@ -43,16 +43,18 @@ def published(tmp_path_factory):
     """A folder with `DIR` in it, a small published model."""
     import torch
 
-    from framework.data.facts import Facts
+    from framework.data.spec import DataSpec
     from framework.huggingface.writing import write
     from framework.registry import build
 
     folder = tmp_path_factory.mktemp("readme")
     (folder / "DIR").mkdir()
-    config = compose(["task=classification", "model=bert_tiny", "model.pooler=true", "model.dim=16", "model.depth=6"]).config["model"]
+    config = compose(["task=classification", "model=bert_tiny", "model.pooler=true", "model.dim=16", "model.num_layers=6"]).config["model"]
     torch.manual_seed(0)
-    model = build(config, facts=Facts(30, config["max_length"]))
-    write(folder / "DIR", config, {f"model.{name}": value for name, value in model.state_dict().items()}, Facts(30, config["max_length"]))
+    model = build(config, spec=DataSpec(30, config["max_length"]))
+    write(
+        folder / "DIR", config, {f"model.{name}": value for name, value in model.state_dict().items()}, DataSpec(30, config["max_length"])
+    )
     return folder
 
 

@@ -13,7 +13,7 @@ from zipfile import ZipFile
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TINY = ["model.dim=16", "model.heads=2", "model.depth=1", "trainer.accelerator=cpu"]
+TINY = ["model.dim=16", "model.num_heads=2", "model.num_layers=1", "trainer.accelerator=cpu"]
 REVIEWS = "text,label\n" + "".join(
     f"{word} film number {number},{label}\n" for number in range(8) for word, label in (("good", "yes"), ("bad", "no"))
 )

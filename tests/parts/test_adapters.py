@@ -35,7 +35,7 @@ def adapted(family, options=None, **values):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_at_first_nothing_changes_at_all(family):
-    assert torch.equal(outputs(adapted(family, target="*")), outputs(toy_model(family)))
+    assert torch.equal(outputs(adapted(family, target_modules="*")), outputs(toy_model(family)))
 
 
 def test_a_linear_map_is_the_formula():
@@ -81,7 +81,7 @@ def test_names_stay_and_new_ones_are_lora(family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_merged_is_the_same_model_without_an_adapter(family):
-    model = lively(adapted(family, target="*"))
+    model = lively(adapted(family, target_modules="*"))
     expected, state = outputs(model), {name: value.clone() for name, value in model.state_dict().items()}
     assert (expected - outputs(toy_model(family))).abs().max() > 1e-3
     merge(model)
@@ -89,7 +89,7 @@ def test_merged_is_the_same_model_without_an_adapter(family):
     plain = toy_model(family, seed=5)
     assert list(model.state_dict()) == list(plain.state_dict())
     torch.testing.assert_close(outputs(model), expected, atol=1e-9, rtol=0)
-    plain.load_state_dict(LoraAdapter(rank=3, alpha=5.0, target="*").merged(state))
+    plain.load_state_dict(LoraAdapter(rank=3, alpha=5.0, target_modules="*").merged(state))
     torch.testing.assert_close(outputs(plain), expected, atol=1e-9, rtol=0)
     assert all(torch.equal(value, model.state_dict()[name]) for name, value in plain.state_dict().items())
 
@@ -108,7 +108,7 @@ def test_weights_may_be_copied_in_afterwards():
 @pytest.mark.parametrize("attention", sorted(registered()["attention"]))
 @pytest.mark.parametrize("family", FAMILIES)
 def test_gradients_reach_the_adapter_and_nothing_else(family, attention):
-    model = lively(adapted(family, {"attention": Part(f"attention/{attention}")}, target="*")).train()
+    model = lively(adapted(family, {"attention": Part(f"attention/{attention}")}, target_modules="*")).train()
     loss(model).backward()
     for name, parameter in model.named_parameters():
         if ".lora_" in name:
@@ -125,14 +125,14 @@ def test_at_first_only_one_matrix_can_learn():
 
 
 def test_beside_is_trained_as_it_is():
-    model = adapted("encoder_only", beside=["*.norms.*", "tokens.weight"])
+    model = adapted("encoder_only", modules_to_save=["*.norms.*", "tokens.weight"])
     learned = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert learned == {name for name, _ in model.named_parameters() if ".lora_" in name or ".norms." in name or name == "tokens.weight"}
 
 
 @pytest.mark.parametrize("target", ["encoder.layers.[01].feed_forward.*", ["encoder.layers.0.*.input", "*.1.*.input", "*.output"]])
 def test_targets_are_shell_patterns(target):
-    chosen = {name for name, module in adapted("encoder_only", target=target).named_modules() if isinstance(module, LoraLinear)}
+    chosen = {name for name, module in adapted("encoder_only", target_modules=target).named_modules() if isinstance(module, LoraLinear)}
     both = {f"encoder.layers.{layer}.feed_forward.{name}" for layer in (0, 1) for name in ("input", "output")}
     assert chosen == both if isinstance(target, str) else chosen == both | {f"encoder.layers.{layer}.attention.output" for layer in (0, 1)}
 
@@ -141,17 +141,17 @@ def test_targets_are_shell_patterns(target):
     ("values", "said"),
     [
         (
-            {"target": "*.qurey"},
-            r"model.adapter.target: '\*.qurey' matches no linear map of the model \(did you mean '\*.query'\?\);",
+            {"target_modules": "*.qurey"},
+            r"model.adapter.target_modules: '\*.qurey' matches no linear map of the model \(did you mean '\*.query'\?\);",
         ),
         (
-            {"target": ["*.query", "nothing"]},
+            {"target_modules": ["*.query", "nothing"]},
             r"'nothing' matches no linear .*; there are: encoder.layers.\*.attention.query, enc",
         ),
-        ({"target": "*.norms.*"}, "matches no linear map"),
+        ({"target_modules": "*.norms.*"}, "matches no linear map"),
         (
-            {"beside": "tokens.wieght"},
-            r"model.adapter.beside: 'tokens.wieght' .* \(did you mean 'tokens.weight'\?\); there are: tokens",
+            {"modules_to_save": "tokens.wieght"},
+            r"model.adapter.modules_to_save: 'tokens.wieght' .* \(did you mean 'tokens.weight'\?\); there are: tokens",
         ),
     ],
 )
@@ -186,7 +186,7 @@ def test_only_plain_linear_maps_are_replaced():
             return 2 * super().forward(x)
 
     model = nn.ModuleDict({"plain": nn.Linear(2, 2), "doubled": Doubled(2, 2)})
-    LoraAdapter(rank=1, target="*").attach(model)
+    LoraAdapter(rank=1, target_modules="*").attach(model)
     assert (type(model["plain"]), type(model["doubled"])) == (LoraLinear, Doubled)
 
 

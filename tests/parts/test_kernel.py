@@ -35,9 +35,9 @@ def test_right_padded_causal_training_says_is_causal_alone(calls):
     model = toy_model("encoder_decoder")
     target = torch.stack(texts(6, 6))
     target[1, 4:] = 0  # padding: no token looks to the right, so no mask
-    source_real = torch.ones(2, 5, dtype=torch.bool)
-    source_real[1, 3:] = False
-    model(torch.stack(texts(5, 5)), target, source_real)
+    source_padding_mask = torch.ones(2, 5, dtype=torch.bool)
+    source_padding_mask[1, 3:] = False
+    model(torch.stack(texts(5, 5)), target, source_padding_mask)
     encoder, decoder, cross = calls[:2], calls[2::2], calls[3::2]
     assert decoder == [{"is_causal": True}] * 2
     for call in encoder + cross:
@@ -64,7 +64,7 @@ def test_a_window_that_leaves_nothing_out_is_none(calls, window):
 
 
 def test_layers_with_one_window_share_one_mask(calls):
-    model = toy_model("decoder_only", depth=4, decoder=Part("decoder/standard", window=[2, None, 2, 3]))
+    model = toy_model("decoder_only", num_layers=4, decoder=Part("decoder/standard", window=[2, None, 2, 3]))
     model(torch.stack(texts(6, 6)))
     assert calls[1] == {"is_causal": True}
     assert calls[0]["attn_mask"] is calls[2]["attn_mask"] is not calls[3]["attn_mask"]
@@ -76,7 +76,7 @@ def test_layers_share_one_bias(calls):
 
 
 def test_shared_key_value_heads_reach_the_kernel_as_they_are(calls):
-    toy_model("decoder_only", attention=Part("attention/multi_head", kv_heads=2))(torch.stack(texts(6, 6)))
+    toy_model("decoder_only", attention=Part("attention/multi_head", num_kv_heads=2))(torch.stack(texts(6, 6)))
     assert calls == [{"is_causal": True}] * 2  # the fixture looks at enable_gqa
 
 
@@ -85,16 +85,16 @@ def test_shared_key_value_heads_reach_the_kernel_as_they_are(calls):
 @pytest.mark.parametrize("queries", [1, 4, 7])
 def test_a_mask_is_what_its_sentence_says(causal, window, queries):
     keys = 7
-    real = torch.tensor([[1, 1, 1, 1, 1, 1, 1], [0, 0, 1, 1, 1, 1, 0]]).bool()
+    padding_mask = torch.tensor([[1, 1, 1, 1, 1, 1, 1], [0, 0, 1, 1, 1, 1, 0]]).bool()
     documents = torch.tensor([[0, 0, 0, 1, 1, 2, 2], [0, 0, 0, 0, 0, 0, 0]])
-    mask = Mask(queries, keys, causal, real, (documents[:, keys - queries :], documents), window)
+    mask = Mask(queries, keys, causal, padding_mask, (documents[:, keys - queries :], documents), window)
     seen = mask.dense().expand(2, 1, queries, keys)
     for row in range(2):
         for query in range(queries):
             stands = keys - queries + query
             for key in range(keys):
                 expected = bool(documents[row, stands] == documents[row, key])
-                expected &= bool(real[row, key]) or (causal and key == stands)
+                expected &= bool(padding_mask[row, key]) or (causal and key == stands)
                 expected &= not causal or key <= stands
                 expected &= window is None or abs(key - stands) < window
                 assert seen[row, 0, query, key] == expected

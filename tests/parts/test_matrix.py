@@ -79,12 +79,12 @@ def test_linear_attention_refuses_a_window():
     [
         {"norm": Part("norm/rms"), "feed_forward": Part("feed_forward/gated"), "bias": False},
         {"norm": Part("norm/none"), "feed_forward": Part("feed_forward/mlp", hidden=24, activation="squared_relu")},
-        {"attention": Part("attention/multi_head", kv_heads=2, head_dim=6, scale=1.0, qk_norm=Part("norm/rms"))},
-        {"attention": Part("attention/multi_head", kv_heads=1), "position": Part("position/rotary", fraction=0.5, interleaved=True)},
+        {"attention": Part("attention/multi_head", num_kv_heads=2, head_dim=6, scale=1.0, qk_norm=Part("norm/rms"))},
+        {"attention": Part("attention/multi_head", num_kv_heads=1), "position": Part("position/rotary", fraction=0.5, interleaved=True)},
         {"attention": Part("attention/linear", head_dim=6, chunk=3), "position": Part("position/rotary")},
         {"embedding_dim": 10, "embedding_norm": Part("norm/layer"), "embedding_scale": True},
         {"position": Part("position/learned", offset=2), "embedding_dim": 10},
-        {"position": Part("position/stretched_rotary", base=50.0, trained_length=16), "bias": False},
+        {"position": Part("position/scaled_rotary", base=50.0, trained_length=16), "bias": False},
         {"block": Part("block/pre_norm", first_norm=False), "embedding_norm": Part("norm/layer")},
     ],
     ids=lambda values: "-".join(values),
@@ -103,7 +103,7 @@ def test_attentions_that_differ_by_stack_and_slot_keep_the_promises():
     check(
         toy_model(
             "encoder_decoder",
-            decoder_depth=1,
+            num_decoder_layers=1,
             encoder=Part("encoder/standard", attention=Part("attention/linear"), position=Part("position/rotary")),
             decoder=Part("decoder/cross", position=Part("position/alibi"), cross=Part("attention/linear"), final_norm=Part("norm/rms")),
         )
@@ -113,7 +113,7 @@ def test_attentions_that_differ_by_stack_and_slot_keep_the_promises():
 @pytest.mark.parametrize(
     "family, stack", [("encoder_only", "encoder/standard"), ("decoder_only", "decoder/standard"), ("encoder_decoder", "decoder/cross")]
 )
-@pytest.mark.parametrize("values", [{"window": 3}, {"window": [None, 2]}, {"window": 3, "global_every": 2}], ids=str)
+@pytest.mark.parametrize("values", [{"window": 3}, {"window": [None, 2]}, {"window": 3, "full_attention_every": 2}], ids=str)
 @pytest.mark.parametrize("position", [Part("position/rotary", local_base=5.0), Part("position/alibi")], ids=["rotary", "alibi"])
 def test_windows_keep_the_promises(family, stack, values, position):
     slot = stack.partition("/")[0]
@@ -121,6 +121,6 @@ def test_windows_keep_the_promises(family, stack, values, position):
 
 
 @pytest.mark.parametrize("family", ["encoder_only", "encoder_decoder"])
-@pytest.mark.parametrize("values", [{}, {"window": [None, 2, 3]}, {"checkpointing": True}], ids=str)
+@pytest.mark.parametrize("values", [{}, {"window": [None, 2, 3]}, {"activation_checkpointing": True}], ids=str)
 def test_one_layer_for_all_depths_keeps_the_promises(family, values):
-    check(toy_model(family, depth=3, position=Part("position/rotary"), encoder=Part("encoder/shared", **values)))
+    check(toy_model(family, num_layers=3, position=Part("position/rotary"), encoder=Part("encoder/shared", **values)))

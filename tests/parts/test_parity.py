@@ -21,7 +21,7 @@ from framework.testing import import_parts
 
 import_parts()
 DIM, HEADS, WIDTH = 12, 3, 4
-OFFERS = {"dim": DIM, "heads": HEADS, "dropout": 0.0, "bias": True, "epsilon": 1e-5}
+OFFERS = {"dim": DIM, "num_heads": HEADS, "dropout": 0.0, "bias": True, "epsilon": 1e-5}
 REAL = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]).bool()
 
 
@@ -45,8 +45,8 @@ def load_attention(mine: nn.Module, theirs: nn.MultiheadAttention) -> None:
         mine.output.load_state_dict(theirs.out_proj.state_dict())
 
 
-def attend(attention, x, mask, memory=None, turn=None, real=None):
-    place = Place(torch.arange(x.shape[1])[None], real, turn)
+def attend(attention, x, mask, memory=None, turn=None, padding_mask=None):
+    place = Place(torch.arange(x.shape[1])[None], padding_mask, turn)
     return attention.read(x, attention.remember(x if memory is None else memory, place), place, mask)
 
 
@@ -63,12 +63,12 @@ def test_multi_head_is_torchs_attention_to_a_padded_memory():
     theirs, mine = nn.MultiheadAttention(DIM, HEADS, batch_first=True), Part(MultiHeadAttention)(**OFFERS)
     load_attention(mine, theirs)
     x, memory = torch.randn(2, 4, DIM), torch.randn(2, 5, DIM)
-    close(attend(mine, x, Mask(4, 5, real=REAL), memory), theirs(x, memory, memory, key_padding_mask=~REAL)[0])
+    close(attend(mine, x, Mask(4, 5, padding_mask=REAL), memory), theirs(x, memory, memory, key_padding_mask=~REAL)[0])
 
 
 def test_fewer_key_value_heads_are_repeated_ones():
-    grouped = Part(MultiHeadAttention, kv_heads=2)(**{**OFFERS, "heads": 4})
-    full = Part(MultiHeadAttention)(**{**OFFERS, "heads": 4})
+    grouped = Part(MultiHeadAttention, num_kv_heads=2)(**{**OFFERS, "num_heads": 4})
+    full = Part(MultiHeadAttention)(**{**OFFERS, "num_heads": 4})
     with torch.no_grad():
         full.load_state_dict(
             {
@@ -81,17 +81,17 @@ def test_fewer_key_value_heads_are_repeated_ones():
 
 
 def test_scale_and_head_dim_and_qk_norm_are_what_they_say():
-    mine = Part(MultiHeadAttention, head_dim=6, scale=0.7, qk_norm=Part("norm/rms"))(**{**OFFERS, "heads": 2})
+    mine = Part(MultiHeadAttention, head_dim=6, scale=0.7, qk_norm=Part("norm/rms"))(**{**OFFERS, "num_heads": 2})
     x = torch.randn(2, 5, DIM)
     with torch.no_grad():
         mine.query_norm.weight.normal_()
         mine.key_norm.weight.normal_()
 
-    def heads(linear, norm=None):
+    def num_heads(linear, norm=None):
         split = torch.stack(linear(x).split(6, dim=-1))  # (H, B, T, d)
         return split if norm is None else split / (split.square().mean(-1, keepdim=True) + 1e-5).sqrt() * norm.weight
 
-    query, key, value = heads(mine.query, mine.query_norm), heads(mine.key, mine.key_norm), heads(mine.value)
+    query, key, value = num_heads(mine.query, mine.query_norm), num_heads(mine.key, mine.key_norm), num_heads(mine.value)
     seen = (0.7 * query @ key.transpose(-1, -2)).softmax(-1) @ value
     close(attend(mine, x, Mask(5, 5)), mine.output(torch.cat(list(seen), dim=-1)))
 
@@ -125,8 +125,11 @@ def test_the_encoder_is_torchs(block, padded):
     for own, other in zip(mine.layers, theirs.layers, strict=True):
         load_layer(own, other, cross=False)
     x = torch.randn(2, 5, DIM)
-    real = REAL if padded else None
-    got, wanted = mine(x, torch.arange(5)[None], real), theirs(x, src_key_padding_mask=None if real is None else ~real)
+    padding_mask = REAL if padded else None
+    got, wanted = (
+        mine(x, torch.arange(5)[None], padding_mask),
+        theirs(x, src_key_padding_mask=None if padding_mask is None else ~padding_mask),
+    )
     close(got[REAL], wanted[REAL])
 
 
@@ -142,10 +145,10 @@ def test_the_decoder_is_torchs(block, padded):
     for own, other in zip(mine.layers, theirs.layers, strict=True):
         load_layer(own, other, cross=True)
     x, memory = torch.randn(2, 4, DIM), torch.randn(2, 5, DIM)
-    real = REAL if padded else None
+    padding_mask = REAL if padded else None
     hidden = torch.ones(4, 4, dtype=torch.bool).triu(1)
-    got = mine(x, torch.arange(4)[None], Memory(memory, real))
-    close(got, theirs(x, memory, tgt_mask=hidden, memory_key_padding_mask=None if real is None else ~real))
+    got = mine(x, torch.arange(4)[None], Memory(memory, padding_mask))
+    close(got, theirs(x, memory, tgt_mask=hidden, memory_key_padding_mask=None if padding_mask is None else ~padding_mask))
 
 
 def test_the_parallel_block_is_its_equation():
@@ -179,10 +182,10 @@ def test_rotary_turns_pairs_by_their_angle(interleaved, fraction, turned):
         close(got[b, h, t], torch.tensor(wanted))
 
 
-def test_stretched_rotary_slows_the_slow_pairs():
+def test_scaled_rotary_slows_the_slow_pairs():
     """Pair by pair, as the text of the method says: by turns in a text of the trained length."""
     values = {"base": 100.0, "factor": 4.0, "trained_length": 64, "slow": 1.0, "fast": 5.0}
-    got = torch.atan2(*(getattr(Part("position/stretched_rotary", **values)().turn(torch.tensor([[1]]), 16), of) for of in ("sin", "cos")))
+    got = torch.atan2(*(getattr(Part("position/scaled_rotary", **values)().turn(torch.tensor([[1]]), 16), of) for of in ("sin", "cos")))
     kinds = set()
     for pair in range(8):
         speed = 100.0 ** (-2 * pair / 16)
@@ -204,7 +207,7 @@ def test_rotated_scores_see_the_distance_alone():
 
 
 @pytest.mark.parametrize(
-    "heads, slopes",
+    "num_heads, slopes",
     [
         (8, [2**-k for k in range(1, 9)]),
         (4, [2**-2, 2**-4, 2**-6, 2**-8]),
@@ -212,9 +215,9 @@ def test_rotated_scores_see_the_distance_alone():
         (1, [2**-8]),
     ],
 )
-def test_alibi_lowers_scores_by_the_distance(heads, slopes):
+def test_alibi_lowers_scores_by_the_distance(num_heads, slopes):
     queries, keys = torch.tensor([[2, 5]]), torch.tensor([[0, 2, 6]])
-    got = Part(AlibiPosition)(heads=heads).bias(queries, keys)
+    got = Part(AlibiPosition)(num_heads=num_heads).bias(queries, keys)
     for head, slope in enumerate(slopes):
         for t, query in enumerate([2, 5]):
             for s, key in enumerate([0, 2, 6]):
@@ -237,7 +240,7 @@ def t5_bucket(offset: int, causal: bool, buckets: int, distance: int) -> int:
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("buckets, distance", [(32, 128), (8, 20)])
 def test_relative_looks_up_the_bucket_of_t5(causal, buckets, distance):
-    position = Part(RelativePosition, buckets=buckets, distance=distance)(heads=HEADS, causal=causal)
+    position = Part(RelativePosition, buckets=buckets, distance=distance)(num_heads=HEADS, causal=causal)
     places = torch.arange(0, 300)[None]
     got = position.bias(places, places)
     assert got.shape == (1, HEADS, 300, 300)
@@ -249,12 +252,12 @@ def test_relative_looks_up_the_bucket_of_t5(causal, buckets, distance):
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("mode", ["both ways", "causal", "documents"])
 def test_linear_attention_is_the_sum_of_the_paper(mode, turned):
-    attention = Part(LinearAttention, chunk=2)(dim=DIM, heads=HEADS, bias=True)
+    attention = Part(LinearAttention, chunk=2)(dim=DIM, num_heads=HEADS, bias=True)
     x = torch.randn(2, 5, DIM)
     documents = torch.tensor([[0, 0, 1, 1, 1], [0, 0, 0, 0, 0]])
     turn = RotaryPosition().turn(torch.arange(5)[None], WIDTH) if turned else None
     mask = Mask(5, 5, mode != "both ways", None, (documents, documents) if mode == "documents" else None).prepared()
-    got = attend(attention, x, mask, turn=turn, real=REAL if mode == "both ways" else None)
+    got = attend(attention, x, mask, turn=turn, padding_mask=REAL if mode == "both ways" else None)
 
     def feature(v):
         return torch.tensor([value + 1 if value > 0 else math.exp(value) for value in v.tolist()])
@@ -264,7 +267,7 @@ def test_linear_attention_is_the_sum_of_the_paper(mode, turned):
 
     for b in range(2):
         for t in range(5):
-            heads = []
+            num_heads = []
             for h in range(HEADS):
                 part = slice(h * WIDTH, (h + 1) * WIDTH)
                 query = feature(attention.query(x[b, t])[part])
@@ -277,5 +280,5 @@ def test_linear_attention_is_the_sum_of_the_paper(mode, turned):
                     key = feature(attention.key(x[b, s])[part])
                     above += (rotated(query, t) @ rotated(key, s)) * attention.value(x[b, s])[part]
                     below += query @ key
-                heads.append(above / below)
-            close(got[b, t], attention.output(torch.cat(heads)))
+                num_heads.append(above / below)
+            close(got[b, t], attention.output(torch.cat(num_heads)))

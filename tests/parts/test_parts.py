@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from framework.config import compose
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.parts.initialize import initialize
 from framework.parts.places import count
@@ -19,11 +19,11 @@ import_parts()
 PRESETS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "model").glob("*.yaml"))
 
 
-def preset(name: str, vocabulary: int) -> nn.Module:
+def preset(name: str, vocab_size: int) -> nn.Module:
     """The model of a preset without memory for its weights."""
     node = compose.compose([f"model={name}", f"task={'classification' if name.startswith('bert') else TASKS[name[:3]]}"]).config["model"]
     with torch.device("meta"):
-        return Part(node["part"], **{key: parts(value) for key, value in node.items() if key != "part"})(facts=Facts(vocabulary, 8))
+        return Part(node["part"], **{key: parts(value) for key, value in node.items() if key != "part"})(spec=DataSpec(vocab_size, 8))
 
 
 TASKS = {"gpt": "completion", "tra": "translation", "sum": "summarization"}
@@ -63,8 +63,8 @@ def test_a_place_beyond_the_table_is_the_users_mistake():
 
 def test_padding_needs_no_place_in_the_table():
     model = toy_model("decoder_only", max_length=6)
-    ids, real = texts(8)[0][None], torch.tensor([[0, 0, 1, 1, 1, 1, 1, 1]]).bool()
-    torch.testing.assert_close(model(ids, real)[:, 2:], model(ids[:, 2:]))
+    ids, padding_mask = texts(8)[0][None], torch.tensor([[0, 0, 1, 1, 1, 1, 1, 1]]).bool()
+    torch.testing.assert_close(model(ids, padding_mask)[:, 2:], model(ids[:, 2:]))
 
 
 def test_an_offset_leaves_the_first_rows_alone():
@@ -77,28 +77,28 @@ def test_an_offset_leaves_the_first_rows_alone():
 @pytest.mark.parametrize(
     "part, offers, reason",
     [
-        (Part("attention/multi_head"), {"dim": 10, "heads": 4}, "heads share the width"),
-        (Part("attention/multi_head", kv_heads=3), {"dim": 8, "heads": 4}, "same number of query heads"),
-        (Part("attention/linear"), {"dim": 10, "heads": 4}, "heads share the width"),
+        (Part("attention/multi_head"), {"dim": 10, "num_heads": 4}, "heads share the width"),
+        (Part("attention/multi_head", num_kv_heads=3), {"dim": 8, "num_heads": 4}, "multiple of num_kv_heads"),
+        (Part("attention/linear"), {"dim": 10, "num_heads": 4}, "heads share the width"),
         (Part("position/rotary", fraction=0.0), {}, "a share of the features"),
-        (Part("position/relative", buckets=7), {"heads": 2, "causal": False}, "looks both ways"),
-        (Part("position/relative", distance=16), {"heads": 2, "causal": True}, "wider with the distance"),
+        (Part("position/relative", buckets=7), {"num_heads": 2, "causal": False}, "looks both ways"),
+        (Part("position/relative", distance=16), {"num_heads": 2, "causal": True}, "wider with the distance"),
         (Part("feed_forward/mlp", hidden=0), {"dim": 8}, "nothing between"),
         (Part("encoder/standard", window=[1, None, 2]), {"depths": (2, 0)}, "names 3 layers, the stack has 2"),
         (Part("encoder/standard", window=0), {"depths": (2, 0)}, "below 1"),
         (
-            Part("encoder/standard", window=[1, 2], global_every=2),
+            Part("encoder/standard", window=[1, 2], full_attention_every=2),
             {"depths": (2, 0)},
-            "says of every layer .* global_every=2 nothing",
+            "says of every layer .* full_attention_every=2 nothing",
         ),
-        (Part("encoder/shared", global_every=2), {"depths": (2, 0)}, "layers see everything unless they have a window"),
+        (Part("encoder/shared", full_attention_every=2), {"depths": (2, 0)}, "full_attention_every needs a window"),
         (Part("position/rotary", local_base=1.0), {}, "turn slower from one to the next"),
-        (Part("position/stretched_rotary", factor=0.5), {}, "a text gets longer"),
-        (Part("position/stretched_rotary", slow=4.0), {}, "what is slow turns less often"),
+        (Part("position/scaled_rotary", factor=0.5), {}, "a text gets longer"),
+        (Part("position/scaled_rotary", slow=4.0), {}, "what is slow turns less often"),
     ],
 )
 def test_impossible_options_are_refused_with_the_reason(part, offers, reason):
-    common = {"dim": 8, "heads": 2, "dropout": 0.0, "bias": True, "epsilon": 1e-5, "max_length": 9, "embedding_dim": 8}
+    common = {"dim": 8, "num_heads": 2, "dropout": 0.0, "bias": True, "epsilon": 1e-5, "max_length": 9, "embedding_dim": 8}
     with pytest.raises(UserError, match=reason):
         part(**{**common, **offers})
 
@@ -108,13 +108,21 @@ def test_a_rotation_needs_a_pair_of_features():
         Part("position/rotary", fraction=0.1)().turn(torch.arange(3)[None], 8)
 
     with pytest.raises(UserError, match="a head has 1"):
-        Part("position/stretched_rotary")().turn(torch.arange(3)[None], 1)
+        Part("position/scaled_rotary")().turn(torch.arange(3)[None], 1)
 
 
 def test_every_so_many_layers_see_everything():
-    offers = {"dim": 8, "heads": 2, "dropout": 0.0, "bias": True, "epsilon": 1e-5, "max_length": 9, "embedding_dim": 8}
-    assert list(Part("encoder/standard", window=3, global_every=3)(**offers, depths=(7, 0)).windows) == [None, 3, 3, None, 3, 3, None]
-    assert list(Part("decoder/cross", window=3, global_every=1)(**offers, depths=(0, 2)).windows) == [None, None]
+    offers = {"dim": 8, "num_heads": 2, "dropout": 0.0, "bias": True, "epsilon": 1e-5, "max_length": 9, "embedding_dim": 8}
+    assert list(Part("encoder/standard", window=3, full_attention_every=3)(**offers, depths=(7, 0)).windows) == [
+        None,
+        3,
+        3,
+        None,
+        3,
+        3,
+        None,
+    ]
+    assert list(Part("decoder/cross", window=3, full_attention_every=1)(**offers, depths=(0, 2)).windows) == [None, None]
 
 
 def test_layers_with_a_window_turn_by_their_own_base():
@@ -122,14 +130,23 @@ def test_layers_with_a_window_turn_by_their_own_base():
     both, places = Part("position/rotary", base=100.0, local_base=7.0)(), torch.arange(5)[None]
     assert both.turn(places, 8).cos.equal(far.turn(places, 8).cos) and both.turn_windowed(places, 8, 3).cos.equal(near.turn(places, 8).cos)
     assert far.turn_windowed(places, 8, 3).cos.equal(far.turn(places, 8).cos)
-    offers = {"dim": 8, "heads": 1, "dropout": 0.0, "bias": True, "epsilon": 1e-5, "max_length": 9, "embedding_dim": 8, "depths": (2, 0)}
+    offers = {
+        "dim": 8,
+        "num_heads": 1,
+        "dropout": 0.0,
+        "bias": True,
+        "epsilon": 1e-5,
+        "max_length": 9,
+        "embedding_dim": 8,
+        "depths": (2, 0),
+    }
     stack = Part("encoder/standard", window=[None, 3], position=Part("position/rotary", base=100.0, local_base=7.0))(**offers)
     seen, _, _ = stack.shared(torch.zeros(1, 5, 8), places, None, None)
     assert [place.turn.cos.equal(other.turn(places, 8).cos) for place, other in zip(seen, (far, near), strict=True)] == [True, True]
 
 
 def test_one_layer_serves_at_every_depth():
-    values = {"depth": 5, "position": Part("position/rotary")}
+    values = {"num_layers": 5, "position": Part("position/rotary")}
     shared, own = toy_model("encoder_only", encoder=Part("encoder/shared"), **values), toy_model("encoder_only", **values)
     assert len(shared.encoder.layers) == 1 and len(own.encoder.layers) == 5
     state = shared.state_dict()
@@ -178,11 +195,11 @@ def test_every_activation_is_its_formula():
 
 
 def test_positions_count_tokens():
-    real = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 0, 0]]).bool()
+    padding_mask = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 0, 0]]).bool()
     documents = torch.tensor([[0, 0, 1, 1, 1], [0, 1, 2, 2, 2]])
     ids = torch.zeros(2, 5, dtype=torch.long)
     assert count(ids).tolist() == [[0, 1, 2, 3, 4]]
-    assert count(ids, real).tolist() == [[0, 0, 0, 1, 2], [0, 1, 2, 2, 2]]
+    assert count(ids, padding_mask).tolist() == [[0, 0, 0, 1, 2], [0, 1, 2, 2, 2]]
     assert count(ids, documents=documents).tolist() == [[0, 1, 0, 1, 2], [0, 0, 0, 1, 2]]
 
 
@@ -191,7 +208,9 @@ def test_positions_count_tokens():
 def test_checkpointing_changes_no_gradient(family, stacks, position):
     name = {"encoder": "encoder/standard", "decoder": "decoder/standard" if family == "decoder_only" else "decoder/cross"}
     plain, saving = (
-        toy_model(family, dropout=0.5, position=Part(f"position/{position}"), **{s: Part(name[s], checkpointing=on) for s in stacks})
+        toy_model(
+            family, dropout=0.5, position=Part(f"position/{position}"), **{s: Part(name[s], activation_checkpointing=on) for s in stacks}
+        )
         for on in (False, True)
     )
     for model in (plain, saving):
@@ -215,7 +234,7 @@ def test_half_precision_gives_nearly_the_same_loss(attention, position):
 
 
 def test_first_weights_are_those_of_the_table():
-    model = Part("model/decoder_only", dim=64, heads=4, depth=8, output_bias=True)(facts=Facts(500, 512))
+    model = Part("model/decoder_only", dim=64, num_heads=4, num_layers=8, output_bias=True)(spec=DataSpec(500, 512))
     layer = model.decoder.layers[3]
     assert layer.attention.query.weight.std().item() == pytest.approx(0.02, rel=0.1)
     assert layer.attention.output.weight.std().item() == pytest.approx(0.02 / 4, rel=0.1)  # 16 additions to the stream
@@ -226,8 +245,8 @@ def test_first_weights_are_those_of_the_table():
 
 
 def test_a_normed_stream_and_scaled_tokens_start_otherwise():
-    values = {"dim": 64, "heads": 4, "depth": 8, "block": Part("block/post_norm"), "embedding_scale": True, "tied": False}
-    model = Part("model/encoder_decoder", **values)(facts=Facts(500, 512))
+    values = {"dim": 64, "num_heads": 4, "num_layers": 8, "block": Part("block/post_norm"), "embedding_scale": True, "tied": False}
+    model = Part("model/encoder_decoder", **values)(spec=DataSpec(500, 512))
     assert model.decoder.layers[3].cross.output.weight.std().item() == pytest.approx(0.02, rel=0.1)
     assert model.tokens.weight.std().item() == pytest.approx(1 / 8, rel=0.1)
     assert model.tokens(torch.arange(500)).std().item() == pytest.approx(1.0, rel=0.1)

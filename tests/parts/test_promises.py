@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from framework import testing
-from framework.parts.attention.linear import LinearAttention, SumCache
+from framework.parts.attention.linear import LinearAttention, LinearAttentionCache
 from framework.parts.attention.multi_head import MultiHeadAttention
-from framework.parts.caches import RowCache
+from framework.parts.caches import KVCache
 from framework.registry import Part
 from framework.testing import BrokenPromise, check, toy_model
 
@@ -25,7 +25,7 @@ class SeesPadding(MultiHeadAttention):
     """Does not know padding."""
 
     def read(self, x, kept, place, mask, bias=None):
-        return super().read(x, kept, place, replace(mask, real=None, shared=None), bias)
+        return super().read(x, kept, place, replace(mask, padding_mask=None, shared=None), bias)
 
 
 class SeesDocuments(MultiHeadAttention):
@@ -45,12 +45,12 @@ class SeesRows(MultiHeadAttention):
 class HasSpareWeights(MultiHeadAttention):
     """Has a weight that nothing uses."""
 
-    def __init__(self, dim: int, heads: int, dropout: float, bias: bool, epsilon: float):
-        super().__init__(dim, heads, dropout, bias, epsilon, qk_norm=Part("norm/none"))
+    def __init__(self, dim: int, num_heads: int, dropout: float, bias: bool, epsilon: float):
+        super().__init__(dim, num_heads, dropout, bias, epsilon, qk_norm=Part("norm/none"))
         self.spare = nn.Parameter(torch.ones(dim))
 
 
-class ForgetfulCache(RowCache):
+class ForgetfulCache(KVCache):
     """Loses the first token as soon as there are others."""
 
     def append(self, kept):
@@ -62,7 +62,7 @@ class Forgets(LinearAttention):
         return ForgetfulSums()
 
 
-class ForgetfulSums(SumCache):
+class ForgetfulSums(LinearAttentionCache):
     """Loses what came before the last append."""
 
     def append(self, kept):
@@ -74,7 +74,7 @@ class CannotReorder(MultiHeadAttention):
         return FixedRows()
 
 
-class FixedRows(RowCache):
+class FixedRows(KVCache):
     """Takes as many rows as asked for, but the first ones."""
 
     def reorder(self, rows):
@@ -83,10 +83,10 @@ class FixedRows(RowCache):
 
 class CannotCrop(LinearAttention):
     def cache(self):
-        return KeptSums()
+        return LinearAttentionCacheCopy()
 
 
-class KeptSums(SumCache):
+class LinearAttentionCacheCopy(LinearAttentionCache):
     """Adds up what is cropped as well."""
 
     def crop(self, length):
@@ -130,7 +130,7 @@ def test_positions_that_start_anew_with_every_piece_are_found(monkeypatch):
     from framework.parts.caches import State
     from framework.parts.places import count
 
-    monkeypatch.setattr(State, "places", lambda self, ids, real: count(ids, real))
+    monkeypatch.setattr(State, "places", lambda self, ids, padding_mask: count(ids, padding_mask))
     with pytest.raises(BrokenPromise, match="cache equals full forward"):
         testing.cache_equals_full_forward(toy_model("decoder_only", position=Part("position/rotary")))
 
@@ -152,7 +152,7 @@ class StartsAnew(MultiHeadAttention):
         return super().read(x, kept, self._anew(x, place), mask, bias)
 
     def _anew(self, x, place):
-        turn = Part("position/rotary")().turn(torch.arange(x.shape[1])[None], self.turn_width)
+        turn = Part("position/rotary")().turn(torch.arange(x.shape[1])[None], self.rotary_dim)
         return replace(place, turn=turn)
 
 
@@ -166,8 +166,8 @@ class CountsWords(MultiHeadAttention):
 class ForgetsOnDisk(MultiHeadAttention):
     """Its weight is in no checkpoint."""
 
-    def __init__(self, dim: int, heads: int, dropout: float, bias: bool, epsilon: float):
-        super().__init__(dim, heads, dropout, bias, epsilon, qk_norm=Part("norm/none"))
+    def __init__(self, dim: int, num_heads: int, dropout: float, bias: bool, epsilon: float):
+        super().__init__(dim, num_heads, dropout, bias, epsilon, qk_norm=Part("norm/none"))
         self.register_buffer("shift", torch.randn(dim), persistent=False)
 
     def read(self, x, kept, place, mask, bias=None):

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.data.tokenization.trainers import BytesTokenizer
 from plugins.pretraining.denoising import InfillingFormat, SpanCorruptionFormat, filled, sentence_begins
 from tests.letters import Letters
 
 SENTINELS = tuple(range(200, 220))
-FACTS = Facts(vocabulary=220, max_length=64, padding=0, begin=1, end=2, unknown=3, mask=4, special=SENTINELS)
+FACTS = DataSpec(vocab_size=220, max_length=64, padding=0, begin=1, end=2, unknown=3, mask=4, special=SENTINELS)
 
 
 def row(length, seed=0, **more):
@@ -45,13 +45,13 @@ def test_the_decoder_reads_what_it_has_written():
     assert (batch["target"][:, 0] == 1).all()
     told = batch["targets"][:, 1:] != -100
     assert torch.equal(batch["target"][:, 1:][told], batch["targets"][:, :-1][told])
-    assert batch["source_real"].sum(dim=1).tolist() == [len(read(batch, "source", number)) for number in (0, 1)]
+    assert batch["source_padding_mask"].sum(dim=1).tolist() == [len(read(batch, "source", number)) for number in (0, 1)]
 
 
 def test_mean_lengths_are_the_papers():
     """15 % of 512 tokens in spans of 3: 26 spans."""
-    facts = Facts(2000, 600, 0, 1, 2, 3, 4, special=tuple(range(1900, 2000)))
-    batch = SpanCorruptionFormat().collate([{"ids": list(range(5, 517))}], facts, Random(0))
+    spec = DataSpec(2000, 600, 0, 1, 2, 3, 4, special=tuple(range(1900, 2000)))
+    batch = SpanCorruptionFormat().collate([{"ids": list(range(5, 517))}], spec, Random(0))
     assert sum(id >= 1900 for id in read(batch, "source")) == 26
     assert len(read(batch, "targets")) == 77 + 27 + 1
 
@@ -60,10 +60,10 @@ def test_a_format_asks_for_its_sentinels():
     assert SpanCorruptionFormat(sentinels=3).special == ("<extra_id_0>", "<extra_id_1>", "<extra_id_2>")
     plain = BytesTokenizer().train(lambda: iter(()))
     more = plain.with_special(SpanCorruptionFormat(sentinels=3).special)
-    assert more.vocabulary == plain.vocabulary + 3
+    assert more.vocab_size == plain.vocab_size + 3
     assert more.encode("a <extra_id_0> b") == plain.encode("a <extra_id_0> b")  # a text that says so is a text
-    assert more.decode([more.vocabulary - 1, *more.encode("a")]) == "a"
-    assert more.with_special(("<extra_id_0>",)).vocabulary == more.vocabulary
+    assert more.decode([more.vocab_size - 1, *more.encode("a")]) == "a"
+    assert more.with_special(("<extra_id_0>",)).vocab_size == more.vocab_size
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.8])

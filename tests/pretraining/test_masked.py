@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.data.tokenization.trainers import BPETokenizer, WordpieceTokenizer
 from framework.errors import UserError
 from plugins.pretraining.masked import MaskedFormat, word_begins
 from plugins.pretraining.running_text import CausalFormat
 from tests.letters import Letters
 
-FACTS = Facts(vocabulary=200, max_length=80, padding=0, begin=1, end=2, unknown=3, mask=4)
+FACTS = DataSpec(vocab_size=200, max_length=80, padding=0, begin=1, end=2, unknown=3, mask=4)
 
 
 def row(length, seed=0):
@@ -21,9 +21,9 @@ def row(length, seed=0):
 
 
 def test_of_what_is_to_be_told_most_is_masked_some_replaced_some_stays():
-    format, facts = MaskedFormat(share=0.5), Facts(5000, 40_003, 0, 1, 2, 3, 4)
+    format, spec = MaskedFormat(share=0.5), DataSpec(5000, 40_003, 0, 1, 2, 3, 4)
     ids = np.random.default_rng(0).integers(5, 5000, 40_000)
-    batch = format.collate([{"ids": ids.tolist()}], facts, Random(0))
+    batch = format.collate([{"ids": ids.tolist()}], spec, Random(0))
     read, targets = batch["ids"][0, 1:-1].numpy(), batch["targets"][0, 1:-1].numpy()
     told = targets != -100
     assert told.sum() == 20_000 and (targets[told] == ids[told]).all() and (read[~told] == ids[~told]).all()
@@ -36,14 +36,16 @@ def test_of_what_is_to_be_told_most_is_masked_some_replaced_some_stays():
 
 def test_special_tokens_are_not_hidden_and_a_window_stands_between_begin_and_end():
     batch = MaskedFormat(share=0.9).collate([{"ids": [7, 2, 8, 3, 9]}], FACTS, Random(0))
-    assert (batch["ids"][0, 0], batch["ids"][0, -1]) == (1, 2) and batch["real"] is None
+    assert (batch["ids"][0, 0], batch["ids"][0, -1]) == (1, 2) and batch["padding_mask"] is None
     assert batch["targets"][0].tolist() == [-100, 7, -100, 8, -100, 9, -100]
 
 
 def test_rows_of_unequal_length_are_filled_up():
     batch = MaskedFormat().collate([row(7), row(3, 1)], FACTS, Random(0))
-    assert batch["ids"].shape == batch["targets"].shape == batch["real"].shape == (2, 9)
-    assert batch["real"].sum(dim=1).tolist() == [9, 5] and (batch["ids"][1, 5:] == 0).all() and (batch["targets"][1, 4:] == -100).all()
+    assert batch["ids"].shape == batch["targets"].shape == batch["padding_mask"].shape == (2, 9)
+    assert (
+        batch["padding_mask"].sum(dim=1).tolist() == [9, 5] and (batch["ids"][1, 5:] == 0).all() and (batch["targets"][1, 4:] == -100).all()
+    )
 
 
 def test_noise_is_the_rows_own():
@@ -57,27 +59,27 @@ def test_noise_is_the_rows_own():
 
 
 def test_whole_words():
-    tokenizer = WordpieceTokenizer(minimum_count=99).train(lambda: ["hidden words are hidden whole, whichever words"])
-    facts = Facts(tokenizer.vocabulary, 40, **{**tokenizer.special, "padding": 0})
-    features = MaskedFormat(whole_words=True, end_of_document=False).encode({"text": "hidden whichever, are"}, tokenizer, facts)
+    tokenizer = WordpieceTokenizer(min_frequency=99).train(lambda: ["hidden words are hidden whole, whichever words"])
+    spec = DataSpec(tokenizer.vocab_size, 40, **{**tokenizer.special, "padding": 0})
+    features = MaskedFormat(whole_words=True, end_of_document=False).encode({"text": "hidden whichever, are"}, tokenizer, spec)
     assert set(features) == {"ids", "begins"} and len(features["ids"]) == len(features["begins"])
     words = np.cumsum(features["begins"])
     assert words[-1] == 4 < len(words)  # the comma is a word
     for seed in range(30):
-        told = MaskedFormat(whole_words=True).collate([features], facts, Random(seed))["targets"][0, 1:-1].numpy() != -100
+        told = MaskedFormat(whole_words=True).collate([features], spec, Random(seed))["targets"][0, 1:-1].numpy() != -100
         assert {*np.flatnonzero(told)} == {place for place in range(len(words)) if words[place] in words[told]}
 
 
 @pytest.mark.parametrize("make", [WordpieceTokenizer, BPETokenizer])
 def test_words_begin_where_spaces_and_signs_say(make):
     text = "Don't stop, unbelievable_things étude 42nd"
-    tokenizer = make(vocabulary=300).train(lambda: [text])
-    ids, offsets = make(vocabulary=300, minimum_count=99).train(lambda: [text]).encode_with_offsets(text)  # nearly letter by letter
+    tokenizer = make(vocab_size=300).train(lambda: [text])
+    ids, offsets = make(vocab_size=300, min_frequency=99).train(lambda: [text]).encode_with_offsets(text)  # nearly letter by letter
     begins = word_begins(text, offsets)
     found = [text[offsets[place][0] :].split()[0] for place in np.flatnonzero(begins) if text[slice(*offsets[place])].strip()]
     starts = [found[number].split("'")[0].split(",")[0] or found[number][0] for number in range(len(found))]
     assert starts == ["Don", "'", "t", "stop", ",", "unbelievable_things", "étude", "42nd"]
-    assert sum(begins) <= len(ids) and tokenizer.vocabulary > 5
+    assert sum(begins) <= len(ids) and tokenizer.vocab_size > 5
 
 
 def test_a_documents_end_is_marked_by_choice():
@@ -85,9 +87,9 @@ def test_a_documents_end_is_marked_by_choice():
     assert MaskedFormat(end_of_document=False).encode({"text": "ab"}, Letters(), FACTS) == {"ids": [97, 98]}
     assert MaskedFormat().encode({"text": ""}, Letters(), FACTS) is None
     with pytest.raises(UserError, match="needs a tokenizer with an end token"):
-        MaskedFormat().encode({"text": "ab"}, Letters(), Facts(200, 80, mask=4))
+        MaskedFormat().encode({"text": "ab"}, Letters(), DataSpec(200, 80, mask=4))
     with pytest.raises(UserError, match="needs a tokenizer with a mask token"):
-        MaskedFormat().collate([row(3)], Facts(200, 80), Random(0))
+        MaskedFormat().collate([row(3)], DataSpec(200, 80), Random(0))
     with pytest.raises(ValueError, match="the text is 7, of type int"):
         MaskedFormat().encode({"text": 7}, Letters(), FACTS)
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from framework.config import catalogue
 from framework.config.compose import compose
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.generation.engine import Decode
 from framework.generation.greedy import Greedy
@@ -22,7 +22,7 @@ from plugins.pretraining.masked import MaskedFormat
 from plugins.pretraining.running_text import CausalFormat
 from plugins.pretraining.task import PretrainingTask
 
-FACTS = Facts(vocabulary=40, max_length=24, padding=0, begin=1, end=2, unknown=3, mask=4, special=(35, 36, 37, 38, 39))
+FACTS = DataSpec(vocab_size=40, max_length=24, padding=0, begin=1, end=2, unknown=3, mask=4, special=(35, 36, 37, 38, 39))
 FORMATS = {
     "masked": (MaskedFormat(), EncoderOnlyModel),
     "causal": (CausalFormat(), DecoderOnlyModel),
@@ -35,8 +35,8 @@ ROWS = [list(range(5, 20)), list(range(20, 28)), [9, 8, 7]]
 def make(name, **options):
     catalogue.load()  # knows where the parts are that a model chooses by name
     torch.manual_seed(0)
-    model = Part(FORMATS[name][1], **{"dim": 16, "heads": 2, "depth": 1, "max_length": 24, "initial_std": 0.4, **options})
-    return PretrainingTask(model=model, facts=FACTS).double().eval()
+    model = Part(FORMATS[name][1], **{"dim": 16, "num_heads": 2, "num_layers": 1, "max_length": 24, "initial_std": 0.4, **options})
+    return PretrainingTask(model=model, spec=FACTS).double().eval()
 
 
 def batch_of(name, rows=ROWS):
@@ -50,8 +50,8 @@ def decode(wanted=None, **options):
 
 def states(task, batch):
     if "source" in batch:
-        return task.model(batch["source"], batch["target"], batch["source_real"])
-    return task.model(batch["ids"], batch.get("real"))
+        return task.model(batch["source"], batch["target"], batch["source_padding_mask"])
+    return task.model(batch["ids"], batch.get("padding_mask"))
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -99,7 +99,7 @@ def test_the_head_is_berts():
 def test_the_head_has_the_biases_the_epsilon_and_the_activation_of_the_layers():
     """As ModernBERT's has none of the first, and ALBERT's has another GELU."""
     task = make("masked", bias=False, epsilon=0.5, feed_forward=Part("feed_forward/gated", activation="silu"))
-    assert task.head.transform.bias is None and task.head.norm.bias is None and task.head.bias.shape == (FACTS.vocabulary,)
+    assert task.head.transform.bias is None and task.head.norm.bias is None and task.head.bias.shape == (FACTS.vocab_size,)
     hidden = torch.randn(3, 16, dtype=torch.double)
     x = functional.silu(hidden @ task.head.transform.weight.T)
     x = (x - x.mean(dim=-1, keepdim=True)) / (x.var(dim=-1, unbiased=False, keepdim=True) + 0.5).sqrt()

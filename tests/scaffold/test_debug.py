@@ -17,7 +17,7 @@ from framework.training.debugging import FiniteCheck, OneBatch
 
 ROOT = Path(__file__).parents[2]
 PRESETS = sorted(path.stem for path in (ROOT / "conf" / "debug").glob("*.yaml"))
-MODEL = "model.dim=16 model.depth=1 model.heads=2 model.max_length=32 tokenizer=bytes trainer.accelerator=cpu".split()
+MODEL = "model.dim=16 model.num_layers=1 model.num_heads=2 model.max_length=32 tokenizer=bytes trainer.accelerator=cpu".split()
 FILES = ["data=files", "data.train=rows.csv", "data.validation=rows.csv", "data.test=rows.csv"]
 WORDS = ["task=classification", *FILES, *MODEL, "callbacks.progress.style=off", "name=x"]
 

@@ -16,7 +16,7 @@ from framework.config import catalogue
 
 ROOT = Path(__file__).parents[2]
 NAMES = {"task": "colors", "attention": "tilted", "position": "faded", "data": "moods"}
-TINY = "trainer.max_steps=3 model.dim=16 model.heads=2 model.depth=1 trainer.accelerator=cpu callbacks.progress.style=off".split()
+TINY = "trainer.max_steps=3 model.dim=16 model.num_heads=2 model.num_layers=1 trainer.accelerator=cpu callbacks.progress.style=off".split()
 
 pytestmark = pytest.mark.slow
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from framework.config import catalogue
-from framework.data.facts import Facts
 from framework.data.formats import Batch
+from framework.data.spec import DataSpec
 from framework.generation.engine import Decode
 from framework.generation.greedy import Greedy
 from framework.metrics.rouge import FIGURES, Rouge
@@ -18,7 +18,7 @@ from plugins.summarization.data import SummarizationFormat
 from plugins.summarization.task import SummarizationTask
 from tests.letters import Letters
 
-FACTS = Facts(vocabulary=128, max_length=80, padding=0, begin=1, end=2)
+FACTS = DataSpec(vocab_size=128, max_length=80, padding=0, begin=1, end=2)
 ROWS: list[dict[str, Any]] = [
     {"document": "the cat sat on the mat", "summary": "cat sat"},
     {"document": "rain", "summary": ["it rains", "rain"]},
@@ -29,8 +29,8 @@ ROWS: list[dict[str, Any]] = [
 def make(**options: Any) -> SummarizationTask:
     catalogue.load()  # knows where the parts are that a model chooses by name
     torch.manual_seed(0)
-    model = Part(EncoderDecoderModel, dim=16, heads=2, depth=1, max_length=FACTS.max_length, initial_std=0.5)
-    return SummarizationTask(model=model, facts=FACTS, **options).double().eval()
+    model = Part(EncoderDecoderModel, dim=16, num_heads=2, num_layers=1, max_length=FACTS.max_length, initial_std=0.5)
+    return SummarizationTask(model=model, spec=FACTS, **options).double().eval()
 
 
 def batch_of(rows: list[dict[str, Any]] = ROWS) -> Batch:
@@ -48,7 +48,7 @@ def test_documents_and_summaries_are_sources_and_targets() -> None:
     assert format.encode({"document": "ab", "summary": "c"}, Letters(), FACTS) == {"truncated": 0, "source": [97, 98, 2], "target": [99, 2]}
     assert format.encode({"document": "ab" * 60, "summary": "c"}, Letters(), FACTS)["truncated"] == 1
     assert format.from_text("ab") == {"document": "ab"}
-    assert list(format.texts({"document": "a", "summary": ["b", "c"]})) == ["a", "b", "c"]
+    assert list(format.tokenizer_texts({"document": "a", "summary": ["b", "c"]})) == ["a", "b", "c"]
 
 
 def test_the_loss_is_that_of_the_first_summary() -> None:

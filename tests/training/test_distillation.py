@@ -11,7 +11,7 @@ from torch import nn
 
 from framework.errors import UserError
 from framework.registry import Part
-from framework.tasks.outputs import Told
+from framework.tasks.outputs import DistillationOutputs
 from framework.training.averaging import Average
 from framework.training.callbacks import Checkpoint
 from framework.training.distillation import StandardDistillation, hidden_loss, soft_loss
@@ -24,7 +24,7 @@ from tests.training.toys import DIM, SGD, VOCABULARY, Loader, TellingTask, ToyTa
 def told(seed, targets=5, answers=3, dim=4, states=None):
     generator = torch.Generator().manual_seed(seed)
     hidden, logits = ((states or targets, dim), (targets, answers))
-    return Told(*(torch.randn(shape, generator=generator, dtype=torch.double) for shape in (hidden, logits)))
+    return DistillationOutputs(*(torch.randn(shape, generator=generator, dtype=torch.double) for shape in (hidden, logits)))
 
 
 def softened(scores, temperature):
@@ -34,37 +34,37 @@ def softened(scores, temperature):
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0, 0.5])
 def test_soft_targets_are_a_divergence_at_a_temperature(temperature):
-    pupil, teacher = told(0), told(1)
+    student, teacher = told(0), told(1)
     expected = 0.0
-    for mine, right in zip(pupil.logits.tolist(), teacher.logits.tolist(), strict=True):
+    for mine, right in zip(student.logits.tolist(), teacher.logits.tolist(), strict=True):
         pairs = zip(softened(right, temperature), softened(mine, temperature), strict=True)
         expected += temperature**2 * sum(p * (log(p) - log(q)) for p, q in pairs)
-    assert soft_loss(pupil, teacher, temperature).item() == pytest.approx(expected, abs=1e-12)
-    assert soft_loss(pupil, pupil, temperature).item() == pytest.approx(0, abs=1e-12)
+    assert soft_loss(student, teacher, temperature).item() == pytest.approx(expected, abs=1e-12)
+    assert soft_loss(student, student, temperature).item() == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("targets", [5, 15])
 def test_states_are_compared_by_their_direction(targets):
     """Of three targets that were told from one state, each counts."""
-    pupil, teacher = told(0, targets, states=5), told(1, targets, states=5)
+    student, teacher = told(0, targets, states=5), told(1, targets, states=5)
     expected = 0.0
-    for mine, right in zip(pupil.hidden.tolist(), teacher.hidden.tolist(), strict=True):
+    for mine, right in zip(student.hidden.tolist(), teacher.hidden.tolist(), strict=True):
         product = sum(a * b for a, b in zip(mine, right, strict=True))
         expected += 1 - product / sqrt(sum(a * a for a in mine) * sum(b * b for b in right))
-    assert hidden_loss(pupil, teacher).item() == pytest.approx(expected * targets / 5, abs=1e-12)
-    assert hidden_loss(pupil, replace(pupil, hidden=3 * pupil.hidden)).item() == pytest.approx(0, abs=1e-12)
+    assert hidden_loss(student, teacher).item() == pytest.approx(expected * targets / 5, abs=1e-12)
+    assert hidden_loss(student, replace(student, hidden=3 * student.hidden)).item() == pytest.approx(0, abs=1e-12)
 
 
 def test_a_batch_without_targets_has_no_loss():
-    empty = Told(torch.zeros(0, 4), torch.zeros(0, 3))
+    empty = DistillationOutputs(torch.zeros(0, 4), torch.zeros(0, 3))
     assert soft_loss(empty, empty, 2.0).item() == hidden_loss(empty, empty).item() == 0
 
 
 def test_low_precision_is_summed_in_single():
-    pupil, teacher = (Told(each.hidden.bfloat16(), each.logits.bfloat16()) for each in (told(0), told(1)))
-    wide = [Told(each.hidden.float(), each.logits.float()) for each in (pupil, teacher)]
-    assert soft_loss(pupil, teacher, 1.0).dtype == hidden_loss(pupil, teacher).dtype == torch.float32
-    assert hidden_loss(pupil, teacher).item() == hidden_loss(*wide).item()
+    student, teacher = (DistillationOutputs(each.hidden.bfloat16(), each.logits.bfloat16()) for each in (told(0), told(1)))
+    wide = [DistillationOutputs(each.hidden.float(), each.logits.float()) for each in (student, teacher)]
+    assert soft_loss(student, teacher, 1.0).dtype == hidden_loss(student, teacher).dtype == torch.float32
+    assert hidden_loss(student, teacher).item() == hidden_loss(*wide).item()
 
 
 MIX = {"temperature": 3.0, "soft": 0.7, "hidden": 0.4, "hard": 0.2}
@@ -72,28 +72,28 @@ MIX = {"temperature": 3.0, "soft": 0.7, "hidden": 0.4, "hard": 0.2}
 
 def by_hand(size, steps, mix):
     """Two towers, three losses and a step, in plain PyTorch."""
-    pupil, teacher = ToyTask(), ToyTask(seed=7)
-    optimizer = torch.optim.SGD(pupil.parameters(), 0.1, 0.5)
+    student, teacher = ToyTask(), ToyTask(seed=7)
+    optimizer = torch.optim.SGD(student.parameters(), 0.1, 0.5)
     losses = []
     for batch in itertools.islice(itertools.cycle(Loader(rows(70), size)), steps):
-        real = batch["targets"] != -100
-        states = [task.stack(task.embedding(batch["ids"]))[real] for task in (pupil, teacher)]
-        scores = [task.output(each) for task, each in zip((pupil, teacher), states, strict=True)]
+        padding_mask = batch["targets"] != -100
+        states = [task.stack(task.embedding(batch["ids"]))[padding_mask] for task in (student, teacher)]
+        scores = [task.output(each) for task, each in zip((student, teacher), states, strict=True)]
         q, p = ((each / mix["temperature"]).softmax(-1) for each in scores)
         soft = (p * (p.log() - q.log())).sum(-1).mean() * mix["temperature"] ** 2
         cosine = (states[0] * states[1]).sum(-1) / (states[0].norm(dim=-1) * states[1].norm(dim=-1))
-        hard = nn.functional.cross_entropy(scores[0], batch["targets"][real])
+        hard = nn.functional.cross_entropy(scores[0], batch["targets"][padding_mask])
         loss = mix["soft"] * soft + mix["hidden"] * (1 - cosine).mean() + mix["hard"] * hard
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    return weights(pupil), losses
+    return weights(student), losses
 
 
 def trained(folder, size=32, accumulate=1, steps=3, mix=MIX, **options):
-    pupil, teacher = TellingTask(), TellingTask(seed=7)
-    module = learner(pupil, Part(SGD, lr=0.1, momentum=0.5), distillation=StandardDistillation(teacher, **mix))
+    student, teacher = TellingTask(), TellingTask(seed=7)
+    module = learner(student, Part(SGD, lr=0.1, momentum=0.5), distillation=StandardDistillation(teacher, **mix))
     losses = []
     module._log = lambda figures: losses.append(figures.get("train/loss"))
     loop = trainer(folder, max_epochs=-1, max_steps=steps, accumulate_grad_batches=accumulate, **options)
@@ -192,7 +192,7 @@ class WideTask(TellingTask):
     """Its states are twice as wide."""
 
     def told(self, batch, result):
-        return Told(torch.cat((result.output.hidden, result.output.hidden), dim=-1), result.output.logits)
+        return DistillationOutputs(torch.cat((result.output.hidden, result.output.hidden), dim=-1), result.output.logits)
 
 
 class OtherTask(TellingTask):
@@ -210,7 +210,7 @@ class OtherTask(TellingTask):
         (OtherTask, f"the teacher scores {VOCABULARY + 1} answers to each of 3 targets, and this task {VOCABULARY} answers to each of 3 "
                     "targets: they must tell the same things apart"),
         (ToyTask, "ToyTask cannot learn from a teacher: it has no method told(batch, result) that gives, of what forward told, "
-                  "Told(hidden (N, D), logits (N, C)) of its N targets"),
+                  "DistillationOutputs(hidden (N, D), logits (N, C)) of its N targets"),
     ],
 )  # fmt: skip
 def test_what_cannot_teach(teacher, said):
@@ -257,11 +257,11 @@ def test_a_pupil_learns_a_rule_from_its_teacher_alone(tmp_path):
         (batch,) = Loader(sequences(20, 1), 20)
         return int((task(batch).output.logits.argmax(-1) == batch["targets"].flatten()).sum())
 
-    teacher, pupil = TellingTask(seed=7), TellingTask(seed=8)
+    teacher, student = TellingTask(seed=7), TellingTask(seed=8)
     trainer(tmp_path, max_epochs=12).fit(learner(teacher, Part(AdamW, lr=0.03)), Loader(sequences(64, 0), 8))
     assert right(teacher) == 100
-    pupil.stack.layers = pupil.stack.layers[:1]
-    module = learner(pupil, Part(AdamW, lr=0.03), distillation=StandardDistillation(copy.deepcopy(teacher), hard=0.0))
-    assert right(pupil) < 50
+    student.stack.layers = student.stack.layers[:1]
+    module = learner(student, Part(AdamW, lr=0.03), distillation=StandardDistillation(copy.deepcopy(teacher), hard=0.0))
+    assert right(student) < 50
     trainer(tmp_path, max_epochs=12).fit(module, Blind(sequences(64, 0), 8))
-    assert right(pupil) == 100
+    assert right(student) == 100

@@ -15,7 +15,7 @@ from framework.training.schedules import Linear
 from tests.training.toys import Loader, ToyTask, learner, rows, trainer, weights
 
 ALL = [AdamW, Adafactor, SGD, Muon]
-D, H = 0.5, 4.0  # layer_decay and head_factor: powers of two, so that products are exact
+D, H = 0.5, 4.0  # layer_decay and head_lr_multiplier: powers of two, so that products are exact
 
 
 class Headed(nn.Module):
@@ -23,7 +23,7 @@ class Headed(nn.Module):
 
     def __init__(self, family, **options):
         super().__init__()
-        self.model = toy_model(family, dim=8, heads=2, **options)
+        self.model = toy_model(family, dim=8, num_heads=2, **options)
         self.head = nn.Linear(8, 2)
 
 
@@ -35,7 +35,7 @@ def expected(task, table):
 TABLES = {
     "encoder-only": (
         "encoder_only",
-        {"depth": 3, "segments": 2, "embedding_dim": 4, "embedding_norm": Part("norm/layer")},
+        {"num_layers": 3, "segments": 2, "embedding_dim": 4, "embedding_norm": Part("norm/layer")},
         [
             ("model.tokens.", 1 / 8),
             ("model.embeddings.segments.", 1 / 8),
@@ -51,7 +51,7 @@ TABLES = {
     ),
     "decoder-only": (
         "decoder_only",
-        {"depth": 2, "tied": False, "output_bias": True, "position": Part("position/relative")},
+        {"num_layers": 2, "tied": False, "output_bias": True, "position": Part("position/relative")},
         [
             ("model.tokens.", 1 / 4),
             ("model.decoder.position.", 1 / 4),
@@ -64,7 +64,7 @@ TABLES = {
     ),
     "encoder-decoder": (
         "encoder_decoder",
-        {"depth": 2, "decoder_depth": 3, "embedding_norm": Part("norm/layer"), "output_bias": True},
+        {"num_layers": 2, "num_decoder_layers": 3, "embedding_norm": Part("norm/layer"), "output_bias": True},
         [
             ("model.tokens.", 1 / 8),  # below both stacks, of which the decoder is the deeper
             ("model.source.", 1 / 8),
@@ -92,7 +92,7 @@ def test_every_group_has_the_rate_of_the_table(family, options, table, optimizer
     wanted = expected(task, table)
     assert set(dict(table)) == {prefix for prefix, _ in table if any(name.startswith(prefix) for name in wanted)}  # no line in vain
     names = {id(parameter): name for name, parameter in task.named_parameters()}
-    made = optimizer(task, lr=0.1, weight_decay=0.25, layer_decay=D, head_factor=H)
+    made = optimizer(task, lr=0.1, weight_decay=0.25, layer_decay=D, head_lr_multiplier=H)
     found = {names[id(p)]: (group["lr"], group["weight_decay"]) for group in made.param_groups for p in group["params"]}
     shape = {name: parameter.ndim for name, parameter in task.named_parameters()}
     assert found == {name: (0.1 * factor, 0.25 if shape[name] >= 2 else 0.0) for name, factor in wanted.items()}
@@ -105,12 +105,12 @@ def test_by_default_there_is_one_rate_and_two_groups():
 
 
 def test_the_highest_rate_comes_first():
-    made = groups(Headed("encoder_only", depth=3), 1.0, 0.25, D, H)
+    made = groups(Headed("encoder_only", num_layers=3), 1.0, 0.25, D, H)
     assert [group["lr"] for group in made] == [4, 4, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.125]
 
 
 def test_a_layer_that_is_every_layer_is_one():
-    task = Headed("encoder_only", depth=1)
+    task = Headed("encoder_only", num_layers=1)
     task.model.encoder.layers.append(task.model.encoder.layers[0])
     factors = rate_factors(task, D, H)
     assert {factor for name, factor in factors.items() if ".layers." in name} == {1.0}
@@ -118,7 +118,7 @@ def test_a_layer_that_is_every_layer_is_one():
 
 
 def test_parameters_of_a_model_or_a_stack_itself_stand_below_its_layers():
-    task = Headed("encoder_only", depth=2)
+    task = Headed("encoder_only", num_layers=2)
     task.model.direction, task.model.encoder.bias = nn.Parameter(torch.zeros(8)), nn.Parameter(torch.zeros(8))
     factors = rate_factors(task, D, H)
     assert (factors["model.direction"], factors["model.encoder.bias"]) == (0.25, 0.25)
@@ -129,7 +129,7 @@ def test_layers_at_different_rates_need_layers():
         AdamW(ToyTask(), layer_decay=0.9)
 
 
-@pytest.mark.parametrize(("option", "reason"), [("layer_decay", "each layer learns"), ("head_factor", "what the task adds learns")])
+@pytest.mark.parametrize(("option", "reason"), [("layer_decay", "each layer learns"), ("head_lr_multiplier", "what the task adds learns")])
 def test_a_rate_of_nothing_is_refused(option, reason):
     with pytest.raises(UserError, match=reason):
         build({"part": "optimizer/adamw", option: 0.0}, model=Headed("encoder_only"))
@@ -148,7 +148,7 @@ class Modelled(ToyTask):
         return getattr(self.model, name) if name in ("embedding", "stack") else super().__getattr__(name)
 
 
-OPTIONS = {"layer_decay": D, "head_factor": H}
+OPTIONS = {"layer_decay": D, "head_lr_multiplier": H}
 
 
 @pytest.mark.parametrize("optimizer", ALL)

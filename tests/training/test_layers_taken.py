@@ -9,9 +9,9 @@ from framework.weights.layer_selection import renumbered
 def model(**depths):
     """Name -> what stood there, of stacks with so many layers."""
     weights = {"model.tokens.weight": "tokens", "head.0": "head"}
-    for stack, depth in depths.items():
+    for stack, num_layers in depths.items():
         weights[f"model.{stack}.position.table"] = f"{stack} table"
-        for number in range(depth):
+        for number in range(num_layers):
             for rest in ("norm.bias", "attention.layers.0.weight"):
                 weights[f"model.{stack}.layers.{number}.{rest}"] = f"{stack} {number} {rest}"
     return weights
@@ -58,10 +58,10 @@ def test_a_mapping_is_for_the_stacks_that_it_names():
 @pytest.mark.parametrize(
     ("layers", "said"),
     [
-        ([0, 2], "model.layers names 2 layers, [0, 2], and the encoder of this model has 3; model.depth=2 makes them equal"),
-        ([0, 2, 6], "model.layers names layer 6, and the encoder of runs/x has 6: 0 to 5"),
-        ([-1, 0, 1], "model.layers names layer -1, and the encoder of runs/x has 6: 0 to 5"),
-        ({"decoder": [0]}, "model.layers names the layers of 'decoder', and this model has no such stack; it has: encoder"),
+        ([0, 2], "model.init_layers names 2 layers, [0, 2], and the encoder of this model has 3; model.num_layers=2 makes them equal"),
+        ([0, 2, 6], "model.init_layers names layer 6, and the encoder of runs/x has 6: 0 to 5"),
+        ([-1, 0, 1], "model.init_layers names layer -1, and the encoder of runs/x has 6: 0 to 5"),
+        ({"decoder": [0]}, "model.init_layers names the layers of 'decoder', and this model has no such stack; it has: encoder"),
     ],
 )
 def test_numbers_that_are_not_there(layers, said):
@@ -71,7 +71,7 @@ def test_numbers_that_are_not_there(layers, said):
 
 
 def test_each_depth_of_two_stacks_has_its_name():
-    with pytest.raises(UserError, match=r"the decoder of this model has 3; model.decoder_depth=2"):
+    with pytest.raises(UserError, match=r"the decoder of this model has 3; model.num_decoder_layers=2"):
         moved({"encoder": 2, "decoder": 3}, [0, 1], encoder=2, decoder=4)
     with pytest.raises(UserError, match=r"'decoder', and runs/x has no such stack; it has: encoder"):
         moved({"encoder": 2, "decoder": 1}, {"decoder": [0]}, encoder=2)

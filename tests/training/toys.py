@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric, SumMetric
 
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.parts.adapters import LoraAdapter
 from framework.registry import Part
 from framework.runs.freezing import freeze
 from framework.tasks.base import Result, Task
-from framework.tasks.outputs import Told
+from framework.tasks.outputs import DistillationOutputs
 from framework.training.learner import Learner
 from framework.training.optimizers import SGD, AdamW
 from framework.training.schedules import Constant
@@ -50,7 +50,7 @@ class ToyTask(Task):
     def __init__(self, dropout: float = 0.0, side: float = 0.0, seed: int = 0):
         super().__init__()
         torch.manual_seed(seed)
-        self.facts = Facts(VOCABULARY, 16)
+        self.spec = DataSpec(VOCABULARY, 16)
         self.embedding, self.stack, self.output = nn.Embedding(VOCABULARY, DIM), Stack(dropout), nn.Linear(DIM, VOCABULARY)
         self.side = side
 
@@ -65,7 +65,9 @@ class ToyTask(Task):
     def evaluate(self, batch: dict[str, Any], decode: Any) -> tuple[Result, list[dict[str, Any]]]:
         result = self(batch)
         read = zip(batch["ids"], result.output.argmax(-1), batch["targets"] != -100, strict=True)
-        return result, [{"input": ids[real].tolist(), "prediction": guess[real].tolist()} for ids, guess, real in read]
+        return result, [
+            {"input": ids[padding_mask].tolist(), "prediction": guess[padding_mask].tolist()} for ids, guess, padding_mask in read
+        ]
 
     def metrics(self) -> dict[str, Metric]:
         return {"rows": SumMetric()}
@@ -81,12 +83,12 @@ class TellingTask(ToyTask):
 
     def forward(self, batch: dict[str, Any]) -> Result:
         self.runs += 1
-        real = batch["targets"] != -100
-        hidden = self.stack(self.embedding(batch["ids"]))[real]
-        told = Told(hidden, self.output(hidden))
-        return Result(nn.functional.cross_entropy(told.logits, batch["targets"][real], reduction="sum"), real.sum(), told)
+        padding_mask = batch["targets"] != -100
+        hidden = self.stack(self.embedding(batch["ids"]))[padding_mask]
+        told = DistillationOutputs(hidden, self.output(hidden))
+        return Result(nn.functional.cross_entropy(told.logits, batch["targets"][padding_mask], reduction="sum"), padding_mask.sum(), told)
 
-    def told(self, batch: dict[str, Any], result: Result) -> Told:
+    def told(self, batch: dict[str, Any], result: Result) -> DistillationOutputs:
         return result.output
 
     def evaluate(self, batch: dict[str, Any], decode: Any) -> tuple[Result, list[dict[str, Any]]]:
@@ -96,7 +98,7 @@ class TellingTask(ToyTask):
 def adapted_task(**options: Any) -> ToyTask:
     """As a fine-tuned one: the embedding is frozen, the stack has an adapter in place of its own weights, the output is new."""
     task = ToyTask(**options)
-    LoraAdapter(rank=2, target="*").attach(task.stack)
+    LoraAdapter(rank=2, target_modules="*").attach(task.stack)
     freeze(task, "embedding.*")
     return task
 
@@ -108,13 +110,13 @@ def rows(count: int, seed: int = 0) -> list[list[int]]:
     return [torch.randint(1, VOCABULARY, (length,), generator=random).tolist() for length in lengths]
 
 
-def batch(sequences: list[list[int]], numbers: list[int], ghost: bool = False) -> dict[str, Any]:
+def batch(sequences: list[list[int]], numbers: list[int], dummy: bool = False) -> dict[str, Any]:
     inputs = [torch.tensor(sequence[:-1]) for sequence in sequences]
     targets = [torch.tensor(sequence[1:]) for sequence in sequences]
     ids = nn.utils.rnn.pad_sequence(inputs, batch_first=True)
     padded = nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=-100)
     made = {"ids": ids, "targets": padded, "row": torch.tensor(numbers), "tokens": sum(map(len, targets)), "slots": ids.numel()}
-    return {**made, "ghost": True} if ghost else made
+    return {**made, "dummy": True} if dummy else made
 
 
 class Loader:
@@ -136,7 +138,7 @@ class Loader:
         for index in range(self.served, len(self)):
             mine = order[index * self.size : (index + 1) * self.size][self.rank :: self.world]
             self.served += 1
-            yield batch([self.sequences[n] for n in mine or order[:1]], mine or order[:1], ghost=not mine)
+            yield batch([self.sequences[n] for n in mine or order[:1]], mine or order[:1], dummy=not mine)
 
     def state_dict(self) -> dict[str, int]:
         return {"epoch": self.epoch, "served": self.served}

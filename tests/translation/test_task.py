@@ -7,8 +7,8 @@ import sacrebleu
 import torch
 
 from framework.config import catalogue
-from framework.data.facts import Facts
 from framework.data.formats import Batch
+from framework.data.spec import DataSpec
 from framework.generation.engine import Decode
 from framework.generation.greedy import Greedy
 from framework.models.encoder_decoder import EncoderDecoderModel
@@ -17,15 +17,15 @@ from plugins.completion.task import CompletionTask
 from plugins.translation.data import TranslationFormat
 from plugins.translation.task import TranslationTask
 
-FACTS = Facts(vocabulary=13, max_length=8, padding=0, begin=1, end=2)
+FACTS = DataSpec(vocab_size=13, max_length=8, padding=0, begin=1, end=2)
 PAIRS = [([5, 6, 7, 2], [4, 2]), ([8, 2], [9, 10, 11, 2]), ([3, 4, 2], [12, 5, 2])]
 
 
 def make(**options: float) -> TranslationTask:
     catalogue.load()  # knows where the parts are that a model chooses by name
     torch.manual_seed(0)
-    model = Part(EncoderDecoderModel, dim=16, heads=2, depth=2, max_length=8, initial_std=0.5, tied=False)
-    return TranslationTask(model=model, facts=FACTS, **options).double().eval()
+    model = Part(EncoderDecoderModel, dim=16, num_heads=2, num_layers=2, max_length=8, initial_std=0.5, tied=False)
+    return TranslationTask(model=model, spec=FACTS, **options).double().eval()
 
 
 def batch_of(*pairs: tuple[list[int], list[int]], targets: bool = True) -> Batch:

@@ -40,8 +40,8 @@ KINDS = {
 # specimen: small enough to train in seconds
 defaults: [encoder_only, override position: rotary, _self_]
 dim: 64
-heads: 4
-depth: 2
+num_heads: 4
+num_layers: 2
 max_length: 128
 """,
         ),

@@ -12,7 +12,7 @@ from framework.errors import UserError
 from framework.registry import Part
 
 SPLITS = ("train", "validation", "test")
-Found = tuple[Row, str]  # a row and where it was found: "reviews.csv, line 7"
+LocatedRow = tuple[Row, str]  # a row and where it was found: "reviews.csv, line 7"
 
 
 class Source:
@@ -51,7 +51,7 @@ class Source:
         """The splits that the source has of itself."""
         raise NotImplementedError
 
-    def read(self, split: str) -> Iterator[Found]:
+    def read(self, split: str) -> Iterator[LocatedRow]:
         """All rows of a given split, in order."""
         raise NotImplementedError
 
@@ -82,7 +82,7 @@ class Source:
         given = self.given()
         return {name: share for name, share in self.shares.items() if "train" in given and name not in given and share > 0}
 
-    def rows(self, split: str) -> Iterator[Found]:
+    def rows(self, split: str) -> Iterator[LocatedRow]:
         """The rows of a split and where each was found."""
         assert split in self.splits, f"{split} is not among {self.splits}"
         cut_off = self._cut_off
@@ -101,7 +101,7 @@ class Source:
         origin = self.origin("train" if share else split)
         return {"source": type(self).__name__, "origin": origin, "columns": self.columns.chosen, "share": share, "limit": self.limit}
 
-    def _part_of_random(self, split: str) -> Iterator[Found]:
+    def _part_of_random(self, split: str) -> Iterator[LocatedRow]:
         """Selection sampling (Knuth, TAOCP 2, 3.4.2, algorithm S): exactly the shares, in one pass, nothing kept in memory.
 
         The test part is drawn first and is the same for every seed, so that seeds compare.
@@ -117,7 +117,7 @@ class Source:
             if split == next((name for name, draw in draws if next(draw)), "train"):
                 yield found
 
-    def _part_of_last(self, split: str) -> Iterator[Found]:
+    def _part_of_last(self, split: str) -> Iterator[LocatedRow]:
         """First what trains, then validation, then test; a row that lies across a border is cut, where the source can cut rows."""
         total, cut_off = self._size_of_train(), self._cut_off
         validation = int(total * (1 - cut_off.get("validation", 0) - cut_off.get("test", 0)))
@@ -153,7 +153,7 @@ def _selected(random: Random, count: int, total: int) -> Iterator[bool]:
 
 
 @contextmanager
-def blame(where: str | Callable[[], str]) -> Iterator[None]:
+def error_context(where: str | Callable[[], str]) -> Iterator[None]:
     """A format's ValueError about a row becomes the user's error, with the place of the row."""
     try:
         yield

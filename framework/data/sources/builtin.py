@@ -6,7 +6,7 @@ from typing import Any
 
 from framework.data.fingerprints import code_of
 from framework.data.formats import Format
-from framework.data.sources.base import SPLITS, Found, Source
+from framework.data.sources.base import SPLITS, LocatedRow, Source
 from framework.registry import Part, choice, register
 
 
@@ -25,7 +25,7 @@ class BuiltinData(Source):
     def given(self) -> tuple[str, ...]:
         return SPLITS
 
-    def read(self, split: str) -> Iterator[Found]:
+    def read(self, split: str) -> Iterator[LocatedRow]:
         for number, row in enumerate(self.format.builtin(split, self.seed), 1):
             yield row, f"built-in {split} rows, row {number}"
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from framework.data.formats import Format, Row
 from framework.data.sources import readers
-from framework.data.sources.base import SPLITS, Found, Source
+from framework.data.sources.base import SPLITS, LocatedRow, Source
 from framework.data.sources.conll import Conll
 from framework.data.sources.folders import files_by_class, read_folders
 from framework.data.sources.json_files import read_json, read_json_lines
@@ -157,7 +157,7 @@ class FilesData(Source):
         several = len(paths) > 1 and len(self.format.columns) > 1 and not self.pattern
         return "parallel" if kind == "text" and several else kind
 
-    def read(self, split: str) -> Iterator[Found]:
+    def read(self, split: str) -> Iterator[LocatedRow]:
         paths = self.paths(split)
         kind = self.kind_of(paths)
         if kind == "parallel":
@@ -166,7 +166,7 @@ class FilesData(Source):
         for path in paths:
             yield from self._read_file(path, kind)
 
-    def _read_file(self, path: Path, kind: str) -> Iterator[Found]:
+    def _read_file(self, path: Path, kind: str) -> Iterator[LocatedRow]:
         if kind in ("csv", "tsv"):
             delimiter = self.delimiter or ("," if kind == "csv" else "\t")
             quoting = kind == "csv" if self.quoting is None else self.quoting

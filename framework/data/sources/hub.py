@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from framework.data.formats import Format
-from framework.data.sources.base import SPLITS, Found, Source
+from framework.data.sources.base import SPLITS, LocatedRow, Source
 from framework.errors import UserError
 from framework.registry import Part, choice, nearest, register
 from framework.utils.hub import first_line, reachable
@@ -66,7 +66,7 @@ class HubData(Source):
                 raise UserError(f"{self.path}: the split {self.wanted[split]!r} holds no rows")
             next(self.read(split))
 
-    def read(self, split: str) -> Iterator[Found]:
+    def read(self, split: str) -> Iterator[LocatedRow]:
         name = self.wanted[split]
         data = self._data()[name]
         for number, values in enumerate(data, 1):

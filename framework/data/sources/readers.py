@@ -13,13 +13,13 @@ from framework.data.sources.headers import ROWS_TO_LOOK_AT, find_header
 from framework.data.sources.lines import lines
 from framework.errors import UserError
 
-Found = tuple[Row, str]
+LocatedRow = tuple[Row, str]
 LONGEST_FIELD = 1 << 24  # characters; a quote that never closes is noticed here, not when memory is full
 
 
 def read_table(
     path: Path, columns: Columns, encoding: str, header: bool | list[str] | None, delimiter: str, quoting: bool, line_break: str | None
-) -> Iterator[Found]:
+) -> Iterator[LocatedRow]:
     """CSV and TSV. A row stands on the line where it begins, also after quoted line breaks."""
     csv.field_size_limit(LONGEST_FIELD)
     quotes: Literal[0, 3] = csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE
@@ -61,7 +61,7 @@ def _records(reader: Any, path: Path) -> Iterator[tuple[list[str], int]]:
             yield values, line
 
 
-def read_parquet(path: Path, columns: Columns) -> Iterator[Found]:
+def read_parquet(path: Path, columns: Columns) -> Iterator[LocatedRow]:
     """Parquet, a batch of rows at a time."""
     import pyarrow  # 0.2 s that only parquet pays
     import pyarrow.parquet
@@ -83,7 +83,7 @@ def read_parquet(path: Path, columns: Columns) -> Iterator[Found]:
                 yield row, f"{path}, row {number}"
 
 
-def read_text(path: Path, column: str, encoding: str, unit: Literal["line", "paragraph", "file"], running: bool) -> Iterator[Found]:
+def read_text(path: Path, column: str, encoding: str, unit: Literal["line", "paragraph", "file"], running: bool) -> Iterator[LocatedRow]:
     """Plain text. running: nothing is lost, the texts of all rows together are the file; else without blank lines and line ends."""
     for text, line in _units(path, encoding, unit):
         if running or text.strip():
@@ -104,7 +104,7 @@ def _units(path: Path, encoding: str, unit: Literal["line", "paragraph", "file"]
         yield "".join(gathered), begun
 
 
-def read_pattern(path: Path, columns: Columns, encoding: str, pattern: str) -> Iterator[Found]:
+def read_pattern(path: Path, columns: Columns, encoding: str, pattern: str) -> Iterator[LocatedRow]:
     """Plain text lines taken apart by a regular expression whose named groups are the columns."""
     expression = compiled("pattern", pattern)
     groups = list(expression.groupindex)
@@ -126,7 +126,7 @@ def compiled(option: str, pattern: str) -> re.Pattern[str]:
         raise UserError(f"data.{option}={pattern}: not a regular expression: {error}") from None
 
 
-def read_parallel(paths: Sequence[Path], columns: Columns, encoding: str) -> Iterator[Found]:
+def read_parallel(paths: Sequence[Path], columns: Columns, encoding: str) -> Iterator[LocatedRow]:
     """Parallel text: line N of every file belongs together; the files are the columns, in their order."""
     places = columns.places(None, len(paths), " and ".join(map(str, paths)))
     files = [lines(path, encoding) for path in paths]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from framework.data.facts import Facts
+from framework.data.spec import DataSpec
 from framework.data.tokenization.escaping import shielded
 from framework.data.tokenization.sentencepiece import sentence_pieces
 from framework.data.tokenization.special_tokens import Settings
@@ -34,9 +34,9 @@ def published_tokenizer(path: Path) -> Tokenizer:
     UserError: there is none, its files are damaged or do not belong together, or they do not say how text is split.
     """
     folder, files, build = found(path)
-    facts = folder / "facts.json"
-    if files[0].name == COMPLETE and facts.is_file():  # a run: its facts know the ids
-        return of_run(files[0], facts)
+    spec = folder / "data_spec.json"
+    if files[0].name == COMPLETE and spec.is_file():  # a run: its data spec know the ids
+        return of_run(files[0], spec)
     settings = Settings.read(folder)
     inner, names = build(files, settings)
     settings.mark(inner)
@@ -67,16 +67,14 @@ def found(path: Path) -> tuple[Path, list[Path], Callable[[list[Path], Settings]
 
 
 def of_run(path: Path, told: Path) -> Tokenizer:
-    """The tokenizer of a run: its special tokens and the size of its tables are in its facts. UserError: one of both is damaged."""
+    """The tokenizer of a run: its special tokens and the size of its tables are in its data spec. UserError: one of both is damaged."""
     inner = read_json(path)
     try:
-        facts = Facts.load(told)
+        spec = DataSpec.load(told)
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{told} is damaged: {error!r}") from None
-    ids = {name: getattr(facts, name) for name in NAMES}
-    return Tokenizer(
-        inner, {name: None if id is None else inner.id_to_token(id) for name, id in ids.items()}, facts.vocabulary, facts.start
-    )
+    ids = {name: getattr(spec, name) for name in NAMES}
+    return Tokenizer(inner, {name: None if id is None else inner.id_to_token(id) for name, id in ids.items()}, spec.vocab_size, spec.start)
 
 
 def _files() -> list[str]:

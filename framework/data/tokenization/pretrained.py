@@ -16,22 +16,28 @@ class PretrainedTokenizer(TokenizerTrainer):
     """A tokenizer that exists: of a run, or of a published model, in whichever layout its folder has it.
 
     file: the folder of a model or of a run, a file of a tokenizer there, or a name on the Hugging Face Hub.
-    added: tokens that are added as special ones behind the last id; a model's tables grow by them.
+    additional_special_tokens: tokens that are added as special ones behind the last id; a model's tables grow by them.
     start: id of what stands before the first token of a written text, where that is not the begin token (BART: the end token's).
-    entries: ids at least, where a model's tables have more rows than there are tokens (T5's have 32,128 for 32,100).
+    vocab_size: ids at least, where a model's tables have more rows than there are tokens (T5's have 32,128 for 32,100).
     """
 
     learns = False
 
-    def __init__(self, file: str | None = None, added: list[str] = [], entries: int | None = None, start: int | None = None):  # noqa: B006 - never written to
-        self.file, self.added, self.entries, self.start = file, tuple(added), entries, start
+    def __init__(
+        self,
+        file: str | None = None,
+        additional_special_tokens: list[str] = [],  # noqa: B006 - never written to
+        vocab_size: int | None = None,
+        start: int | None = None,
+    ):
+        self.file, self.additional_special_tokens, self.vocab_size, self.start = file, tuple(additional_special_tokens), vocab_size, start
 
     def train(self, texts: Texts) -> Tokenizer:
         return self._made
 
     def origin(self) -> Any:
         """What it is, not where it lies."""
-        return [type(self).__name__, self._made.to_json(), self._made.special, self._made.vocabulary]
+        return [type(self).__name__, self._made.to_json(), self._made.special, self._made.vocab_size]
 
     @cached_property
     def _made(self) -> Tokenizer:
@@ -39,4 +45,6 @@ class PretrainedTokenizer(TokenizerTrainer):
             raise UserError("tokenizer=pretrained needs a tokenizer: tokenizer.file=FOLDER, of a run or of a published model")
         found = published_tokenizer(folder_of(self.file))
         start = found.start if self.start is None else self.start
-        return Tokenizer(found.inner, found.names, max(self.entries or 0, found.entries), start).with_special(self.added)
+        return Tokenizer(found.inner, found.names, max(self.vocab_size or 0, found.entries), start).with_special(
+            self.additional_special_tokens
+        )

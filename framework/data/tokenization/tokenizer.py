@@ -55,7 +55,7 @@ class Tokenizer:
         return Tokenizer(inner, self.names, self.entries, self.start)
 
     @property
-    def vocabulary(self) -> int:
+    def vocab_size(self) -> int:
         """Ids go from 0 to one below this; a vocabulary with holes counts the holes."""
         return max(self.entries, *(id + 1 for id in self.inner.get_vocab(with_added_tokens=True).values()))
 

@@ -35,17 +35,17 @@ class TokenizerTrainer:
 class WordpieceTokenizer(TokenizerTrainer):
     """Words, and pieces of rare words, split greedily. Schuster and Nakajima 2012; BERT's: Devlin et al. 2019, section 3, https://arxiv.org/abs/1810.04805
 
-    vocabulary: entries, special ones included.
+    vocab_size: entries, special ones included.
     lowercase: fold capitals.
     strip_accents: drop accents.
-    minimum_count: pairs rarer than this are not joined.
+    min_frequency: pairs rarer than this are not joined.
 
     The library's own trainer numbers the continuing characters (##a) in an order that differs from process to process, and ties
     between pairs are broken by number. Handing it these characters in sorted order makes the result the same everywhere.
     """
 
-    def __init__(self, vocabulary: int = 8000, lowercase: bool = True, strip_accents: bool = False, minimum_count: int = 2):
-        self.vocabulary, self.lowercase, self.strip_accents, self.minimum_count = vocabulary, lowercase, strip_accents, minimum_count
+    def __init__(self, vocab_size: int = 8000, lowercase: bool = True, strip_accents: bool = False, min_frequency: int = 2):
+        self.vocab_size, self.lowercase, self.strip_accents, self.min_frequency = vocab_size, lowercase, strip_accents, min_frequency
 
     def train(self, texts: Texts) -> Tokenizer:
         inner = tokenizers.Tokenizer(models.BPE())  # WordPiece vocabularies are learned by joining pairs, only applied differently
@@ -56,8 +56,8 @@ class WordpieceTokenizer(TokenizerTrainer):
             for word, _ in inner.pre_tokenizer.pre_tokenize_str(inner.normalizer.normalize_str(text)):
                 inside.update(word[1:])
         trainer = trainers.BpeTrainer(
-            vocab_size=self.vocabulary,
-            min_frequency=self.minimum_count,
+            vocab_size=self.vocab_size,
+            min_frequency=self.min_frequency,
             special_tokens=[*SPECIAL, *(f"##{character}" for character in sorted(inside))],
             continuing_subword_prefix="##",
             show_progress=False,
@@ -74,14 +74,14 @@ class WordpieceTokenizer(TokenizerTrainer):
 class BPETokenizer(TokenizerTrainer):
     """Byte-level byte-pair encoding: any text comes back exactly. Sennrich et al. 2016, https://arxiv.org/abs/1508.07909; on bytes: GPT-2
 
-    vocabulary: entries, the 256 bytes and the special ones included.
+    vocab_size: entries, the 256 bytes and the special ones included.
     lowercase: fold capitals.
-    minimum_count: pairs rarer than this are not joined.
+    min_frequency: pairs rarer than this are not joined.
     prefix_space: put a space before the text, so that its first word is the same token as inside a sentence.
     """
 
-    def __init__(self, vocabulary: int = 8000, lowercase: bool = False, minimum_count: int = 2, prefix_space: bool = False):
-        self.vocabulary, self.lowercase, self.minimum_count, self.prefix_space = vocabulary, lowercase, minimum_count, prefix_space
+    def __init__(self, vocab_size: int = 8000, lowercase: bool = False, min_frequency: int = 2, prefix_space: bool = False):
+        self.vocab_size, self.lowercase, self.min_frequency, self.prefix_space = vocab_size, lowercase, min_frequency, prefix_space
 
     def train(self, texts: Texts) -> Tokenizer:
         inner = tokenizers.Tokenizer(models.BPE())
@@ -90,8 +90,8 @@ class BPETokenizer(TokenizerTrainer):
         inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=self.prefix_space)
         inner.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
-            vocab_size=self.vocabulary,
-            min_frequency=self.minimum_count,
+            vocab_size=self.vocab_size,
+            min_frequency=self.min_frequency,
             special_tokens=list(SPECIAL),
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
             show_progress=False,
@@ -104,7 +104,7 @@ class BPETokenizer(TokenizerTrainer):
 class UnigramTokenizer(TokenizerTrainer):
     """The likeliest split by a unigram model of pieces; unseen characters become bytes. Kudo 2018, section 3, https://arxiv.org/abs/1804.10959
 
-    vocabulary: entries, the 256 bytes and the special ones included.
+    vocab_size: entries, the 256 bytes and the special ones included.
     lowercase: fold capitals.
     longest: characters of a piece at most.
 
@@ -112,8 +112,8 @@ class UnigramTokenizer(TokenizerTrainer):
     Trained by `unigram.py`: the library's trainer sums in the order of a hash table, which differs from process to process.
     """
 
-    def __init__(self, vocabulary: int = 8000, lowercase: bool = False, longest: int = 16):
-        self.vocabulary, self.lowercase, self.longest = vocabulary, lowercase, longest
+    def __init__(self, vocab_size: int = 8000, lowercase: bool = False, longest: int = 16):
+        self.vocab_size, self.lowercase, self.longest = vocab_size, lowercase, longest
 
     def train(self, texts: Texts) -> Tokenizer:
         # brackets stand alone, so that no text can spell a special token or a byte: those are entries of the vocabulary too
@@ -125,7 +125,7 @@ class UnigramTokenizer(TokenizerTrainer):
             for word, _ in split.pre_tokenize_str(normalizer.normalize_str(text) if normalizer else text):
                 words[word] = words.get(word, 0) + 1
         fixed = [*SPECIAL, *BYTES]
-        pieces = unigram.train(words, self.vocabulary - len(fixed), self.longest)
+        pieces = unigram.train(words, self.vocab_size - len(fixed), self.longest)
         lowest = min((score for _, score in pieces), default=0.0)
         entries = [(token, round(lowest - 10.0, 6)) for token in fixed] + pieces  # six digits survive being written and read
         inner = tokenizers.Tokenizer(models.Unigram(entries, unk_id=fixed.index("[UNK]"), byte_fallback=True))

@@ -48,7 +48,7 @@ class AlbertFamily(BertFamily):
         ),
         Row("pooler.dense.*", "pooler.*"),
     )
-    heads: ClassVar[Mapping[str, Head]] = {
+    task_heads: ClassVar[Mapping[str, Head]] = {
         "masked_tokens": Head(
             "AlbertForMaskedLM",
             (

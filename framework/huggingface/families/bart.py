@@ -8,7 +8,7 @@ from framework.huggingface.table import Row
 from framework.registry import register
 
 if TYPE_CHECKING:
-    from framework.data.facts import Facts
+    from framework.data.spec import DataSpec
 
 _ATTENTION = {"query.*": "q_proj.*", "key.*": "k_proj.*", "value.*": "v_proj.*", "output.*": "out_proj.*"}
 
@@ -45,9 +45,9 @@ class BartFamily(Family):
     fixed: ClassVar[Mapping[str, Any]] = {"position.offset": 2, "epsilon": 1e-5}
     options: ClassVar[Sequence[Option]] = (
         Option("dim", "d_model"),
-        Option("heads", "encoder_attention_heads", also=("decoder_attention_heads",)),
-        Option("depth", "encoder_layers"),
-        Option("decoder_depth", "decoder_layers"),
+        Option("num_heads", "encoder_attention_heads", also=("decoder_attention_heads",)),
+        Option("num_layers", "encoder_layers"),
+        Option("num_decoder_layers", "decoder_layers"),
         Option("feed_forward.hidden", "encoder_ffn_dim", also=("decoder_ffn_dim",)),
         Option("feed_forward.activation", "activation_function", "gelu", ACTIVATIONS),
         Option("feed_forward.inner_dropout", "activation_dropout", 0.0),
@@ -79,8 +79,8 @@ class BartFamily(Family):
         *stack("decoder", {"attention": "self_attn", "cross": "encoder_attn"}),
         Row("output.bias", "/final_logits_bias", "row"),
     )
-    heads: ClassVar[Mapping[str, Head]] = {"text_to_text": Head("BartForConditionalGeneration")}
+    task_heads: ClassVar[Mapping[str, Head]] = {"text_to_text": Head("BartForConditionalGeneration")}
     bias = "final_logits_bias"
 
-    def theirs(self, node: Mapping[str, Any], facts: "Facts") -> Config:
-        return {**super().theirs(node, facts), "forced_eos_token_id": facts.end}
+    def theirs(self, node: Mapping[str, Any], spec: "DataSpec") -> Config:
+        return {**super().theirs(node, spec), "forced_eos_token_id": spec.end}

@@ -28,8 +28,8 @@ class BertFamily(Family):
     }
     options: ClassVar[Sequence[Option]] = (
         Option("dim", "hidden_size"),
-        Option("heads", "num_attention_heads"),
-        Option("depth", "num_hidden_layers"),
+        Option("num_heads", "num_attention_heads"),
+        Option("num_layers", "num_hidden_layers"),
         Option("feed_forward.hidden", "intermediate_size"),
         Option("feed_forward.activation", "hidden_act", "gelu", ACTIVATIONS),
         Option("max_length", "max_position_embeddings"),
@@ -61,7 +61,7 @@ class BertFamily(Family):
         ),
         Row("pooler.dense.*", "pooler.dense.*"),
     )
-    heads: ClassVar[Mapping[str, Head]] = {
+    task_heads: ClassVar[Mapping[str, Head]] = {
         "masked_tokens": Head(
             "BertForMaskedLM",
             (

@@ -20,8 +20,8 @@ class DistilbertFamily(Family):
     fixed: ClassVar[Mapping[str, Any]] = {"epsilon": 1e-12}
     options: ClassVar[Sequence[Option]] = (
         Option("dim", "dim"),
-        Option("heads", "n_heads"),
-        Option("depth", "n_layers"),
+        Option("num_heads", "n_heads"),
+        Option("num_layers", "n_layers"),
         Option("feed_forward.hidden", "hidden_dim"),
         Option("feed_forward.activation", "activation", "gelu", {"gelu": "gelu", "relu": "relu"}),
         Option("max_length", "max_position_embeddings", 512),
@@ -49,7 +49,7 @@ class DistilbertFamily(Family):
             },
         ),
     )
-    heads: ClassVar[Mapping[str, Head]] = {
+    task_heads: ClassVar[Mapping[str, Head]] = {
         "masked_tokens": Head(
             "DistilBertForMaskedLM",
             (

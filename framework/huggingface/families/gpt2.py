@@ -29,8 +29,8 @@ class Gpt2Family(Family):
     }
     options: ClassVar[Sequence[Option]] = (
         Option("dim", "n_embd"),
-        Option("heads", "n_head"),
-        Option("depth", "n_layer"),
+        Option("num_heads", "n_head"),
+        Option("num_layers", "n_layer"),
         Option("feed_forward.hidden", "n_inner", None),
         Option("feed_forward.activation", "activation_function", "gelu_new", ACTIVATIONS),
         Option("max_length", "n_positions", 1024, also=("n_ctx",)),
@@ -60,7 +60,7 @@ class Gpt2Family(Family):
         Row("decoder.layers.#.feed_forward.output.*", "h.#.mlp.c_proj.*", "turned"),
         Row("decoder.final_norm.*", "ln_f.*"),
     )
-    heads: ClassVar[Mapping[str, Head]] = {
+    task_heads: ClassVar[Mapping[str, Head]] = {
         "next_token": Head("GPT2LMHeadModel"),
         "sequence_labels": Head("GPT2ForSequenceClassification", (Row("head.weight", "score.weight"),), form="last, linear without bias"),
     }

@@ -10,7 +10,7 @@ from framework.huggingface.table import Row
 from framework.registry import register
 
 if TYPE_CHECKING:
-    from framework.data.facts import Facts
+    from framework.data.spec import DataSpec
 
 
 @register("family", "llama")
@@ -32,9 +32,9 @@ class LlamaFamily(Family):
     fixed: ClassVar[Mapping[str, Any]] = {"dropout": 0.0}
     options: ClassVar[Sequence[Option]] = (
         Option("dim", "hidden_size"),
-        Option("heads", "num_attention_heads"),
-        Option("depth", "num_hidden_layers"),
-        Option("attention.kv_heads", "num_key_value_heads", None),
+        Option("num_heads", "num_attention_heads"),
+        Option("num_layers", "num_hidden_layers"),
+        Option("attention.num_kv_heads", "num_key_value_heads", None),
         Option("attention.head_dim", "head_dim", None),
         Option("attention.weights_dropout", "attention_dropout", 0.0),
         Option("feed_forward.hidden", "intermediate_size"),
@@ -65,7 +65,7 @@ class LlamaFamily(Family):
         ),
         Row("decoder.final_norm.*", "norm.*"),
     )
-    heads: ClassVar[Mapping[str, Head]] = {
+    task_heads: ClassVar[Mapping[str, Head]] = {
         "next_token": Head("LlamaForCausalLM"),
         "sequence_labels": Head("LlamaForSequenceClassification", (Row("head.weight", "score.weight"),), form="last, linear without bias"),
     }
@@ -79,5 +79,5 @@ class LlamaFamily(Family):
         position, values = chosen_rotary(config)
         return Parts({**parts.chosen, "position": position}, {**parts.values, **values})
 
-    def theirs(self, node: Mapping[str, Any], facts: "Facts") -> Config:
-        return {**super().theirs(node, facts), **their_rotary(node["position"])}
+    def theirs(self, node: Mapping[str, Any], spec: "DataSpec") -> Config:
+        return {**super().theirs(node, spec), **their_rotary(node["position"])}

@@ -9,7 +9,7 @@ from framework.huggingface.table import Row
 from framework.registry import register
 
 if TYPE_CHECKING:
-    from framework.data.facts import Facts
+    from framework.data.spec import DataSpec
 
 _KINDS = {True: "full_attention", False: "sliding_attention"}  # a layer sees everything, or what is near
 
@@ -37,8 +37,8 @@ class ModernbertFamily(Family):
     fixed: ClassVar[Mapping[str, Any]] = {"bias": False, "block.first_norm": False}
     options: ClassVar[Sequence[Option]] = (
         Option("dim", "hidden_size"),
-        Option("heads", "num_attention_heads"),
-        Option("depth", "num_hidden_layers"),
+        Option("num_heads", "num_attention_heads"),
+        Option("num_layers", "num_hidden_layers"),
         Option("feed_forward.hidden", "intermediate_size"),
         Option("feed_forward.activation", "hidden_activation", "gelu", ACTIVATIONS),
         Option("feed_forward.inner_dropout", "mlp_dropout", 0.0),
@@ -76,7 +76,7 @@ class ModernbertFamily(Family):
         ),
         Row("encoder.final_norm.*", "final_norm.*"),
     )
-    heads: ClassVar[Mapping[str, Head]] = {
+    task_heads: ClassVar[Mapping[str, Head]] = {
         "masked_tokens": Head(
             "ModernBertForMaskedLM",
             (Row("head.transform.*", "head.dense.*"), Row("head.norm.*", "head.norm.*"), Row("head.bias", "decoder.bias")),
@@ -95,17 +95,17 @@ class ModernbertFamily(Family):
         own = {"position.base": bases["full_attention"], "position.local_base": bases["sliding_attention"]}
         return Parts(parts.chosen, {**parts.values, **own, **_windows(config)})
 
-    def theirs(self, node: Mapping[str, Any], facts: "Facts") -> Config:
-        position, encoder, depth = node["position"], node["encoder"], node["depth"]
+    def theirs(self, node: Mapping[str, Any], spec: "DataSpec") -> Config:
+        position, encoder, num_layers = node["position"], node["encoder"], node["num_layers"]
         base, local = position.get("base", 10000.0), position.get("local_base")
         bases = (base, base if local is None else local)
-        window, every = encoder["window"], encoder["global_every"]
-        windows = window if isinstance(window, list) else [None if every and layer % every == 0 else window for layer in range(depth)]
+        window, every = encoder["window"], encoder["full_attention_every"]
+        windows = window if isinstance(window, list) else [None if every and layer % every == 0 else window for layer in range(num_layers)]
         width = next((width for width in windows if width is not None), 65)
         if any(other not in (None, width) for other in windows):
             raise UserError(f"{self.type} has one width of window, and model.encoder.window has several: {windows}")
         return {
-            **super().theirs(node, facts),
+            **super().theirs(node, spec),
             "local_attention": 2 * (width - 1),
             "layer_types": [_KINDS[window is None] for window in windows],
             "rope_parameters": {
@@ -119,10 +119,10 @@ class ModernbertFamily(Family):
 
 def _windows(config: Mapping[str, Any]) -> dict[str, Any]:
     """What the layers see. Theirs counts to both sides of a token; ours is what is nearer than so many tokens."""
-    depth, every = config["num_hidden_layers"], config.get("global_attn_every_n_layers", 3)
-    far = [kind == _KINDS[True] for kind in config.get("layer_types") or ()] or [layer % every == 0 for layer in range(depth)]
+    num_layers, every = config["num_hidden_layers"], config.get("global_attn_every_n_layers", 3)
+    far = [kind == _KINDS[True] for kind in config.get("layer_types") or ()] or [layer % every == 0 for layer in range(num_layers)]
     window = config.get("local_attention", 128) // 2 + 1
-    for every in range(1, depth + 1):
-        if far == [layer % every == 0 for layer in range(depth)]:
-            return {"encoder.window": window, "encoder.global_every": every}
-    return {"encoder.window": [None if everything else window for everything in far], "encoder.global_every": None}
+    for every in range(1, num_layers + 1):
+        if far == [layer % every == 0 for layer in range(num_layers)]:
+            return {"encoder.window": window, "encoder.full_attention_every": every}
+    return {"encoder.window": [None if everything else window for everything in far], "encoder.full_attention_every": None}

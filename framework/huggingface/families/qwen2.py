@@ -21,7 +21,7 @@ class Qwen2Family(LlamaFamily):
         Option("max_length", "max_position_embeddings", 32768),
     )
     constants: ClassVar[Mapping[str, Any]] = {"use_sliding_window": False}
-    heads: ClassVar[Mapping[str, Head]] = {
+    task_heads: ClassVar[Mapping[str, Head]] = {
         "next_token": Head("Qwen2ForCausalLM"),
         "sequence_labels": Head("Qwen2ForSequenceClassification", (Row("head.weight", "score.weight"),), form="last, linear without bias"),
     }

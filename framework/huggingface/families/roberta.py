@@ -10,7 +10,7 @@ from framework.huggingface.table import Row
 from framework.registry import register
 
 if TYPE_CHECKING:
-    from framework.data.facts import Facts
+    from framework.data.spec import DataSpec
 
 
 @register("family", "roberta")
@@ -24,7 +24,7 @@ class RobertaFamily(BertFamily):
         *(option for option in BertFamily.options if option.ours not in ("max_length", "segments")),
         Option("segments", "type_vocab_size", 2, least=1),
     )
-    heads: ClassVar[Mapping[str, Head]] = {
+    task_heads: ClassVar[Mapping[str, Head]] = {
         "masked_tokens": Head(
             "RobertaForMaskedLM",
             (
@@ -52,11 +52,11 @@ class RobertaFamily(BertFamily):
         offset = config.get("pad_token_id", 1) + 1
         return Parts(parts.chosen, {**parts.values, "max_length": config["max_position_embeddings"] - offset, "position.offset": offset})
 
-    def theirs(self, node: Mapping[str, Any], facts: "Facts") -> Config:
+    def theirs(self, node: Mapping[str, Any], spec: "DataSpec") -> Config:
         offset = node["position"].get("offset", 0)
-        if offset != facts.padding + 1:
+        if offset != spec.padding + 1:
             raise UserError(
-                f"{self.type} counts positions from the padding token's id on ({facts.padding} in this tokenizer), so that "
-                f"model.position.offset must be {facts.padding + 1}; it is {offset}"
+                f"{self.type} counts positions from the padding token's id on ({spec.padding} in this tokenizer), so that "
+                f"model.position.offset must be {spec.padding + 1}; it is {offset}"
             )
-        return {**super().theirs(node, facts), "max_position_embeddings": node["max_length"] + offset}
+        return {**super().theirs(node, spec), "max_position_embeddings": node["max_length"] + offset}

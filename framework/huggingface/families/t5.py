@@ -8,7 +8,7 @@ from framework.huggingface.table import Row
 from framework.registry import register
 
 if TYPE_CHECKING:
-    from framework.data.facts import Facts
+    from framework.data.spec import DataSpec
 
 _ATTENTION = {"query.*": "q.*", "key.*": "k.*", "value.*": "v.*", "output.*": "o.*"}
 
@@ -61,9 +61,9 @@ class T5Family(Family):
     fixed: ClassVar[Mapping[str, Any]] = {"bias": False, "attention.scale": 1.0}
     options: ClassVar[Sequence[Option]] = (
         Option("dim", "d_model"),
-        Option("heads", "num_heads"),
-        Option("depth", "num_layers"),
-        Option("decoder_depth", "num_decoder_layers", None),
+        Option("num_heads", "num_heads"),
+        Option("num_layers", "num_layers"),
+        Option("num_decoder_layers", "num_decoder_layers", None),
         Option("attention.head_dim", "d_kv"),
         Option("feed_forward.hidden", "d_ff"),
         Option("feed_forward.activation", "feed_forward_proj", "relu", {"relu": "relu", "gelu": "gelu"}),
@@ -76,7 +76,7 @@ class T5Family(Family):
     )
     constants: ClassVar[Mapping[str, Any]] = {"is_encoder_decoder": True}
     rows: ClassVar[Sequence[Row]] = _stacks({"input": "wi"})
-    heads: ClassVar[Mapping[str, Head]] = {"text_to_text": Head("T5ForConditionalGeneration")}
+    task_heads: ClassVar[Mapping[str, Head]] = {"text_to_text": Head("T5ForConditionalGeneration")}
     # A table that nothing reads: the first T5 files have one for the attention to the encoder as well.
     ignored: ClassVar[Sequence[str]] = ("decoder.block.#.layer.1.EncDecAttention.relative_attention_bias.weight",)
 
@@ -91,9 +91,9 @@ class T5Family(Family):
         own = {"tied": "lm_head.weight" not in names if names else scaled, "output_scale": config["d_model"] ** -0.5 if scaled else 1.0}
         return Parts(parts.chosen, {**parts.values, **own})
 
-    def theirs(self, node: Mapping[str, Any], facts: "Facts") -> Config:
+    def theirs(self, node: Mapping[str, Any], spec: "DataSpec") -> Config:
         told = {"tie_word_embeddings": node["tied"], "scale_decoder_outputs": node["output_scale"] != 1.0}
-        return {**super().theirs(node, facts), **told}
+        return {**super().theirs(node, spec), **told}
 
 
 @register("family", "t5_1_1")

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from framework.parts.caches import Cache, RowCache
+from framework.parts.caches import Cache, KVCache
 from framework.parts.masks import Mask
 from framework.parts.places import Place
 
@@ -14,12 +14,12 @@ class Attention(nn.Module):
 
     Self-attention is `read(x, cache.append(remember(x, place)), place, mask, bias)`; without a cache the middle step is
     absent. Cross-attention is `read(x, kept, ...)` over `remember(memory, place_of_memory)`, computed once.
-    An owner offers: dim, heads, dropout, bias, epsilon, layer (from 0), depth.
+    An owner offers: dim, num_heads, dropout, bias, epsilon, layer (from 0), num_layers.
 
-    turn_width: how many features of a head a position may rotate.
+    rotary_dim: how many features of a head a position may rotate.
     """
 
-    turn_width: int
+    rotary_dim: int
     rules: ClassVar[dict[str, str]] = {}
     provides: ClassVar[tuple[str, ...]] = ()
 
@@ -33,4 +33,4 @@ class Attention(nn.Module):
 
     def cache(self) -> Cache:
         """An empty cache for what `remember` keeps."""
-        return RowCache()
+        return KVCache()

@@ -25,29 +25,29 @@ class LinearAttention(Attention):
     """
 
     rules: ClassVar[dict[str, str]] = {
-        "head_dim is not None or dim % heads == 0": "the heads share the width evenly",
+        "head_dim is not None or dim % num_heads == 0": "the heads share the width evenly",
         "chunk > 0": "a chunk has tokens",
         "'bias' not in provided": "keys are summed before a query sees them, so no single score is left to add a position's bias to",
         "'window' not in provided": "keys are summed for good, so none can be taken out again when a window has passed it",
     }
 
-    def __init__(self, dim: int, heads: int, bias: bool, head_dim: int | None = None, chunk: int = 64):
+    def __init__(self, dim: int, num_heads: int, bias: bool, head_dim: int | None = None, chunk: int = 64):
         super().__init__()
-        self.turn_width = head_dim or dim // heads
+        self.rotary_dim = head_dim or dim // num_heads
         self.chunk = chunk
-        self.query = nn.Linear(dim, heads * self.turn_width, bias=bias)
-        self.key = nn.Linear(dim, heads * self.turn_width, bias=bias)
-        self.value = nn.Linear(dim, heads * self.turn_width, bias=bias)
-        self.output = nn.Linear(heads * self.turn_width, dim, bias=bias)
+        self.query = nn.Linear(dim, num_heads * self.rotary_dim, bias=bias)
+        self.key = nn.Linear(dim, num_heads * self.rotary_dim, bias=bias)
+        self.value = nn.Linear(dim, num_heads * self.rotary_dim, bias=bias)
+        self.output = nn.Linear(num_heads * self.rotary_dim, dim, bias=bias)
 
     def cache(self) -> Cache:
-        return SumCache()
+        return LinearAttentionCache()
 
     def remember(self, x: Tensor, place: Place) -> tuple[Tensor, ...]:
         """Keys turned, keys, values: (B, H, S, d) each. The key of a padding token is zero and adds nothing to any sum."""
         key = self._features(self.key(x))
-        if place.real is not None:
-            key = key * place.real[:, None, :, None]
+        if place.padding_mask is not None:
+            key = key * place.padding_mask[:, None, :, None]
         return place.turned(key), key, self._split(self.value(x)).to(key.dtype)
 
     def read(self, x: Tensor, kept: tuple[Tensor, ...], place: Place, mask: Mask, bias: Tensor | None = None) -> Tensor:
@@ -71,7 +71,7 @@ class LinearAttention(Attention):
         return functional.elu(x.float() if x.dtype in (torch.float16, torch.bfloat16) else x) + 1  # sums need the digits
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (-1, self.turn_width)).transpose(1, 2)  # (B, T, H d) -> (B, H, T, d)
+        return x.unflatten(-1, (-1, self.rotary_dim)).transpose(1, 2)  # (B, T, H d) -> (B, H, T, d)
 
 
 def _masked(turned: Tensor, query: Tensor, kept: tuple[Tensor, ...], mask: Mask) -> tuple[Tensor, Tensor]:
@@ -102,7 +102,7 @@ def _causal(turned: Tensor, query: Tensor, kept: tuple[Tensor, ...], chunk: int)
     return seen, (query * keys).sum(-1, keepdim=True)
 
 
-class SumCache(Cache):
+class LinearAttentionCache(Cache):
     """The sums over all tokens but the last append, and the rows of that one: as far back as a running state can forget."""
 
     def __init__(self) -> None:

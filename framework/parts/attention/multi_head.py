@@ -15,7 +15,7 @@ from framework.registry import Part, choice, register
 class MultiHeadAttention(Attention):
     """Scaled dot-product attention in several heads. Vaswani et al. 2017, section 3.2, https://arxiv.org/abs/1706.03762
 
-    kv_heads: heads of keys and values, each shared by a group of query heads; null = one each, 1 = multi-query.
+    num_kv_heads: heads of keys and values, each shared by a group of query heads; null = one each, 1 = multi-query.
         Ainslie et al. 2023, section 2.2, https://arxiv.org/abs/2305.13245
     head_dim: features of a head; null = the width divided by the heads.
     scale: factor on the scores; null = 1 / sqrt(head_dim) (T5: 1).
@@ -25,19 +25,19 @@ class MultiHeadAttention(Attention):
     """
 
     rules: ClassVar[dict[str, str]] = {
-        "head_dim is not None or dim % heads == 0": "the heads share the width evenly",
-        "kv_heads is None or 0 < kv_heads <= heads and heads % kv_heads == 0": "each key/value head serves the same number of query heads",
+        "head_dim is not None or dim % num_heads == 0": "the heads share the width evenly",
+        "num_kv_heads is None or num_kv_heads > 0 and num_heads % num_kv_heads == 0": "num_heads must be a multiple of num_kv_heads",
         "weights_dropout is None or 0 <= weights_dropout < 1": "a share of the weights is dropped, and not all of them",
     }
 
     def __init__(
         self,
         dim: int,
-        heads: int,
+        num_heads: int,
         dropout: float,
         bias: bool,
         epsilon: float,
-        kv_heads: int | None = None,
+        num_kv_heads: int | None = None,
         head_dim: int | None = None,
         scale: float | None = None,
         input_bias: bool | None = None,
@@ -45,17 +45,17 @@ class MultiHeadAttention(Attention):
         qk_norm: Part = choice("norm", "none"),
     ):
         super().__init__()
-        kv_heads = kv_heads or heads
+        num_kv_heads = num_kv_heads or num_heads
         inner = bias if input_bias is None else input_bias
-        self.turn_width = head_dim or dim // heads
-        self.query = nn.Linear(dim, heads * self.turn_width, bias=inner)
-        self.key = nn.Linear(dim, kv_heads * self.turn_width, bias=inner)
-        self.value = nn.Linear(dim, kv_heads * self.turn_width, bias=inner)
-        self.output = nn.Linear(heads * self.turn_width, dim, bias=bias)
-        self.query_norm = qk_norm(dim=self.turn_width, epsilon=epsilon, bias=bias)
-        self.key_norm = qk_norm(dim=self.turn_width, epsilon=epsilon, bias=bias)
+        self.rotary_dim = head_dim or dim // num_heads
+        self.query = nn.Linear(dim, num_heads * self.rotary_dim, bias=inner)
+        self.key = nn.Linear(dim, num_kv_heads * self.rotary_dim, bias=inner)
+        self.value = nn.Linear(dim, num_kv_heads * self.rotary_dim, bias=inner)
+        self.output = nn.Linear(num_heads * self.rotary_dim, dim, bias=bias)
+        self.query_norm = qk_norm(dim=self.rotary_dim, epsilon=epsilon, bias=bias)
+        self.key_norm = qk_norm(dim=self.rotary_dim, epsilon=epsilon, bias=bias)
         self.dropout, self.scale = dropout if weights_dropout is None else weights_dropout, scale
-        self.grouped = kv_heads != heads
+        self.grouped = num_kv_heads != num_heads
 
     def remember(self, x: Tensor, place: Place) -> tuple[Tensor, ...]:
         return place.turned(self.key_norm(self._split(self.key(x)))), self._split(self.value(x))  # 2 x (B, K, S, d)
@@ -75,4 +75,4 @@ class MultiHeadAttention(Attention):
         return self.output(seen.transpose(1, 2).flatten(2))  # (B, T, D)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (-1, self.turn_width)).transpose(1, 2)  # (B, T, H d) -> (B, H, T, d)
+        return x.unflatten(-1, (-1, self.rotary_dim)).transpose(1, 2)  # (B, T, H d) -> (B, H, T, d)

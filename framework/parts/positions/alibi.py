@@ -19,18 +19,18 @@ class AlibiPosition(Position):
 
     provides: ClassVar = ("bias",)
 
-    def __init__(self, heads: int):
+    def __init__(self, num_heads: int):
         super().__init__()
-        self.heads = heads
+        self.num_heads = num_heads
 
     def bias(self, queries: Tensor, keys: Tensor) -> Tensor | None:
         distance = (queries[:, :, None] - keys[:, None, :]).abs()  # (B or 1, T, S)
-        return -slopes(self.heads, queries.device)[:, None, None] * distance[:, None]  # (B or 1, H, T, S)
+        return -slopes(self.num_heads, queries.device)[:, None, None] * distance[:, None]  # (B or 1, H, T, S)
 
 
-def slopes(heads: int, device: torch.device) -> Tensor:
+def slopes(num_heads: int, device: torch.device) -> Tensor:
     """2^(-8/n), 2^(-16/n), ... for n heads; where n is no power of two, the power below, then every other slope of the power above."""
-    power = 2 ** math.floor(math.log2(heads))
+    power = 2 ** math.floor(math.log2(num_heads))
     first = torch.arange(1, power + 1, device=device) * (-8 / power)
-    between = torch.arange(heads - power, device=device) * (-8 / power) - 4 / power
+    between = torch.arange(num_heads - power, device=device) * (-8 / power) - 4 / power
     return torch.exp2(torch.cat((first, between)))  # (H,)

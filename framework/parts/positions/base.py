@@ -10,7 +10,7 @@ from framework.parts.places import Turn
 class Position(nn.Module):
     """Tells tokens apart by where they stand.
 
-    An owner offers: dim, heads, max_length, causal (the stack looks back only).
+    An owner offers: dim, num_heads, max_length, causal (the stack looks back only).
     A position that adds a bias says `provides = ("bias",)`; one that has a table of fixed length, `("table",)`.
     """
 

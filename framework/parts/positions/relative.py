@@ -25,10 +25,10 @@ class RelativePosition(Position):
         "distance > buckets // 2": "the far half of the buckets gets wider with the distance",
     }
 
-    def __init__(self, heads: int, causal: bool, buckets: int = 32, distance: int = 128):
+    def __init__(self, num_heads: int, causal: bool, buckets: int = 32, distance: int = 128):
         super().__init__()
         self.causal, self.distance = causal, distance
-        self.table = nn.Embedding(buckets, heads)
+        self.table = nn.Embedding(buckets, num_heads)
 
     def bias(self, queries: Tensor, keys: Tensor) -> Tensor | None:
         return self.table(self.bucket(keys[:, None, :] - queries[:, :, None])).permute(0, 3, 1, 2)  # (B or 1, H, T, S)

@@ -22,13 +22,13 @@ class SpecimenAttention(Attention):
     """
 
     rules: ClassVar[dict[str, str]] = {
-        "dim % heads == 0": "the heads share the width evenly",
+        "dim % num_heads == 0": "the heads share the width evenly",
         "scale > 0": "a larger cosine is a larger score",
     }
 
-    def __init__(self, dim: int, heads: int, bias: bool, scale: float = 10.0):
+    def __init__(self, dim: int, num_heads: int, bias: bool, scale: float = 10.0):
         super().__init__()
-        self.turn_width, self.scale = dim // heads, scale
+        self.rotary_dim, self.scale = dim // num_heads, scale
         self.query, self.key, self.value, self.output = (nn.Linear(dim, dim, bias=bias) for _ in range(4))
 
     def remember(self, x: Tensor, place: Place) -> tuple[Tensor, ...]:
@@ -42,4 +42,4 @@ class SpecimenAttention(Attention):
         return self.output(seen.transpose(1, 2).flatten(2))  # (B, T, D)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (-1, self.turn_width)).transpose(1, 2)  # (B, T, D) -> (B, H, T, d)
+        return x.unflatten(-1, (-1, self.rotary_dim)).transpose(1, 2)  # (B, T, D) -> (B, H, T, d)

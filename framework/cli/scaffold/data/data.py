@@ -6,7 +6,7 @@ from typing import Any
 
 from framework.data.fingerprints import code_of
 from framework.data.formats import Format, Row
-from framework.data.sources.base import Found
+from framework.data.sources.base import LocatedRow
 from framework.data.sources.builtin import BuiltinData
 from framework.registry import Part, choice, register
 
@@ -35,7 +35,7 @@ class SpecimenData(BuiltinData):
     def given(self) -> tuple[str, ...]:
         return ("train", "validation", "test")
 
-    def read(self, split: str) -> Iterator[Found]:
+    def read(self, split: str) -> Iterator[LocatedRow]:
         """One row at a time, and where it was found: a mistake in it is told with its place."""
         for number, row in enumerate(self._rows(split), 1):
             yield row, f"simulated {split} rows, row {number}"

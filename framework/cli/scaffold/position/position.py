@@ -23,10 +23,10 @@ class SpecimenPosition(Position):
     provides: ClassVar = ("bias",)
     rules: ClassVar[dict[str, str]] = {"slope > 0": "what is farther away counts less"}
 
-    def __init__(self, heads: int, slope: float = 1.0):
+    def __init__(self, num_heads: int, slope: float = 1.0):
         super().__init__()
-        self.height = nn.Parameter(torch.linspace(-2, 2, heads))  # softplus keeps both positive
-        self.slope = nn.Parameter(torch.full((heads,), slope).expm1().log())
+        self.height = nn.Parameter(torch.linspace(-2, 2, num_heads))  # softplus keeps both positive
+        self.slope = nn.Parameter(torch.full((num_heads,), slope).expm1().log())
 
     def bias(self, queries: Tensor, keys: Tensor) -> Tensor | None:
         distance = (queries[:, :, None] - keys[:, None, :]).abs()[:, None]  # (B or 1, 1, T, S)

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from random import Random
 from typing import Any, ClassVar
 
-from framework.data.facts import Facts
 from framework.data.formats import Features, Format, Row, Text
+from framework.data.spec import DataSpec
 from framework.registry import register
 
 COLORS = ("red", "blue")
@@ -17,26 +17,26 @@ OTHERS = "one two three four five six seven eight nine ten left right up down he
 class SpecimenFormat(Format):
     """A text and its label.
 
-    A batch holds what `encode` gives of its rows under the same names, lists filled up on the right, and `real`, which tells tokens
+    A batch holds what `encode` gives of its rows under the same names, lists filled up on the right, and `padding_mask`, which tells tokens
     from what fills up; another `collate` would change that.
     """
 
     columns: ClassVar[tuple[str, ...]] = ("text", "label")
     optional: ClassVar[tuple[str, ...]] = ("label",)
 
-    def learn(self, rows: Iterable[Row]) -> dict[str, Any]:
+    def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
         return {"labels": tuple(sorted({str(row["label"]) for row in rows}))}
 
-    def encode(self, row: Row, tokenizer: Text, facts: Facts) -> Features:
+    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features:
         """ids: the begin token and the text, cut to what the model reads. label: its number, if the row has one."""
-        ids = [*([] if facts.begin is None else [facts.begin]), *tokenizer.encode(row["text"])]
+        ids = [*([] if spec.begin is None else [spec.begin]), *tokenizer.encode(row["text"])]
         if not ids:
             raise ValueError("the text is empty")
-        features: Features = {"ids": ids[: facts.max_length], "truncated": len(ids) > facts.max_length}
+        features: Features = {"ids": ids[: spec.max_length], "truncated": len(ids) > spec.max_length}
         if (label := row.get("label")) is not None:
-            if str(label) not in facts.labels:
-                raise ValueError(f"label {label!r} does not occur in the training rows; they have {', '.join(facts.labels)}")
-            features["label"] = facts.labels.index(str(label))
+            if str(label) not in spec.labels:
+                raise ValueError(f"label {label!r} does not occur in the training rows; they have {', '.join(spec.labels)}")
+            features["label"] = spec.labels.index(str(label))
         return features
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:

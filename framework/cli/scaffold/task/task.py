@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from framework.data.facts import Facts
 from framework.data.formats import Batch
+from framework.data.spec import DataSpec
 from framework.registry import Part, choice, register
 from framework.tasks.row_task import RowTask
 
@@ -39,15 +39,15 @@ class SpecimenTask(RowTask):
     monitor = "validation/accuracy"
     mode = "max"
 
-    def __init__(self, model: Part, facts: Facts, dropout: float = 0.1):
-        super().__init__(model, facts)
-        self.dropout, self.head = nn.Dropout(dropout), nn.Linear(self.model.dim, len(facts.labels))
+    def __init__(self, model: Part, spec: DataSpec, dropout: float = 0.1):
+        super().__init__(model, spec)
+        self.dropout, self.head = nn.Dropout(dropout), nn.Linear(self.model.dim, len(spec.labels))
 
     def read(self, batch: Batch) -> Tensor:
         """The scores of the labels."""
-        states = self.model(batch["ids"], real=batch["real"])  # (B, T, D)
-        real = torch.ones_like(batch["ids"]) if batch["real"] is None else batch["real"]  # (B, T)
-        mean = (states * real[..., None]).sum(dim=1) / real.sum(dim=1, keepdim=True)  # (B, D)
+        states = self.model(batch["ids"], padding_mask=batch["padding_mask"])  # (B, T, D)
+        padding_mask = torch.ones_like(batch["ids"]) if batch["padding_mask"] is None else batch["padding_mask"]  # (B, T)
+        mean = (states * padding_mask[..., None]).sum(dim=1) / padding_mask.sum(dim=1, keepdim=True)  # (B, D)
         return self.head(self.dropout(mean))  # (B, C)
 
     def loss(self, found: Tensor, batch: Batch) -> Tensor:
@@ -57,4 +57,4 @@ class SpecimenTask(RowTask):
     def answers(self, found: Tensor, batch: Batch) -> list[dict[str, Any]]:
         best = found.float().softmax(dim=-1).max(dim=-1)
         pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-        return [{"prediction": self.facts.labels[label], "score": score} for label, score in pairs]
+        return [{"prediction": self.spec.labels[label], "score": score} for label, score in pairs]

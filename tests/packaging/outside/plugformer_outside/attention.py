@@ -15,11 +15,11 @@ from framework.registry import register
 class TiedAttention(Attention):
     """Multi-head attention whose keys are its values as well."""
 
-    rules: ClassVar[dict[str, str]] = {"dim % heads == 0": "the heads share the width evenly"}
+    rules: ClassVar[dict[str, str]] = {"dim % num_heads == 0": "the heads share the width evenly"}
 
-    def __init__(self, dim: int, heads: int, bias: bool):
+    def __init__(self, dim: int, num_heads: int, bias: bool):
         super().__init__()
-        self.turn_width = dim // heads
+        self.rotary_dim = dim // num_heads
         self.query, self.key, self.output = (nn.Linear(dim, dim, bias=bias) for _ in range(3))
 
     def remember(self, x: Tensor, place: Place) -> tuple[Tensor, ...]:
@@ -31,4 +31,4 @@ class TiedAttention(Attention):
         return self.output(seen.transpose(1, 2).flatten(2))  # (B, T, D)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (-1, self.turn_width)).transpose(1, 2)  # (B, T, H d) -> (B, H, T, d)
+        return x.unflatten(-1, (-1, self.rotary_dim)).transpose(1, 2)  # (B, T, H d) -> (B, H, T, d)

@@ -6,8 +6,8 @@ from random import Random
 import torch
 from torch import Tensor
 
-from framework.data.facts import Facts
 from framework.data.formats import Batch, Features, Format, Row, Text
+from framework.data.spec import DataSpec
 from framework.registry import choice, register
 from framework.tasks.sequence_to_sequence import SequenceToSequence
 
@@ -19,22 +19,22 @@ class ReversalFormat(Format):
     columns = ("text", "backwards")
     optional = ("backwards",)
 
-    def texts(self, row: Row) -> Iterable[str]:
+    def tokenizer_texts(self, row: Row) -> Iterable[str]:
         return [row["text"]]
 
-    def encode(self, row: Row, tokenizer: Text, facts: Facts) -> Features:
+    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features:
         columns = {"source": "text", "labels": "backwards"}
-        return {name: [*tokenizer.encode(row[column]), facts.end] for name, column in columns.items() if row.get(column) is not None}
+        return {name: [*tokenizer.encode(row[column]), spec.end] for name, column in columns.items() if row.get(column) is not None}
 
     def length(self, features: Features) -> int:
         return len(features["source"])
 
-    def collate(self, features: Sequence[Features], facts: Facts, random: Random) -> Batch:
-        source = pad([row["source"] for row in features], facts.padding)  # (B, S)
+    def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
+        source = pad([row["source"] for row in features], spec.padding)  # (B, S)
         lengths = torch.tensor([len(row["source"]) for row in features])
-        batch: Batch = {"source": source, "source_real": torch.arange(source.shape[1]) < lengths[:, None]}
+        batch: Batch = {"source": source, "source_padding_mask": torch.arange(source.shape[1]) < lengths[:, None]}
         labels = [row.get("labels", []) for row in features]
-        batch["target"] = pad([[facts.begin, *ids[:-1]] for ids in labels], facts.padding)  # (B, T)
+        batch["target"] = pad([[spec.begin, *ids[:-1]] for ids in labels], spec.padding)  # (B, T)
         if all(labels):
             batch["labels"] = pad(labels, -100)
         return batch

@@ -13,7 +13,7 @@ from framework.registry import register
 
 
 @register("position")
-class StretchedRotaryPosition(Position):
+class ScaledRotaryPosition(Position):
     """Rotary positions whose slow pairs turn slower still, so that a longer text has no angle that was never learned.
 
     "NTK-by-parts": Peng et al. 2023, section 3.2, https://arxiv.org/abs/2309.00071. As Llama 3.1 has it, without that paper's temperature:
@@ -49,7 +49,7 @@ class StretchedRotaryPosition(Position):
     def turn(self, positions: Tensor, width: int) -> Turn | None:
         turned = width // 2 * 2
         if not turned:
-            raise UserError(f"stretched_rotary needs a pair of features to turn: a head has {width}")
+            raise UserError(f"scaled_rotary needs a pair of features to turn: a head has {width}")
         plain = speeds(turned, self.base, positions.device)
         turns = self.trained_length / (2 * math.pi / plain)  # (r/2,) of each pair in a text of trained_length
         kept = ((turns - self.slow) / (self.fast - self.slow)).clamp(0, 1)

@@ -7,17 +7,17 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Facts:
+class DataSpec:
     """Everything a model or task needs to know of its data; JSON-able.
 
-    vocabulary: entries of the tokenizer. max_length: tokens the model reads at once (the model's own option).
+    vocab_size: entries of the tokenizer. max_length: tokens the model reads at once (the model's own option).
     padding, begin, end, unknown, mask: ids of special tokens (begin serves as BERT's [CLS], end as its [SEP]).
     start: what stands before the first token of a written text, where that is neither of its own (BART: the end token).
     special: ids of the special tokens that the format asked for, in its order (T5's sentinels).
-    labels: names in the order of their ids. learned: what else a format learned from the training rows.
+    labels: names in the order of their ids. statistics: what else a format takes from the training rows.
     """
 
-    vocabulary: int
+    vocab_size: int
     max_length: int
     padding: int = 0
     begin: int | None = None
@@ -27,7 +27,7 @@ class Facts:
     start: int | None = None
     special: tuple[int, ...] = ()
     labels: tuple[str, ...] = ()
-    learned: dict[str, Any] = field(default_factory=dict)
+    statistics: dict[str, Any] = field(default_factory=dict)
 
     @property
     def first(self) -> int:
@@ -44,6 +44,6 @@ class Facts:
         path.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, path: Path) -> "Facts":
+    def load(cls, path: Path) -> "DataSpec":
         values = json.loads(path.read_text(encoding="utf-8"))
         return cls(**{**values, "labels": tuple(values["labels"]), "special": tuple(values.get("special", ()))})
