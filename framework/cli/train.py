@@ -42,11 +42,14 @@ def _main(argv: list[str]) -> int:
 
     rest = pinned(rest)
     if arguments.multirun:
-        return _sweep(rest, arguments.config_dir, folders)
+        return _sweep(rest, folders)
     if flags := [word for word in rest if word.startswith("-")]:
         if arguments.cfg or not _hydras_own(flags[0]):
             raise UserError(f"{flags[0]}: no such flag; see python train.py --help")
-        return _hydra(argv, folders, lambda config: None)
+        from framework.config.hydra_source import attach
+
+        attach(folders)
+        return _hydra(rest, lambda config: None)
     if any(text.startswith("resume=") for text in rest) and not arguments.cfg:
         resume_or_start(rest, folders)
         return 0
@@ -92,13 +95,10 @@ def _show(config: Mapping[str, Any], package: str | None) -> None:
     print(OmegaConf.to_yaml(shown) if isinstance(shown, (Mapping, list)) else shown, end="")
 
 
-def _hydra(argv: list[str], folders: list[Path], job: Any) -> int:
+def _hydra(argv: list[str], job: Any) -> int:
     """Hands the command line to Hydra itself: sweeps, completion, --info."""
     import hydra
 
-    from framework.config.hydra_source import attach
-
-    attach() if "--config-dir" in argv or "-cd" in argv else attach(folders)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and leaving
     kept, sys.argv = sys.argv, [sys.argv[0], *argv]
     try:
@@ -108,7 +108,7 @@ def _hydra(argv: list[str], folders: list[Path], job: Any) -> int:
     return 0
 
 
-def _sweep(overrides: list[str], config_dir: str | None, folders: list[Path]) -> int:
+def _sweep(overrides: list[str], folders: list[Path]) -> int:
     """Hydra's own sweep over our jobs; all of a plain sweep's jobs are checked before the first one trains."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.hydra_config import HydraConfig
@@ -116,8 +116,9 @@ def _sweep(overrides: list[str], config_dir: str | None, folders: list[Path]) ->
     from hydra.errors import HydraException
     from omegaconf import DictConfig
 
-    from framework.config.compose import finish, open_dictionaries
+    from framework.config.compose import open_dictionaries
     from framework.config.hydra_source import attach
+    from framework.config.recipes import recipe_of
     from framework.pretrained.source import implied
     from framework.workflows.preflight import composed_run, ready
 
@@ -132,16 +133,13 @@ def _sweep(overrides: list[str], config_dir: str | None, folders: list[Path]) ->
             ready(composed_run(words, folders))
 
     def job(config: DictConfig) -> float | None:
-        attach(folders)
-        hydra = HydraConfig.get()
-        typed = [word for word in hydra.overrides.task if word not in meant]
-        # Where jobs begin from different published models, each one's options are known only now.
-        fresh = not meant and implied(typed)
-        composed = ready(composed_run(typed, folders) if fresh else finish(config, hydra.runtime.choices, [*meant, *typed], typed))
+        """Composed anew: only now is it known from which model this job begins, and so its options and its recipe."""
+        composed = ready(composed_run([word for word in HydraConfig.get().overrides.task if word not in meant], folders))
         return start(composed.config, lambda: new_run(composed))
 
-    flags = ["-m", *(["--config-dir", config_dir] if config_dir else [])]
-    return _hydra([*flags, *meant, *overrides], folders, job)
+    attach(folders)
+    attach(folders, recipe_of([*meant, *overrides]), [*meant, *overrides])
+    return _hydra(["-m", *meant, *overrides], job)
 
 
 def new_run(composed: "Composed") -> "Run":

@@ -1,21 +1,20 @@
 """From a command line to a checked, explicit config."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException
-from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from framework import registry
-from framework.config import catalogue as index
 from framework.config.catalogue import GROUPS, Catalogue
 from framework.config.constraints import explicit, is_node, report
 from framework.config.diagnose import diagnose
 from framework.config.hydra_source import attach, hydra_config, plain_config
+from framework.config.recipes import check_recipe, recipe_of
 from framework.config.validate import problems
 from framework.errors import UserError
 
@@ -23,7 +22,7 @@ from framework.errors import UserError
 @dataclass(frozen=True)
 class Composed:
     """A checked run: config is plain and explicit; overrides are what the user typed, and before it what that implies where a run begins
-    from a published model; chosen is group -> option."""
+    from a published model; chosen is group -> option, the recipe that the task took included."""
 
     config: dict[str, Any]
     overrides: list[str]
@@ -35,29 +34,24 @@ def compose(overrides: list[str], folders: Iterable[Path] = (), implied: Iterabl
 
     folders: config folders of the user's own. implied: overrides that a pretrained model stands for; those that were typed win over them.
     """
-    attach(folders)
-    catalogue = index.load()
+    catalogue = attach(folders)
     overrides = open_dictionaries(overrides, catalogue)
     meant = [*implied, *overrides]
     try:
+        attach(folders, recipe_of(meant))
         config = hydra_config(meant)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(shorten(diagnose(meant, catalogue, error))) from error
-    return finish(config, config.hydra.runtime.choices, meant, overrides)
-
-
-def finish(config: DictConfig, choices: Mapping[Any, Any], overrides: list[str], typed: list[str] | None = None) -> Composed:
-    """What Hydra composed, checked and made explicit; typed: those of the overrides that a person wrote, null = all.
-    UserError: everything that is wrong with it."""
-    catalogue = index.load()
-    chosen = {str(key): str(name) for key, name in choices.items() if name is not None and not str(key).startswith("hydra")}
+    choices = {str(key): str(name) for key, name in config.hydra.runtime.choices.items() if name is not None}
+    check_recipe(choices.pop("recipe", None), choices["task"], catalogue)
+    chosen = {"recipe" if key.startswith("recipe/") else key: name for key, name in choices.items() if not key.startswith("hydra")}
     plain = plain_config(config)
     wrong = problems(plain, catalogue) or _columns(plain, catalogue) or report(plain, catalogue)
     if wrong:
         raise UserError(shorten(wrong))
     plain = {key: explicit(value, catalogue) if is_node(value) else value for key, value in plain.items()}
-    plain["name"] = plain["name"] or default_name(plain, overrides if typed is None else typed)
-    return Composed(plain, overrides, chosen)
+    plain["name"] = plain["name"] or default_name(plain, overrides)
+    return Composed(plain, meant, chosen)
 
 
 def open_dictionaries(overrides: list[str], catalogue: Catalogue) -> list[str]:

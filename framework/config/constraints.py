@@ -154,7 +154,7 @@ def _remedies(config: Node, catalogue: Catalogue) -> dict[str, list[str]]:
                 continue
             parent[slot] = default_node(f"{kind}/{name}", catalogue)
             if not conflicts(config, catalogue):
-                presets = [key for key, preset in catalogue.presets.get(kind, {}).items() if preset.get("base") == name]
+                presets = [key for key in catalogue.presets.get(kind, {}) if catalogue.base(kind, key) == name]
                 found.setdefault(path, []).extend(presets if presets and "/" not in path else [name])
         parent[slot] = kept
     return found

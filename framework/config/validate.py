@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from framework import registry
-from framework.config.catalogue import GROUPS, NAMED, Catalogue
+from framework.config.catalogue import FILES, GROUPS, NAMED, Catalogue
 
 TOP = {"name": "str | None", "seed": "int", "resume": "str | None"}
 
@@ -16,7 +16,7 @@ def problems(config: Mapping[str, Any], catalogue: Catalogue) -> list[str]:
 
 
 def _top(config: Mapping[str, Any], catalogue: Catalogue) -> Iterator[str]:
-    groups = [group for group in GROUPS if group not in ("experiment", "debug")]
+    groups = [group for group in GROUPS if group not in FILES]
     for key, value in config.items():
         if key in TOP:
             yield from _value(key, value, TOP[key])

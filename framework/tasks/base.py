@@ -38,16 +38,12 @@ class Task(nn.Module):
     teacher: a run that training learns from beside the rows, which must be of the same task; its tokenizer comes along; null = none.
     distillation: how training learns from the teacher, if there is one.
     consumed: options that the framework reads and no constructor sees, beside those of the bases.
-    defaults: group -> the option a task brings along.
-    recipe: values of trainer, optimizer and schedule that suit its built-in rows; an experiment or a command line sets others.
     """
 
     consumed: ClassVar[tuple[str, ...]] = ("format", "teacher", "distillation")
     format: ClassVar[Any] = choice("format", None)
     teacher: ClassVar[str | None] = None
     distillation: ClassVar[Any] = choice("distillation", "standard")
-    defaults: ClassVar[dict[str, str]] = {}
-    recipe: ClassVar[dict[str, dict[str, Any]]] = {}
     rules: ClassVar[dict[str, str]] = {}
     provides: ClassVar[tuple[str, ...]] = ()
     monitor: str = "validation/loss"  # what the best checkpoint is best at; an option may decide, in `__init__`

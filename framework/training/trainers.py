@@ -1,6 +1,7 @@
 """Lightning's trainer under our names, and checkpoints that are whole or not there."""
 
 import inspect
+import math
 import os
 import typing
 from collections.abc import Callable
@@ -62,7 +63,7 @@ class LightningTrainer(pl.Trainer):
     devices: how many processes, or which devices.
     num_nodes: machines.
     precision: 32-true, bf16-mixed, 16-mixed, or another of Lightning's.
-    max_epochs: passes over the training rows; -1 is no limit.
+    max_epochs: passes over the training rows; -1 is no limit; null ends with the epoch that reaches both min_epochs and min_steps.
     max_steps: optimizer steps; -1 is no limit.
     min_epochs, min_steps: training goes on for at least so many.
     max_time: stops after DD:HH:MM:SS.
@@ -91,17 +92,26 @@ class LightningTrainer(pl.Trainer):
     @options_of(pl.Trainer.__init__, without=("self", *_DECIDED))
     def __init__(self, strategy: Any = "auto", compile: bool = False, **options: Any):
         self.compile = compile
+        minima = [options.get(name) or 0 for name in ("min_epochs", "min_steps")]
+        self.ends_at_minima = any(minima) and options.get("max_epochs") is None and options.get("max_steps", -1) == -1
+        if self.ends_at_minima:
+            options["max_epochs"] = max(1, minima[0])  # `fit` raises it for min_steps, which takes the number of batches
         options["plugins"] = [*(options.get("plugins") or ()), AtomicCheckpointIO()]
         saved = any(isinstance(callback, Checkpoint) for callback in options.get("callbacks") or ())  # else Lightning saves on its own
         options |= dict.fromkeys(_DECIDED, False) | {"enable_checkpointing": saved}
         super().__init__(strategy=lightning_strategy(strategy), **options)
 
-    def fit(self, model: pl.LightningModule, *arguments: Any, **keywords: Any) -> None:
+    def fit(self, model: pl.LightningModule, loader: Any = None, *arguments: Any, **keywords: Any) -> None:
         """Lightning's fit; Ctrl-C reaches the caller as what it is (Lightning would leave with exit code 1)."""
+        if self.ends_at_minima and self.min_steps:
+            limit = self.limit_train_batches
+            batches = min(len(loader), limit) if isinstance(limit, int) else int(len(loader) * limit)
+            steps = max(1, math.ceil(batches / self.accumulate_grad_batches))
+            self.fit_loop.max_epochs = max(self.fit_loop.max_epochs or 1, math.ceil(self.min_steps / steps))
         if self.compile:
             model.task.compile()  # type: ignore[operator, union-attr]  # in place: the names of the weights stay
         try:
-            super().fit(model, *arguments, **keywords)
+            super().fit(model, loader, *arguments, **keywords)
         except SystemExit:
             if self.state.status == TrainerStatus.INTERRUPTED:
                 raise KeyboardInterrupt from None

@@ -24,7 +24,7 @@ from framework.registry import as_part, build
 from framework.runs.build import make_task
 from framework.runs.data import prepare_data
 from framework.runs.folder import Run
-from framework.runs.summary import parameter_lines, parts_line
+from framework.runs.summary import parameter_lines, parts_line, recipe_line
 from framework.tasks.base import Task
 from framework.tracking.base import Tracker, build_trackers, finish
 from framework.training.callbacks import build_callbacks
@@ -52,7 +52,7 @@ def train(run: Run, prepared: Prepared | None = None) -> float | None:
             prepared.tokenizer.save(run.tokenizer)
             prepared.spec.save(run.spec)
             run.save_sizes(prepared.sizes)
-            print_card(config, prepared, task, run.folder, world, [*begun, *teacher.lines(config)])
+            print_card(config, prepared, task, run.folder, world, [*begun, *teacher.lines(config), recipe_line(config, run.chosen())])
         trackers = build_trackers(config["logger"], run.folder, name=config["name"], config=config, chosen=run.chosen())
         exit_code = 1
         try:

@@ -100,7 +100,9 @@ def test_what_was_typed_versions_and_origins_are_kept(run):
     assert notes["overrides"] == [*CLASSIFICATION, *BOTH, "name=first"]
     assert notes["versions"]["torch"] == torch.__version__
     assert notes["parts"]["attention/multi_head"] == notes["parts"]["task/classification"] != ""
-    assert notes["chosen"]["model"] == index.load().option("task/classification")["declarations"]["defaults"]["model"]
+    recipe = yaml.safe_load(Path(index.load().presets["recipe/classification"]["scratch"]["file"]).read_text())
+    assert notes["chosen"]["recipe"] == "scratch" and notes["chosen"]["model"] == recipe["model"]
+    assert notes["chosen"]["data/batches"] == recipe["data"]["batches"]["is"]
 
 
 def test_what_was_printed_is_kept(run):
