@@ -71,7 +71,7 @@ def test_what_is_typed_or_stands_in_an_experiment_is_not_replaced_by_what_a_task
 
 def test_a_preset_does_not_block_a_swap():
     """Values of the part that a preset had chosen go with it."""
-    for preset in ("gpt_tiny", "decoder_only"):
+    for preset in ("tiny_decoder", "decoder_only"):
         config = compose([f"model={preset}", "model/attention=linear", "model/position=rotary", "model/norm=rms"]).config
         assert config["model"]["decoder"]["attention"]["part"] == "attention/linear"
         assert set(config["model"]["norm"]) == {"part", *index.load().option("norm/rms")["fields"]}

@@ -7,8 +7,6 @@ import pytest
 from framework.cli.train import main
 from framework.config import catalogue as index
 from framework.config.compose import compose
-from framework.config.constraints import explicit
-from framework.config.presets import node_of
 from framework.errors import UserError
 
 
@@ -88,13 +86,13 @@ def test_values_stand_where_they_are_said(own):
     ],
 )
 def test_another_option_takes_the_values_away(own, word, path, part, gone):
-    words = ["experiment=own", word, *(["model/position=rotary"] if "linear" in word else [])]
+    words = ["experiment=own", word, *(["model/position=rotary", "model.decoder.window=null"] if "linear" in word else [])]
     (node,) = parts(compose(words, own).config, path)
     assert node["part"] == part and (gone is None or gone not in node)
 
 
 def test_another_model_takes_the_choices_inside_away_too(own):
-    model = compose(["experiment=own", "model=transformer_tiny"], own).config["model"]
+    model = compose(["experiment=own", "model=tiny_encoder_decoder"], own).config["model"]
     assert (model["attention"]["num_kv_heads"], model["decoder"]["window"]) == (None, None)
     assert model["decoder"]["feed_forward"]["part"] == "feed_forward/mlp"
 
@@ -131,7 +129,7 @@ def test_an_experiment_of_an_experiment_and_of_presets_that_are_overridden_again
         "experiment/later",
         """\
         is: own
-        model: {is: transformer_tiny, attention: {is: multi_head, num_kv_heads: 1}}
+        model: {is: tiny_encoder_decoder, attention: {is: multi_head, num_kv_heads: 1}}
         optimizer: {is: sgd, lr: 0.125}
         trainer: {devices: 2}
         seed: 3
@@ -143,12 +141,11 @@ def test_an_experiment_of_an_experiment_and_of_presets_that_are_overridden_again
     assert (config["seed"], config["tokenizer"]["vocab_size"], config["task"]["label_smoothing"]) == (3, 300, 0.2)
 
 
-def test_a_name_alone_is_a_choice_and_null_empties_a_slot(mine):
-    folders = mine(
-        "experiment/bare", "task: classification\nmodel: {is: bert_base_uncased, norm: rms, embedding_norm: null}\nlogger: none\n"
-    )
+def test_a_name_alone_is_a_choice_and_null_empties_a_slot(mine, own):
+    folders = mine("experiment/bare", "is: own\nmodel: {norm: rms, decoder: {feed_forward: null}}\nlogger: none\n")
     config = compose(["experiment=bare"], folders).config
-    assert (config["model"]["norm"]["part"], config["model"]["embedding_norm"], config["logger"]) == ("norm/rms", None, {})
+    assert config["model"]["decoder"]["feed_forward"] == config["model"]["feed_forward"]  # it follows again
+    assert (config["model"]["norm"]["part"], config["model"]["decoder"]["window"], config["logger"]) == ("norm/rms", 9, {})
 
 
 def test_hydras_own_grammar_is_read_too(mine):
@@ -188,21 +185,6 @@ def test_a_name_that_is_taken_is_refused_with_both_files(mine, tmp_path):
     assert str(tmp_path) in str(refused.value) and index.load().presets["experiment"]["sst2"]["file"] in str(refused.value)
 
 
-def test_the_same_node_with_and_without_hydra():
-    """Whoever compares a model with all presets need not compose them: a sample of them, and what a parse refuses."""
-    known = index.load()
-    for name in ("bert_base_uncased", "llama_8b", "modernbert_base", "flan_t5_small", "marian", "albert_base"):
-        assert (
-            explicit(node_of(name, "model", known), known)
-            == compose(
-                [
-                    f"task={'completion' if 'llama' in name else 'translation' if name in ('flan_t5_small', 'marian') else 'classification'}",
-                    f"model={name}",
-                ]
-            ).config["model"]
-        )
-
-
 # ---------------------------------------------------------------------------------------------------------------------------- recipes
 
 
@@ -228,7 +210,7 @@ def test_every_task_has_a_recipe_for_a_fresh_start_and_one_for_trained_weights(t
 
 def test_the_recipe_is_chosen_by_word_by_experiment_or_by_how_the_run_begins(mine):
     fresh, tuned = ("scratch", "muon", 2e-3), ("finetune", "adamw", 1e-4)
-    begun = mine("experiment/begun", "task: ner\nmodel: {is: bert_base_uncased, pretrained: somewhere}\n")
+    begun = mine("experiment/begun", "task: ner\nmodel: {is: bert_base, pretrained: somewhere}\n")
     mine("experiment/gentle", "task: ner\nrecipe: finetune\n")
     mine("experiment/plain", "task: ner\n")
     assert recipe(["task=ner"]) == recipe(["task=ner", "model.pretrained=null"]) == fresh

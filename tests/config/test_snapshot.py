@@ -47,7 +47,7 @@ def presets() -> dict[str, Any]:
     """`group=NAME` -> its node; one composition has a preset of every group."""
     attach()
     shot: dict[str, Any] = {}
-    for names in itertools.zip_longest(*(sorted(index.load().presets[group]) for group in GROUPS)):
+    for names in itertools.zip_longest(*(sorted(index.load().presets.get(group, {})) for group in GROUPS)):
         chosen = {group: name for group, name in zip(GROUPS, names, strict=True) if name}
         config = composed(["task=classification", *(f"{group}={name}" for group, name in chosen.items())])
         shot |= {f"{group}={name}": collapsed(config[group]) for group, name in chosen.items()}

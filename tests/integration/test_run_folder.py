@@ -187,7 +187,7 @@ def test_evaluate_on_other_data(run, module_folder, capsys):
     assert found["validation/accuracy"] == pytest.approx(figures(run)["validation/accuracy"], abs=1e-5)
 
 
-@pytest.mark.parametrize("word", ["model.dim=32", "tokenizer=bpe", "task=completion", "model=gpt_tiny", "modle=1"])
+@pytest.mark.parametrize("word", ["model.dim=32", "tokenizer=bpe", "task=completion", "model=tiny_decoder", "modle=1"])
 def test_evaluate_refuses_another_model(run, capsys, word):
     assert framework_main(["evaluate", str(run), word]) == 2
     message = capsys.readouterr().err
@@ -363,7 +363,7 @@ def test_a_finished_run_that_is_resumed_as_it_is_changes_nothing(project):
 REFUSED = {
     "model.dim=32": "the saved weights are of that model",
     "model/attention=linear": "the saved weights are of that model",
-    "model=bert_base_uncased model.dim=24": "the saved weights are of that model",
+    "model=bert_base model.dim=24": "the saved weights are of that model",
     "tokenizer=characters": "the saved weights know that tokenizer's ids",
     "task.pooling=max": "the saved weights and figures are of that task",
     "data.batches.budget=64": "the run would go on in the middle of other rows",
