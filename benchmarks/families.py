@@ -239,13 +239,13 @@ BERT, RoBERTa and ALBERT with their pooler. A test compares each count with tran
 def _loading() -> str:
     """What a folder needs to be read, and which heads come along."""
     families = [family_of(name) for columns in KINDS.values() for name, _ in columns.values()]
-    num_heads = {
-        head.architecture: f"`{TASKS[purpose]}{WORDS[head.form]}`" for family in families for purpose, head in family.num_heads.items()
+    heads = {
+        head.architecture: f"`{TASKS[purpose]}{WORDS[head.form]}`" for family in families for purpose, head in family.task_heads.items()
     }
     rows = [
         ["class", "its head comes along, and scores as there, with"],
         ["---"] * 2,
-        *([f"`{name}`", words] for name, words in num_heads.items()),
+        *([f"`{name}`", words] for name, words in heads.items()),
     ]
     return f"{LOADING}\n{_table(rows)}\n"
 

@@ -148,7 +148,7 @@ def test_a_published_model_without_the_head_cannot_teach(here, capsys):
 
 def test_a_model_that_was_named_must_be_what_is_there(here, capsys):
     said = refused(capsys, "model=bert_tiny", "model.pretrained=bert", "model.num_layers=2")
-    assert said.startswith("model=bert_tiny is not the model in bert; leave it out, or add what differs: model.dim=16 model.num_heads=2")
+    assert said.startswith("model=bert_tiny is not the model in bert; leave it out, or add what differs: model.dim=16 model.max_length=32")
     assert "model.num_layers" not in said
 
 
