@@ -93,8 +93,8 @@ def lines(programs: Sequence[Program], checked: bool) -> list[str]:
 READ_SOURCE = [
     "source = numpy.array([[0, 0]])  # ids of a text, by tokenizer.json",
     "source_padding_mask = numpy.ones_like(source, bool)  # where a shorter text of the batch is filled up on the right: False",
-    'memory = encoder.run(None, {"source": source, "source_real": source_real})',
-    'memory = {"source_real": source_real, **{out.name: value for out, value in zip(encoder.get_outputs(), memory)}}',
+    'memory = encoder.run(None, {"source": source, "source_padding_mask": source_padding_mask})',
+    'memory = {"source_padding_mask": source_padding_mask, **{out.name: value for out, value in zip(encoder.get_outputs(), memory)}}',
 ]
 WRITE = [
     "ids = numpy.array([[0]])  # of what is there already, by tokenizer.json; then of each token that is chosen",
