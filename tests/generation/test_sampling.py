@@ -115,7 +115,7 @@ def test_no_end_before_min_length() -> None:
         ({"top_k": 0}, "at least one token"),
         ({"top_p": 0.0}, "top_p is a probability"),
         ({"top_p": 1.5}, "top_p is a probability"),
-        ({"max_new_tokens": 0}, "max_new_tokens must be"),
+        ({"max_new_tokens": 0}, "max_new_tokens must be at least 1"),
         ({"max_new_tokens": 3, "min_new_tokens": 4}, "min_new_tokens must not exceed"),
     ],
 )
