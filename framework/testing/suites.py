@@ -169,6 +169,9 @@ class TaskPromises:
     def test_answers_any_text(self) -> None:
         tasks.answers_any_text(self.toy())
 
+    def test_refuses_other_types(self) -> None:
+        tasks.refuses_other_types(self.toy())
+
     def test_distillation_outputs_add_up(self) -> None:
         tasks.distillation_outputs_add_up(self.toy())
 

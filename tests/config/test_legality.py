@@ -53,7 +53,7 @@ def test_the_reason_is_given_and_every_way_out_is_one(words, reason):
 def test_numbers_that_do_not_fit_are_in_the_reason():
     said = refusal("model.dim=30")
     assert "model.decoder.attention = multi_head: the heads share the width evenly" in said and "dim=30, num_heads=4" in said
-    assert "each key/value head serves the same number" in refusal("model/attention=multi_head", "model.attention.num_kv_heads=3")
+    assert "num_heads must be a multiple of num_kv_heads" in refusal("model/attention=multi_head", "model.attention.num_kv_heads=3")
 
 
 def test_all_conflicts_are_told_at_once():
