@@ -13,7 +13,6 @@ from framework.registry import Part, build, choice, register
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@register("fruit")
 class PlainFruit:
     """A fruit."""
 
@@ -23,12 +22,10 @@ class PlainFruit:
         self.size, self.cut, self.ripe = size, cut, ripe
 
 
-@register("fruit")
 class SweetFruit(PlainFruit):
     """A sweet fruit."""
 
 
-@register("bowl")
 class Bowl:
     """Holds a fruit."""
 
@@ -36,11 +33,13 @@ class Bowl:
         self.fruit, self.other = fruit(size=size, color="red"), other(size=size, color="red")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _forget():
-    yield
-    for kind in ("fruit", "bowl"):
-        registry._classes.pop(kind, None)
+@pytest.fixture(autouse=True)
+def fruit(monkeypatch):
+    """Kinds that no test but these knows: in the registry of the process they would be parts of everybody's catalogue."""
+    monkeypatch.setattr(registry, "_classes", {})
+    monkeypatch.setattr(registry, "_homes", dict)
+    for kind, cls in (("fruit", PlainFruit), ("fruit", SweetFruit), ("bowl", Bowl)):
+        register(kind)(cls)
 
 
 def test_names_drop_their_kind():
