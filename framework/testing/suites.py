@@ -167,6 +167,9 @@ class TaskPromises:
     def test_answers_any_text(self) -> None:
         tasks.answers_any_text(self.toy())
 
+    def test_refuses_other_types(self) -> None:
+        tasks.refuses_other_types(self.toy())
+
     def test_tells_its_targets(self) -> None:
         tasks.tells_its_targets(self.toy())
 

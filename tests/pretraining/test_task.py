@@ -137,7 +137,7 @@ def test_gaps_are_filled_where_they_are():
 def test_models_that_write_predict_a_text(name):
     ids = {"causal": [5, 6, 7], "span_corruption": [5, 35, 6, 36], "infilling": [5, 4, 6]}[name]
     with torch.no_grad():
-        rows = make(name).predict(batch_of(name, [ids, [9, 10]]), decode(max_length=4))
+        rows = make(name).predict(batch_of(name, [ids, [9, 10]]), decode(max_new_tokens=4))
     assert len(rows) == 2 and all(isinstance(row["prediction"], str) and row["score"] < 0 for row in rows)
     assert rows[0]["input"].split()[0] == "5" and ("[MASK]" in rows[0]["input"]) == (name != "causal")
     if name == "span_corruption":  # what stands around the gaps stays
@@ -146,7 +146,7 @@ def test_models_that_write_predict_a_text(name):
 
 def test_a_long_prompt_leaves_room_to_write():
     with torch.no_grad():
-        (row,) = make("causal").predict(batch_of("causal", [list(range(5, 35))]), decode(max_length=3))
+        (row,) = make("causal").predict(batch_of("causal", [list(range(5, 35))]), decode(max_new_tokens=3))
     assert row["input"].split() == [str(id) for id in range(23, 35)]
 
 

@@ -56,12 +56,12 @@ def test_the_loss_is_that_of_the_first_summary() -> None:
 
 @pytest.mark.parametrize("summary", [[], ["a", None], 3])
 def test_what_is_no_summary_is_refused(summary: Any) -> None:
-    with pytest.raises(ValueError, match="summary must be a text or a list of texts"):
+    with pytest.raises(ValueError, match="'summary' must be a text or a list of texts"):
         SummarizationFormat().encode({"document": "a", "summary": summary}, Letters(), FACTS)
 
 
 def test_what_is_no_document_is_refused() -> None:
-    with pytest.raises(ValueError, match="document must be a text and is 3"):
+    with pytest.raises(ValueError, match="'document' must be a text, and is 3 of type int"):
         SummarizationFormat().encode({"document": 3, "summary": "a"}, Letters(), FACTS)
 
 
