@@ -17,7 +17,10 @@ A batch and its parts are plain types, which the names below document:
 """
 
 import importlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from framework import registry
 
 if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.data.formats import Batch as Batch
@@ -105,3 +108,12 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(_MODULES)
+
+
+def _homes() -> Mapping[str, str]:
+    from framework.config import catalogue  # imported when a part is missing
+
+    return catalogue.load().homes()
+
+
+registry.look_up_homes(_homes)
