@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework.config import catalogue as index
 from framework.errors import UserError
 from framework.registry import build
 from framework.workflows.preflight import composed_run, ready
@@ -42,7 +41,6 @@ def build_model(config: Mapping[str, Any], spec: "DataSpec | None" = None) -> "n
     """
     from framework.runs.build import stand_in
 
-    index.load()
     return build(config["model"], spec=spec or stand_in(config))
 
 
