@@ -47,7 +47,7 @@ def build_model(config: Mapping[str, Any], spec: "DataSpec | None" = None) -> "n
 def train(run: "Sequence[str] | Mapping[str, Any]" = ()) -> "Run":
     """Trains overrides, or a config of `compose`, in a new folder below `runs/`, and prints as `train.py` does. UserError: as there.
 
-    >>> run = train(["task=classification", "task.format.builtin_rows=40", "model.dim=16", "debug=fast"])  # doctest: +ELLIPSIS
+    >>> run = train(["task=classification", "data.limit=40", "model.dim=16", "debug=fast"])  # doctest: +ELLIPSIS
     encoder_only...
     >>> run.folder.parent.name, run.best.exists()
     ('classification', True)
