@@ -118,7 +118,6 @@ def node_of(preset: str) -> dict[str, Any]:
 
 
 def family_of(name: str) -> Family:
-    index.load()
     return registry.get(f"family/{name}")()
 
 

@@ -6,7 +6,6 @@ from random import Random
 import pytest
 import torch
 
-from framework.config import catalogue
 from framework.data.formats import Batch
 from framework.data.spec import DataSpec
 from framework.generation.engine import Decode
@@ -21,7 +20,6 @@ FACTS = DataSpec(vocab_size=19, max_length=12, padding=0, end=2)
 
 @pytest.fixture
 def task() -> CompletionTask:
-    catalogue.load()  # knows where the parts are that a model chooses by name
     torch.manual_seed(0)
     model = Part(DecoderOnlyModel, dim=16, num_heads=2, num_layers=2, max_length=12, initial_std=0.4)
     return CompletionTask(model=model, spec=FACTS).double().eval()

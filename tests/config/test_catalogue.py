@@ -15,6 +15,7 @@ from framework.config import catalogue, discovery, inventory
 from framework.config.compose import compose
 from framework.errors import UserError
 from framework.registry import Part, choice
+from framework.utils.cache_folder import cache_folder
 
 ATTENTION = '''"""A guest."""
 
@@ -151,12 +152,26 @@ def test_another_version_of_a_package_is_another_catalogue(guest, monkeypatch):
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"stamp": "another"}'])
 def test_a_damaged_file_is_made_again(own_catalogue, damage):
     options = catalogue.load().options
-    (file,) = catalogue.cache_folder().glob("catalogue-*.json")
+    (file,) = cache_folder().glob("catalogue-*.json")
     whole = json.loads(file.read_text())
     file.write_text(damage)
     catalogue.load.cache_clear()
     assert catalogue.load().options.keys() == options.keys()
     assert json.loads(file.read_text())["stamp"] == whole["stamp"]
+
+
+def test_it_lies_in_the_one_cache_folder(own_catalogue, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PLUGFORMER_CACHE", "~/mine")
+    catalogue.load()
+    assert [path.parent for path in tmp_path.rglob("catalogue-*")] == [tmp_path / "mine"]
+
+
+def test_a_cache_folder_that_cannot_be_used(own_catalogue, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("a file, not a folder")
+    monkeypatch.setenv("PLUGFORMER_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UserError, match="the cache folder .*file cannot be used: .*\n.*PLUGFORMER_CACHE=FOLDER"):
+        catalogue.load()
 
 
 @pytest.mark.parametrize(("group", "name"), [("attention", "linear"), ("model", "bert_tiny"), ("attention", "grouped_2")])
@@ -172,6 +187,13 @@ def test_a_part_needs_a_name_of_its_own(guest):
     with pytest.raises(UserError, match="attention/linear is registered twice") as refusal:
         guest.load()
     assert "guest_of_tests.echo" in str(refusal.value)
+
+
+def test_a_misspelt_rule_is_refused_and_the_catalogue_is_not_kept(guest):
+    guest.write("echo", "Echo", 'Says it twice."""\n    rules = {"num_haeds > 0": "num_heads must be positive"}\n    """')
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"attention/echo \(guest_of_tests.echo.EchoAttention\).*'num_haeds'.*did you mean 'num_heads'"):
+            guest.load()
 
 
 def test_a_preset_of_a_preset_starts_from_the_part(guest):

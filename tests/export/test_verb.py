@@ -79,7 +79,7 @@ def test_a_folder_with_something_in_it_is_left_alone(run, here, capsys):
     message = refused(capsys, run, "to=safetensors", "folder=out")
     assert message.startswith("folder=out: that folder is not empty")
     assert "folder=out/mine: that is a file" in refused(capsys, run, "to=safetensors", "folder=out/mine")
-    assert "folder=out/mine/x cannot be made" in refused(capsys, run, "to=safetensors", "folder=out/mine/x")
+    assert "folder=out/mine/x cannot be written" in refused(capsys, run, "to=safetensors", "folder=out/mine/x")
     assert [path.name for path in (here / "out").iterdir()] == ["mine"]
 
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch.nn import functional
 
-from framework.config import catalogue
 from framework.config.compose import compose
 from framework.data.spec import DataSpec
 from framework.errors import UserError
@@ -33,7 +32,6 @@ ROWS = [list(range(5, 20)), list(range(20, 28)), [9, 8, 7]]
 
 
 def make(name, **options):
-    catalogue.load()  # knows where the parts are that a model chooses by name
     torch.manual_seed(0)
     model = Part(FORMATS[name][1], **{"dim": 16, "num_heads": 2, "num_layers": 1, "max_length": 24, "initial_std": 0.4, **options})
     return PretrainingTask(model=model, spec=FACTS).double().eval()
