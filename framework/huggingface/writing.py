@@ -86,7 +86,7 @@ def _otherwise(family: Family, config: Config, node: Mapping[str, Any], weights:
     parts = family.ours(config, family.table().named(weights))
     if family.bias is not None:  # which is a weight, and no option of theirs
         parts.values["output_bias"] = node["output_bias"]
-    return differences(model_node(parts, catalogue), plain(node))
+    return differences(model_node(parts, catalogue), plain(node), catalogue)
 
 
 def weights_of(family: Family, state: "Mapping[str, Tensor]", hf_task: str | None) -> "dict[str, Tensor]":
