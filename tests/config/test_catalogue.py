@@ -234,7 +234,7 @@ class LazyOptimizer:
 
     option_traits = {"optimizer_state": ("naps",)}
 
-    def __init__(self, model, naps: int = 2, lr: float = 0.1):
+    def __init__(self, model, naps: int = 2, lr: float = 0.1, weight_decay: float = 0.0):
         pass
 '''
 

@@ -38,7 +38,7 @@ def test_an_unknown_option_is_refused():
     class Wrong(Reader):
         option_traits = {"may_change": ("foldre",)}
 
-    with pytest.raises(UserError, match=r"Wrong has no option 'foldre'.* \(did you mean 'folder'\?\)"):
+    with pytest.raises(UserError, match=r"may_change names the option 'foldre'.* \(did you mean 'folder'\?\)"):
         option_traits(Wrong)
 
 
