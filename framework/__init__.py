@@ -17,7 +17,10 @@ A batch and its parts are plain types, which the names below document:
 """
 
 import importlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from framework import registry
 
 if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.data.formats import Batch as Batch
@@ -25,6 +28,7 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.data.formats import Format as Format
     from framework.data.formats import Row as Row
     from framework.data.formats import TextTokenizer as TextTokenizer
+    from framework.data.formats import text_of as text_of
     from framework.data.pairs import PairFormat as PairFormat
     from framework.data.sources.base import LocatedRow as LocatedRow
     from framework.data.sources.base import Source as Source
@@ -43,8 +47,13 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.models.base import Model as Model
     from framework.parts.adapters import Adapter as Adapter
     from framework.parts.attention.base import Attention as Attention
+    from framework.parts.attention.weights import AttentionWeights as AttentionWeights
     from framework.parts.blocks import Block as Block
     from framework.parts.caches import Cache as Cache
+    from framework.parts.caches import EncoderOutput as EncoderOutput
+    from framework.parts.caches import KVCache as KVCache
+    from framework.parts.layout import RotaryEmbedding as RotaryEmbedding
+    from framework.parts.layout import SequenceLayout as SequenceLayout
     from framework.parts.masks import Mask as Mask
     from framework.parts.positions.base import Position as Position
     from framework.registry import Part as Part
@@ -66,7 +75,7 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.workflows.interactive import train as train
 
 _NAMES = {
-    "data.formats": "Batch Features Format Row TextTokenizer",
+    "data.formats": "Batch Features Format Row TextTokenizer text_of",
     "data.pairs": "PairFormat",
     "data.sources.base": "LocatedRow Source",
     "data.sources.builtin": "BuiltinData",
@@ -81,8 +90,10 @@ _NAMES = {
     "models.base": "Model",
     "parts.adapters": "Adapter",
     "parts.attention.base": "Attention",
+    "parts.attention.weights": "AttentionWeights",
     "parts.blocks": "Block",
-    "parts.caches": "Cache",
+    "parts.caches": "Cache EncoderOutput KVCache",
+    "parts.layout": "RotaryEmbedding SequenceLayout",
     "parts.masks": "Mask",
     "parts.positions.base": "Position",
     "registry": "Part build choice register",
@@ -105,3 +116,12 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(_MODULES)
+
+
+def _homes() -> Mapping[str, str]:
+    from framework.config import catalogue  # imported when a part is missing
+
+    return catalogue.load().homes()
+
+
+registry.look_up_homes(_homes)

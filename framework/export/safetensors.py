@@ -9,7 +9,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from framework.config import catalogue as index
 from framework.data.spec import DataSpec
 from framework.data.tokenization.trainers import Tokenizer
 from framework.errors import UserError
@@ -59,7 +58,6 @@ def load(folder: Path | str) -> Loaded:
         if not (folder / name).is_file():
             raise UserError(f"{folder} has no {name}: it was not exported with to=safetensors, or not whole")
     config, spec = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")), DataSpec.load(folder / SPEC)
-    index.load()  # the registry then knows where each part is registered
     task, form = make_task(config, spec), build(config["task"]["format"])
     fill(task, weights_of(folder / WEIGHTS), folder / WEIGHTS)
     return Loaded(task.eval(), form, Tokenizer.load(folder / TOKENIZER), spec, config, folder / WEIGHTS)

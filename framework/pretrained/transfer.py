@@ -75,7 +75,6 @@ def check(config: Mapping[str, Any], typed: Sequence[str] = ()) -> list[str]:
 
     from framework.registry import build
 
-    index.load()
     found = source(name)
     if isinstance(found, PublishedSource):
         _check_preset(found, config["model"], typed)

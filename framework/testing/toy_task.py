@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from framework import registry
-from framework.config import catalogue
 from framework.data.formats import Batch, Format, Row
 from framework.data.loader import BatchDataset
 from framework.data.module import prepare
@@ -46,7 +45,6 @@ class ToyTask:
     """
 
     def __init__(self, task: Part | str, rows: Sequence[Row] | None = None, model: Part | None = None, max_length: int = 128):
-        catalogue.load()
         self.part = Part(task) if isinstance(task, str) else task
         self.format = self._format()
         rows = list(islice(self.format.builtin("train", 0), ROWS)) if rows is None else list(rows)

@@ -12,7 +12,6 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from framework.config import catalogue as index
 from framework.data.module import Prepared
 from framework.data.spec import DataSpec
 from framework.data.tokenization.trainers import Tokenizer
@@ -37,7 +36,6 @@ def train(run: Run, prepared: Prepared | None = None) -> float | None:
     Ends with the best checkpoint's figures on validation and test, in metrics.json. Returns the one that the task monitors.
     """
     quiet()
-    index.load()
     config = run.config()
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     with run.logged() if rank == 0 else contextlib.nullcontext():

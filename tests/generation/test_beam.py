@@ -244,7 +244,7 @@ def test_the_row_of_a_prediction_names_the_others() -> None:
         ({"num_return_sequences": 6}, "between 1 and num_beams"),
         ({"num_return_sequences": 0}, "between 1 and num_beams"),
         ({"no_repeat_ngram_size": 0}, "no_repeat_ngram_size must be"),
-        ({"max_length": 2, "min_new_tokens": 3}, "must not exceed max_new_tokens"),
+        ({"max_new_tokens": 2, "min_new_tokens": 3}, "must not exceed max_new_tokens"),
     ],
 )
 def test_senseless_options_are_refused(options: dict[str, Any], reason: str) -> None:

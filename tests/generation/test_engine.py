@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from framework.config import catalogue
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.generation.engine import Decode, pad_left
@@ -23,7 +22,6 @@ SIZES = {"dim": 16, "num_heads": 2, "num_layers": 2, "max_length": MAX_LENGTH, "
 
 def make(cls: type, vocab_size: int = VOCABULARY, **options: object) -> nn.Module:
     """A small model in float64 with dropout that decoding must switch off; large first weights, so that texts differ."""
-    catalogue.load()  # knows where the parts are that a model chooses by name
     torch.manual_seed(0)
     return Part(cls, **SIZES, **options)(spec=DataSpec(vocab_size=vocab_size, max_length=MAX_LENGTH, begin=1, end=END)).double()
 

@@ -115,8 +115,8 @@ def test_no_end_before_min_length() -> None:
         ({"top_k": 0}, "at least one token"),
         ({"top_p": 0.0}, "top_p is a probability"),
         ({"top_p": 1.5}, "top_p is a probability"),
-        ({"max_length": 0}, "max_new_tokens must be at least 1"),
-        ({"max_length": 3, "min_new_tokens": 4}, "must not exceed max_new_tokens"),
+        ({"max_new_tokens": 0}, "max_new_tokens must be at least 1"),
+        ({"max_new_tokens": 3, "min_new_tokens": 4}, "must not exceed max_new_tokens"),
     ],
 )
 def test_senseless_options_are_refused(options: dict[str, float], reason: str) -> None:

@@ -127,7 +127,7 @@ def test_a_data_spec_of_another_vocabulary_are_refused_with_both(here, capsys):
     spec = json.loads((here / "data_spec.json").read_text())
     (here / "data_spec.json").write_text(json.dumps({**spec, "vocab_size": 1234}))
     said = refused(capsys, *FROM)
-    assert f"model.tokens.weight: ({spec['vocabulary']}, 16) in the file, (1234, 16) in the model" in said
+    assert f"model.tokens.weight: ({spec['vocab_size']}, 16) in the file, (1234, 16) in the model" in said
 
 
 def test_two_tokenizers_are_refused(here, capsys):

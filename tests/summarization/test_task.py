@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 
-from framework.config import catalogue
 from framework.data.formats import Batch
 from framework.data.spec import DataSpec
 from framework.generation.engine import Decode
@@ -27,7 +26,6 @@ ROWS: list[dict[str, Any]] = [
 
 
 def make(**options: Any) -> SummarizationTask:
-    catalogue.load()  # knows where the parts are that a model chooses by name
     torch.manual_seed(0)
     model = Part(EncoderDecoderModel, dim=16, num_heads=2, num_layers=1, max_length=SPEC.max_length, initial_std=0.5)
     return SummarizationTask(model=model, spec=SPEC, **options).double().eval()

@@ -5,9 +5,7 @@ from collections.abc import Iterable, Iterator
 from random import Random
 from typing import Any, ClassVar
 
-from framework.data.formats import Features, Format, Row, TextTokenizer, text_of
-from framework.data.spec import DataSpec
-from framework.registry import register
+from framework import DataSpec, Features, Format, Row, TextTokenizer, register, text_of
 
 COLORS = ("red", "blue")
 OTHERS = "one two three four five six seven eight nine ten left right up down here there now then".split()

@@ -5,10 +5,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from framework.parts.attention.base import Attention
-from framework.parts.layout import SequenceLayout
-from framework.parts.masks import Mask
-from framework.registry import register
+from framework import Attention, Mask, SequenceLayout, register
 
 
 @register("attention")

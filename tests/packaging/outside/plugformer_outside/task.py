@@ -6,10 +6,7 @@ from random import Random
 import torch
 from torch import Tensor
 
-from framework.data.formats import Batch, Features, Format, Row, TextTokenizer, text_of
-from framework.data.spec import DataSpec
-from framework.registry import choice, register
-from framework.tasks.sequence_to_sequence import SequenceToSequence
+from framework import Batch, DataSpec, Features, Format, Row, SequenceToSequence, TextTokenizer, choice, register, text_of
 
 
 @register("format")
