@@ -163,6 +163,7 @@ class Signature:
     """What a class asks for, split by the rule of this module.
 
     fields: name -> default, what a config may set. offered: names the builder gives (required: those it must give).
+    constructors: the classes whose constructors have these parameters: `**options` stands for the parameters of the next one up the bases.
     consumed: fields that the kind declares for its builder and no constructor sees (class attribute `consumed`); a class has those
         of its bases too.
     """
@@ -172,9 +173,10 @@ class Signature:
         self.fields: dict[str, Any] = {}
         self.offered: list[str] = []
         self.required: set[str] = set()
-        for parameter in inspect.signature(cls).parameters.values():
-            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-                continue
+        self.constructors = _constructors(cls)
+        signatures = [inspect.signature(base).parameters.values() for base in reversed(self.constructors)]
+        named = {one.name: one for each in signatures for one in each if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
+        for parameter in named.values():
             if parameter.default is parameter.empty or parameter.name in given:
                 self.offered.append(parameter.name)
                 if parameter.default is parameter.empty:
@@ -186,6 +188,16 @@ class Signature:
         if taken := [name for name in self.consumed if name in (*self.fields, *self.offered)]:
             raise UserError(f"{cls.__name__} asks for {taken[0]!r}, an option that the framework reads itself: it needs another name")
         self.fields.update({name: getattr(cls, name) for name in self.consumed})
+
+
+def _constructors(cls: type) -> list[type]:
+    found = []
+    for base in cls.__mro__:
+        if "__init__" in vars(base):
+            found.append(base)
+            if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in inspect.signature(base).parameters.values()):
+                break
+    return found
 
 
 _signatures: dict[type, Signature] = {}

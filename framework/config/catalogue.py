@@ -8,9 +8,7 @@ config error come from it.
 import hashlib
 import importlib.metadata
 import json
-import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -22,6 +20,8 @@ from framework.config.discovery import Origin, conf_folder, origins, plugins_her
 from framework.config.inventory import take_inventory
 from framework.config.rules import check_rules
 from framework.errors import UserError
+from framework.utils.cache_folder import cache_folder, usable_cache
+from framework.utils.files import write_text
 
 # Groups of the command line; `callbacks` and `logger` hold named nodes of the kind beside them, an experiment and `debug` hold values.
 GROUPS = ("model", "data", "tokenizer", "task", "optimizer", "schedule", "trainer", "callbacks", "logger", "experiment", "debug")
@@ -77,13 +77,6 @@ class Catalogue:
         return {f"{kind}/{name}": option["module"] for kind, names in self.options.items() for name, option in names.items()}
 
 
-def cache_folder() -> Path:
-    """$PLUGFORMER_CACHE, or `plugformer` in the user's cache folder."""
-    if "PLUGFORMER_CACHE" in os.environ:
-        return Path(os.environ["PLUGFORMER_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "plugformer"
-
-
 @cache
 def load() -> Catalogue:
     """The catalogue, from the cache if nothing it was made from has changed."""
@@ -98,7 +91,8 @@ def load() -> Catalogue:
     if not isinstance(index, dict) or index.get("stamp") != stamp:
         index = {"stamp": stamp, **take_inventory(sources)}
         check_rules(index["options"], [*TOP, *(f"{group}_part" for group in GROUPS)])
-        _write(path, json.dumps(index, indent=1))
+        with usable_cache():
+            write_text(path, json.dumps(index, indent=1))
     return Catalogue(index)
 
 
@@ -118,10 +112,3 @@ def _stamp(sources: list[Origin]) -> str:
         stat = path.stat()
         digest.update(f"{path} {stat.st_mtime_ns} {stat.st_size}\n".encode())
     return digest.hexdigest()
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".catalogue", delete=False) as file:
-        file.write(text)
-    os.replace(file.name, path)

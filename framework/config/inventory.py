@@ -95,7 +95,8 @@ def _option(kind: str, name: str, cls: type) -> dict[str, Any]:
 def _hints(cls: type) -> dict[str, Any]:
     """Types of a class's parameters; none where an annotation names what only a type checker imports."""
     try:
-        hints = typing.get_type_hints(inspect.getattr_static(cls, "__init__"))
+        constructors = reversed(registry.signature(cls).constructors)
+        hints = {name: hint for base in constructors for name, hint in typing.get_type_hints(base.__init__).items()}  # type: ignore[misc]
         hints |= {key: hint for key, hint in typing.get_type_hints(cls).items() if key not in hints}
     except (NameError, TypeError):
         return {}

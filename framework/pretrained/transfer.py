@@ -136,11 +136,13 @@ class Match:
     def __init__(
         self, own: Shapes, saved: Shapes, found: PretrainedSource, config: Mapping[str, Any], spec: DataSpec, task: "Task | None" = None
     ):
+        from framework.tasks.capabilities import Exportable
+
         self.own, self.found, self.config = own, found, config
         same_head = config["task"]["part"] == found.task and spec.labels == found.spec.labels
-        if found.task is None and task is not None and task.purpose is not None:
-            labels = tuple(task.published().get("id2label", {}).values())
-            same_head = task.purpose == found.purpose and labels in (found.spec.labels, ())
+        if found.task is None and isinstance(task, Exportable):
+            labels = tuple(task.hf_config().get("id2label", {}).values())
+            same_head = task.hf_task == found.hf_task and labels in (found.spec.labels, ())
         grown = (found.spec.vocab_size, spec.vocab_size)
 
         def fits(name: str) -> bool:

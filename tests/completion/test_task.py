@@ -48,12 +48,12 @@ def test_the_loss_is_the_sum_over_targets(task: CompletionTask) -> None:
     assert int(result.weight) == 6 + 2 + 1
 
 
-def test_a_pupil_is_told_of_the_targets_alone(task: CompletionTask) -> None:
+def test_distillation_outputs_are_of_the_targets_alone(task: CompletionTask) -> None:
     batch = batch_of(*ROWS)
-    told = task.told(batch, task(batch))
+    outputs = task.distillation_outputs(batch, task(batch))
     states = torch.cat([task.model(torch.tensor([row[:-1]]))[0] for row in ROWS])
-    torch.testing.assert_close(told.hidden, states)
-    torch.testing.assert_close(told.logits, task.model.logits(states))
+    torch.testing.assert_close(outputs.hidden, states)
+    torch.testing.assert_close(outputs.logits, task.model.logits(states))
 
 
 def test_the_loss_reaches_every_parameter(task: CompletionTask) -> None:

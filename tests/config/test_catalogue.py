@@ -15,6 +15,7 @@ from framework.config import catalogue, discovery, inventory
 from framework.config.compose import compose
 from framework.errors import UserError
 from framework.registry import Part, choice
+from framework.utils.cache_folder import cache_folder
 
 ATTENTION = '''"""A guest."""
 
@@ -151,12 +152,26 @@ def test_another_version_of_a_package_is_another_catalogue(guest, monkeypatch):
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"stamp": "another"}'])
 def test_a_damaged_file_is_made_again(own_catalogue, damage):
     options = catalogue.load().options
-    (file,) = catalogue.cache_folder().glob("catalogue-*.json")
+    (file,) = cache_folder().glob("catalogue-*.json")
     whole = json.loads(file.read_text())
     file.write_text(damage)
     catalogue.load.cache_clear()
     assert catalogue.load().options.keys() == options.keys()
     assert json.loads(file.read_text())["stamp"] == whole["stamp"]
+
+
+def test_it_lies_in_the_one_cache_folder(own_catalogue, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PLUGFORMER_CACHE", "~/mine")
+    catalogue.load()
+    assert [path.parent for path in tmp_path.rglob("catalogue-*")] == [tmp_path / "mine"]
+
+
+def test_a_cache_folder_that_cannot_be_used(own_catalogue, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("a file, not a folder")
+    monkeypatch.setenv("PLUGFORMER_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UserError, match="the cache folder .*file cannot be used: .*\n.*PLUGFORMER_CACHE=FOLDER"):
+        catalogue.load()
 
 
 @pytest.mark.parametrize(("group", "name"), [("attention", "linear"), ("model", "bert_tiny"), ("attention", "grouped_2")])

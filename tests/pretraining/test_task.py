@@ -65,11 +65,11 @@ def test_the_loss_is_the_sum_over_targets_and_reaches_every_parameter(name):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_pupil_is_told_of_the_targets_alone(name):
+def test_distillation_outputs_are_of_the_targets_alone(name):
     task, batch = make(name), batch_of(name)
-    told, counted = task.told(batch, task(batch)), batch["targets"] != -100
-    torch.testing.assert_close(told.hidden, states(task, batch)[counted])
-    torch.testing.assert_close(told.logits, task.logits(states(task, batch))[counted])
+    outputs, counted = task.distillation_outputs(batch, task(batch)), batch["targets"] != -100
+    torch.testing.assert_close(outputs.hidden, states(task, batch)[counted])
+    torch.testing.assert_close(outputs.logits, task.logits(states(task, batch))[counted])
 
 
 @pytest.mark.parametrize("name", FORMATS)

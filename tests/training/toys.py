@@ -13,7 +13,7 @@ from framework.parts.adapters import LoraAdapter
 from framework.registry import Part
 from framework.runs.freezing import freeze
 from framework.tasks.base import Result, Task
-from framework.tasks.outputs import DistillationOutputs
+from framework.tasks.capabilities import Distillable, DistillationOutputs
 from framework.training.learner import Learner
 from framework.training.optimizers import SGD, AdamW
 from framework.training.schedules import Constant
@@ -76,8 +76,8 @@ class ToyTask(Task):
         metrics["rows"].update(float(len(rows)))
 
 
-class TellingTask(ToyTask):
-    """The toy as one that can teach, or be taught; counts how often it runs."""
+class DistillableToy(ToyTask, Distillable):
+    """The toy as a student or a teacher; counts how often it runs."""
 
     runs = 0
 
@@ -85,10 +85,11 @@ class TellingTask(ToyTask):
         self.runs += 1
         padding_mask = batch["targets"] != -100
         hidden = self.stack(self.embedding(batch["ids"]))[padding_mask]
-        told = DistillationOutputs(hidden, self.output(hidden))
-        return Result(nn.functional.cross_entropy(told.logits, batch["targets"][padding_mask], reduction="sum"), padding_mask.sum(), told)
+        outputs = DistillationOutputs(hidden, self.output(hidden))
+        loss = nn.functional.cross_entropy(outputs.logits, batch["targets"][padding_mask], reduction="sum")
+        return Result(loss, padding_mask.sum(), outputs)
 
-    def told(self, batch: dict[str, Any], result: Result) -> DistillationOutputs:
+    def distillation_outputs(self, batch: dict[str, Any], result: Result) -> DistillationOutputs:
         return result.output
 
     def evaluate(self, batch: dict[str, Any], decode: Any) -> tuple[Result, list[dict[str, Any]]]:
@@ -161,4 +162,4 @@ def weights(task: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in task.state_dict().items()}
 
 
-__all__ = ["SGD", "Loader", "TellingTask", "ToyTask", "adapted_task", "batch", "learner", "rows", "trainer", "weights"]
+__all__ = ["SGD", "Loader", "DistillableToy", "ToyTask", "adapted_task", "batch", "learner", "rows", "trainer", "weights"]

@@ -63,11 +63,11 @@ def test_evaluation_does_not_smooth() -> None:
     assert float(smoothed(batch_of(*PAIRS)).loss) != pytest.approx(float(result.loss))
 
 
-def test_a_pupil_is_told_of_the_targets_alone() -> None:
+def test_distillation_outputs_are_of_the_targets_alone() -> None:
     task, batch = make(), batch_of(*PAIRS)
-    told = task.told(batch, task(batch))
-    torch.testing.assert_close(told.logits.log_softmax(-1), torch.cat([scores(task, *pair) for pair in PAIRS]))
-    torch.testing.assert_close(task.model.logits(told.hidden), told.logits)
+    outputs = task.distillation_outputs(batch, task(batch))
+    torch.testing.assert_close(outputs.logits.log_softmax(-1), torch.cat([scores(task, *pair) for pair in PAIRS]))
+    torch.testing.assert_close(task.model.logits(outputs.hidden), outputs.logits)
 
 
 def test_the_loss_reaches_every_parameter() -> None:
