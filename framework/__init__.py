@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.data.formats import Features as Features
     from framework.data.formats import Format as Format
     from framework.data.formats import Row as Row
-    from framework.data.formats import Text as Text
+    from framework.data.formats import TextTokenizer as TextTokenizer
     from framework.data.formats import text_of as text_of
     from framework.data.pairs import PairFormat as PairFormat
     from framework.data.sources.base import LocatedRow as LocatedRow
@@ -75,7 +75,7 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.workflows.interactive import train as train
 
 _NAMES = {
-    "data.formats": "Batch Features Format Row Text text_of",
+    "data.formats": "Batch Features Format Row TextTokenizer text_of",
     "data.pairs": "PairFormat",
     "data.sources.base": "LocatedRow Source",
     "data.sources.builtin": "BuiltinData",
