@@ -129,7 +129,7 @@ def config_of(layout: Layout, architecture: str, spec: DataSpec, told: Mapping[s
     if labels:
         config |= {"id2label": labels, "label2id": {label: number for number, label in labels.items()}, "num_labels": len(labels)}
     if hf_task == "text2text-generation":
-        config["decoder_start_token_id"] = spec.first
+        config["decoder_start_token_id"] = spec.decoder_start
     return config
 
 
@@ -139,7 +139,7 @@ def generation_of(decoding: Mapping[str, Any] | None, spec: DataSpec, hf_task: s
         return None
     config: Config = {"pad_token_id": spec.padding, "bos_token_id": spec.begin, "eos_token_id": spec.end}
     if hf_task == "text2text-generation":
-        config["decoder_start_token_id"] = spec.first
+        config["decoder_start_token_id"] = spec.decoder_start
     given = dict(decoding or {})
     kind = str(given.get("part", "decoding/greedy")).partition("/")[2]
     config |= {theirs: given[ours] for ours, theirs in _DECODING.items() if given.get(ours) is not None}
@@ -159,7 +159,7 @@ def write_tokenizer(tokenizer: "Tokenizer", spec: DataSpec, hf_task: str | None,
     ids = {"begin": spec.begin, "end": spec.end}
     names = {name: inner.id_to_token(id) for name, id in ids.items() if id is not None}
     frames = _FRAMES.get(hf_task or "", ("$A", None))
-    if hf_task == "text2text-generation" and spec.opening:
+    if hf_task == "text2text-generation" and spec.prefix:
         frames = "{begin} " + frames[0], None
     one, two = (
         " ".join(word.format(**names) for word in (text or "").split() if not word.startswith("{") or word[1:].split("}")[0] in names)

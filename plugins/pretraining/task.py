@@ -122,7 +122,7 @@ class PretrainingTask(WritingTask, Distillable, Exportable):
         written = [row[0] for row in decode(self.model, prompt, padding_mask, encoder_output=encoder_output)]
         rows = []
         for ids, found in zip(read, written, strict=True):
-            text = decode.text(filled(ids, found.ids, self.spec.special)) if self.spec.special else found.text
+            text = decode.text(filled(ids, found.ids, self.spec.special_ids)) if self.spec.special_ids else found.text
             rows.append({"input": self._text(ids, decode), "prediction": text, "score": found.score})
         return rows
 
@@ -149,7 +149,7 @@ class PretrainingTask(WritingTask, Distillable, Exportable):
 
     def _text(self, ids: list[int], decode: Decode) -> str:
         """Read tokens as text, gaps to be seen."""
-        gaps = {self.spec.mask, *self.spec.special}
+        gaps = {self.spec.mask, *self.spec.special_ids}
         pieces: list[list[int]] = [[]]
         for id in ids:
             if id in gaps:

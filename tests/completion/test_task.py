@@ -15,23 +15,23 @@ from framework.registry import Part
 from plugins.completion.data import CompletionFormat
 from plugins.completion.task import CompletionTask
 
-FACTS = DataSpec(vocab_size=19, max_length=12, padding=0, end=2)
+SPEC = DataSpec(vocab_size=19, max_length=12, padding=0, end=2)
 
 
 @pytest.fixture
 def task() -> CompletionTask:
     torch.manual_seed(0)
     model = Part(DecoderOnlyModel, dim=16, num_heads=2, num_layers=2, max_length=12, initial_std=0.4)
-    return CompletionTask(model=model, spec=FACTS).double().eval()
+    return CompletionTask(model=model, spec=SPEC).double().eval()
 
 
 def batch_of(*rows: list[int]) -> Batch:
-    batch = CompletionFormat().collate([{"ids": row, "bytes": [3] * len(row), "words": [2] * len(row)} for row in rows], FACTS, Random(0))
+    batch = CompletionFormat().collate([{"ids": row, "bytes": [3] * len(row), "words": [2] * len(row)} for row in rows], SPEC, Random(0))
     return {**batch, "row": torch.arange(len(rows))}
 
 
 def decode(wanted: int | None = None, total: int = 3, **options: int) -> Decode:
-    return Decode(Greedy(**options), lambda ids: " ".join(map(str, ids)), FACTS.end, wanted, total)
+    return Decode(Greedy(**options), lambda ids: " ".join(map(str, ids)), SPEC.end, wanted, total)
 
 
 ROWS = [[3, 4, 5, 6, 7, 8, 9], [10, 11, 12], [13, 2]]

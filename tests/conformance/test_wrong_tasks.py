@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from torchmetrics import Metric
 
 from framework.data.formats import Format, text_of
-from framework.data.padding import pad, tokens
+from framework.data.padding import pad, padding_mask
 from framework.metrics.average import Average
 from framework.registry import Part, choice, register
 from framework.tasks.base import Result, Task
@@ -34,7 +34,7 @@ class LetterFormat(Format):
 
     def collate(self, features, spec, random):
         ids = [row["ids"] for row in features]
-        batch = {"ids": pad(ids, spec.padding), "padding_mask": tokens(ids)}
+        batch = {"ids": pad(ids, spec.padding), "padding_mask": padding_mask(ids)}
         return batch | ({"label": torch.tensor([row["label"] for row in features])} if "label" in features[0] else {})
 
 

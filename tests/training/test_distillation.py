@@ -173,7 +173,7 @@ def test_a_run_that_was_killed_goes_on_with_its_teacher(tmp_path):
 def test_a_ghost_teaches_nothing(tmp_path):
     module = learner(DistillableToy(), Part(SGD, lr=0.5), distillation=StandardDistillation(DistillableToy(seed=7)))
     before = weights(module.task)
-    trainer(tmp_path).fit(module, Loader(rows(1), 1, rank=1, world=2))
+    trainer(tmp_path).fit(module, Loader(rows(1), 1, rank=1, world_size=2))
     assert_equal(before, weights(module.task))
 
 

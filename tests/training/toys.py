@@ -114,15 +114,15 @@ def batch(sequences: list[list[int]], numbers: list[int], dummy: bool = False) -
     targets = [torch.tensor(sequence[1:]) for sequence in sequences]
     ids = nn.utils.rnn.pad_sequence(inputs, batch_first=True)
     padded = nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=-100)
-    made = {"ids": ids, "targets": padded, "row": torch.tensor(numbers), "tokens": sum(map(len, targets)), "slots": ids.numel()}
+    made = {"ids": ids, "targets": padded, "row": torch.tensor(numbers), "tokens": sum(map(len, targets)), "padded_tokens": ids.numel()}
     return {**made, "dummy": True} if dummy else made
 
 
 class Loader:
     """Global batches of `size` rows, dealt row by row to the ranks; a rank without a row gets a ghost. Goes on where its state says."""
 
-    def __init__(self, sequences: list[list[int]], size: int, rank: int = 0, world: int = 1, shuffle: bool = False):
-        self.sequences, self.size, self.rank, self.world, self.shuffle = sequences, size, rank, world, shuffle
+    def __init__(self, sequences: list[list[int]], size: int, rank: int = 0, world_size: int = 1, shuffle: bool = False):
+        self.sequences, self.size, self.rank, self.world_size, self.shuffle = sequences, size, rank, world_size, shuffle
         self.epoch = self.served = 0
 
     def __len__(self) -> int:
@@ -135,7 +135,7 @@ class Loader:
         if self.shuffle:
             order = torch.randperm(len(order), generator=torch.Generator().manual_seed(self.epoch)).tolist()
         for index in range(self.served, len(self)):
-            mine = order[index * self.size : (index + 1) * self.size][self.rank :: self.world]
+            mine = order[index * self.size : (index + 1) * self.size][self.rank :: self.world_size]
             self.served += 1
             yield batch([self.sequences[n] for n in mine or order[:1]], mine or order[:1], dummy=not mine)
 

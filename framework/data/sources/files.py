@@ -110,7 +110,7 @@ class FilesData(Source):
         source.columns.required -= source.columns.optional
         return source
 
-    def given(self) -> tuple[str, ...]:
+    def native_splits(self) -> tuple[str, ...]:
         return tuple(self.named)
 
     def check(self) -> None:
@@ -197,10 +197,10 @@ class FilesData(Source):
     def _text_column(self) -> str:
         return next((name for name in self.columns.names if name in self.columns.required), self.columns.names[0])
 
-    def size(self, row: Row) -> int:
+    def row_size(self, row: Row) -> int:
         return len(row[self._text_column]) if self._is_text else 1
 
-    def cut(self, row: Row, at: int) -> tuple[Row, Row]:
+    def split_row(self, row: Row, at: int) -> tuple[Row, Row]:
         text = row[self._text_column]
         return {self._text_column: text[:at]}, {self._text_column: text[at:]}
 
