@@ -76,11 +76,11 @@ VOCABULARIES = {
     "marian": 58101,
 }
 TASKS = {
-    "masked_tokens": "task=pretraining",
-    "sequence_labels": "task=classification",
-    "token_labels": "task=ner",
-    "next_token": "task=completion",
-    "text_to_text": "task=translation",
+    "fill-mask": "task=pretraining",
+    "text-classification": "task=classification",
+    "token-classification": "task=ner",
+    "text-generation": "task=completion",
+    "text2text-generation": "task=translation",
 }
 WORDS = {  # what a published head does, and what to type for the same scores
     "pooler, linear": " task.pooling=pooler",
@@ -238,7 +238,7 @@ def _loading() -> str:
     """What a folder needs to be read, and which heads come along."""
     families = [family_of(name) for columns in KINDS.values() for name, _ in columns.values()]
     classes = {
-        head.architecture: f"`{TASKS[purpose]}{WORDS[head.form]}`" for family in families for purpose, head in family.task_heads.items()
+        head.architecture: f"`{TASKS[hf_task]}{WORDS[head.variant]}`" for family in families for hf_task, head in family.task_heads.items()
     }
     rows = [
         ["class", "its head comes along, and scores as there, with"],

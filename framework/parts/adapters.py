@@ -56,6 +56,7 @@ class LoraAdapter(Adapter):
         "weights is None or pretrained is not None": "model.adapter.weights needs model.pretrained: an adapter fits only the weights it "
         "was trained with",
     }
+    option_traits: ClassVar = {"training_only": ("weights", "dropout"), "pattern": ("target_modules", "modules_to_save")}
 
     def __init__(
         self,

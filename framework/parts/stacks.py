@@ -51,6 +51,7 @@ class TransformerStack(Stack):
     layer_class: ClassVar[type[nn.Module]] = Layer
     shares_weights: ClassVar[bool] = False  # one layer, applied num_layers times
     apart: ClassVar = ("cross",)
+    option_traits: ClassVar = {"training_only": ("activation_checkpointing",)}
     provides: ClassVar[dict[str, str]] = {"window": "window is not None"}
     rules: ClassVar[dict[str, str]] = {
         "full_attention_every is None or full_attention_every > 0 and window is not None": "full_attention_every needs a window",

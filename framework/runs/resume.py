@@ -12,16 +12,14 @@ from framework.config.validate import problems
 from framework.errors import UserError
 from framework.runs.folder import Run
 
-# Paths into the config, and what a change of them would break. Nothing here: it may change.
+# Keys of the config that may not change, and why. Options say for themselves what else may change, or may not
+# (framework.config.traits).
 _FIXED_IN_TRAINING = {
     "model": "the saved weights are of that model",
-    "model.freeze": "the saved optimizer state is of the weights that were trained",
     "tokenizer": "the saved weights know that tokenizer's ids",
     "task": "the saved weights and figures are of that task",
     "data": "the run would go on in the middle of other rows",
     "optimizer.part": "the saved optimizer state is of that optimizer",
-    "optimizer.layer_decay": "the saved optimizer state lies in groups of one rate",
-    "optimizer.head_lr_multiplier": "the saved optimizer state lies in groups of one rate",
     "seed": "order and dropout would not be those of one run",
     "name": "the run goes on in the same folder",
 }
@@ -30,7 +28,6 @@ _FIXED_IN_USE = {
     "tokenizer": "the saved weights know that tokenizer's ids",
     "task.part": "the saved weights are of that task",
 }
-_PATHS = ("data.folder", "data.train", "data.validation", "data.test", "data.published", "task.teacher")
 
 
 def run_to_resume(overrides: Sequence[str], root: Path, name: str | None, task: str | None) -> Run | None:
@@ -54,17 +51,34 @@ def changed(run: Run, overrides: Sequence[str], folders: Sequence[Path], trainin
     if overrides:
         _apply(config, overrides, run, folders)
     wrong = problems(config, catalogue)
-    fixed = _FIXED_IN_TRAINING if training else _FIXED_IN_USE
     wrong = wrong or [
-        f"{path} may not change: {fixed[rule]}. It was {before!r}, not {after!r}. Start a new run instead."
+        f"{path} may not change: {reason}. It was {before!r}, not {after!r}. Start a new run instead."
         for path, before, after in _differences(saved, config)
-        for rule in [rule for rule in fixed if path == rule or path.startswith(f"{rule}.")][-1:]  # the nearest
-        if path not in _PATHS
+        if (reason := _fixed(path, _traits(saved, path, catalogue), training))
     ]
     wrong = wrong or report(config, catalogue)
     if wrong:
         raise UserError("\n".join(wrong[:6]))
     return {key: explicit(value, catalogue) if is_node(value) else value for key, value in config.items()}
+
+
+def _fixed(path: str, traits: set[str], training: bool) -> str | None:
+    """Why a value of the config may not change; None: it may."""
+    if "may_change" in traits:
+        return None
+    if training and "optimizer_state" in traits:
+        return "the saved optimizer state depends on it"
+    fixed = _FIXED_IN_TRAINING if training else _FIXED_IN_USE
+    return next((reason for key, reason in fixed.items() if f"{path}.".startswith(f"{key}.")), None)
+
+
+def _traits(node: Any, path: str, catalogue: Catalogue) -> set[str]:
+    """The traits of all options on a path into the config."""
+    traits: set[str] = set()
+    for key in path.split("."):
+        traits |= set(catalogue.traits(node["part"], key)) if is_node(node) else set()
+        node = node.get(key) if isinstance(node, Mapping) else None
+    return traits
 
 
 def _grown(node: Any, catalogue: Catalogue) -> Any:

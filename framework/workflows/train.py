@@ -65,7 +65,7 @@ def _fit(run: Run, config: dict[str, Any], prepared: Prepared, task: Task, track
     learner = build_learner(config, prepared, task, run.folder)
     callbacks = build_callbacks(config["callbacks"], folder=run.folder, monitor=task.monitor, mode=task.mode)
     trainer = build(config["trainer"], callbacks=callbacks, logger=trackers, plugins=[], default_root_dir=run.folder)
-    loaders = {split: prepared.loader(split, rank=rank, world=world, seed=config["seed"]) for split in prepared.splits}
+    loaders = {split: prepared.loader(split, rank=rank, world_size=world, seed=config["seed"]) for split in prepared.splits}
     trainer.fit(learner, loaders["train"], loaders.get("validation"), ckpt_path=run.last if run.last.exists() else None)
     for split, measure in (("validation", trainer.validate), ("test", trainer.test)):
         if split in loaders:
