@@ -34,7 +34,7 @@ REFUSED = {
         ["task=classification", "model=gpt_tiny", "task.pooling=first"],
         "task.pooling=last sees all",
     ),
-    "no encoder to look at": (["model/decoder=cross"], "the model has no encoder"),
+    "no encoder to look at": (["model/decoder=cross"], "cross-attention needs an encoder"),
     "no look at the encoder": (["task=translation", "model/decoder=standard"], "no cross-attention"),
 }
 
