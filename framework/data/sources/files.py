@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from framework.data.formats import Format, Row
 from framework.data.sources import readers
@@ -60,6 +60,12 @@ class FilesData(Source):
     batches: how rows are batched.
     workers: processes that prefetch batches; 0 = none.
     """
+
+    option_traits: ClassVar = {"may_change": ("folder", "train", "validation", "test", "published")}  # files may move
+    reading: ClassVar = (  # options that say how a file is read
+        *("columns", "header", "encoding", "delimiter", "quoting", "line_break"),
+        *("kind", "text_unit", "pattern", "comment", "prefix", "classes"),
+    )
 
     def __init__(
         self,
@@ -121,20 +127,7 @@ class FilesData(Source):
         if self.kind_of(paths) == "folders":
             paths = [file for path in paths for files in files_by_class(path, self.classes).values() for file in files]
         files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-        options = (
-            "kind",
-            "text_unit",
-            "pattern",
-            "header",
-            "encoding",
-            "delimiter",
-            "quoting",
-            "line_break",
-            "comment",
-            "prefix",
-            "classes",
-        )
-        return {"files": files, "options": [getattr(self, name) for name in options]}
+        return {"files": files, "options": [getattr(self, name) for name in self.reading if name != "columns"]}
 
     def paths(self, split: str) -> list[Path]:
         """The files of a split. UserError: one is missing or empty."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from framework.data.formats import Format
 from framework.data.sources.base import SPLITS, LocatedRow, Source
@@ -28,6 +28,8 @@ class HubData(Source):
     batches: how rows are batched.
     workers: processes that prefetch batches; 0 = none.
     """
+
+    option_traits: ClassVar = {"may_change": ("train", "validation", "test")}
 
     def __init__(
         self,
