@@ -1,4 +1,4 @@
-"""A saved config as the base of another run: what may change, and the reason where something may not."""
+"""Overrides on top of a saved config: which options may change when a run is resumed or used, and why others may not."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -31,19 +31,19 @@ _FIXED_IN_USE = {
 
 
 def run_to_resume(overrides: Sequence[str], root: Path, name: str | None, task: str | None) -> Run | None:
-    """The run that `resume=` names. `auto`: the newest of that task and name, if there is one."""
+    """The run that `resume=` names. `resume=auto`: the newest run of that task and name; None if there is none."""
     wanted = [text.partition("=")[2] for text in overrides if text.lstrip("+").startswith("resume=")]
     if not wanted or wanted[-1] in ("null", ""):
         return None
     if wanted[-1] != "auto":
         return Run.open(Path(wanted[-1].strip("'\"")))
     if not name:
-        raise UserError("resume=auto needs name=NAME: the run to go on with, or to start if there is none.")
+        raise UserError("resume=auto needs name=NAME: the run to resume, or to start if there is none.")
     return Run.newest(root, task, name)
 
 
 def changed(run: Run, overrides: Sequence[str], folders: Sequence[Path], training: bool) -> dict[str, Any]:
-    """The run's config with overrides on top. UserError: one that is unknown, wrong, or would not be the same run."""
+    """The run's config with overrides on top. UserError: an override is unknown or wrong, or changes what may not change."""
     catalogue = index.load()
     saved = {key: _grown(value, catalogue) for key, value in run.config().items()}
     config = copy.deepcopy(saved)
@@ -82,7 +82,7 @@ def _traits(node: Any, path: str, catalogue: Catalogue) -> set[str]:
 
 
 def _grown(node: Any, catalogue: Catalogue) -> Any:
-    """A saved node with the options that its part has got since: at their defaults, which are what the run did."""
+    """A saved node with options that its part has got since, at their defaults: the run was trained as these say."""
     if not is_node(node):
         return node
     option = catalogue.option(node["part"])
@@ -94,7 +94,7 @@ def _grown(node: Any, catalogue: Catalogue) -> Any:
 
 
 def _apply(config: dict[str, Any], overrides: Sequence[str], run: Run, folders: Sequence[Path]) -> None:
-    """A group override takes that group as it would be composed with the run's own overrides; a value is simply set."""
+    """Applies overrides: a group is composed again from the run's own overrides and this one; a value is set."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
@@ -117,7 +117,7 @@ def _apply(config: dict[str, Any], overrides: Sequence[str], run: Run, folders: 
 
 
 def _plain(value: Any) -> Any:
-    """Hydra's quoted strings and the like as plain Python."""
+    """A value that Hydra parsed, quoted strings as plain ones."""
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     if isinstance(value, dict):
@@ -136,12 +136,12 @@ def _set(config: dict[str, Any], path: Sequence[str], value: Any, key: str) -> N
     for name in path[:-1]:
         node = node.get(name) if isinstance(node, Mapping) else None
     if not isinstance(node, dict):
-        raise UserError(f"{key}: the run has no such key; python train.py ... --cfg job shows what a config has")
+        raise UserError(f"{key}: the run has no such key; python train.py ... --cfg job prints all keys of a config")
     node[path[-1]] = value
 
 
 def _differences(before: Any, after: Any, path: str = "") -> list[tuple[str, Any, Any]]:
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         keys = dict.fromkeys([*before, *after])
-        return [found for key in keys for found in _differences(before.get(key), after.get(key), f"{path}.{key}".lstrip("."))]
+        return [each for key in keys for each in _differences(before.get(key), after.get(key), f"{path}.{key}".lstrip("."))]
     return [] if before == after else [(path, before, after)]
