@@ -1,30 +1,33 @@
-"""Parts by name: one decorator makes a class an option, and one builder makes options into objects.
+"""Registry of parts: `register` makes a class an option, `build` makes an object of a config node.
 
-The signature is the config. A parameter with a default is a field of the config; a parameter without one is
-offered by whoever builds the part and never stands in a config; a default made by `choice` opens a slot.
+The signature of a class is its config. A parameter with a default is an option; a parameter without one is a context argument, which the
+owner passes when it builds the part and which no config contains; a default made by `choice` is a slot for another part.
 """
 
+import ast
 import difflib
 import importlib
 import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from framework.errors import UserError
 
 _classes: dict[str, dict[str, type]] = {}  # kind -> name -> class
 _registrars: dict[type, str] = {}  # the module whose import registers a class
-_given: dict[type, frozenset[str]] = {}  # parameters with a default that the builder offers all the same
-_homes: Mapping[str, str] = {}  # "kind/name" -> module to import; filled by the catalogue
+_given: dict[type, frozenset[str]] = {}  # context arguments that have a default
+_homes: Callable[[], Mapping[str, str]] = dict  # "kind/name" -> the module that registers it; framework/__init__.py sets it
+_FUNCTIONS = {"all": all, "any": any, "len": len, "max": max, "min": min}  # the functions that a rule may call
 
 
 class Part:
-    """A part that is chosen but not built: what to build and the values someone set.
+    """A part that is not built yet: a class or `KIND/NAME`, and values of its options.
 
-    Calling it with the owner's offers builds the object: `Part(MultiHeadAttention, num_kv_heads=2)(dim=64, num_heads=4, ...)`.
-    An owner offers more than any one part needs; each part takes what its signature asks for.
+    Calling it with context arguments builds the object: `Part(MultiHeadAttention, num_kv_heads=2)(dim=64, num_heads=4, ...)`. An owner
+    passes the same arguments to all parts of a kind; each part takes those that its signature has.
     """
 
     def __init__(self, target: "type | str", /, **values: Any):
@@ -35,7 +38,7 @@ class Part:
         return get(self.target) if isinstance(self.target, str) else self.target
 
     def __call__(self, **offers: Any) -> Any:
-        """The built object. UserError: an unknown value, something not on offer, or a broken rule of the part."""
+        """The built object. UserError: an unknown option, a missing context argument, or a broken rule of the part."""
         cls = self.cls
         parameters = signature(cls)
         check_names(self.values, parameters.fields, f"{describe(cls)} has no option")
@@ -44,7 +47,7 @@ class Part:
             if name in offers:
                 arguments[name] = offers[name]
             elif name in parameters.required:
-                raise UserError(f"{describe(cls)} asks for {name!r}, which is not on offer here: {', '.join(sorted(offers))}")
+                raise UserError(f"{describe(cls)} needs {name!r}, which its owner does not pass; it passes: {', '.join(sorted(offers))}")
         for name, default in parameters.fields.items():
             value = self.values.get(name, default)
             if isinstance(default, Choice):
@@ -53,8 +56,9 @@ class Part:
                 value = as_part(value)
             if name not in parameters.consumed:
                 arguments[name] = value
-        reasons = broken(getattr(cls, "rules", {}), arguments)
-        if reasons:
+        options = {name: self.values.get(name, parameters.fields[name]) for name in parameters.consumed}
+        slots = {f"{name}_part": option_of(value) for name, value in {**options, **arguments}.items() if isinstance(value, Part)}
+        if reasons := broken(getattr(cls, "rules", {}), {**options, **arguments, **slots}):
             raise UserError(f"{describe(cls)}: {'; '.join(reasons)}")
         return cls(**arguments)
 
@@ -63,7 +67,7 @@ class Part:
 
 
 class Choice(Part):
-    """The default of a slot: a kind, the option taken when nobody chooses, and the owner's slot it follows."""
+    """The default of a slot: its kind, the default option (None: the slot is empty), and the owner's slot that it follows."""
 
     def __init__(self, kind: str, name: str | None, follows: str | None):
         super().__init__(f"{kind}/{name}")
@@ -71,18 +75,18 @@ class Choice(Part):
 
 
 def choice(kind: str, name: str | None, follows: str | None = None) -> Any:
-    """A slot for a part of `kind`. With `follows` it stands for the owner's slot of that name until somebody fills it."""
+    """The default of a parameter that is a slot for a part of `kind`. With `follows`, an empty slot takes the owner's part of that slot."""
     return Choice(kind, name, follows)
 
 
 def register(kind: str, name: str | None = None, given: Iterable[str] = ()) -> Callable[[type], type]:
-    """Makes a class the option `kind/name`. The name is the class name without its kind: `LinearAttention` -> `linear`.
+    """Makes a class the option `kind/name`. The default name is the class name without its kind: `LinearAttention` -> `linear`.
 
-    given: parameters that have a default and that the builder offers all the same (for classes that are not ours).
-    UserError: the name is taken; both places are named.
+    given: context arguments that have a default (for classes of other libraries).
+    UserError: the name is taken (both classes are named), or a rule of the class is not a Python expression.
     """
 
-    registrar = sys._getframe(1).f_globals["__name__"]  # a class that is not ours is registered by a module of ours
+    registrar = sys._getframe(1).f_globals["__name__"]  # the module to import, also where the class is another library's
 
     def add(cls: type) -> type:
         key = name or option_name(cls.__name__, kind)
@@ -91,6 +95,12 @@ def register(kind: str, name: str | None = None, given: Iterable[str] = ()) -> C
             raise UserError(
                 f"{kind}/{key} is registered twice: {known.__module__}.{known.__qualname__} and {cls.__module__}.{cls.__qualname__}"
             )
+        for rule in expressions(getattr(cls, "rules", {}), getattr(cls, "provides", ())):
+            try:
+                names_in(rule)
+            except SyntaxError as error:
+                where = f"{kind}/{key} ({cls.__module__}.{cls.__qualname__})"
+                raise UserError(f"{where}: the rule {rule!r} is not a Python expression: {error.msg}") from error
         _classes[kind][key] = cls
         _registrars[cls] = registrar
         if given:
@@ -101,7 +111,7 @@ def register(kind: str, name: str | None = None, given: Iterable[str] = ()) -> C
 
 
 def build(node: Mapping[str, Any], **offers: Any) -> Any:
-    """The object of a config node `{part: KIND/NAME, ...values}`: the only builder there is."""
+    """The object of a config node `{part: KIND/NAME, ...values}`. UserError: see `Part.__call__`."""
     return as_part(node)(**offers)
 
 
@@ -112,14 +122,24 @@ def as_part(value: Any) -> Any:
     return value
 
 
+def option_of(part: Part) -> str | None:
+    """The NAME in a part's `KIND/NAME`. None: the default of an empty slot."""
+    if isinstance(part, Choice):
+        return part.name
+    return (part.target if isinstance(part.target, str) else describe(part.target)).rpartition("/")[2]
+
+
 def get(part: str) -> type:
-    """The class registered as `KIND/NAME`, imported now if its home is known. UserError: no such part, with the nearest."""
+    """The class registered as `KIND/NAME`; the module that registers it is imported if it has not been.
+    UserError: there is no such part; the message names the nearest and all others of the kind."""
     kind, _, name = part.partition("/")
-    if name not in _classes.get(kind, {}) and part in _homes:
-        importlib.import_module(_homes[part])
     if name not in _classes.get(kind, {}):
-        names = sorted({*_classes.get(kind, {}), *(home.partition("/")[2] for home in _homes if home.startswith(f"{kind}/"))})
-        raise UserError(f"there is no {kind} {name!r}{nearest(name, names)}; there are: {', '.join(names) or 'none'}")
+        homes = _homes()
+        if part in homes:
+            importlib.import_module(homes[part])
+        if name not in _classes.get(kind, {}):
+            names = sorted({*_classes.get(kind, {}), *(home.partition("/")[2] for home in homes if home.startswith(f"{kind}/"))})
+            raise UserError(f"there is no {kind} {name!r}{nearest(name, names)}; there are: {', '.join(names) or 'none'}")
     return _classes[kind][name]
 
 
@@ -128,8 +148,8 @@ def registered() -> dict[str, dict[str, type]]:
     return {kind: dict(names) for kind, names in _classes.items()}
 
 
-def know_homes(homes: Mapping[str, str]) -> None:
-    """Tells the registry which module registers each part, so that `get` imports it on demand."""
+def look_up_homes(homes: Callable[[], Mapping[str, str]]) -> None:
+    """Sets the function that `get` calls for a part whose module has not been imported: "kind/name" -> the module that registers it."""
     global _homes
     _homes = homes
 
@@ -143,6 +163,7 @@ class Signature:
     """What a class asks for, split by the rule of this module.
 
     fields: name -> default, what a config may set. offered: names the builder gives (required: those it must give).
+    constructors: the classes whose constructors have these parameters: `**options` stands for the parameters of the next one up the bases.
     consumed: fields that the kind declares for its builder and no constructor sees (class attribute `consumed`); a class has those
         of its bases too.
     """
@@ -152,9 +173,10 @@ class Signature:
         self.fields: dict[str, Any] = {}
         self.offered: list[str] = []
         self.required: set[str] = set()
-        for parameter in inspect.signature(cls).parameters.values():
-            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-                continue
+        self.constructors = _constructors(cls)
+        signatures = [inspect.signature(base).parameters.values() for base in reversed(self.constructors)]
+        named = {one.name: one for each in signatures for one in each if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
+        for parameter in named.values():
             if parameter.default is parameter.empty or parameter.name in given:
                 self.offered.append(parameter.name)
                 if parameter.default is parameter.empty:
@@ -168,10 +190,21 @@ class Signature:
         self.fields.update({name: getattr(cls, name) for name in self.consumed})
 
 
+def _constructors(cls: type) -> list[type]:
+    found = []
+    for base in cls.__mro__:
+        if "__init__" in vars(base):
+            found.append(base)
+            if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in inspect.signature(base).parameters.values()):
+                break
+    return found
+
+
 _signatures: dict[type, Signature] = {}
 
 
 def signature(cls: type) -> Signature:
+    """The signature of a class, computed once."""
     if cls not in _signatures:
         _signatures[cls] = Signature(cls)
     return _signatures[cls]
@@ -193,26 +226,37 @@ def option_name(class_name: str, kind: str) -> str:
 
 
 def broken(rules: Mapping[str, str], names: Mapping[str, Any]) -> list[str]:
-    """The reasons of the rules that do not hold. A rule is a Python expression over the names; one that names
-    something unknown here is somebody else's to check (`provided` is known to the legality check alone)."""
+    """The reasons of the rules that do not hold. A rule is a Python expression over names and their values.
+
+    A rule with a name that is missing from `names` is skipped: in plain Python nobody knows the options of a part's owners or
+    `provided`, and in a config nobody knows the arguments that an owner computes. Misspelt names are refused when parts are indexed
+    (`framework.config.rules`).
+    """
     reasons = []
     for rule, reason in rules.items():
-        try:
-            holds = eval(rule, {"__builtins__": {"len": len, "max": max, "min": min}}, dict(names))  # noqa: S307 - rules come from classes
-        except NameError:
-            continue
-        if not holds:
-            values = ", ".join(f"{name}={names[name]}" for name in _plain_names(rule, names))
+        used = names_in(rule)
+        if all(name in names for name in used) and not eval(rule, {**names, "__builtins__": _FUNCTIONS}):  # noqa: S307 - rules come from classes
+            values = ", ".join(f"{name}={names[name]}" for name in used if isinstance(names[name], (int, float, str, bool)))
             reasons.append(f"{reason} ({rule}; here {values})" if values else reason)
     return reasons
 
 
-def _plain_names(rule: str, names: Mapping[str, Any]) -> list[str]:
-    found = dict.fromkeys(re.findall(r"\b[a-z_]+\b", re.sub(r"'[^']*'", "", rule)))
-    return [name for name in found if isinstance(names.get(name), (int, float, str, bool))]
+def expressions(rules: Iterable[str], provides: Iterable[str] | Mapping[str, str]) -> list[str]:
+    """Every Python expression that a part declares: its rules and the conditions of its traits."""
+    return [*rules, *(provides.values() if isinstance(provides, Mapping) else ())]
+
+
+@cache
+def names_in(rule: str) -> tuple[str, ...]:
+    """The names whose values a rule needs, in the order of the rule. SyntaxError: the rule is not a Python expression."""
+    names = [node for node in ast.walk(ast.parse(rule, mode="eval")) if isinstance(node, ast.Name)]
+    bound = {*_FUNCTIONS, *(node.id for node in names if isinstance(node.ctx, ast.Store))}
+    names.sort(key=lambda node: (node.lineno, node.col_offset))
+    return tuple(dict.fromkeys(node.id for node in names if node.id not in bound))
 
 
 def check_names(given: Iterable[str], known: Iterable[str], complaint: str) -> None:
+    """UserError: one of the given names is unknown; the message is the complaint, the name, the nearest known one and all others."""
     known = list(known)
     for name in given:
         if name not in known:
@@ -220,6 +264,6 @@ def check_names(given: Iterable[str], known: Iterable[str], complaint: str) -> N
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """`, did you mean 'x'?` when something is near, else nothing."""
+    """` (did you mean 'x'?)` if one of the names is near, else an empty text."""
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""

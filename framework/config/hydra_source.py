@@ -18,10 +18,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from framework.config import catalogue as index
-from framework.config.catalogue import FILES, GROUPS, Catalogue
+from framework.config.catalogue import FILES, GROUPS, TOP, Catalogue
 from framework.config.discovery import conf_folder
 from framework.config.presets import parse
-from framework.config.validate import TOP
 from framework.errors import UserError
 
 SCRATCH = "scratch"  # the recipe of a task where no other is asked for
@@ -66,7 +65,9 @@ class CatalogueSource(ConfigSource):
             header |= {key: value for key, value in self._get_header_dict(text).items() if value is not None}
             content = OmegaConf.to_container(OmegaConf.create(text))
             assert isinstance(content, dict)
-            config = self._composable(content, file, kind, "" if header["package"] == "_global_" else group)
+            config = self._composable(
+                {str(key): value for key, value in content.items()}, file, kind, "" if header["package"] == "_global_" else group
+            )
         else:
             raise ConfigLoadError(f"Config not found: {config_path}")
         return ConfigResult(provider=self.provider, path=self.full_path(), config=config, header=header)

@@ -10,6 +10,7 @@ from typing import Any
 
 from framework import registry
 from framework.config.discovery import Origin, conf_folder
+from framework.config.traits import option_traits
 from framework.errors import UserError
 
 _DECLARATIONS = ("provides", "rules", "apart", "sealed", "columns", "optional")
@@ -41,11 +42,11 @@ def _presets(sources: list[Origin], options: dict[str, dict[str, Any]]) -> dict[
             other = presets.setdefault(group, {}).get(name, {}).get("file") or options.get(group, {}).get(name, {}).get("file")
             if other:
                 raise UserError(f"{group}/{name} exists twice:\n  {other}\n  {path}\nA preset needs a name of its own.")
-            presets[group][name] = preset(path, distribution)
+            presets[group][name] = preset_entry(path, distribution)
     return presets
 
 
-def preset(path: Path, distribution: str) -> dict[str, str]:
+def preset_entry(path: Path, distribution: str) -> dict[str, str]:
     """What is known of a preset's file: where it lies, its first comment, and the option or preset that it starts from."""
     text = path.read_text(encoding="utf-8")
     base = re.search(r"^(?:is:\s*|defaults:\s*(?:\[|\n\s*-)\s*)(\w+)\s*(?:#.*)?[],\n]", f"{text}\n", re.MULTILINE)
@@ -66,13 +67,15 @@ def _option(kind: str, name: str, cls: type) -> dict[str, Any]:
     parameters = registry.signature(cls)
     hints = _hints(cls)
     meanings = _meanings(cls)
+    traits = option_traits(cls)
     fields, slots = {}, {}
     for field, default in parameters.fields.items():
         if isinstance(default, registry.Choice):
-            slots[field] = {"kind": default.kind, "default": default.name, "follows": default.follows, "meaning": meanings.get(field, "")}
+            slots[field] = {"kind": default.kind, "default": default.name, "follows": default.follows}
         else:
-            type_name = _type_name(hints.get(field, Any))
-            fields[field] = {"type": type_name, "default": _plain(default), "meaning": meanings.get(field, "")}
+            fields[field] = {"type": _type_name(hints.get(field, Any)), "default": _plain(default)}
+        entry = slots[field] if field in slots else fields[field]
+        entry |= {"meaning": meanings.get(field, ""), "traits": traits.get(field, [])}
     source = inspect.getsourcefile(cls) or ""
     return {
         "doc": (inspect.getdoc(cls) or "").partition("\n")[0],
@@ -92,7 +95,8 @@ def _option(kind: str, name: str, cls: type) -> dict[str, Any]:
 def _hints(cls: type) -> dict[str, Any]:
     """Types of a class's parameters; none where an annotation names what only a type checker imports."""
     try:
-        hints = typing.get_type_hints(inspect.getattr_static(cls, "__init__"))
+        constructors = reversed(registry.signature(cls).constructors)
+        hints = {name: hint for base in constructors for name, hint in typing.get_type_hints(base.__init__).items()}  # type: ignore[misc]
         hints |= {key: hint for key, hint in typing.get_type_hints(cls).items() if key not in hints}
     except (NameError, TypeError):
         return {}

@@ -15,9 +15,8 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from framework import registry
-from framework.config.catalogue import FILES, GROUPS, NAMED, Catalogue
+from framework.config.catalogue import FILES, GROUPS, NAMED, TOP, Catalogue
 from framework.config.constraints import Node, default_node
-from framework.config.validate import TOP
 from framework.errors import UserError
 
 

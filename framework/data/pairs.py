@@ -1,4 +1,4 @@
-"""Pairs of texts, one to be read and one to be written: what the formats of sequence-to-sequence tasks share.
+"""Base class of text formats for sequence-to-sequence tasks.
 
 Shapes: B pairs, S tokens of the source, T tokens of the target.
 """
@@ -9,18 +9,18 @@ from typing import ClassVar, Literal
 
 import torch
 
-from framework.data.formats import Batch, Features, Format, Row, Text
-from framework.data.padding import pad, tokens
+from framework.data.formats import Batch, Features, Format, Row, TextTokenizer, text_of, texts_of
+from framework.data.padding import pad, padding_mask
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 
 
 class PairFormat(Format):
-    """A source and a target, with one vocabulary for both. A subclass names its two columns, the source first.
+    """A source text and a target text with a shared vocabulary. A subclass names its two columns, the source first.
 
-    A target may be a list of texts that are all right: figures compare with each, the loss with the first.
+    A target may be a list of reference texts: metrics use all of them, the loss the first.
 
-    long: what happens to a text that is longer than the model reads, `truncate` it or `refuse` the row.
+    long: `truncate` a text longer than the model's max_length, or `refuse` its row.
     """
 
     columns: ClassVar[tuple[str, ...]] = ("source", "target")
@@ -31,28 +31,28 @@ class PairFormat(Format):
 
     def tokenizer_texts(self, row: Row) -> Iterable[str]:
         source, target = self.columns
-        return [text(row, source), *several(row, target)]
+        return [text_of(row, source), *texts_of(row, target)]
 
-    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features:
-        """source, and where the row has one target: ids with the end token last. truncated: 1 if a text was cut."""
+    def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features:
+        """source and, if the row has one, target: ids that end with the end token. truncated: 1 if one of them was truncated."""
         if spec.end is None:
-            raise UserError("what writes texts needs a tokenizer with an end token: without it no written text would end")
+            raise UserError("this task needs a tokenizer with an end token: tokenizer=wordpiece|bpe|unigram has one")
         source, target = self.columns
-        wanted = {"source": (source, text(row, source))}
+        texts = {"source": (source, text_of(row, source))}
         if row.get(target) is not None:
-            wanted["target"] = target, several(row, target)[0]
+            texts["target"] = target, texts_of(row, target)[0]
         features: Features = {"truncated": 0}
-        room = spec.max_length - 1 - len(spec.opening)  # 1 for the end token
-        for name, (column, written) in wanted.items():
-            ids = tokenizer.encode(written)
+        room = spec.max_length - 1 - len(spec.prefix)  # 1 for the end token
+        for name, (column, text) in texts.items():
+            ids = tokenizer.encode(text)
             if len(ids) > room:
                 if self.long == "refuse":
                     raise ValueError(
-                        f"{column} has {len(ids)} tokens, the model reads {room} and an end token (model.max_length={spec.max_length}); "
-                        "a larger model.max_length reads it, task.format.long=truncate cuts it"
+                        f"{column} has {len(ids)} tokens and must have at most {room} (model.max_length={spec.max_length}); "
+                        "raise model.max_length, or set task.format.long=truncate"
                     )
                 features["truncated"] = 1
-            features[name] = [*spec.opening, *ids[:room], spec.end]
+            features[name] = [*spec.prefix, *ids[:room], spec.end]
         return features
 
     def length(self, features: Features) -> int:
@@ -60,8 +60,8 @@ class PairFormat(Format):
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
         source = [row["source"] for row in features]
-        begin = spec.first
-        batch: Batch = {"source": pad(source, spec.padding), "source_padding_mask": tokens(source)}  # (B, S)
+        begin = spec.decoder_start
+        batch: Batch = {"source": pad(source, spec.padding), "source_padding_mask": padding_mask(source)}  # (B, S)
         if all("target" in row for row in features):
             labels = [row["target"] for row in features]
             batch["target"] = pad([[begin, *ids[:-1]] for ids in labels], spec.padding)  # (B, T)
@@ -69,17 +69,3 @@ class PairFormat(Format):
         else:
             batch["target"] = torch.full((len(features), 1), begin)
         return batch
-
-
-def text(row: Row, column: str) -> str:
-    if not isinstance(row[column], str):
-        raise ValueError(f"{column} must be a text and is {row[column]!r}")
-    return row[column]
-
-
-def several(row: Row, column: str) -> list[str]:
-    """The texts of a column that has one or a list of them."""
-    texts = [row[column]] if isinstance(row[column], str) else row[column]
-    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"{column} must be a text or a list of texts and is {row[column]!r}")
-    return texts

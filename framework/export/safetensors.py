@@ -9,7 +9,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from framework.config import catalogue as index
 from framework.data.spec import DataSpec
 from framework.data.tokenization.trainers import Tokenizer
 from framework.errors import UserError
@@ -19,7 +18,7 @@ from framework.runs.checkpoint import Loaded, fill
 
 LIBRARY = "plugformer"
 TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-WEIGHTS, CONFIG, TOKENIZER, FACTS = "model.safetensors", "config.yaml", "tokenizer.json", "data_spec.json"
+WEIGHTS, CONFIG, TOKENIZER, SPEC = "model.safetensors", "config.yaml", "tokenizer.json", "data_spec.json"
 _SHARED = "shared"  # in the file's header: name -> the name that the same weights are saved under
 
 
@@ -35,7 +34,7 @@ def write(loaded: Loaded, folder: Path, dtype: str = "float32") -> list[str]:
     save_file(wanted, folder / WEIGHTS, metadata={"format": "pt", _SHARED: json.dumps(shared)})
     (folder / CONFIG).write_text(yaml.safe_dump(loaded.config, sort_keys=False, allow_unicode=True), encoding="utf-8")
     loaded.tokenizer.save(folder / TOKENIZER)
-    loaded.spec.save(folder / FACTS)
+    loaded.spec.save(folder / SPEC)
     return [
         "from framework.export.safetensors import load",
         'loaded = load("FOLDER")',
@@ -55,11 +54,10 @@ def apart(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
 def load(folder: Path | str) -> Loaded:
     """What `write` wrote, ready to predict, in float32. UserError: a file is missing, damaged, or of another model."""
     folder = Path(folder)
-    for name in (CONFIG, FACTS, TOKENIZER, WEIGHTS):
+    for name in (CONFIG, SPEC, TOKENIZER, WEIGHTS):
         if not (folder / name).is_file():
             raise UserError(f"{folder} has no {name}: it was not exported with to=safetensors, or not whole")
-    config, spec = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")), DataSpec.load(folder / FACTS)
-    index.load()  # the registry then knows where each part is registered
+    config, spec = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")), DataSpec.load(folder / SPEC)
     task, form = make_task(config, spec), build(config["task"]["format"])
     fill(task, weights_of(folder / WEIGHTS), folder / WEIGHTS)
     return Loaded(task.eval(), form, Tokenizer.load(folder / TOKENIZER), spec, config, folder / WEIGHTS)

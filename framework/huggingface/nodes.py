@@ -7,7 +7,7 @@ from typing import Any
 
 from framework.config.catalogue import Catalogue
 from framework.config.constraints import explicit
-from framework.config.derived_defaults import plain
+from framework.config.derived_defaults import normalized
 from framework.config.presets import node_of
 from framework.huggingface.family import Parts
 
@@ -23,7 +23,7 @@ def model_node(parts: Parts, catalogue: Catalogue) -> Node:
         for slot in slots:
             holder = holder.setdefault(slot, {})
         holder[name] = copy.deepcopy(value)
-    return plain(explicit(node_of(preset, "model", catalogue, "a published config.json"), catalogue))
+    return normalized(explicit(node_of(preset, "model", catalogue, "a published config.json"), catalogue))
 
 
 def words(parts: Parts, catalogue: Catalogue) -> list[str]:
@@ -31,7 +31,7 @@ def words(parts: Parts, catalogue: Catalogue) -> list[str]:
     node = model_node(parts, catalogue)
     for name in catalogue.presets.get("model", {}):
         if catalogue.base("model", name) == parts.chosen[""]:
-            if plain(explicit(node_of(name, "model", catalogue), catalogue)) == node:
+            if normalized(explicit(node_of(name, "model", catalogue), catalogue)) == node:
                 return [f"model={name}"]
     found = [f"model={parts.chosen['']}", *(f"model/{slot}={name}" for slot, name in parts.chosen.items() if slot)]
     default = model_node(Parts(parts.chosen), catalogue)

@@ -1,4 +1,4 @@
-"""Layers: sublayers, wired by a block."""
+"""Transformer layers: sublayers wired by a block."""
 
 from dataclasses import replace
 
@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from framework.parts.attention.base import Attention
 from framework.parts.blocks import Block
 from framework.parts.caches import Cache
+from framework.parts.layout import SequenceLayout
 from framework.parts.masks import Mask
-from framework.parts.places import Place
 
 
 class Layer(nn.Module):
@@ -18,42 +18,40 @@ class Layer(nn.Module):
         super().__init__()
         self.block, self.attention, self.feed_forward = block, attention, feed_forward
 
-    def forward(self, x: Tensor, place: Place, mask: Mask, bias: Tensor | None, cache: Cache | None) -> Tensor:
-        return self.block(x, (lambda x: look(self.attention, x, place, mask, bias, cache), self.feed_forward))
+    def forward(self, x: Tensor, layout: SequenceLayout, mask: Mask, cache: Cache | None = None) -> Tensor:
+        return self.block(x, (lambda x: self_attention(self.attention, x, layout, mask, cache), self.feed_forward))
 
 
 class CrossLayer(nn.Module):
-    """Self-attention, attention to a memory and feed-forward network."""
+    """Self-attention, cross-attention and feed-forward network."""
 
     def __init__(self, block: Block, attention: Attention, cross: Attention, feed_forward: nn.Module):
         super().__init__()
         self.block, self.attention, self.cross, self.feed_forward = block, attention, cross, feed_forward
 
-    def remember(self, states: Tensor, place: Place) -> tuple[Tensor, ...]:
-        """What is kept of a memory's states (B, S, D)."""
-        return self.cross.remember(states, place)
+    def encoder_keys_values(self, hidden_states: Tensor, layout: SequenceLayout) -> tuple[Tensor, ...]:
+        """Keys and values of cross-attention over the encoder's hidden states (B, S, D)."""
+        return self.cross.keys_values(hidden_states, layout)
 
     def forward(
         self,
         x: Tensor,
-        place: Place,
+        layout: SequenceLayout,
         mask: Mask,
-        bias: Tensor | None,
         cache: Cache | None,
-        memory: tuple[Tensor, ...],
-        memory_mask: Mask,
+        encoder_keys_values: tuple[Tensor, ...],
+        encoder_mask: Mask,
     ) -> Tensor:
-        """memory: what `remember` kept of it. Its places are of another text, so nothing turns."""
-        unturned = replace(place, turn=None)
+        unrotated = replace(layout, rotary=None)  # positions of the source and of the target do not compare
         sublayers = (
-            lambda x: look(self.attention, x, place, mask, bias, cache),
-            lambda x: self.cross.read(x, memory, unturned, memory_mask),
+            lambda x: self_attention(self.attention, x, layout, mask, cache),
+            lambda x: self.cross(x, encoder_keys_values, unrotated, encoder_mask),
             self.feed_forward,
         )
         return self.block(x, sublayers)
 
 
-def look(attention: Attention, x: Tensor, place: Place, mask: Mask, bias: Tensor | None, cache: Cache | None) -> Tensor:
-    """Self-attention: x (B, T, D) looks at itself and, with a cache, at what came before."""
-    kept = attention.remember(x, place)
-    return attention.read(x, kept if cache is None else cache.append(kept), place, mask, bias)
+def self_attention(attention: Attention, x: Tensor, layout: SequenceLayout, mask: Mask, cache: Cache | None) -> Tensor:
+    """Self-attention over x (B, T, D) and the cached prefix, if there is one."""
+    keys_values = attention.keys_values(x, layout)
+    return attention(x, keys_values if cache is None else cache.update(keys_values), layout, mask)

@@ -23,7 +23,7 @@ GROUPS = ("model", "tokenizer")  # what a published folder decides, where nobody
 
 class PretrainedSource:
     """name: as somebody typed it. model: the node of its model. spec: what its data said. tokenizer: the node of its tokenizer.
-    task: the part that it was trained by, null for a published model; purpose: what its head is for, where that is known.
+    task: the part that it was trained by, null for a published model; hf_task: what its head is for, where that is known.
     config: of a run, all of it.
     unknown: names of weights that nothing of ours has a place for."""
 
@@ -33,7 +33,7 @@ class PretrainedSource:
     spec: DataSpec
     tokenizer: dict[str, Any]
     task: str | None = None
-    purpose: str | None = None
+    hf_task: str | None = None
     unknown: Sequence[str] = ()
 
     def shapes(self) -> Shapes:
@@ -88,7 +88,7 @@ class PublishedSource(PretrainedSource):
 
     def __init__(self, name: str, path: Path):
         self.published = Published.open(path)
-        self.name, self.model, self.purpose = name, self.published.node(), self.published.purpose
+        self.name, self.model, self.hf_task = name, self.published.node(), self.published.hf_task
         self.unknown = self.published.left
         self.spec = DataSpec(self.published.vocab_size, self.model["max_length"], labels=self.published.labels)
         self.tokenizer = {"part": "tokenizer/pretrained", "file": str(self.published.folder), "vocab_size": self.published.vocab_size}

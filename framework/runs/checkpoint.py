@@ -6,7 +6,6 @@ from typing import Any
 
 from torch import Tensor
 
-from framework.config import catalogue as index
 from framework.data.formats import Format
 from framework.data.spec import DataSpec
 from framework.data.tokenization.trainers import Tokenizer
@@ -47,7 +46,6 @@ def load(folder: Path | str, config: dict[str, Any] | None = None) -> Loaded:
         if not needed.exists():
             raise UserError(f"{folder} is not complete: {needed.name} is missing")
     config, spec = run.config() if config is None else config, DataSpec.load(run.spec)
-    index.load()  # the registry then knows where each part is registered
     task, form = make_task(config, spec), build(config["task"]["format"])
     fill(task, weights(path), path)
     return Loaded(task.eval(), form, Tokenizer.load(run.tokenizer), spec, config, path)

@@ -6,16 +6,20 @@ loaded by somebody who has no rows: each of these rests on a promise here.
 
 import io
 import json
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from framework.data.formats import Batch
+from framework.data.sources.base import error_context
+from framework.data.sources.files import FilesData
 from framework.errors import UserError
 from framework.tasks.base import Result, Task
-from framework.tasks.outputs import DistillationOutputs
+from framework.tasks.capabilities import Distillable, DistillationOutputs
 from framework.testing.promise import BrokenPromise, Inapplicable
 from framework.testing.ranks import figures_of, in_two_processes
 from framework.testing.toy_task import ToyTask
@@ -144,6 +148,46 @@ def answers_any_text(toy: ToyTask) -> None:
             raise BrokenPromise(f"answers any text: {what} ends in {type(error).__name__}: {error}") from error
 
 
+def refuses_other_types(toy: ToyTask) -> None:
+    """A row of a file with a number where a text or a list is expected is refused with its file, line, column and type.
+
+    A column that is not needed to predict may accept the number (labels are names: 1 and "1" are the same), but raises nothing except a
+    ValueError.
+    """
+    form = toy.format
+    readings: dict[str, Callable[[dict[str, Any]], Any]] = {
+        "tokenizer_texts": lambda row: list(form.tokenizer_texts(row)),
+        "encode": lambda row: form.encode(row, toy.tokenizer, toy.spec),
+    }
+    columns = [column for column in (*form.columns, *form.optional) if isinstance(toy.rows[0].get(column), (str, list))]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "rows.jsonl"
+        for column in dict.fromkeys(columns):
+            rows = [toy.rows[0], {**toy.rows[0], column: 5}]
+            file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+            for name, read in readings.items():
+                message = _refusal(FilesData(form, 0, train=str(file), validation_share=0.0), read)
+                parts = (f"{file}, line 2", column, "int") if column not in form.optional else ()
+                if lacking := [part for part in parts if part not in message]:
+                    got = f"the message lacks {', '.join(lacking)}: {message}" if message else "it is accepted"
+                    raise BrokenPromise(f"refuses other types: {name} of a row with {column} = 5: {got}")
+
+
+def _refusal(source: FilesData, read: Callable[[dict[str, Any]], Any]) -> str:
+    """The message with which the rows of a file are refused; empty where they are accepted."""
+    try:
+        for row, where in source.rows("train"):
+            with error_context(where):
+                read(row)
+    except UserError as error:
+        return str(error)
+    except Exception as error:
+        raise BrokenPromise(
+            f"refuses other types: {where} ends in {type(error).__name__}: {error} (use framework.data.formats.text_of)"
+        ) from error
+    return ""
+
+
 def rows_are_plain(toy: ToyTask) -> None:
     """Rows come back from predictions.jsonl as they were, and metrics make the same figures of them, in any order and any pieces."""
     task = toy.task()
@@ -195,21 +239,26 @@ def learns_its_rows(toy: ToyTask) -> None:
     )
 
 
-def tells_its_targets(toy: ToyTask) -> None:
-    """What a pupil and its teacher compare, the states and scores of targets, are of a batch what they are of its parts, in order."""
+def distillation_outputs_add_up(toy: ToyTask) -> None:
+    """The distillation outputs of a batch are those of its parts, in order."""
     _needs_no_noise(toy)
     task, numbers = toy.task(), range(toy.count)
+    if not isinstance(task, Distillable):
+        raise Inapplicable("the task cannot be distilled")
+    parts = (numbers, numbers[: toy.count // 3], numbers[toy.count // 3 :])
     try:
-        whole, *halves = (_told(task, toy.batch(part)) for part in (numbers, numbers[: toy.count // 3], numbers[toy.count // 3 :]))
+        whole, *halves = (_distillation_outputs(task, toy.batch(part)) for part in parts)
     except UserError as error:
         raise Inapplicable(str(error)) from error
     if whole.hidden.ndim != 2 or whole.logits.ndim != 2 or len(whole.logits) % max(1, len(whole.hidden)):
         shapes = [list(value.shape) for value in (whole.hidden, whole.logits)]
-        raise BrokenPromise(f"tells its targets: hidden is (M, D), logits (N, C), N a multiple of M, and here {shapes[0]} and {shapes[1]}")
+        raise BrokenPromise(
+            f"distillation outputs add up: hidden is (M, D), logits (N, C), N a multiple of M, and here {shapes[0]} and {shapes[1]}"
+        )
     for name in ("hidden", "logits"):
-        parts, together = torch.cat([getattr(half, name) for half in halves]), getattr(whole, name)
-        if parts.shape != together.shape or not torch.allclose(parts, together, rtol=TOLERANCE, atol=TOLERANCE):
-            raise BrokenPromise(f"tells its targets: the {name} of a batch are not those of its parts, one after the other")
+        joined, together = torch.cat([getattr(half, name) for half in halves]), getattr(whole, name)
+        if joined.shape != together.shape or not torch.allclose(joined, together, rtol=TOLERANCE, atol=TOLERANCE):
+            raise BrokenPromise(f"distillation outputs add up: the {name} of a batch are not those of its parts, one after the other")
 
 
 TASK_PROMISES: tuple[Callable[[ToyTask], None], ...] = (
@@ -218,11 +267,12 @@ TASK_PROMISES: tuple[Callable[[ToyTask], None], ...] = (
     gradients_reach_every_parameter,
     respects_padding,
     loss_is_a_sum,
-    tells_its_targets,
+    distillation_outputs_add_up,
     rows_are_independent,
     saves_and_loads,
     predicts_without_targets,
     answers_any_text,
+    refuses_other_types,
     learns_its_rows,
     runs_in_two_processes,
 )
@@ -238,9 +288,9 @@ def _quiet(task: Task, batch: Batch) -> Result:
         return task(batch)
 
 
-def _told(task: Task, batch: Batch) -> DistillationOutputs:
+def _distillation_outputs(task: Distillable, batch: Batch) -> DistillationOutputs:
     with torch.no_grad():
-        return task.told(batch, task(batch))
+        return task.distillation_outputs(batch, task(batch))
 
 
 def _evaluated(task: Task, toy: ToyTask, batch: Batch) -> tuple[Result, list[dict[str, Any]]]:

@@ -101,17 +101,17 @@ class LightningTrainer(pl.Trainer):
         options |= dict.fromkeys(_DECIDED, False) | {"enable_checkpointing": saved}
         super().__init__(strategy=lightning_strategy(strategy), **options)
 
-    def fit(self, model: pl.LightningModule, loader: Any = None, *arguments: Any, **keywords: Any) -> None:
+    def fit(self, model: pl.LightningModule, train_dataloaders: Any = None, *arguments: Any, **keywords: Any) -> None:
         """Lightning's fit; Ctrl-C reaches the caller as what it is (Lightning would leave with exit code 1)."""
         if self.ends_at_minima and self.min_steps:
             limit = self.limit_train_batches
-            batches = min(len(loader), limit) if isinstance(limit, int) else int(len(loader) * limit)
+            batches = min(len(train_dataloaders), limit) if isinstance(limit, int) else int(len(train_dataloaders) * limit)
             steps = max(1, math.ceil(batches / self.accumulate_grad_batches))
             self.fit_loop.max_epochs = max(self.fit_loop.max_epochs or 1, math.ceil(self.min_steps / steps))
         if self.compile:
             model.task.compile()  # type: ignore[operator, union-attr]  # in place: the names of the weights stay
         try:
-            super().fit(model, loader, *arguments, **keywords)
+            super().fit(model, train_dataloaders, *arguments, **keywords)
         except SystemExit:
             if self.state.status == TrainerStatus.INTERRUPTED:
                 raise KeyboardInterrupt from None

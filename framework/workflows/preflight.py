@@ -53,7 +53,6 @@ def check_weights(config: Mapping[str, Any]) -> None:
     from framework.utils.patterns import matched, unmatched
     from framework.weights.shapes import shapes
 
-    index.load()  # the registry then knows where each part is registered
     file = read_adapter(adapter["weights"]) if adapter.get("weights") else None
     with torch.device("meta"):
         model = build(node, spec=stand_in(config, file.vocab_size if file else None))

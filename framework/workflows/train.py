@@ -12,7 +12,6 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from framework.config import catalogue as index
 from framework.data.module import Prepared
 from framework.data.spec import DataSpec
 from framework.data.tokenization.trainers import Tokenizer
@@ -37,7 +36,6 @@ def train(run: Run, prepared: Prepared | None = None) -> float | None:
     Ends with the best checkpoint's figures on validation and test, in metrics.json. Returns the one that the task monitors.
     """
     quiet()
-    index.load()
     config = run.config()
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     with run.logged() if rank == 0 else contextlib.nullcontext():
@@ -67,7 +65,7 @@ def _fit(run: Run, config: dict[str, Any], prepared: Prepared, task: Task, track
     learner = build_learner(config, prepared, task, run.folder)
     callbacks = build_callbacks(config["callbacks"], folder=run.folder, monitor=task.monitor, mode=task.mode)
     trainer = build(config["trainer"], callbacks=callbacks, logger=trackers, plugins=[], default_root_dir=run.folder)
-    loaders = {split: prepared.loader(split, rank=rank, world=world, seed=config["seed"]) for split in prepared.splits}
+    loaders = {split: prepared.loader(split, rank=rank, world_size=world, seed=config["seed"]) for split in prepared.splits}
     trainer.fit(learner, loaders["train"], loaders.get("validation"), ckpt_path=run.last if run.last.exists() else None)
     for split, measure in (("validation", trainer.validate), ("test", trainer.test)):
         if split in loaders:

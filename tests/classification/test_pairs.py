@@ -17,10 +17,10 @@ from plugins.classification.pairs import PairsFormat, shortened
 from plugins.classification.task import ClassificationTask
 from tests.classification.test_format import Letters
 
-FACTS = DataSpec(vocab_size=30, max_length=9, padding=0, begin=1, end=2, labels=("no", "yes"))
+SPEC = DataSpec(vocab_size=30, max_length=9, padding=0, begin=1, end=2, labels=("no", "yes"))
 
 
-def encode(first, second, spec=FACTS, **options):
+def encode(first, second, spec=SPEC, **options):
     return PairsFormat(**options).encode({"text": first, "second": second, "label": "yes"}, Letters(), spec)
 
 
@@ -60,13 +60,13 @@ def test_a_pair_that_is_cut_is_counted_or_refused():
 
 def test_both_texts_are_texts_and_the_tokenizer_learns_from_both():
     assert list(PairsFormat().tokenizer_texts({"text": "a", "second": "b", "label": "yes"})) == ["a", "b"]
-    with pytest.raises(ValueError, match="the second is 5, of type int"):
+    with pytest.raises(ValueError, match="'second' must be a text, and is 5 of type int"):
         encode("a", 5)
 
 
 def make_batch():
     rows = [encode("ab", "cde"), encode("a", "b")]
-    return PairsFormat().collate(rows, FACTS, Random(0))
+    return PairsFormat().collate(rows, SPEC, Random(0))
 
 
 def test_segments_say_which_text_a_token_is_of():
@@ -79,7 +79,7 @@ def make_task(model, **options):
     import_parts()
     torch.manual_seed(0)
     tiny = Part(model, dim=16, num_heads=2, num_layers=1, max_length=9, initial_std=0.3, **options)
-    return ClassificationTask(model=tiny, spec=FACTS, pooling="last").double().eval()
+    return ClassificationTask(model=tiny, spec=SPEC, pooling="last").double().eval()
 
 
 @pytest.mark.parametrize(

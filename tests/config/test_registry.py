@@ -1,13 +1,18 @@
 """The registry: names, offers, slots, and the errors of each."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from framework import registry
 from framework.errors import UserError
 from framework.registry import Part, build, choice, register
 
+ROOT = Path(__file__).resolve().parents[2]
 
-@register("fruit")
+
 class PlainFruit:
     """A fruit."""
 
@@ -17,12 +22,10 @@ class PlainFruit:
         self.size, self.cut, self.ripe = size, cut, ripe
 
 
-@register("fruit")
 class SweetFruit(PlainFruit):
     """A sweet fruit."""
 
 
-@register("bowl")
 class Bowl:
     """Holds a fruit."""
 
@@ -30,11 +33,13 @@ class Bowl:
         self.fruit, self.other = fruit(size=size, color="red"), other(size=size, color="red")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _forget():
-    yield
-    for kind in ("fruit", "bowl"):
-        registry._classes.pop(kind, None)
+@pytest.fixture(autouse=True)
+def fruit(monkeypatch):
+    """Kinds that no test but these knows: in the registry of the process they would be parts of everybody's catalogue."""
+    monkeypatch.setattr(registry, "_classes", {})
+    monkeypatch.setattr(registry, "_homes", dict)
+    for kind, cls in (("fruit", PlainFruit), ("fruit", SweetFruit), ("bowl", Bowl)):
+        register(kind)(cls)
 
 
 def test_names_drop_their_kind():
@@ -64,7 +69,7 @@ def test_a_following_slot_takes_the_offer_of_the_slot_it_follows():
     [
         (lambda: build({"part": "fruit/plian"}, size=1), ["no fruit 'plian'", "did you mean 'plain'", "sweet"]),
         (lambda: build({"part": "fruit/plain", "cutt": 2}, size=1), ["fruit/plain has no option 'cutt'", "did you mean 'cut'", "ripe"]),
-        (lambda: build({"part": "fruit/plain"}, color="red"), ["asks for 'size'", "not on offer here: color"]),
+        (lambda: build({"part": "fruit/plain"}, color="red"), ["needs 'size'", "it passes: color"]),
         (lambda: build({"part": "fruit/plain", "cut": 2}, size=3), ["equal pieces", "size=3", "cut=2"]),
         (lambda: build({"part": "fruit/plain", "size": 2}, size=3), ["no option 'size'"]),
     ],
@@ -78,6 +83,46 @@ def test_refusals_name_what_and_what_would_be_right(make, words):
 def test_a_name_is_taken_once_and_both_places_are_named():
     with pytest.raises(UserError, match=r"fruit/plain is registered twice: .*PlainFruit and .*Bowl"):
         register("fruit", "plain")(Bowl)
+
+
+def test_a_rule_about_others_is_skipped_in_plain_python_and_every_other_one_is_not():
+    class Berry(PlainFruit):
+        rules = {
+            "'bowl' not in provided": "known in a config alone",
+            "weight < 3": "an option of an owner",
+            "all(part > 0 for part in parts)": "parts must be positive",
+            "inner_part != 'sweet'": "inner must not be sweet",
+            "plate == 'white'": "plate must be white",
+        }
+        consumed, plate = ("plate",), "white"
+
+        def __init__(self, parts: list[int] | None = None, inner: Part = choice("fruit", "plain")):
+            pass
+
+    assert isinstance(Part(Berry, parts=[1])(), Berry)
+    for values in ({"parts": [1, 0]}, {"parts": [], "inner": Part(SweetFruit)}, {"parts": [], "plate": "blue"}):
+        with pytest.raises(UserError, match=f"{list(values)[-1]} must"):
+            Part(Berry, **values)()
+
+
+def test_a_rule_is_a_python_expression():
+    with pytest.raises(UserError, match=r"fruit/sour \(.*Sour\): the rule 'size >' is not a Python expression"):
+
+        @register("fruit")
+        class Sour(PlainFruit):
+            rules = {"size >": "a fruit has a size"}
+
+    with pytest.raises(UserError, match="the rule 'cut is' is not a Python expression"):
+
+        @register("fruit")
+        class Cut(PlainFruit):
+            rules, provides = {}, {"pieces": "cut is"}
+
+
+def test_a_part_is_found_without_loading_anything_first():
+    program = "from framework.registry import Part; print(Part('position/rotary')().base, end='')"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "10000.0"
 
 
 def test_given_parameters_are_offered_though_they_have_a_default():
@@ -120,3 +165,28 @@ def test_a_constructor_does_not_ask_for_what_is_consumed():
 
     with pytest.raises(UserError, match="Greedy asks for 'plate', an option that the framework reads itself: it needs another name"):
         registry.signature(Greedy)
+
+
+class Boxed:
+    def __init__(self, size: int, color: str = "red", ripe: bool = False):
+        self.size, self.color, self.ripe = size, color, ripe
+
+
+class BoxedTwice(Boxed):
+    def __init__(self, ripe: bool = True, lid: str | None = None, **options):
+        super().__init__(ripe=ripe, **options)
+        self.lid = lid
+
+
+class BoxedAgain(BoxedTwice):
+    """No constructor of its own."""
+
+
+def test_options_that_are_passed_on_are_those_of_the_base():
+    signature = registry.signature(BoxedAgain)
+    assert signature.fields == {"color": "red", "ripe": True, "lid": None} and signature.required == {"size"}
+    assert signature.constructors == [BoxedTwice, Boxed]
+    box = Part(BoxedAgain, lid="tin", color="blue")(size=3, weight=1)
+    assert (box.size, box.color, box.ripe, box.lid) == (3, "blue", True, "tin")
+    with pytest.raises(UserError, match="no option 'lit'.*did you mean 'lid'"):
+        Part(BoxedAgain, lit="tin")(size=3)

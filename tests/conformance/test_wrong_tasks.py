@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchmetrics import Metric
 
-from framework.data.formats import Format
-from framework.data.padding import pad, tokens
+from framework.data.formats import Format, text_of
+from framework.data.padding import pad, padding_mask
 from framework.metrics.average import Average
 from framework.registry import Part, choice, register
 from framework.tasks.base import Result, Task
-from framework.tasks.outputs import DistillationOutputs
+from framework.tasks.capabilities import Distillable, DistillationOutputs
 from framework.testing import BrokenPromise, ToyTask, check_task
 
 ROWS = [{"text": "ab" * (number % 4 + 1), "label": number % 2} for number in range(9)]
@@ -26,15 +26,15 @@ class LetterFormat(Format):
     columns, optional = ("text", "label"), ("label",)
 
     def tokenizer_texts(self, row):
-        return [row["text"]]
+        return [text_of(row)]
 
     def encode(self, row, tokenizer, spec):
-        features = {"ids": [spec.begin, *tokenizer.encode(row["text"])][: spec.max_length]}
+        features = {"ids": [spec.begin, *tokenizer.encode(text_of(row))][: spec.max_length]}
         return features | ({"label": row["label"]} if "label" in row else {})
 
     def collate(self, features, spec, random):
         ids = [row["ids"] for row in features]
-        batch = {"ids": pad(ids, spec.padding), "padding_mask": tokens(ids)}
+        batch = {"ids": pad(ids, spec.padding), "padding_mask": padding_mask(ids)}
         return batch | ({"label": torch.tensor([row["label"] for row in features])} if "label" in features[0] else {})
 
 
@@ -180,23 +180,45 @@ class NumberedRows(Right):
         return states + torch.arange(len(states))[:, None]
 
 
-class TellsItsRows(Right):
-    """Tells of a batch as a whole."""
+class UncheckedFormat(LetterFormat):
+    """Hands whatever a row holds to the tokenizer."""
 
-    def told(self, batch, result):
+    def encode(self, row, tokenizer, spec):
+        return {"ids": [spec.begin, *tokenizer.encode(row["text"])][: spec.max_length], "label": row.get("label", 0)}
+
+
+class SilentFormat(LetterFormat):
+    """Reads any value as a text."""
+
+    def encode(self, row, tokenizer, spec):
+        return super().encode({**row, "text": str(row["text"])}, tokenizer, spec)
+
+
+class ReadsNumbers(Right):
+    format: ClassVar[Any] = Part(SilentFormat)
+
+
+class ChecksNoType(Right):
+    format: ClassVar[Any] = Part(UncheckedFormat)
+
+
+class OutputsOfTheBatch(Right, Distillable):
+    """Its distillation outputs are of a batch as a whole."""
+
+    def distillation_outputs(self, batch, result):
         return DistillationOutputs(self.states(batch).mean(dim=0, keepdim=True), result.output)
 
 
-class TellsOneScore(Right):
-    """Tells no answers, only how sure it is."""
+class OutputsWithoutClasses(Right, Distillable):
+    """Its logits are of no classes."""
 
-    def told(self, batch, result):
+    def distillation_outputs(self, batch, result):
         return DistillationOutputs(self.states(batch), result.output.amax(dim=-1))
 
 
 WRONG = {
-    TellsItsRows: "tells its targets: the hidden of a batch are not those of its parts",
-    TellsOneScore: r"tells its targets: hidden is \(M, D\), logits \(N, C\)",
+    OutputsOfTheBatch: "distillation outputs add up: the hidden of a batch are not those of its parts",
+    OutputsWithoutClasses: r"distillation outputs add up: hidden is \(M, D\), logits \(N, C\)",
     MeanLoss: "loss is a sum",
     ReadsPadding: "respects padding",
     ReadsNeighbors: "loss is a sum|rows are independent",
@@ -209,6 +231,8 @@ WRONG = {
     FigureOfBatches: "rows are plain",
     FiguresOfOneRank: "runs in two processes",
     ReadsTooMuch: "answers any text: a very long text",
+    ReadsNumbers: "refuses other types: encode of a row with text = 5: it is accepted",
+    ChecksNoType: "refuses other types: .*, line 2 ends in TypeError",
     LearnsSomethingElse: "learns its rows",
 }
 

@@ -88,9 +88,9 @@ def test_the_card_writes_what_the_engine_writes(task, writers):
         space["ids"] = space["numpy"].array([[written[-1]]])
         space["padding_mask"] = space["numpy"].ones_like(space["ids"], bool)
     model = loaded.task.model
-    memory = model.encode(torch.tensor(source)) if task == "translation" else None
+    encoder_output = model.encode(torch.tensor(source)) if task == "translation" else None
     decode = decoder(loaded.config, loaded.tokenizer, loaded.spec, "predict")
-    ((best,),) = decode(model, torch.tensor(prompt), memory=memory)
+    ((best,),) = decode(model, torch.tensor(prompt), encoder_output=encoder_output)
     assert [id for id in written if id != loaded.spec.end] == best.ids
 
 
@@ -142,7 +142,7 @@ def test_missing_packages_are_named(tmp_path, monkeypatch):
 
 def test_an_attention_that_does_not_say_what_it_keeps_is_refused(tmp_path, monkeypatch):
     class Secret(KVCache):
-        tensors = KVCache.__base__.tensors
+        state = KVCache.__base__.state
 
     loaded = made(tmp_path, "completion")
     monkeypatch.setattr("framework.parts.attention.base.KVCache", Secret)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from framework.__main__ import main as framework_main
 from framework.cli.train import main
 from framework.errors import UserError
-from framework.parts.adapters import merge
+from framework.export.merging import without_adapter
 from framework.pretrained.adapter_file import read_adapter, save_adapter, trained_state
 from framework.runs import checkpoint
 from framework.runs.freezing import trained
@@ -103,15 +103,15 @@ def test_merged_it_predicts_what_it_predicted(here):
     loaded.task.double()
     rows = [loaded.format.from_text(text) for text in ("fine great", "awful", "bleak lovely cold")]
     before = answer(loaded, rows, None)
-    merge(loaded.task.model)
+    loaded = without_adapter(loaded)
+    loaded.task.double()
     assert not any(".lora_" in name for name in loaded.task.state_dict())
     for one, other in zip(before, answer(loaded, rows, None), strict=True):
         assert one["prediction"] == other["prediction"] and one["score"] == pytest.approx(other["score"], abs=1e-6)
 
 
 def test_what_begins_from_an_adapted_run_begins_from_its_merged_weights(here, capsys):
-    loaded = checkpoint.load("tuned")
-    merge(loaded.task.model)
+    loaded = without_adapter(checkpoint.load("tuned"))
     train(*LABELED, "model.pretrained=tuned", "optimizer.lr=0.0", "trainer.max_steps=1")
     said = capsys.readouterr().out
     assert "new here" not in said and "left behind" not in said and "was otherwise" not in said
@@ -124,7 +124,12 @@ def test_an_adapter_alone_is_all_that_another_run_needs_beside_the_base(here, ca
     saved, notes = load_file("one.safetensors"), safe_open("one.safetensors", "pt").metadata()
     assert saved.keys() == trained(checkpoint.load("tuned").task).keys()
     adapter = json.loads(notes["notes"])["adapter"]
-    assert (adapter["part"], adapter["rank"], adapter["alpha"], adapter["target"]) == ("adapter/lora", 2, 16.0, ["*.query", "*.value"])
+    assert (adapter["part"], adapter["rank"], adapter["alpha"], adapter["target_modules"]) == (
+        "adapter/lora",
+        2,
+        16.0,
+        ["*.query", "*.value"],
+    )
     assert Path("one.safetensors").stat().st_size < 8000 < Path("tuned/checkpoints/best.ckpt").stat().st_size
     words = ["model.pretrained=base", "model.adapter.weights=one.safetensors", *LORA, "optimizer.lr=0.0", "seed=3"]
     train(*LABELED, *words)
@@ -188,7 +193,7 @@ def test_mistakes_are_told_before_there_is_a_folder(here, capsys, words, said):
 
 
 def test_an_adapter_of_weights_that_are_drawn_anew(here, capsys):
-    assert "an adapter means nothing beside weights that are drawn anew" in refused(capsys, "model/adapter=lora", FILE)
+    assert "model.adapter.weights needs model.pretrained" in refused(capsys, "model/adapter=lora", FILE)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "foreign", "notes"])
@@ -221,9 +226,9 @@ def test_frozen_layers_and_rates_by_layer(here, capsys):
     assert [group["initial_lr"] for group in kept] == pytest.approx([0.01, 0.01, 0.001, 0.001, 0.00025])
     capsys.readouterr()
     for word, reason in (
-        ("optimizer.layer_decay=0.9", "optimizer.layer_decay may not change: the saved optimizer state lies in groups of one rate"),
+        ("optimizer.layer_decay=0.9", "optimizer.layer_decay may not change: the saved optimizer state depends on it"),
         ("optimizer.head_lr_multiplier=1.0", "optimizer.head_lr_multiplier may not change"),
-        ("model.freeze=null", "model.freeze may not change: the saved optimizer state is of the weights that were trained"),
+        ("model.freeze=null", "model.freeze may not change: the saved optimizer state depends on it"),
     ):
         assert main(["resume=runs/last", word]) == 2
         said = capsys.readouterr().err

@@ -91,12 +91,12 @@ def test_what_is_learned_depends_on_the_teacher_alone_where_nothing_else_counts(
     [
         (["task.teacher=nowhere"], "task.teacher: there is no folder nowhere"),
         (["tokenizer=bytes"], "tokenizer=bytes: with task.teacher the tokenizer is that of runs"),
-        (["model.dim=32"], "the teacher's states have 16 features and this model's 32, so there is no cosine between them: "
-                           "task.distillation.hidden=0 leaves it out, model.dim=16 makes them equal"),
+        (["model.dim=32"], "the teacher's hidden states have 16 features and this model's 32: task.distillation.hidden=0 leaves out the "
+                           "cosine loss, model.dim=16 makes the widths equal"),
         (["model.max_length=64"], "reads 32 tokens at once, and this model 64; model.max_length=32 suits both"),
-        (["task.distillation.temperature=0"], "scores are divided by the temperature"),
+        (["task.distillation.temperature=0"], "temperature must be positive"),
         (["task.distillation.warmth=1"], "warmth"),
-        (["model.init_layers=[0,2]"], "init_layers are those of the run that this one begins from, and model.pretrained names none"),
+        (["model.init_layers=[0,2]"], "init_layers needs model.pretrained"),
         (["model.pretrained=runs/last", "model.init_layers=[0,1,2]"],
          "model.init_layers names 3 layers, [0, 1, 2], and the encoder of this model has 2; model.num_layers=3 makes them equal"),
         (["model.pretrained=runs/last", "model.init_layers=[0,3]"], "has 3: 0 to 2"),
@@ -123,11 +123,11 @@ def test_other_labels_are_refused_with_both(here, capsys):
     assert f"task.teacher={here} knows other labels than these rows: 'bad', 'good' there, 'bad', 'fine' here" in said
 
 
-def test_facts_of_another_vocabulary_are_refused_with_both(here, capsys):
+def test_a_data_spec_of_another_vocabulary_are_refused_with_both(here, capsys):
     spec = json.loads((here / "data_spec.json").read_text())
     (here / "data_spec.json").write_text(json.dumps({**spec, "vocab_size": 1234}))
     said = refused(capsys, *FROM)
-    assert f"model.tokens.weight: ({spec['vocabulary']}, 16) in the file, (1234, 16) in the model" in said
+    assert f"model.tokens.weight: ({spec['vocab_size']}, 16) in the file, (1234, 16) in the model" in said
 
 
 def test_two_tokenizers_are_refused(here, capsys):

@@ -12,7 +12,7 @@ from framework.config import compose
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.parts.initialize import initialize
-from framework.parts.places import count
+from framework.parts.layout import make_positions
 from framework.registry import Part, as_part
 from framework.testing import import_parts, loss, texts, toy_model
 
@@ -78,24 +78,24 @@ def test_an_offset_leaves_the_first_rows_alone():
 @pytest.mark.parametrize(
     "part, offers, reason",
     [
-        (Part("attention/multi_head"), {"dim": 10, "num_heads": 4}, "heads share the width"),
+        (Part("attention/multi_head"), {"dim": 10, "num_heads": 4}, "dim must be a multiple of num_heads"),
         (Part("attention/multi_head", num_kv_heads=3), {"dim": 8, "num_heads": 4}, "multiple of num_kv_heads"),
-        (Part("attention/linear"), {"dim": 10, "num_heads": 4}, "heads share the width"),
-        (Part("position/rotary", fraction=0.0), {}, "a share of the features"),
-        (Part("position/relative", buckets=7), {"num_heads": 2, "causal": False}, "looks both ways"),
-        (Part("position/relative", distance=16), {"num_heads": 2, "causal": True}, "wider with the distance"),
-        (Part("feed_forward/mlp", hidden=0), {"dim": 8}, "nothing between"),
-        (Part("encoder/standard", window=[1, None, 2]), {"depths": (2, 0)}, "names 3 layers, the stack has 2"),
-        (Part("encoder/standard", window=0), {"depths": (2, 0)}, "below 1"),
+        (Part("attention/linear"), {"dim": 10, "num_heads": 4}, "dim must be a multiple of num_heads"),
+        (Part("position/rotary", fraction=0.0), {}, "fraction must be in"),
+        (Part("position/relative", buckets=7), {"num_heads": 2, "causal": False}, "buckets must be even"),
+        (Part("position/relative", distance=16), {"num_heads": 2, "causal": True}, "distance must be greater"),
+        (Part("feed_forward/mlp", hidden=0), {"dim": 8}, "hidden must be positive"),
+        (Part("encoder/standard", window=[1, None, 2]), {"num_layers": 2}, "3 entries for 2 layers"),
+        (Part("encoder/standard", window=0), {"num_layers": 2}, "must be at least 1"),
         (
             Part("encoder/standard", window=[1, 2], full_attention_every=2),
-            {"depths": (2, 0)},
-            "says of every layer .* full_attention_every=2 nothing",
+            {"num_layers": 2},
+            "full_attention_every=2 needs one window",
         ),
-        (Part("encoder/shared", full_attention_every=2), {"depths": (2, 0)}, "full_attention_every needs a window"),
-        (Part("position/rotary", local_base=1.0), {}, "turn slower from one to the next"),
-        (Part("position/scaled_rotary", factor=0.5), {}, "a text gets longer"),
-        (Part("position/scaled_rotary", slow=4.0), {}, "what is slow turns less often"),
+        (Part("encoder/shared", full_attention_every=2), {"num_layers": 2}, "full_attention_every needs a window"),
+        (Part("position/rotary", local_base=1.0), {}, "local_base must be greater than 1"),
+        (Part("position/scaled_rotary", factor=0.5), {}, "factor must be at least 1"),
+        (Part("position/scaled_rotary", slow=4.0), {}, "less than fast"),
     ],
 )
 def test_impossible_options_are_refused_with_the_reason(part, offers, reason):
@@ -105,16 +105,16 @@ def test_impossible_options_are_refused_with_the_reason(part, offers, reason):
 
 
 def test_a_rotation_needs_a_pair_of_features():
-    with pytest.raises(UserError, match="a pair of features"):
-        Part("position/rotary", fraction=0.1)().turn(torch.arange(3)[None], 8)
+    with pytest.raises(UserError, match="at least two features"):
+        Part("position/rotary", fraction=0.1)().rotary(torch.arange(3)[None], 8)
 
-    with pytest.raises(UserError, match="a head has 1"):
-        Part("position/scaled_rotary")().turn(torch.arange(3)[None], 1)
+    with pytest.raises(UserError, match="which has 1"):
+        Part("position/scaled_rotary")().rotary(torch.arange(3)[None], 1)
 
 
 def test_every_so_many_layers_see_everything():
     offers = {"dim": 8, "num_heads": 2, "dropout": 0.0, "bias": True, "epsilon": 1e-5, "max_length": 9, "embedding_dim": 8}
-    assert list(Part("encoder/standard", window=3, full_attention_every=3)(**offers, depths=(7, 0)).windows) == [
+    assert list(Part("encoder/standard", window=3, full_attention_every=3)(**offers, num_layers=7).windows) == [
         None,
         3,
         3,
@@ -123,14 +123,14 @@ def test_every_so_many_layers_see_everything():
         3,
         None,
     ]
-    assert list(Part("decoder/cross", window=3, full_attention_every=1)(**offers, depths=(0, 2)).windows) == [None, None]
+    assert list(Part("decoder/cross", window=3, full_attention_every=1)(**offers, num_layers=2).windows) == [None, None]
 
 
 def test_layers_with_a_window_turn_by_their_own_base():
     far, near = Part("position/rotary", base=100.0)(), Part("position/rotary", base=7.0)()
     both, places = Part("position/rotary", base=100.0, local_base=7.0)(), torch.arange(5)[None]
-    assert both.turn(places, 8).cos.equal(far.turn(places, 8).cos) and both.turn_windowed(places, 8, 3).cos.equal(near.turn(places, 8).cos)
-    assert far.turn_windowed(places, 8, 3).cos.equal(far.turn(places, 8).cos)
+    assert both.rotary(places, 8).cos.equal(far.rotary(places, 8).cos) and both.rotary(places, 8, 3).cos.equal(near.rotary(places, 8).cos)
+    assert far.rotary(places, 8, 3).cos.equal(far.rotary(places, 8).cos)
     offers = {
         "dim": 8,
         "num_heads": 1,
@@ -139,11 +139,14 @@ def test_layers_with_a_window_turn_by_their_own_base():
         "epsilon": 1e-5,
         "max_length": 9,
         "embedding_dim": 8,
-        "depths": (2, 0),
+        "num_layers": 2,
     }
     stack = Part("encoder/standard", window=[None, 3], position=Part("position/rotary", base=100.0, local_base=7.0))(**offers)
-    seen, _, _ = stack.shared(torch.zeros(1, 5, 8), places, None, None)
-    assert [place.turn.cos.equal(other.turn(places, 8).cos) for place, other in zip(seen, (far, near), strict=True)] == [True, True]
+    layouts, _ = stack.prepare(torch.zeros(1, 5, 8), places, None, None)
+    assert [layout.rotary.cos.equal(other.rotary(places, 8).cos) for layout, other in zip(layouts, (far, near), strict=True)] == [
+        True,
+        True,
+    ]
 
 
 def test_one_layer_serves_at_every_depth():
@@ -199,9 +202,9 @@ def test_positions_count_tokens():
     padding_mask = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 0, 0]]).bool()
     documents = torch.tensor([[0, 0, 1, 1, 1], [0, 1, 2, 2, 2]])
     ids = torch.zeros(2, 5, dtype=torch.long)
-    assert count(ids).tolist() == [[0, 1, 2, 3, 4]]
-    assert count(ids, padding_mask).tolist() == [[0, 0, 0, 1, 2], [0, 1, 2, 2, 2]]
-    assert count(ids, documents=documents).tolist() == [[0, 1, 0, 1, 2], [0, 0, 0, 1, 2]]
+    assert make_positions(ids).tolist() == [[0, 1, 2, 3, 4]]
+    assert make_positions(ids, padding_mask).tolist() == [[0, 0, 0, 1, 2], [0, 1, 2, 2, 2]]
+    assert make_positions(ids, documents=documents).tolist() == [[0, 1, 0, 1, 2], [0, 0, 0, 1, 2]]
 
 
 @pytest.mark.parametrize("family, stacks", [("decoder_only", ("decoder",)), ("encoder_decoder", ("encoder", "decoder"))])
@@ -241,7 +244,7 @@ def test_first_weights_are_those_of_the_table():
     assert layer.attention.output.weight.std().item() == pytest.approx(0.02 / 4, rel=0.1)  # 16 additions to the stream
     assert layer.feed_forward.output.weight.std().item() == pytest.approx(0.02 / 4, rel=0.1)
     assert model.tokens.weight.std().item() == pytest.approx(0.02, rel=0.1)
-    assert not layer.attention.query.bias.any() and not model.output.bias.any()
+    assert not layer.attention.query.bias.any() and not model.lm_head.bias.any()
     assert (model.decoder.final_norm.weight == 1).all()
 
 
@@ -251,7 +254,7 @@ def test_a_normed_stream_and_scaled_tokens_start_otherwise():
     assert model.decoder.layers[3].cross.output.weight.std().item() == pytest.approx(0.02, rel=0.1)
     assert model.tokens.weight.std().item() == pytest.approx(1 / 8, rel=0.1)
     assert model.tokens(torch.arange(500)).std().item() == pytest.approx(1.0, rel=0.1)
-    assert model.output.weight.std().item() == pytest.approx(0.02, rel=0.1)
+    assert model.lm_head.weight.std().item() == pytest.approx(0.02, rel=0.1)
 
 
 def test_initialize_undoes_whatever_was_there():

@@ -1,4 +1,4 @@
-"""Rows that a task makes itself."""
+"""Built-in rows of a text format as a data source."""
 
 import sys
 from collections.abc import Iterator
@@ -12,17 +12,17 @@ from framework.registry import Part, choice, register
 
 @register("data")
 class BuiltinData(Source):
-    """Built-in rows of the task: no file, no download.
+    """Built-in rows of the task, without files or downloads.
 
-    limit: rows of each split at most; null = all.
-    batches: how rows become batches.
-    workers: processes that make batches ahead; 0 = none.
+    limit: most rows of each split; null = all.
+    batches: how rows are batched.
+    workers: processes that prefetch batches; 0 = none.
     """
 
     def __init__(self, format: Format, seed: int, limit: int | None = None, batches: Part = choice("batches", "buckets"), workers: int = 0):
         super().__init__(format, seed, {}, 0.0, 0.0, "random", limit, batches, workers)
 
-    def given(self) -> tuple[str, ...]:
+    def native_splits(self) -> tuple[str, ...]:
         return SPLITS
 
     def read(self, split: str) -> Iterator[LocatedRow]:
@@ -30,4 +30,4 @@ class BuiltinData(Source):
             yield row, f"built-in {split} rows, row {number}"
 
     def origin(self, split: str) -> Any:
-        return {"split": split, "seed": self.seed, "made by": code_of(self.format), "python": sys.version}
+        return {"split": split, "seed": self.seed, "made by": [code_of(self), code_of(self.format)], "python": sys.version}

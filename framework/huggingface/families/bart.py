@@ -77,9 +77,9 @@ class BartFamily(Family):
         Row("decoder.position.table.weight", "decoder.embed_positions.weight"),
         Row("target.norm.*", "decoder.layernorm_embedding.*"),
         *stack("decoder", {"attention": "self_attn", "cross": "encoder_attn"}),
-        Row("output.bias", "/final_logits_bias", "row"),
+        Row("lm_head.bias", "/final_logits_bias", "row"),
     )
-    task_heads: ClassVar[Mapping[str, Head]] = {"text_to_text": Head("BartForConditionalGeneration")}
+    task_heads: ClassVar[Mapping[str, Head]] = {"text2text-generation": Head("BartForConditionalGeneration")}
     bias = "final_logits_bias"
 
     def theirs(self, node: Mapping[str, Any], spec: "DataSpec") -> Config:

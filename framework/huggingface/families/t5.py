@@ -22,7 +22,7 @@ def _stacks(inner: Mapping[str, str]) -> tuple[Row, ...]:
     """Both stacks; inner: the maps of the feed-forward network before its output."""
     return (
         Row("tokens.weight", "shared.weight", copies=("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")),
-        Row("output.weight", "lm_head.weight"),
+        Row("lm_head.weight", "lm_head.weight"),
         Row("encoder.position.table.weight", "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"),
         *layer("encoder.layers.#.attention", "encoder.block.#.layer.0.SelfAttention", _ATTENTION),
         Row("encoder.layers.#.block.norms.0.*", "encoder.block.#.layer.0.layer_norm.*"),
@@ -76,7 +76,7 @@ class T5Family(Family):
     )
     constants: ClassVar[Mapping[str, Any]] = {"is_encoder_decoder": True}
     rows: ClassVar[Sequence[Row]] = _stacks({"input": "wi"})
-    task_heads: ClassVar[Mapping[str, Head]] = {"text_to_text": Head("T5ForConditionalGeneration")}
+    task_heads: ClassVar[Mapping[str, Head]] = {"text2text-generation": Head("T5ForConditionalGeneration")}
     # A table that nothing reads: the first T5 files have one for the attention to the encoder as well.
     ignored: ClassVar[Sequence[str]] = ("decoder.block.#.layer.1.EncDecAttention.relative_attention_bias.weight",)
 

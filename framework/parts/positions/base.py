@@ -1,34 +1,30 @@
-"""What every position promises: hooks, each doing nothing unless the idea needs it."""
+"""Base class of position encodings."""
 
 from typing import ClassVar
 
 from torch import Tensor, nn
 
-from framework.parts.places import Turn
+from framework.parts.layout import RotaryEmbedding
 
 
 class Position(nn.Module):
-    """Tells tokens apart by where they stand.
+    """A position encoding: three hooks, each without effect by default.
 
-    An owner offers: dim, num_heads, max_length, causal (the stack looks back only).
-    A position that adds a bias says `provides = ("bias",)`; one that has a table of fixed length, `("table",)`.
+    An owner offers: dim (of the embeddings), num_heads, max_length, causal (whether the stack is).
+    A position with a bias declares `provides = ("bias",)`; one with a table of fixed length, `("table",)`.
     """
 
     rules: ClassVar[dict[str, str]] = {}
     provides: ClassVar[tuple[str, ...]] = ()
 
     def embed(self, x: Tensor, positions: Tensor) -> Tensor:
-        """Token embeddings x (B, T, D) at positions (B or 1, T), with their places added."""
+        """Token embeddings x (B, T, D) with the encoding of positions (B or 1, T) added."""
         return x
 
-    def turn(self, positions: Tensor, width: int) -> Turn | None:
-        """The rotation of queries and keys at positions (B or 1, T), over at most `width` features of a head."""
+    def rotary(self, positions: Tensor, dim: int, window: int | None = None) -> RotaryEmbedding | None:
+        """Rotary embedding at positions (B or 1, T) of at most `dim` features of a head. window: of the layer; None = full attention."""
         return None
 
-    def turn_windowed(self, positions: Tensor, width: int, window: int) -> Turn | None:
-        """The rotation in layers that see what is nearer than `window` tokens: that of all layers, unless the idea makes a difference."""
-        return self.turn(positions, width)
-
     def bias(self, queries: Tensor, keys: Tensor) -> Tensor | None:
-        """(B or 1, H, T, S), added to the scores of queries at (B or 1, T) looking at keys at (B or 1, S)."""
+        """Bias (B or 1, H, T, S) on the scores of queries at positions (B or 1, T) and keys at positions (B or 1, S)."""
         return None

@@ -5,30 +5,27 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from framework.parts.attention.base import Attention
-from framework.parts.masks import Mask
-from framework.parts.places import Place
-from framework.registry import register
+from framework import Attention, Mask, SequenceLayout, register
 
 
 @register("attention")
 class TiedAttention(Attention):
     """Multi-head attention whose keys are its values as well."""
 
-    rules: ClassVar[dict[str, str]] = {"dim % num_heads == 0": "the heads share the width evenly"}
+    rules: ClassVar[dict[str, str]] = {"dim % num_heads == 0": "dim must be a multiple of num_heads"}
 
     def __init__(self, dim: int, num_heads: int, bias: bool):
         super().__init__()
         self.rotary_dim = dim // num_heads
         self.query, self.key, self.output = (nn.Linear(dim, dim, bias=bias) for _ in range(3))
 
-    def remember(self, x: Tensor, place: Place) -> tuple[Tensor, ...]:
+    def keys_values(self, x: Tensor, layout: SequenceLayout) -> tuple[Tensor, ...]:
         key = self._split(self.key(x))
-        return place.turned(key), key  # 2 x (B, H, S, d)
+        return layout.apply_rotary(key), key  # 2 x (B, H, S, d)
 
-    def read(self, x: Tensor, kept: tuple[Tensor, ...], place: Place, mask: Mask, bias: Tensor | None = None) -> Tensor:
-        seen = scaled_dot_product_attention(place.turned(self._split(self.query(x))), *kept, **mask.kernel(bias))
-        return self.output(seen.transpose(1, 2).flatten(2))  # (B, T, D)
+    def forward(self, x: Tensor, keys_values: tuple[Tensor, ...], layout: SequenceLayout, mask: Mask) -> Tensor:
+        attended = scaled_dot_product_attention(layout.apply_rotary(self._split(self.query(x))), *keys_values, **mask.sdpa())
+        return self.output(attended.transpose(1, 2).flatten(2))  # (B, T, D)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (-1, self.rotary_dim)).transpose(1, 2)  # (B, T, H d) -> (B, H, T, d)
