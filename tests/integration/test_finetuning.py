@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from framework.__main__ import main as framework_main
 from framework.cli.train import main
 from framework.errors import UserError
-from framework.parts.adapters import merge
+from framework.export.merging import without_adapter
 from framework.pretrained.adapter_file import read_adapter, save_adapter, trained_state
 from framework.runs import checkpoint
 from framework.runs.freezing import trained
@@ -103,15 +103,15 @@ def test_merged_it_predicts_what_it_predicted(here):
     loaded.task.double()
     rows = [loaded.format.from_text(text) for text in ("fine great", "awful", "bleak lovely cold")]
     before = answer(loaded, rows, None)
-    merge(loaded.task.model)
+    loaded = without_adapter(loaded)
+    loaded.task.double()
     assert not any(".lora_" in name for name in loaded.task.state_dict())
     for one, other in zip(before, answer(loaded, rows, None), strict=True):
         assert one["prediction"] == other["prediction"] and one["score"] == pytest.approx(other["score"], abs=1e-6)
 
 
 def test_what_begins_from_an_adapted_run_begins_from_its_merged_weights(here, capsys):
-    loaded = checkpoint.load("tuned")
-    merge(loaded.task.model)
+    loaded = without_adapter(checkpoint.load("tuned"))
     train(*LABELED, "model.pretrained=tuned", "optimizer.lr=0.0", "trainer.max_steps=1")
     said = capsys.readouterr().out
     assert "new here" not in said and "left behind" not in said and "was otherwise" not in said
@@ -193,7 +193,7 @@ def test_mistakes_are_told_before_there_is_a_folder(here, capsys, words, said):
 
 
 def test_an_adapter_of_weights_that_are_drawn_anew(here, capsys):
-    assert "an adapter means nothing beside weights that are drawn anew" in refused(capsys, "model/adapter=lora", FILE)
+    assert "model.adapter.weights needs model.pretrained" in refused(capsys, "model/adapter=lora", FILE)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "foreign", "notes"])
