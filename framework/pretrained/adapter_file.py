@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from framework.config import catalogue as index
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.runs.freezing import trained
@@ -19,7 +20,6 @@ from framework.weights.shapes import Shapes, mismatches, shapes
 
 OPTION = "model.adapter.weights"
 _FORMAT = "plugformer adapter 1"
-_OF_TRAINING = ("weights", "dropout")  # options of an adapter that change nothing it has learned
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,9 @@ def check_adapter(file: AdapterFile, config: Mapping[str, Any], own: Shapes) -> 
     saved = {name: shape for name, shape in shapes(file.weights).items() if name.startswith("model.")}
     adapter = config["model"]["adapter"]
     wrong = mismatches(own, saved)
-    other = {key: value for key, value in file.adapter.items() if adapter.get(key) != value and key not in _OF_TRAINING}
-    if wrong or other.keys() - {"target_modules", "modules_to_save"}:  # patterns may be others, as long as they choose the same
+    traits = {key: index.load().traits(adapter["part"], key) for key in file.adapter}
+    other = {key: value for key, value in file.adapter.items() if adapter.get(key) != value and "training_only" not in traits[key]}
+    if wrong or any("pattern" not in traits[key] for key in other):  # patterns may differ if they choose the same weights
         ways = " ".join(f"'model.adapter.{key}={json.dumps(value)}'" for key, value in other.items())
         said = [f"{OPTION}={file.path} does not fit this model and adapter:", *wrong, *([f"As it was there: {ways}"] if ways else [])]
         raise UserError("\n".join(said))

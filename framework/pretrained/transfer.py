@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.config import catalogue as index
 from framework.config.constraints import default_node
-from framework.config.derived_defaults import plain
+from framework.config.derived_defaults import normalized
 from framework.config.diff import differences
 from framework.data.spec import DataSpec
 from framework.errors import UserError
@@ -92,7 +92,7 @@ def _check_preset(found: PublishedSource, model: Mapping[str, Any], typed: Seque
     keys = [word.lstrip("+~").partition("=")[0].replace("/", ".") for word in typed]
     wrong = [
         word
-        for word in differences(found.model, plain(model))
+        for word in differences(found.model, normalized(model), index.load())
         if not any(word.partition("=")[0].replace("/", ".").startswith(key) for key in keys if key not in ("model", "model.pretrained"))
     ]
     if wrong and "model" in keys:
@@ -163,11 +163,11 @@ class Match:
         self.left = [name for name in saved if name not in common] + list(found.unknown)
 
     def _ways(self) -> list[str]:
-        ways = " ".join(differences(plain(self.found.model), plain(self.config["model"])))
+        ways = " ".join(differences(normalized(self.found.model), normalized(self.config["model"]), index.load()))
         return [f"As it was there: {ways}"] if ways else []
 
     def lines(self) -> list[str]:
-        other = differences(plain(self.found.model), plain(self.config["model"]))
+        other = differences(normalized(self.found.model), normalized(self.config["model"]), index.load())
         counted = sum(math.prod(self.own[name]) for name in self.taken)
         lines = [f"begins from {self.found.name}: {len(self.taken)} of {len(self.own)} tensors, {counted:,} numbers, and its tokenizer"]
         lines += [f"  new here         {names}" for names in (_grouped(self.new),) if names]

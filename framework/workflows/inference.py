@@ -21,7 +21,6 @@ from framework.utils.files import write_text
 from framework.workflows.train import decoder, quiet
 
 ROWS = 64  # predicted together
-_OF_TRAINING = ("part", "folder", "train", "validation", "test", "limit", "batches")  # what another file does not take over
 
 
 def evaluate(folder: Path, overrides: Sequence[str]) -> dict[str, float]:
@@ -100,7 +99,7 @@ def answer(loaded: checkpoint.Loaded, rows: Sequence[Row], decode: Any) -> list[
 def rows_of(file: str, config: dict[str, Any], format: Any) -> Iterator[Row]:
     """The rows of a file, read as the run's own files were; columns that only training needs may be absent."""
     node = config["data"] if config["data"]["part"] == "data/files" else {}
-    source = FilesData.to_predict(format, file, **{name: value for name, value in node.items() if name not in _OF_TRAINING})
+    source = FilesData.to_predict(format, file, **{name: node[name] for name in FilesData.reading if name in node})
     source.check()
     for row, _ in source.rows("test"):
         yield row

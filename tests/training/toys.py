@@ -32,8 +32,6 @@ class Layer(nn.Module):
 
 
 class Stack(nn.Module):
-    sealed = True
-
     def __init__(self, dropout: float):
         super().__init__()
         self.layers = nn.ModuleList([Layer(dropout), Layer(dropout)])

@@ -1,7 +1,7 @@
 """A tokenizer that exists already."""
 
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from framework.data.tokenization.layouts import published_tokenizer
 from framework.data.tokenization.tokenizer import Tokenizer
@@ -22,6 +22,7 @@ class PretrainedTokenizer(TokenizerTrainer):
     """
 
     needs_texts = False
+    option_traits: ClassVar = {"pattern": ("additional_special_tokens",)}
 
     def __init__(
         self,
