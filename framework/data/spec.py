@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from framework.utils.files import write_text
+
 
 @dataclass(frozen=True)
 class DataSpec:
@@ -41,7 +43,7 @@ class DataSpec:
         return () if self.begin is None or self.start in (None, self.begin, self.padding) else (self.begin,)
 
     def save(self, path: Path) -> None:
-        path.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "DataSpec":

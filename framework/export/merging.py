@@ -4,10 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 from framework.runs.build import make_task, merged
-from framework.runs.checkpoint import Loaded, fill
+from framework.runs.checkpoint import fill
+from framework.runs.predictor import Predictor
 
 
-def without_adapter(loaded: Loaded) -> Loaded:
+def without_adapter(loaded: Predictor) -> Predictor:
     """The same run, equal in what it computes, with a model that has no adapter."""
     node: dict[str, Any] = loaded.config["model"]
     if (node.get("adapter") or {}).get("part", "adapter/none") == "adapter/none":

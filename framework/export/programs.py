@@ -12,14 +12,14 @@ from framework.export.program import Program, Shape, Slot
 from framework.generation.engine import ends
 from framework.parts.caches import Cache
 from framework.registry import describe
-from framework.runs.checkpoint import Loaded
+from framework.runs.predictor import Predictor
 
 PROBES = ((2, 3), (3, 4))  # texts and tokens: what tells which sizes of a tensor are which
 LABELING = ("sequence_labels", "token_labels", "masked_tokens")
 GROWN = "past + tokens"
 
 
-def whole(loaded: Loaded) -> Program:
+def whole(loaded: Predictor) -> Program:
     """What the task computes of a batch at once. UserError: the task does not say what it is for."""
     purpose, model = purpose_of(loaded), loaded.task.model
     if purpose in LABELING:
@@ -31,7 +31,7 @@ def whole(loaded: Loaded) -> Program:
     return Program("model", Rewriting(model), inputs, logits, limits(loaded, "source", "tokens"))
 
 
-def stepwise(loaded: Loaded) -> list[Program]:
+def stepwise(loaded: Predictor) -> list[Program]:
     """The same for a task that labels; for one that writes, what its decoder makes of the next tokens and of what it kept: `model`, or
     `decoder` behind `encoder`. UserError: the task does not say what it is for, or an attention not what it keeps."""
     purpose, model = purpose_of(loaded), loaded.task.model
@@ -60,7 +60,7 @@ def stepwise(loaded: Loaded) -> list[Program]:
     return [encoder, stepping(loaded, "decoder", LookingStepping(model, layers, memory_layers), [reads[1], *memory], past)]
 
 
-def purpose_of(loaded: Loaded) -> str:
+def purpose_of(loaded: Predictor) -> str:
     purpose = loaded.task.purpose
     if purpose is None:
         raise UserError(
@@ -70,7 +70,7 @@ def purpose_of(loaded: Loaded) -> str:
     return purpose
 
 
-def scoring(loaded: Loaded) -> Program:
+def scoring(loaded: Predictor) -> Program:
     task = loaded.task
     inputs = text(loaded, "ids", "tokens", "padding_mask")
     if "segments" in task.reads:
@@ -84,7 +84,7 @@ def scoring(loaded: Loaded) -> Program:
     return Program("model", module, inputs, [Slot("scores", found.shape)], limits(loaded, "tokens"))
 
 
-def stepping(loaded: Loaded, name: str, module: nn.Module, source: Sequence[Slot], past: Sequence[Slot]) -> Program:
+def stepping(loaded: Predictor, name: str, module: nn.Module, source: Sequence[Slot], past: Sequence[Slot]) -> Program:
     before = Slot("past_padding_mask", ("batch", "past"), "left")
     inputs = [*text(loaded, "ids", "tokens", "padding_mask", "left"), before, *source, *past]
     logits = Slot("logits", ("batch", "tokens", loaded.spec.vocab_size))
@@ -97,13 +97,13 @@ def present(slot: Slot) -> Slot:
     return Slot(slot.name.replace("past", "present"), shape, slot.kind)
 
 
-def text(loaded: Loaded, name: str, size: str, padding_mask: str | None = None, side: Any = "right") -> list[Slot]:
+def text(loaded: Predictor, name: str, size: str, padding_mask: str | None = None, side: Any = "right") -> list[Slot]:
     """Ids of texts, and which of them are tokens."""
     ids = Slot(name, ("batch", size), "ids", loaded.spec.vocab_size)
     return [ids] if padding_mask is None else [ids, Slot(padding_mask, ("batch", size), side)]
 
 
-def limits(loaded: Loaded, *names: str) -> dict[str, int]:
+def limits(loaded: Predictor, *names: str) -> dict[str, int]:
     return dict.fromkeys(names, loaded.spec.max_length) if ends(loaded.task.model) else {}
 
 

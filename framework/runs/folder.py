@@ -25,6 +25,7 @@ from framework.config import catalogue as index
 from framework.errors import UserError
 from framework.utils.files import write_text
 
+RUNS = Path("runs")  # the folder of all runs, in the current one
 _VERSIONS = ("plugformer", "torch", "pytorch-lightning", "torchmetrics", "tokenizers", "hydra-core", "wandb")
 
 
@@ -37,6 +38,12 @@ class Run:
         self.best, self.last = self.checkpoints / "best.ckpt", self.checkpoints / "last.ckpt"
         self.tokenizer, self.spec = folder / "tokenizer.json", folder / "data_spec.json"
         self.metrics, self.predictions = folder / "metrics.json", folder / "predictions.jsonl"
+        self.exported = folder / "model.safetensors"  # in a folder exported with to=safetensors, which can be opened like a run
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The file with the best weights there are; None before the first checkpoint."""
+        return next((path for path in (self.best, self.last, self.exported) if path.exists()), None)
 
     @classmethod
     def create(
@@ -53,7 +60,7 @@ class Run:
                 number += 1
                 folder = root / task / f"{stem}_{number}"
         run = cls(folder)
-        run._write_config(config)
+        run.save_config(config)
         run._write_notes(overrides=list(overrides), chosen=dict(chosen or {}), versions=versions(), parts=origins(config))
         _point(root / "last", folder)
         return run
@@ -84,7 +91,7 @@ class Run:
         """The same folder for a resumed run; its config is what changed on top of what was."""
         notes = self._notes()
         typed = [text for text in overrides if not text.lstrip("+").startswith("resume=")]
-        self._write_config(config)
+        self.save_config(config)
         self._write_notes(**{**notes, "overrides": [*notes["overrides"], *typed], "versions": versions(), "parts": origins(config)})
         return self
 
@@ -142,7 +149,8 @@ class Run:
             with contextlib.redirect_stdout(_Tee(sys.stdout, file)), contextlib.redirect_stderr(_Tee(sys.stderr, file)):
                 yield
 
-    def _write_config(self, config: Mapping[str, Any]) -> None:
+    def save_config(self, config: Mapping[str, Any]) -> None:
+        """Writes the explicit config."""
         write_text(self.folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
     def _notes(self) -> dict[str, Any]:

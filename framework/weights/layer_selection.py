@@ -16,7 +16,7 @@ _LAYER = re.compile(r"model\.(\w+)\.layers\.(\d+)\.(.+)")
 Value = TypeVar("Value")
 
 
-def renumbered(saved: Mapping[str, Value], layers: Layers, own: Iterable[str], name: str) -> dict[str, Value]:
+def select_layers(saved: Mapping[str, Value], layers: Layers, own: Iterable[str], name: str) -> dict[str, Value]:
     """Saved weights under the names that they have in the new model: its layer i is layer layers[i] of the saved one, in every stack
     that both have; with a mapping in the stacks that it names. What is in no such stack keeps its name; layers not named are left out.
 

@@ -63,8 +63,8 @@ def test_new_weights_that_are_frozen_are_told():
     task = frozen_task()
     assert frozen_lines(task, ["output.weight"]) == []
     assert frozen_lines(task, list(task.state_dict())) == [
-        "  new and frozen   embedding.weight, stack.layers.0.linear.weight, stack.layers.0.linear.bias and 2 more: "
-        "they stay as they were drawn"
+        "  new and frozen     embedding.weight, stack.layers.0.linear.weight, stack.layers.0.linear.bias and 2 more: "
+        "they keep their random values"
     ]
 
 
