@@ -44,7 +44,7 @@ def test_the_command_as_it_is_typed(run, here):
     assert loading == 'load     from framework.runs.predictor import Predictor; predictor = Predictor.load("deep/out")'
     found: dict = {}
     exec(loading.removeprefix("load ").strip(), found)  # what is printed does what it says
-    assert found["loaded"].task.training is False
+    assert found["predictor"].task.training is False
     assert [path.name for path in Path("deep").iterdir()] == ["out"]
 
 

@@ -13,7 +13,7 @@ from framework.__main__ import main as framework_main
 from framework.cli.train import main
 from framework.errors import UserError
 from framework.parts.adapters import merge
-from framework.pretrained.adapter_file import read_adapter, save_adapter, trained_state
+from framework.pretrained.adapter_file import read_adapter, save_adapter
 from framework.runs.checkpoint import load_weights
 from framework.runs.freezing import trained
 from framework.runs.predictor import Predictor
@@ -93,7 +93,7 @@ def test_it_is_measured_used_and_resumed_with_its_adapter(here, capsys):
 def test_the_card_tells_what_is_trained(here, capsys):
     train(*LABELED, "model.pretrained=base", *LORA, "trainer.max_steps=1")
     lines = capsys.readouterr().out.splitlines()
-    count = sum(value.numel() for value in trained_state(Predictor.load("runs/last").task).values())
+    count = sum(value.numel() for value in trained(Predictor.load("runs/last").task).values())
     assert any(line.startswith("trained ") and f" {count:,}  (" in line for line in lines)
     assert any(line.startswith("  newly initialized  model.encoder (8), head (2)") for line in lines)
     assert not any("new and frozen" in line for line in lines)

@@ -96,7 +96,7 @@ def test_what_is_learned_depends_on_the_teacher_alone_where_nothing_else_counts(
         (["model.max_length=64"], "has max_length 32, and this model 64; model.max_length=32 suits both"),
         (["task.distillation.temperature=0"], "scores are divided by the temperature"),
         (["task.distillation.warmth=1"], "warmth"),
-        (["model.init_layers=[0,2]"], "init_layers are those of the run that this one pretrained , and model.pretrained names none"),
+        (["model.init_layers=[0,2]"], "init_layers are those of the run that this one begins from, and model.pretrained names none"),
         (["model.pretrained=runs/last", "model.init_layers=[0,1,2]"],
          "model.init_layers names 3 layers, [0, 1, 2], and the encoder of this model has 2; model.num_layers=3 makes them equal"),
         (["model.pretrained=runs/last", "model.init_layers=[0,3]"], "has 3: 0 to 2"),
@@ -127,7 +127,7 @@ def test_facts_of_another_vocabulary_are_refused_with_both(here, capsys):
     spec = json.loads((here / "data_spec.json").read_text())
     (here / "data_spec.json").write_text(json.dumps({**spec, "vocab_size": 1234}))
     said = refused(capsys, *FROM)
-    assert f"model.tokens.weight: ({spec['vocabulary']}, 16) in the file, (1234, 16) in the model" in said
+    assert f"model.tokens.weight: ({spec['vocab_size']}, 16) in the file, (1234, 16) in the model" in said
 
 
 def test_two_tokenizers_are_refused(here, capsys):
