@@ -118,7 +118,6 @@ def node_of(preset: str) -> dict[str, Any]:
 
 
 def family_of(name: str) -> Family:
-    index.load()
     return registry.get(f"family/{name}")()
 
 
@@ -210,7 +209,7 @@ def _paper(family: str) -> tuple[str, str]:
 
 def _sizes() -> str:
     """Every preset of a published model, with its numbers."""
-    rows = [["preset", "width", "num_heads", "layers", "behind the first map", "reads", "vocab_size", "parameters"], ["---"] + ["---:"] * 7]
+    rows = [["preset", "width", "heads", "layers", "behind the first map", "reads", "vocabulary", "parameters"], ["---"] + ["---:"] * 7]
     for preset, vocab_size in VOCABULARIES.items():
         node = node_of(preset)
         with torch.device("meta"):
@@ -238,13 +237,13 @@ BERT, RoBERTa and ALBERT with their pooler. A test compares each count with tran
 def _loading() -> str:
     """What a folder needs to be read, and which heads come along."""
     families = [family_of(name) for columns in KINDS.values() for name, _ in columns.values()]
-    num_heads = {
-        head.architecture: f"`{TASKS[purpose]}{WORDS[head.form]}`" for family in families for purpose, head in family.num_heads.items()
+    classes = {
+        head.architecture: f"`{TASKS[purpose]}{WORDS[head.form]}`" for family in families for purpose, head in family.task_heads.items()
     }
     rows = [
         ["class", "its head comes along, and scores as there, with"],
         ["---"] * 2,
-        *([f"`{name}`", words] for name, words in num_heads.items()),
+        *([f"`{name}`", words] for name, words in classes.items()),
     ]
     return f"{LOADING}\n{_table(rows)}\n"
 

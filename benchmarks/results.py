@@ -121,7 +121,8 @@ def page(record: dict[str, Any]) -> str:
         "Written by `make results ROW=NAME DATA=FOLDER` from the `metrics.json` of the runs; nothing here is typed by hand. `DATA` is the",
         "folder with the published datasets. Test figures are of the checkpoint that was best on validation, and hyper-parameters",
         "were chosen on validation only. CPU-seconds are those of the whole process, imports and baseline included. With several",
-        "seeds: mean ± standard deviation over them.",
+        "seeds: mean ± standard deviation over them. Everything else that was measured, and where a figure falls short of its goal:",
+        "[measurements.md](measurements.md).",
         "",
     ]
     for name, row in ROWS.items():
@@ -144,8 +145,7 @@ def page(record: dict[str, Any]) -> str:
             *([f"sacreBLEU: `{runs[0]['signature']}`."] if runs[0].get("signature") else []),
             "",
         ]
-    other = ROOT / "docs" / "measurements.md"
-    return "\n".join(lines) + (other.read_text(encoding="utf-8") if other.exists() else "")
+    return "\n".join(lines)
 
 
 def table(record: dict[str, Any]) -> str:

@@ -23,7 +23,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # run from anywhere
 import torch  # noqa: E402 - the number of threads is read at import
 
 from benchmarks.plain import Classifier, Loop  # noqa: E402
-from framework.config import catalogue  # noqa: E402
 from framework.data.spec import DataSpec  # noqa: E402
 from framework.registry import Part, build  # noqa: E402
 from framework.training.callbacks import build_callbacks  # noqa: E402
@@ -142,7 +141,6 @@ if __name__ == "__main__":
     chosen = arguments.parse_args()
     torch.set_num_threads(1)
     quiet()
-    catalogue.load()
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         os.environ["PLUGFORMER_CACHE"] = str(scratch / "cache")

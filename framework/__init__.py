@@ -1,0 +1,128 @@
+"""plugformer: Transformers composed of registered parts, trained as task plugins.
+
+Everything public is a name of this package or of `framework.testing`; every other module may change without notice. A name is imported
+when it is first used, so `import framework` itself loads neither torch nor Hydra.
+
+    >>> import framework
+    >>> config = framework.compose(["task=ner", "model.num_layers=4"])
+    >>> config["model"]["num_layers"]
+    4
+
+A batch and its parts are plain types, which the names below document:
+
+    >>> row: framework.Row = {"text": "a good film", "label": "positive"}  # column -> value, as a source reads it
+    >>> features: framework.Features = {"ids": [2, 7, 8, 3], "label": 1}  # a list with one number a token, or one number
+    >>> batch: framework.Batch = {"ids": "Tensor (B, T)", "padding_mask": "Tensor (B, T) or None", "raw": [row]}
+    >>> located: framework.LocatedRow = (row, "reviews.csv, line 7")  # a row and its place in a file
+"""
+
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from framework import registry
+
+if TYPE_CHECKING:  # the same names once more, for type checkers and editors
+    from framework.data.formats import Batch as Batch
+    from framework.data.formats import Features as Features
+    from framework.data.formats import Format as Format
+    from framework.data.formats import Row as Row
+    from framework.data.formats import Text as Text
+    from framework.data.formats import text_of as text_of
+    from framework.data.pairs import PairFormat as PairFormat
+    from framework.data.sources.base import LocatedRow as LocatedRow
+    from framework.data.sources.base import Source as Source
+    from framework.data.sources.builtin import BuiltinData as BuiltinData
+    from framework.data.spec import DataSpec as DataSpec
+    from framework.errors import UserError as UserError
+    from framework.generation.engine import Decode as Decode
+    from framework.generation.strategy import Strategy as Strategy
+    from framework.metrics.average import Average as Average
+    from framework.metrics.bleu import Bleu as Bleu
+    from framework.metrics.bleu import Chrf as Chrf
+    from framework.metrics.ratio import BitsPerByte as BitsPerByte
+    from framework.metrics.ratio import Perplexity as Perplexity
+    from framework.metrics.ratio import Ratio as Ratio
+    from framework.metrics.rouge import Rouge as Rouge
+    from framework.models.base import Model as Model
+    from framework.parts.adapters import Adapter as Adapter
+    from framework.parts.attention.base import Attention as Attention
+    from framework.parts.attention.weights import AttentionWeights as AttentionWeights
+    from framework.parts.blocks import Block as Block
+    from framework.parts.caches import Cache as Cache
+    from framework.parts.caches import EncoderOutput as EncoderOutput
+    from framework.parts.caches import KVCache as KVCache
+    from framework.parts.layout import RotaryEmbedding as RotaryEmbedding
+    from framework.parts.layout import SequenceLayout as SequenceLayout
+    from framework.parts.masks import Mask as Mask
+    from framework.parts.positions.base import Position as Position
+    from framework.registry import Part as Part
+    from framework.registry import build as build
+    from framework.registry import choice as choice
+    from framework.registry import register as register
+    from framework.runs.data import prepare_data as prepare_data
+    from framework.runs.folder import Run as Run
+    from framework.runs.predictor import Predictor as Predictor
+    from framework.tasks.base import Result as Result
+    from framework.tasks.base import Task as Task
+    from framework.tasks.base import WritingTask as WritingTask
+    from framework.tasks.sequence_to_sequence import SequenceToSequence as SequenceToSequence
+    from framework.tracking.base import Tracker as Tracker
+    from framework.workflows.interactive import build_model as build_model
+    from framework.workflows.interactive import compose as compose
+    from framework.workflows.interactive import load as load
+    from framework.workflows.interactive import open_run as open_run
+    from framework.workflows.interactive import train as train
+
+_NAMES = {
+    "data.formats": "Batch Features Format Row Text text_of",
+    "data.pairs": "PairFormat",
+    "data.sources.base": "LocatedRow Source",
+    "data.sources.builtin": "BuiltinData",
+    "data.spec": "DataSpec",
+    "errors": "UserError",
+    "generation.engine": "Decode",
+    "generation.strategy": "Strategy",
+    "metrics.average": "Average",
+    "metrics.bleu": "Bleu Chrf",
+    "metrics.ratio": "BitsPerByte Perplexity Ratio",
+    "metrics.rouge": "Rouge",
+    "models.base": "Model",
+    "parts.adapters": "Adapter",
+    "parts.attention.base": "Attention",
+    "parts.attention.weights": "AttentionWeights",
+    "parts.blocks": "Block",
+    "parts.caches": "Cache EncoderOutput KVCache",
+    "parts.layout": "RotaryEmbedding SequenceLayout",
+    "parts.masks": "Mask",
+    "parts.positions.base": "Position",
+    "registry": "Part build choice register",
+    "runs.data": "prepare_data",
+    "runs.folder": "Run",
+    "runs.predictor": "Predictor",
+    "tasks.base": "Result Task WritingTask",
+    "tasks.sequence_to_sequence": "SequenceToSequence",
+    "tracking.base": "Tracker",
+    "workflows.interactive": "build_model compose load open_run train",
+}
+_MODULES = {name: f"{__name__}.{module}" for module, names in _NAMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_MODULES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(_MODULES)
+
+
+def _homes() -> Mapping[str, str]:
+    from framework.config import catalogue  # imported when a part is missing
+
+    return catalogue.load().homes()
+
+
+registry.look_up_homes(_homes)

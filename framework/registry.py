@@ -4,12 +4,14 @@ The signature is the config. A parameter with a default is a field of the config
 offered by whoever builds the part and never stands in a config; a default made by `choice` opens a slot.
 """
 
+import ast
 import difflib
 import importlib
 import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from framework.errors import UserError
@@ -17,7 +19,8 @@ from framework.errors import UserError
 _classes: dict[str, dict[str, type]] = {}  # kind -> name -> class
 _registrars: dict[type, str] = {}  # the module whose import registers a class
 _given: dict[type, frozenset[str]] = {}  # parameters with a default that the builder offers all the same
-_homes: Mapping[str, str] = {}  # "kind/name" -> module to import; filled by the catalogue
+_homes: Callable[[], Mapping[str, str]] = dict  # "kind/name" -> the module that registers it; framework/__init__.py sets it
+_FUNCTIONS = {"all": all, "any": any, "len": len, "max": max, "min": min}  # the functions that a rule may call
 
 
 class Part:
@@ -53,8 +56,9 @@ class Part:
                 value = as_part(value)
             if name not in parameters.consumed:
                 arguments[name] = value
-        reasons = broken(getattr(cls, "rules", {}), arguments)
-        if reasons:
+        options = {name: self.values.get(name, parameters.fields[name]) for name in parameters.consumed}
+        slots = {f"{name}_part": option_of(value) for name, value in {**options, **arguments}.items() if isinstance(value, Part)}
+        if reasons := broken(getattr(cls, "rules", {}), {**options, **arguments, **slots}):
             raise UserError(f"{describe(cls)}: {'; '.join(reasons)}")
         return cls(**arguments)
 
@@ -79,7 +83,7 @@ def register(kind: str, name: str | None = None, given: Iterable[str] = ()) -> C
     """Makes a class the option `kind/name`. The name is the class name without its kind: `LinearAttention` -> `linear`.
 
     given: parameters that have a default and that the builder offers all the same (for classes that are not ours).
-    UserError: the name is taken; both places are named.
+    UserError: the name is taken (both classes are named), or a rule of the class is not a Python expression.
     """
 
     registrar = sys._getframe(1).f_globals["__name__"]  # a class that is not ours is registered by a module of ours
@@ -91,6 +95,12 @@ def register(kind: str, name: str | None = None, given: Iterable[str] = ()) -> C
             raise UserError(
                 f"{kind}/{key} is registered twice: {known.__module__}.{known.__qualname__} and {cls.__module__}.{cls.__qualname__}"
             )
+        for rule in expressions(getattr(cls, "rules", {}), getattr(cls, "provides", ())):
+            try:
+                names_in(rule)
+            except SyntaxError as error:
+                where = f"{kind}/{key} ({cls.__module__}.{cls.__qualname__})"
+                raise UserError(f"{where}: the rule {rule!r} is not a Python expression: {error.msg}") from error
         _classes[kind][key] = cls
         _registrars[cls] = registrar
         if given:
@@ -112,14 +122,24 @@ def as_part(value: Any) -> Any:
     return value
 
 
+def option_of(part: Part) -> str | None:
+    """NAME of the `KIND/NAME` that a part is. None: a slot whose default is empty."""
+    if isinstance(part, Choice):
+        return part.name
+    return (part.target if isinstance(part.target, str) else describe(part.target)).rpartition("/")[2]
+
+
 def get(part: str) -> type:
-    """The class registered as `KIND/NAME`, imported now if its home is known. UserError: no such part, with the nearest."""
+    """The class registered as `KIND/NAME`; the module that registers it is imported if it has not been.
+    UserError: there is no such part; the message names the nearest and all others of the kind."""
     kind, _, name = part.partition("/")
-    if name not in _classes.get(kind, {}) and part in _homes:
-        importlib.import_module(_homes[part])
     if name not in _classes.get(kind, {}):
-        names = sorted({*_classes.get(kind, {}), *(home.partition("/")[2] for home in _homes if home.startswith(f"{kind}/"))})
-        raise UserError(f"there is no {kind} {name!r}{nearest(name, names)}; there are: {', '.join(names) or 'none'}")
+        homes = _homes()
+        if part in homes:
+            importlib.import_module(homes[part])
+        if name not in _classes.get(kind, {}):
+            names = sorted({*_classes.get(kind, {}), *(home.partition("/")[2] for home in homes if home.startswith(f"{kind}/"))})
+            raise UserError(f"there is no {kind} {name!r}{nearest(name, names)}; there are: {', '.join(names) or 'none'}")
     return _classes[kind][name]
 
 
@@ -128,8 +148,8 @@ def registered() -> dict[str, dict[str, type]]:
     return {kind: dict(names) for kind, names in _classes.items()}
 
 
-def know_homes(homes: Mapping[str, str]) -> None:
-    """Tells the registry which module registers each part, so that `get` imports it on demand."""
+def look_up_homes(homes: Callable[[], Mapping[str, str]]) -> None:
+    """Sets the function that `get` calls for a part whose module has not been imported: "kind/name" -> the module that registers it."""
     global _homes
     _homes = homes
 
@@ -193,23 +213,33 @@ def option_name(class_name: str, kind: str) -> str:
 
 
 def broken(rules: Mapping[str, str], names: Mapping[str, Any]) -> list[str]:
-    """The reasons of the rules that do not hold. A rule is a Python expression over the names; one that names
-    something unknown here is somebody else's to check (`provided` is known to the legality check alone)."""
+    """The reasons of the rules that do not hold. A rule is a Python expression over names and their values.
+
+    A rule with a name that is missing from `names` is skipped: in plain Python nobody knows the options of a part's owners or
+    `provided`, and in a config nobody knows the arguments that an owner computes. Misspelt names are refused when parts are indexed
+    (`framework.config.rules`).
+    """
     reasons = []
     for rule, reason in rules.items():
-        try:
-            holds = eval(rule, {"__builtins__": {"len": len, "max": max, "min": min}}, dict(names))  # noqa: S307 - rules come from classes
-        except NameError:
-            continue
-        if not holds:
-            values = ", ".join(f"{name}={names[name]}" for name in _plain_names(rule, names))
+        used = names_in(rule)
+        if all(name in names for name in used) and not eval(rule, {**names, "__builtins__": _FUNCTIONS}):  # noqa: S307 - rules come from classes
+            values = ", ".join(f"{name}={names[name]}" for name in used if isinstance(names[name], (int, float, str, bool)))
             reasons.append(f"{reason} ({rule}; here {values})" if values else reason)
     return reasons
 
 
-def _plain_names(rule: str, names: Mapping[str, Any]) -> list[str]:
-    found = dict.fromkeys(re.findall(r"\b[a-z_]+\b", re.sub(r"'[^']*'", "", rule)))
-    return [name for name in found if isinstance(names.get(name), (int, float, str, bool))]
+def expressions(rules: Iterable[str], provides: Iterable[str] | Mapping[str, str]) -> list[str]:
+    """Every Python expression that a part declares: its rules and the conditions of its traits."""
+    return [*rules, *(provides.values() if isinstance(provides, Mapping) else ())]
+
+
+@cache
+def names_in(rule: str) -> tuple[str, ...]:
+    """The names whose values a rule needs, in the order of the rule. SyntaxError: the rule is not a Python expression."""
+    names = [node for node in ast.walk(ast.parse(rule, mode="eval")) if isinstance(node, ast.Name)]
+    bound = {*_FUNCTIONS, *(node.id for node in names if isinstance(node.ctx, ast.Store))}
+    names.sort(key=lambda node: (node.lineno, node.col_offset))
+    return tuple(dict.fromkeys(node.id for node in names if node.id not in bound))
 
 
 def check_names(given: Iterable[str], known: Iterable[str], complaint: str) -> None:

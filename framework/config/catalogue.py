@@ -17,14 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from framework import registry
-from framework.config import inventory
+from framework.config import inventory, rules
 from framework.config.discovery import Origin, conf_folder, origins, plugins_here
 from framework.config.inventory import take_inventory
+from framework.config.rules import check_rules
 from framework.errors import UserError
 
 # Groups of the command line; `callbacks` and `logger` hold named nodes of the kind beside them, an experiment and `debug` hold values.
 GROUPS = ("model", "data", "tokenizer", "task", "optimizer", "schedule", "trainer", "callbacks", "logger", "experiment", "debug")
 NAMED = {"callbacks": "callback", "logger": "tracker"}
+TOP = {"name": "str | None", "seed": "int", "resume": "str | None"}  # keys beside the groups, and their types
 _DEPENDENCIES = ("torch", "pytorch-lightning", "hydra-core", "torchmetrics")
 _FORMAT = 5  # of the index; a new number makes every old index stale
 
@@ -71,6 +73,7 @@ class Catalogue:
             pending += [(f"{path}/{slot}", inner) for slot, inner in self.slots(kind).items() if path.count("/") < 4]
 
     def homes(self) -> dict[str, str]:
+        """ "kind/name" -> the module that registers the part."""
         return {f"{kind}/{name}": option["module"] for kind, names in self.options.items() for name, option in names.items()}
 
 
@@ -94,10 +97,9 @@ def load() -> Catalogue:
         index = {}
     if not isinstance(index, dict) or index.get("stamp") != stamp:
         index = {"stamp": stamp, **take_inventory(sources)}
+        check_rules(index["options"], [*TOP, *(f"{group}_part" for group in GROUPS)])
         _write(path, json.dumps(index, indent=1))
-    catalogue = Catalogue(index)
-    registry.know_homes(catalogue.homes())
-    return catalogue
+    return Catalogue(index)
 
 
 def _stamp(sources: list[Origin]) -> str:
@@ -108,7 +110,11 @@ def _stamp(sources: list[Origin]) -> str:
     files = [path for source in sources for path in source.files()]
     for source in sources:
         digest.update(f"{source}\n".encode())
-    for path in (*files, *sorted(conf_folder().rglob("*.yaml")), Path(__file__), Path(inventory.__file__), Path(registry.__file__)):
+    for path in (
+        *files,
+        *sorted(conf_folder().rglob("*.yaml")),
+        *map(Path, (__file__, inventory.__file__, rules.__file__, registry.__file__)),
+    ):
         stat = path.stat()
         digest.update(f"{path} {stat.st_mtime_ns} {stat.st_size}\n".encode())
     return digest.hexdigest()

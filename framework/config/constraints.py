@@ -1,8 +1,9 @@
-"""Whether parts go together, decided before anything is built and without importing torch.
+"""Checks that the parts of a config fit together, before anything is built and without importing torch.
 
-A part declares `provides` (traits it adds) and `rules` (what must hold, with the reason). Rules see the part's own options, what
-its owners offer by the same name, and `provided`: the traits of the parts around it. A stack is `sealed`: what happens inside
-one does not concern the other; a slot that is `apart` (cross-attention) is not touched by the position of its stack.
+A part declares `provides` (traits that it adds) and `rules` (a Python expression that must hold -> the reason). A rule may use the
+part's own options, options of its owners, `SLOT_part` (the name of what is chosen for a slot) and `provided`: the traits of the parts
+around it. Traits do not leave a part that is `sealed` (a stack of layers), and do not enter or leave a slot that is `apart`
+(cross-attention, which the position of its stack does not touch).
 """
 
 import copy
@@ -18,11 +19,12 @@ Node = dict[str, Any]
 
 @dataclass(frozen=True)
 class Conflict:
-    """One broken rule: where, which part, why."""
+    """A broken rule: the path of the part in the config, the part, the reason, and whether the rule is about other parts."""
 
     path: str
     part: str
     reason: str
+    about_parts: bool
 
 
 def explicit(node: Node, catalogue: Catalogue, scope: Mapping[str, Any] | None = None) -> Node:
@@ -72,9 +74,10 @@ class Tree:
 
     @property
     def values(self) -> dict[str, Any]:
-        """Names a rule may use: own options, then what owners have under the same name."""
+        """The names that a rule may use: the part's own, then those of its owners."""
         own = {name: value for name, value in self.node.items() if not is_node(value)}
-        chosen = {f"{child.slot}_part": child.node["part"].partition("/")[2] for child in self.children if is_node(child.node)}
+        chosen: dict[str, Any] = {f"{slot}_part": None for slot in self.option["slots"]}
+        chosen |= {f"{child.slot}_part": child.node["part"].partition("/")[2] for child in self.children if is_node(child.node)}
         return {**(self.owner.values if self.owner else {}), **own, **chosen}
 
     def templates(self) -> set[str]:
@@ -120,8 +123,10 @@ class Tree:
 
     def conflicts(self) -> Iterator[Conflict]:
         names = {**self.values, "provided": self.provided()}
-        for reason in registry.broken(self.declared.get("rules", {}), names):
-            yield Conflict(self.path, self.node["part"], reason)
+        for rule, reason in self.declared.get("rules", {}).items():
+            about_parts = any(name == "provided" or name.endswith("_part") for name in registry.names_in(rule))
+            for broken in registry.broken({rule: reason}, names):
+                yield Conflict(self.path, self.node["part"], broken, about_parts)
         for child in self.built():
             yield from child.conflicts()
 
@@ -132,36 +137,37 @@ def conflicts(config: Node, catalogue: Catalogue) -> list[Conflict]:
 
 
 def report(config: Node, catalogue: Catalogue) -> list[str]:
-    """One paragraph a conflict: keys, reason, and the options of one slot that would resolve all, everything else kept."""
-    found = conflicts(config, catalogue)
-    if not found:
-        return []
-    lines: dict[tuple[str, str], list[str]] = {}
-    for conflict in found:
-        lines.setdefault((conflict.part, conflict.reason), []).append(conflict.path)
-    said = [f"{', '.join(paths)} = {part.partition('/')[2]}: {reason}" for (part, reason), paths in lines.items()]
-    ways = [f"{slot}={'|'.join(names)}" for slot, names in _remedies(config, catalogue).items()]
-    return said + ([f"Any one of these resolves it: {', '.join(ways)}"] if ways else [])
+    """One line for each conflict: paths and reason; then the options that resolve the conflicts between parts, if there are any."""
+    broken = conflicts(config, catalogue)
+    paths: dict[tuple[str, str], list[str]] = {}
+    for conflict in broken:
+        paths.setdefault((conflict.part, conflict.reason), []).append(conflict.path)
+    lines = [f"{', '.join(places)} = {part.partition('/')[2]}: {reason}" for (part, reason), places in paths.items()]
+    values = [conflict for conflict in broken if not conflict.about_parts]
+    remedies = _remedies(config, catalogue, values) if len(values) < len(broken) else {}
+    ways = [f"{slot}={'|'.join(names)}" for slot, names in remedies.items()]
+    return lines + ([f"Any one of these resolves it: {', '.join(ways)}"] if ways else [])
 
 
-def _remedies(config: Node, catalogue: Catalogue) -> dict[str, list[str]]:
-    """Group path -> options that leave no conflict when chosen there alone. Tried, not guessed."""
-    found: dict[str, list[str]] = {}
-    for path, kind, parent, slot in _chosen(config, catalogue, "", {"model", "data", "tokenizer", "task"}):
-        kept = parent[slot]
+def _remedies(config: Node, catalogue: Catalogue, values: list[Conflict]) -> dict[str, list[str]]:
+    """Group path -> options that, chosen there alone, leave no conflict but those about values, which another value resolves. Each option
+    is tried."""
+    remedies: dict[str, list[str]] = {}
+    for path, kind, owner, slot in _chosen(config, catalogue, "", {"model", "data", "tokenizer", "task"}):
+        chosen = owner[slot]
         for name in catalogue.options.get(kind, {}):
-            if kept and kept["part"] == f"{kind}/{name}":
+            if chosen["part"] == f"{kind}/{name}":
                 continue
-            parent[slot] = default_node(f"{kind}/{name}", catalogue)
-            if not conflicts(config, catalogue):
+            owner[slot] = default_node(f"{kind}/{name}", catalogue)
+            if all(conflict in values for conflict in conflicts(config, catalogue)):
                 presets = [key for key, preset in catalogue.presets.get(kind, {}).items() if preset.get("base") == name]
-                found.setdefault(path, []).extend(presets if presets and "/" not in path else [name])
-        parent[slot] = kept
-    return found
+                remedies.setdefault(path, []).extend(presets if presets and "/" not in path else [name])
+        owner[slot] = chosen
+    return remedies
 
 
 def _chosen(node: Node, catalogue: Catalogue, path: str, names: set[str]) -> Iterator[tuple[str, str, Node, str]]:
-    """Every slot somebody chose at: group path, kind, the node that holds it and its name."""
+    """Every slot that is filled: group path, kind, the node that holds it and the slot's name."""
     slots = catalogue.option(node["part"])["slots"] if "part" in node else {name: {"kind": name} for name in names}
     for slot, entry in slots.items():
         if is_node(node.get(slot)):

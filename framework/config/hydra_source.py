@@ -18,9 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from framework.config import catalogue as index
-from framework.config.catalogue import GROUPS, Catalogue
+from framework.config.catalogue import GROUPS, TOP, Catalogue
 from framework.config.discovery import conf_folder
-from framework.config.validate import TOP
 from framework.errors import UserError
 
 

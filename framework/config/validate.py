@@ -5,9 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from framework import registry
-from framework.config.catalogue import GROUPS, NAMED, Catalogue
-
-TOP = {"name": "str | None", "seed": "int", "resume": "str | None"}
+from framework.config.catalogue import GROUPS, NAMED, TOP, Catalogue
 
 
 def problems(config: Mapping[str, Any], catalogue: Catalogue) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from random import Random
+from reprlib import repr as shortened
 from typing import Any, ClassVar, Protocol
 
 from framework.data.spec import DataSpec
@@ -37,7 +38,7 @@ class Format:
 
     def tokenizer_texts(self, row: Row) -> Iterable[str]:
         """The texts of a row that the tokenizer learns from: the columns it must have, unless a subclass says otherwise."""
-        return [row[column] for column in self.columns if column not in self.optional]
+        return [text_of(row, column) for column in self.columns if column not in self.optional]
 
     def from_text(self, text: str) -> Row:
         """The row of a text that somebody typed, to predict of: where a row must have several columns, `first ||| second`."""
@@ -83,3 +84,27 @@ class Format:
     def token_baseline(self, train: Iterable[Features], test: Iterable[Batch], spec: DataSpec) -> dict[str, float]:
         """The same of encoded rows and the batches that the model is tested on, where figures depend on tokens or on noise."""
         return {}
+
+
+def text_of(row: Row, column: str = "text") -> str:
+    """The text in a column of a row. ValueError: the value has another type."""
+    value = row[column]
+    if not isinstance(value, str):
+        raise ValueError(_other_type("a text", column, value))
+    return value
+
+
+def texts_of(row: Row, column: str) -> list[str]:
+    """The texts in a column that has one text or a list of them. ValueError: the value has another type."""
+    value = row[column]
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+        raise ValueError(_other_type("a text or a list of texts", column, value))
+    return texts
+
+
+def _other_type(wanted: str, column: str, value: Any) -> str:
+    return (
+        f"column {column!r} must be {wanted}, and is {shortened(value)} of type {type(value).__name__}; "
+        f"data.columns.{column}=NAME takes another column"
+    )

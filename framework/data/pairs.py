@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 import torch
 
-from framework.data.formats import Batch, Features, Format, Row, Text
+from framework.data.formats import Batch, Features, Format, Row, Text, text_of, texts_of
 from framework.data.padding import pad, tokens
 from framework.data.spec import DataSpec
 from framework.errors import UserError
@@ -31,16 +31,16 @@ class PairFormat(Format):
 
     def tokenizer_texts(self, row: Row) -> Iterable[str]:
         source, target = self.columns
-        return [text(row, source), *several(row, target)]
+        return [text_of(row, source), *texts_of(row, target)]
 
     def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features:
         """source, and where the row has one target: ids with the end token last. truncated: 1 if a text was cut."""
         if spec.end is None:
             raise UserError("what writes texts needs a tokenizer with an end token: without it no written text would end")
         source, target = self.columns
-        wanted = {"source": (source, text(row, source))}
+        wanted = {"source": (source, text_of(row, source))}
         if row.get(target) is not None:
-            wanted["target"] = target, several(row, target)[0]
+            wanted["target"] = target, texts_of(row, target)[0]
         features: Features = {"truncated": 0}
         room = spec.max_length - 1 - len(spec.opening)  # 1 for the end token
         for name, (column, written) in wanted.items():
@@ -69,17 +69,3 @@ class PairFormat(Format):
         else:
             batch["target"] = torch.full((len(features), 1), begin)
         return batch
-
-
-def text(row: Row, column: str) -> str:
-    if not isinstance(row[column], str):
-        raise ValueError(f"{column} must be a text and is {row[column]!r}")
-    return row[column]
-
-
-def several(row: Row, column: str) -> list[str]:
-    """The texts of a column that has one or a list of them."""
-    texts = [row[column]] if isinstance(row[column], str) else row[column]
-    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"{column} must be a text or a list of texts and is {row[column]!r}")
-    return texts

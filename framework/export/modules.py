@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from framework.parts.caches import State
-from framework.parts.places import count
+from framework.parts.caches import DecodingState
+from framework.parts.layout import make_positions
 from framework.tasks.base import Task
 
 
@@ -56,32 +56,32 @@ class Remembering(nn.Module):
         self.model = model
 
     def forward(self, source: Tensor, source_padding_mask: Tensor) -> tuple[Tensor, ...]:
-        return flat(self.model.decoder.remember(self.model.encode(source, source_padding_mask)))
+        return flat(self.model.decoder.encoder_keys_values(self.model.encode(source, source_padding_mask)))
 
 
 class Stepping(nn.Module):
     """Goes on with a text from what is kept of it: scores of the token that comes next, and what is kept now.
 
-    memory: how many tensors each layer keeps of a source; none where there is no source. caches: how many it keeps of the text.
+    encoder_keys_values: number of tensors that each layer keeps of the encoder output; empty without an encoder. caches: of the text.
     """
 
-    def __init__(self, model: Any, caches: Sequence[int], memory: Sequence[int]):
+    def __init__(self, model: Any, caches: Sequence[int], encoder_keys_values: Sequence[int]):
         super().__init__()
-        self.model, self.caches, self.memory = model, caches, memory
+        self.model, self.caches, self.encoder_keys_values = model, caches, encoder_keys_values
 
     def forward(self, ids: Tensor, padding_mask: Tensor, past_padding_mask: Tensor, *kept: Tensor) -> tuple[Tensor, ...]:
         """ids (B, T), of which padding_mask (B, T) are tokens, behind past_padding_mask (B, P)."""
-        return self.step(ids, padding_mask, past_padding_mask, iter(kept), State(self.model.decoder.caches()))
+        return self.step(ids, padding_mask, past_padding_mask, iter(kept), DecodingState(self.model.decoder.caches()))
 
     def step(
-        self, ids: Tensor, padding_mask: Tensor, past_padding_mask: Tensor, kept: Iterator[Tensor], state: State
+        self, ids: Tensor, padding_mask: Tensor, past_padding_mask: Tensor, kept: Iterator[Tensor], state: DecodingState
     ) -> tuple[Tensor, ...]:
-        state.positions, state.padding_mask = count(past_padding_mask, past_padding_mask), past_padding_mask  # (B, P)
+        state.positions, state.padding_mask = make_positions(past_padding_mask, past_padding_mask), past_padding_mask  # (B, P)
         for cache, number in zip(state.caches, self.caches, strict=True):
-            cache.restore(tuple(islice(kept, number)), past_padding_mask.shape[1])
+            cache.load_state(tuple(islice(kept, number)), past_padding_mask.shape[1])
         logits = self.model.logits(self.model.decode(ids, state, padding_mask))  # (B, T, V)
         assert state.padding_mask is not None
-        return logits, state.padding_mask, *flat([cache.tensors() for cache in state.caches])
+        return logits, state.padding_mask, *flat([cache.state() for cache in state.caches])
 
 
 class LookingStepping(Stepping):
@@ -92,9 +92,12 @@ class LookingStepping(Stepping):
     ) -> tuple[Tensor, ...]:
         """source_padding_mask (B, S): which tokens of the source are some."""
         tensors = iter(kept)
-        memory = [tuple(islice(tensors, number)) for number in self.memory]
-        state = State(
-            self.model.decoder.caches(), memory=memory, memory_padding_mask=source_padding_mask, memory_length=source_padding_mask.shape[1]
+        encoder_keys_values = [tuple(islice(tensors, number)) for number in self.encoder_keys_values]
+        state = DecodingState(
+            self.model.decoder.caches(),
+            encoder_keys_values=encoder_keys_values,
+            encoder_padding_mask=source_padding_mask,
+            encoder_length=source_padding_mask.shape[1],
         )
         return self.step(ids, padding_mask, past_padding_mask, tensors, state)
 

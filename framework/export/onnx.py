@@ -85,7 +85,7 @@ def lines(programs: Sequence[Program], checked: bool) -> list[str]:
             "# interface.json has shapes and types; tokenizer.json makes the ids",
             f"(scores,) = {last.name}.run(None, {{{fed}}})",
         ]
-    more = ", **memory}" if first else "}"
+    more = ", **encoder_output}" if first else "}"
     step = [line.replace("MODEL", last.name).replace("**past}", f"**past{more}") for line in WRITE]
     return [*found, "", *(READ_SOURCE if first else []), *step]
 
@@ -93,8 +93,9 @@ def lines(programs: Sequence[Program], checked: bool) -> list[str]:
 READ_SOURCE = [
     "source = numpy.array([[0, 0]])  # ids of a text, by tokenizer.json",
     "source_padding_mask = numpy.ones_like(source, bool)  # where a shorter text of the batch is filled up on the right: False",
-    'memory = encoder.run(None, {"source": source, "source_real": source_real})',
-    'memory = {"source_real": source_real, **{out.name: value for out, value in zip(encoder.get_outputs(), memory)}}',
+    'encoder_output = encoder.run(None, {"source": source, "source_padding_mask": source_padding_mask})',
+    "names = [output.name for output in encoder.get_outputs()]",
+    'encoder_output = {"source_padding_mask": source_padding_mask, **dict(zip(names, encoder_output))}',
 ]
 WRITE = [
     "ids = numpy.array([[0]])  # of what is there already, by tokenizer.json; then of each token that is chosen",

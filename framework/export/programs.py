@@ -38,9 +38,9 @@ def stepwise(loaded: Predictor) -> list[Program]:
     if purpose in LABELING:
         return [scoring(loaded)]
     for cache in model.decoder.caches():
-        if type(cache).tensors is Cache.tensors:
+        if type(cache).state is Cache.state:
             raise UserError(
-                f"{type(cache).__name__} does not say as which tensors it is kept between two steps (Cache.tensors and restore), so no "
+                f"{type(cache).__name__} does not say as which tensors it is kept between two steps (Cache.state and load_state), so no "
                 "program can be given them; to=torch exports the model without a cache"
             )
     if purpose == "next_token":
@@ -48,16 +48,16 @@ def stepwise(loaded: Predictor) -> list[Program]:
         return [stepping(loaded, "model", Stepping(model, layers, []), [], past)]
 
     def remembered(batch: int, tokens: int) -> list[tuple[Tensor, ...]]:
-        return model.decoder.remember(model.encode(torch.zeros(batch, tokens, dtype=torch.long)))
+        return model.decoder.encoder_keys_values(model.encode(torch.zeros(batch, tokens, dtype=torch.long)))
 
     def past_of(batch: int, tokens: int) -> list[tuple[Tensor, ...]]:
         return written(model, model.state(model.encode(torch.zeros(batch, 2, dtype=torch.long))), batch, tokens)
 
-    memory, memory_layers = kept("memory", "source", remembered)
+    encoded, encoded_layers = kept("encoder_keys_values", "source", remembered)
     past, layers = kept("past", "past", past_of)
     reads = text(loaded, "source", "source", "source_padding_mask")
-    encoder = Program("encoder", Remembering(model), reads, memory, limits(loaded, "source"))
-    return [encoder, stepping(loaded, "decoder", LookingStepping(model, layers, memory_layers), [reads[1], *memory], past)]
+    encoder = Program("encoder", Remembering(model), reads, encoded, limits(loaded, "source"))
+    return [encoder, stepping(loaded, "decoder", LookingStepping(model, layers, encoded_layers), [reads[1], *encoded], past)]
 
 
 def purpose_of(loaded: Predictor) -> str:
@@ -109,10 +109,10 @@ def limits(loaded: Predictor, *names: str) -> dict[str, int]:
 
 def written(model: Any, state: Any, batch: int, tokens: int) -> list[tuple[Tensor, ...]]:
     """What each layer keeps of so many texts."""
-    if state.memory:
+    if state.encoder_keys_values:
         state.reorder(torch.zeros(batch, dtype=torch.long))
     model.decode(torch.zeros(batch, tokens, dtype=torch.long), state)
-    return [cache.tensors() for cache in state.caches]
+    return [cache.state() for cache in state.caches]
 
 
 def kept(name: str, grows: str, probe: Callable[[int, int], list[tuple[Tensor, ...]]]) -> tuple[list[Slot], list[int]]:

@@ -27,8 +27,8 @@ def write(loaded: Predictor, folder: Path, dtype: str = "float32") -> list[str]:
     loaded.tokenizer.save(run.tokenizer)
     loaded.spec.save(run.spec)
     return [
-        "from framework.runs.predictor import Predictor",
-        'predictor = Predictor.load("FOLDER")',
+        "import framework",
+        'predictor = framework.load("FOLDER")',
         "",
         'predictor.predict(["..."])  # predictor.task is a torch.nn.Module in evaluation mode',
     ]

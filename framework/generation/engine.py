@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from framework.errors import UserError
 from framework.generation.strategy import Hypothesis, Live, Strategy
-from framework.parts.caches import Memory
+from framework.parts.caches import EncoderOutput
 
 
 @dataclass(frozen=True)
@@ -57,16 +57,16 @@ class Decode:
         model: nn.Module,
         prompt: Tensor,
         padding_mask: Tensor | None = None,
-        memory: Memory | None = None,
+        encoder_output: EncoderOutput | None = None,
         longest: int | None = None,
     ) -> list[list[Generated]]:
         """Continues each prompt (B, P), padded on the left where padding_mask (B, P) is False; n-best for each row, best first.
-        longest: at most this many new tokens. memory: the encoder's, where the model has one."""
+        longest: at most this many new tokens. encoder_output: of an encoder-decoder model."""
         padding_mask = None if padding_mask is None or bool(padding_mask.all()) else padding_mask
         prompts = [row.tolist() if padding_mask is None else row[padding_mask[number]].tolist() for number, row in enumerate(prompt)]
         limits = self._limits(model, [len(row) for row in prompts], longest)
         with torch.inference_mode(), evaluating(model):
-            written = self._write(model, prompt, padding_mask, memory, prompts, torch.tensor(limits, device=prompt.device))
+            written = self._write(model, prompt, padding_mask, encoder_output, prompts, torch.tensor(limits, device=prompt.device))
         return [[Generated(found.ids, self.text(found.ids), found.score) for found in self.strategy.rank(row)] for row in written]
 
     def _write(
@@ -74,7 +74,7 @@ class Decode:
         model: Any,
         prompt: Tensor,
         padding_mask: Tensor | None,
-        memory: Memory | None,
+        encoder_output: EncoderOutput | None,
         prompts: Sequence[Sequence[int]],
         limits: Tensor,
     ) -> list[list[Hypothesis]]:
@@ -85,7 +85,7 @@ class Decode:
             ids=prompt[:, :0],
             scores=torch.zeros(len(prompt), dtype=torch.float64, device=prompt.device),
         )
-        state = model.state(memory)
+        state = model.state(encoder_output)
         hidden = model.decode(prompt, state, padding_mask)  # (B, P, D)
         while True:
             log_probabilities = self._log_probabilities(model, hidden, live)  # (R, V)
@@ -98,7 +98,7 @@ class Decode:
             parents, grown = parents[remaining], grown.select(remaining)
             if not torch.equal(parents, torch.arange(len(live.source), device=parents.device)):
                 # What is kept of the source is copied only if rows leave or change their source, not when beams trade places.
-                state.reorder(parents, memory=not torch.equal(grown.source, live.source))
+                state.reorder(parents, encoder=not torch.equal(grown.source, live.source))
             live = grown
             hidden = model.decode(live.ids[:, -1:], state)  # (R, 1, D)
 

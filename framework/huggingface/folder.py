@@ -54,7 +54,7 @@ class Published:
         if family.bias is not None:
             parts.values["output_bias"] = family.bias in files.shapes and any(bool(rows.any()) for rows in files.pieces(family.bias))
             if not parts.values["output_bias"]:
-                weights.pop("model.output.bias", None)  # zeros: nothing is lost without them
+                weights.pop("model.lm_head.bias", None)  # zeros: nothing is lost without them
         return cls(folder, config, family, parts, files, weights, left, purpose)
 
     def node(self) -> Node:

@@ -5,10 +5,10 @@ from typing import ClassVar
 from torch import Tensor
 
 from framework.models.base import DataSpec, Model
-from framework.parts.caches import Memory, State
-from framework.parts.embeddings import Embeddings, Output, Tokens
+from framework.parts.caches import DecodingState, EncoderOutput
+from framework.parts.embeddings import Embeddings, LMHead, Tokens
 from framework.parts.initialize import initialize
-from framework.parts.places import count
+from framework.parts.layout import make_positions
 from framework.registry import Part, choice, register
 
 
@@ -68,7 +68,7 @@ class DecoderOnlyModel(Model):
             norm=norm,
             block=block,
         )
-        self.output = Output(spec.vocab_size, dim, width, tied, output_bias, output_scale)
+        self.lm_head = LMHead(spec.vocab_size, dim, width, tied, output_bias, output_scale)
         initialize(self, initial_std)
 
     def forward(
@@ -77,24 +77,24 @@ class DecoderOnlyModel(Model):
         padding_mask: Tensor | None = None,
         positions: Tensor | None = None,
         documents: Tensor | None = None,
-        state: State | None = None,
+        state: DecodingState | None = None,
     ) -> Tensor:
         """ids (B, T) -> (B, T, D). Padding on the left needs padding_mask (B, T), True = a token; padding on the right needs nothing.
         With a state the tokens go on where it stands."""
         if positions is None:
-            positions = count(ids, padding_mask, documents) if state is None else state.places(ids, padding_mask)
+            positions = make_positions(ids, padding_mask, documents) if state is None else state.next_positions(ids, padding_mask)
         x = self.embeddings(self.tokens(ids), self.decoder.position, positions)
         return self.decoder(x, positions, padding_mask, documents, state)
 
-    def state(self, memory: Memory | None = None) -> State:
+    def state(self, encoder_output: EncoderOutput | None = None) -> DecodingState:
         """The state of a text of which nothing is written."""
-        assert memory is None, "a decoder-only model has nothing to look back at"
+        assert encoder_output is None, "a decoder-only model has nothing to look back at"
         return self.decoder.state()
 
-    def decode(self, ids: Tensor, state: State, padding_mask: Tensor | None = None) -> Tensor:
+    def decode(self, ids: Tensor, state: DecodingState, padding_mask: Tensor | None = None) -> Tensor:
         """Adds the tokens ids (B, T) to the state: their hidden states (B, T, D)."""
         return self(ids, padding_mask, state=state)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """hidden (B, T, D) -> scores of the tokens that come next (B, T, V)."""
-        return self.output(hidden, self.tokens)
+        return self.lm_head(hidden, self.tokens)

@@ -5,10 +5,10 @@ from typing import ClassVar
 from torch import Tensor
 
 from framework.models.base import DataSpec, Model
-from framework.parts.caches import Memory, State
-from framework.parts.embeddings import Embeddings, Output, Tokens
+from framework.parts.caches import DecodingState, EncoderOutput
+from framework.parts.embeddings import Embeddings, LMHead, Tokens
 from framework.parts.initialize import initialize
-from framework.parts.places import count
+from framework.parts.layout import make_positions
 from framework.registry import Part, choice, register
 
 
@@ -76,33 +76,33 @@ class EncoderDecoderModel(Model):
         self.encoder = encoder(**offers)
         self.target = Embeddings(dim, width, dropout, bias, epsilon, embedding_norm)
         self.decoder = decoder(**offers)
-        self.output = Output(spec.vocab_size, dim, width, tied, output_bias, output_scale)
+        self.lm_head = LMHead(spec.vocab_size, dim, width, tied, output_bias, output_scale)
         initialize(self, initial_std)
 
-    def encode(self, source: Tensor, padding_mask: Tensor | None = None, positions: Tensor | None = None) -> Memory:
+    def encode(self, source: Tensor, padding_mask: Tensor | None = None, positions: Tensor | None = None) -> EncoderOutput:
         """source (B, S), of which padding_mask (B, S) are tokens, as what the decoder looks back at."""
-        positions = count(source, padding_mask) if positions is None else positions
+        positions = make_positions(source, padding_mask) if positions is None else positions
         x = self.source(self.tokens(source), self.encoder.position, positions)
-        return Memory(self.encoder(x, positions, padding_mask), padding_mask)
+        return EncoderOutput(self.encoder(x, positions, padding_mask), padding_mask)
 
     def forward(self, source: Tensor, target: Tensor, source_padding_mask: Tensor | None = None) -> Tensor:
         """source (B, S), of which source_padding_mask (B, S) are tokens, and target (B, T), padded on the right -> (B, T, D)."""
-        memory = self.encode(source, source_padding_mask)
-        positions = count(target)
+        encoder_output = self.encode(source, source_padding_mask)
+        positions = make_positions(target)
         x = self.target(self.tokens(target), self.decoder.position, positions)
-        return self.decoder(x, positions, memory)
+        return self.decoder(x, positions, encoder_output)
 
-    def state(self, memory: Memory | None = None) -> State:
-        """The state of a text of which nothing is written, with what the decoder keeps of the memory."""
-        assert memory is not None, "an encoder-decoder model writes of something: state(encode(source))"
-        return self.decoder.state(memory)
+    def state(self, encoder_output: EncoderOutput | None = None) -> DecodingState:
+        """The state of a text of which nothing is written, with what the decoder keeps of the encoder output."""
+        assert encoder_output is not None, "an encoder-decoder model writes of something: state(encode(source))"
+        return self.decoder.state(encoder_output)
 
-    def decode(self, ids: Tensor, state: State, padding_mask: Tensor | None = None) -> Tensor:
+    def decode(self, ids: Tensor, state: DecodingState, padding_mask: Tensor | None = None) -> Tensor:
         """Adds the tokens ids (B, T) to the state: their hidden states (B, T, D)."""
-        positions = state.places(ids, padding_mask)
+        positions = state.next_positions(ids, padding_mask)
         x = self.target(self.tokens(ids), self.decoder.position, positions)
         return self.decoder(x, positions, padding_mask=padding_mask, state=state)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """hidden (B, T, D) -> scores of the tokens that come next (B, T, V)."""
-        return self.output(hidden, self.tokens)
+        return self.lm_head(hidden, self.tokens)

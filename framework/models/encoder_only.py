@@ -7,7 +7,7 @@ from torch import Tensor
 from framework.models.base import DataSpec, Model
 from framework.parts.embeddings import Embeddings, Pooler, Tokens
 from framework.parts.initialize import initialize
-from framework.parts.places import count
+from framework.parts.layout import make_positions
 from framework.registry import Part, choice, register
 
 
@@ -79,6 +79,6 @@ class EncoderOnlyModel(Model):
         documents: Tensor | None = None,
     ) -> Tensor:
         """ids (B, T) -> (B, T, D). padding_mask (B, T): True = a token, None = all are. Positions count tokens when not given."""
-        positions = count(ids, padding_mask, documents) if positions is None else positions
+        positions = make_positions(ids, padding_mask, documents) if positions is None else positions
         x = self.embeddings(self.tokens(ids), self.encoder.position, positions, segments)
         return self.encoder(x, positions, padding_mask, documents)

@@ -1,14 +1,14 @@
-"""Decoders: stacks that look back, alone or to a memory as well."""
+"""Decoders: stacks with causal self-attention, with or without cross-attention."""
 
 from collections.abc import Sequence
 from typing import ClassVar, cast
 
 from torch import Tensor
 
-from framework.parts.caches import Cache, Memory, State
+from framework.parts.caches import Cache, DecodingState, EncoderOutput
 from framework.parts.layers import CrossLayer
+from framework.parts.layout import SequenceLayout, make_positions
 from framework.parts.masks import Mask
-from framework.parts.places import Place, count
 from framework.parts.stacks import PlainStack, Stack, Window
 from framework.registry import Part, choice, register
 
@@ -24,9 +24,9 @@ class Decoder(PlainStack):
         "'cross' not in provided": "this decoder has no attention to what the encoder read",
     }
 
-    def state(self) -> State:
+    def state(self) -> DecodingState:
         """The state of a text of which nothing is written."""
-        return State(self.caches())
+        return DecodingState(self.caches())
 
     def forward(
         self,
@@ -34,24 +34,24 @@ class Decoder(PlainStack):
         positions: Tensor,
         padding_mask: Tensor | None = None,
         documents: Tensor | None = None,
-        state: State | None = None,
+        state: DecodingState | None = None,
     ) -> Tensor:
         """x (B, T, D) at positions (B or 1, T). padding_mask (B, T) is for padding on the left; documents (B, T) see only themselves.
         With a state the tokens go on where it stands."""
         if state is not None:
             state.extend(positions.expand(x.shape[0], -1), padding_mask)
-        places, masks, bias = self.shared(x, positions, padding_mask, documents, state)
+        layouts, masks, bias = self.shared(x, positions, padding_mask, documents, state)
         caches: Sequence[Cache | None] = [None] * len(self.layers) if state is None else state.caches
-        for layer, place, mask, cache in zip(self.layers, places, masks, caches, strict=True):
-            x = self.through(layer, x, place, mask, bias, cache)
+        for layer, layout, mask, cache in zip(self.layers, layouts, masks, caches, strict=True):
+            x = self.through(layer, x, layout, mask, bias, cache)
         return self.final_norm(x)
 
 
 @register("decoder", "cross")
 class CrossDecoder(Stack):
-    """Every token sees what came before, and all of a memory. Vaswani et al. 2017, section 3.1, https://arxiv.org/abs/1706.03762
+    """Every token sees what came before, and the whole encoder output. Vaswani et al. 2017, section 3.1, https://arxiv.org/abs/1706.03762
 
-    cross: the attention to the memory. Positions and windows of the stack do not touch it.
+    cross: the attention to the encoder output. Positions and windows of the stack do not touch it.
     """
 
     causal = True
@@ -102,39 +102,43 @@ class CrossDecoder(Stack):
             embedding_dim=embedding_dim,
         )
 
-    def remember(self, memory: Memory) -> list[tuple[Tensor, ...]]:
-        """What each layer keeps of the memory: computed once, however many tokens are written."""
-        place = Place(count(memory.states[..., 0]), memory.padding_mask)
-        return [cast(CrossLayer, layer).remember(memory.states, place) for layer in self.layers]
+    def encoder_keys_values(self, encoder_output: EncoderOutput) -> list[tuple[Tensor, ...]]:
+        """What each layer attends to in the encoder output: computed once, however many tokens are written."""
+        layout = SequenceLayout(make_positions(encoder_output.hidden_states[..., 0]), encoder_output.padding_mask)
+        return [cast(CrossLayer, layer).encoder_keys_values(encoder_output.hidden_states, layout) for layer in self.layers]
 
-    def state(self, memory: Memory) -> State:
+    def state(self, encoder_output: EncoderOutput) -> DecodingState:
         """The state of a text of which nothing is written."""
-        return State(
+        return DecodingState(
             self.caches(),
-            memory=self.remember(memory),
-            memory_padding_mask=memory.padding_mask,
-            memory_length=memory.states.shape[1],
+            encoder_keys_values=self.encoder_keys_values(encoder_output),
+            encoder_padding_mask=encoder_output.padding_mask,
+            encoder_length=encoder_output.hidden_states.shape[1],
         )
 
     def forward(
         self,
         x: Tensor,
         positions: Tensor,
-        memory: Memory | None = None,
+        encoder_output: EncoderOutput | None = None,
         padding_mask: Tensor | None = None,
-        state: State | None = None,
+        state: DecodingState | None = None,
     ) -> Tensor:
-        """x (B, T, D) at positions (B or 1, T); padding_mask (B, T) is for padding on the left. Looks at the memory, or with a state at
-        the one it was made for, and goes on where the state stands."""
+        """x (B, T, D) at positions (B or 1, T); padding_mask (B, T) is for padding on the left. Attends to the encoder
+        output, or to that of the decoding state, which the tokens continue."""
         if state is not None:
             state.extend(positions.expand(x.shape[0], -1), padding_mask)
-            kept, memory_padding_mask, length = state.memory, state.memory_padding_mask, state.memory_length
+            kept, encoder_padding_mask, length = state.encoder_keys_values, state.encoder_padding_mask, state.encoder_length
         else:
-            assert memory is not None, "a decoder with cross-attention needs a memory or a state"
-            kept, memory_padding_mask, length = self.remember(memory), memory.padding_mask, memory.states.shape[1]
-        places, masks, bias = self.shared(x, positions, padding_mask, None, state)
+            assert encoder_output is not None, "cross-attention needs an encoder output or a decoding state"
+            kept, encoder_padding_mask, length = (
+                self.encoder_keys_values(encoder_output),
+                encoder_output.padding_mask,
+                encoder_output.hidden_states.shape[1],
+            )
+        layouts, masks, bias = self.shared(x, positions, padding_mask, None, state)
         caches: Sequence[Cache | None] = [None] * len(self.layers) if state is None else state.caches
-        memory_mask = Mask(x.shape[1], length, padding_mask=memory_padding_mask, device=x.device).prepared()
-        for layer, place, mask, cache, own in zip(self.layers, places, masks, caches, kept, strict=True):
-            x = self.through(layer, x, place, mask, bias, cache, own, memory_mask)
+        encoder_mask = Mask(x.shape[1], length, padding_mask=encoder_padding_mask, device=x.device).prepared()
+        for layer, layout, mask, cache, own in zip(self.layers, layouts, masks, caches, kept, strict=True):
+            x = self.through(layer, x, layout, mask, bias, cache, own, encoder_mask)
         return self.final_norm(x)

@@ -57,7 +57,7 @@ class Pooler(nn.Module):
         return torch.tanh(self.dense(states[:, 0]))
 
 
-class Output(nn.Module):
+class LMHead(nn.Module):
     """Scores of all tokens; tied, by the table of the embeddings. Press and Wolf 2017, section 3, https://arxiv.org/abs/1608.05859"""
 
     def __init__(self, vocab_size: int, dim: int, width: int, tied: bool = True, bias: bool = False, scale: float = 1.0):

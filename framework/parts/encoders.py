@@ -14,9 +14,9 @@ class Encoder(PlainStack):
 
     def forward(self, x: Tensor, positions: Tensor, padding_mask: Tensor | None = None, documents: Tensor | None = None) -> Tensor:
         """x (B, T, D) at positions (B or 1, T); padding_mask (B, T), True = a token; documents (B, T): a token sees its own alone."""
-        places, masks, bias = self.shared(x, positions, padding_mask, documents)
-        for layer, place, mask in zip(self.layers, places, masks, strict=True):
-            x = self.through(layer, x, place, mask, bias, None)
+        layouts, masks, bias = self.shared(x, positions, padding_mask, documents)
+        for layer, layout, mask in zip(self.layers, layouts, masks, strict=True):
+            x = self.through(layer, x, layout, mask, bias, None)
         return self.final_norm(x)
 
 
@@ -32,7 +32,7 @@ class SharedEncoder(PlainStack):
 
     def forward(self, x: Tensor, positions: Tensor, padding_mask: Tensor | None = None, documents: Tensor | None = None) -> Tensor:
         """x (B, T, D) at positions (B or 1, T); padding_mask (B, T), True = a token; documents (B, T): a token sees its own alone."""
-        places, masks, bias = self.shared(x, positions, padding_mask, documents)
-        for place, mask in zip(places, masks, strict=True):
-            x = self.through(self.layers[0], x, place, mask, bias, None)
+        layouts, masks, bias = self.shared(x, positions, padding_mask, documents)
+        for layout, mask in zip(layouts, masks, strict=True):
+            x = self.through(self.layers[0], x, layout, mask, bias, None)
         return self.final_norm(x)

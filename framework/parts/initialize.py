@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from framework.parts.embeddings import Output, Tokens
+from framework.parts.embeddings import LMHead, Tokens
 from framework.parts.stacks import Stack
 
 
@@ -31,7 +31,7 @@ def initialize(model: nn.Module, std: float) -> None:
             nn.init.zeros_(module.bias)
         if isinstance(module, (nn.LayerNorm, nn.RMSNorm)):
             module.reset_parameters()
-        if isinstance(module, Output):
+        if isinstance(module, LMHead):
             _output(module, std)
     for module in model.modules():
         if isinstance(module, Stack):
@@ -51,7 +51,7 @@ def _residual(stack: Stack, std: float) -> None:
         nn.init.normal_(module.weight, std=std / math.sqrt(stack.additions))
 
 
-def _output(output: Output, std: float) -> None:
+def _output(output: LMHead, std: float) -> None:
     if output.weight is not None:
         nn.init.normal_(output.weight, std=std)
     if output.bias is not None:

@@ -12,10 +12,10 @@ from torch.utils.checkpoint import checkpoint
 
 from framework.errors import UserError
 from framework.parts.blocks import Block
-from framework.parts.caches import Cache, State
+from framework.parts.caches import Cache, DecodingState
 from framework.parts.layers import Layer
+from framework.parts.layout import SequenceLayout
 from framework.parts.masks import Mask
-from framework.parts.places import Place, Turn
 from framework.registry import Part, choice
 
 Window = int | list[int | None] | None
@@ -95,9 +95,9 @@ class Stack(nn.Module):
         self.activation_checkpointing = activation_checkpointing
 
     def shared(
-        self, x: Tensor, positions: Tensor, padding_mask: Tensor | None, documents: Tensor | None, state: State | None = None
-    ) -> tuple[list[Place], list[Mask], Tensor | None]:
-        """The place of the tokens that enter and their mask, for every layer, and the bias. A state knows of these tokens already."""
+        self, x: Tensor, positions: Tensor, padding_mask: Tensor | None, documents: Tensor | None, state: DecodingState | None = None
+    ) -> tuple[list[SequenceLayout], list[Mask], Tensor | None]:
+        """The layout and mask of every layer, and the bias. A state has these tokens already."""
         assert state is None or documents is None, "documents are packed for training; a state writes one text a row"
         keys, keys_real = (positions, padding_mask) if state is None else (state.positions, state.padding_mask)
         assert keys is not None
@@ -108,12 +108,11 @@ class Stack(nn.Module):
             window: Mask(x.shape[1], keys.shape[1], self.causal, keys_real, pair, window, x.device).prepared(bias)
             for window in set(self.windows)
         }
-        places = {window: Place(positions, padding_mask, self._turn(positions, window)) for window in set(self.windows)}
-        return [places[window] for window in self.windows], [masks[window] for window in self.windows], bias
-
-    def _turn(self, positions: Tensor, window: int | None) -> Turn | None:
-        width = cast(Layer, self.layers[0]).attention.rotary_dim
-        return self.position.turn(positions, width) if window is None else self.position.turn_windowed(positions, width, window)
+        dim = cast(Layer, self.layers[0]).attention.rotary_dim
+        layouts = {
+            window: SequenceLayout(positions, padding_mask, self.position.rotary(positions, dim, window)) for window in set(self.windows)
+        }
+        return [layouts[window] for window in self.windows], [masks[window] for window in self.windows], bias
 
     def caches(self) -> list[Cache]:
         """An empty cache for the self-attention of every layer."""

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework.config import catalogue as index
 from framework.registry import build
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ def prepare_data(config: Mapping[str, Any], folder: Path | None = None, splits: 
     """
     from framework.data.module import prepare
 
-    index.load()
     format = build(config["task"]["format"])
     source = build(config["data"], format=format, seed=config["seed"])
     return prepare(source, build(config["tokenizer"]), format, config["model"]["max_length"], folder, splits)

@@ -1,6 +1,6 @@
 """A trained run, loaded for prediction."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from framework.config import catalogue as index
 from framework.data.formats import Batch, Features, Format, Row
 from framework.data.sources.base import error_context
 from framework.data.spec import DataSpec
@@ -26,7 +25,15 @@ BATCH_ROWS = 64
 
 @dataclass(frozen=True)
 class Predictor:
-    """A trained task in evaluation mode, with the text format and tokenizer that make its batches. path: of its weights."""
+    """A trained task in evaluation mode, with the text format and tokenizer that make its batches. path: of its weights.
+
+    >>> predictor = load("runs/last")
+    >>> predictor.model is predictor.task.model, predictor.tokenizer.decode(predictor.tokenizer.encode("good"))
+    (True, 'good')
+    >>> answers = predictor.predict(["a good film", {"text": "a dull one"}])
+    >>> [answer["prediction"] in predictor.spec.labels for answer in answers]
+    [True, True]
+    """
 
     task: Task
     format: Format
@@ -49,7 +56,6 @@ class Predictor:
             if not needed.exists():
                 raise UserError(f"{run.folder} is not complete: {needed.name} is missing")
         config, spec = run.config() if config is None else config, DataSpec.load(run.spec)
-        index.load()  # tells the registry where each part is registered
         task = load_task(config, spec, run.checkpoint)
         return cls(task, build(config["task"]["format"]), Tokenizer.load(run.tokenizer), spec, config, run.checkpoint)
 
@@ -60,35 +66,49 @@ class Predictor:
     def predict(self, inputs: str | Row | Iterable[str | Row]) -> list[dict[str, Any]]:
         """One answer for each text or row, in their order, with its `prediction` and what else the task reports.
 
-        A row is a mapping from the columns of the format to values. UserError: an input that the format cannot encode, by its number.
+        A text is a row of one column; a row may lack the columns that only training needs. UserError: an input that the format cannot
+        encode, by its number.
         """
-        inputs = [inputs] if isinstance(inputs, (str, dict)) else list(inputs)
-        rows = [self.row(each) if isinstance(each, str) else each for each in inputs]
-        encoded = [self._encode(row, f"row {number}") for number, row in enumerate(rows, 1)]
-        by_length = sorted(range(len(rows)), key=lambda number: self.format.length(encoded[number]))
+        rows = self._rows(inputs)
+        features = self._encoded(rows)
+        by_length = sorted(range(len(rows)), key=lambda number: self.format.length(features[number]))
         answers: dict[int, dict[str, Any]] = {}
         task, generator, device = self.task.eval(), self.generator(), next(self.task.parameters()).device
         with torch.inference_mode():
             for start in range(0, len(by_length), BATCH_ROWS):
                 numbers = by_length[start : start + BATCH_ROWS]
-                batch = self.format.collate([encoded[number] for number in numbers], self.spec, Random(0))
-                batch |= {"row": torch.tensor(numbers), "raw": [rows[number] for number in numbers]}
+                batch = self._collated(rows, features, numbers)
                 answers.update(zip(numbers, task.predict(moved(batch, device), generator), strict=True))
         return [answers[number] for number in range(len(rows))]
 
-    def row(self, text: str) -> Row:
-        """The row of one text. UserError: the format of the task does not read it."""
-        with error_context('text="..."'):
-            return self.format.from_text(text)
+    def batch(self, inputs: str | Row | Iterable[str | Row]) -> Batch:
+        """The batch of texts or rows, as the task gets it: padded token ids, the padding mask and what else the format makes."""
+        rows = self._rows(inputs)
+        return self._collated(rows, self._encoded(rows), range(len(rows)))
 
-    def _encode(self, row: Row, where: str) -> Features:
-        try:
-            features = self.format.encode(row, self.tokenizer, self.spec)
-        except ValueError as error:
-            raise UserError(f"{where}: {error}") from error
-        if features is None:
-            raise UserError(f"{where}: there is nothing in it to predict from: {row}")
-        return features
+    def _rows(self, inputs: str | Row | Iterable[str | Row]) -> list[Row]:
+        rows = []
+        for number, each in enumerate([inputs] if isinstance(inputs, (str, dict)) else inputs, 1):
+            with error_context(f"row {number}"):
+                row = self.format.from_text(each) if isinstance(each, str) else each
+            if missing := [column for column in self.format.columns if column not in (*self.format.optional, *row)]:
+                raise UserError(f"row {number} has no {', '.join(missing)}; it has: {', '.join(row) or 'nothing'}")
+            rows.append(row)
+        return rows
+
+    def _encoded(self, rows: Sequence[Row]) -> list[Features]:
+        encoded = []
+        for number, row in enumerate(rows, 1):
+            with error_context(f"row {number}"):
+                features = self.format.encode(row, self.tokenizer, self.spec)
+            if features is None:
+                raise UserError(f"row {number}: there is nothing in it to predict from: {row}")
+            encoded.append(features)
+        return encoded
+
+    def _collated(self, rows: Sequence[Row], features: Sequence[Features], numbers: Sequence[int]) -> Batch:
+        batch = self.format.collate([features[number] for number in numbers], self.spec, Random(0))
+        return batch | {"row": torch.tensor(numbers), "raw": [rows[number] for number in numbers]}
 
     def generator(self, split: str = "predict", rows: int | None = None) -> Decode:
         """The text generator for a split of so many rows."""

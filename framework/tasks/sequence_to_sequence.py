@@ -87,8 +87,8 @@ class SequenceToSequence(WritingTask):
         with torch.inference_mode(), evaluating(model):
             for limit, group in self._groups(wanted, lengths):
                 width = int(lengths[group].max())
-                memory = model.encode(source[group, :width], None if padding_mask is None else padding_mask[group, :width])
-                found = decode(model, batch["target"][group, :1], memory=memory, longest=limit)
+                encoder_output = model.encode(source[group, :width], None if padding_mask is None else padding_mask[group, :width])
+                found = decode(model, batch["target"][group, :1], encoder_output=encoder_output, longest=limit)
                 for number, written in zip(group.tolist(), found, strict=True):
                     rows[number] = {"input": self._input(batch, number, decode), **answer(written)}
         return [rows[number] for number in wanted.tolist()]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from framework.parts.caches import State
+from framework.parts.caches import DecodingState
 from framework.testing.promise import BrokenPromise
 from framework.testing.toy_models import VOCABULARY, forward, loss, pad_left, pad_right, texts
 
@@ -173,7 +173,7 @@ PROMISES: dict[Callable[[Any], None], Callable[[set[str]], bool]] = {
 
 
 def _read(model: Any, ids: Tensor, padding_mask: Tensor | None) -> Tensor:
-    return model.encode(ids, padding_mask).states if "cross" in model.provides else model(ids, padding_mask)
+    return model.encode(ids, padding_mask).hidden_states if "cross" in model.provides else model(ids, padding_mask)
 
 
 def _write(model: Any, row: Tensor, source: Tensor) -> Tensor:
@@ -181,11 +181,11 @@ def _write(model: Any, row: Tensor, source: Tensor) -> Tensor:
     return forward(model, row[None], source[None])[0]
 
 
-def _start(model: Any, sources: Sequence[Tensor]) -> State:
+def _start(model: Any, sources: Sequence[Tensor]) -> DecodingState:
     return model.state(model.encode(*pad_right(sources)) if "cross" in model.provides else None)
 
 
-def _pieces(state: State, ids: Tensor, padding_mask: Tensor, pieces: list[int]) -> list[tuple[Tensor, State, Tensor]]:
+def _pieces(state: DecodingState, ids: Tensor, padding_mask: Tensor, pieces: list[int]) -> list[tuple[Tensor, DecodingState, Tensor]]:
     return [(piece, state, kept) for piece, kept in zip(ids.split(pieces, dim=1), padding_mask.split(pieces, dim=1), strict=True)]
 
 

@@ -12,7 +12,6 @@ from itertools import islice
 from typing import Any, ClassVar
 
 from framework import registry
-from framework.config import catalogue
 from framework.data.formats import Row
 from framework.registry import Part, broken
 from framework.testing import parts, sources, tasks
@@ -37,7 +36,6 @@ class PartPromises:
 
     def models(self, seed: int = 0) -> Iterator[tuple[str, Any]]:
         """What to call it, and a fresh toy model with the part."""
-        catalogue.load()
         part = Part(self.part) if isinstance(self.part, str) else self.part
         slot, names = self.beside
         for name in names:
@@ -169,6 +167,9 @@ class TaskPromises:
     def test_answers_any_text(self) -> None:
         tasks.answers_any_text(self.toy())
 
+    def test_refuses_other_types(self) -> None:
+        tasks.refuses_other_types(self.toy())
+
     def test_tells_its_targets(self) -> None:
         tasks.tells_its_targets(self.toy())
 
@@ -189,7 +190,6 @@ class SourcePromises:
     format: ClassVar[Part | str]
 
     def source(self) -> Any:
-        catalogue.load()
         data, form = (Part(part) if isinstance(part, str) else part for part in (self.data, self.format))
         return data(format=form(), seed=0)
 

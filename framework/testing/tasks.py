@@ -6,13 +6,17 @@ loaded by somebody who has no rows: each of these rests on a promise here.
 
 import io
 import json
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from framework.data.formats import Batch
+from framework.data.sources.base import error_context
+from framework.data.sources.files import FilesData
 from framework.errors import UserError
 from framework.tasks.base import Result, Task
 from framework.tasks.outputs import DistillationOutputs
@@ -144,6 +148,46 @@ def answers_any_text(toy: ToyTask) -> None:
             raise BrokenPromise(f"answers any text: {what} ends in {type(error).__name__}: {error}") from error
 
 
+def refuses_other_types(toy: ToyTask) -> None:
+    """A row of a file with a number where a text or a list is expected is refused with its file, line, column and type.
+
+    A column that is not needed to predict may accept the number (labels are names: 1 and "1" are the same), but raises nothing except a
+    ValueError.
+    """
+    form = toy.format
+    readings: dict[str, Callable[[dict[str, Any]], Any]] = {
+        "tokenizer_texts": lambda row: list(form.tokenizer_texts(row)),
+        "encode": lambda row: form.encode(row, toy.tokenizer, toy.spec),
+    }
+    columns = [column for column in (*form.columns, *form.optional) if isinstance(toy.rows[0].get(column), (str, list))]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "rows.jsonl"
+        for column in dict.fromkeys(columns):
+            rows = [toy.rows[0], {**toy.rows[0], column: 5}]
+            file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+            for name, read in readings.items():
+                message = _refusal(FilesData(form, 0, train=str(file), validation_share=0.0), read)
+                parts = (f"{file}, line 2", column, "int") if column not in form.optional else ()
+                if lacking := [part for part in parts if part not in message]:
+                    got = f"the message lacks {', '.join(lacking)}: {message}" if message else "it is accepted"
+                    raise BrokenPromise(f"refuses other types: {name} of a row with {column} = 5: {got}")
+
+
+def _refusal(source: FilesData, read: Callable[[dict[str, Any]], Any]) -> str:
+    """The message with which the rows of a file are refused; empty where they are accepted."""
+    try:
+        for row, where in source.rows("train"):
+            with error_context(where):
+                read(row)
+    except UserError as error:
+        return str(error)
+    except Exception as error:
+        raise BrokenPromise(
+            f"refuses other types: {where} ends in {type(error).__name__}: {error} (use framework.data.formats.text_of)"
+        ) from error
+    return ""
+
+
 def rows_are_plain(toy: ToyTask) -> None:
     """Rows come back from predictions.jsonl as they were, and metrics make the same figures of them, in any order and any pieces."""
     task = toy.task()
@@ -223,6 +267,7 @@ TASK_PROMISES: tuple[Callable[[ToyTask], None], ...] = (
     saves_and_loads,
     predicts_without_targets,
     answers_any_text,
+    refuses_other_types,
     learns_its_rows,
     runs_in_two_processes,
 )

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from framework import registry
-from framework.config import catalogue
 from framework.data.formats import Batch, Format, Row
 from framework.data.loader import BatchDataset
 from framework.data.module import prepare
@@ -46,7 +45,6 @@ class ToyTask:
     """
 
     def __init__(self, task: Part | str, rows: Sequence[Row] | None = None, model: Part | None = None, max_length: int = 128):
-        catalogue.load()
         self.part = Part(task) if isinstance(task, str) else task
         self.format = self._format()
         rows = list(islice(self.format.builtin("train", 0), ROWS)) if rows is None else list(rows)
@@ -98,7 +96,7 @@ class ToyTask:
         reasons = {}
         for family in FAMILIES:
             model = Part(f"model/{family}", dim=16, num_heads=2, num_layers=2, dropout=0.0, max_length=max_length, initial_std=0.3)
-            around = {"provided": traits(model)}
+            around = {"provided": traits(model) | traits(Part(type(self.format), **vars(self.format)))}
             mine = {name: value for name, value in registry.signature(self.part.cls).fields.items() if not isinstance(value, Part)}
             reasons[family] = broken(self.part.cls.rules, {**mine, **self.part.values, **around})  # type: ignore[attr-defined]
             reasons[family] += broken(type(self.format).rules, {**vars(self.format), **around})
@@ -107,12 +105,12 @@ class ToyTask:
         raise BrokenPromise(f"some model suits the task: {'; '.join(f'{name}: {why[0]}' for name, why in reasons.items())}")
 
 
-def traits(model: Part) -> set[str]:
-    """What a model adds to those around it, with the options it has by default."""
-    provides: Any = model.cls.provides  # type: ignore[attr-defined]
+def traits(part: Part) -> set[str]:
+    """The traits that a part provides with its values, and with its defaults for the other options."""
+    provides: Any = part.cls.provides  # type: ignore[attr-defined]
     if not isinstance(provides, Mapping):
         return set(provides)
-    values = {**registry.signature(model.cls).fields, **model.values}
+    values = {**registry.signature(part.cls).fields, **part.values}
     return {trait for trait, condition in provides.items() if not broken({condition: ""}, values)}
 
 

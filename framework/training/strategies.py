@@ -33,8 +33,8 @@ def shard(task: nn.Module, mesh: DeviceMesh) -> None:
         return
     for layer in layers(task):
         fully_shard(layer, mesh=mesh)
-        if hasattr(layer, "remember"):  # called beside `forward`: the layer's weights must be gathered for it as well
-            register_fsdp_forward_method(layer, "remember")
+        if hasattr(layer, "encoder_keys_values"):  # called beside `forward`: the layer's weights must be gathered for it as well
+            register_fsdp_forward_method(layer, "encoder_keys_values")
     fully_shard(task, mesh=mesh)
 
 

@@ -12,10 +12,10 @@ from framework.data.sources.files import FilesData
 from framework.errors import UserError
 from framework.runs.data import prepare_data
 from framework.runs.folder import Run
-from framework.runs.predictor import Predictor, moved
-from framework.runs.resume import changed
+from framework.runs.predictor import moved
 from framework.training.evaluation import Evaluation
 from framework.utils.files import write_text
+from framework.workflows.interactive import load
 from framework.workflows.train import quiet
 
 _OF_TRAINING = (
@@ -27,16 +27,6 @@ _OF_TRAINING = (
     "limit",
     "batches",
 )  # data options that do not apply to a file to predict
-
-
-def load(run: Run | Path | str, overrides: Sequence[str] = ()) -> Predictor:
-    """A trained run, ready to predict, its config changed by overrides such as `task.decoding.num_beams=4`.
-
-    run: a run, its folder, `runs/last`, or a folder exported with to=safetensors. UserError: there is no such run, it has no weights, or
-    its weights depend on an option that was changed.
-    """
-    run = run if isinstance(run, Run) else Run.open(Path(run))
-    return Predictor.load(run, changed(run, overrides, [], training=False))
 
 
 def evaluate(folder: Path, overrides: Sequence[str]) -> dict[str, float]:

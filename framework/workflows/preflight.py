@@ -47,7 +47,6 @@ def check_trained_parameters(config: Mapping[str, Any]) -> None:
     from framework.utils.patterns import matched, unmatched
     from framework.weights.shapes import shapes
 
-    index.load()  # tells the registry where each part is registered
     file = read_adapter(adapter["weights"]) if adapter.get("weights") else None
     with torch.device("meta"):
         model = build(node, spec=stand_in(config, file.vocab_size if file else None))

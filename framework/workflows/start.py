@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework.config.compose import Composed, compose
+from framework.config.compose import Composed, checked, compose
 from framework.pretrained.source import PretrainedSource, Sources, overrides_from
 from framework.pretrained.teacher import Teacher, open_teacher
 from framework.pretrained.tokenizer import with_tokenizer
@@ -64,6 +64,11 @@ class Start:
         config = with_tokenizer(config, composed.overrides, pretrained, teacher.source if teacher else None)
         preflight(config, composed.overrides, pretrained, teacher, resumes=False)
         return cls(config, composed.overrides, composed.chosen, pretrained, teacher)
+
+    @classmethod
+    def of_config(cls, config: Mapping[str, Any]) -> "Start":
+        """A new run of an explicit config. UserError: as `fresh`."""
+        return cls.fresh(Composed(checked(config, []), [], {}), Sources())
 
     @classmethod
     def resumed(cls, run: Run, overrides: Sequence[str] = (), folders: Sequence[Path] = ()) -> "Start":

@@ -12,7 +12,6 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from framework.config import catalogue as index
 from framework.data.module import Prepared
 from framework.pretrained.adapter_file import load_adapter
 from framework.pretrained.teacher import distillation, teacher_lines
@@ -36,7 +35,6 @@ def train(start: Start) -> float | None:
     Afterwards metrics.json has the metrics of the best checkpoint on validation and test. Returns the one that the task monitors.
     """
     quiet()
-    index.load()
     assert start.run is not None
     config, run = start.config, start.run
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))

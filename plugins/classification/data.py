@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from framework.data.formats import Batch, Features, Format, Row, Text
+from framework.data.formats import Batch, Features, Format, Row, Text, text_of
 from framework.data.spec import DataSpec
 from framework.registry import Part, choice, register
 
@@ -82,10 +82,3 @@ class ClassificationFormat(Format):
 
     def words(self, row: Row) -> Words:
         return features(text_of(row))
-
-
-def text_of(row: Row, column: str = "text") -> str:
-    text = row[column]
-    if not isinstance(text, str):
-        raise ValueError(f"the {column} is {text!r}, of type {type(text).__name__}")
-    return text

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 from typing import ClassVar
 
-from framework.data.formats import Batch, Features, Format, Row, Text
+from framework.data.formats import Batch, Features, Format, Row, Text, text_of
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.registry import register
@@ -32,12 +32,12 @@ class CompletionFormat(Format):
         self.end_of_document, self.builtin_megabytes = end_of_document, builtin_megabytes
 
     def tokenizer_texts(self, row: Row) -> Iterable[str]:
-        return [row["text"]]
+        return [text_of(row)]
 
     def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features | None:
         """ids, and the bytes and words of the text that each stands for: the end token for none. A row without a token is dropped."""
-        ids, offsets = tokenizer.encode_with_offsets(row["text"])
-        features = {"ids": ids, "bytes": tokenizer.byte_lengths(ids), "words": words_of(row["text"], offsets)}
+        ids, offsets = tokenizer.encode_with_offsets(text := text_of(row))
+        features = {"ids": ids, "bytes": tokenizer.byte_lengths(ids), "words": words_of(text, offsets)}
         if self.end_of_document:
             if spec.end is None:
                 raise UserError(

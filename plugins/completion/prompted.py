@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import torch
 
-from framework.data.formats import Batch, Features, Format, Row, Text
+from framework.data.formats import Batch, Features, Format, Row, Text, text_of
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.registry import register
@@ -35,7 +35,7 @@ class PromptedFormat(Format):
         self.marked, self.long, self.builtin_rows = marked, long, builtin_rows
 
     def tokenizer_texts(self, row: Row) -> Iterable[str]:
-        return [row["prompt"], row["completion"]]
+        return [text_of(row, "prompt"), text_of(row, "completion")]
 
     def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features | None:
         """ids of both, and the bytes and words that each stands for; prompt: how many of them are read alone. truncated: 1 if some
@@ -44,9 +44,9 @@ class PromptedFormat(Format):
             raise UserError("a completion needs a tokenizer with an end token: without it no written text would end")
         if self.marked and spec.begin is None:
             raise UserError("the tokenizer has no begin token to put between prompt and completion; task.format.marked=false does without")
-        prompt = tokenizer.encode(row["prompt"])
+        prompt = tokenizer.encode(text_of(row, "prompt"))
         answers = row.get("completion") is not None
-        answer, offsets = tokenizer.encode_with_offsets(row["completion"]) if answers else ([], [])
+        answer, offsets = tokenizer.encode_with_offsets(text_of(row, "completion")) if answers else ([], [])
         room = spec.max_length + 1 - self.marked  # what is predicted last is never read
         wanted = len(prompt) + len(answer) + answers
         if wanted > room and self.long == "refuse":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from framework.data.formats import Row
+from framework.data.formats import Row, text_of
 from framework.data.tokenization.alignment import Span
 
 from .schemes import Entity, entities, parse
@@ -69,9 +69,7 @@ def _list(row: Row, column: str) -> Sequence[Any]:
 
 
 def _of_text(row: Row, pattern: str) -> Sentence:
-    text, spans = row["text"], row.get("spans")
-    if not isinstance(text, str):
-        raise ValueError(f"the text is {text!r}, of type {type(text).__name__}")
+    text, spans = text_of(row), row.get("spans")
     words = [match.span() for match in re.finditer(pattern, text) if match[0]]
     if spans is None:
         return Sentence(text, words, None)

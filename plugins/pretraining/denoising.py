@@ -7,14 +7,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from framework.data.formats import Batch, Features, Row, Text
+from framework.data.formats import Batch, Features, Row, Text, text_of
 from framework.data.padding import pad, tokens
 from framework.data.spec import DataSpec
 from framework.registry import register
 from framework.tasks.cross_entropy import IGNORED
 
 from .noise import generator_of, partition, place, poisson
-from .running_text import RunningText, needed, text_of
+from .running_text import RunningText, needed
 
 Pair = tuple[list[int], list[int]]  # what is read, what is to be written; without end tokens
 SENTENCE_END = re.compile(r"[.!?][\"')\]]*\s+|\s*\n\s*")

@@ -6,14 +6,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from framework.data.formats import Batch, Features, Row, Text
+from framework.data.formats import Batch, Features, Row, Text, text_of
 from framework.data.padding import pad, tokens
 from framework.data.spec import DataSpec
 from framework.registry import register
 from framework.tasks.cross_entropy import IGNORED
 
 from .noise import Marks, generator_of, some
-from .running_text import RunningText, needed, text_of
+from .running_text import RunningText, needed
 
 GAPS = 100  # of a text to predict; no model reads as many
 

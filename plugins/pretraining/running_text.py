@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 from typing import ClassVar
 
-from framework.data.formats import Batch, Features, Format, Row, Text
+from framework.data.formats import Batch, Features, Format, Row, Text, text_of
 from framework.data.padding import pad
 from framework.data.spec import DataSpec
 from framework.errors import UserError
@@ -48,7 +48,7 @@ class RunningText(Format):
     def given(self, row: Row, tokenizer: Text, spec: DataSpec, fillers: Sequence[int | None]) -> list[int] | None:
         """The tokens of a text that has gaps, a filler in each; None for a text that has none. ValueError: more gaps than fillers, or
         more text than the model reads at once."""
-        pieces = text_of(row).split(row["gap"]) if row.get("gap") else []
+        pieces = text_of(row).split(text_of(row, "gap")) if row.get("gap") else []
         if len(pieces) < 2:
             return None
         if len(pieces) - 1 > len(fillers):
@@ -103,10 +103,3 @@ def needed(id: int | None, name: str = "mask") -> int:
     if id is None:
         raise UserError(f"task.format needs a tokenizer with {'an' if name == 'end' else 'a'} {name} token, and this one has none")
     return id
-
-
-def text_of(row: Row) -> str:
-    text = row["text"]
-    if not isinstance(text, str):
-        raise ValueError(f"the text is {text!r}, of type {type(text).__name__}")
-    return text

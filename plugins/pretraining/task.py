@@ -112,14 +112,14 @@ class PretrainingTask(WritingTask):
         """The text with its gaps filled, or continued. Of one without a gap as much is hidden as in training."""
         if self.head is not None:
             return self._fill(batch, decode)
-        memory = None
+        encoder_output = None
         if "source" in batch:
-            memory = self.model.encode(batch["source"], batch["source_padding_mask"])
+            encoder_output = self.model.encode(batch["source"], batch["source_padding_mask"])
             read, prompt, padding_mask = batch["source"].tolist(), batch["target"][:, :1], None
         else:
             read = [self._prompt(ids, targets) for ids, targets in zip(batch["ids"], batch["targets"], strict=True)]
             prompt, padding_mask = pad_left(read, self.spec.padding, batch["ids"].device)
-        written = [row[0] for row in decode(self.model, prompt, padding_mask, memory=memory)]
+        written = [row[0] for row in decode(self.model, prompt, padding_mask, encoder_output=encoder_output)]
         rows = []
         for ids, found in zip(read, written, strict=True):
             text = decode.text(filled(ids, found.ids, self.spec.special)) if self.spec.special else found.text

@@ -4,8 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from statistics import median
 
-from framework.data.formats import Row
-from framework.data.pairs import several
+from framework.data.formats import Row, texts_of
 from framework.metrics.rouge import FIGURES, Rouge, mean
 
 SENTENCES = 3
@@ -19,7 +18,7 @@ def extracts(train: Iterable[Row], test: Iterable[Row], rouge: Rouge | None = No
     rouge: how it is measured.
     """
     measure, rows = rouge or Rouge(), list(test)
-    length = round(median([len(WORD.findall(summary)) for row in train for summary in several(row, "summary")]))
+    length = round(median([len(WORD.findall(summary)) for row in train for summary in texts_of(row, "summary")]))
     methods: dict[str, Callable[[str], str]] = {
         "": lambda document: " ".join(WORD.findall(document)[:length]),
         "lead3_": lambda document: "\n".join(sentences(document)[:SENTENCES]),

@@ -5,8 +5,7 @@ from itertools import islice
 
 import numpy as np
 
-from framework.data.formats import Row
-from framework.data.pairs import several
+from framework.data.formats import Row, texts_of
 from framework.metrics.bleu import Bleu, Chrf, streams
 
 ROUNDS = 5  # of expectation maximization
@@ -15,7 +14,7 @@ PAIRS = 50_000  # enough for a lexicon, and a bound on time and memory
 
 def word_by_word(train: Iterable[Row], test: Iterable[Row]) -> dict[str, float]:
     """BLEU and chrF of replacing each word by its most probable translation; an unknown word stays."""
-    lexicon = learn_lexicon((row["source"].split(), several(row, "target")[0].split()) for row in islice(train, PAIRS))
+    lexicon = learn_lexicon((row["source"].split(), texts_of(row, "target")[0].split()) for row in islice(train, PAIRS))
     rows = list(test)
     predictions = [" ".join(lexicon.get(word, word) for word in row["source"].split()) for row in rows]
     references = streams([row["target"] for row in rows])

@@ -84,7 +84,7 @@ def test_one_label_is_nothing_to_learn(labels):
 
 
 def test_a_text_must_be_a_text():
-    with pytest.raises(ValueError, match="the text is 5, of type int"):
+    with pytest.raises(ValueError, match="'text' must be a text, and is 5 of type int"):
         encode(5)
 
 

@@ -60,7 +60,7 @@ def test_a_pair_that_is_cut_is_counted_or_refused():
 
 def test_both_texts_are_texts_and_the_tokenizer_learns_from_both():
     assert list(PairsFormat().tokenizer_texts({"text": "a", "second": "b", "label": "yes"})) == ["a", "b"]
-    with pytest.raises(ValueError, match="the second is 5, of type int"):
+    with pytest.raises(ValueError, match="'second' must be a text, and is 5 of type int"):
         encode("a", 5)
 
 

@@ -6,7 +6,6 @@ from random import Random
 import pytest
 import torch
 
-from framework.config import catalogue
 from framework.data.encoding import Encoded, encode
 from framework.data.formats import Batch
 from framework.data.module import prepare
@@ -38,7 +37,6 @@ LEGAL = [
 
 @pytest.fixture(scope="module")
 def encoded(tmp_path_factory) -> Encoded:
-    catalogue.load()  # knows where the parts are
     path = tmp_path_factory.mktemp("lines") / "a.txt"
     path.write_text("".join(LINES))
     source = files(FORMAT, train=str(path), test=str(path), validation_share=0)

@@ -6,7 +6,6 @@ from random import Random
 import pytest
 import torch
 
-from framework.config import catalogue
 from framework.data.formats import Batch
 from framework.data.sources.files import FilesData
 from framework.data.spec import DataSpec
@@ -87,7 +86,6 @@ def test_a_prompt_has_no_targets() -> None:
 
 @pytest.fixture(scope="module")
 def task() -> CompletionTask:
-    catalogue.load()
     torch.manual_seed(0)
     model = Part(DecoderOnlyModel, dim=16, num_heads=2, num_layers=2, max_length=12, initial_std=0.4)
     return CompletionTask(model=model, spec=FACTS).double().eval()
@@ -128,7 +126,6 @@ def test_json_lines_and_csv(tmp_path, name) -> None:
     as_csv = 'prompt,completion\n2 + 2 =, 4\n"say ""a, b""","a,\nb"\n'
     text = as_csv if name.endswith("csv") else "".join(f"{json.dumps(row)}\n" for row in rows)
     (tmp_path / name).write_text(text)
-    catalogue.load()
     source = FilesData(PromptedFormat(), 0, str(tmp_path), train=name, validation_share=0.0)
     source.check()
     assert [row for row, _ in source.rows("train")] == rows

@@ -6,7 +6,6 @@ from random import Random
 import pytest
 import torch
 
-from framework.config import catalogue
 from framework.data.formats import Batch
 from framework.data.spec import DataSpec
 from framework.generation.engine import Decode
@@ -21,7 +20,6 @@ FACTS = DataSpec(vocab_size=19, max_length=12, padding=0, end=2)
 
 @pytest.fixture
 def task() -> CompletionTask:
-    catalogue.load()  # knows where the parts are that a model chooses by name
     torch.manual_seed(0)
     model = Part(DecoderOnlyModel, dim=16, num_heads=2, num_layers=2, max_length=12, initial_std=0.4)
     return CompletionTask(model=model, spec=FACTS).double().eval()
@@ -108,7 +106,7 @@ def test_wanted_rows_are_continued_from_their_first_half(task: CompletionTask) -
 def test_prompts_go_on_where_they_stop(task: CompletionTask) -> None:
     """Without the end token that the format put after them; of a long one the model reads the last tokens."""
     prompts = [[3, 4, 5, 2], [6, 2], [2], [7, 8], list(range(3, 19)) + [2]]
-    found = task.predict(batch_of(*prompts), decode(max_length=4))
+    found = task.predict(batch_of(*prompts), decode(max_new_tokens=4))
     for row, prompt in zip(found, [[3, 4, 5], [6], [2], [7, 8], list(range(11, 19))], strict=True):
         alone = decode()(task.model, torch.tensor([prompt]), longest=4)[0][0]
         assert row == {"input": " ".join(map(str, prompt)), "prediction": alone.text, "score": pytest.approx(alone.score, abs=1e-9)}

@@ -174,6 +174,13 @@ def test_a_part_needs_a_name_of_its_own(guest):
     assert "guest_of_tests.echo" in str(refusal.value)
 
 
+def test_a_misspelt_rule_is_refused_and_the_catalogue_is_not_kept(guest):
+    guest.write("echo", "Echo", 'Says it twice."""\n    rules = {"num_haeds > 0": "num_heads must be positive"}\n    """')
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"attention/echo \(guest_of_tests.echo.EchoAttention\).*'num_haeds'.*did you mean 'num_heads'"):
+            guest.load()
+
+
 def test_a_preset_of_a_preset_starts_from_the_part(guest):
     guest.preset("echo_few")
     guest.preset("echo_fewer", "# None\ndefaults: [echo_few, _self_]\n")

@@ -53,7 +53,7 @@ def test_the_reason_is_given_and_every_way_out_is_one(words, reason):
 def test_numbers_that_do_not_fit_are_in_the_reason():
     said = refusal("model.dim=30")
     assert "model.decoder.attention = multi_head: the heads share the width evenly" in said and "dim=30, num_heads=4" in said
-    assert "each key/value head serves the same number" in refusal("model/attention=multi_head", "model.attention.num_kv_heads=3")
+    assert "num_heads must be a multiple of num_kv_heads" in refusal("model/attention=multi_head", "model.attention.num_kv_heads=3")
 
 
 def test_all_conflicts_are_told_at_once():
@@ -69,9 +69,27 @@ def test_one_reason_at_several_places_is_told_once():
         assert place in said
 
 
-def test_what_no_choice_resolves_names_none():
-    said = refusal("model.dim=0")
-    assert "a model has features, heads, layers" in said and WAYS not in said
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (["model.dim=0"], "dim=0"),
+        (["model.dim=30"], "dim=30"),
+        (["task=classification", "task.dropout=1"], "dropout=1"),
+        (["task=translation", "task/decoding=beam", "task.decoding.num_return_sequences=9"], "num_return_sequences=9"),
+        (["task=translation", "task.label_smoothing=2"], "label_smoothing=2"),
+        (["task=pretraining", "task.format.share=2"], "share=2"),
+        (["optimizer.layer_decay=0"], "layer_decay=0"),
+        (["model.decoder.full_attention_every=2"], "full_attention_every=2"),
+    ],
+)
+def test_a_wrong_value_is_not_answered_with_another_part(words, option):
+    said = refusal(*words)
+    assert option in said and WAYS not in said
+
+
+def test_a_wrong_value_does_not_hide_the_ways_out_of_a_conflict_between_parts():
+    said = refusal("model/attention=linear", "model/position=alibi", "model.dropout=1.5")
+    assert "dropout=1.5" in said and "model/position=rotary" in said.replace("|", " model/position=")
 
 
 def test_a_cross_attention_stands_apart():

@@ -1,13 +1,18 @@
 """The registry: names, offers, slots, and the errors of each."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from framework import registry
 from framework.errors import UserError
 from framework.registry import Part, build, choice, register
 
+ROOT = Path(__file__).resolve().parents[2]
 
-@register("fruit")
+
 class PlainFruit:
     """A fruit."""
 
@@ -17,12 +22,10 @@ class PlainFruit:
         self.size, self.cut, self.ripe = size, cut, ripe
 
 
-@register("fruit")
 class SweetFruit(PlainFruit):
     """A sweet fruit."""
 
 
-@register("bowl")
 class Bowl:
     """Holds a fruit."""
 
@@ -30,11 +33,13 @@ class Bowl:
         self.fruit, self.other = fruit(size=size, color="red"), other(size=size, color="red")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _forget():
-    yield
-    for kind in ("fruit", "bowl"):
-        registry._classes.pop(kind, None)
+@pytest.fixture(autouse=True)
+def fruit(monkeypatch):
+    """Kinds that no test but these knows: in the registry of the process they would be parts of everybody's catalogue."""
+    monkeypatch.setattr(registry, "_classes", {})
+    monkeypatch.setattr(registry, "_homes", dict)
+    for kind, cls in (("fruit", PlainFruit), ("fruit", SweetFruit), ("bowl", Bowl)):
+        register(kind)(cls)
 
 
 def test_names_drop_their_kind():
@@ -78,6 +83,46 @@ def test_refusals_name_what_and_what_would_be_right(make, words):
 def test_a_name_is_taken_once_and_both_places_are_named():
     with pytest.raises(UserError, match=r"fruit/plain is registered twice: .*PlainFruit and .*Bowl"):
         register("fruit", "plain")(Bowl)
+
+
+def test_a_rule_about_others_is_skipped_in_plain_python_and_every_other_one_is_not():
+    class Berry(PlainFruit):
+        rules = {
+            "'bowl' not in provided": "known in a config alone",
+            "weight < 3": "an option of an owner",
+            "all(part > 0 for part in parts)": "parts must be positive",
+            "inner_part != 'sweet'": "inner must not be sweet",
+            "plate == 'white'": "plate must be white",
+        }
+        consumed, plate = ("plate",), "white"
+
+        def __init__(self, parts: list[int] | None = None, inner: Part = choice("fruit", "plain")):
+            pass
+
+    assert isinstance(Part(Berry, parts=[1])(), Berry)
+    for values in ({"parts": [1, 0]}, {"parts": [], "inner": Part(SweetFruit)}, {"parts": [], "plate": "blue"}):
+        with pytest.raises(UserError, match=f"{list(values)[-1]} must"):
+            Part(Berry, **values)()
+
+
+def test_a_rule_is_a_python_expression():
+    with pytest.raises(UserError, match=r"fruit/sour \(.*Sour\): the rule 'size >' is not a Python expression"):
+
+        @register("fruit")
+        class Sour(PlainFruit):
+            rules = {"size >": "a fruit has a size"}
+
+    with pytest.raises(UserError, match="the rule 'cut is' is not a Python expression"):
+
+        @register("fruit")
+        class Cut(PlainFruit):
+            rules, provides = {}, {"pieces": "cut is"}
+
+
+def test_a_part_is_found_without_loading_anything_first():
+    program = "from framework.registry import Part; print(Part('position/rotary')().base, end='')"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "10000.0"
 
 
 def test_given_parameters_are_offered_though_they_have_a_default():

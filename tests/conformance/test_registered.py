@@ -1,7 +1,11 @@
 """What is registered is held to the promises of its kind."""
 
+import pytest
+
+from framework.config import catalogue
 from framework.registry import Part
-from framework.testing import AttentionPromises, FeedForwardPromises, PositionPromises, SourcePromises, TaskPromises
+from framework.testing import AttentionPromises, FeedForwardPromises, PositionPromises, SourcePromises, TaskPromises, ToyTask
+from framework.testing.tasks import refuses_other_types
 
 
 class TestLinearAttention(AttentionPromises):
@@ -39,3 +43,17 @@ class TestClassification(TaskPromises):
 class TestBuiltinData(SourcePromises):
     data = Part("data/builtin", limit=50)
     format = "format/translation"
+
+
+OTHER_FORMATS = [
+    Part("task/classification", format=Part("format/pairs")),
+    Part("task/completion", format=Part("format/prompted")),
+    Part("task/ner", format=Part("format/ner_spans")),
+    *(Part("task/pretraining", format=Part(f"format/{name}")) for name in ("causal", "span_corruption", "infilling")),
+]
+
+
+@pytest.mark.parametrize("task", [*(f"task/{name}" for name in catalogue.load().names("task")), *OTHER_FORMATS])
+def test_every_format_refuses_a_row_of_another_type(task):
+    rows = TestClassification.rows if task == "task/classification" else None  # the first built-in rows have one label
+    refuses_other_types(ToyTask(task, rows))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchmetrics import Metric
 
-from framework.data.formats import Format
+from framework.data.formats import Format, text_of
 from framework.data.padding import pad, tokens
 from framework.metrics.average import Average
 from framework.registry import Part, choice, register
@@ -26,10 +26,10 @@ class LetterFormat(Format):
     columns, optional = ("text", "label"), ("label",)
 
     def tokenizer_texts(self, row):
-        return [row["text"]]
+        return [text_of(row)]
 
     def encode(self, row, tokenizer, spec):
-        features = {"ids": [spec.begin, *tokenizer.encode(row["text"])][: spec.max_length]}
+        features = {"ids": [spec.begin, *tokenizer.encode(text_of(row))][: spec.max_length]}
         return features | ({"label": row["label"]} if "label" in row else {})
 
     def collate(self, features, spec, random):
@@ -180,6 +180,28 @@ class NumberedRows(Right):
         return states + torch.arange(len(states))[:, None]
 
 
+class UncheckedFormat(LetterFormat):
+    """Hands whatever a row holds to the tokenizer."""
+
+    def encode(self, row, tokenizer, spec):
+        return {"ids": [spec.begin, *tokenizer.encode(row["text"])][: spec.max_length], "label": row.get("label", 0)}
+
+
+class SilentFormat(LetterFormat):
+    """Reads any value as a text."""
+
+    def encode(self, row, tokenizer, spec):
+        return super().encode({**row, "text": str(row["text"])}, tokenizer, spec)
+
+
+class ReadsNumbers(Right):
+    format: ClassVar[Any] = Part(SilentFormat)
+
+
+class ChecksNoType(Right):
+    format: ClassVar[Any] = Part(UncheckedFormat)
+
+
 class TellsItsRows(Right):
     """Tells of a batch as a whole."""
 
@@ -209,6 +231,8 @@ WRONG = {
     FigureOfBatches: "rows are plain",
     FiguresOfOneRank: "runs in two processes",
     ReadsTooMuch: "answers any text: a very long text",
+    ReadsNumbers: "refuses other types: encode of a row with text = 5: it is accepted",
+    ChecksNoType: "refuses other types: .*, line 2 ends in TypeError",
     LearnsSomethingElse: "learns its rows",
 }
 

@@ -98,7 +98,7 @@ def test_a_tokenizer_without_padding_gets_along(tmp_path):
 
 
 def test_bytes_read_no_text_to_be_trained(monkeypatch):
-    monkeypatch.setattr(Labeled, "texts", lambda self, row: pytest.fail("nothing is to be learned"))
+    monkeypatch.setattr(Labeled, "tokenizer_texts", lambda self, row: pytest.fail("nothing is to be learned"))
     assert prepared(tokenizer=BytesTokenizer()).spec.vocab_size == 261
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from framework.parts.caches import State
+from framework.parts.caches import DecodingState
 from framework.registry import Part, registered
 from framework.testing import toy_models as toys
 
@@ -27,9 +27,9 @@ def test_a_text_goes_on_from_what_was_kept(attention, pieces):
 
 def _again(model, state, length):
     """A fresh state that knows what the other one has as tensors alone."""
-    fresh = State(model.decoder.caches(), state.positions.clone())
+    fresh = DecodingState(model.decoder.caches(), state.positions.clone())
     for cache, old in zip(fresh.caches, state.caches, strict=True):
-        cache.restore(tuple(tensor.clone() for tensor in old.tensors()), length)
+        cache.load_state(tuple(tensor.clone() for tensor in old.state()), length)
     return fresh
 
 
@@ -43,11 +43,11 @@ def test_nothing_is_kept_of_no_text(attention):
         for length in (3, 4):
             state = model.state()
             model.decode(ids[:, :length], state)
-            probes.append([cache.tensors() for cache in state.caches])
+            probes.append([cache.state() for cache in state.caches])
         fresh = model.state()
         for cache, small, large in zip(fresh.caches, *probes, strict=True):
             sizes = [[0 if a != b else a for a, b in zip(x.shape, y.shape, strict=True)] for x, y in zip(small, large, strict=True)]
-            cache.restore(tuple(torch.zeros(size, dtype=torch.float64) for size in sizes), 0)
+            cache.load_state(tuple(torch.zeros(size, dtype=torch.float64) for size in sizes), 0)
         torch.testing.assert_close(model.decode(ids, fresh), model(ids), rtol=1e-9, atol=1e-9)
 
 

@@ -87,9 +87,9 @@ def test_the_card_writes_what_the_engine_writes(task, writers):
         space["ids"] = space["numpy"].array([[written[-1]]])
         space["padding_mask"] = space["numpy"].ones_like(space["ids"], bool)
     model = loaded.task.model
-    memory = model.encode(torch.tensor(source)) if task == "translation" else None
+    encoder_output = model.encode(torch.tensor(source)) if task == "translation" else None
     decode = loaded.generator()
-    ((best,),) = decode(model, torch.tensor(prompt), memory=memory)
+    ((best,),) = decode(model, torch.tensor(prompt), encoder_output=encoder_output)
     assert [id for id in written if id != loaded.spec.end] == best.ids
 
 

@@ -16,7 +16,7 @@ from framework.generation.engine import Generated, answer, pad_left, repeats
 from framework.generation.greedy import Greedy
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.models.encoder_decoder import EncoderDecoderModel
-from framework.parts.caches import State
+from framework.parts.caches import DecodingState
 from framework.registry import Part
 from tests.generation.test_engine import END, MAX_LENGTH, PAIRS, PROMPTS, Countdown, decode, make
 
@@ -79,8 +79,8 @@ def test_as_many_beams_as_there_are_texts_find_the_best(length_penalty: float, e
     source = torch.tensor([[3, 1, 3], [1, 1, 0]])
     strategy = Beam(num_beams=64, num_return_sequences=40, length_penalty=length_penalty, early_stopping=early_stopping)
     with torch.no_grad():
-        memory = model.encode(source, source != 0)
-        written = decode(strategy)(model, torch.ones(2, 1, dtype=torch.long), memory=memory, longest=3)
+        encoder_output = model.encode(source, source != 0)
+        written = decode(strategy)(model, torch.ones(2, 1, dtype=torch.long), encoder_output=encoder_output, longest=3)
         for row, length, found in zip(source, (3, 2), written, strict=True):
             texts: dict[tuple[int, ...], float] = {}
             for text in itertools.product(range(4), repeat=3):
@@ -118,18 +118,18 @@ OPTIONS: list[dict[str, Any]] = [
 
 
 def with_source() -> tuple[Any, Any, list[Logits]]:
-    """A model, the memory of SOURCES as one batch, and for each alone the scores of its next token."""
+    """A model, the encoder output of SOURCES as one batch, and for each alone the scores of its next token."""
     model = make(EncoderDecoderModel, vocab_size=14).eval()
     source = torch.tensor([row + [0] * (4 - len(row)) for row in SOURCES])
     with torch.no_grad():
-        memory = model.encode(source, source != 0)
-    return model, memory, [lambda ids, row=row: model.logits(model(torch.tensor([row]), ids))[0, -1] for row in SOURCES]
+        encoder_output = model.encode(source, source != 0)
+    return model, encoder_output, [lambda ids, row=row: model.logits(model(torch.tensor([row]), ids))[0, -1] for row in SOURCES]
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_it_is_the_plain_search_with_a_source(options: dict[str, Any]) -> None:
-    model, memory, logits = with_source()
-    written = decode(Beam(**options), OFTEN)(model, torch.ones(4, 1, dtype=torch.long), memory=memory, longest=9)
+    model, encoder_output, logits = with_source()
+    written = decode(Beam(**options), OFTEN)(model, torch.ones(4, 1, dtype=torch.long), encoder_output=encoder_output, longest=9)
     for logits_of, found in zip(logits, written, strict=True):
         assert_same(found, search(logits_of, [1], 9, OFTEN, **{**DEFAULT, **options}))
         if "no_repeat_ngram_size" in options:
@@ -141,21 +141,23 @@ def test_it_is_the_plain_search_with_a_source(options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0, 3.0])
 def test_one_beam_is_greedy(length_penalty: float) -> None:
-    model, memory, _ = with_source()
+    model, encoder_output, _ = with_source()
     begin = torch.ones(4, 1, dtype=torch.long)
-    assert decode(Beam(num_beams=1, length_penalty=length_penalty), OFTEN)(model, begin, memory=memory) == decode(Greedy(), OFTEN)(
-        model, begin, memory=memory
-    )
+    assert decode(Beam(num_beams=1, length_penalty=length_penalty), OFTEN)(model, begin, encoder_output=encoder_output) == decode(
+        Greedy(), OFTEN
+    )(model, begin, encoder_output=encoder_output)
     model = make(DecoderOnlyModel)
     prompts = pad_left(PROMPTS, padding=0)
     assert decode(Beam(num_beams=1, length_penalty=length_penalty), OFTEN)(model, *prompts) == decode(Greedy(), OFTEN)(model, *prompts)
 
 
 def test_in_single_precision_scores_are_those_of_a_full_forward() -> None:
-    model, memory, _ = with_source()
+    model, encoder_output, _ = with_source()
     model.float()
-    memory.states = memory.states.float()
-    written = decode(Beam(num_return_sequences=5, length_penalty=0.0), OFTEN)(model, torch.ones(4, 1, dtype=torch.long), memory=memory)
+    encoder_output.hidden_states = encoder_output.hidden_states.float()
+    written = decode(Beam(num_return_sequences=5, length_penalty=0.0), OFTEN)(
+        model, torch.ones(4, 1, dtype=torch.long), encoder_output=encoder_output
+    )
     for row, found in zip(SOURCES, written, strict=True):
         for one in found:
             text = [*one.ids, OFTEN] if len(one.ids) < MAX_LENGTH else one.ids
@@ -175,14 +177,14 @@ def test_a_text_does_not_depend_on_its_batch() -> None:
 
 def test_more_beams_find_no_less(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not a law, but so on these rows; and stopping exactly costs steps, never score."""
-    model, memory, _ = with_source()
+    model, encoder_output, _ = with_source()
     steps: list[int] = []
     plain = type(model).decode
     monkeypatch.setattr(type(model), "decode", lambda self, ids, *rest: (steps.append(len(ids)), plain(self, ids, *rest))[1])
 
     def best(**options: Any) -> tuple[list[float], int]:
         steps.clear()
-        written = decode(Beam(**options), OFTEN)(model, torch.ones(4, 1, dtype=torch.long), memory=memory)
+        written = decode(Beam(**options), OFTEN)(model, torch.ones(4, 1, dtype=torch.long), encoder_output=encoder_output)
         return [found[0].score / (len(found[0].ids) + (len(found[0].ids) < MAX_LENGTH)) for found in written], sum(steps)
 
     (one, _), (five, soon), (exact, late) = best(num_beams=1), best(), best(early_stopping="exact")
@@ -193,10 +195,12 @@ def test_more_beams_find_no_less(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_sources_keys_are_copied_only_when_rows_come_or_go(monkeypatch: pytest.MonkeyPatch) -> None:
     copied: list[bool] = []
-    reorder = State.reorder
-    monkeypatch.setattr(State, "reorder", lambda self, rows, memory=True: (copied.append(memory), reorder(self, rows, memory))[1])
-    model, memory, _ = with_source()
-    decode(Beam(num_beams=4), end=None)(model, torch.ones(4, 1, dtype=torch.long), memory=memory, longest=8)
+    reorder = DecodingState.reorder
+    monkeypatch.setattr(
+        DecodingState, "reorder", lambda self, rows, encoder=True: (copied.append(encoder), reorder(self, rows, encoder))[1]
+    )
+    model, encoder_output, _ = with_source()
+    decode(Beam(num_beams=4), end=None)(model, torch.ones(4, 1, dtype=torch.long), encoder_output=encoder_output, longest=8)
     assert copied[0] is True and copied[1:] and not any(copied[1:])  # four rows become sixteen, then beams only trade places
 
 
@@ -240,7 +244,7 @@ def test_the_row_of_a_prediction_names_the_others() -> None:
         ({"num_return_sequences": 6}, "between 1 and num_beams"),
         ({"num_return_sequences": 0}, "between 1 and num_beams"),
         ({"no_repeat_ngram_size": 0}, "no_repeat_ngram_size must be"),
-        ({"max_length": 2, "min_new_tokens": 3}, "cannot be longer than max_length"),
+        ({"max_new_tokens": 2, "min_new_tokens": 3}, "must not exceed max_new_tokens"),
     ],
 )
 def test_senseless_options_are_refused(options: dict[str, Any], reason: str) -> None:

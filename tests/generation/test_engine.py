@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from framework.config import catalogue
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.generation.engine import Decode, pad_left
@@ -14,7 +13,7 @@ from framework.generation.greedy import Greedy
 from framework.generation.strategy import Strategy
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.models.encoder_decoder import EncoderDecoderModel
-from framework.parts.caches import State
+from framework.parts.caches import DecodingState
 from framework.registry import Part
 
 VOCABULARY, END, MAX_LENGTH = 17, 2, 16
@@ -23,7 +22,6 @@ SIZES = {"dim": 16, "num_heads": 2, "num_layers": 2, "max_length": MAX_LENGTH, "
 
 def make(cls: type, vocab_size: int = VOCABULARY, **options: object) -> nn.Module:
     """A small model in float64 with dropout that decoding must switch off; large first weights, so that texts differ."""
-    catalogue.load()  # knows where the parts are that a model chooses by name
     torch.manual_seed(0)
     return Part(cls, **SIZES, **options)(spec=DataSpec(vocab_size=vocab_size, max_length=MAX_LENGTH, begin=1, end=END)).double()
 
@@ -80,8 +78,8 @@ def test_greedy_is_the_plain_loop_with_a_source() -> None:
     sources = [[5, 6, 7, 8], [9], [10, 11, 12], [4, 13]]
     source = torch.tensor([row + [0] * (4 - len(row)) for row in sources])
     model.eval()
-    memory = model.encode(source, source != 0)
-    written = decode()(model, torch.ones(4, 1, dtype=torch.long), memory=memory)
+    encoder_output = model.encode(source, source != 0)
+    written = decode()(model, torch.ones(4, 1, dtype=torch.long), encoder_output=encoder_output)
     for row, found in zip(sources, written, strict=True):
         ids, score = loop(lambda ids, row=row: model.logits(model(torch.tensor([row]), ids))[0, -1], [1], MAX_LENGTH, END)
         assert found[0].ids == ids
@@ -97,10 +95,10 @@ class Countdown(nn.Module):
         self.spec = DataSpec(vocab_size=10, max_length=100, end=0)
         self.rows: list[int] = []
 
-    def state(self, memory: object = None) -> State:
-        return State([])
+    def state(self, encoder_output: object = None) -> DecodingState:
+        return DecodingState([])
 
-    def decode(self, ids: Tensor, state: State, padding_mask: Tensor | None = None) -> Tensor:
+    def decode(self, ids: Tensor, state: DecodingState, padding_mask: Tensor | None = None) -> Tensor:
         state.extend(torch.zeros_like(ids), padding_mask)
         assert state.positions is not None and len(state.positions) == len(ids), "the state keeps rows that left"
         self.rows.append(len(ids))

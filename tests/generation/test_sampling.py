@@ -12,7 +12,7 @@ from framework.generation.engine import Decode
 from framework.generation.greedy import Greedy
 from framework.generation.sampling import Sampling
 from framework.generation.strategy import Strategy
-from framework.parts.caches import State
+from framework.parts.caches import DecodingState
 from framework.registry import Part
 
 VOCABULARY = 7
@@ -26,10 +26,10 @@ class Fixed(nn.Module):
         self.spec = DataSpec(vocab_size=VOCABULARY, max_length=50, end=0)
         self.scores = torch.randn(VOCABULARY, VOCABULARY, generator=torch.Generator().manual_seed(3), dtype=torch.float64) * 2
 
-    def state(self, memory: object = None) -> State:
-        return State([])
+    def state(self, encoder_output: object = None) -> DecodingState:
+        return DecodingState([])
 
-    def decode(self, ids: Tensor, state: State, padding_mask: Tensor | None = None) -> Tensor:
+    def decode(self, ids: Tensor, state: DecodingState, padding_mask: Tensor | None = None) -> Tensor:
         return ids
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -115,8 +115,8 @@ def test_no_end_before_min_length() -> None:
         ({"top_k": 0}, "at least one token"),
         ({"top_p": 0.0}, "top_p is a probability"),
         ({"top_p": 1.5}, "top_p is a probability"),
-        ({"max_length": 0}, "max_length counts"),
-        ({"max_length": 3, "min_new_tokens": 4}, "cannot be longer than max_length"),
+        ({"max_new_tokens": 0}, "max_new_tokens must be at least 1"),
+        ({"max_new_tokens": 3, "min_new_tokens": 4}, "must not exceed max_new_tokens"),
     ],
 )
 def test_senseless_options_are_refused(options: dict[str, float], reason: str) -> None:

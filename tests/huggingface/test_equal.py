@@ -61,7 +61,7 @@ def test_an_encoder_decoder_gives_the_same_states_and_scores(name: str, saved: A
     (source, padding_mask), (target, _) = texts(), texts(length=25, seed=1)
     given = {"input_ids": source, "attention_mask": padding_mask.long(), "decoder_input_ids": target}
     wanted = theirs(**given, output_hidden_states=True)
-    close(ours.model.encode(source, padding_mask).states[padding_mask], wanted.encoder_last_hidden_state[padding_mask])
+    close(ours.model.encode(source, padding_mask).hidden_states[padding_mask], wanted.encoder_last_hidden_state[padding_mask])
     states = ours.model(source, target, padding_mask)
     close(states, wanted.decoder_hidden_states[-1])
     close(ours.logits(states), wanted.logits)
@@ -134,15 +134,17 @@ def test_texts_are_written_as_transformers_writes_them(name: str, num_beams: int
     theirs, (ours, _) = copy.deepcopy(theirs).double(), load(folder, torch.float64)
     strategy = Greedy() if num_beams == 1 else Beam(num_beams=num_beams, length_penalty=1.0, early_stopping="length_so_far")
     ids, padding_mask = pad_left(prompts(), PADDING)
-    start, memory = ids, None
+    start, encoder_output = ids, None
     if name in PAIRS:
         ids, padding_mask = ids.flip(1), padding_mask.flip(1)
         start = torch.full((PROMPTS, 1), theirs.config.decoder_start_token_id)
         with torch.no_grad():
-            memory = ours.model.encode(ids, padding_mask)
+            encoder_output = ours.model.encode(ids, padding_mask)
 
     def write(end: int | None) -> list[list[int]]:
-        written = Decode(strategy, str, end)(ours.model, start, padding_mask if memory is None else None, memory, longest=NEW)
+        written = Decode(strategy, str, end)(
+            ours.model, start, padding_mask if encoder_output is None else None, encoder_output, longest=NEW
+        )
         return [row[0].ids for row in written]
 
     end = common(write(None))

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from framework.config import catalogue
 from framework.data.spec import DataSpec
 from framework.huggingface.folder import Published, fill
 from framework.registry import as_part
@@ -113,7 +112,6 @@ def make(name: str, std: float) -> Any:
 
 def load(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[PretrainingTask, Published]:
     """A task of ours with all weights of a folder, in evaluation mode; no weight of the task is another's."""
-    catalogue.load()
     found = Published.open(folder)
     node = found.node()
     task = PretrainingTask(as_part(node), DataSpec(found.vocab_size, node["max_length"], padding=PADDING, end=END))

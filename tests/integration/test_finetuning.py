@@ -125,7 +125,12 @@ def test_an_adapter_alone_is_all_that_another_run_needs_beside_the_base(here, ca
     saved, notes = load_file("one.safetensors"), safe_open("one.safetensors", "pt").metadata()
     assert saved.keys() == trained(Predictor.load("tuned").task).keys()
     adapter = json.loads(notes["notes"])["adapter"]
-    assert (adapter["part"], adapter["rank"], adapter["alpha"], adapter["target"]) == ("adapter/lora", 2, 16.0, ["*.query", "*.value"])
+    assert (adapter["part"], adapter["rank"], adapter["alpha"], adapter["target_modules"]) == (
+        "adapter/lora",
+        2,
+        16.0,
+        ["*.query", "*.value"],
+    )
     assert Path("one.safetensors").stat().st_size < 8000 < Path("tuned/checkpoints/best.ckpt").stat().st_size
     words = ["model.pretrained=base", "model.adapter.weights=one.safetensors", *LORA, "optimizer.lr=0.0", "seed=3"]
     train(*LABELED, *words)

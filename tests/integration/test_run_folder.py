@@ -262,7 +262,7 @@ def own(project):
     (project / "own" / "experiment").mkdir(parents=True)
     (project / "own" / "model").mkdir()
     (project / "own" / "model" / "small.yaml").write_text(
-        "defaults: [encoder_only, override position: rotary, _self_]\ndim: 16\ndepth: 1\nheads: 2\nmax_length: 32\n"
+        "defaults: [encoder_only, override position: rotary, _self_]\ndim: 16\nnum_layers: 1\nnum_heads: 2\nmax_length: 32\n"
     )
     experiment = """\
 # @package _global_
@@ -312,9 +312,9 @@ def test_all_jobs_of_a_sweep_are_checked_before_the_first_trains(project, capsys
 
 def test_the_name_says_the_task_and_what_was_overridden(project):
     run = train(
-        *CLASSIFICATION[:5], *MODEL[:3], "tokenizer=bytes", "model/position=rotary", "trainer.max_steps=1", "callbacks=none", "logger=none"
+        *CLASSIFICATION[:5], *MODEL[:2], "tokenizer=bytes", "model/position=rotary", "trainer.max_steps=1", "callbacks=none", "logger=none"
     )
-    expected = "classification_data-files_dim-16_depth-1_heads-2_tokenizer-bytes_position-rotary_max_steps-1"
+    expected = "classification_data-files_dim-16_num_layers-1_tokenizer-bytes_position-rotary_max_steps-1"
     assert re.sub(r"_\d{4}-.*", "", run.name) == expected == yaml.safe_load((run / "config.yaml").read_text())["name"]
     assert not (run / "metrics.csv").exists() and not list(run.glob("checkpoints/*"))
 

@@ -123,7 +123,7 @@ def test_other_labels_are_refused_with_both(here, capsys):
     assert f"task.teacher={here} has other labels than these rows: 'bad', 'good' there, 'bad', 'fine' here" in said
 
 
-def test_facts_of_another_vocabulary_are_refused_with_both(here, capsys):
+def test_a_data_spec_of_another_vocabulary_are_refused_with_both(here, capsys):
     spec = json.loads((here / "data_spec.json").read_text())
     (here / "data_spec.json").write_text(json.dumps({**spec, "vocab_size": 1234}))
     said = refused(capsys, *FROM)

@@ -161,7 +161,7 @@ def span(start, end, label="who"):
         ({"tokens": "a b", "tags": ["O"]}, "tokens is 'a b', of type str; a list is wanted"),
         ({"tokens": [1], "tags": ["O"]}, "the token 1 is of type int"),
         ({"tokens": ["a"], "tags": ["B-thing"]}, "'thing' does not occur in the training rows; they have place, who"),
-        ({"text": 3, "spans": []}, "the text is 3"),
+        ({"text": 3, "spans": []}, "must be a text, and is 3 of type int"),
         (span(0, 99), "0 <= start < end <= 9"),
         (span(4, 4), "0 <= start < end <= 9"),
         (span("0", 4), "0 <= start < end <= 9"),

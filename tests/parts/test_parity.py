@@ -10,8 +10,8 @@ from framework.parts.attention.linear import LinearAttention
 from framework.parts.attention.multi_head import MultiHeadAttention
 from framework.parts.decoders import CrossDecoder
 from framework.parts.encoders import Encoder
+from framework.parts.layout import SequenceLayout
 from framework.parts.masks import Mask
-from framework.parts.places import Place
 from framework.parts.positions.alibi import AlibiPosition
 from framework.parts.positions.relative import RelativePosition
 from framework.parts.positions.rotary import RotaryPosition
@@ -45,9 +45,9 @@ def load_attention(mine: nn.Module, theirs: nn.MultiheadAttention) -> None:
         mine.output.load_state_dict(theirs.out_proj.state_dict())
 
 
-def attend(attention, x, mask, memory=None, turn=None, padding_mask=None):
-    place = Place(torch.arange(x.shape[1])[None], padding_mask, turn)
-    return attention.read(x, attention.remember(x if memory is None else memory, place), place, mask)
+def attend(attention, x, mask, memory=None, rotary=None, padding_mask=None):
+    layout = SequenceLayout(torch.arange(x.shape[1])[None], padding_mask, rotary)
+    return attention(x, attention.keys_values(x if memory is None else memory, layout), layout, mask)
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -136,7 +136,7 @@ def test_the_encoder_is_torchs(block, padded):
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("block", ["pre_norm", "post_norm"])
 def test_the_decoder_is_torchs(block, padded):
-    from framework.parts.caches import Memory
+    from framework.parts.caches import EncoderOutput
 
     pre = block == "pre_norm"
     layer = nn.TransformerDecoderLayer(DIM, HEADS, 20, 0.0, batch_first=True, norm_first=pre)
@@ -147,7 +147,7 @@ def test_the_decoder_is_torchs(block, padded):
     x, memory = torch.randn(2, 4, DIM), torch.randn(2, 5, DIM)
     padding_mask = REAL if padded else None
     hidden = torch.ones(4, 4, dtype=torch.bool).triu(1)
-    got = mine(x, torch.arange(4)[None], Memory(memory, padding_mask))
+    got = mine(x, torch.arange(4)[None], EncoderOutput(memory, padding_mask))
     close(got, theirs(x, memory, tgt_mask=hidden, memory_key_padding_mask=None if padding_mask is None else ~padding_mask))
 
 
@@ -171,7 +171,7 @@ def test_rotary_turns_pairs_by_their_angle(interleaved, fraction, turned):
     position = Part(RotaryPosition, base=100.0, fraction=fraction, interleaved=interleaved)(dim=DIM)
     positions = torch.tensor([[0, 1, 5], [3, 2, 9]])
     x = torch.randn(2, 3, 3, 8)  # (B, H, T, d)
-    got = position.turn(positions, 8)(x)
+    got = position.rotary(positions, 8)(x)
     for b, h, t in torch.cartesian_prod(torch.arange(2), torch.arange(3), torch.arange(3)).tolist():
         wanted = x[b, h, t].tolist()
         for pair in range(turned // 2):
@@ -185,7 +185,7 @@ def test_rotary_turns_pairs_by_their_angle(interleaved, fraction, turned):
 def test_scaled_rotary_slows_the_slow_pairs():
     """Pair by pair, as the text of the method says: by turns in a text of the trained length."""
     values = {"base": 100.0, "factor": 4.0, "trained_length": 64, "slow": 1.0, "fast": 5.0}
-    got = torch.atan2(*(getattr(Part("position/scaled_rotary", **values)().turn(torch.tensor([[1]]), 16), of) for of in ("sin", "cos")))
+    got = torch.atan2(*(getattr(Part("position/scaled_rotary", **values)().rotary(torch.tensor([[1]]), 16), of) for of in ("sin", "cos")))
     kinds = set()
     for pair in range(8):
         speed = 100.0 ** (-2 * pair / 16)
@@ -201,7 +201,7 @@ def test_rotated_scores_see_the_distance_alone():
     position = Part(RotaryPosition)()
 
     def score(at, of):
-        return float((position.turn(torch.tensor([[at]]), 8)(query) * position.turn(torch.tensor([[of]]), 8)(key)).sum())
+        return float((position.rotary(torch.tensor([[at]]), 8)(query) * position.rotary(torch.tensor([[of]]), 8)(key)).sum())
 
     assert score(7, 3) == pytest.approx(score(4, 0), abs=1e-5) != pytest.approx(score(4, 1), abs=1e-5)
 
@@ -255,15 +255,15 @@ def test_linear_attention_is_the_sum_of_the_paper(mode, turned):
     attention = Part(LinearAttention, chunk=2)(dim=DIM, num_heads=HEADS, bias=True)
     x = torch.randn(2, 5, DIM)
     documents = torch.tensor([[0, 0, 1, 1, 1], [0, 0, 0, 0, 0]])
-    turn = RotaryPosition().turn(torch.arange(5)[None], WIDTH) if turned else None
+    rotary = RotaryPosition().rotary(torch.arange(5)[None], WIDTH) if turned else None
     mask = Mask(5, 5, mode != "both ways", None, (documents, documents) if mode == "documents" else None).prepared()
-    got = attend(attention, x, mask, turn=turn, padding_mask=REAL if mode == "both ways" else None)
+    got = attend(attention, x, mask, rotary=rotary, padding_mask=REAL if mode == "both ways" else None)
 
     def feature(v):
         return torch.tensor([value + 1 if value > 0 else math.exp(value) for value in v.tolist()])
 
     def rotated(v, position):
-        return v if turn is None else RotaryPosition().turn(torch.tensor([[position]]), WIDTH)(v[None, None, None])[0, 0, 0]
+        return v if rotary is None else RotaryPosition().rotary(torch.tensor([[position]]), WIDTH)(v[None, None, None])[0, 0, 0]
 
     for b in range(2):
         for t in range(5):

@@ -11,7 +11,7 @@ from framework.config import compose
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.parts.initialize import initialize
-from framework.parts.places import count
+from framework.parts.layout import make_positions
 from framework.registry import Part, as_part
 from framework.testing import import_parts, loss, texts, toy_model
 
@@ -105,10 +105,10 @@ def test_impossible_options_are_refused_with_the_reason(part, offers, reason):
 
 def test_a_rotation_needs_a_pair_of_features():
     with pytest.raises(UserError, match="a pair of features"):
-        Part("position/rotary", fraction=0.1)().turn(torch.arange(3)[None], 8)
+        Part("position/rotary", fraction=0.1)().rotary(torch.arange(3)[None], 8)
 
     with pytest.raises(UserError, match="a head has 1"):
-        Part("position/scaled_rotary")().turn(torch.arange(3)[None], 1)
+        Part("position/scaled_rotary")().rotary(torch.arange(3)[None], 1)
 
 
 def test_every_so_many_layers_see_everything():
@@ -128,8 +128,8 @@ def test_every_so_many_layers_see_everything():
 def test_layers_with_a_window_turn_by_their_own_base():
     far, near = Part("position/rotary", base=100.0)(), Part("position/rotary", base=7.0)()
     both, places = Part("position/rotary", base=100.0, local_base=7.0)(), torch.arange(5)[None]
-    assert both.turn(places, 8).cos.equal(far.turn(places, 8).cos) and both.turn_windowed(places, 8, 3).cos.equal(near.turn(places, 8).cos)
-    assert far.turn_windowed(places, 8, 3).cos.equal(far.turn(places, 8).cos)
+    assert both.rotary(places, 8).cos.equal(far.rotary(places, 8).cos) and both.rotary(places, 8, 3).cos.equal(near.rotary(places, 8).cos)
+    assert far.rotary(places, 8, 3).cos.equal(far.rotary(places, 8).cos)
     offers = {
         "dim": 8,
         "num_heads": 1,
@@ -142,7 +142,7 @@ def test_layers_with_a_window_turn_by_their_own_base():
     }
     stack = Part("encoder/standard", window=[None, 3], position=Part("position/rotary", base=100.0, local_base=7.0))(**offers)
     seen, _, _ = stack.shared(torch.zeros(1, 5, 8), places, None, None)
-    assert [place.turn.cos.equal(other.turn(places, 8).cos) for place, other in zip(seen, (far, near), strict=True)] == [True, True]
+    assert [layout.rotary.cos.equal(other.rotary(places, 8).cos) for layout, other in zip(seen, (far, near), strict=True)] == [True, True]
 
 
 def test_one_layer_serves_at_every_depth():
@@ -198,9 +198,9 @@ def test_positions_count_tokens():
     padding_mask = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 0, 0]]).bool()
     documents = torch.tensor([[0, 0, 1, 1, 1], [0, 1, 2, 2, 2]])
     ids = torch.zeros(2, 5, dtype=torch.long)
-    assert count(ids).tolist() == [[0, 1, 2, 3, 4]]
-    assert count(ids, padding_mask).tolist() == [[0, 0, 0, 1, 2], [0, 1, 2, 2, 2]]
-    assert count(ids, documents=documents).tolist() == [[0, 1, 0, 1, 2], [0, 0, 0, 1, 2]]
+    assert make_positions(ids).tolist() == [[0, 1, 2, 3, 4]]
+    assert make_positions(ids, padding_mask).tolist() == [[0, 0, 0, 1, 2], [0, 1, 2, 2, 2]]
+    assert make_positions(ids, documents=documents).tolist() == [[0, 1, 0, 1, 2], [0, 0, 0, 1, 2]]
 
 
 @pytest.mark.parametrize("family, stacks", [("decoder_only", ("decoder",)), ("encoder_decoder", ("encoder", "decoder"))])
@@ -240,7 +240,7 @@ def test_first_weights_are_those_of_the_table():
     assert layer.attention.output.weight.std().item() == pytest.approx(0.02 / 4, rel=0.1)  # 16 additions to the stream
     assert layer.feed_forward.output.weight.std().item() == pytest.approx(0.02 / 4, rel=0.1)
     assert model.tokens.weight.std().item() == pytest.approx(0.02, rel=0.1)
-    assert not layer.attention.query.bias.any() and not model.output.bias.any()
+    assert not layer.attention.query.bias.any() and not model.lm_head.bias.any()
     assert (model.decoder.final_norm.weight == 1).all()
 
 
@@ -250,7 +250,7 @@ def test_a_normed_stream_and_scaled_tokens_start_otherwise():
     assert model.decoder.layers[3].cross.output.weight.std().item() == pytest.approx(0.02, rel=0.1)
     assert model.tokens.weight.std().item() == pytest.approx(1 / 8, rel=0.1)
     assert model.tokens(torch.arange(500)).std().item() == pytest.approx(1.0, rel=0.1)
-    assert model.output.weight.std().item() == pytest.approx(0.02, rel=0.1)
+    assert model.lm_head.weight.std().item() == pytest.approx(0.02, rel=0.1)
 
 
 def test_initialize_undoes_whatever_was_there():

@@ -17,29 +17,29 @@ from framework.testing import BrokenPromise, check, toy_model
 class SeesAll(MultiHeadAttention):
     """Looks ahead."""
 
-    def read(self, x, kept, place, mask, bias=None):
-        return super().read(x, kept, place, replace(mask, causal=False, shared=None), bias)
+    def forward(self, x, keys_values, layout, mask, bias=None):
+        return super().forward(x, keys_values, layout, replace(mask, causal=False, shared=None), bias)
 
 
 class SeesPadding(MultiHeadAttention):
     """Does not know padding."""
 
-    def read(self, x, kept, place, mask, bias=None):
-        return super().read(x, kept, place, replace(mask, padding_mask=None, shared=None), bias)
+    def forward(self, x, keys_values, layout, mask, bias=None):
+        return super().forward(x, keys_values, layout, replace(mask, padding_mask=None, shared=None), bias)
 
 
 class SeesDocuments(MultiHeadAttention):
     """Looks into other documents."""
 
-    def read(self, x, kept, place, mask, bias=None):
-        return super().read(x, kept, place, replace(mask, documents=None, shared=None), bias)
+    def forward(self, x, keys_values, layout, mask, bias=None):
+        return super().forward(x, keys_values, layout, replace(mask, documents=None, shared=None), bias)
 
 
 class SeesRows(MultiHeadAttention):
     """Mixes the rows of a batch."""
 
-    def read(self, x, kept, place, mask, bias=None):
-        return super().read(x, kept, place, mask, bias) + x.mean(0, keepdim=True)
+    def forward(self, x, keys_values, layout, mask, bias=None):
+        return super().forward(x, keys_values, layout, mask, bias) + x.mean(0, keepdim=True)
 
 
 class HasSpareWeights(MultiHeadAttention):
@@ -53,8 +53,12 @@ class HasSpareWeights(MultiHeadAttention):
 class ForgetfulCache(KVCache):
     """Loses the first token as soon as there are others."""
 
-    def append(self, kept):
-        return tuple(x[..., -4:, :] if x.shape[-2] > 4 else x for x in super().append(kept)) if self.kept else super().append(kept)
+    def update(self, keys_values):
+        return (
+            tuple(x[..., -4:, :] if x.shape[-2] > 4 else x for x in super().update(keys_values))
+            if self.keys_values
+            else super().update(keys_values)
+        )
 
 
 class Forgets(LinearAttention):
@@ -65,8 +69,8 @@ class Forgets(LinearAttention):
 class ForgetfulSums(LinearAttentionCache):
     """Loses what came before the last append."""
 
-    def append(self, kept):
-        return super().append(kept)[:3]
+    def update(self, keys_values):
+        return super().update(keys_values)[:3]
 
 
 class CannotReorder(MultiHeadAttention):
@@ -78,7 +82,7 @@ class FixedRows(KVCache):
     """Takes as many rows as asked for, but the first ones."""
 
     def reorder(self, rows):
-        super().reorder(torch.arange(len(rows)).clamp(max=self.kept[0].shape[0] - 1))
+        super().reorder(torch.arange(len(rows)).clamp(max=self.keys_values[0].shape[0] - 1))
 
 
 class CannotCrop(LinearAttention):
@@ -127,10 +131,10 @@ def test_cross_attention_that_sees_padding_is_found():
 
 
 def test_positions_that_start_anew_with_every_piece_are_found(monkeypatch):
-    from framework.parts.caches import State
-    from framework.parts.places import count
+    from framework.parts.caches import DecodingState
+    from framework.parts.layout import make_positions
 
-    monkeypatch.setattr(State, "places", lambda self, ids, padding_mask: count(ids, padding_mask))
+    monkeypatch.setattr(DecodingState, "next_positions", lambda self, ids, padding_mask: make_positions(ids, padding_mask))
     with pytest.raises(BrokenPromise, match="cache equals full forward"):
         testing.cache_equals_full_forward(toy_model("decoder_only", position=Part("position/rotary")))
 
@@ -145,22 +149,24 @@ def test_not_a_number_is_no_agreement(monkeypatch):
 class StartsAnew(MultiHeadAttention):
     """Turns its own queries and keys, and takes every piece for the beginning of a text: ignores how much the cache holds."""
 
-    def remember(self, x, place):
-        return super().remember(x, self._anew(x, place))
+    def keys_values(self, x, layout):
+        return super().keys_values(x, self._anew(x, layout))
 
-    def read(self, x, kept, place, mask, bias=None):
-        return super().read(x, kept, self._anew(x, place), mask, bias)
+    def forward(self, x, keys_values, layout, mask, bias=None):
+        return super().forward(x, keys_values, self._anew(x, layout), mask, bias)
 
-    def _anew(self, x, place):
-        turn = Part("position/rotary")().turn(torch.arange(x.shape[1])[None], self.rotary_dim)
-        return replace(place, turn=turn)
+    def _anew(self, x, layout):
+        rotary = Part("position/rotary")().rotary(torch.arange(x.shape[1])[None], self.rotary_dim)
+        return replace(layout, rotary=rotary)
 
 
 class CountsWords(MultiHeadAttention):
     """A bag of words: every token sees the mean of all."""
 
-    def read(self, x, kept, place, mask, bias=None):
-        return self.output(kept[1].mean(-2).flatten(1))[:, None].expand_as(x) + 0 * super().read(x, kept, place, mask, bias)
+    def forward(self, x, keys_values, layout, mask, bias=None):
+        return self.output(keys_values[1].mean(-2).flatten(1))[:, None].expand_as(x) + 0 * super().forward(
+            x, keys_values, layout, mask, bias
+        )
 
 
 class ForgetsOnDisk(MultiHeadAttention):
@@ -170,8 +176,8 @@ class ForgetsOnDisk(MultiHeadAttention):
         super().__init__(dim, num_heads, dropout, bias, epsilon, qk_norm=Part("norm/none"))
         self.register_buffer("shift", torch.randn(dim), persistent=False)
 
-    def read(self, x, kept, place, mask, bias=None):
-        return super().read(x, kept, place, mask, bias) + self.shift
+    def forward(self, x, keys_values, layout, mask, bias=None):
+        return super().forward(x, keys_values, layout, mask, bias) + self.shift
 
 
 def test_an_attention_that_ignores_the_offset_of_its_cache_is_found():

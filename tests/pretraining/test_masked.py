@@ -90,7 +90,7 @@ def test_a_documents_end_is_marked_by_choice():
         MaskedFormat().encode({"text": "ab"}, Letters(), DataSpec(200, 80, mask=4))
     with pytest.raises(UserError, match="needs a tokenizer with a mask token"):
         MaskedFormat().collate([row(3)], DataSpec(200, 80), Random(0))
-    with pytest.raises(ValueError, match="the text is 7, of type int"):
+    with pytest.raises(ValueError, match="'text' must be a text, and is 7 of type int"):
         MaskedFormat().encode({"text": 7}, Letters(), FACTS)
 
 

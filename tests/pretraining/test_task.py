@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch.nn import functional
 
-from framework.config import catalogue
 from framework.config.compose import compose
 from framework.data.spec import DataSpec
 from framework.errors import UserError
@@ -33,7 +32,6 @@ ROWS = [list(range(5, 20)), list(range(20, 28)), [9, 8, 7]]
 
 
 def make(name, **options):
-    catalogue.load()  # knows where the parts are that a model chooses by name
     torch.manual_seed(0)
     model = Part(FORMATS[name][1], **{"dim": 16, "num_heads": 2, "num_layers": 1, "max_length": 24, "initial_std": 0.4, **options})
     return PretrainingTask(model=model, spec=FACTS).double().eval()
@@ -139,7 +137,7 @@ def test_gaps_are_filled_where_they_are():
 def test_models_that_write_predict_a_text(name):
     ids = {"causal": [5, 6, 7], "span_corruption": [5, 35, 6, 36], "infilling": [5, 4, 6]}[name]
     with torch.no_grad():
-        rows = make(name).predict(batch_of(name, [ids, [9, 10]]), decode(max_length=4))
+        rows = make(name).predict(batch_of(name, [ids, [9, 10]]), decode(max_new_tokens=4))
     assert len(rows) == 2 and all(isinstance(row["prediction"], str) and row["score"] < 0 for row in rows)
     assert rows[0]["input"].split()[0] == "5" and ("[MASK]" in rows[0]["input"]) == (name != "causal")
     if name == "span_corruption":  # what stands around the gaps stays
@@ -148,7 +146,7 @@ def test_models_that_write_predict_a_text(name):
 
 def test_a_long_prompt_leaves_room_to_write():
     with torch.no_grad():
-        (row,) = make("causal").predict(batch_of("causal", [list(range(5, 35))]), decode(max_length=3))
+        (row,) = make("causal").predict(batch_of("causal", [list(range(5, 35))]), decode(max_new_tokens=3))
     assert row["input"].split() == [str(id) for id in range(23, 35)]
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 
-from framework.config import catalogue
 from framework.data.formats import Batch
 from framework.data.spec import DataSpec
 from framework.generation.engine import Decode
@@ -27,7 +26,6 @@ ROWS: list[dict[str, Any]] = [
 
 
 def make(**options: Any) -> SummarizationTask:
-    catalogue.load()  # knows where the parts are that a model chooses by name
     torch.manual_seed(0)
     model = Part(EncoderDecoderModel, dim=16, num_heads=2, num_layers=1, max_length=FACTS.max_length, initial_std=0.5)
     return SummarizationTask(model=model, spec=FACTS, **options).double().eval()
@@ -58,12 +56,12 @@ def test_the_loss_is_that_of_the_first_summary() -> None:
 
 @pytest.mark.parametrize("summary", [[], ["a", None], 3])
 def test_what_is_no_summary_is_refused(summary: Any) -> None:
-    with pytest.raises(ValueError, match="summary must be a text or a list of texts"):
+    with pytest.raises(ValueError, match="'summary' must be a text or a list of texts"):
         SummarizationFormat().encode({"document": "a", "summary": summary}, Letters(), FACTS)
 
 
 def test_what_is_no_document_is_refused() -> None:
-    with pytest.raises(ValueError, match="document must be a text and is 3"):
+    with pytest.raises(ValueError, match="'document' must be a text, and is 3 of type int"):
         SummarizationFormat().encode({"document": 3, "summary": "a"}, Letters(), FACTS)
 
 

@@ -6,7 +6,6 @@ import pytest
 import sacrebleu
 import torch
 
-from framework.config import catalogue
 from framework.data.formats import Batch
 from framework.data.spec import DataSpec
 from framework.generation.engine import Decode
@@ -22,7 +21,6 @@ PAIRS = [([5, 6, 7, 2], [4, 2]), ([8, 2], [9, 10, 11, 2]), ([3, 4, 2], [12, 5, 2
 
 
 def make(**options: float) -> TranslationTask:
-    catalogue.load()  # knows where the parts are that a model chooses by name
     torch.manual_seed(0)
     model = Part(EncoderDecoderModel, dim=16, num_heads=2, num_layers=2, max_length=8, initial_std=0.5, tied=False)
     return TranslationTask(model=model, spec=FACTS, **options).double().eval()

@@ -30,4 +30,4 @@ class BuiltinData(Source):
             yield row, f"built-in {split} rows, row {number}"
 
     def origin(self, split: str) -> Any:
-        return {"split": split, "seed": self.seed, "made by": code_of(self.format), "python": sys.version}
+        return {"split": split, "seed": self.seed, "made by": [code_of(self), code_of(self.format)], "python": sys.version}

@@ -77,7 +77,7 @@ class BartFamily(Family):
         Row("decoder.position.table.weight", "decoder.embed_positions.weight"),
         Row("target.norm.*", "decoder.layernorm_embedding.*"),
         *stack("decoder", {"attention": "self_attn", "cross": "encoder_attn"}),
-        Row("output.bias", "/final_logits_bias", "row"),
+        Row("lm_head.bias", "/final_logits_bias", "row"),
     )
     task_heads: ClassVar[Mapping[str, Head]] = {"text_to_text": Head("BartForConditionalGeneration")}
     bias = "final_logits_bias"

@@ -47,7 +47,7 @@ class LlamaFamily(Family):
     )
     rows: ClassVar[Sequence[Row]] = (
         Row("tokens.weight", "embed_tokens.weight"),
-        Row("output.weight", "/lm_head.weight"),
+        Row("lm_head.weight", "/lm_head.weight"),
         *layer(
             "decoder.layers.#",
             "layers.#",

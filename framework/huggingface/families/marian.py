@@ -38,7 +38,7 @@ class MarianFamily(BartFamily):
         ),
         *stack("encoder", {"attention": "self_attn"}),
         *stack("decoder", {"attention": "self_attn", "cross": "encoder_attn"}),
-        Row("output.bias", "/final_logits_bias", "row"),
+        Row("lm_head.bias", "/final_logits_bias", "row"),
     )
     task_heads: ClassVar[Mapping[str, Head]] = {"text_to_text": Head("MarianMTModel")}
     ignored: ClassVar[Sequence[str]] = ("encoder.embed_positions.weight", "decoder.embed_positions.weight")  # the waves, computed

@@ -22,7 +22,7 @@ def _stacks(inner: Mapping[str, str]) -> tuple[Row, ...]:
     """Both stacks; inner: the maps of the feed-forward network before its output."""
     return (
         Row("tokens.weight", "shared.weight", copies=("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")),
-        Row("output.weight", "lm_head.weight"),
+        Row("lm_head.weight", "lm_head.weight"),
         Row("encoder.position.table.weight", "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"),
         *layer("encoder.layers.#.attention", "encoder.block.#.layer.0.SelfAttention", _ATTENTION),
         Row("encoder.layers.#.block.norms.0.*", "encoder.block.#.layer.0.layer_norm.*"),

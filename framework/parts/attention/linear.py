@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from framework.parts.attention.base import Attention
 from framework.parts.caches import Cache
+from framework.parts.layout import SequenceLayout
 from framework.parts.masks import Mask
-from framework.parts.places import Place
 from framework.registry import register
 
 
@@ -43,24 +43,24 @@ class LinearAttention(Attention):
     def cache(self) -> Cache:
         return LinearAttentionCache()
 
-    def remember(self, x: Tensor, place: Place) -> tuple[Tensor, ...]:
+    def keys_values(self, x: Tensor, layout: SequenceLayout) -> tuple[Tensor, ...]:
         """Keys turned, keys, values: (B, H, S, d) each. The key of a padding token is zero and adds nothing to any sum."""
         key = self._features(self.key(x))
-        if place.padding_mask is not None:
-            key = key * place.padding_mask[:, None, :, None]
-        return place.turned(key), key, self._split(self.value(x)).to(key.dtype)
+        if layout.padding_mask is not None:
+            key = key * layout.padding_mask[:, None, :, None]
+        return layout.apply_rotary(key), key, self._split(self.value(x)).to(key.dtype)
 
-    def read(self, x: Tensor, kept: tuple[Tensor, ...], place: Place, mask: Mask, bias: Tensor | None = None) -> Tensor:
-        """kept: as remembered, and from a cache the two sums over all tokens before them."""
+    def forward(self, x: Tensor, keys_values: tuple[Tensor, ...], layout: SequenceLayout, mask: Mask, bias: Tensor | None = None) -> Tensor:
+        """keys_values: as from `keys_values`, and from a cache the two sums over all tokens before them."""
         assert bias is None and mask.window is None, "the rules refuse a bias and a window"
         query = self._features(self.query(x))  # (B, H, T, d)
-        turned = place.turned(query)
+        turned = layout.apply_rotary(query)
         if mask.documents is not None:
-            seen, weight = _masked(turned, query, kept, mask)
+            seen, weight = _masked(turned, query, keys_values, mask)
         elif mask.causal:
-            seen, weight = _causal(turned, query, kept, self.chunk)
+            seen, weight = _causal(turned, query, keys_values, self.chunk)
         else:
-            turned_key, key, value = kept
+            turned_key, key, value = keys_values
             seen = turned @ (turned_key.transpose(-1, -2) @ value)  # (B, H, T, d)
             weight = query @ key.sum(-2)[..., None]  # (B, H, T, 1)
         seen = seen / weight.masked_fill(weight == 0, 1.0)  # a padding query may have nothing to look at: it reads zeros
@@ -74,17 +74,17 @@ class LinearAttention(Attention):
         return x.unflatten(-1, (-1, self.rotary_dim)).transpose(1, 2)  # (B, T, H d) -> (B, H, T, d)
 
 
-def _masked(turned: Tensor, query: Tensor, kept: tuple[Tensor, ...], mask: Mask) -> tuple[Tensor, Tensor]:
+def _masked(turned: Tensor, query: Tensor, keys_values: tuple[Tensor, ...], mask: Mask) -> tuple[Tensor, Tensor]:
     """Numerator and normalizer where what is seen is no prefix of the row: by the matrix of all scores."""
-    turned_key, key, value = kept
+    turned_key, key, value = keys_values
     allowed = mask.kernel()["attn_mask"]  # (B, 1, T, S)
     seen = (turned @ turned_key.transpose(-1, -2) * allowed) @ value
     return seen, (query @ key.transpose(-1, -2) * allowed).sum(-1, keepdim=True)
 
 
-def _causal(turned: Tensor, query: Tensor, kept: tuple[Tensor, ...], chunk: int) -> tuple[Tensor, Tensor]:
+def _causal(turned: Tensor, query: Tensor, keys_values: tuple[Tensor, ...], chunk: int) -> tuple[Tensor, Tensor]:
     """Numerator (B, H, T, d) and normalizer (B, H, T, 1): scores inside a chunk, sums of the chunks before it."""
-    turned_key, key, value, *before = kept
+    turned_key, key, value, *before = keys_values
     length = turned.shape[-2]
     if torch.compiler.is_exporting():
         chunk = length  # an exported program is for any length, and the number of chunks would be fixed in it
@@ -110,20 +110,20 @@ class LinearAttentionCache(Cache):
         self.rows: tuple[Tensor, ...] = ()  # keys turned, keys, values of the last append
         self.passed = 0  # tokens in the sums
 
-    def append(self, kept: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def update(self, keys_values: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         if self.rows:
             self.passed += self.rows[0].shape[-2]
-            self.before = self.tensors()
-        self.rows = kept
+            self.before = self.state()
+        self.rows = keys_values
         return (*self.rows, *self.before)
 
-    def tensors(self) -> tuple[Tensor, ...]:
+    def state(self) -> tuple[Tensor, ...]:
         """The sums over all tokens."""
         turned_key, key, value = self.rows
         sums = (turned_key.transpose(-1, -2) @ value, key.sum(-2, keepdim=True))
         return tuple(old + new for old, new in zip(self.before, sums, strict=True)) if self.before else sums
 
-    def restore(self, tensors: tuple[Tensor, ...], length: int) -> None:
+    def load_state(self, tensors: tuple[Tensor, ...], length: int) -> None:
         self.before, self.rows, self.passed = tensors, (), length
 
     def reorder(self, rows: Tensor) -> None:

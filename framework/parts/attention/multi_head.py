@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from framework.parts.attention.base import Attention
+from framework.parts.layout import SequenceLayout
 from framework.parts.masks import Mask
-from framework.parts.places import Place
 from framework.registry import Part, choice, register
 
 
@@ -57,12 +57,12 @@ class MultiHeadAttention(Attention):
         self.dropout, self.scale = dropout if weights_dropout is None else weights_dropout, scale
         self.grouped = num_kv_heads != num_heads
 
-    def remember(self, x: Tensor, place: Place) -> tuple[Tensor, ...]:
-        return place.turned(self.key_norm(self._split(self.key(x)))), self._split(self.value(x))  # 2 x (B, K, S, d)
+    def keys_values(self, x: Tensor, layout: SequenceLayout) -> tuple[Tensor, ...]:
+        return layout.apply_rotary(self.key_norm(self._split(self.key(x)))), self._split(self.value(x))  # 2 x (B, K, S, d)
 
-    def read(self, x: Tensor, kept: tuple[Tensor, ...], place: Place, mask: Mask, bias: Tensor | None = None) -> Tensor:
-        query = place.turned(self.query_norm(self._split(self.query(x))))  # (B, H, T, d)
-        key, value = kept
+    def forward(self, x: Tensor, keys_values: tuple[Tensor, ...], layout: SequenceLayout, mask: Mask, bias: Tensor | None = None) -> Tensor:
+        query = layout.apply_rotary(self.query_norm(self._split(self.query(x))))  # (B, H, T, d)
+        key, value = keys_values
         seen = scaled_dot_product_attention(
             query,
             key,

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from framework.parts.places import Turn
+from framework.parts.layout import RotaryEmbedding
 
 
 class Position(nn.Module):
@@ -21,13 +21,9 @@ class Position(nn.Module):
         """Token embeddings x (B, T, D) at positions (B or 1, T), with their places added."""
         return x
 
-    def turn(self, positions: Tensor, width: int) -> Turn | None:
-        """The rotation of queries and keys at positions (B or 1, T), over at most `width` features of a head."""
+    def rotary(self, positions: Tensor, dim: int, window: int | None = None) -> RotaryEmbedding | None:
+        """Rotary embedding of queries and keys at positions (B or 1, T), over at most `dim` features of a head; window: of the layer."""
         return None
-
-    def turn_windowed(self, positions: Tensor, width: int, window: int) -> Turn | None:
-        """The rotation in layers that see what is nearer than `window` tokens: that of all layers, unless the idea makes a difference."""
-        return self.turn(positions, width)
 
     def bias(self, queries: Tensor, keys: Tensor) -> Tensor | None:
         """(B or 1, H, T, S), added to the scores of queries at (B or 1, T) looking at keys at (B or 1, S)."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from framework.errors import UserError
-from framework.parts.places import Turn
+from framework.parts.layout import RotaryEmbedding
 from framework.parts.positions.base import Position
 from framework.registry import register
 
@@ -32,29 +32,24 @@ class RotaryPosition(Position):
         self.base, self.fraction, self.interleaved = base, fraction, interleaved
         self.local_base = base if local_base is None else local_base
 
-    def turn(self, positions: Tensor, width: int) -> Turn | None:
-        return self._turn(positions, width, self.base)
-
-    def turn_windowed(self, positions: Tensor, width: int, window: int) -> Turn | None:
-        return self._turn(positions, width, self.local_base)
-
-    def _turn(self, positions: Tensor, width: int, base: float) -> Turn:
-        turned = int(width * self.fraction) // 2 * 2
-        if not turned:
-            raise UserError(f"rotary needs a pair of features to turn: {self.fraction} of {width} features of a head is less than two")
-        return rotation(positions, speeds(turned, base, positions.device), self.interleaved)
+    def rotary(self, positions: Tensor, dim: int, window: int | None = None) -> RotaryEmbedding | None:
+        rotary_dim = int(dim * self.fraction) // 2 * 2
+        if not rotary_dim:
+            raise UserError(f"rotary needs a pair of features to turn: {self.fraction} of {dim} features of a head is less than two")
+        base = self.base if window is None else self.local_base
+        return rotary_embedding(positions, inv_freq(rotary_dim, base, positions.device), self.interleaved)
 
 
-def speeds(width: int, base: float, device: torch.device) -> Tensor:
-    """How far each pair of `width` features turns from one place to the next, (r/2,).
+def inv_freq(dim: int, base: float, device: torch.device) -> Tensor:
+    """How far each pair of `dim` features turns from one place to the next, (r/2,).
 
     Not a buffer: one would be rounded with the module (bfloat16), and 10000 is no angle to round.
     """
-    even = torch.arange(0, width, 2, device=device, dtype=torch.float32)
-    return 1.0 / base ** (even / width)  # in this order: at place 8,000 the last digit of another one shows
+    even = torch.arange(0, dim, 2, device=device, dtype=torch.float32)
+    return 1.0 / base ** (even / dim)  # in this order: at place 8,000 the last digit of another one shows
 
 
-def rotation(positions: Tensor, speeds: Tensor, interleaved: bool) -> Turn:
-    """The turn of pairs with these speeds (r/2,) at positions (B or 1, T)."""
-    angles = (positions[..., None] * speeds)[:, None]  # (B or 1, 1, T, r/2)
-    return Turn(angles.cos(), angles.sin(), interleaved)
+def rotary_embedding(positions: Tensor, inv_freq: Tensor, interleaved: bool) -> RotaryEmbedding:
+    """The rotary embedding of pairs with inverse frequencies inv_freq (r/2,) at positions (B or 1, T)."""
+    angles = (positions[..., None] * inv_freq)[:, None]  # (B or 1, 1, T, r/2)
+    return RotaryEmbedding(angles.cos(), angles.sin(), interleaved)

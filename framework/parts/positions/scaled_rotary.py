@@ -6,9 +6,9 @@ from typing import ClassVar
 from torch import Tensor
 
 from framework.errors import UserError
-from framework.parts.places import Turn
+from framework.parts.layout import RotaryEmbedding
 from framework.parts.positions.base import Position
-from framework.parts.positions.rotary import rotation, speeds
+from framework.parts.positions.rotary import inv_freq, rotary_embedding
 from framework.registry import register
 
 
@@ -46,11 +46,11 @@ class ScaledRotaryPosition(Position):
         self.base, self.interleaved = base, interleaved
         self.factor, self.trained_length, self.slow, self.fast = factor, trained_length, slow, fast
 
-    def turn(self, positions: Tensor, width: int) -> Turn | None:
-        turned = width // 2 * 2
-        if not turned:
-            raise UserError(f"scaled_rotary needs a pair of features to turn: a head has {width}")
-        plain = speeds(turned, self.base, positions.device)
+    def rotary(self, positions: Tensor, dim: int, window: int | None = None) -> RotaryEmbedding | None:
+        rotary_dim = dim // 2 * 2
+        if not rotary_dim:
+            raise UserError(f"scaled_rotary needs a pair of features to turn: a head has {dim}")
+        plain = inv_freq(rotary_dim, self.base, positions.device)
         turns = self.trained_length / (2 * math.pi / plain)  # (r/2,) of each pair in a text of trained_length
         kept = ((turns - self.slow) / (self.fast - self.slow)).clamp(0, 1)
-        return rotation(positions, (1 - kept) * plain / self.factor + kept * plain, self.interleaved)
+        return rotary_embedding(positions, (1 - kept) * plain / self.factor + kept * plain, self.interleaved)

@@ -8,10 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn.functional import normalize, scaled_dot_product_attention
 
-from framework.parts.attention.base import Attention
-from framework.parts.masks import Mask
-from framework.parts.places import Place
-from framework.registry import register
+from framework import Attention, Mask, SequenceLayout, register
 
 
 @register("attention")
@@ -31,13 +28,13 @@ class SpecimenAttention(Attention):
         self.rotary_dim, self.scale = dim // num_heads, scale
         self.query, self.key, self.value, self.output = (nn.Linear(dim, dim, bias=bias) for _ in range(4))
 
-    def remember(self, x: Tensor, place: Place) -> tuple[Tensor, ...]:
+    def keys_values(self, x: Tensor, layout: SequenceLayout) -> tuple[Tensor, ...]:
         """What is kept of the tokens looked at: a cache appends it, cross-attention computes it once."""
-        return place.turned(normalize(self._split(self.key(x)), dim=-1)), self._split(self.value(x))  # 2 x (B, H, S, d)
+        return layout.apply_rotary(normalize(self._split(self.key(x)), dim=-1)), self._split(self.value(x))  # 2 x (B, H, S, d)
 
-    def read(self, x: Tensor, kept: tuple[Tensor, ...], place: Place, mask: Mask, bias: Tensor | None = None) -> Tensor:
-        query = place.turned(normalize(self._split(self.query(x)), dim=-1))  # (B, H, T, d)
-        key, value = kept
+    def forward(self, x: Tensor, keys_values: tuple[Tensor, ...], layout: SequenceLayout, mask: Mask, bias: Tensor | None = None) -> Tensor:
+        query = layout.apply_rotary(normalize(self._split(self.query(x)), dim=-1))  # (B, H, T, d)
+        key, value = keys_values
         seen = scaled_dot_product_attention(query, key, value, scale=self.scale, **mask.kernel(bias))  # (B, H, T, d)
         return self.output(seen.transpose(1, 2).flatten(2))  # (B, T, D)
 

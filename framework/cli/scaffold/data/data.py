@@ -4,11 +4,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from framework.data.fingerprints import code_of
-from framework.data.formats import Format, Row
-from framework.data.sources.base import LocatedRow
-from framework.data.sources.builtin import BuiltinData
-from framework.registry import Part, choice, register
+from framework import BuiltinData, Format, LocatedRow, Part, Row, choice, register
 
 MOODS = {"good": "fine great lovely superb warm bright".split(), "bad": "dull awful bleak cold grim poor".split()}
 
@@ -41,8 +37,8 @@ class SpecimenData(BuiltinData):
             yield row, f"simulated {split} rows, row {number}"
 
     def origin(self, split: str) -> Any:
-        """Everything that decides which rows there are: what is made of them is kept for as long as this stays the same."""
-        return [split, self.words, code_of(self)]
+        """Everything that the rows depend on: the cache of encoded rows is valid as long as it is equal. The base class adds the code."""
+        return [super().origin(split), self.words]
 
     def _rows(self, split: str) -> Iterator[Row]:
         """Texts of an odd number of words, most of them of the mood that is the label; none of one split is in another."""

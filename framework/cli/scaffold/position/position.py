@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from framework.parts.positions.base import Position
-from framework.registry import register
+from framework import Position, register
 
 
 @register("position")

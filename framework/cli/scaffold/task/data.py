@@ -5,9 +5,7 @@ from collections.abc import Iterable, Iterator
 from random import Random
 from typing import Any, ClassVar
 
-from framework.data.formats import Features, Format, Row, Text
-from framework.data.spec import DataSpec
-from framework.registry import register
+from framework import DataSpec, Features, Format, Row, Text, register, text_of
 
 COLORS = ("red", "blue")
 OTHERS = "one two three four five six seven eight nine ten left right up down here there now then".split()
@@ -29,7 +27,7 @@ class SpecimenFormat(Format):
 
     def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features:
         """ids: the begin token and the text, cut to what the model reads. label: its number, if the row has one."""
-        ids = [*([] if spec.begin is None else [spec.begin]), *tokenizer.encode(row["text"])]
+        ids = [*([] if spec.begin is None else [spec.begin]), *tokenizer.encode(text_of(row))]
         if not ids:
             raise ValueError("the text is empty")
         features: Features = {"ids": ids[: spec.max_length], "truncated": len(ids) > spec.max_length}

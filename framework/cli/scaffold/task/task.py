@@ -9,9 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from framework.data.formats import Batch
-from framework.data.spec import DataSpec
-from framework.registry import Part, choice, register
+from framework import Batch, DataSpec, Part, choice, register
 from framework.tasks.row_task import RowTask
 
 

@@ -5,10 +5,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from framework.parts.attention.base import Attention
-from framework.parts.masks import Mask
-from framework.parts.places import Place
-from framework.registry import register
+from framework import Attention, Mask, SequenceLayout, register
 
 
 @register("attention")
@@ -22,12 +19,12 @@ class TiedAttention(Attention):
         self.rotary_dim = dim // num_heads
         self.query, self.key, self.output = (nn.Linear(dim, dim, bias=bias) for _ in range(3))
 
-    def remember(self, x: Tensor, place: Place) -> tuple[Tensor, ...]:
+    def keys_values(self, x: Tensor, layout: SequenceLayout) -> tuple[Tensor, ...]:
         key = self._split(self.key(x))
-        return place.turned(key), key  # 2 x (B, H, S, d)
+        return layout.apply_rotary(key), key  # 2 x (B, H, S, d)
 
-    def read(self, x: Tensor, kept: tuple[Tensor, ...], place: Place, mask: Mask, bias: Tensor | None = None) -> Tensor:
-        seen = scaled_dot_product_attention(place.turned(self._split(self.query(x))), *kept, **mask.kernel(bias))
+    def forward(self, x: Tensor, keys_values: tuple[Tensor, ...], layout: SequenceLayout, mask: Mask, bias: Tensor | None = None) -> Tensor:
+        seen = scaled_dot_product_attention(layout.apply_rotary(self._split(self.query(x))), *keys_values, **mask.kernel(bias))
         return self.output(seen.transpose(1, 2).flatten(2))  # (B, T, D)
 
     def _split(self, x: Tensor) -> Tensor:

@@ -6,10 +6,7 @@ from random import Random
 import torch
 from torch import Tensor
 
-from framework.data.formats import Batch, Features, Format, Row, Text
-from framework.data.spec import DataSpec
-from framework.registry import choice, register
-from framework.tasks.sequence_to_sequence import SequenceToSequence
+from framework import Batch, DataSpec, Features, Format, Row, SequenceToSequence, Text, choice, register, text_of
 
 
 @register("format")
@@ -20,11 +17,13 @@ class ReversalFormat(Format):
     optional = ("backwards",)
 
     def tokenizer_texts(self, row: Row) -> Iterable[str]:
-        return [row["text"]]
+        return [text_of(row)]
 
     def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features:
         columns = {"source": "text", "labels": "backwards"}
-        return {name: [*tokenizer.encode(row[column]), spec.end] for name, column in columns.items() if row.get(column) is not None}
+        return {
+            name: [*tokenizer.encode(text_of(row, column)), spec.end] for name, column in columns.items() if row.get(column) is not None
+        }
 
     def length(self, features: Features) -> int:
         return len(features["source"])

@@ -10,8 +10,8 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Turn:
-    """A rotation of the first r features of every head by an angle per position.
+class RotaryEmbedding:
+    """Rotary embedding: rotates the first r features of every head by an angle per position.
 
     cos, sin: (B or 1, 1, T, r/2). interleaved: pairs are neighbors (0,1), (2,3), ... instead of halves (i, i + r/2).
     """
@@ -35,23 +35,23 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Place:
+class SequenceLayout:
     """The T tokens that enter now.
 
     positions: (B or 1, T), explicit, so that packing, left padding and caching agree.
-    padding_mask: (B, T), True = a token; None when all are. turn: None = no rotation.
+    padding_mask: (B, T), True = a token; None when all are. rotary: None = no rotation.
     """
 
     positions: Tensor
     padding_mask: Tensor | None = None
-    turn: Turn | None = None
+    rotary: RotaryEmbedding | None = None
 
-    def turned(self, x: Tensor) -> Tensor:
+    def apply_rotary(self, x: Tensor) -> Tensor:
         """x: (B, H, T, d), rotated to its place."""
-        return x if self.turn is None else self.turn(x)
+        return x if self.rotary is None else self.rotary(x)
 
 
-def count(ids: Tensor, padding_mask: Tensor | None = None, documents: Tensor | None = None) -> Tensor:
+def make_positions(ids: Tensor, padding_mask: Tensor | None = None, documents: Tensor | None = None) -> Tensor:
     """The positions of ids (B, T) where nobody gives them: (1, T), or (B, T) where rows differ.
 
     Tokens alone count, so that padding on either side moves none (padding stands where the token before it stands), and every

@@ -1,0 +1,39 @@
+"""Attention weights, which the fused kernels do not return.
+
+Shapes: B batch, T query length, S key length, H heads.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from torch.overrides import TorchFunctionMode
+
+
+class AttentionWeights(TorchFunctionMode):
+    """Context manager that records the weights of every scaled dot-product attention, in the order of computation, without dropout.
+
+    Weights are the output of the same kernel, with the same mask, bias and scale, for the identity matrix as values. Parts that do not
+    call `scaled_dot_product_attention` (linear attention) leave no weights.
+
+    weights: one tensor (B, H, T, S) for each call.
+
+    >>> model = build_model(compose(["task=classification", "model.num_layers=2", "model.num_heads=4"]))
+    >>> with AttentionWeights() as recorded:
+    ...     states = model(torch.randint(261, (1, 6)))
+    >>> [tuple(weights.shape) for weights in recorded.weights]
+    [(1, 4, 6, 6), (1, 4, 6, 6)]
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights: list[Tensor] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is scaled_dot_product_attention:
+            query, key = args[:2]
+            identity = torch.eye(key.shape[-2], dtype=key.dtype, device=key.device).expand(*key.shape[:-1], -1)  # (B, K, S, S)
+            self.weights.append(func(query, key, identity, **{**kwargs, "dropout_p": 0.0}))
+        return func(*args, **kwargs)

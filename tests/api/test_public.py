@@ -1,0 +1,46 @@
+"""The public surface: what `framework` offers, without loading anything heavy until a name is used."""
+
+import ast
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import framework
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_surface_is_what_dir_lists():
+    assert dir(framework) == sorted(framework._MODULES) and not {name for name in dir(framework) if name.startswith("_")}
+    with pytest.raises(AttributeError, match="no_such_name"):
+        framework.no_such_name  # noqa: B018 - the access is what raises
+
+
+@pytest.mark.parametrize("name", dir(framework))
+def test_a_public_name_is_that_of_its_module(name):
+    value = getattr(framework, name)
+    assert value is getattr(sys.modules[framework._MODULES[name]], name)
+    assert getattr(value, "__module__", None) in (framework._MODULES[name], "builtins", None), f"{name} has another home"
+
+
+def test_type_checkers_are_told_the_same_names():
+    """The block under TYPE_CHECKING and the table that `__getattr__` reads are equal."""
+    tree = ast.parse(Path(framework.__file__).read_text(encoding="utf-8"))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    told = {alias.asname: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert told == framework._MODULES
+
+
+def test_no_public_name_hides_a_subpackage():
+    assert not {module.name for module in pkgutil.iter_modules(framework.__path__)} & set(dir(framework))
+
+
+def test_importing_loads_nothing():
+    code = "import sys; before = set(sys.modules); import framework; framework.UserError; print(sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(ast.literal_eval(done.stdout))
+    assert not {name for name in loaded if name.partition(".")[0] in ("torch", "hydra", "numpy", "yaml", "omegaconf", "pytorch_lightning")}
+    assert {name for name in loaded if name.startswith("framework")} == {"framework", "framework.errors", "framework.registry"}
