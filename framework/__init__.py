@@ -60,6 +60,7 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.registry import build as build
     from framework.registry import choice as choice
     from framework.registry import register as register
+    from framework.runs.build import build_task as build_task
     from framework.runs.data import prepare_data as prepare_data
     from framework.runs.folder import Run as Run
     from framework.runs.predictor import Predictor as Predictor
@@ -97,6 +98,7 @@ _NAMES = {
     "parts.masks": "Mask",
     "parts.positions.base": "Position",
     "registry": "Part build choice register",
+    "runs.build": "build_task",
     "runs.data": "prepare_data",
     "runs.folder": "Run",
     "runs.predictor": "Predictor",

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from framework.runs.build import make_task, merged
+from framework.runs.build import build_task, merged
 from framework.runs.checkpoint import fill
 from framework.runs.predictor import Predictor
 
@@ -14,6 +14,6 @@ def without_adapter(loaded: Predictor) -> Predictor:
     if (node.get("adapter") or {}).get("part", "adapter/none") == "adapter/none":
         return loaded
     config = {**loaded.config, "model": {**node, "adapter": {"part": "adapter/none"}}}
-    task = make_task(config, loaded.spec)
+    task = build_task(config, loaded.spec)
     fill(task, merged(loaded.task.state_dict(), node), loaded.path)
     return replace(loaded, task=task.eval(), config=config)

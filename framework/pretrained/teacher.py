@@ -38,12 +38,12 @@ class Teacher:
     def task(self, spec: DataSpec) -> "Task":
         """The whole task with its weights, in evaluation mode. spec: the student's. UserError: weights are missing in the source."""
         from framework.pretrained.transfer import transfer_weights
-        from framework.runs.build import make_task
+        from framework.runs.build import build_task
         from framework.runs.checkpoint import load_task
 
         if isinstance(self.source, RunSource):
             return load_task(self.config, self.source.spec, self.source.checkpoint)
-        task = make_task(self.config, replace(spec, vocab_size=self.source.spec.vocab_size, max_length=self.source.spec.max_length))
+        task = build_task(self.config, replace(spec, vocab_size=self.source.spec.vocab_size, max_length=self.source.spec.max_length))
         if missing := transfer_weights(task, self.source, self.config, task.spec).missing:
             names = ", ".join(missing[:3])
             raise UserError(f"{OPTION}={self.name} has no weights for {names}: it was published for another task, or for other labels")

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from framework.data.spec import DataSpec
 from framework.errors import UserError
-from framework.runs.build import make_task
+from framework.runs.build import build_task
 from framework.tasks.base import Task
 from framework.weights.safetensors_files import load_state
 from framework.weights.shapes import mismatches, shapes
@@ -30,7 +30,7 @@ def load_weights(path: Path) -> dict[str, Tensor]:
 
 def load_task(config: Mapping[str, Any], spec: DataSpec, path: Path) -> Task:
     """The task of a config with the weights in a file, in evaluation mode. UserError: see `load_weights` and `fill`."""
-    task = make_task(config, spec)
+    task = build_task(config, spec)
     fill(task, load_weights(path), path)
     return task.eval()
 

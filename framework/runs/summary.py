@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from framework.runs.build import make_on_meta
+from framework.runs.build import build_on_meta
 from framework.runs.freezing import trained
 
 _STATES = {"adamw": 2, "muon": 2, "sgd": 1, "adafactor": 1}  # tensors the size of a weight that an optimizer keeps, at most
@@ -13,7 +13,7 @@ _STATES = {"adamw": 2, "muon": 2, "sgd": 1, "adafactor": 1}  # tensors the size 
 
 def model_card(config: Mapping[str, Any]) -> str:
     """Parameters by part and memory of a composed config, counted on the meta device: no memory is taken."""
-    task = make_on_meta(config)
+    task = build_on_meta(config)
     return "\n".join([parts_line(config), *parameter_lines(task), memory_line(task, config)])
 
 

@@ -33,9 +33,9 @@ def build_model(config: Mapping[str, Any], spec: "DataSpec | None" = None) -> "n
     >>> model.dim, model.encoder.layers[0].attention.query.weight.shape
     (16, torch.Size([16, 16]))
     """
-    from framework.runs.build import stand_in
+    from framework.runs.build import placeholder_spec
 
-    return build(config["model"], spec=spec or stand_in(config))
+    return build(config["model"], spec=spec or placeholder_spec(config))
 
 
 def train(run: Sequence[str] | Mapping[str, Any] = ()) -> Run:

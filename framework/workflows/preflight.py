@@ -42,17 +42,17 @@ def check_trained_parameters(config: Mapping[str, Any]) -> None:
     import torch
 
     from framework.pretrained.adapter_file import check_adapter, read_adapter
-    from framework.runs.build import attach_adapter, make_on_meta, stand_in
+    from framework.runs.build import attach_adapter, build_on_meta, placeholder_spec
     from framework.runs.freezing import trained
     from framework.utils.patterns import matched, unmatched
     from framework.weights.shapes import shapes
 
     file = read_adapter(adapter["weights"]) if adapter.get("weights") else None
     with torch.device("meta"):
-        model = build(node, spec=stand_in(config, file.vocab_size if file else None))
+        model = build(node, spec=placeholder_spec(config, file.vocab_size if file else None))
     attach_adapter(node, model)
     if file:
         check_adapter(file, config, {f"model.{name}": shape for name, shape in shapes(trained(model)).items()})
     patterns, learned = node.get("freeze"), list(trained(model))
     if unmatched(patterns, [name for name, _ in model.named_parameters()]) or len(matched(patterns, learned)) == len(learned):
-        make_on_meta(config)  # a pattern may mean parameters that the task adds, or leave those alone to be trained
+        build_on_meta(config)  # a pattern may mean parameters that the task adds, or leave those alone to be trained

@@ -17,7 +17,7 @@ from framework.pretrained.adapter_file import load_adapter
 from framework.pretrained.teacher import distillation, teacher_lines
 from framework.pretrained.transfer import transfer_weights
 from framework.registry import as_part, build
-from framework.runs.build import make_task
+from framework.runs.build import build_task
 from framework.runs.folder import Run
 from framework.runs.freezing import frozen_lines
 from framework.runs.predictor import make_generator
@@ -42,7 +42,7 @@ def train(start: Start) -> float | None:
         prepared = start.prepared or start.prepare().prepared
         assert prepared is not None
         pl.seed_everything(config["seed"], verbose=False)
-        task = make_task(config, prepared.spec)
+        task = build_task(config, prepared.spec)
         lines = load_initial_weights(start, task, prepared)
         if rank == 0:
             if not start.resumes:  # a resumed run keeps the files that its weights were trained with

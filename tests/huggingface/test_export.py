@@ -11,7 +11,7 @@ from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.export.huggingface import write
 from framework.huggingface.writing import generation_of
-from framework.runs.build import make_task
+from framework.runs.build import build_task
 from framework.runs.checkpoint import load_weights
 from framework.runs.predictor import Predictor
 from tests.integration.conftest import LEXICON, write_data
@@ -167,7 +167,7 @@ def test_what_no_published_class_computes_is_refused(tmp_path, words, said):
 
     config = compose(["task=classification", *words, *SMALL]).config
     spec = DataSpec(20, 48, begin=1, end=2, mask=3, labels=("a", "b"))
-    task = make_task(config, spec)
+    task = build_task(config, spec)
     with pytest.raises(UserError, match=said.replace("(", r"\(")):
         write(Predictor(task, None, None, spec, config, Path()), tmp_path)
 

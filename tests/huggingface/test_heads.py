@@ -9,7 +9,7 @@ from framework.data.spec import DataSpec
 from framework.huggingface.writing import write
 from framework.pretrained.source import open_pretrained
 from framework.pretrained.transfer import transfer_weights
-from framework.runs.build import make_task
+from framework.runs.build import build_task
 from framework.workflows.start import compose_run as compose
 
 LABELS = ("bad", "good", "odd")
@@ -51,7 +51,7 @@ def test_a_classifier_gives_the_same_scores_and_leaves_as_it_came(architecture, 
     config = compose(["task=classification", f"model.pretrained={tmp_path / 'in'}", "tokenizer=bytes", *words]).config
     padding = theirs.config.pad_token_id
     spec = DataSpec(50, config["model"]["max_length"], padding=padding, begin=2, end=3, labels=LABELS)
-    task = make_task(config, spec).eval()
+    task = build_task(config, spec).eval()
     transfer = transfer_weights(task, open_pretrained(str(tmp_path / "in")), config, spec)
     assert transfer.missing == [] and transfer.unexpected == []
 
@@ -79,7 +79,7 @@ def test_a_tagger_gives_the_same_scores(tmp_path):
     theirs.save_pretrained(tmp_path)
     config = compose(["task=ner", f"model.pretrained={tmp_path}", "tokenizer=bytes"]).config
     spec = DataSpec(50, 32, begin=2, end=3, labels=("place",), statistics={"scheme": "iob2", "pieces": "first"})
-    task = make_task(config, spec).eval()
+    task = build_task(config, spec).eval()
     transfer = transfer_weights(task, open_pretrained(str(tmp_path)), config, spec)
     assert not [name for name in transfer.missing if not name.startswith("model.pooler")]
     ids = torch.randint(4, 50, (2, 9))
@@ -90,5 +90,5 @@ def test_labels_of_another_name_are_a_new_head(tmp_path):
     made("BertForSequenceClassification", tmp_path)
     config = compose(["task=classification", f"model.pretrained={tmp_path}", "tokenizer=bytes", "task.pooling=pooler"]).config
     spec = DataSpec(50, 32, begin=2, end=3, labels=("good", "bad", "odd"))
-    transfer = transfer_weights(make_task(config, spec), open_pretrained(str(tmp_path)), config, spec)
+    transfer = transfer_weights(build_task(config, spec), open_pretrained(str(tmp_path)), config, spec)
     assert transfer.missing == ["head.weight", "head.bias"]
