@@ -93,7 +93,7 @@ def _fit(start: Start, run: Run, prepared: Prepared, task: Task, trackers: list[
 
 
 def quiet() -> None:
-    """Lightning's and torch's remarks that no user can act on."""
+    """Silences warnings of Lightning and torch that a user can do nothing about."""
     import logging
 
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
@@ -116,7 +116,7 @@ def build_learner(start: Start, prepared: Prepared, task: Task, folder: Path | N
 
 
 def baseline(prepared: Prepared, task: Task) -> dict[str, float]:
-    """What a simple method gets on the same rows: on test, or on validation where there is no test."""
+    """Metrics of the baseline of the task, on the test rows, or on the validation rows if there is no test split."""
     split = "test" if "test" in prepared.splits else "validation"
     if split not in prepared.splits:
         return {}
@@ -126,11 +126,11 @@ def baseline(prepared: Prepared, task: Task) -> dict[str, float]:
     return {f"baseline/{name}": value for name, value in found.items()}
 
 
-def print_card(config: Mapping[str, Any], prepared: Prepared, task: Task, folder: Path, world: int, begun: Sequence[str] = ()) -> None:
-    """What is about to be trained, from what, on what, where."""
+def print_card(config: Mapping[str, Any], prepared: Prepared, task: Task, folder: Path, world: int, lines: Sequence[str] = ()) -> None:
+    """Prints model, initial weights, data, device and folder of a run."""
     trainer = config["trainer"]
     print(parts_line(config))
-    print("\n".join([*parameter_lines(task), *begun]))
+    print("\n".join([*parameter_lines(task), *lines]))
     for split, size in prepared.sizes.items():
         lost = "".join(f", {size[key]:,} {key}" for key in ("truncated", "dropped") if size[key])
         print(f"{split:<12}{size['rows']:>10,} rows {size['tokens']:>12,} tokens{lost}")
@@ -141,7 +141,7 @@ def print_card(config: Mapping[str, Any], prepared: Prepared, task: Task, folder
 
 
 def print_end(run: Run, figures: Mapping[str, float], signatures: Mapping[str, str]) -> None:
-    """Figures, a few predictions, and what to type next."""
+    """Prints metrics, a few predictions, and commands to continue with."""
     print()
     for row in sample(run.predictions, 3):
         for name in ("input", "reference", "prediction"):
@@ -162,7 +162,7 @@ def print_end(run: Run, figures: Mapping[str, float], signatures: Mapping[str, s
 
 
 def sample(predictions: Path, count: int) -> list[dict[str, Any]]:
-    """The first rows that something was predicted for."""
+    """The first rows with a prediction."""
     if not predictions.exists():
         return []
     with open(predictions, encoding="utf-8") as file:
