@@ -31,9 +31,9 @@ def main(runs: list[str]) -> int:
         ours = loaded.predict(texts)
         with tempfile.TemporaryDirectory() as folder:
             export(Path(name), ["to=huggingface", f"folder={folder}/out"])
-            theirs = READ[loaded.task.purpose](Path(folder) / "out", texts)
+            theirs = READ[loaded.task.hf_task](Path(folder) / "out", texts)
         same = sum(plain(row["prediction"]) == other for row, other in zip(ours, theirs, strict=True))
-        print(f"{loaded.config['name']:<40} {loaded.task.purpose:<16} {same} of {len(texts)} predictions equal")
+        print(f"{loaded.config['name']:<40} {loaded.task.hf_task:<16} {same} of {len(texts)} predictions equal")
     return 0
 
 
@@ -70,7 +70,12 @@ def rewritten(folder: Path, texts: list[str]) -> list[Any]:
     return tokenizer.batch_decode(model.generate(**read), skip_special_tokens=True)
 
 
-READ: dict[str, Read] = {"sequence_labels": labels, "token_labels": spans, "next_token": continued, "text_to_text": rewritten}
+READ: dict[str, Read] = {
+    "text-classification": labels,
+    "token-classification": spans,
+    "text-generation": continued,
+    "text2text-generation": rewritten,
+}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

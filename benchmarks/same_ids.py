@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
     }
     unequal = 0
     for name, (ours, theirs) in pairs.items():
-        print(f"{name}: {ours.vocab_size:,} entries, special {ours.special}")
+        print(f"{name}: {ours.vocab_size:,} entries, special {ours.special_ids}")
         for kind, rows in texts.items():
             equal = sum(ours.encode(row) == theirs.encode(row, add_special_tokens=False) for row in rows)
             unequal += (len(rows) - equal) * (not isinstance(theirs, BertTokenizerLegacy))

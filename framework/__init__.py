@@ -27,15 +27,24 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.data.formats import Features as Features
     from framework.data.formats import Format as Format
     from framework.data.formats import Row as Row
-    from framework.data.formats import Text as Text
+    from framework.data.formats import TextTokenizer as TextTokenizer
     from framework.data.formats import text_of as text_of
+    from framework.data.formats import texts_of as texts_of
+    from framework.data.padding import pad as pad
+    from framework.data.padding import padding_mask as padding_mask
     from framework.data.pairs import PairFormat as PairFormat
     from framework.data.sources.base import LocatedRow as LocatedRow
     from framework.data.sources.base import Source as Source
     from framework.data.sources.builtin import BuiltinData as BuiltinData
     from framework.data.spec import DataSpec as DataSpec
+    from framework.data.tokenization.alignment import NO_WORD as NO_WORD
+    from framework.data.tokenization.alignment import Span as Span
+    from framework.data.tokenization.alignment import best_windows as best_windows
+    from framework.data.tokenization.alignment import tokenize_words as tokenize_words
+    from framework.data.tokenization.alignment import windows as windows
     from framework.errors import UserError as UserError
     from framework.generation.engine import Decode as Decode
+    from framework.generation.engine import pad_left as pad_left
     from framework.generation.strategy import Strategy as Strategy
     from framework.metrics.average import Average as Average
     from framework.metrics.bleu import Bleu as Bleu
@@ -52,6 +61,9 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.parts.caches import Cache as Cache
     from framework.parts.caches import EncoderOutput as EncoderOutput
     from framework.parts.caches import KVCache as KVCache
+    from framework.parts.embeddings import Tokens as Tokens
+    from framework.parts.feed_forward.activations import ACTIVATIONS as ACTIVATIONS
+    from framework.parts.feed_forward.activations import Activation as Activation
     from framework.parts.layout import RotaryEmbedding as RotaryEmbedding
     from framework.parts.layout import SequenceLayout as SequenceLayout
     from framework.parts.masks import Mask as Mask
@@ -59,6 +71,8 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.registry import Part as Part
     from framework.registry import build as build
     from framework.registry import choice as choice
+    from framework.registry import describe as describe
+    from framework.registry import nearest as nearest
     from framework.registry import register as register
     from framework.runs.build import build_task as build_task
     from framework.runs.data import prepare_data as prepare_data
@@ -67,6 +81,13 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.tasks.base import Result as Result
     from framework.tasks.base import Task as Task
     from framework.tasks.base import WritingTask as WritingTask
+    from framework.tasks.capabilities import Distillable as Distillable
+    from framework.tasks.capabilities import DistillationOutputs as DistillationOutputs
+    from framework.tasks.capabilities import Exportable as Exportable
+    from framework.tasks.cross_entropy import IGNORED as IGNORED
+    from framework.tasks.cross_entropy import logits_at_targets as logits_at_targets
+    from framework.tasks.cross_entropy import row_losses as row_losses
+    from framework.tasks.cross_entropy import target_losses as target_losses
     from framework.tasks.sequence_to_sequence import SequenceToSequence as SequenceToSequence
     from framework.tracking.base import Tracker as Tracker
     from framework.workflows.interactive import build_model as build_model
@@ -76,13 +97,15 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.workflows.interactive import train as train
 
 _NAMES = {
-    "data.formats": "Batch Features Format Row Text text_of",
+    "data.formats": "Batch Features Format Row TextTokenizer text_of texts_of",
+    "data.padding": "pad padding_mask",
     "data.pairs": "PairFormat",
     "data.sources.base": "LocatedRow Source",
     "data.sources.builtin": "BuiltinData",
     "data.spec": "DataSpec",
+    "data.tokenization.alignment": "NO_WORD Span best_windows tokenize_words windows",
     "errors": "UserError",
-    "generation.engine": "Decode",
+    "generation.engine": "Decode pad_left",
     "generation.strategy": "Strategy",
     "metrics.average": "Average",
     "metrics.bleu": "Bleu Chrf",
@@ -94,15 +117,19 @@ _NAMES = {
     "parts.attention.weights": "AttentionWeights",
     "parts.blocks": "Block",
     "parts.caches": "Cache EncoderOutput KVCache",
+    "parts.embeddings": "Tokens",
+    "parts.feed_forward.activations": "ACTIVATIONS Activation",
     "parts.layout": "RotaryEmbedding SequenceLayout",
     "parts.masks": "Mask",
     "parts.positions.base": "Position",
-    "registry": "Part build choice register",
+    "registry": "Part build choice describe nearest register",
     "runs.build": "build_task",
     "runs.data": "prepare_data",
     "runs.folder": "Run",
     "runs.predictor": "Predictor",
     "tasks.base": "Result Task WritingTask",
+    "tasks.capabilities": "Distillable DistillationOutputs Exportable",
+    "tasks.cross_entropy": "IGNORED logits_at_targets row_losses target_losses",
     "tasks.sequence_to_sequence": "SequenceToSequence",
     "tracking.base": "Tracker",
     "workflows.interactive": "build_model compose load open_run train",

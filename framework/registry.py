@@ -1,7 +1,7 @@
-"""Parts by name: one decorator makes a class an option, and one builder makes options into objects.
+"""Registry of parts: `register` makes a class an option, `build` makes an object of a config node.
 
-The signature is the config. A parameter with a default is a field of the config; a parameter without one is
-offered by whoever builds the part and never stands in a config; a default made by `choice` opens a slot.
+The signature of a class is its config. A parameter with a default is an option; a parameter without one is a context argument, which the
+owner passes when it builds the part and which no config contains; a default made by `choice` is a slot for another part.
 """
 
 import ast
@@ -18,16 +18,16 @@ from framework.errors import UserError
 
 _classes: dict[str, dict[str, type]] = {}  # kind -> name -> class
 _registrars: dict[type, str] = {}  # the module whose import registers a class
-_given: dict[type, frozenset[str]] = {}  # parameters with a default that the builder offers all the same
+_given: dict[type, frozenset[str]] = {}  # context arguments that have a default
 _homes: Callable[[], Mapping[str, str]] = dict  # "kind/name" -> the module that registers it; framework/__init__.py sets it
 _FUNCTIONS = {"all": all, "any": any, "len": len, "max": max, "min": min}  # the functions that a rule may call
 
 
 class Part:
-    """A part that is chosen but not built: what to build and the values someone set.
+    """A part that is not built yet: a class or `KIND/NAME`, and values of its options.
 
-    Calling it with the owner's offers builds the object: `Part(MultiHeadAttention, num_kv_heads=2)(dim=64, num_heads=4, ...)`.
-    An owner offers more than any one part needs; each part takes what its signature asks for.
+    Calling it with context arguments builds the object: `Part(MultiHeadAttention, num_kv_heads=2)(dim=64, num_heads=4, ...)`. An owner
+    passes the same arguments to all parts of a kind; each part takes those that its signature has.
     """
 
     def __init__(self, target: "type | str", /, **values: Any):
@@ -38,7 +38,7 @@ class Part:
         return get(self.target) if isinstance(self.target, str) else self.target
 
     def __call__(self, **offers: Any) -> Any:
-        """The built object. UserError: an unknown value, something not on offer, or a broken rule of the part."""
+        """The built object. UserError: an unknown option, a missing context argument, or a broken rule of the part."""
         cls = self.cls
         parameters = signature(cls)
         check_names(self.values, parameters.fields, f"{describe(cls)} has no option")
@@ -47,7 +47,7 @@ class Part:
             if name in offers:
                 arguments[name] = offers[name]
             elif name in parameters.required:
-                raise UserError(f"{describe(cls)} asks for {name!r}, which is not on offer here: {', '.join(sorted(offers))}")
+                raise UserError(f"{describe(cls)} needs {name!r}, which its owner does not pass; it passes: {', '.join(sorted(offers))}")
         for name, default in parameters.fields.items():
             value = self.values.get(name, default)
             if isinstance(default, Choice):
@@ -67,7 +67,7 @@ class Part:
 
 
 class Choice(Part):
-    """The default of a slot: a kind, the option taken when nobody chooses, and the owner's slot it follows."""
+    """The default of a slot: its kind, the default option (None: the slot is empty), and the owner's slot that it follows."""
 
     def __init__(self, kind: str, name: str | None, follows: str | None):
         super().__init__(f"{kind}/{name}")
@@ -75,18 +75,18 @@ class Choice(Part):
 
 
 def choice(kind: str, name: str | None, follows: str | None = None) -> Any:
-    """A slot for a part of `kind`. With `follows` it stands for the owner's slot of that name until somebody fills it."""
+    """The default of a parameter that is a slot for a part of `kind`. With `follows`, an empty slot takes the owner's part of that slot."""
     return Choice(kind, name, follows)
 
 
 def register(kind: str, name: str | None = None, given: Iterable[str] = ()) -> Callable[[type], type]:
-    """Makes a class the option `kind/name`. The name is the class name without its kind: `LinearAttention` -> `linear`.
+    """Makes a class the option `kind/name`. The default name is the class name without its kind: `LinearAttention` -> `linear`.
 
-    given: parameters that have a default and that the builder offers all the same (for classes that are not ours).
+    given: context arguments that have a default (for classes of other libraries).
     UserError: the name is taken (both classes are named), or a rule of the class is not a Python expression.
     """
 
-    registrar = sys._getframe(1).f_globals["__name__"]  # a class that is not ours is registered by a module of ours
+    registrar = sys._getframe(1).f_globals["__name__"]  # the module to import, also where the class is another library's
 
     def add(cls: type) -> type:
         key = name or option_name(cls.__name__, kind)
@@ -111,7 +111,7 @@ def register(kind: str, name: str | None = None, given: Iterable[str] = ()) -> C
 
 
 def build(node: Mapping[str, Any], **offers: Any) -> Any:
-    """The object of a config node `{part: KIND/NAME, ...values}`: the only builder there is."""
+    """The object of a config node `{part: KIND/NAME, ...values}`. UserError: see `Part.__call__`."""
     return as_part(node)(**offers)
 
 
@@ -123,7 +123,7 @@ def as_part(value: Any) -> Any:
 
 
 def option_of(part: Part) -> str | None:
-    """NAME of the `KIND/NAME` that a part is. None: a slot whose default is empty."""
+    """The NAME in a part's `KIND/NAME`. None: the default of an empty slot."""
     if isinstance(part, Choice):
         return part.name
     return (part.target if isinstance(part.target, str) else describe(part.target)).rpartition("/")[2]
@@ -163,6 +163,7 @@ class Signature:
     """What a class asks for, split by the rule of this module.
 
     fields: name -> default, what a config may set. offered: names the builder gives (required: those it must give).
+    constructors: the classes whose constructors have these parameters: `**options` stands for the parameters of the next one up the bases.
     consumed: fields that the kind declares for its builder and no constructor sees (class attribute `consumed`); a class has those
         of its bases too.
     """
@@ -172,9 +173,10 @@ class Signature:
         self.fields: dict[str, Any] = {}
         self.offered: list[str] = []
         self.required: set[str] = set()
-        for parameter in inspect.signature(cls).parameters.values():
-            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-                continue
+        self.constructors = _constructors(cls)
+        signatures = [inspect.signature(base).parameters.values() for base in reversed(self.constructors)]
+        named = {one.name: one for each in signatures for one in each if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
+        for parameter in named.values():
             if parameter.default is parameter.empty or parameter.name in given:
                 self.offered.append(parameter.name)
                 if parameter.default is parameter.empty:
@@ -188,10 +190,21 @@ class Signature:
         self.fields.update({name: getattr(cls, name) for name in self.consumed})
 
 
+def _constructors(cls: type) -> list[type]:
+    found = []
+    for base in cls.__mro__:
+        if "__init__" in vars(base):
+            found.append(base)
+            if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in inspect.signature(base).parameters.values()):
+                break
+    return found
+
+
 _signatures: dict[type, Signature] = {}
 
 
 def signature(cls: type) -> Signature:
+    """The signature of a class, computed once."""
     if cls not in _signatures:
         _signatures[cls] = Signature(cls)
     return _signatures[cls]
@@ -243,6 +256,7 @@ def names_in(rule: str) -> tuple[str, ...]:
 
 
 def check_names(given: Iterable[str], known: Iterable[str], complaint: str) -> None:
+    """UserError: one of the given names is unknown; the message is the complaint, the name, the nearest known one and all others."""
     known = list(known)
     for name in given:
         if name not in known:
@@ -250,6 +264,6 @@ def check_names(given: Iterable[str], known: Iterable[str], complaint: str) -> N
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """`, did you mean 'x'?` when something is near, else nothing."""
+    """` (did you mean 'x'?)` if one of the names is near, else an empty text."""
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""

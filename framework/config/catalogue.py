@@ -8,27 +8,26 @@ config error come from it.
 import hashlib
 import importlib.metadata
 import json
-import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from framework import registry
-from framework.config import inventory, rules
 from framework.config.discovery import Origin, conf_folder, origins, plugins_here
 from framework.config.inventory import take_inventory
 from framework.config.rules import check_rules
 from framework.errors import UserError
+from framework.utils.cache_folder import cache_folder, usable_cache
+from framework.utils.files import write_text
 
 # Groups of the command line; `callbacks` and `logger` hold named nodes of the kind beside them, an experiment and `debug` hold values.
 GROUPS = ("model", "data", "tokenizer", "task", "optimizer", "schedule", "trainer", "callbacks", "logger", "experiment", "debug")
 NAMED = {"callbacks": "callback", "logger": "tracker"}
 TOP = {"name": "str | None", "seed": "int", "resume": "str | None"}  # keys beside the groups, and their types
 _DEPENDENCIES = ("torch", "pytorch-lightning", "hydra-core", "torchmetrics")
-_FORMAT = 5  # of the index; a new number makes every old index stale
+_FORMAT = 6  # of the index; a new number makes every old index stale
 
 
 class Catalogue:
@@ -47,6 +46,12 @@ class Catalogue:
             near = registry.nearest(name if kind in self.options else kind, known)
             raise UserError(f"there is no {what}{near}; there are: {', '.join(known)}")
         return self.options[kind][name]
+
+    def traits(self, part: str, option: str) -> list[str]:
+        """The traits of an option of `KIND/NAME` (`framework.config.traits`); none if there is no such part or option."""
+        kind, _, name = part.partition("/")
+        entry = self.options.get(kind, {}).get(name, {"fields": {}, "slots": {}})
+        return (entry["fields"].get(option) or entry["slots"].get(option) or {}).get("traits", [])
 
     def names(self, group: str) -> list[str]:
         """What may be chosen for a group or a kind: registered parts and presets."""
@@ -77,13 +82,6 @@ class Catalogue:
         return {f"{kind}/{name}": option["module"] for kind, names in self.options.items() for name, option in names.items()}
 
 
-def cache_folder() -> Path:
-    """$PLUGFORMER_CACHE, or `plugformer` in the user's cache folder."""
-    if "PLUGFORMER_CACHE" in os.environ:
-        return Path(os.environ["PLUGFORMER_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "plugformer"
-
-
 @cache
 def load() -> Catalogue:
     """The catalogue, from the cache if nothing it was made from has changed."""
@@ -98,7 +96,8 @@ def load() -> Catalogue:
     if not isinstance(index, dict) or index.get("stamp") != stamp:
         index = {"stamp": stamp, **take_inventory(sources)}
         check_rules(index["options"], [*TOP, *(f"{group}_part" for group in GROUPS)])
-        _write(path, json.dumps(index, indent=1))
+        with usable_cache():
+            write_text(path, json.dumps(index, indent=1))
     return Catalogue(index)
 
 
@@ -110,18 +109,8 @@ def _stamp(sources: list[Origin]) -> str:
     files = [path for source in sources for path in source.files()]
     for source in sources:
         digest.update(f"{source}\n".encode())
-    for path in (
-        *files,
-        *sorted(conf_folder().rglob("*.yaml")),
-        *map(Path, (__file__, inventory.__file__, rules.__file__, registry.__file__)),
-    ):
+    ours = [*sorted(Path(__file__).parent.glob("*.py")), Path(registry.__file__)]
+    for path in (*files, *sorted(conf_folder().rglob("*.yaml")), *ours):
         stat = path.stat()
         digest.update(f"{path} {stat.st_mtime_ns} {stat.st_size}\n".encode())
     return digest.hexdigest()
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".catalogue", delete=False) as file:
-        file.write(text)
-    os.replace(file.name, path)

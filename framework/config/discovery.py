@@ -1,12 +1,12 @@
-"""Where parts and presets come from: the framework itself, its plugins, and installed packages.
+"""Discovery of the packages that bring parts and presets: the framework itself, its plugins, and installed packages.
 
-A package from outside names itself in its pyproject.toml and is found from then on:
+An installed package is discovered by an entry point in its pyproject.toml:
 
     [project.entry-points."plugformer.plugins"]
     mine = "my_package"
 
-Everything it registers, in any of its modules, and every YAML file in its `conf/` folder becomes an option.
-The same goes for the packages in `plugins/` of the current folder, as long as somebody stands there (`python -m framework new`).
+Every class that one of its modules registers and every YAML file in its `conf/` folder becomes an option. So do those of the packages
+in `plugins/` of the current folder, where `python -m framework new` writes them.
 """
 
 import importlib.metadata
@@ -21,13 +21,13 @@ from framework.errors import UserError
 ENTRY_POINTS = "plugformer.plugins"
 DISTRIBUTION = "plugformer"
 _ROOT = Path(__file__).resolve().parents[1]
-# What registers parts. The rest of the framework is plumbing and registers nothing.
+# The packages of the framework that register parts.
 _OWN = ("parts", "models", "generation", "data", "tasks", "training", "tracking", "huggingface.families")
 
 
 @dataclass(frozen=True)
 class Origin:
-    """A package that brings parts: its import name, its folder, and the distribution it was installed from."""
+    """A package that brings parts: its import name, its folder, and the distribution that it was installed from."""
 
     package: str
     folder: Path
@@ -35,7 +35,7 @@ class Origin:
     version: str
 
     def modules(self) -> Iterator[str]:
-        """Import names of all modules, tests and private ones left out."""
+        """Import names of all modules, without tests and private ones."""
         if self.folder.is_file():
             yield self.package
             return
@@ -46,7 +46,7 @@ class Origin:
             yield ".".join((self.package, *(part for part in parts if part != "__init__")))
 
     def files(self) -> Iterator[Path]:
-        """Everything a catalogue depends on: sources and presets."""
+        """The files that the catalogue depends on: sources and presets."""
         if self.folder.is_file():
             yield self.folder
             return
@@ -91,7 +91,7 @@ def origins() -> list[Origin]:
 
 
 def plugins_here() -> list[Path]:
-    """Packages in `plugins/` of the current folder that import the framework; those of a clone are its own and not named here."""
+    """Packages in `plugins/` of the current folder that import the framework; none in a clone, whose plugins `origins` has already."""
     here = Path.cwd() / "plugins"
     if here.resolve() in (_ROOT.parent / "plugins", _ROOT / "plugins") or not here.is_dir():
         return []
@@ -100,12 +100,12 @@ def plugins_here() -> list[Path]:
 
 
 def _of_this_folder(folder: Path) -> Origin:
-    """A plugin of the current folder, imported by its own name. UserError: Python knows another module by that name."""
+    """A plugin of the current folder, imported by the name of its folder. UserError: Python finds another module of that name."""
     if str(folder.parent) not in sys.path:
         sys.path.append(str(folder.parent))
     spec = importlib.util.find_spec(folder.name)
     if spec is None or spec.origin is None or Path(spec.origin).resolve() != (folder / "__init__.py").resolve():
-        raise UserError(f"{folder}: Python finds another module named {folder.name}; the plugin needs a name of its own")
+        raise UserError(f"{folder}: Python finds another module named {folder.name}; the plugin needs another name")
     return Origin(folder.name, folder, f"plugins/{folder.name}", "here")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from framework import registry
 from framework.config.discovery import Origin, conf_folder
+from framework.config.traits import option_traits
 from framework.errors import UserError
 
 _DECLARATIONS = ("provides", "rules", "apart", "sealed", "columns", "optional", "defaults", "recipe")
@@ -69,13 +70,15 @@ def _option(kind: str, name: str, cls: type) -> dict[str, Any]:
     parameters = registry.signature(cls)
     hints = _hints(cls)
     meanings = _meanings(cls)
+    traits = option_traits(cls)
     fields, slots = {}, {}
     for field, default in parameters.fields.items():
         if isinstance(default, registry.Choice):
-            slots[field] = {"kind": default.kind, "default": default.name, "follows": default.follows, "meaning": meanings.get(field, "")}
+            slots[field] = {"kind": default.kind, "default": default.name, "follows": default.follows}
         else:
-            type_name = _type_name(hints.get(field, Any))
-            fields[field] = {"type": type_name, "default": _plain(default), "meaning": meanings.get(field, "")}
+            fields[field] = {"type": _type_name(hints.get(field, Any)), "default": _plain(default)}
+        entry = slots[field] if field in slots else fields[field]
+        entry |= {"meaning": meanings.get(field, ""), "traits": traits.get(field, [])}
     source = inspect.getsourcefile(cls) or ""
     return {
         "doc": (inspect.getdoc(cls) or "").partition("\n")[0],
@@ -95,7 +98,8 @@ def _option(kind: str, name: str, cls: type) -> dict[str, Any]:
 def _hints(cls: type) -> dict[str, Any]:
     """Types of a class's parameters; none where an annotation names what only a type checker imports."""
     try:
-        hints = typing.get_type_hints(inspect.getattr_static(cls, "__init__"))
+        constructors = reversed(registry.signature(cls).constructors)
+        hints = {name: hint for base in constructors for name, hint in typing.get_type_hints(base.__init__).items()}  # type: ignore[misc]
         hints |= {key: hint for key, hint in typing.get_type_hints(cls).items() if key not in hints}
     except (NameError, TypeError):
         return {}

@@ -1,6 +1,6 @@
-"""Which rows go into a batch together: a pure function of (lengths, seed, epoch, world).
+"""Which rows go into a batch together: a pure function of (lengths, seed, epoch, world_size).
 
-A global batch is what all ranks see in one step; rank r of `world` takes its rows r, r + world, r + 2 world, ... So every
+A global batch is what all ranks see in one step; rank r of `world_size` takes its rows r, r + world_size, r + 2 world_size, ... So every
 rank makes the same number of steps, in every epoch the same, and every row is served exactly once an epoch.
 """
 
@@ -26,7 +26,7 @@ class Batches:
     stride: int | None = None
     rules: ClassVar[dict[str, str]] = {}
 
-    def plan(self, lengths: Numbers, seed: int, epoch: int, world: int, shuffle: bool) -> list[Numbers]:
+    def plan_batches(self, lengths: Numbers, seed: int, epoch: int, world_size: int, shuffle: bool) -> list[Numbers]:
         """Row numbers of every global batch. Without `shuffle` (evaluation) seed and epoch play no part."""
         raise NotImplementedError
 
@@ -43,8 +43,8 @@ class RowsBatches(Batches):
             raise UserError(f"data.batches.rows={rows}: at least 1")
         self.rows = rows
 
-    def plan(self, lengths: Numbers, seed: int, epoch: int, world: int, shuffle: bool) -> list[Numbers]:
-        return chunks(order(len(lengths), seed, epoch, shuffle), self.rows * world)
+    def plan_batches(self, lengths: Numbers, seed: int, epoch: int, world_size: int, shuffle: bool) -> list[Numbers]:
+        return chunks(order(len(lengths), seed, epoch, shuffle), self.rows * world_size)
 
 
 @register("batches")
@@ -60,7 +60,7 @@ class BucketsBatches(Batches):
             raise UserError(f"data.batches.budget={budget} must be at least 1 and data.batches.growth={growth} above 1")
         self.budget, self.growth = budget, growth
 
-    def plan(self, lengths: Numbers, seed: int, epoch: int, world: int, shuffle: bool) -> list[Numbers]:
+    def plan_batches(self, lengths: Numbers, seed: int, epoch: int, world_size: int, shuffle: bool) -> list[Numbers]:
         """Each bucket gives full batches and hands what is left to the next longer one: how many batches there are depends on
         the sizes of the buckets alone, so it never changes; which rows are left over does."""
         ranked = order(len(lengths), seed, epoch, shuffle)
@@ -70,7 +70,7 @@ class BucketsBatches(Batches):
         waiting = np.empty(0, dtype=np.int64)
         for number, width in enumerate(widths):
             waiting = np.concatenate((waiting, ranked[bucket == number]))
-            rows = max(1, self.budget // max(1, int(width))) * world
+            rows = max(1, self.budget // max(1, int(width))) * world_size
             full = len(waiting) // rows * rows
             batches += chunks(waiting[:full], rows)
             waiting = waiting[full:]
@@ -116,9 +116,9 @@ class PackedBatches(Batches):
             raise UserError(f"data.batches.budget={budget}, data.batches.rows={rows}: at least 1")
         self.budget, self.rows, self.isolated, self.stride = budget, rows, isolated, stride
 
-    def plan(self, lengths: Numbers, seed: int, epoch: int, world: int, shuffle: bool) -> list[Numbers]:
+    def plan_batches(self, lengths: Numbers, seed: int, epoch: int, world_size: int, shuffle: bool) -> list[Numbers]:
         rows = self.rows or max(1, self.budget // int(lengths.max(initial=1)))
-        return chunks(order(len(lengths), seed, epoch, shuffle), rows * world)
+        return chunks(order(len(lengths), seed, epoch, shuffle), rows * world_size)
 
 
 def order(rows: int, seed: int, epoch: int, shuffle: bool) -> Numbers:
@@ -129,7 +129,7 @@ def chunks(rows: Numbers, size: int) -> list[Numbers]:
     return [rows[start:stop] for start, stop in pairwise([*range(0, len(rows), size), len(rows)])]
 
 
-def deal(batch: Sequence[int] | Numbers, rank: int, world: int) -> tuple[list[int], bool]:
+def shard(batch: Sequence[int] | Numbers, rank: int, world_size: int) -> tuple[list[int], bool]:
     """A rank's rows of a global batch, and whether they are a ghost: the first row as a stand-in, because none is left."""
-    mine = [int(row) for row in batch[rank::world]]
+    mine = [int(row) for row in batch[rank::world_size]]
     return (mine, False) if mine else ([int(batch[0])], True)

@@ -13,7 +13,7 @@ Features = dict[str, Any]  # name -> list of ints (one a token), or an int or fl
 Batch = dict[str, Any]  # name -> tensor; "row" (B,) the row numbers; "raw" the rows themselves where figures are made of them
 
 
-class Text(Protocol):
+class TextTokenizer(Protocol):
     """What a format needs of a tokenizer."""
 
     def encode(self, text: str) -> list[int]: ...
@@ -31,7 +31,7 @@ class Format:
 
     columns: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[tuple[str, ...]] = ()
-    special: tuple[str, ...] = ()  # tokens the tokenizer must have beside its own; their ids stand in spec.special
+    special_tokens: tuple[str, ...] = ()  # added to the tokenizer; their ids stand in spec.special_ids
     stream: ClassVar[bool] = False  # rows are pieces of one running text and may be packed
     rules: ClassVar[dict[str, str]] = {}
     provides: ClassVar[tuple[str, ...]] = ()
@@ -52,7 +52,7 @@ class Format:
         """What the training rows teach: `{"labels": (...)}` goes to spec.labels, the rest to spec.statistics."""
         return {}
 
-    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features | None:
+    def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
         """One row as numbers; targets only if the row has them. None: the row is dropped (and counted)."""
         raise NotImplementedError
 
@@ -69,9 +69,9 @@ class Format:
         it is the same for every batch: what is then a function of it and of a row alone does not depend on the row's company.
 
         Unless a subclass says otherwise: `ids` and other lists filled up on the right, `padding_mask` (B, T), numbers as (B,)."""
-        from framework.data.padding import stacked  # whoever only encodes needs no torch
+        from framework.data.padding import stack_features  # whoever only encodes needs no torch
 
-        return stacked(features, spec.padding)
+        return stack_features(features, spec.padding)
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:
         """Rows that need no download: split is "train", "validation" or "test"."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from framework.data.batches import Numbers, deal
+from framework.data.batches import Numbers, shard
 from framework.data.formats import Batch, Format
 from framework.data.spec import DataSpec
 from framework.data.windows import Examples
@@ -15,11 +15,11 @@ from framework.data.windows import Examples
 Step = tuple[int, int, list[int], bool]  # epoch, batch number, the rank's examples, whether they are a ghost
 
 
-class PlannedSampler(Sampler[Step]):
+class ShardedBatchSampler(Sampler[Step]):
     """The steps of an epoch for one rank. Lightning calls `set_epoch` before each epoch."""
 
-    def __init__(self, plan: Callable[[int], list[Numbers]], rank: int, world: int):
-        self.plan, self.rank, self.world = plan, rank, world
+    def __init__(self, plan: Callable[[int], list[Numbers]], rank: int, world_size: int):
+        self.plan, self.rank, self.world_size = plan, rank, world_size
         self.epoch, self.skip = 0, 0
         self.steps = len(plan(0))
 
@@ -34,14 +34,14 @@ class PlannedSampler(Sampler[Step]):
         plan = self.plan(self.epoch)
         assert len(plan) == self.steps, f"epoch {self.epoch} has {len(plan)} batches, epoch 0 has {self.steps}"
         for number in range(self.skip, len(plan)):
-            rows, dummy = deal(plan[number], self.rank, self.world)
+            rows, dummy = shard(plan[number], self.rank, self.world_size)
             yield self.epoch, number, rows, dummy
 
 
 class BatchDataset(Dataset[Batch]):
     """Makes the batch of a step. All it depends on comes with the step, so it may run in any worker.
 
-    Adds to what the format makes: `row` (B,) the examples' numbers; `dummy`; `tokens` and `slots`, the lengths of the rows
+    Adds to what the format makes: `row` (B,) the examples' numbers; `dummy`; `tokens` and `padded_tokens`, the lengths of the rows
     and the same if all were as long as the longest; with `raw` the rows as the source read them.
     """
 
@@ -56,7 +56,7 @@ class BatchDataset(Dataset[Batch]):
         batch = self.format.collate(features, self.spec, random)
         lengths = [int(self.examples.lengths[row]) for row in rows]
         batch |= {"row": torch.tensor(rows), "dummy": dummy}
-        batch |= {"tokens": 0 if dummy else sum(lengths), "slots": 0 if dummy else len(lengths) * max(lengths)}
+        batch |= {"tokens": 0 if dummy else sum(lengths), "padded_tokens": 0 if dummy else len(lengths) * max(lengths)}
         if self.raw:
             batch["raw"] = [self.examples.raw(row) for row in rows]
         return batch
@@ -68,7 +68,7 @@ class BatchLoader(DataLoader[Batch]):
     Use with `Trainer(use_distributed_sampler=False)`: the batches are dealt to the ranks already.
     """
 
-    def __init__(self, dataset: BatchDataset, steps: PlannedSampler, workers: int = 0):
+    def __init__(self, dataset: BatchDataset, steps: ShardedBatchSampler, workers: int = 0):
         super().__init__(dataset, sampler=steps, batch_size=None, num_workers=workers, persistent_workers=workers > 0)
         self.steps = steps
         self._served, self._resumed = 0, False

@@ -59,15 +59,17 @@ class Prepared:
         """How many examples a pass over a split has; None where there is no such split."""
         return len(self.examples(split, shuffle=False).lengths) if split in self.encoded else None
 
-    def loader(self, split: str, shuffle: bool | None = None, rank: int = 0, world: int = 1, seed: int = 0) -> "BatchLoader":
+    def loader(self, split: str, shuffle: bool | None = None, rank: int = 0, world_size: int = 1, seed: int = 0) -> "BatchLoader":
         """Batches of a split for one rank. Training is shuffled and has no raw rows; evaluation is neither and has them."""
-        from framework.data.loader import BatchDataset, BatchLoader, PlannedSampler  # preparing needs no torch
+        from framework.data.loader import BatchDataset, BatchLoader, ShardedBatchSampler  # preparing needs no torch
 
         training = split == "train"
         shuffle = training if shuffle is None else shuffle
         examples, batches = self.examples(split, shuffle), self.source.batches
         dataset = BatchDataset(examples, self.format, self.spec, seed, raw=not training)
-        steps = PlannedSampler(lambda epoch: batches.plan(examples.lengths, seed, epoch, world, shuffle), rank, world)
+        steps = ShardedBatchSampler(
+            lambda epoch: batches.plan_batches(examples.lengths, seed, epoch, world_size, shuffle), rank, world_size
+        )
         return BatchLoader(dataset, steps, self.source.workers)
 
 
@@ -91,7 +93,7 @@ def prepare(
         text, spec = Tokenizer.load(folder / "tokenizer.json"), DataSpec.load(folder / "data_spec.json")
     elif "train" in source.splits:
         text = trained(source, tokenizer, format)
-        spec = facts_of(text, max_length, statistics(source, format), format.special)
+        spec = data_spec_of(text, max_length, statistics(source, format), format.special_tokens)
     else:
         given = ", ".join(source.splits) or "nothing"
         raise UserError(f"there is nothing to learn from: the data has {given}, and no training part (data.train=...)")
@@ -101,8 +103,8 @@ def prepare(
 def trained(source: Source, trainer: TokenizerTrainer, format: Format) -> Tokenizer:
     """The tokenizer of the training texts, with the special tokens that the format asks for; jobs with the same texts and settings
     share one."""
-    if not trainer.learns:
-        return trainer.train(lambda: iter(())).with_special(format.special)
+    if not trainer.needs_texts:
+        return trainer.train(lambda: iter(())).with_special_tokens(format.special_tokens)
 
     def texts() -> Iterator[str]:
         for row, where in source.rows("train"):
@@ -111,7 +113,7 @@ def trained(source: Source, trainer: TokenizerTrainer, format: Format) -> Tokeni
             yield from read
 
     def write(folder: Path) -> None:
-        trainer.train(texts).with_special(format.special).save(folder / "tokenizer.json")
+        trainer.train(texts).with_special_tokens(format.special_tokens).save(folder / "tokenizer.json")
 
     key = digest([source.fingerprint("train"), trainer.origin(), code_of(trainer), values_of(format), code_of(format)])
     return Tokenizer.load(cache.entry("tokenizers", key, write) / "tokenizer.json")
@@ -135,12 +137,16 @@ def statistics(source: Source, format: Format) -> dict[str, Any]:
     return dict(json.loads((cache.entry("statistics", key, write) / "statistics.json").read_text(encoding="utf-8")))
 
 
-def facts_of(tokenizer: Tokenizer, max_length: int, statistics: dict[str, Any], asked: Sequence[str] = ()) -> DataSpec:
-    special = dict(tokenizer.special)
-    ids = tuple(id for token in asked if (id := tokenizer.inner.token_to_id(token)) is not None)
+def data_spec_of(tokenizer: Tokenizer, max_length: int, statistics: dict[str, Any], special_tokens: Sequence[str] = ()) -> DataSpec:
+    """The data spec of a tokenizer and of what `Format.fit` returned. special_tokens: those that the format asks for."""
+    special = dict(tokenizer.special_ids)
     padding = special.pop("padding")
-    labels = tuple(statistics.pop("labels", ()))
-    # a published tokenizer may have no padding token: batches say what is real, so any id will do
     return DataSpec(
-        tokenizer.vocab_size, max_length, 0 if padding is None else padding, **special, special=ids, labels=labels, statistics=statistics
+        tokenizer.vocab_size,
+        max_length,
+        0 if padding is None else padding,  # a published tokenizer may have none; the padding mask then makes any id do
+        **special,
+        special_ids=tuple(id for token in special_tokens if (id := tokenizer.backend.token_to_id(token)) is not None),
+        labels=tuple(statistics.get("labels", ())),
+        statistics={name: value for name, value in statistics.items() if name != "labels"},
     )

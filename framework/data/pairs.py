@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 
 import torch
 
-from framework.data.formats import Batch, Features, Format, Row, Text, text_of, texts_of
-from framework.data.padding import pad, tokens
+from framework.data.formats import Batch, Features, Format, Row, TextTokenizer, text_of, texts_of
+from framework.data.padding import pad, padding_mask
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 
@@ -33,7 +33,7 @@ class PairFormat(Format):
         source, target = self.columns
         return [text_of(row, source), *texts_of(row, target)]
 
-    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features:
+    def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features:
         """source, and where the row has one target: ids with the end token last. truncated: 1 if a text was cut."""
         if spec.end is None:
             raise UserError("what writes texts needs a tokenizer with an end token: without it no written text would end")
@@ -42,7 +42,7 @@ class PairFormat(Format):
         if row.get(target) is not None:
             wanted["target"] = target, texts_of(row, target)[0]
         features: Features = {"truncated": 0}
-        room = spec.max_length - 1 - len(spec.opening)  # 1 for the end token
+        room = spec.max_length - 1 - len(spec.prefix)  # 1 for the end token
         for name, (column, written) in wanted.items():
             ids = tokenizer.encode(written)
             if len(ids) > room:
@@ -52,7 +52,7 @@ class PairFormat(Format):
                         "a larger model.max_length reads it, task.format.long=truncate cuts it"
                     )
                 features["truncated"] = 1
-            features[name] = [*spec.opening, *ids[:room], spec.end]
+            features[name] = [*spec.prefix, *ids[:room], spec.end]
         return features
 
     def length(self, features: Features) -> int:
@@ -60,8 +60,8 @@ class PairFormat(Format):
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
         source = [row["source"] for row in features]
-        begin = spec.first
-        batch: Batch = {"source": pad(source, spec.padding), "source_padding_mask": tokens(source)}  # (B, S)
+        begin = spec.decoder_start
+        batch: Batch = {"source": pad(source, spec.padding), "source_padding_mask": padding_mask(source)}  # (B, S)
         if all("target" in row for row in features):
             labels = [row["target"] for row in features]
             batch["target"] = pad([[begin, *ids[:-1]] for ids in labels], spec.padding)  # (B, T)

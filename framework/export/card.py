@@ -11,19 +11,15 @@ from typing import Any
 from framework.runs.folder import Run
 from framework.runs.predictor import Predictor
 from framework.runs.summary import parameter_lines, parts_line
+from framework.tasks.base import Task
+from framework.tasks.capabilities import Exportable
 
-TAGS = {  # purpose -> the Hub's pipeline_tag, https://huggingface.co/docs/hub/models-tasks; it has none for text to text in general
-    "sequence_labels": "text-classification",
-    "token_labels": "token-classification",
-    "masked_tokens": "fill-mask",
-    "next_token": "text-generation",
-}
 SPLITS = ("train", "validation", "test")
 
 
 def card(run: Run, loaded: Predictor, library: str, loading: Sequence[str]) -> str:
     """The text of README.md. library: the Hub's name of what loads the folder. loading: the lines that do, FOLDER being the folder."""
-    config, tag = loaded.config, TAGS.get(loaded.task.purpose or "")
+    config, tag = loaded.config, pipeline_tag(loaded.task)
     parameters = parameter_lines(loaded.task)[0].split()[-1]
     head = ["---", f"library_name: {library}", *([f"pipeline_tag: {tag}"] if tag else []), "---"]
     sections = {
@@ -36,6 +32,11 @@ def card(run: Run, loaded: Predictor, library: str, loading: Sequence[str]) -> s
     }
     body = [line for title, lines in sections.items() for line in ([f"## {title}", ""] if title else []) + [*lines, ""]]
     return "\n".join([*head, "", f"# {config['name']}", "", *body])
+
+
+def pipeline_tag(task: Task) -> str | None:
+    """The Hub's pipeline_tag of a task; the Hub has none for text2text-generation. https://huggingface.co/docs/hub/models-tasks"""
+    return task.hf_task if isinstance(task, Exportable) and task.hf_task != "text2text-generation" else None
 
 
 def data_lines(node: Mapping[str, Any], sizes: Mapping[str, Mapping[str, int]]) -> Iterator[str]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from framework.export.program import Program, compare
-from framework.export.programs import LABELING, whole
+from framework.export.programs import LABELING, exportable, whole
 from framework.runs.predictor import Predictor
 
 
@@ -22,7 +22,7 @@ def check(loaded: Predictor, programs: Sequence[Program], folder: Path) -> None:
                 expected = graph.program.module(*inputs)
                 expected = [expected] if isinstance(expected, Tensor) else expected
                 compare(graph.program, graph(inputs), inputs, expected, f"{graph.program.name}.onnx")
-        if loaded.task.purpose not in LABELING:
+        if exportable(loaded).hf_task not in LABELING:
             check_steps(loaded, graphs)
 
 

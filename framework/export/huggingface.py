@@ -5,6 +5,7 @@ from pathlib import Path
 from framework.huggingface.writing import write as write_published
 from framework.huggingface.writing import write_tokenizer
 from framework.runs.predictor import Predictor
+from framework.tasks.capabilities import Exportable
 
 LIBRARY = "transformers"
 
@@ -13,18 +14,11 @@ def write(loaded: Predictor, folder: Path) -> list[str]:
     """Writes config.json, model.safetensors, the tokenizer and, for a task that writes, generation_config.json. Gives the lines that
     load them. UserError: no published family computes as this task does; the nearest, and what differs."""
     task, spec = loaded.task, loaded.spec
-    layout = write_published(
-        folder,
-        loaded.config["model"],
-        task.state_dict(),
-        spec,
-        task.purpose,
-        task.form,
-        task.published(),
-        loaded.config["task"].get("decoding"),
-    )
-    write_tokenizer(loaded.tokenizer, spec, task.purpose, folder)
-    model = _CLASSES.get(task.purpose or "", "AutoModel")
+    hf_task, variant, entries = (task.hf_task, task.head_variant, task.hf_config()) if isinstance(task, Exportable) else (None, "", {})
+    decoding = loaded.config["task"].get("decoding")
+    layout = write_published(folder, loaded.config["model"], task.state_dict(), spec, hf_task, variant, entries, decoding)
+    write_tokenizer(loaded.tokenizer, spec, hf_task, folder)
+    model = _CLASSES.get(hf_task or "", "AutoModel")
     return [
         f"from transformers import AutoTokenizer, {model}",
         'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
@@ -33,9 +27,9 @@ def write(loaded: Predictor, folder: Path) -> list[str]:
 
 
 _CLASSES = {
-    "sequence_labels": "AutoModelForSequenceClassification",
-    "token_labels": "AutoModelForTokenClassification",
-    "masked_tokens": "AutoModelForMaskedLM",
-    "next_token": "AutoModelForCausalLM",
-    "text_to_text": "AutoModelForSeq2SeqLM",
+    "text-classification": "AutoModelForSequenceClassification",
+    "token-classification": "AutoModelForTokenClassification",
+    "fill-mask": "AutoModelForMaskedLM",
+    "text-generation": "AutoModelForCausalLM",
+    "text2text-generation": "AutoModelForSeq2SeqLM",
 }

@@ -11,19 +11,19 @@ from torch import Tensor, nn
 
 from framework.parts.caches import DecodingState
 from framework.parts.layout import make_positions
-from framework.tasks.base import Task
+from framework.tasks.capabilities import Exportable
 
 
 class Scoring(nn.Module):
-    """Scores of texts, or of their tokens."""
+    """`Exportable.export_forward` of tensors: scores of texts, or of their tokens."""
 
-    def __init__(self, task: Task):
+    def __init__(self, task: Exportable):
         super().__init__()
         self.task = task
 
     def forward(self, ids: Tensor, padding_mask: Tensor, segments: Tensor | None = None) -> Tensor:
-        told = {} if segments is None else {"segments": segments}
-        return self.task.scores_of({"ids": ids, "padding_mask": padding_mask, **told})
+        batch = {"ids": ids, "padding_mask": padding_mask}
+        return self.task.export_forward(batch if segments is None else {**batch, "segments": segments})
 
 
 class Continuing(nn.Module):

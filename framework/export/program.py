@@ -68,8 +68,8 @@ class Program:
         batch, first = [(3, 2), (5, 3), (1, 1)][number]
         return {"batch": batch, **{name: min(first + place, max(1, self.limits.get(name, 99) // 2)) for place, name in enumerate(names)}}
 
-    def told(self) -> dict[str, Any]:
-        """Its interface, JSON-able."""
+    def interface(self) -> dict[str, Any]:
+        """Names, shapes and types of inputs and outputs, JSON-able."""
         sides = {"inputs": self.inputs, "outputs": self.outputs}
         return {
             side: {slot.name: {"shape": list(slot.shape), "type": str(slot.dtype).removeprefix("torch.")} for slot in slots}

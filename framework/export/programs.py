@@ -13,19 +13,20 @@ from framework.generation.engine import ends
 from framework.parts.caches import Cache
 from framework.registry import describe
 from framework.runs.predictor import Predictor
+from framework.tasks.capabilities import Exportable
 
 PROBES = ((2, 3), (3, 4))  # texts and tokens: what tells which sizes of a tensor are which
-LABELING = ("sequence_labels", "token_labels", "masked_tokens")
+LABELING = ("text-classification", "token-classification", "fill-mask")
 GROWN = "past + tokens"
 
 
 def whole(loaded: Predictor) -> Program:
-    """What the task computes of a batch at once. UserError: the task does not say what it is for."""
-    purpose, model = purpose_of(loaded), loaded.task.model
-    if purpose in LABELING:
+    """What the task computes of a batch at once. UserError: the task does not support export."""
+    hf_task, model = exportable(loaded).hf_task, loaded.task.model
+    if hf_task in LABELING:
         return scoring(loaded)
     logits = [Slot("logits", ("batch", "tokens", loaded.spec.vocab_size))]
-    if purpose == "next_token":
+    if hf_task == "text-generation":
         return Program("model", Continuing(model), text(loaded, "ids", "tokens", "padding_mask", "left"), logits, limits(loaded, "tokens"))
     inputs = [*text(loaded, "source", "source", "source_padding_mask"), *text(loaded, "target", "tokens")]
     return Program("model", Rewriting(model), inputs, logits, limits(loaded, "source", "tokens"))
@@ -33,9 +34,9 @@ def whole(loaded: Predictor) -> Program:
 
 def stepwise(loaded: Predictor) -> list[Program]:
     """The same for a task that labels; for one that writes, what its decoder makes of the next tokens and of what it kept: `model`, or
-    `decoder` behind `encoder`. UserError: the task does not say what it is for, or an attention not what it keeps."""
-    purpose, model = purpose_of(loaded), loaded.task.model
-    if purpose in LABELING:
+    `decoder` behind `encoder`. UserError: the task does not support export, or an attention not what it keeps."""
+    hf_task, model = exportable(loaded).hf_task, loaded.task.model
+    if hf_task in LABELING:
         return [scoring(loaded)]
     for cache in model.decoder.caches():
         if type(cache).state is Cache.state:
@@ -43,7 +44,7 @@ def stepwise(loaded: Predictor) -> list[Program]:
                 f"{type(cache).__name__} does not say as which tensors it is kept between two steps (Cache.state and load_state), so no "
                 "program can be given them; to=torch exports the model without a cache"
             )
-    if purpose == "next_token":
+    if hf_task == "text-generation":
         past, layers = kept("past", "past", lambda batch, tokens: written(model, model.state(), batch, tokens))
         return [stepping(loaded, "model", Stepping(model, layers, []), [], past)]
 
@@ -60,20 +61,20 @@ def stepwise(loaded: Predictor) -> list[Program]:
     return [encoder, stepping(loaded, "decoder", LookingStepping(model, layers, encoded_layers), [reads[1], *encoded], past)]
 
 
-def purpose_of(loaded: Predictor) -> str:
-    purpose = loaded.task.purpose
-    if purpose is None:
+def exportable(loaded: Predictor) -> Exportable:
+    """The task. UserError: it does not support export."""
+    if not isinstance(loaded.task, Exportable):
         raise UserError(
-            f"{describe(type(loaded.task))} does not say what it is for (Task.purpose, and for a task that labels Task.scores_of), so "
-            "nobody knows what a program of it should compute; to=safetensors exports it as it is"
+            f"{describe(type(loaded.task))} has no program: its class must inherit Exportable (hf_task, export_forward; docs/export.md); "
+            "to=safetensors exports its weights as they are"
         )
-    return purpose
+    return loaded.task
 
 
 def scoring(loaded: Predictor) -> Program:
-    task = loaded.task
+    task = exportable(loaded)
     inputs = text(loaded, "ids", "tokens", "padding_mask")
-    if "segments" in task.reads:
+    if "segments" in task.export_inputs:
         inputs.append(Slot("segments", ("batch", "tokens"), "ids", below=2))
     module = Scoring(task)
 

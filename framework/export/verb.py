@@ -2,11 +2,7 @@
 
 import importlib
 import inspect
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -14,7 +10,7 @@ from typing import Any
 from framework.errors import UserError
 from framework.registry import nearest
 from framework.runs.folder import Run
-from framework.utils.files import umask
+from framework.utils.files import new_folder
 
 # A target is the module of that name here: LIBRARY, the Hub's name of what loads it, and write(loaded, folder, **options), which fills
 # a folder and gives lines of Python that load it, those up to the first empty one first of all; FOLDER stands for where it will lie.
@@ -59,10 +55,13 @@ def _write(run: Run, module: Any, folder: Path, options: dict[str, str]) -> str:
     loaded = Predictor.load(run, changed(run, [], [], training=False))  # with the options that its parts have got since
     if not module.__name__.endswith(".adapter"):
         loaded = without_adapter(loaded)
-    with appearing(folder) as partial:
-        lines = module.write(loaded, partial, **options)
-        (partial / "README.md").write_text(card(run, loaded, module.LIBRARY, lines), encoding="utf-8")
-        sizes = {path.name: path.stat().st_size for path in sorted(partial.iterdir())}
+    try:
+        with new_folder(folder) as partial:
+            lines = module.write(loaded, partial, **options)
+            (partial / "README.md").write_text(card(run, loaded, module.LIBRARY, lines), encoding="utf-8")
+            sizes = {path.name: path.stat().st_size for path in sorted(partial.iterdir())}
+    except OSError as error:
+        raise UserError(f"folder={folder} cannot be written: {error.strerror or error}; nothing is left of it") from error
     loading = "; ".join(takewhile(bool, lines)).replace("FOLDER", str(folder))
     return "\n".join([str(folder), *(f"  {name:<24}{size:>14,} bytes" for name, size in sizes.items()), f"load     {loading}"])
 
@@ -73,24 +72,6 @@ def check_folder(folder: Path) -> None:
         raise UserError(f"folder={folder}: that folder is not empty, and nothing in it is overwritten; name another one")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"folder={folder}: that is a file")
-
-
-@contextmanager
-def appearing(folder: Path) -> Iterator[Path]:
-    """A folder beside this one, which takes its place when the block ends well and is gone otherwise. UserError: it cannot be."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".partial"))
-    except OSError as error:
-        raise UserError(f"folder={folder} cannot be made: {error.strerror or error}") from error
-    try:
-        yield partial
-        partial.chmod(0o777 & ~umask())
-        os.replace(partial, folder)
-    except OSError as error:
-        raise UserError(f"folder={folder} cannot be written: {error.strerror or error}; nothing is left of it") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _pair(word: str) -> tuple[str, str]:

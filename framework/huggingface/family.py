@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from framework.config.derived_defaults import meant
+from framework.config.derived_defaults import effective
 from framework.errors import UserError
 from framework.huggingface.table import Row, Table
 
@@ -37,13 +37,13 @@ class Option:
 class Head:
     """What a task adds to a model, as a published class has it.
 
-    architecture: the class. form: what the task must say of itself (`Task.form`), where the class computes in one way alone.
+    architecture: the published class. variant: the `Exportable.head_variant` that the class computes; empty = the class fits any.
     rows: the task's weights and theirs, full names. without: beginnings of our names that the class has no use for (a pooler).
     """
 
     architecture: str
     rows: tuple[Row, ...] = ()
-    form: str = ""
+    variant: str = ""
     without: tuple[str, ...] = ()
 
 
@@ -60,7 +60,7 @@ class Family:
 
     type: `model_type` in their config.json. base: what stands before the names of the bare model's weights where a head was added.
     bare: the class of the model without a head. chosen: slot -> option, the model itself under "". fixed: options of ours that the family
-    always has. constants: keys of theirs that it always has; a file that says otherwise is refused. task_heads: purpose of a
+    always has. constants: keys of theirs that it always has; a file that says otherwise is refused. task_heads: hf_task of a
     task -> what it adds. ignored: what their files hold beside weights. bias: a tensor that
     files have for a bias of the output, though it is of zeros in most.
     """
@@ -108,7 +108,7 @@ class Family:
         """The config.json of a model of this family."""
         config: Config = {"model_type": self.type, **self.constants, "vocab_size": spec.vocab_size}
         for option in self.options:
-            value = meant(node, option.ours)
+            value = effective(node, option.ours)
             if option.names is not None and value is not None:
                 if value not in option.names:
                     raise UserError(f"{self.type} has no {option.theirs} for model.{option.ours}={value}")
@@ -118,19 +118,19 @@ class Family:
             config |= dict.fromkeys((option.theirs, *option.also), value)
         return config
 
-    def table(self, purpose: str | None = None, based: bool | None = None) -> Table:
+    def table(self, hf_task: str | None = None, based: bool | None = None) -> Table:
         """Our names and theirs for the weights of a whole task (`model.` before those of its model).
 
         based: whether `base` stands before the names of the bare model; null = where there is a head.
         """
-        before = f"{self.base}." if self.base and (purpose is not None if based is None else based) else ""
-        head = self.task_heads[purpose].rows if purpose else ()
+        before = f"{self.base}." if self.base and (hf_task is not None if based is None else based) else ""
+        head = self.task_heads[hf_task].rows if hf_task else ()
         return Table([*(_named(row, before) for row in self.rows), *head], [_placed(name, before) for name in self.ignored])
 
-    def purpose(self, config: Mapping[str, Any]) -> str | None:
+    def hf_task(self, config: Mapping[str, Any]) -> str | None:
         """What the class that a config.json names adds to the model; none where it is the bare model, or a class we know no task for."""
         named = config.get("architectures") or ()
-        return next((purpose for purpose, head in self.task_heads.items() if head.architecture in named), None)
+        return next((hf_task for hf_task, head in self.task_heads.items() if head.architecture in named), None)
 
 
 def _named(row: Row, before: str) -> Row:

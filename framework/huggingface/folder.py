@@ -23,7 +23,7 @@ CONFIG = "config.json"
 @dataclass(frozen=True)
 class Published:
     """weights: our name -> where it lies in the files. left: names in the files that we have no use for.
-    purpose: of the head among them, if it is one that a task of ours adds."""
+    hf_task: of the head among them, if it is one that a task of ours adds."""
 
     folder: Path
     config: dict[str, Any]
@@ -32,7 +32,7 @@ class Published:
     files: WeightFiles
     weights: dict[str, Piece]
     left: list[str]
-    purpose: str | None
+    hf_task: str | None
 
     @classmethod
     def open(cls, path: Path) -> "Published":
@@ -46,16 +46,16 @@ class Published:
             parts = family.ours(config, files.shapes)
         except UserError as error:
             raise UserError(f"{folder}: {error}") from None
-        purpose = family.purpose(config)
+        hf_task = family.hf_task(config)
         based = any(name.startswith(f"{family.base}.") for name in files.shapes)
-        weights, left = family.table(purpose, based).ours(files.shapes)
+        weights, left = family.table(hf_task, based).ours(files.shapes)
         if not any(name.startswith(("model.encoder.", "model.decoder.")) for name in weights):
             raise UserError(f"{folder} has no weights of a {family.type} in its files: they hold {', '.join(list(files.shapes)[:3])} ...")
         if family.bias is not None:
             parts.values["output_bias"] = family.bias in files.shapes and any(bool(rows.any()) for rows in files.pieces(family.bias))
             if not parts.values["output_bias"]:
                 weights.pop("model.lm_head.bias", None)  # zeros: nothing is lost without them
-        return cls(folder, config, family, parts, files, weights, left, purpose)
+        return cls(folder, config, family, parts, files, weights, left, hf_task)
 
     def node(self) -> Node:
         """The node of a config that composes this model."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from framework import registry
 from framework.config import catalogue as index
 from framework.config.catalogue import Catalogue
-from framework.config.derived_defaults import plain
+from framework.config.derived_defaults import normalized
 from framework.config.diff import differences
 from framework.data.spec import DataSpec
 from framework.errors import UserError
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from framework.data.tokenization.tokenizer import Tokenizer
 
-_FRAMES = {  # purpose -> how the tokens of one text, and of two, are framed
-    "sequence_labels": ("{begin} $A {end}", "{begin} $A {end} $B:1 {end}:1"),
-    "token_labels": ("{begin} $A {end}", None),
-    "masked_tokens": ("{begin} $A {end}", None),
-    "text_to_text": ("$A {end}", None),
+_FRAMES = {  # hf_task -> how the tokens of one text, and of two, are framed
+    "text-classification": ("{begin} $A {end}", "{begin} $A {end} $B:1 {end}:1"),
+    "token-classification": ("{begin} $A {end}", None),
+    "fill-mask": ("{begin} $A {end}", None),
+    "text2text-generation": ("$A {end}", None),
 }
 _DECODING = {  # ours -> theirs, with the values that mean nothing there
     "max_new_tokens": "max_new_tokens",
@@ -86,60 +86,60 @@ def _otherwise(family: Family, config: Config, node: Mapping[str, Any], weights:
     parts = family.ours(config, family.table().named(weights))
     if family.bias is not None:  # which is a weight, and no option of theirs
         parts.values["output_bias"] = node["output_bias"]
-    return differences(model_node(parts, catalogue), plain(node))
+    return differences(model_node(parts, catalogue), normalized(node), catalogue)
 
 
-def weights_of(family: Family, state: "Mapping[str, Tensor]", purpose: str | None) -> "dict[str, Tensor]":
+def weights_of(family: Family, state: "Mapping[str, Tensor]", hf_task: str | None) -> "dict[str, Tensor]":
     """Their names and tensors of a task's weights. UserError: some have no place there."""
     import torch
 
-    table = family.table(purpose)
-    unused = family.task_heads[purpose].without if purpose else ()
+    table = family.table(hf_task)
+    unused = family.task_heads[hf_task].without if hf_task else ()
     state = {name: value for name, value in state.items() if not name.startswith(unused)} if unused else state
     if lost := table.missing(state):
         raise UserError(f"{family.type} has no place for {', '.join(lost[:3])}{f' and {len(lost) - 3} more' if lost[3:] else ''}")
     written = {name: tensor.detach().contiguous() for name, tensor in table.theirs(state)}
-    if family.bias is not None and purpose is not None:
+    if family.bias is not None and hf_task is not None:
         written.setdefault(family.bias, torch.zeros(1, len(state["model.tokens.weight"])))
     return written
 
 
-def head_of(family: Family, purpose: str | None, form: str) -> str:
+def head_of(family: Family, hf_task: str | None, variant: str) -> str:
     """The published class of a task. UserError: the family has none, or one that computes otherwise."""
-    if purpose is None:
+    if hf_task is None:
         return family.bare
-    if purpose not in family.task_heads:
+    if hf_task not in family.task_heads:
         raise UserError(
-            f"{family.type} has no class for {purpose}; it has some for {', '.join(family.task_heads) or 'nothing but the model'}"
+            f"{family.type} has no class for {hf_task}; it has some for {', '.join(family.task_heads) or 'nothing but the model'}"
         )
-    head = family.task_heads[purpose]
-    if head.form and head.form != form:
+    head = family.task_heads[hf_task]
+    if head.variant and head.variant != variant:
         raise UserError(
-            f"{head.architecture} computes its scores by {head.form!r}, and this task by {form!r}: they would not be the same; "
+            f"{head.architecture} computes its scores by {head.variant!r}, and this task by {variant!r}: they would not be the same; "
             "to=safetensors keeps the task as it is"
         )
     return head.architecture
 
 
-def config_of(layout: Layout, architecture: str, spec: DataSpec, told: Mapping[str, Any], purpose: str | None) -> Config:
+def config_of(layout: Layout, architecture: str, spec: DataSpec, told: Mapping[str, Any], hf_task: str | None) -> Config:
     """config.json. told: what the task says of itself."""
     special = {"pad_token_id": spec.padding, "bos_token_id": spec.begin, "eos_token_id": spec.end}
     labels = {int(number): str(label) for number, label in told.get("id2label", {}).items()}
     config = {"architectures": [architecture], **layout.config, **special, **told, "dtype": "float32"}
     if labels:
         config |= {"id2label": labels, "label2id": {label: number for number, label in labels.items()}, "num_labels": len(labels)}
-    if purpose == "text_to_text":
-        config["decoder_start_token_id"] = spec.first
+    if hf_task == "text2text-generation":
+        config["decoder_start_token_id"] = spec.decoder_start
     return config
 
 
-def generation_of(decoding: Mapping[str, Any] | None, spec: DataSpec, purpose: str | None) -> Config | None:
+def generation_of(decoding: Mapping[str, Any] | None, spec: DataSpec, hf_task: str | None) -> Config | None:
     """generation_config.json of a task that writes; none for one that does not."""
-    if purpose not in ("text_to_text", "next_token"):
+    if hf_task not in ("text2text-generation", "text-generation"):
         return None
     config: Config = {"pad_token_id": spec.padding, "bos_token_id": spec.begin, "eos_token_id": spec.end}
-    if purpose == "text_to_text":
-        config["decoder_start_token_id"] = spec.first
+    if hf_task == "text2text-generation":
+        config["decoder_start_token_id"] = spec.decoder_start
     given = dict(decoding or {})
     kind = str(given.get("part", "decoding/greedy")).partition("/")[2]
     config |= {theirs: given[ours] for ours, theirs in _DECODING.items() if given.get(ours) is not None}
@@ -150,7 +150,7 @@ def generation_of(decoding: Mapping[str, Any] | None, spec: DataSpec, purpose: s
     return {**config, "do_sample": kind == "sampling"}
 
 
-def write_tokenizer(tokenizer: "Tokenizer", spec: DataSpec, purpose: str | None, folder: Path) -> None:
+def write_tokenizer(tokenizer: "Tokenizer", spec: DataSpec, hf_task: str | None, folder: Path) -> None:
     """tokenizer.json, which frames texts as the task does, and tokenizer_config.json, which names the special tokens."""
     import tokenizers
     from tokenizers.processors import TemplateProcessing
@@ -158,8 +158,8 @@ def write_tokenizer(tokenizer: "Tokenizer", spec: DataSpec, purpose: str | None,
     inner = tokenizers.Tokenizer.from_str(tokenizer.to_json())
     ids = {"begin": spec.begin, "end": spec.end}
     names = {name: inner.id_to_token(id) for name, id in ids.items() if id is not None}
-    frames = _FRAMES.get(purpose or "", ("$A", None))
-    if purpose == "text_to_text" and spec.opening:
+    frames = _FRAMES.get(hf_task or "", ("$A", None))
+    if hf_task == "text2text-generation" and spec.prefix:
         frames = "{begin} " + frames[0], None
     one, two = (
         " ".join(word.format(**names) for word in (text or "").split() if not word.startswith("{") or word[1:].split("}")[0] in names)
@@ -173,7 +173,7 @@ def write_tokenizer(tokenizer: "Tokenizer", spec: DataSpec, purpose: str | None,
     special |= {"cls_token": spec.begin, "sep_token": spec.end, "mask_token": spec.mask}
     told: dict[str, Any] = {name: inner.id_to_token(id) for name, id in special.items() if id is not None}
     told |= {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": spec.max_length, "clean_up_tokenization_spaces": False}
-    write_json(folder / "tokenizer_config.json", told | {"padding_side": "left" if purpose == "next_token" else "right"})
+    write_json(folder / "tokenizer_config.json", told | {"padding_side": "left" if hf_task == "text-generation" else "right"})
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -185,8 +185,8 @@ def write(
     node: Mapping[str, Any],
     state: "Mapping[str, Tensor]",
     spec: DataSpec,
-    purpose: str | None = None,
-    form: str = "",
+    hf_task: str | None = None,
+    variant: str = "",
     told: Mapping[str, Any] | None = None,
     decoding: Mapping[str, Any] | None = None,
 ) -> Layout:
@@ -195,10 +195,10 @@ def write(
     from safetensors.torch import save_file
 
     layout = layout_of(node, spec, state)
-    architecture = head_of(layout.family, purpose, form)
-    weights = weights_of(layout.family, state, purpose)
-    write_json(folder / CONFIG, config_of(layout, architecture, spec, told or {}, purpose))
-    if (generation := generation_of(decoding, spec, purpose)) is not None:
+    architecture = head_of(layout.family, hf_task, variant)
+    weights = weights_of(layout.family, state, hf_task)
+    write_json(folder / CONFIG, config_of(layout, architecture, spec, told or {}, hf_task))
+    if (generation := generation_of(decoding, spec, hf_task)) is not None:
         write_json(folder / "generation_config.json", generation)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     return layout

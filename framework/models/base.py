@@ -46,6 +46,11 @@ class Model(nn.Module):
     init_layers: ClassVar[list[int] | dict[str, list[int]] | None] = None
     freeze: ClassVar[str | list[str] | None] = None
     adapter: ClassVar[Any] = choice("adapter", "none")
+    option_traits: ClassVar = {
+        "training_only": ("pretrained", "init_layers", "freeze", "adapter", "dropout", "initial_std"),
+        "optimizer_state": ("freeze",),
+        "pattern": ("freeze",),
+    }
 
     rules: ClassVar[dict[str, str]] = {
         "dim > 0 and num_heads > 0 and num_layers > 0 and max_length > 0": "a model has features, heads, layers and something to read",

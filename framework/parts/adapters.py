@@ -58,6 +58,7 @@ class LoraAdapter(Adapter):
         "weights is None or pretrained is not None": "an adapter means nothing beside weights that are drawn anew: say which it belongs "
         "to, model.pretrained=...",
     }
+    option_traits: ClassVar = {"training_only": ("weights", "dropout"), "pattern": ("target_modules", "modules_to_save")}
 
     def __init__(
         self,

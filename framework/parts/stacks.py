@@ -42,6 +42,7 @@ class Stack(nn.Module):
     side: ClassVar[int]  # of depths: 0 encoder, 1 decoder
     layer_class: ClassVar[type[nn.Module]] = Layer
     one_for_all: ClassVar[bool] = False  # whether one layer's weights serve at every depth
+    option_traits: ClassVar = {"training_only": ("activation_checkpointing",)}
     sealed: ClassVar[bool] = True
     apart: ClassVar = ("cross",)
     provides: ClassVar[dict[str, str]] = {"window": "window is not None"}

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from framework.config import catalogue as index
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.runs.freezing import trained
@@ -19,7 +20,6 @@ from framework.weights.shapes import Shapes, mismatches, shapes
 
 OPTION = "model.adapter.weights"
 _FORMAT = "plugformer adapter 1"
-_OF_TRAINING = ("weights", "dropout")  # options of an adapter that change nothing it has learned
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,9 @@ def check_adapter(file: AdapterFile, config: Mapping[str, Any], model_shapes: Sh
     saved = {name: shape for name, shape in shapes(file.weights).items() if name.startswith("model.")}
     adapter = config["model"]["adapter"]
     wrong = mismatches(model_shapes, saved)
-    other = {key: value for key, value in file.adapter.items() if adapter.get(key) != value and key not in _OF_TRAINING}
-    if wrong or other.keys() - {"target_modules", "modules_to_save"}:  # other patterns may choose the same modules
+    traits = {key: index.load().traits(adapter["part"], key) for key in file.adapter}
+    other = {key: value for key, value in file.adapter.items() if adapter.get(key) != value and "training_only" not in traits[key]}
+    if wrong or any("pattern" not in traits[key] for key in other):  # other patterns may choose the same modules
         overrides = " ".join(f"'model.adapter.{key}={json.dumps(value)}'" for key, value in other.items())
         way = [f"The adapter in the file has: {overrides}"] if overrides else []
         raise UserError("\n".join([f"{OPTION}={file.path} does not fit this model and adapter:", *wrong, *way]))

@@ -25,7 +25,8 @@ class PretrainedSource:
     """A trained model that a run starts from or learns from.
 
     name: as it was typed. model: config node of the model. spec: data spec it was trained with. tokenizer: config node of its tokenizer.
-    task: the task part it was trained with; None for a published model. purpose: what the head of a published model is for, if it has one.
+    task: the task part it was trained with; None for a published model. hf_task: the Hub's name for the purpose of a published model's
+    head, if it has one.
     unknown: names of weights in its files that no weight of ours corresponds to.
     """
 
@@ -34,7 +35,7 @@ class PretrainedSource:
     spec: DataSpec
     tokenizer: dict[str, Any]
     task: str | None = None
-    purpose: str | None = None
+    hf_task: str | None = None
     unknown: Sequence[str] = ()
 
     def shapes(self) -> Shapes:
@@ -99,7 +100,7 @@ class PublishedSource(PretrainedSource):
 
     def __init__(self, name: str, path: Path):
         self.published = Published.open(path)
-        self.name, self.model, self.purpose = name, self.published.node(), self.published.purpose
+        self.name, self.model, self.hf_task = name, self.published.node(), self.published.hf_task
         self.unknown = self.published.left
         self.spec = DataSpec(self.published.vocab_size, self.model["max_length"], labels=self.published.labels)
         self.tokenizer = {"part": "tokenizer/pretrained", "file": str(self.published.folder), "vocab_size": self.published.vocab_size}

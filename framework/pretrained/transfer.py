@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework.config.derived_defaults import plain
+from framework.config import catalogue as index
+from framework.config.derived_defaults import normalized
 from framework.config.diff import differences
 from framework.data.spec import DataSpec
 from framework.errors import UserError
@@ -55,15 +56,17 @@ class WeightTransfer:
     """
 
     def __init__(self, shapes: Shapes, source: PretrainedSource, config: Mapping[str, Any], spec: DataSpec, task: "Task | None" = None):
+        from framework.tasks.capabilities import Exportable
+
         self.shapes, self.source, self.config = shapes, source, config
         source_shapes = source.shapes()
         # name in the model -> name in the source
         self.names = select_layers({name: name for name in source_shapes}, config["model"].get("init_layers"), shapes, source.name)
         saved = {name: source_shapes[there] for name, there in self.names.items()}
         same_head = config["task"]["part"] == source.task and spec.labels == source.spec.labels
-        if source.task is None and task is not None and task.purpose is not None:
-            labels = tuple(task.published().get("id2label", {}).values())
-            same_head = task.purpose == source.purpose and labels in (source.spec.labels, ())
+        if source.task is None and isinstance(task, Exportable):
+            labels = tuple(task.hf_config().get("id2label", {}).values())
+            same_head = task.hf_task == source.hf_task and labels in (source.spec.labels, ())
         vocab_sizes = (source.spec.vocab_size, spec.vocab_size)
 
         def fits(name: str) -> bool:
@@ -98,7 +101,7 @@ class WeightTransfer:
 
     def _differences(self) -> list[str]:
         """The options of the source that this model has otherwise, as overrides."""
-        return differences(plain(self.source.model), plain(self.config["model"]))
+        return differences(normalized(self.source.model), normalized(self.config["model"]), index.load())
 
 
 def transfer_weights(task: "Task", source: PretrainedSource, config: Mapping[str, Any], spec: DataSpec) -> WeightTransfer:
@@ -126,7 +129,7 @@ def _check_preset(source: PublishedSource, model: Mapping[str, Any], overrides: 
     keys = [word.lstrip("+~").partition("=")[0].replace("/", ".") for word in overrides]
     wrong = [
         word
-        for word in differences(source.model, plain(model))
+        for word in differences(source.model, normalized(model), index.load())
         if not any(word.partition("=")[0].replace("/", ".").startswith(key) for key in keys if key not in ("model", OPTION))
     ]
     if wrong and "model" in keys:

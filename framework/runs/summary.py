@@ -5,10 +5,9 @@ from typing import Any
 
 from torch import nn
 
+from framework.registry import get
 from framework.runs.build import build_on_meta
 from framework.runs.freezing import trained
-
-_STATES = {"adamw": 2, "muon": 2, "sgd": 1, "adafactor": 1}  # tensors of the size of a weight in the optimizer state, at most
 
 
 def model_card(config: Mapping[str, Any]) -> str:
@@ -56,7 +55,7 @@ def _parts(task: nn.Module) -> list[tuple[str, nn.Module]]:
 def memory_line(task: nn.Module, config: Mapping[str, Any]) -> str:
     """Memory of weights, gradients and optimizer state in float32; activations depend on the batch."""
     weights, learned = (4 * sum(map(nn.Parameter.numel, some)) for some in (task.parameters(), trained(task).values()))
-    states = _STATES.get(config["optimizer"]["part"].partition("/")[2], 2)
+    states = getattr(get(config["optimizer"]["part"]), "state_tensors", 2)
     sizes = {"weights": weights, "gradients": learned, "optimizer": states * learned}
     shares = ", ".join(f"{name} {size / 2**20:,.0f}" for name, size in sizes.items())
     return f"memory {sum(sizes.values()) / 2**20:,.0f} MiB before activations: {shares}"

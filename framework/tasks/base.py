@@ -9,10 +9,8 @@ from torchmetrics import Metric
 
 from framework.data.formats import Batch, Format, Row
 from framework.data.spec import DataSpec
-from framework.errors import UserError
 from framework.generation.engine import Decode
-from framework.registry import choice, describe
-from framework.tasks.outputs import DistillationOutputs
+from framework.registry import choice
 
 
 @dataclass
@@ -26,35 +24,23 @@ class Result:
 
 
 class Task(nn.Module):
-    """A model with a purpose.
+    """A model with a hf_task.
 
     A subclass takes `model: Part, spec: DataSpec` and options of its own, and builds `self.model = model(spec=spec)`.
     format: how rows become batches: columns, encoding, built-in rows.
-    purpose: what the task is for, in words that published heads are known by: sequence_labels, token_labels, masked_tokens, next_token,
-        text_to_text; null = nothing that any is known for.
-    reads: what of a batch `scores_of` reads; a task whose purpose is a writer's (next_token, text_to_text) needs none.
-    form: how the task computes from the model's states what it tells, in words that published heads are known by
-        (framework/huggingface/families); empty = there is one way alone.
-    teacher: a run that training learns from beside the rows, which must be of the same task; its tokenizer comes along; null = none.
-    distillation: how training learns from the teacher, if there is one.
     consumed: options that the framework reads and no constructor sees, beside those of the bases.
     defaults: group -> the option a task brings along.
     recipe: values of trainer, optimizer and schedule that suit its built-in rows; an experiment or a command line sets others.
     """
 
-    consumed: ClassVar[tuple[str, ...]] = ("format", "teacher", "distillation")
+    consumed: ClassVar[tuple[str, ...]] = ("format",)
     format: ClassVar[Any] = choice("format", None)
-    teacher: ClassVar[str | None] = None
-    distillation: ClassVar[Any] = choice("distillation", "standard")
     defaults: ClassVar[dict[str, str]] = {}
     recipe: ClassVar[dict[str, dict[str, Any]]] = {}
     rules: ClassVar[dict[str, str]] = {}
     provides: ClassVar[tuple[str, ...]] = ()
     monitor: str = "validation/loss"  # what the best checkpoint is best at; an option may decide, in `__init__`
     mode: str = "min"
-    purpose: str | None = None
-    form: str = ""
-    reads: tuple[str, ...] = ("ids", "padding_mask")
 
     model: Any  # what its family offers: `forward`, `encode`, `decode`, `logits`
     spec: DataSpec
@@ -62,14 +48,6 @@ class Task(nn.Module):
     def forward(self, batch: Batch) -> Result:
         """Loss of a batch with targets."""
         raise NotImplementedError
-
-    def told(self, batch: Batch, result: Result) -> DistillationOutputs:
-        """What `forward` told of the batch's targets, from its result (`result.output` may carry it). Who has it can be a teacher, or
-        learn from one. UserError: this task has not."""
-        raise UserError(
-            f"{describe(type(self))} cannot learn from a teacher: it has no method told(batch, result) that gives, of what forward told, "
-            "DistillationOutputs(hidden (N, D), logits (N, C)) of its N targets (framework/tasks/outputs.py)"
-        )
 
     def predict(self, batch: Batch, decode: Decode) -> list[dict[str, Any]]:
         """One JSON-able dict a row: `prediction`, `score` and what else is worth keeping. Needs no targets."""
@@ -92,19 +70,6 @@ class Task(nn.Module):
         """Figures of the format's simple method on the test rows; a task whose options say how to measure, measures it so too.
         One process of several measures it: a `Metric` used here must not wait for the others (`sync_on_compute=False`)."""
         return format.baseline(train, test)
-
-    def published(self) -> dict[str, Any]:
-        """What the config.json of a published model says of the task: `id2label`, the names of its scores, and what else its head needs."""
-        return {}
-
-    def scores_of(self, batch: Batch) -> Tensor:
-        """What an exported program computes: scores of texts (B, C), or of every token (B, T, C). The batch has what `reads` names, as
-        tensors: ids (B, T), padding_mask (B, T), segments (B, T)."""
-        raise NotImplementedError
-
-    def legend(self) -> dict[str, Any]:
-        """What it takes beside `published`'s names to make an answer of `scores_of`, JSON-able."""
-        return {}
 
     def report(self, rows: list[dict[str, Any]]) -> dict[str, str]:
         """Files to write beside predictions.jsonl after the test, name -> text, made of all its rows (a confusion matrix)."""

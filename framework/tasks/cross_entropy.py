@@ -1,6 +1,6 @@
-"""Cross entropy where there is something to predict.
+"""Cross entropy at targets.
 
-Shapes: B batch, T tokens, N targets that count, D model width, V vocabulary.
+Shapes: B batch, T tokens, N targets (not ignored), D model width, V vocabulary.
 """
 
 from typing import Any
@@ -8,25 +8,25 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional
 
-from framework.tasks.outputs import DistillationOutputs
+from framework.tasks.capabilities import DistillationOutputs
 
-IGNORED = -100  # stands in targets (B, T) where there is nothing to predict
+IGNORED = -100  # in targets (B, T): no target at this token
 
 
-def tell(model: Any, hidden: Tensor, targets: Tensor) -> DistillationOutputs:
-    """States (N, D) and scores of all tokens (N, V) where there is something to predict, in reading order.
+def logits_at_targets(model: Any, hidden: Tensor, targets: Tensor) -> DistillationOutputs:
+    """Hidden states (N, D) and logits (N, V) at the targets, in reading order.
 
-    hidden: (B, T, D), targets: (B, T). Padding never reaches the output layer, which costs the most where the vocabulary is large.
+    hidden: (B, T, D), targets: (B, T). Padding is dropped before the output layer, which is the most expensive one of a large vocabulary.
     """
     states = hidden[targets != IGNORED]  # (N, D)
     return DistillationOutputs(states, model.logits(states))
 
 
-def told_losses(told: DistillationOutputs, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Nats (N,) of what `tell` told of targets (B, T)."""
-    logits, wanted = told.logits, targets[targets != IGNORED]
+def target_losses(outputs: DistillationOutputs, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """Cross entropy in nats (N,) of the logits at targets (B, T)."""
+    logits = outputs.logits
     logits = logits.float() if logits.dtype.itemsize < 4 else logits
-    return functional.cross_entropy(logits, wanted, reduction="none", label_smoothing=label_smoothing)
+    return functional.cross_entropy(logits, targets[targets != IGNORED], reduction="none", label_smoothing=label_smoothing)
 
 
 def row_losses(losses: Tensor, targets: Tensor) -> Tensor:

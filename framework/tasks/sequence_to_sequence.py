@@ -18,14 +18,14 @@ from framework.generation.engine import Decode, answer, evaluating
 from framework.metrics.bleu import Bleu, Chrf
 from framework.registry import Part
 from framework.tasks.base import Result, WritingTask
-from framework.tasks.cross_entropy import IGNORED, tell, told_losses
-from framework.tasks.outputs import DistillationOutputs
+from framework.tasks.capabilities import Distillable, DistillationOutputs, Exportable
+from framework.tasks.cross_entropy import IGNORED, logits_at_targets, target_losses
 
 ROWS_WRITTEN_TOGETHER = 64
 ROUNDED_TO = 32  # tokens
 
 
-class SequenceToSequence(WritingTask):
+class SequenceToSequence(WritingTask, Distillable, Exportable):
     """An encoder-decoder that reads a source and writes a target.
 
     A batch has: source (B, S), source_padding_mask (B, S) or None, target (B, T) as the decoder reads it (the begin token first; without
@@ -37,7 +37,7 @@ class SequenceToSequence(WritingTask):
         a multiple of 32; max_ratio=null = as many as the model can hold. Input length + 50: Vaswani et al. 2017, section 6.1.
     """
 
-    purpose = "text_to_text"
+    hf_task = "text2text-generation"
     input: ClassVar[str] = "source"
     reference: ClassVar[str] = "target"
     rules: ClassVar[dict[str, str]] = {
@@ -58,11 +58,11 @@ class SequenceToSequence(WritingTask):
 
     def _loss(self, batch: Batch, label_smoothing: float) -> Result:
         hidden = self.model(batch["source"], batch["target"], batch["source_padding_mask"])  # (B, T, D)
-        told = tell(self.model, hidden, batch["labels"])
-        loss = told_losses(told, batch["labels"], label_smoothing).sum()
-        return Result(loss, (batch["labels"] != IGNORED).sum(), told)
+        outputs = logits_at_targets(self.model, hidden, batch["labels"])
+        loss = target_losses(outputs, batch["labels"], label_smoothing).sum()
+        return Result(loss, (batch["labels"] != IGNORED).sum(), outputs)
 
-    def told(self, batch: Batch, result: Result) -> DistillationOutputs:
+    def distillation_outputs(self, batch: Batch, result: Result) -> DistillationOutputs:
         return result.output
 
     def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:

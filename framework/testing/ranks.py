@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from framework.data.batches import deal
+from framework.data.batches import shard
 from framework.tasks.base import Task
 from framework.testing.promise import BrokenPromise, Inapplicable
 from framework.testing.toy_task import ToyTask
@@ -67,20 +67,20 @@ def _rank(toy: ToyTask, rank: int, folder: str, answer: Path) -> None:
         dist.destroy_process_group()
 
 
-def _found(toy: ToyTask, rank: int, world: int) -> Found:
+def _found(toy: ToyTask, rank: int, world_size: int) -> Found:
     """Gradients of a global batch, and figures over all rows."""
     task = toy.task()
-    batch = toy.batch(deal(list(range(toy.count)), rank, world)[0])
-    module = DistributedDataParallel(task) if world > 1 else task  # has a name: what nobody holds on to does not reduce
+    batch = toy.batch(shard(list(range(toy.count)), rank, world_size)[0])
+    module = DistributedDataParallel(task) if world_size > 1 else task  # has a name: what nobody holds on to does not reduce
     result = module(batch)
     weight = result.weight.detach().double()
-    if world > 1:
+    if world_size > 1:
         dist.all_reduce(weight)
-    (result.loss * world / weight).backward()  # DDP takes the mean over the ranks
+    (result.loss * world_size / weight).backward()  # DDP takes the mean over the ranks
     gradients = {name: parameter.grad.clone() for name, parameter in task.named_parameters() if parameter.grad is not None}
     evaluation = Evaluation(task, toy.decode, torch.device("cpu"), keep=False)
     with torch.no_grad():
-        for part in toy.prepared.loader("test", rank=rank, world=world):
+        for part in toy.prepared.loader("test", rank=rank, world_size=world_size):
             evaluation.add(part)
     return gradients, evaluation.figures()
 

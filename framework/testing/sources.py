@@ -4,7 +4,7 @@ import json
 from itertools import islice
 
 from framework.data.fingerprints import digest
-from framework.data.module import facts_of
+from framework.data.module import data_spec_of
 from framework.data.sources.base import Source
 from framework.data.tokenization.trainers import BytesTokenizer
 from framework.testing.promise import BrokenPromise
@@ -29,7 +29,7 @@ def rows_suit_the_format(source: Source) -> None:
     """Every row has the columns of the format, which can make numbers of it."""
     form = source.format
     tokenizer = BytesTokenizer().train(list)
-    spec = facts_of(tokenizer, 512, form.fit(row for row, _ in source.rows("train")))
+    spec = data_spec_of(tokenizer, 512, form.fit(row for row, _ in source.rows("train")))
     for split in source.splits:
         for row, where in islice(source.rows(split), ROWS):
             missing = [column for column in form.columns if column not in row]

@@ -170,8 +170,8 @@ class TaskPromises:
     def test_refuses_other_types(self) -> None:
         tasks.refuses_other_types(self.toy())
 
-    def test_tells_its_targets(self) -> None:
-        tasks.tells_its_targets(self.toy())
+    def test_distillation_outputs_add_up(self) -> None:
+        tasks.distillation_outputs_add_up(self.toy())
 
     def test_learns_its_rows(self) -> None:
         tasks.learns_its_rows(self.toy())

@@ -19,7 +19,7 @@ from framework.data.sources.base import error_context
 from framework.data.sources.files import FilesData
 from framework.errors import UserError
 from framework.tasks.base import Result, Task
-from framework.tasks.outputs import DistillationOutputs
+from framework.tasks.capabilities import Distillable, DistillationOutputs
 from framework.testing.promise import BrokenPromise, Inapplicable
 from framework.testing.ranks import figures_of, in_two_processes
 from framework.testing.toy_task import ToyTask
@@ -239,21 +239,26 @@ def learns_its_rows(toy: ToyTask) -> None:
     )
 
 
-def tells_its_targets(toy: ToyTask) -> None:
-    """What a pupil and its teacher compare, the states and scores of targets, are of a batch what they are of its parts, in order."""
+def distillation_outputs_add_up(toy: ToyTask) -> None:
+    """The distillation outputs of a batch are those of its parts, in order."""
     _needs_no_noise(toy)
     task, numbers = toy.task(), range(toy.count)
+    if not isinstance(task, Distillable):
+        raise Inapplicable("the task cannot be distilled")
+    parts = (numbers, numbers[: toy.count // 3], numbers[toy.count // 3 :])
     try:
-        whole, *halves = (_told(task, toy.batch(part)) for part in (numbers, numbers[: toy.count // 3], numbers[toy.count // 3 :]))
+        whole, *halves = (_distillation_outputs(task, toy.batch(part)) for part in parts)
     except UserError as error:
         raise Inapplicable(str(error)) from error
     if whole.hidden.ndim != 2 or whole.logits.ndim != 2 or len(whole.logits) % max(1, len(whole.hidden)):
         shapes = [list(value.shape) for value in (whole.hidden, whole.logits)]
-        raise BrokenPromise(f"tells its targets: hidden is (M, D), logits (N, C), N a multiple of M, and here {shapes[0]} and {shapes[1]}")
+        raise BrokenPromise(
+            f"distillation outputs add up: hidden is (M, D), logits (N, C), N a multiple of M, and here {shapes[0]} and {shapes[1]}"
+        )
     for name in ("hidden", "logits"):
-        parts, together = torch.cat([getattr(half, name) for half in halves]), getattr(whole, name)
-        if parts.shape != together.shape or not torch.allclose(parts, together, rtol=TOLERANCE, atol=TOLERANCE):
-            raise BrokenPromise(f"tells its targets: the {name} of a batch are not those of its parts, one after the other")
+        joined, together = torch.cat([getattr(half, name) for half in halves]), getattr(whole, name)
+        if joined.shape != together.shape or not torch.allclose(joined, together, rtol=TOLERANCE, atol=TOLERANCE):
+            raise BrokenPromise(f"distillation outputs add up: the {name} of a batch are not those of its parts, one after the other")
 
 
 TASK_PROMISES: tuple[Callable[[ToyTask], None], ...] = (
@@ -262,7 +267,7 @@ TASK_PROMISES: tuple[Callable[[ToyTask], None], ...] = (
     gradients_reach_every_parameter,
     respects_padding,
     loss_is_a_sum,
-    tells_its_targets,
+    distillation_outputs_add_up,
     rows_are_independent,
     saves_and_loads,
     predicts_without_targets,
@@ -283,9 +288,9 @@ def _quiet(task: Task, batch: Batch) -> Result:
         return task(batch)
 
 
-def _told(task: Task, batch: Batch) -> DistillationOutputs:
+def _distillation_outputs(task: Distillable, batch: Batch) -> DistillationOutputs:
     with torch.no_grad():
-        return task.told(batch, task(batch))
+        return task.distillation_outputs(batch, task(batch))
 
 
 def _evaluated(task: Task, toy: ToyTask, batch: Batch) -> tuple[Result, list[dict[str, Any]]]:

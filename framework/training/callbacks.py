@@ -22,7 +22,7 @@ from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
 from framework.errors import UserError
 from framework.registry import build, register
 from framework.training.averaging import load_live_weights
-from framework.utils.files import replacing, sweep
+from framework.utils.files import remove_partial, replacing
 
 
 def build_callbacks(nodes: Mapping[str, Mapping[str, Any]], **offers: Any) -> list[Callback]:
@@ -52,7 +52,7 @@ class Checkpoint(LightningCheckpoint):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage == "fit":
             if trainer.is_global_zero:
-                sweep(self.folder)
+                remove_partial(self.folder)
             if threading.current_thread() is threading.main_thread():  # elsewhere Python gives no signals
                 self._before = signal.signal(signal.SIGINT, self._interrupt)
 

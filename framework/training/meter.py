@@ -18,14 +18,14 @@ class Meter:
 
     def _begin(self) -> None:
         self.window = torch.zeros(2, device=self.device)  # loss and weight of all ranks
-        self.tokens = self.slots = 0  # of this rank
+        self.tokens = self.padded_tokens = 0  # of this rank
         self.since = time.perf_counter()
 
     def count(self, batch: Batch) -> None:
-        """Tokens of a batch, and the slots they and their padding take. A ghost does not count."""
+        """Tokens of a batch, and the padded_tokens they and their padding take. A ghost does not count."""
         if not batch.get("dummy"):
             self.tokens += batch.get("tokens", 0)
-            self.slots += batch.get("slots", 0)
+            self.padded_tokens += batch.get("padded_tokens", 0)
 
     def add(self, window: Tensor) -> None:
         """Loss and weight of a step, over all ranks."""
@@ -37,11 +37,11 @@ class Meter:
 
     def read(self, strategy: Any) -> dict[str, float]:
         """The figures; they begin anew. Every rank must ask."""
-        counts = torch.tensor([self.tokens, self.slots], dtype=torch.float32, device=self.device)
-        tokens, slots = strategy.reduce(counts, reduce_op="sum").tolist()
+        counts = torch.tensor([self.tokens, self.padded_tokens], dtype=torch.float32, device=self.device)
+        tokens, padded_tokens = strategy.reduce(counts, reduce_op="sum").tolist()
         loss, weight = self.window.tolist()
         figures = {"train/loss": loss / max(weight, 1e-6)}
-        if slots:
-            figures |= {"train/tokens_per_second": tokens / (time.perf_counter() - self.since), "train/padding": 1 - tokens / slots}
+        if padded_tokens:
+            figures |= {"train/tokens_per_second": tokens / (time.perf_counter() - self.since), "train/padding": 1 - tokens / padded_tokens}
         self._begin()
         return figures

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their target, synced and renamed."""
+"""Atomic writes: a file or folder is written beside its target, then renamed, so that it is whole or not there."""
 
 import errno
 import os
@@ -11,61 +11,78 @@ from typing import IO
 
 from framework.errors import UserError
 
-_ENDING = ".partial"
+_SUFFIX = ".partial"
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that takes the place of `path` when the block ends well, and leaves it as it was otherwise.
+    """A file to write that replaces `path` when the block succeeds; otherwise `path` stays as it was.
 
-    It lies in the folder of its target: a rename from another file system would be a copy. UserError: the disk is full.
+    The temporary file lies in the folder of the target: a rename from another file system would be a copy. UserError: the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_ENDING)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_SUFFIX)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~umask())
+        os.chmod(name, 0o666 & ~_umask())
         os.replace(name, path)
     except BaseException as error:
         full = _disk_is_full(error, path.parent)
         Path(name).unlink(missing_ok=True)
         if full:
-            raise UserError(f"{path} could not be written: the disk is full. What was there before is still whole.") from error
+            raise UserError(f"{path} could not be written: the disk is full. The file that was there before is still whole.") from error
         raise
     _sync_folder(path.parent)
 
 
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill that is renamed to `path` when the block succeeds and removed otherwise. `path` must be missing or empty."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=_SUFFIX))
+    try:
+        yield partial
+        partial.chmod(0o777 & ~_umask())
+        os.replace(partial, path)
+        _sync_folder(path.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
 def write_text(path: Path, text: str) -> None:
-    """Text in place of what is at `path`, whole or not at all."""
+    """Replaces the file at `path`, atomically."""
     with replacing(path) as file:
         file.write(text.encode("utf-8"))
 
 
-def sweep(folder: Path) -> None:
-    """Removes what a killed process left half written. Only where no other process writes now."""
-    for path in folder.glob(f".*{_ENDING}"):
-        path.unlink(missing_ok=True)
+def remove_partial(folder: Path, name: str = "*") -> None:
+    """Removes the unfinished files and folders of killed processes, for targets of this name. No other process may be writing them."""
+    for path in folder.glob(f".{name}.*{_SUFFIX}"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _disk_is_full(error: BaseException, folder: Path) -> bool:
-    """torch.save reports a full disk as a RuntimeError of its own, so the disk is asked while the half-written file is there."""
+    """torch.save reports a full disk as a RuntimeError of its own, so the disk is asked while the unfinished file exists."""
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     return isinstance(error, RuntimeError) and shutil.disk_usage(folder).free < 1 << 20
 
 
-def umask() -> int:
-    """The permissions that this process takes away from what it makes."""
+def _umask() -> int:
+    """The permissions that this process takes away from new files."""
     current = os.umask(0)
     os.umask(current)
     return current
 
 
 def _sync_folder(folder: Path) -> None:
-    """The rename itself must reach the disk."""
+    """Writes the rename itself to disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

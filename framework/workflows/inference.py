@@ -18,16 +18,6 @@ from framework.utils.files import write_text
 from framework.workflows.interactive import load
 from framework.workflows.train import quiet
 
-_OF_TRAINING = (
-    "part",
-    "folder",
-    "train",
-    "validation",
-    "test",
-    "limit",
-    "batches",
-)  # data options that do not apply to a file to predict
-
 
 def evaluate(folder: Path, overrides: Sequence[str]) -> dict[str, float]:
     """Metrics of the best checkpoint of a run on its validation and test data, or on the data that the overrides name."""
@@ -75,7 +65,7 @@ def predict(folder: Path, arguments: Sequence[str]) -> None:
 def rows_of(file: str, config: Mapping[str, Any], format: Format) -> Iterator[Row]:
     """The rows of a file, read with the options of the run's own files; columns that only training needs may be absent."""
     node = config["data"] if config["data"]["part"] == "data/files" else {}
-    source = FilesData.to_predict(format, file, **{name: value for name, value in node.items() if name not in _OF_TRAINING})
+    source = FilesData.to_predict(format, file, **{name: node[name] for name in FilesData.reading if name in node})
     source.check()
     for row, _ in source.rows("test"):
         yield row

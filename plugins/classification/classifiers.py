@@ -15,7 +15,7 @@ class LinearClassifier(nn.Linear):
 
     def __init__(self, dim: int, outputs: int, bias: bool = True):
         super().__init__(dim, outputs, bias=bias)
-        self.form = "linear" if bias else "linear without bias"
+        self.variant = "linear" if bias else "linear without bias"
 
 
 @register("classifier", "dense")
@@ -32,7 +32,7 @@ class DenseClassifier(nn.Module):
         self.activation = ACTIVATIONS[activation]
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(dim, outputs)
-        self.form = f"dense {activation}"
+        self.variant = f"dense {activation}"
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, D) -> (B, C)."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from framework.data.formats import Batch, Features, Format, Row, Text, text_of
+from framework.data.formats import Batch, Features, Format, Row, TextTokenizer, text_of
 from framework.data.spec import DataSpec
 from framework.registry import Part, choice, register
 
@@ -38,12 +38,12 @@ class ClassificationFormat(Format):
     def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
         return self.target.fit(rows)
 
-    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features:
+    def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features:
         """ids: begin, tokens, end, at most spec.max_length. truncated: 1 if the text was cut. label: if the row has one."""
         found = self.read(row, tokenizer, spec)
         return found if row.get("label") is None else {**found, **self.target.encode(row, spec)}
 
-    def read(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features:
+    def read(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features:
         """The text of a row as tokens."""
         begin = [] if spec.begin is None else [spec.begin]
         end = [] if spec.end is None else [spec.end]

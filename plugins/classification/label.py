@@ -13,7 +13,7 @@ from framework.data.formats import Features, Row
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.registry import nearest, register
-from framework.tasks.outputs import DistillationOutputs
+from framework.tasks.capabilities import DistillationOutputs
 
 from .baseline import NaiveBayes, figures
 from .builtin import rows as builtin_rows
@@ -95,10 +95,10 @@ class LabelTarget(Target):
         loss = cross_entropy(logits.to(each.dtype), targets, weight=each, label_smoothing=smoothing, reduction="sum")
         return loss, each[targets].sum()
 
-    def told(self, read: DistillationOutputs) -> DistillationOutputs:
-        return read
+    def distillation_outputs(self, outputs: DistillationOutputs) -> DistillationOutputs:
+        return outputs
 
-    def tell(self, logits: Tensor, spec: DataSpec) -> list[dict[str, Any]]:
+    def predict(self, logits: Tensor, spec: DataSpec) -> list[dict[str, Any]]:
         labels = spec.labels
         rows = []
         for scores in logits.float().softmax(dim=-1).tolist():  # C
@@ -106,7 +106,7 @@ class LabelTarget(Target):
             rows.append({"prediction": labels[best], "score": scores[best], "scores": dict(zip(labels, scores, strict=True))})
         return rows
 
-    def legend(self, spec: DataSpec) -> dict[str, Any]:
+    def postprocessing(self, spec: DataSpec) -> dict[str, Any]:
         return {"probability": "softmax"}
 
     def metrics(self, spec: DataSpec) -> "dict[str, Metric]":

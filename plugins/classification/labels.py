@@ -10,7 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, pad
 from framework.data.formats import Features, Row
 from framework.data.spec import DataSpec
 from framework.registry import register
-from framework.tasks.outputs import DistillationOutputs
+from framework.tasks.capabilities import DistillationOutputs
 
 from .baseline import NaiveBayes
 from .builtin_functions import blanked
@@ -83,18 +83,18 @@ class LabelsTarget(Target):
         loss = binary_cross_entropy_with_logits(logits, targets, reduction="sum")
         return loss, torch.tensor(float(logits.numel()), device=loss.device)
 
-    def told(self, read: DistillationOutputs) -> DistillationOutputs:
+    def distillation_outputs(self, outputs: DistillationOutputs) -> DistillationOutputs:
         """Each label of a text is a target with two answers, no and yes: a sigmoid is the softmax of 0 and its score."""
-        return DistillationOutputs(read.hidden, pad(read.logits.flatten()[:, None], (1, 0)))  # (B * C, 2)
+        return DistillationOutputs(outputs.hidden, pad(outputs.logits.flatten()[:, None], (1, 0)))  # (B * C, 2)
 
-    def tell(self, logits: Tensor, spec: DataSpec) -> list[dict[str, Any]]:
+    def predict(self, logits: Tensor, spec: DataSpec) -> list[dict[str, Any]]:
         rows = []
         for each in logits.float().sigmoid().tolist():  # C
             scores = dict(zip(spec.labels, each, strict=True))
             rows.append({"prediction": [label for label in spec.labels if scores[label] >= self.threshold], "scores": scores})
         return rows
 
-    def legend(self, spec: DataSpec) -> dict[str, Any]:
+    def postprocessing(self, spec: DataSpec) -> dict[str, Any]:
         return {"probability": "sigmoid", "threshold": self.threshold}
 
     def metrics(self, spec: DataSpec) -> "dict[str, Metric]":

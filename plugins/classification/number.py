@@ -30,7 +30,7 @@ class NumberTarget(Target):
 
     monitor: ClassVar[str] = "validation/pearson"
     problem: ClassVar[str | None] = "regression"
-    form: ClassVar[str] = "in standard deviations"
+    variant: ClassVar[str] = "in standard deviations"
 
     def value(self, row: Row) -> float:
         found = row.get("label")
@@ -62,11 +62,11 @@ class NumberTarget(Target):
         loss = mse_loss(logits[:, 0], targets.to(logits.dtype), reduction="sum")
         return loss, torch.tensor(float(len(logits)), device=loss.device)
 
-    def tell(self, logits: Tensor, spec: DataSpec) -> list[dict[str, Any]]:
+    def predict(self, logits: Tensor, spec: DataSpec) -> list[dict[str, Any]]:
         mean, deviation = spec.statistics["mean"], spec.statistics["deviation"]
         return [{"prediction": mean + deviation * told} for told in logits[:, 0].tolist()]
 
-    def legend(self, spec: DataSpec) -> dict[str, Any]:
+    def postprocessing(self, spec: DataSpec) -> dict[str, Any]:
         """The number is mean + deviation * score."""
         return {"mean": spec.statistics["mean"], "deviation": spec.statistics["deviation"]}
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import torch
 
-from framework.data.formats import Batch, Features, Row, Text
+from framework.data.formats import Batch, Features, Row, TextTokenizer
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.registry import register
@@ -40,7 +40,7 @@ class PairsFormat(ClassificationFormat):
             raise UserError(f'two texts are told apart by {BETWEEN.strip()}: text="first{BETWEEN}second"; this is {text!r}')
         return {"text": first.strip(), "second": second.strip()}
 
-    def read(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features:
+    def read(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features:
         """ids, and where the second text begins in them."""
         if spec.end is None:
             raise UserError(

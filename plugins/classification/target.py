@@ -13,7 +13,7 @@ from framework.data.formats import Features, Row
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.registry import describe
-from framework.tasks.outputs import DistillationOutputs
+from framework.tasks.capabilities import DistillationOutputs
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -25,12 +25,13 @@ class Target:
     """One option of the slot.
 
     monitor, mode: the figure that the best checkpoint is best at.
-    problem: what published heads call it. form: said with the head's, where none of them tells it as it is told here.
+    problem: `problem_type` of the exported config.json.
+    variant: its name in the `head_variant` of the task; empty = published heads compute it.
     """
 
     monitor: ClassVar[str]
     problem: ClassVar[str | None] = None
-    form: ClassVar[str] = ""
+    variant: ClassVar[str] = ""
     mode: ClassVar[Literal["min", "max"]] = "max"
     rules: ClassVar[dict[str, str]] = {}
 
@@ -58,19 +59,17 @@ class Target:
         """Loss of scores (B, C), summed, and its weight."""
         raise NotImplementedError
 
-    def told(self, read: DistillationOutputs) -> DistillationOutputs:
-        """Pooled states (B, D) and their scores (B, C) as a softmax over the answers to each target. UserError: there is none."""
-        raise UserError(
-            f"{describe(type(self))} cannot learn from a teacher: it has no method told(read) that gives the scores (B, C) as "
-            "DistillationOutputs(hidden (B, D), logits (N, answers)), probabilities by softmax (framework/tasks/outputs.py)"
-        )
+    def distillation_outputs(self, outputs: DistillationOutputs) -> DistillationOutputs:
+        """Pooled states (B, D) and logits (N, classes) of the targets, from pooled states and scores (B, C). UserError: there are no
+        probabilities to compare."""
+        raise UserError(f"{describe(type(self))} cannot be distilled: it has no probabilities (distillation_outputs)")
 
-    def tell(self, logits: Tensor, spec: DataSpec) -> list[dict[str, Any]]:
+    def predict(self, logits: Tensor, spec: DataSpec) -> list[dict[str, Any]]:
         """What scores (B, C) say: a row with its `prediction` for each text."""
         raise NotImplementedError
 
-    def legend(self, spec: DataSpec) -> dict[str, Any]:
-        """How `tell` makes a prediction of scores, for who does it elsewhere: JSON-able."""
+    def postprocessing(self, spec: DataSpec) -> dict[str, Any]:
+        """How `predict` makes a prediction of scores, for who does it elsewhere: JSON-able."""
         return {}
 
     def metrics(self, spec: DataSpec) -> "dict[str, Metric]":

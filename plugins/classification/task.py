@@ -14,8 +14,8 @@ from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.generation.engine import Decode
 from framework.registry import Part, choice, register
-from framework.tasks.base import Result, Task
-from framework.tasks.outputs import DistillationOutputs
+from framework.tasks.base import Result
+from framework.tasks.capabilities import Distillable, DistillationOutputs, Exportable
 
 from . import classifiers  # noqa: F401 - registers what the slot holds when nobody chooses
 from .pairs import BETWEEN
@@ -23,7 +23,7 @@ from .target import Target
 
 
 @register("task")
-class ClassificationTask(Task):
+class ClassificationTask(Distillable, Exportable):
     """A label, several, or a number for a text, by a linear layer over its pooled states. Devlin et al. 2019, section 4.1, https://arxiv.org/abs/1810.04805
 
     target: what is told of the text.
@@ -60,7 +60,7 @@ class ClassificationTask(Task):
         "0 <= dropout < 1": "dropout is a share of the features",
         "0 <= token_dropout < 1": "token_dropout is a share of the tokens",
     }
-    purpose = "sequence_labels"
+    hf_task = "text-classification"
     model: Any  # an encoder or a decoder: states (B, T, D) of ids (B, T)
 
     def __init__(
@@ -86,25 +86,25 @@ class ClassificationTask(Task):
         if pooling == "pooler":
             self.model.pooler.requires_grad_(True)
         self.head = classifier(dim=self.model.dim, outputs=self.target.outputs(spec), dropout=dropout)
-        self.reads = ("ids", "padding_mask", "segments") if segments_of(self.model) > 1 else ("ids", "padding_mask")
-        self.form = ", ".join(word for word in (pooling, self.head.form, self.target.form) if word)
+        self.export_inputs = ("ids", "padding_mask", "segments") if segments_of(self.model) > 1 else ("ids", "padding_mask")
+        self.head_variant = ", ".join(word for word in (pooling, self.head.variant, self.target.variant) if word)
 
-    def published(self) -> dict[str, Any]:
+    def hf_config(self) -> dict[str, Any]:
         return {"id2label": dict(enumerate(self.spec.labels)), "problem_type": self.target.problem}
 
-    def scores_of(self, batch: Batch) -> Tensor:
+    def export_forward(self, batch: Batch) -> Tensor:
         return self.logits(batch)
 
-    def legend(self) -> dict[str, Any]:
-        return self.target.legend(self.spec)
+    def postprocessing(self) -> dict[str, Any]:
+        return self.target.postprocessing(self.spec)
 
     def forward(self, batch: Batch) -> Result:
         read = self.read(batch)
         loss, weight = self.target.loss(read.logits, batch["label"], self.spec, self.label_smoothing)
         return Result(loss, weight, read)
 
-    def told(self, batch: Batch, result: Result) -> DistillationOutputs:
-        return self.target.told(result.output)
+    def distillation_outputs(self, batch: Batch, result: Result) -> DistillationOutputs:
+        return self.target.distillation_outputs(result.output)
 
     def logits(self, batch: Batch) -> Tensor:
         """Scores (B, C)."""
@@ -126,12 +126,12 @@ class ClassificationTask(Task):
         return ids.masked_fill(masked, self.spec.mask)
 
     def predict(self, batch: Batch, decode: Decode) -> list[dict[str, Any]]:
-        return self.target.tell(self.logits(batch), self.spec)
+        return self.target.predict(self.logits(batch), self.spec)
 
     def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:
         result = self(batch)
         known = ({"input": shown(raw), "reference": self.target.value(raw)} for raw in batch["raw"])
-        answers = self.target.tell(result.output.logits, self.spec)
+        answers = self.target.predict(result.output.logits, self.spec)
         return result, [{**row, **told} for row, told in zip(known, answers, strict=True)]
 
     def metrics(self) -> dict[str, Metric]:

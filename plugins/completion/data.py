@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 from typing import ClassVar
 
-from framework.data.formats import Batch, Features, Format, Row, Text, text_of
+from framework.data.formats import Batch, Features, Format, Row, TextTokenizer, text_of
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.registry import register
@@ -34,7 +34,7 @@ class CompletionFormat(Format):
     def tokenizer_texts(self, row: Row) -> Iterable[str]:
         return [text_of(row)]
 
-    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features | None:
+    def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
         """ids, and the bytes and words of the text that each stands for: the end token for none. A row without a token is dropped."""
         ids, offsets = tokenizer.encode_with_offsets(text := text_of(row))
         features = {"ids": ids, "bytes": tokenizer.byte_lengths(ids), "words": words_of(text, offsets)}

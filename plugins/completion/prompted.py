@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import torch
 
-from framework.data.formats import Batch, Features, Format, Row, Text, text_of
+from framework.data.formats import Batch, Features, Format, Row, TextTokenizer, text_of
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.registry import register
@@ -37,7 +37,7 @@ class PromptedFormat(Format):
     def tokenizer_texts(self, row: Row) -> Iterable[str]:
         return [text_of(row, "prompt"), text_of(row, "completion")]
 
-    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features | None:
+    def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
         """ids of both, and the bytes and words that each stands for; prompt: how many of them are read alone. truncated: 1 if some
         were cut. A row without a completion is one to predict of; one in which nothing can be predicted is dropped."""
         if spec.end is None:

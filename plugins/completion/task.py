@@ -13,12 +13,12 @@ from framework.generation.engine import Decode, answer, pad_left
 from framework.metrics.ratio import BitsPerByte, Perplexity
 from framework.registry import Part, choice, register
 from framework.tasks.base import Result, WritingTask
-from framework.tasks.cross_entropy import IGNORED, row_losses, tell, told_losses
-from framework.tasks.outputs import DistillationOutputs
+from framework.tasks.capabilities import Distillable, DistillationOutputs, Exportable
+from framework.tasks.cross_entropy import IGNORED, logits_at_targets, row_losses, target_losses
 
 
 @register("task")
-class CompletionTask(WritingTask):
+class CompletionTask(WritingTask, Distillable, Exportable):
     """A decoder that learns to continue text, measured by perplexity and bits per byte. Radford et al. 2019, section 2.
 
     https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf
@@ -48,7 +48,7 @@ class CompletionTask(WritingTask):
         "tokens to predict, and a decoder that looks at a source has none here"
     }
 
-    purpose = "next_token"
+    hf_task = "text-generation"
     validation_rows: ClassVar[int | None] = 0
     test_rows: ClassVar[int | None] = 3
 
@@ -60,11 +60,11 @@ class CompletionTask(WritingTask):
     def forward(self, batch: Batch) -> Result:
         targets = batch["targets"]
         hidden = self.model(batch["ids"], documents=batch.get("documents"))  # (B, T, D)
-        told = tell(self.model, hidden, targets)
-        losses = told_losses(told, targets)  # (N,)
-        return Result(losses.sum(), (targets != IGNORED).sum(), (told, losses))
+        outputs = logits_at_targets(self.model, hidden, targets)
+        losses = target_losses(outputs, targets)  # (N,)
+        return Result(losses.sum(), (targets != IGNORED).sum(), (outputs, losses))
 
-    def told(self, batch: Batch, result: Result) -> DistillationOutputs:
+    def distillation_outputs(self, batch: Batch, result: Result) -> DistillationOutputs:
         return result.output[0]
 
     def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:

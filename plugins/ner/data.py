@@ -7,10 +7,10 @@ from typing import Any, ClassVar, Literal
 
 import torch
 
-from framework.data.formats import Batch, Features, Format, Row, Text
-from framework.data.padding import pad, tokens
+from framework.data.formats import Batch, Features, Format, Row, TextTokenizer
+from framework.data.padding import pad, padding_mask
 from framework.data.spec import DataSpec
-from framework.data.tokenization.alignment import BETWEEN, homes, pieces_of_words, windows
+from framework.data.tokenization.alignment import NO_WORD, best_windows, tokenize_words, windows
 from framework.errors import UserError
 from framework.registry import register
 
@@ -70,13 +70,13 @@ class NerFormat(Format):
             raise ValueError("no row has an entity: there is nothing to learn but O")
         return {"labels": tuple(sorted(types)), "scheme": self.scheme, "pieces": self.pieces, "word_pattern": self.word_pattern}
 
-    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features | None:
+    def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
         """ids of the pieces and the word of each; how many words; their tags if the row has them. None: there is no word."""
         self._room(spec)  # which may be none: said before anything is trained
         read = self.shown(self.read(row))
         if not read.words:
             return None
-        ids, owners = pieces_of_words(read.text, read.words, tokenizer)
+        ids, owners = tokenize_words(read.text, read.words, tokenizer)
         features: Features = {"ids": ids, "word": owners, "words": len(read.words)}
         if read.entities is not None:
             for entity in read.entities:
@@ -102,18 +102,18 @@ class NerFormat(Format):
         for number, row in enumerate(features):
             pieces, owners = row["ids"], row["word"]
             spans = windows(len(pieces), room, self.overlap)
-            home = homes(owners, spans) if len(spans) > 1 else {}
+            home = best_windows(owners, spans) if len(spans) > 1 else {}
             voices = self._voices(owners)
             for window, (start, stop) in enumerate(spans):
                 mine = range(start, stop)
                 ids.append([*begin, *pieces[start:stop], *end] or [spec.padding])
-                words.append([none] * len(begin) + [none if owners[i] == BETWEEN else number * most + owners[i] for i in mine])
+                words.append([none] * len(begin) + [none if owners[i] == NO_WORD else number * most + owners[i] for i in mine])
                 speaks.append([False] * len(begin) + [voices[i] and home.get(owners[i], 0) == window for i in mine])
         batch: Batch = {
             "ids": pad(ids, spec.padding),
-            "padding_mask": tokens(ids),
-            "word": pad(words, none, width=max(map(len, ids))),
-            "speaks": pad(speaks, False, width=max(map(len, ids))),
+            "padding_mask": padding_mask(ids),
+            "word": pad(words, none, length=max(map(len, ids))),
+            "speaks": pad(speaks, False, length=max(map(len, ids))),
             "words": torch.tensor([row["words"] for row in features]),
         }
         if all("tags" in row for row in features):
@@ -134,9 +134,9 @@ class NerFormat(Format):
     def _voices(self, owners: Sequence[int]) -> list[bool]:
         """Whether each piece speaks for its word."""
         if self.pieces == "all":
-            return [word != BETWEEN for word in owners]
-        neighbors = ([BETWEEN, *owners] if self.pieces == "first" else [*owners[1:], BETWEEN])[: len(owners)]
-        return [word not in (BETWEEN, neighbor) for word, neighbor in zip(owners, neighbors, strict=True)]
+            return [word != NO_WORD for word in owners]
+        neighbors = ([NO_WORD, *owners] if self.pieces == "first" else [*owners[1:], NO_WORD])[: len(owners)]
+        return [word not in (NO_WORD, neighbor) for word, neighbor in zip(owners, neighbors, strict=True)]
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:
         """Python source with its names tagged by `ast`. The split does not depend on the seed."""

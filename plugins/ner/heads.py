@@ -23,11 +23,11 @@ class TagHead(nn.Module):
 
     An owner offers: dim, tags (their names), scheme.
 
-    form: what it is, in a word.
+    variant: its name in the `head_variant` of the task.
     normalized: whether the scores of a word are log-probabilities when sequences are compared.
     """
 
-    form: str
+    variant: ClassVar[str]
     normalized: ClassVar[bool] = False
 
     allowed: Tensor  # (C + 1, C + 1): one tag behind another; the last row and column are the text's own ends
@@ -53,8 +53,8 @@ class TagHead(nn.Module):
         """Summed over the words that are padding_mask (B, W); tags (B, W)."""
         raise NotImplementedError
 
-    def told(self, scores: Tensor, padding_mask: Tensor) -> Tensor:
-        """Scores (B, W, C) whose softmax is the probability of each tag at each word."""
+    def marginal_logits(self, scores: Tensor, padding_mask: Tensor) -> Tensor:
+        """Logits (B, W, C) whose softmax is the probability of each tag at each word."""
         raise NotImplementedError
 
     def chain(self, scores: Tensor, padding_mask: Tensor) -> Chain:
@@ -74,13 +74,13 @@ class TagHead(nn.Module):
 class SoftmaxTagHead(TagHead):
     """Each word for itself in training; of all sequences the likeliest legal one. Devlin et al. 2019, section 5.3, https://arxiv.org/abs/1810.04805"""
 
-    form = "softmax"
+    variant = "softmax"
     normalized = True
 
     def loss(self, scores: Tensor, tags: Tensor, padding_mask: Tensor) -> Tensor:
         return cross_entropy(scores[padding_mask], tags[padding_mask], reduction="sum")
 
-    def told(self, scores: Tensor, padding_mask: Tensor) -> Tensor:
+    def marginal_logits(self, scores: Tensor, padding_mask: Tensor) -> Tensor:
         return scores
 
     def chain(self, scores: Tensor, padding_mask: Tensor) -> Chain:
@@ -95,7 +95,7 @@ class CrfTagHead(TagHead):
     An illegal step has no probability in training either.
     """
 
-    form = "crf"
+    variant = "crf"
 
     def __init__(self, dim: int, tags: Sequence[str], scheme: Scheme):
         super().__init__(dim, tags, scheme)
@@ -107,8 +107,8 @@ class CrfTagHead(TagHead):
             chain = self._learned(scores, padding_mask)
             return (chain.log_partition() - chain.score(tags)).sum()
 
-    def told(self, scores: Tensor, padding_mask: Tensor) -> Tensor:
-        """Of all sequences. Wang et al. 2020 (posterior distillation), https://arxiv.org/abs/2004.03846"""
+    def marginal_logits(self, scores: Tensor, padding_mask: Tensor) -> Tensor:
+        """The marginals of all sequences. Wang et al. 2020 (posterior distillation), https://arxiv.org/abs/2004.03846"""
         with torch.autocast(scores.device.type, enabled=False):
             chain = self._learned(scores, padding_mask)
             return chain.forward() + chain.backward()

@@ -14,8 +14,8 @@ from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.generation.engine import Decode
 from framework.registry import Part, choice, register
-from framework.tasks.base import Result, Task
-from framework.tasks.outputs import DistillationOutputs
+from framework.tasks.base import Result
+from framework.tasks.capabilities import Distillable, DistillationOutputs, Exportable
 
 from .chain import Posterior
 from .heads import FORBIDDEN
@@ -34,7 +34,7 @@ class Words(NamedTuple):
 
 
 @register("task")
-class NerTask(Task):
+class NerTask(Distillable, Exportable):
     """Entities in a text, by a tag for each word. Devlin et al. 2019, section 5.3, https://arxiv.org/abs/1810.04805
 
     A text longer than the model is read in overlapping windows; each word is tagged from the one where it sees most on both sides.
@@ -66,7 +66,7 @@ class NerTask(Task):
         "0 <= dropout < 1": "dropout is a share of the features",
         "0 <= word_dropout < 1": "word_dropout is a share of the words",
     }
-    purpose = "token_labels"
+    hf_task = "token-classification"
     monitor = "validation/f1"
     mode = "max"
     model: Any  # an encoder or a decoder: states (R, T, D) of ids (R, T)
@@ -90,18 +90,18 @@ class NerTask(Task):
         tags = tags_of(spec.labels, scheme)
         self.head = head(dim=self.model.dim, tags=tags, scheme=scheme)
         self.tags = [parse(tag) for tag in tags]
-        self.form = f"{spec.statistics.get('pieces', 'first')} piece, {self.head.form}"
+        self.head_variant = f"{spec.statistics.get('pieces', 'first')} piece, {self.head.variant}"
         self.word_pattern = spec.statistics.get("word_pattern", WORD)
         self.register_buffer("begins", torch.tensor([tag.letter not in "IE" for tag in self.tags]), persistent=False)
 
-    def published(self) -> dict[str, Any]:
+    def hf_config(self) -> dict[str, Any]:
         return {"id2label": dict(enumerate(tags_of(self.spec.labels, self.spec.statistics.get("scheme", "iob2"))))}
 
-    def scores_of(self, batch: Batch) -> Tensor:
+    def export_forward(self, batch: Batch) -> Tensor:
         """Of pieces; a word's are the mean of those of the pieces that speak for it, because scores are linear in states."""
         return self.head.scores(self.dropout(self.model(batch["ids"], padding_mask=batch["padding_mask"])))  # (B, T, C)
 
-    def legend(self) -> dict[str, Any]:
+    def postprocessing(self) -> dict[str, Any]:
         """Which pieces speak for a word, and the chain whose likeliest sequence is the answer: `normalized` says that each word's scores
         go through log_softmax first; start + scores of the first word + step from tag to tag + scores ... + end."""
         chain = self.head.chain(self.begins.new_zeros(1, 1, len(self.tags), dtype=torch.float32), self.begins.new_ones(1, 1))
@@ -112,10 +112,12 @@ class NerTask(Task):
         words = self.read(batch)
         return Result(self.head.loss(words.scores, batch["tags"], words.padding_mask), (words.padding_mask & ~words.silent).sum(), words)
 
-    def told(self, batch: Batch, result: Result) -> DistillationOutputs:
+    def distillation_outputs(self, batch: Batch, result: Result) -> DistillationOutputs:
         words: Words = result.output
         spoken = words.padding_mask & ~words.silent
-        return DistillationOutputs(words.states[spoken], self.head.told(words.scores, words.padding_mask)[spoken])  # (N, D), (N, C)
+        return DistillationOutputs(
+            words.states[spoken], self.head.marginal_logits(words.scores, words.padding_mask)[spoken]
+        )  # (N, D), (N, C)
 
     def read(self, batch: Batch) -> Words:
         """Words from their pieces, whatever the windows."""

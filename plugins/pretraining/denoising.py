@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from framework.data.formats import Batch, Features, Row, Text, text_of
-from framework.data.padding import pad, tokens
+from framework.data.formats import Batch, Features, Row, TextTokenizer, text_of
+from framework.data.padding import pad, padding_mask
 from framework.data.spec import DataSpec
 from framework.registry import register
 from framework.tasks.cross_entropy import IGNORED
@@ -39,7 +39,7 @@ class Denoising(RunningText):
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
         """source (B, S), source_padding_mask (B, S) or None, target and targets (B, T)."""
         seed, room, end = random.getrandbits(32), self.window(spec) + 1, needed(spec.end, "end")
-        begin = spec.first
+        begin = spec.decoder_start
         gaps = {*self.gaps(spec)}
         pairs = []
         for row in features:
@@ -49,7 +49,7 @@ class Denoising(RunningText):
         sources, written = [[*source, end] for source, _ in pairs], [[*target, end] for _, target in pairs]
         return {
             "source": pad(sources, spec.padding),
-            "source_padding_mask": tokens(sources),
+            "source_padding_mask": padding_mask(sources),
             "target": pad([[begin, *ids[:-1]] for ids in written], spec.padding),
             "targets": pad(written, IGNORED),
         }
@@ -75,26 +75,26 @@ class SpanCorruptionFormat(Denoising):
 
     def __init__(self, share: float = 0.15, span: float = 3.0, sentinels: int = 100, builtin_megabytes: float = 1.5):
         self.share, self.span, self.sentinels, self.builtin_megabytes = share, span, sentinels, builtin_megabytes
-        self.special = tuple(f"<extra_id_{number}>" for number in range(sentinels))  # T5's own names: its tokenizer has them
+        self.special_tokens = tuple(f"<extra_id_{number}>" for number in range(sentinels))  # T5's own names: its tokenizer has them
 
     def gaps(self, spec: DataSpec) -> Sequence[int | None]:
-        return spec.special[:-1]
+        return spec.special_ids[:-1]
 
-    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features | None:
+    def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
         ids = self.given(row, tokenizer, spec, self.gaps(spec)) or tokenizer.encode(text_of(row))
         return {"ids": ids} if ids else None
 
     def pair(self, features: Features, spec: DataSpec, generator: np.random.Generator) -> Pair:
         ids = features["ids"]
         taken = min(max(1, round(len(ids) * self.share)), max(1, len(ids) - 1))
-        most = min(taken, len(ids) - taken + 1, len(spec.special) - 1, max(1, spec.max_length - taken - 3))
+        most = min(taken, len(ids) - taken + 1, len(spec.special_ids) - 1, max(1, spec.max_length - taken - 3))
         spans = place(len(ids) - taken, partition(taken, min(max(1, round(taken / self.span)), most), generator), generator)
         source, target, reached = [], [], 0
-        for sentinel, (start, stop) in zip(spec.special, spans, strict=False):
+        for sentinel, (start, stop) in zip(spec.special_ids, spans, strict=False):
             source += [*ids[reached:start], sentinel]
             target += [sentinel, *ids[start:stop]]
             reached = stop
-        return [*source, *ids[reached:]], [*target, spec.special[len(spans)]]
+        return [*source, *ids[reached:]], [*target, spec.special_ids[len(spans)]]
 
 
 @register("format")
@@ -122,7 +122,7 @@ class InfillingFormat(Denoising):
     def gaps(self, spec: DataSpec) -> Sequence[int | None]:
         return [spec.mask] * spec.max_length
 
-    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features | None:
+    def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
         """ids, and with permute_sentences where sentences begin."""
         ids, begins = self.given(row, tokenizer, spec, self.gaps(spec)), []
         if ids is None:

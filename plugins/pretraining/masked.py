@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from framework.data.formats import Batch, Features, Row, Text, text_of
-from framework.data.padding import pad, tokens
+from framework.data.formats import Batch, Features, Row, TextTokenizer, text_of
+from framework.data.padding import pad, padding_mask
 from framework.data.spec import DataSpec
 from framework.registry import register
 from framework.tasks.cross_entropy import IGNORED
@@ -57,7 +57,7 @@ class MaskedFormat(RunningText):
     def window(self, spec: DataSpec) -> int:
         return spec.max_length - 3  # begin, end, and the token more that windows have
 
-    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features | None:
+    def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
         """ids, and with whole_words where words begin."""
         begins: list[bool] = []
         ids = self.given(row, tokenizer, spec, [spec.mask] * GAPS)
@@ -84,7 +84,7 @@ class MaskedFormat(RunningText):
         targets = [[*[IGNORED] * len(begin), *targets] for _, targets in pairs]
         return {
             "ids": pad(ids, spec.padding),
-            "padding_mask": tokens(ids),
+            "padding_mask": padding_mask(ids),
             "targets": pad(targets, IGNORED, max(map(len, ids))),
         }
 
@@ -110,7 +110,7 @@ class MaskedFormat(RunningText):
 def ordinary_tokens(spec: DataSpec) -> Marks:
     """(V,) True for tokens that texts are made of, which the special ones are not."""
     ordinary = np.ones(spec.vocab_size, dtype=bool)
-    special = (spec.padding, spec.begin, spec.end, spec.unknown, spec.mask, *spec.special)
+    special = (spec.padding, spec.begin, spec.end, spec.unknown, spec.mask, *spec.special_ids)
     ordinary[[id for id in special if id is not None]] = False
     return ordinary
 

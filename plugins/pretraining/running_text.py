@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 from typing import ClassVar
 
-from framework.data.formats import Batch, Features, Format, Row, Text, text_of
+from framework.data.formats import Batch, Features, Format, Row, TextTokenizer, text_of
 from framework.data.padding import pad
 from framework.data.spec import DataSpec
 from framework.errors import UserError
@@ -45,7 +45,7 @@ class RunningText(Format):
         tell = Neighbors((row["ids"] for row in train), hidden)
         return {"accuracy": accuracy(tell, test, self.stands_at, self.both_sides)}
 
-    def given(self, row: Row, tokenizer: Text, spec: DataSpec, fillers: Sequence[int | None]) -> list[int] | None:
+    def given(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec, fillers: Sequence[int | None]) -> list[int] | None:
         """The tokens of a text that has gaps, a filler in each; None for a text that has none. ValueError: more gaps than fillers, or
         more text than the model reads at once."""
         pieces = text_of(row).split(text_of(row, "gap")) if row.get("gap") else []
@@ -85,7 +85,7 @@ class CausalFormat(RunningText):
     def from_text(self, text: str) -> Row:
         return {"text": text}
 
-    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features | None:
+    def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
         ids = tokenizer.encode(text_of(row)) + ([needed(spec.end, "end")] if self.end_of_document else [])
         return {"ids": ids} if ids else None
 

@@ -14,8 +14,8 @@ from framework.generation.engine import Decode, pad_left
 from framework.metrics.ratio import Perplexity, Ratio
 from framework.registry import Part, choice, register
 from framework.tasks.base import Result, WritingTask
-from framework.tasks.cross_entropy import IGNORED, row_losses, tell, told_losses
-from framework.tasks.outputs import DistillationOutputs
+from framework.tasks.capabilities import Distillable, DistillationOutputs, Exportable
+from framework.tasks.cross_entropy import IGNORED, logits_at_targets, row_losses, target_losses
 
 from .denoising import filled
 from .head import token_head
@@ -32,7 +32,7 @@ GAP = "[MASK]"
 
 
 @register("task")
-class PretrainingTask(WritingTask):
+class PretrainingTask(WritingTask, Distillable, Exportable):
     """A model that learns from text alone, by telling tokens, measured by accuracy and perplexity over them. Other tasks start from it
     with `model.pretrained=RUN`.
 
@@ -69,15 +69,15 @@ class PretrainingTask(WritingTask):
         self.spec = spec
         self.model = model(spec=spec)
         writes = hasattr(self.model, "logits")
-        self.purpose = "masked_tokens" if not writes else "text_to_text" if hasattr(self.model, "encode") else "next_token"
+        self.hf_task = "fill-mask" if not writes else "text2text-generation" if hasattr(self.model, "encode") else "text-generation"
         self.head = None if writes else token_head(self.model, spec.vocab_size)
 
     def forward(self, batch: Batch) -> Result:
-        told = tell(self, self._states(batch), batch["targets"])
-        losses = told_losses(told, batch["targets"])  # (N,)
-        return Result(losses.sum(), (batch["targets"] != IGNORED).sum(), (told, losses))
+        outputs = logits_at_targets(self, self._states(batch), batch["targets"])
+        losses = target_losses(outputs, batch["targets"])  # (N,)
+        return Result(losses.sum(), (batch["targets"] != IGNORED).sum(), (outputs, losses))
 
-    def told(self, batch: Batch, result: Result) -> DistillationOutputs:
+    def distillation_outputs(self, batch: Batch, result: Result) -> DistillationOutputs:
         return result.output[0]
 
     def _states(self, batch: Batch) -> Tensor:
@@ -87,16 +87,16 @@ class PretrainingTask(WritingTask):
         """hidden (N, D) -> scores of all tokens (N, V)."""
         return self.model.logits(hidden) if self.head is None else self.head(hidden, self.model.tokens)
 
-    def scores_of(self, batch: Batch) -> Tensor:
+    def export_forward(self, batch: Batch) -> Tensor:
         return self.logits(self._states(batch))
 
     def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:
         """Nats, tokens and right answers of every row; for the rows of the sample also what was read and told."""
         result = self(batch)
-        (scored, losses), targets = result.output, batch["targets"]
-        told = targets.clone()
-        told[targets != IGNORED] = scored.logits.argmax(dim=-1)
-        counts, right = (targets != IGNORED).sum(dim=1), ((told == targets) & (targets != IGNORED)).sum(dim=1)
+        (outputs, losses), targets = result.output, batch["targets"]
+        predicted = targets.clone()
+        predicted[targets != IGNORED] = outputs.logits.argmax(dim=-1)
+        counts, right = (targets != IGNORED).sum(dim=1), ((predicted == targets) & (targets != IGNORED)).sum(dim=1)
         figures = zip(row_losses(losses, targets).tolist(), counts.tolist(), right.tolist(), strict=True)
         rows: list[dict[str, Any]] = [{"nats": nats, "tokens": count, "right": hits} for nats, count, hits in figures]
         for row in decode.wanted(batch["row"]).nonzero()[:, 0].tolist():
@@ -104,7 +104,7 @@ class PretrainingTask(WritingTask):
             rows[row] |= {
                 "input": self._text((batch["source"] if "source" in batch else batch["ids"])[row].tolist(), decode),
                 "reference": decode.text(targets[row][shown].tolist()),
-                "prediction": decode.text(told[row][shown].tolist()),
+                "prediction": decode.text(predicted[row][shown].tolist()),
             }
         return result, rows
 
@@ -122,7 +122,7 @@ class PretrainingTask(WritingTask):
         written = [row[0] for row in decode(self.model, prompt, padding_mask, encoder_output=encoder_output)]
         rows = []
         for ids, found in zip(read, written, strict=True):
-            text = decode.text(filled(ids, found.ids, self.spec.special)) if self.spec.special else found.text
+            text = decode.text(filled(ids, found.ids, self.spec.special_ids)) if self.spec.special_ids else found.text
             rows.append({"input": self._text(ids, decode), "prediction": text, "score": found.score})
         return rows
 
@@ -149,7 +149,7 @@ class PretrainingTask(WritingTask):
 
     def _text(self, ids: list[int], decode: Decode) -> str:
         """Read tokens as text, gaps to be seen."""
-        gaps = {self.spec.mask, *self.spec.special}
+        gaps = {self.spec.mask, *self.spec.special_ids}
         pieces: list[list[int]] = [[]]
         for id in ids:
             if id in gaps:

@@ -11,7 +11,7 @@ from plugins.classification.data import ClassificationFormat
 from plugins.classification.labels import LabelsTarget
 from plugins.classification.number import NumberTarget
 
-FACTS = DataSpec(vocab_size=30, max_length=6, padding=0, begin=1, end=2, labels=("cold", "warm"))
+SPEC = DataSpec(vocab_size=30, max_length=6, padding=0, begin=1, end=2, labels=("cold", "warm"))
 
 
 class Letters:
@@ -21,7 +21,7 @@ class Letters:
         return [ord(letter) - ord("a") + 3 for letter in text]
 
 
-def encode(text, label=None, spec=FACTS, **options):
+def encode(text, label=None, spec=SPEC, **options):
     return ClassificationFormat(**options).encode({"text": text, "label": label}, Letters(), spec)
 
 
@@ -52,7 +52,7 @@ def test_an_empty_text_is_a_text_where_begin_and_end_frame_it():
 
 def test_a_text_to_predict_needs_no_label():
     assert "label" not in encode("abc")
-    assert "label" not in ClassificationFormat().encode({"text": "abc"}, Letters(), FACTS)
+    assert "label" not in ClassificationFormat().encode({"text": "abc"}, Letters(), SPEC)
 
 
 def test_labels_are_learned_sorted_and_as_names():
@@ -90,7 +90,7 @@ def test_a_text_must_be_a_text():
 
 def collate(*texts, labels=None):
     rows = [encode(text, label) for text, label in zip(texts, labels or [None] * len(texts), strict=True)]
-    return ClassificationFormat().collate(rows, FACTS, Random(0))
+    return ClassificationFormat().collate(rows, SPEC, Random(0))
 
 
 def test_short_rows_are_padded_on_the_right():

@@ -17,10 +17,10 @@ from plugins.classification.pairs import PairsFormat, shortened
 from plugins.classification.task import ClassificationTask
 from tests.classification.test_format import Letters
 
-FACTS = DataSpec(vocab_size=30, max_length=9, padding=0, begin=1, end=2, labels=("no", "yes"))
+SPEC = DataSpec(vocab_size=30, max_length=9, padding=0, begin=1, end=2, labels=("no", "yes"))
 
 
-def encode(first, second, spec=FACTS, **options):
+def encode(first, second, spec=SPEC, **options):
     return PairsFormat(**options).encode({"text": first, "second": second, "label": "yes"}, Letters(), spec)
 
 
@@ -66,7 +66,7 @@ def test_both_texts_are_texts_and_the_tokenizer_learns_from_both():
 
 def make_batch():
     rows = [encode("ab", "cde"), encode("a", "b")]
-    return PairsFormat().collate(rows, FACTS, Random(0))
+    return PairsFormat().collate(rows, SPEC, Random(0))
 
 
 def test_segments_say_which_text_a_token_is_of():
@@ -79,7 +79,7 @@ def make_task(model, **options):
     import_parts()
     torch.manual_seed(0)
     tiny = Part(model, dim=16, num_heads=2, num_layers=1, max_length=9, initial_std=0.3, **options)
-    return ClassificationTask(model=tiny, spec=FACTS, pooling="last").double().eval()
+    return ClassificationTask(model=tiny, spec=SPEC, pooling="last").double().eval()
 
 
 @pytest.mark.parametrize(

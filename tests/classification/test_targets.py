@@ -154,10 +154,10 @@ def test_the_loss_of_labels_is_torchs_binary_cross_entropy(smoothing):
 def test_labels_at_the_threshold_are_told():
     known = spec(LabelsTarget(), ["cold,warm,mild"])
     logits = torch.tensor([[log(0.3 / 0.7), 2.0, -9.0], [-5.0, -5.0, -5.0]])
-    told = LabelsTarget(threshold=0.3).tell(logits + 1e-6, known)
-    assert [row["prediction"] for row in told] == [["cold", "mild"], []]
-    assert [row["prediction"] for row in LabelsTarget().tell(logits, known)] == [["mild"], []]
-    assert told[0]["scores"]["cold"] == pytest.approx(0.3, abs=1e-5) and json.dumps(told)
+    rows = LabelsTarget(threshold=0.3).predict(logits + 1e-6, known)
+    assert [row["prediction"] for row in rows] == [["cold", "mild"], []]
+    assert [row["prediction"] for row in LabelsTarget().predict(logits, known)] == [["mild"], []]
+    assert rows[0]["scores"]["cold"] == pytest.approx(0.3, abs=1e-5) and json.dumps(rows)
 
 
 @pytest.mark.parametrize("options", [{"threshold": 0.0}, {"threshold": 1.0}, {"separator": ""}])
@@ -214,7 +214,7 @@ def test_numbers_are_learned_in_standard_deviations():
     known = spec(NumberTarget(), values)
     encoded = [NumberTarget().encode({"label": value}, known)["label"] for value in values]
     assert numpy.mean(encoded) == pytest.approx(0, abs=1e-12) and numpy.std(encoded) == pytest.approx(1)
-    told = NumberTarget().tell(torch.tensor(encoded, dtype=torch.double)[:, None], known)
+    told = NumberTarget().predict(torch.tensor(encoded, dtype=torch.double)[:, None], known)
     assert [row["prediction"] for row in told] == pytest.approx([1.0, 2.0, 4.5, -3.0])
 
 

@@ -16,7 +16,7 @@ from framework.registry import Part, broken
 from framework.testing import import_parts
 from plugins.classification.task import ClassificationTask, pool
 
-FACTS = DataSpec(vocab_size=11, max_length=8, begin=1, end=2, labels=("cold", "mild", "warm"))
+SPEC = DataSpec(vocab_size=11, max_length=8, begin=1, end=2, labels=("cold", "mild", "warm"))
 POOLINGS = ("first", "last", "mean", "max")
 NO_DECODE = None  # a classifier writes nothing
 
@@ -35,7 +35,7 @@ class BagModel(nn.Module):
 
 def make_task(**options):
     torch.manual_seed(0)
-    return ClassificationTask(model=Part(BagModel), spec=FACTS, **options).double().eval()
+    return ClassificationTask(model=Part(BagModel), spec=SPEC, **options).double().eval()
 
 
 def make_batch(**changes):
@@ -110,7 +110,7 @@ def test_predictions_are_the_likeliest_labels_and_can_be_written_down():
     task, batch = make_task(), make_batch()
     rows = task.predict({"ids": batch["ids"], "padding_mask": batch["padding_mask"]}, NO_DECODE)
     for row, scores in zip(json.loads(json.dumps(rows)), task(batch).output.logits.float().softmax(dim=-1).tolist(), strict=True):
-        assert row["scores"] == pytest.approx(dict(zip(FACTS.labels, scores, strict=True)))
+        assert row["scores"] == pytest.approx(dict(zip(SPEC.labels, scores, strict=True)))
         assert row["score"] == max(row["scores"].values()) == row["scores"][row["prediction"]]
 
 
@@ -140,7 +140,7 @@ def test_figures_are_those_of_scikit_learn(predicted, expected):
 @pytest.mark.parametrize("options", [{"dropout": 1.0}, {"label_smoothing": -0.1}, {"label_smoothing": 1.0}])
 def test_shares_are_shares(options):
     with pytest.raises(UserError, match=next(iter(options))):
-        Part(ClassificationTask, **options)(model=Part(BagModel), spec=FACTS)
+        Part(ClassificationTask, **options)(model=Part(BagModel), spec=SPEC)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_the_models_of_the_framework_classify_whatever_the_padding(model, poolin
     import_parts()  # those that a model chooses by name
     torch.manual_seed(0)
     tiny = Part(model, dim=16, num_heads=2, num_layers=2, max_length=8)
-    task = ClassificationTask(model=tiny, spec=FACTS, pooling=pooling).double().eval()
+    task = ClassificationTask(model=tiny, spec=SPEC, pooling=pooling).double().eval()
     batch = make_batch()
     together = task(batch).output.logits
     for row, length in enumerate((5, 3, 4)):

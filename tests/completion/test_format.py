@@ -13,18 +13,18 @@ from plugins.completion.data import CompletionFormat
 from plugins.completion.words import words_of
 from tests.letters import Letters
 
-FACTS = DataSpec(vocab_size=300, max_length=8, padding=0, end=2)
+SPEC = DataSpec(vocab_size=300, max_length=8, padding=0, end=2)
 
 
 def test_the_end_token_follows_a_document_and_has_no_bytes() -> None:
-    assert CompletionFormat().encode({"text": "aé"}, Letters(), FACTS) == {"ids": [97, 233, 2], "bytes": [1, 2, 0], "words": [1, 0, 0]}
-    without = CompletionFormat(end_of_document=False).encode({"text": "aé"}, Letters(), FACTS)
+    assert CompletionFormat().encode({"text": "aé"}, Letters(), SPEC) == {"ids": [97, 233, 2], "bytes": [1, 2, 0], "words": [1, 0, 0]}
+    without = CompletionFormat(end_of_document=False).encode({"text": "aé"}, Letters(), SPEC)
     assert without == {"ids": [97, 233], "bytes": [1, 2], "words": [1, 0]}
 
 
 def test_a_row_without_a_token_is_dropped() -> None:
-    assert CompletionFormat(end_of_document=False).encode({"text": ""}, Letters(), FACTS) is None
-    assert CompletionFormat().encode({"text": ""}, Letters(), FACTS) == {"ids": [2], "bytes": [0], "words": [0]}
+    assert CompletionFormat(end_of_document=False).encode({"text": ""}, Letters(), SPEC) is None
+    assert CompletionFormat().encode({"text": ""}, Letters(), SPEC) == {"ids": [2], "bytes": [0], "words": [0]}
 
 
 def test_an_end_needs_a_token() -> None:
@@ -38,7 +38,7 @@ def row(ids: list[int], bytes: list[int], **more: list[int] | int) -> dict[str, 
 
 def test_targets_are_the_next_tokens() -> None:
     rows = [row([5, 6, 7, 8], [1, 2, 3, 4]), row([9, 2], [1, 0]), row([4], [1])]
-    batch = CompletionFormat().collate(rows, FACTS, Random(0))
+    batch = CompletionFormat().collate(rows, SPEC, Random(0))
     assert batch["ids"].tolist() == [[5, 6, 7], [9, 0, 0], [4, 0, 0]]
     assert batch["targets"].tolist() == [[6, 7, 8], [2, -100, -100], [-100, -100, -100]]
     assert batch["bytes"].tolist() == [[2, 3, 4], [0, 0, 0], [0, 0, 0]]
@@ -48,12 +48,12 @@ def test_targets_are_the_next_tokens() -> None:
 
 
 def test_texts_of_a_single_token_make_a_batch() -> None:
-    batch = CompletionFormat().collate([row([4], [1])], FACTS, Random(0))
+    batch = CompletionFormat().collate([row([4], [1])], SPEC, Random(0))
     assert (batch["ids"].tolist(), batch["targets"].tolist()) == ([[4]], [[-100]])
 
 
 def test_what_is_not_counted_is_no_target() -> None:
-    batch = CompletionFormat().collate([row([5, 6, 7, 8], [1, 2, 3, 4], counted=[0, 0, 1, 1]), row([9, 3], [1, 1])], FACTS, Random(0))
+    batch = CompletionFormat().collate([row([5, 6, 7, 8], [1, 2, 3, 4], counted=[0, 0, 1, 1]), row([9, 3], [1, 1])], SPEC, Random(0))
     assert batch["targets"].tolist() == [[-100, 7, 8], [3, -100, -100]]
     assert batch["following"].tolist() == [[6, 7, 8], [3, 0, 0]]
     assert batch["bytes"].tolist() == [[0, 3, 4], [1, 0, 0]]
@@ -63,9 +63,9 @@ def test_what_is_not_counted_is_no_target() -> None:
 def test_documents_are_named_where_a_row_holds_several() -> None:
     several = row([5, 6, 7, 8], [1] * 4, documents=[0, 0, 1, 1], counted=[0, 1, 0, 1])
     one = row([5, 6, 7], [1] * 3, documents=[0, 0, 1], counted=[0, 1, 0])
-    batch = CompletionFormat().collate([several, one], FACTS, Random(0))
+    batch = CompletionFormat().collate([several, one], SPEC, Random(0))
     assert batch["documents"].tolist() == [[0, 0, 1], [0, 0, -1]]
-    assert "documents" not in CompletionFormat().collate([one, one], FACTS, Random(0))
+    assert "documents" not in CompletionFormat().collate([one, one], SPEC, Random(0))
 
 
 @pytest.mark.parametrize(

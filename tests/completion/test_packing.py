@@ -22,7 +22,7 @@ from plugins.completion.task import CompletionTask
 from tests.data.toy import files
 
 BYTES = BytesTokenizer().train(list)
-FACTS = DataSpec(vocab_size=BYTES.vocab_size, max_length=16, padding=0, end=BYTES.special["end"])
+SPEC = DataSpec(vocab_size=BYTES.vocab_size, max_length=16, padding=0, end=BYTES.special_ids["end"])
 LINES = ["the first line\n", "x\n", "a third and longer line of text, cut by windows\n", "\n", "yz\n", "end"]
 FORMAT = CompletionFormat(end_of_document=False)
 
@@ -40,19 +40,19 @@ def encoded(tmp_path_factory) -> Encoded:
     path = tmp_path_factory.mktemp("lines") / "a.txt"
     path.write_text("".join(LINES))
     source = files(FORMAT, train=str(path), test=str(path), validation_share=0)
-    return encode(source, "test", FORMAT, BYTES, FACTS)
+    return encode(source, "test", FORMAT, BYTES, SPEC)
 
 
 def task_with(**values) -> CompletionTask:
 
     torch.manual_seed(0)
     options = {"dim": 16, "num_heads": 4, "num_layers": 2, "max_length": 16, "initial_std": 0.3, "dropout": 0.0, **values}
-    return CompletionTask(model=Part("model/decoder_only", **options), spec=FACTS).eval()
+    return CompletionTask(model=Part("model/decoder_only", **options), spec=SPEC).eval()
 
 
 def batch_of(windows: WindowExamples, offset: int = 0) -> Batch:
     rows = range(len(windows.lengths))
-    return {**FORMAT.collate([windows.features(row, offset) for row in rows], FACTS, Random(0)), "row": torch.arange(len(rows))}
+    return {**FORMAT.collate([windows.features(row, offset) for row in rows], SPEC, Random(0)), "row": torch.arange(len(rows))}
 
 
 @torch.no_grad()
@@ -65,7 +65,7 @@ def test_changing_a_document_leaves_every_other_bit_as_it_was(encoded, attention
     before = model.logits(model(ids, documents=documents))
     for changed in range(int(documents.max()) + 1):
         mine = documents == changed
-        after = model.logits(model(torch.where(mine, (ids + 1) % FACTS.vocab_size, ids), documents=documents))
+        after = model.logits(model(torch.where(mine, (ids + 1) % SPEC.vocab_size, ids), documents=documents))
         assert torch.equal(after[~mine], before[~mine])
         assert not torch.equal(after[mine], before[mine])
 
@@ -91,7 +91,7 @@ def test_packed_documents_are_predicted_as_if_each_stood_alone(encoded):
 def test_the_sample_is_written_from_a_document_alone(encoded):
     task = task_with()
     batch = batch_of(WindowExamples(encoded, 16, circular=False, whole=True, isolated=True))
-    _, rows = task.evaluate(batch, Decode(Greedy(max_new_tokens=2), BYTES.decode, FACTS.end))
+    _, rows = task.evaluate(batch, Decode(Greedy(max_new_tokens=2), BYTES.decode, SPEC.end))
     assert rows[0]["input"] + rows[0]["reference"] == "the first line\n"
     assert rows[1]["input"] + rows[1]["reference"] == "a third and lon"
 
@@ -114,7 +114,7 @@ def test_a_stride_scores_every_token_once_with_enough_before_it(encoded, stride,
         if begin < place:
             scores = task.model.logits(task.model(torch.tensor([text[begin:place]])))[0, -1].log_softmax(-1)
             expected -= float(scores[text[place]])
-    result, rows = task.evaluate(batch, Decode(Greedy(), BYTES.decode, FACTS.end, 0))
+    result, rows = task.evaluate(batch, Decode(Greedy(), BYTES.decode, SPEC.end, 0))
     assert float(result.loss) == pytest.approx(expected, abs=1e-8)
     metrics = task.metrics()
     task.update(metrics, rows)

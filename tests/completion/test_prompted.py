@@ -20,12 +20,12 @@ from plugins.completion.signatures import signatures
 from plugins.completion.task import CompletionTask
 from tests.letters import Letters
 
-FACTS = DataSpec(vocab_size=300, max_length=12, padding=0, begin=1, end=2)
+SPEC = DataSpec(vocab_size=300, max_length=12, padding=0, begin=1, end=2)
 
 
 def encoded(prompt: str, completion: str | None = None, **options):
     row = {"prompt": prompt} if completion is None else {"prompt": prompt, "completion": completion}
-    return PromptedFormat(**options).encode(row, Letters(), FACTS)
+    return PromptedFormat(**options).encode(row, Letters(), SPEC)
 
 
 def letters(*words: str | int) -> list[int]:
@@ -71,13 +71,13 @@ def test_a_long_row_can_be_refused() -> None:
 
 @pytest.mark.parametrize("missing, advice", [("end", "end token"), ("begin", "task.format.marked=false")])
 def test_special_tokens_that_are_needed(missing, advice) -> None:
-    spec = DataSpec(**{**vars(FACTS), missing: None})
+    spec = DataSpec(**{**vars(SPEC), missing: None})
     with pytest.raises(UserError, match=advice):
         PromptedFormat().encode({"prompt": "a", "completion": "b"}, Letters(), spec)
 
 
 def test_a_prompt_has_no_targets() -> None:
-    batch = PromptedFormat().collate([encoded("ab", "cd"), encoded("a", "é")], FACTS, Random(0))
+    batch = PromptedFormat().collate([encoded("ab", "cd"), encoded("a", "é")], SPEC, Random(0))
     assert batch["targets"].tolist() == [[-100, -100, *letters("cd", 2)], [-100, *letters("é", 2), -100, -100]]
     assert batch["bytes"].sum(1).tolist() == [2, 2]
     assert batch["words"].sum(1).tolist() == [1, 1]
@@ -88,11 +88,11 @@ def test_a_prompt_has_no_targets() -> None:
 def task() -> CompletionTask:
     torch.manual_seed(0)
     model = Part(DecoderOnlyModel, dim=16, num_heads=2, num_layers=2, max_length=12, initial_std=0.4)
-    return CompletionTask(model=model, spec=FACTS).double().eval()
+    return CompletionTask(model=model, spec=SPEC).double().eval()
 
 
 def batch_of(*rows) -> Batch:
-    return {**PromptedFormat().collate([encoded(*row) for row in rows], FACTS, Random(0)), "row": torch.arange(len(rows))}
+    return {**PromptedFormat().collate([encoded(*row) for row in rows], SPEC, Random(0)), "row": torch.arange(len(rows))}
 
 
 @torch.no_grad()
@@ -108,7 +108,7 @@ def test_the_loss_is_of_completions_alone(task) -> None:
 
 @torch.no_grad()
 def test_a_completion_is_written_from_its_prompt(task) -> None:
-    decode = Decode(Greedy(max_new_tokens=4), Letters().decode, FACTS.end)
+    decode = Decode(Greedy(max_new_tokens=4), Letters().decode, SPEC.end)
     _, rows = task.evaluate(batch_of(("ab", "cd"), ("abcde", "f")), decode)
     assert [(row["input"], row["reference"]) for row in rows] == [("ab", "cd"), ("abcde", "f")]
     for given in (batch_of(("ab", "cd"), ("abcde", "f")), batch_of(("ab",), ("abcde",))):  # what stands there plays no part

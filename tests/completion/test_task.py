@@ -15,23 +15,23 @@ from framework.registry import Part
 from plugins.completion.data import CompletionFormat
 from plugins.completion.task import CompletionTask
 
-FACTS = DataSpec(vocab_size=19, max_length=12, padding=0, end=2)
+SPEC = DataSpec(vocab_size=19, max_length=12, padding=0, end=2)
 
 
 @pytest.fixture
 def task() -> CompletionTask:
     torch.manual_seed(0)
     model = Part(DecoderOnlyModel, dim=16, num_heads=2, num_layers=2, max_length=12, initial_std=0.4)
-    return CompletionTask(model=model, spec=FACTS).double().eval()
+    return CompletionTask(model=model, spec=SPEC).double().eval()
 
 
 def batch_of(*rows: list[int]) -> Batch:
-    batch = CompletionFormat().collate([{"ids": row, "bytes": [3] * len(row), "words": [2] * len(row)} for row in rows], FACTS, Random(0))
+    batch = CompletionFormat().collate([{"ids": row, "bytes": [3] * len(row), "words": [2] * len(row)} for row in rows], SPEC, Random(0))
     return {**batch, "row": torch.arange(len(rows))}
 
 
 def decode(wanted: int | None = None, total: int = 3, **options: int) -> Decode:
-    return Decode(Greedy(**options), lambda ids: " ".join(map(str, ids)), FACTS.end, wanted, total)
+    return Decode(Greedy(**options), lambda ids: " ".join(map(str, ids)), SPEC.end, wanted, total)
 
 
 ROWS = [[3, 4, 5, 6, 7, 8, 9], [10, 11, 12], [13, 2]]
@@ -48,12 +48,12 @@ def test_the_loss_is_the_sum_over_targets(task: CompletionTask) -> None:
     assert int(result.weight) == 6 + 2 + 1
 
 
-def test_a_pupil_is_told_of_the_targets_alone(task: CompletionTask) -> None:
+def test_distillation_outputs_are_of_the_targets_alone(task: CompletionTask) -> None:
     batch = batch_of(*ROWS)
-    told = task.told(batch, task(batch))
+    outputs = task.distillation_outputs(batch, task(batch))
     states = torch.cat([task.model(torch.tensor([row[:-1]]))[0] for row in ROWS])
-    torch.testing.assert_close(told.hidden, states)
-    torch.testing.assert_close(told.logits, task.model.logits(states))
+    torch.testing.assert_close(outputs.hidden, states)
+    torch.testing.assert_close(outputs.logits, task.model.logits(states))
 
 
 def test_the_loss_reaches_every_parameter(task: CompletionTask) -> None:

@@ -69,7 +69,7 @@ def test_a_following_slot_takes_the_offer_of_the_slot_it_follows():
     [
         (lambda: build({"part": "fruit/plian"}, size=1), ["no fruit 'plian'", "did you mean 'plain'", "sweet"]),
         (lambda: build({"part": "fruit/plain", "cutt": 2}, size=1), ["fruit/plain has no option 'cutt'", "did you mean 'cut'", "ripe"]),
-        (lambda: build({"part": "fruit/plain"}, color="red"), ["asks for 'size'", "not on offer here: color"]),
+        (lambda: build({"part": "fruit/plain"}, color="red"), ["needs 'size'", "it passes: color"]),
         (lambda: build({"part": "fruit/plain", "cut": 2}, size=3), ["equal pieces", "size=3", "cut=2"]),
         (lambda: build({"part": "fruit/plain", "size": 2}, size=3), ["no option 'size'"]),
     ],
@@ -165,3 +165,28 @@ def test_a_constructor_does_not_ask_for_what_is_consumed():
 
     with pytest.raises(UserError, match="Greedy asks for 'plate', an option that the framework reads itself: it needs another name"):
         registry.signature(Greedy)
+
+
+class Boxed:
+    def __init__(self, size: int, color: str = "red", ripe: bool = False):
+        self.size, self.color, self.ripe = size, color, ripe
+
+
+class BoxedTwice(Boxed):
+    def __init__(self, ripe: bool = True, lid: str | None = None, **options):
+        super().__init__(ripe=ripe, **options)
+        self.lid = lid
+
+
+class BoxedAgain(BoxedTwice):
+    """No constructor of its own."""
+
+
+def test_options_that_are_passed_on_are_those_of_the_base():
+    signature = registry.signature(BoxedAgain)
+    assert signature.fields == {"color": "red", "ripe": True, "lid": None} and signature.required == {"size"}
+    assert signature.constructors == [BoxedTwice, Boxed]
+    box = Part(BoxedAgain, lid="tin", color="blue")(size=3, weight=1)
+    assert (box.size, box.color, box.ripe, box.lid) == (3, "blue", True, "tin")
+    with pytest.raises(UserError, match="no option 'lit'.*did you mean 'lid'"):
+        Part(BoxedAgain, lit="tin")(size=3)

@@ -9,11 +9,11 @@ from torch.nn.functional import cross_entropy
 from torchmetrics import Metric
 
 from framework.data.formats import Format, text_of
-from framework.data.padding import pad, tokens
+from framework.data.padding import pad, padding_mask
 from framework.metrics.average import Average
 from framework.registry import Part, choice, register
 from framework.tasks.base import Result, Task
-from framework.tasks.outputs import DistillationOutputs
+from framework.tasks.capabilities import Distillable, DistillationOutputs
 from framework.testing import BrokenPromise, ToyTask, check_task
 
 ROWS = [{"text": "ab" * (number % 4 + 1), "label": number % 2} for number in range(9)]
@@ -34,7 +34,7 @@ class LetterFormat(Format):
 
     def collate(self, features, spec, random):
         ids = [row["ids"] for row in features]
-        batch = {"ids": pad(ids, spec.padding), "padding_mask": tokens(ids)}
+        batch = {"ids": pad(ids, spec.padding), "padding_mask": padding_mask(ids)}
         return batch | ({"label": torch.tensor([row["label"] for row in features])} if "label" in features[0] else {})
 
 
@@ -202,23 +202,23 @@ class ChecksNoType(Right):
     format: ClassVar[Any] = Part(UncheckedFormat)
 
 
-class TellsItsRows(Right):
-    """Tells of a batch as a whole."""
+class OutputsOfTheBatch(Right, Distillable):
+    """Its distillation outputs are of a batch as a whole."""
 
-    def told(self, batch, result):
+    def distillation_outputs(self, batch, result):
         return DistillationOutputs(self.states(batch).mean(dim=0, keepdim=True), result.output)
 
 
-class TellsOneScore(Right):
-    """Tells no answers, only how sure it is."""
+class OutputsWithoutClasses(Right, Distillable):
+    """Its logits are of no classes."""
 
-    def told(self, batch, result):
+    def distillation_outputs(self, batch, result):
         return DistillationOutputs(self.states(batch), result.output.amax(dim=-1))
 
 
 WRONG = {
-    TellsItsRows: "tells its targets: the hidden of a batch are not those of its parts",
-    TellsOneScore: r"tells its targets: hidden is \(M, D\), logits \(N, C\)",
+    OutputsOfTheBatch: "distillation outputs add up: the hidden of a batch are not those of its parts",
+    OutputsWithoutClasses: r"distillation outputs add up: hidden is \(M, D\), logits \(N, C\)",
     MeanLoss: "loss is a sum",
     ReadsPadding: "respects padding",
     ReadsNeighbors: "loss is a sum|rows are independent",

@@ -10,6 +10,7 @@ import pytest
 
 from framework.data import cache
 from framework.errors import UserError
+from framework.utils.cache_folder import cache_folder
 
 WRITER = """
 import sys, time
@@ -65,12 +66,12 @@ def test_killed_in_the_middle_it_is_made_again(tmp_path, own_cache):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not (own_cache / "kind" / "key").exists()
-    assert list((own_cache / "kind").glob("*.part"))
+    assert list((own_cache / "kind").glob("*.partial"))
     began = time.monotonic()
     folder = cache.entry("kind", "key", fill("text"))
     assert time.monotonic() - began < 60
     assert cache.whole(folder)
-    assert not list((own_cache / "kind").glob("*.part"))
+    assert not list((own_cache / "kind").glob("*.partial"))
 
 
 def cut(folder):
@@ -115,7 +116,7 @@ def test_what_the_writer_raises_leaves_nothing(own_cache):
 def test_a_cache_folder_that_cannot_be_used(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("a file, not a folder")
     monkeypatch.setenv("PLUGFORMER_CACHE", str(tmp_path / "file"))
-    with pytest.raises(UserError, match="the cache folder .*file cannot be used: .*\nanother one: PLUGFORMER_CACHE=FOLDER"):
+    with pytest.raises(UserError, match="the cache folder .*file cannot be used: .*\n.*PLUGFORMER_CACHE=FOLDER"):
         cache.entry("kind", "key", never)
 
 
@@ -131,6 +132,9 @@ def test_where_it_lies(monkeypatch, tmp_path):
     monkeypatch.delenv("PLUGFORMER_CACHE")
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache.root() == tmp_path / "plugformer"
+    assert cache_folder() == tmp_path / "plugformer"
     monkeypatch.setenv("PLUGFORMER_CACHE", str(tmp_path / "named"))
-    assert cache.root() == tmp_path / "named"
+    assert cache_folder() == tmp_path / "named"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PLUGFORMER_CACHE", "~/mine")
+    assert cache_folder() == tmp_path / "mine"

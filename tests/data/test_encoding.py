@@ -14,7 +14,7 @@ from framework.errors import UserError
 from tests.data.toy import Labeled, Stream, files
 
 BYTES = BytesTokenizer().train(list)
-FACTS = DataSpec(vocab_size=261, max_length=6, labels=("bad", "good"))
+SPEC = DataSpec(vocab_size=261, max_length=6, labels=("bad", "good"))
 TABLE = "text,label\nfine,good\ndrop,good\n,bad\nmuch too long,bad\nö,good\n"
 
 
@@ -35,7 +35,7 @@ def table(tmp_path):
 
 def encoded(table, format=None, split="train", **values):
     source = files(format, train=str(table), test=str(table), validation_share=0, **values)
-    return encode(source, split, format or Labeled(), BYTES, FACTS)
+    return encode(source, split, format or Labeled(), BYTES, SPEC)
 
 
 def test_rows_come_back(table):
@@ -106,10 +106,10 @@ def test_the_key_follows_everything_that_makes_the_rows(table):
     source = files(train=str(table), test=str(table), validation_share=0)
     assert encode(source, "train", Labeled(), BYTES, DataSpec(261, 7, labels=("bad", "good"))).folder != first
     other = WordpieceTokenizer(60).train(lambda: ["fine much too long"])
-    assert encode(source, "train", Labeled(), other, FACTS).folder != first
+    assert encode(source, "train", Labeled(), other, SPEC).folder != first
     option = Labeled()
     option.option = 2
-    assert encode(source, "train", option, BYTES, FACTS).folder != first
+    assert encode(source, "train", option, BYTES, SPEC).folder != first
     table.write_text(TABLE + "more,good\n", encoding="utf-8")
     assert encoded(table).folder != first
 

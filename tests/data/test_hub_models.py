@@ -152,4 +152,4 @@ def test_the_hub_refuses(error, message, online):
 def test_a_tokenizer_by_its_name(cache, tmp_path):
     snapshot = downloaded(cache, "owner/model", ["config.json", "model.safetensors"])
     wordpiece_folder(snapshot)
-    assert PretrainedTokenizer("owner/model").train(list).special["mask"] == 4
+    assert PretrainedTokenizer("owner/model").train(list).special_ids["mask"] == 4

@@ -40,8 +40,8 @@ def data(request, table):
 
 def test_a_loader_has_its_length(data):
     for split in data.splits:
-        for world in (1, 2):
-            loader = data.loader(split, world=world)
+        for world_size in (1, 2):
+            loader = data.loader(split, world_size=world_size)
             assert len(list(loader)) == len(loader) > 2
 
 
@@ -97,7 +97,7 @@ def test_workers_change_nothing(table, way):
 def test_ranks_share_the_rows_of_a_batch(data):
     one = [set(plain(batch)["row"]) for batch in data.loader("train", seed=1)]
     served = []
-    loaders = [data.loader("train", rank=rank, world=2, seed=1) for rank in range(2)]
+    loaders = [data.loader("train", rank=rank, world_size=2, seed=1) for rank in range(2)]
     for first, second in zip(*loaders, strict=True):
         rows = [set(plain(batch)["row"]) for batch in (first, second) if not batch["dummy"]]
         assert len(set.union(*rows)) == sum(map(len, rows))
@@ -107,18 +107,18 @@ def test_ranks_share_the_rows_of_a_batch(data):
 
 def test_a_ghost_costs_nothing(table):
     data = prepared(table, limit=9)  # two batches of 4, and one row for two ranks
-    last = [list(data.loader("train", rank=rank, world=2))[-1] for rank in range(2)]
+    last = [list(data.loader("train", rank=rank, world_size=2))[-1] for rank in range(2)]
     assert [batch["dummy"] for batch in last] == [False, True]
     assert [len(batch["row"]) for batch in last] == [1, 1]
     assert last[1]["row"].tolist() == last[0]["row"].tolist()
-    assert (last[1]["tokens"], last[1]["slots"]) == (0, 0)
+    assert (last[1]["tokens"], last[1]["padded_tokens"]) == (0, 0)
 
 
-def test_tokens_and_slots(table):
+def test_tokens_and_padded_tokens(table):
     for batch in prepared(table).loader("train"):
         widths = (batch["ids"] != 0).sum(1)
         assert batch["tokens"] == int(widths.sum())
-        assert batch["slots"] == batch["ids"].numel()
+        assert batch["padded_tokens"] == batch["ids"].numel()
 
 
 def test_evaluation_has_raw_rows_in_the_order_of_the_file(table):
@@ -134,5 +134,5 @@ def test_chance_is_that_of_the_step(table):
     draws = [batch["draw"] for batch in data.loader("train", seed=1)]
     assert len(set(draws)) == len(draws)
     assert draws != [batch["draw"] for batch in data.loader("train", seed=2)]
-    both = zip(data.loader("train", rank=0, world=2, seed=1), data.loader("train", rank=1, world=2, seed=1), strict=True)
+    both = zip(data.loader("train", rank=0, world_size=2, seed=1), data.loader("train", rank=1, world_size=2, seed=1), strict=True)
     assert all(first["draw"] == second["draw"] for first, second in both), "the rank plays no part"

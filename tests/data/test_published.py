@@ -64,19 +64,19 @@ def test_what_is_decoded_is_the_same(case):
 
 def test_every_id_has_the_same_token_and_special_ones_are_known(case):
     ours, theirs = case
-    assert [ours.inner.id_to_token(id) for id in range(ours.vocab_size)] == theirs.convert_ids_to_tokens(range(len(theirs)))
+    assert [ours.backend.id_to_token(id) for id in range(ours.vocab_size)] == theirs.convert_ids_to_tokens(range(len(theirs)))
     roles = {"padding": theirs.pad_token_id, "end": theirs.sep_token_id if theirs.sep_token else theirs.eos_token_id}
     roles |= {"begin": theirs.cls_token_id if theirs.cls_token else theirs.bos_token_id, "mask": theirs.mask_token_id}
-    assert {name: ours.special[name] for name in roles} == roles
+    assert {name: ours.special_ids[name] for name in roles} == roles
     marked = {token["id"] for token in json.loads(ours.to_json())["added_tokens"] if token["special"]}
-    assert marked >= {id for id in ours.special.values() if id is not None}
+    assert marked >= {id for id in ours.special_ids.values() if id is not None}
     assert marked == {id for id, token in theirs.added_tokens_decoder.items() if token.special}
 
 
 def test_a_text_is_never_a_special_token(case):
     ours, _ = case
-    special = {id for name, id in ours.special.items() if name != "unknown"}
-    special |= {ours.inner.token_to_id(token) for token in ("<extra_id_0>", "<extra_id_1>", "<0x41>")}
+    special = {id for name, id in ours.special_ids.items() if name != "unknown"}
+    special |= {ours.backend.token_to_id(token) for token in ("<extra_id_0>", "<extra_id_1>", "<0x41>")}
     for text in SPELLED:
         assert not (special - {None}) & set(ours.encode(text)), text
 
@@ -111,7 +111,7 @@ def test_t5_counts_the_bytes_of_its_pieces(tmp_path):
     ours = published_tokenizer(t5_folder(tmp_path))
     for text in ("the cat sat on the mat", "chasing cats"):
         assert sum(ours.byte_lengths(ours.encode(text))) == len(text)
-    assert ours.byte_lengths([0, 1, 2, ours.inner.token_to_id("<extra_id_0>")]) == [0, 0, 0, 0]
+    assert ours.byte_lengths([0, 1, 2, ours.backend.token_to_id("<extra_id_0>")]) == [0, 0, 0, 0]
 
 
 def test_wordpiece_decodes_as_people_write(tmp_path):
@@ -122,5 +122,5 @@ def test_wordpiece_decodes_as_people_write(tmp_path):
 
 def test_sentinels_run_backwards(tmp_path):
     ours = published_tokenizer(t5_folder(tmp_path))
-    assert ours.inner.token_to_id("<extra_id_0>") == ours.vocab_size - 1 == ours.inner.token_to_id("<extra_id_99>") + 99
-    assert ours.with_special(["<extra_id_0>", "<extra_id_1>"]).vocab_size == ours.vocab_size
+    assert ours.backend.token_to_id("<extra_id_0>") == ours.vocab_size - 1 == ours.backend.token_to_id("<extra_id_99>") + 99
+    assert ours.with_special_tokens(["<extra_id_0>", "<extra_id_1>"]).vocab_size == ours.vocab_size

@@ -26,7 +26,7 @@ def test_the_layouts_in_their_order(tmp_path):
         found = published_tokenizer(tmp_path)
         alone = published_tokenizer(tmp_path / names[-1])
         assert alone.to_json() == found.to_json()
-        sizes.append(type(found.inner.model).__name__)
+        sizes.append(type(found.backend.model).__name__)
         for name in names:
             (tmp_path / name).unlink()
     assert sizes == ["BPE", "WordPiece", "BPE", "BPE", "Unigram", "Unigram"]
@@ -38,9 +38,9 @@ def test_a_file_of_any_name(tmp_path):
     wordpiece_folder(tmp_path)
     for old, new in {"vocab.txt": "bert-base-uncased-vocab.txt"}.items():
         (tmp_path / old).rename(tmp_path / new)
-        assert published_tokenizer(tmp_path / new).special["mask"] == 4
+        assert published_tokenizer(tmp_path / new).special_ids["mask"] == 4
     t5_folder(tmp_path, name="sentences.model")
-    assert published_tokenizer(tmp_path / "sentences.model").special["end"] == 1
+    assert published_tokenizer(tmp_path / "sentences.model").special_ids["end"] == 1
 
 
 def test_a_run_keeps_ids_and_size(tmp_path):
@@ -56,11 +56,12 @@ def test_a_run_keeps_ids_and_size(tmp_path):
         "unknown": None,
         "mask": 1,
         "start": 4,
+        "special_ids": [],
         "labels": [],
     }
     (tmp_path / "data_spec.json").write_text(json.dumps(spec))
     found = PretrainedTokenizer(str(tmp_path)).train(list)
-    assert found.special == {"padding": 0, "begin": None, "end": 4, "unknown": None, "mask": 1, "start": 4}
+    assert found.special_ids == {"padding": 0, "begin": None, "end": 4, "unknown": None, "mask": 1, "start": 4}
     assert found.vocab_size == 512 and found.to_json() == made.to_json()
     (tmp_path / "data_spec.json").write_text("{}")
     with pytest.raises(UserError, match=r"data_spec.json is damaged: KeyError\('labels'\)"):
@@ -77,7 +78,7 @@ def test_published_json_that_can_spell_special_tokens(tmp_path):
     assert inner.token_to_id("</s>") in inner.encode("a</s>b").ids
     inner.save(str(tmp_path / "tokenizer.json"))
     ours = published_tokenizer(tmp_path)
-    assert ours.inner.encode("a</s>b").tokens == ["▁a", "<", "/", "s", ">", "b"]
+    assert ours.backend.encode("a</s>b").tokens == ["▁a", "<", "/", "s", ">", "b"]
     assert ours.encode("a b a") == inner.encode("a b a").ids
     ours.save(tmp_path / "tokenizer.json")
     assert published_tokenizer(tmp_path).to_json() == ours.to_json()
@@ -93,9 +94,9 @@ def test_other_algorithms_are_not_guessed(tmp_path):
         with pytest.raises(UserError, match=f"made for {name}, and {file} does not say how"):
             published_tokenizer(write(tmp_path) / file)
     (tmp_path / "config.json").write_text('{"model_type": "albert", "tokenizer_class": "T5Tokenizer"}')
-    assert published_tokenizer(tmp_path / "spiece.model").special["end"] == 1
+    assert published_tokenizer(tmp_path / "spiece.model").special_ids["end"] == 1
     for told in ("BertTokenizer", "DistilBertTokenizerFast", "mobile-bert"):
-        assert published_tokenizer(wordpiece_folder(tmp_path, tokenizer_class=told) / "vocab.txt").special["mask"] == 4
+        assert published_tokenizer(wordpiece_folder(tmp_path, tokenizer_class=told) / "vocab.txt").special_ids["mask"] == 4
 
 
 def write(path, text):

@@ -116,7 +116,7 @@ def test_spaces_are_collapsed_where_the_file_says_so(tmp_path):
     ours = published_tokenizer(llama_folder(tmp_path, normalizer={4: 1}))
     assert ours.encode("  the   cat ") == by_merges("the cat")
     bare = published_tokenizer(llama_folder(tmp_path, normalizer={3: 0}))
-    assert bare.inner.encode("the").tokens == ["th", "e"] and bare.decode(bare.encode(" the")) == " the"
+    assert bare.backend.encode("the").tokens == ["th", "e"] and bare.decode(bare.encode(" the")) == " the"
 
 
 def test_likely_pieces_with_bytes_for_what_is_unknown(tmp_path):
@@ -129,20 +129,20 @@ def test_likely_pieces_with_bytes_for_what_is_unknown(tmp_path):
         assert ours.decode(ids) == text and 2 not in ids
         assert sum(ours.byte_lengths(ids)) == len(text.encode())
     spelled = {f"<0x{byte:02X}>" for byte in "语".encode()}
-    assert {ours.inner.id_to_token(id) for id in ours.encode("the 语 cat")} == {"▁the", "▁", "▁cat", *spelled}
+    assert {ours.backend.id_to_token(id) for id in ours.encode("the 语 cat")} == {"▁the", "▁", "▁cat", *spelled}
 
 
 def test_pieces_that_go_beyond_a_word(tmp_path):
     (tmp_path / "spiece.model").write_bytes(sentencepiece_bytes([*UNIGRAM, ("▁the▁cat", -1.0, 1)], T5_TRAINER, {}))
     ours = published_tokenizer(tmp_path)
-    assert ours.inner.encode(" the   cat  the ").tokens == ["▁the▁cat", "▁the"]
+    assert ours.backend.encode(" the   cat  the ").tokens == ["▁the▁cat", "▁the"]
     assert ours.decode(ours.encode("the cat the")) == "the cat the"
 
 
 def test_symbols_of_the_user_are_found_in_text(tmp_path):
     (tmp_path / "spiece.model").write_bytes(sentencepiece_bytes([*UNIGRAM, ("<sym>", 0.0, 4)], T5_TRAINER, {}))
     ours = published_tokenizer(tmp_path)
-    id = ours.inner.token_to_id("<sym>")
+    id = ours.backend.token_to_id("<sym>")
     assert id == len(UNIGRAM) and id in ours.encode("cat<sym>cat")
     assert ours.byte_lengths([3, id])[1] == len("<sym>")
 
@@ -156,10 +156,10 @@ def test_a_space_stands_before_a_text_and_not_before_its_parts(tmp_path):
 
 
 def test_sentinels_only_where_a_t5_is(tmp_path):
-    assert published_tokenizer(llama_folder(tmp_path)).inner.token_to_id("<extra_id_0>") is None
+    assert published_tokenizer(llama_folder(tmp_path)).backend.token_to_id("<extra_id_0>") is None
     listed = [f"<extra_id_{number}>" for number in range(7)]
     ours = published_tokenizer(t5_folder(tmp_path, name="spiece.model", additional_special_tokens=listed))
-    assert ours.vocab_size == len(UNIGRAM) + 7 and ours.inner.token_to_id("<extra_id_6>") == len(UNIGRAM)
+    assert ours.vocab_size == len(UNIGRAM) + 7 and ours.backend.token_to_id("<extra_id_6>") == len(UNIGRAM)
     with pytest.raises(UserError, match="extra_ids='many' in tokenizer_config.json is no number"):
         published_tokenizer(t5_folder(tmp_path, name="spiece.model", extra_ids="many"))
 

@@ -23,19 +23,19 @@ def words(names, **kept):
 
 def test_told_names_count_before_known_ones():
     inner = words(["<unk>", "<s>", "<|im_end|>", "a"])
-    assert Tokenizer(inner).special == {"padding": None, "begin": 1, "end": None, "unknown": 0, "mask": None}
-    told = Tokenizer(inner, {"end": "<|im_end|>", "begin": None, "padding": "<unk>"}, entries=9, start=2)
-    assert told.special == {"padding": 0, "begin": None, "end": 2, "unknown": 0, "mask": None, "start": 2}
+    assert Tokenizer(inner).special_ids == {"padding": None, "begin": 1, "end": None, "unknown": 0, "mask": None}
+    told = Tokenizer(inner, {"end": "<|im_end|>", "begin": None, "padding": "<unk>"}, min_vocab_size=9, start=2)
+    assert told.special_ids == {"padding": 0, "begin": None, "end": 2, "unknown": 0, "mask": None, "start": 2}
     assert told.vocab_size == 9
-    more = told.with_special(["<new>"])
-    assert (more.special, more.vocab_size, more.inner.token_to_id("<new>")) == (told.special, 9, 4)
+    more = told.with_special_tokens(["<new>"])
+    assert (more.special_ids, more.vocab_size, more.backend.token_to_id("<new>")) == (told.special_ids, 9, 4)
 
 
 def test_nothing_is_added_where_ids_have_holes():
     """The library would give the new token the id of another one."""
     with pytest.raises(UserError, match=r"'<a>' cannot be added: the ids of the vocabulary have holes \(3 entries, last id 3\)"):
-        Tokenizer(words(["<unk>", "a"], high=3)).with_special(["<a>", "<b>"])
-    assert Tokenizer(words(["<unk>", "a"], high=2)).with_special(["<a>"]).inner.token_to_id("<a>") == 3
+        Tokenizer(words(["<unk>", "a"], high=3)).with_special_tokens(["<a>", "<b>"])
+    assert Tokenizer(words(["<unk>", "a"], high=2)).with_special_tokens(["<a>"]).backend.token_to_id("<a>") == 3
 
 
 def test_the_map_names_tokens_that_nobody_would_guess(tmp_path):
@@ -44,8 +44,8 @@ def test_the_map_names_tokens_that_nobody_would_guess(tmp_path):
         json.dumps({"eos_token": {"content": "<|im_end|>", "lstrip": True}, "pad_token": "<|pad|>", "bos_token": None})
     )
     ours = published_tokenizer(tmp_path)
-    ids = {name: ours.inner.token_to_id(name) for name in ("<|im_start|>", "<|im_end|>", "<|pad|>")}
-    assert ours.special == {"padding": ids["<|pad|>"], "begin": None, "end": ids["<|im_end|>"], "unknown": None, "mask": None}
+    ids = {name: ours.backend.token_to_id(name) for name in ("<|im_start|>", "<|im_end|>", "<|pad|>")}
+    assert ours.special_ids == {"padding": ids["<|pad|>"], "begin": None, "end": ids["<|im_end|>"], "unknown": None, "mask": None}
     added = {token["content"]: token for token in json.loads(ours.to_json())["added_tokens"]}
     assert added["<|im_end|>"]["lstrip"] and added["<|im_end|>"]["special"] and not added["<|pad|>"]["lstrip"]
     assert "<|im_start|>" not in added
@@ -56,9 +56,9 @@ def test_the_newer_layout_has_the_last_word(tmp_path):
     """tokenizer_config.json with added_tokens_decoder says everything; without, the map counts before it."""
     byte_level_folder(tmp_path, special=("<a>", "<b>"), eos_token="<a>")
     (tmp_path / "special_tokens_map.json").write_text('{"eos_token": "<b>"}')
-    assert published_tokenizer(tmp_path).names["end"] == "<b>"
+    assert published_tokenizer(tmp_path).special_tokens["end"] == "<b>"
     byte_level_folder(tmp_path, special=("<a>", "<b>"), eos_token="<a>", added_tokens_decoder={})
-    assert published_tokenizer(tmp_path).names["end"] == "<a>"
+    assert published_tokenizer(tmp_path).special_tokens["end"] == "<a>"
 
 
 @pytest.mark.parametrize("layout", ["older", "newer"])
@@ -74,7 +74,7 @@ def test_added_tokens_have_the_ids_of_transformers(layout, tmp_path):
         options = {**named, "added_tokens_decoder": {str(id): {"normalized": False, **flags, **token} for id, token in listed.items()}}
         (tmp_path / "tokenizer_config.json").write_text(json.dumps(options))
     ours, theirs = published_tokenizer(tmp_path), BertTokenizer.from_pretrained(tmp_path)
-    assert ours.inner.token_to_id("<b>") == theirs.convert_tokens_to_ids("<b>") == size + 1
+    assert ours.backend.token_to_id("<b>") == theirs.convert_tokens_to_ids("<b>") == size + 1
     for text in ("the cathouse sat", "Cathouse"):
         assert ours.encode(text) == theirs.encode(text, add_special_tokens=False)
     assert size in ours.encode("the cathouse sat")
@@ -86,7 +86,7 @@ def test_roberta_mask_takes_its_space_along(tmp_path):
     ours = published_tokenizer(byte_level_folder(tmp_path, special=("<s>", "</s>", "<mask>")))
     added = {token["content"]: token["lstrip"] for token in json.loads(ours.to_json())["added_tokens"]}
     assert added == {"<s>": False, "</s>": False, "<mask>": True}
-    assert ours.special["mask"] not in ours.encode("a <mask> b")
+    assert ours.special_ids["mask"] not in ours.encode("a <mask> b")
 
 
 def test_tokens_and_rows_added_by_the_user(tmp_path):
@@ -94,12 +94,12 @@ def test_tokens_and_rows_added_by_the_user(tmp_path):
     plain = PretrainedTokenizer(str(tmp_path)).train(list)
     more = PretrainedTokenizer(str(tmp_path), additional_special_tokens=["<title>", "</title>"]).train(list)
     assert more.vocab_size == plain.vocab_size + 2
-    assert [more.inner.token_to_id(token) for token in ("<title>", "</title>")] == [plain.vocab_size, plain.vocab_size + 1]
-    assert more.special == plain.special and more.encode("the cat") == plain.encode("the cat")
+    assert [more.backend.token_to_id(token) for token in ("<title>", "</title>")] == [plain.vocab_size, plain.vocab_size + 1]
+    assert more.special_ids == plain.special_ids and more.encode("the cat") == plain.encode("the cat")
     assert not {plain.vocab_size} & set(more.encode("<title>"))  # special: a format puts it there, no text does
     assert PretrainedTokenizer(str(tmp_path), vocab_size=plain.vocab_size + 28).train(list).vocab_size == plain.vocab_size + 28
     assert (
-        PretrainedTokenizer(str(tmp_path), additional_special_tokens=["<title>"], vocab_size=160).train(list).inner.token_to_id("<title>")
+        PretrainedTokenizer(str(tmp_path), additional_special_tokens=["<title>"], vocab_size=160).train(list).backend.token_to_id("<title>")
         == plain.vocab_size
     )
     assert PretrainedTokenizer(str(tmp_path), vocab_size=3).train(list).vocab_size == plain.vocab_size

@@ -48,8 +48,8 @@ def tokenizer(kind):
 
 
 def test_special_tokens_come_first(tokenizer):
-    assert tokenizer.special == {"padding": 0, "begin": 1, "end": 2, "unknown": 3, "mask": 4}
-    assert [tokenizer.inner.id_to_token(id) for id in range(5)] == list(SPECIAL)
+    assert tokenizer.special_ids == {"padding": 0, "begin": 1, "end": 2, "unknown": 3, "mask": 4}
+    assert [tokenizer.backend.id_to_token(id) for id in range(5)] == list(SPECIAL)
 
 
 def test_saved_and_loaded_it_is_the_same(tokenizer, tmp_path):
@@ -58,11 +58,11 @@ def test_saved_and_loaded_it_is_the_same(tokenizer, tmp_path):
     assert loaded.to_json() == tokenizer.to_json()
     assert [loaded.encode(text) for text in (*TEXTS, STRANGE)] == [tokenizer.encode(text) for text in (*TEXTS, STRANGE)]
     assert loaded.vocab_size == tokenizer.vocab_size
-    assert loaded.special == tokenizer.special
+    assert loaded.special_ids == tokenizer.special_ids
 
 
 def test_a_text_is_never_a_special_token(tokenizer):
-    special = {id for name, id in tokenizer.special.items() if name != "unknown"}
+    special = {id for name, id in tokenizer.special_ids.items() if name != "unknown"}
     assert not special & set(tokenizer.encode("".join(SPECIAL) + " " + " ".join(SPECIAL)))
 
 
@@ -120,7 +120,7 @@ def test_another_process_learns_the_same(kind, tokenizer):
 def test_wordpiece_options():
     def first(**values):
         tokenizer = WordpieceTokenizer(vocab_size=300, **values).train(lambda: TEXTS)
-        return tokenizer.inner.encode("Übermut", add_special_tokens=False).tokens
+        return tokenizer.backend.encode("Übermut", add_special_tokens=False).tokens
 
     assert "".join(first()).replace("##", "") == "übermut"
     assert "".join(first(strip_accents=True)).replace("##", "") == "ubermut"
@@ -164,7 +164,7 @@ def test_published_names_of_special_tokens_are_known(tmp_path):
     inner.enable_truncation(1)
     inner.save(str(tmp_path / "tokenizer.json"))
     tokenizer = PretrainedTokenizer(str(tmp_path)).train(list)
-    assert tokenizer.special == {"padding": 2, "begin": 0, "end": 1, "unknown": 3, "mask": None}
+    assert tokenizer.special_ids == {"padding": 2, "begin": 0, "end": 1, "unknown": 3, "mask": None}
     assert tokenizer.vocab_size == 7
 
 

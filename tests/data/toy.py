@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from framework.data.formats import Batch, Features, Format, Row, Text
+from framework.data.formats import Batch, Features, Format, Row, TextTokenizer
 from framework.data.sources.files import FilesData
 from framework.data.spec import DataSpec
 from framework.registry import Part
@@ -27,7 +27,7 @@ class Labeled(Format):
             labels.add(row["label"])
         return {"labels": tuple(sorted(labels)), "rows": "counted"}
 
-    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features | None:
+    def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
         if row["text"] == "drop":
             return None
         if row["label"] not in spec.labels:
@@ -80,7 +80,7 @@ class Stream(Format):
     def tokenizer_texts(self, row: Row) -> Iterable[str]:
         return [row["text"]]
 
-    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features | None:
+    def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
         ids = tokenizer.encode(row["text"])
         return {"ids": ids, "bytes": tokenizer.byte_lengths(ids)} if ids else None
 

@@ -13,7 +13,7 @@ from framework.runs.build import build_task
 from framework.runs.folder import Run
 
 TOY = ["model.dim=16", "model.num_layers=2", "model.num_heads=4", "model.max_length=64", "model.initial_std=0.3", "tokenizer=bytes"]
-FACTS: dict[str, dict[str, Any]] = {
+SPEC: dict[str, dict[str, Any]] = {
     "classification": {"labels": ("bad", "good", "so so")},
     "ner": {"labels": ("person", "place"), "statistics": {"scheme": "iob2", "pieces": "first"}},
 }
@@ -25,9 +25,9 @@ def make_run(root: Path, task: str, *words: str, spec: dict[str, Any] | None = N
     overrides = [f"task={task}", *TOY, *words]
     composed = compose(overrides)
     tokenizer: Tokenizer = BytesTokenizer().train(lambda: ())
-    special = tokenizer.special
+    special = tokenizer.special_ids
     named = {name: special[name] for name in ("begin", "end", "unknown", "mask")}
-    known = DataSpec(tokenizer.vocab_size, composed.config["model"]["max_length"], **named, **(FACTS.get(task, {}) | (spec or {})))
+    known = DataSpec(tokenizer.vocab_size, composed.config["model"]["max_length"], **named, **(SPEC.get(task, {}) | (spec or {})))
     run = Run.create(root / "runs", task, composed.config, overrides, composed.chosen)
     tokenizer.save(run.tokenizer)
     known.save(run.spec)

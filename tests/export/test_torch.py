@@ -99,7 +99,7 @@ def likeliest(scores, legend):
 
 @pytest.mark.parametrize("head", ["softmax", "crf"])
 @pytest.mark.parametrize("pieces", ["first", "last", "all"])
-def test_entities_are_told_from_the_scores_of_pieces(tmp_path, head, pieces):
+def test_entities_follow_from_the_scores_of_pieces(tmp_path, head, pieces):
     statistics = {"scheme": "iob2", "pieces": pieces}
     run = make_run(tmp_path, "ner", f"task/head={head}", f"task.format.pieces={pieces}", spec={"statistics": statistics})
     loaded = Predictor.load(run)
@@ -107,10 +107,10 @@ def test_entities_are_told_from_the_scores_of_pieces(tmp_path, head, pieces):
         torch.nn.init.normal_(loaded.task.head.step)
         torch.nn.init.normal_(loaded.task.head.ends)
     rows, batch = asked(loaded)
-    legend = json.loads(json.dumps(loaded.task.legend()))
-    labels = loaded.task.published()["id2label"]
+    legend = json.loads(json.dumps(loaded.task.postprocessing()))
+    labels = loaded.task.hf_config()["id2label"]
     with torch.no_grad():
-        scores = loaded.task.scores_of(batch)  # (B, T, C)
+        scores = loaded.task.export_forward(batch)  # (B, T, C)
     most = int(batch["words"].max())
     assert legend["pieces"] == pieces
     for number, row in enumerate(predicted(loaded, rows)):
@@ -125,7 +125,7 @@ def test_ner_as_a_program(tmp_path):
     loaded, program = exported(tmp_path, "ner", "model.num_layers=1", "model/position=alibi")
     _, batch = asked(loaded)
     with torch.no_grad():
-        same(program(batch["ids"], batch["padding_mask"])[batch["padding_mask"]], loaded.task.scores_of(batch)[batch["padding_mask"]])
+        same(program(batch["ids"], batch["padding_mask"])[batch["padding_mask"]], loaded.task.export_forward(batch)[batch["padding_mask"]])
     assert json.loads((tmp_path / "interface.json").read_text())["labels"] == ["O", "B-person", "I-person", "B-place", "I-place"]
 
 
@@ -134,9 +134,9 @@ def test_the_legend_says_how_scores_become_predictions(tmp_path, target):
     spec = {"statistics": {"mean": 3.0, "deviation": 2.0}}
     loaded = Predictor.load(make_run(tmp_path, "classification", f"task/target={target}", spec=spec))
     rows, batch = asked(loaded)
-    legend, labels = loaded.task.legend(), loaded.task.published()["id2label"]
+    legend, labels = loaded.task.postprocessing(), loaded.task.hf_config()["id2label"]
     with torch.no_grad():
-        scores = loaded.task.scores_of(batch)
+        scores = loaded.task.export_forward(batch)
     for row, found in zip(predicted(loaded, rows), scores, strict=True):
         if target == "number":
             assert row["prediction"] == pytest.approx(legend["mean"] + legend["deviation"] * float(found[0]), rel=1e-5)
@@ -153,7 +153,7 @@ def test_masked_tokens_have_scores(tmp_path):
     loaded = Predictor.load(make_run(tmp_path, "pretraining"))
     ids = torch.randint(5, 261, (2, 7))
     with torch.no_grad():
-        scores = loaded.task.scores_of({"ids": ids, "padding_mask": torch.ones_like(ids, dtype=torch.bool)})
+        scores = loaded.task.export_forward({"ids": ids, "padding_mask": torch.ones_like(ids, dtype=torch.bool)})
         same(scores, loaded.task.logits(loaded.task.model(ids)))
     assert whole(loaded).outputs[0].shape == ("batch", "tokens", 261)
 

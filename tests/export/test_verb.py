@@ -79,7 +79,7 @@ def test_a_folder_with_something_in_it_is_left_alone(run, here, capsys):
     message = refused(capsys, run, "to=safetensors", "folder=out")
     assert message.startswith("folder=out: that folder is not empty")
     assert "folder=out/mine: that is a file" in refused(capsys, run, "to=safetensors", "folder=out/mine")
-    assert "folder=out/mine/x cannot be made" in refused(capsys, run, "to=safetensors", "folder=out/mine/x")
+    assert "folder=out/mine/x cannot be written" in refused(capsys, run, "to=safetensors", "folder=out/mine/x")
     assert [path.name for path in (here / "out").iterdir()] == ["mine"]
 
 
@@ -120,10 +120,11 @@ def test_what_fails_half_way_leaves_nothing(run, here, capsys, monkeypatch, erro
     assert list(here.iterdir()) == []
 
 
-def test_what_a_task_does_not_say_is_no_program(run, here, capsys, monkeypatch):
-    from plugins.classification.task import ClassificationTask
+def test_a_task_that_is_not_exportable_has_no_program(run, here, capsys, monkeypatch):
+    class Other: ...
 
-    monkeypatch.setattr(ClassificationTask, "purpose", None)
+    for module in ("programs", "huggingface", "card"):
+        monkeypatch.setattr(f"framework.export.{module}.Exportable", Other)
     for target in ("torch", "onnx"):
-        assert "task/classification does not say what it is for (Task.purpose" in refused(capsys, run, f"to={target}", "folder=out")
+        assert "task/classification has no program: its class must inherit Exportable" in refused(capsys, run, f"to={target}", "folder=out")
     assert main(["export", str(run), "to=safetensors", "folder=out"]) == 0

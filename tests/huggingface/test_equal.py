@@ -9,7 +9,7 @@ from torch import Tensor
 
 from framework.config import catalogue
 from framework.config.compose import compose
-from framework.config.derived_defaults import plain
+from framework.config.derived_defaults import normalized
 from framework.generation.beam import Beam
 from framework.generation.engine import Decode, pad_left
 from framework.generation.greedy import Greedy
@@ -97,7 +97,7 @@ def test_the_loss_and_its_gradients_are_the_same(name: str, saved: Any) -> None:
     wanted.backward()
     close(result.loss / result.weight, wanted, 1e-4)
     mine = {key: parameter.grad for key, parameter in ours.named_parameters() if parameter.grad is not None}
-    got = dict(found.family.table(found.purpose).theirs(mine))
+    got = dict(found.family.table(found.hf_task).theirs(mine))
     other = {key: parameter.grad for key, parameter in theirs.named_parameters() if parameter.grad is not None}
     got.pop("final_logits_bias", None)  # theirs learns nothing
     assert set(got) == set(other)
@@ -163,7 +163,7 @@ def test_what_is_written_is_read_by_transformers(name: str, saved: Any, tmp_path
 
     theirs, folder = saved(name)
     ours, found = load(folder)
-    layout = write(tmp_path, found.node(), ours.state_dict(), ours.spec, ours.purpose)
+    layout = write(tmp_path, found.node(), ours.state_dict(), ours.spec, ours.hf_task)
     assert layout.family.type == found.family.type
     again = getattr(transformers, f"AutoModelFor{TOYS[name].kind}").from_pretrained(tmp_path, output_loading_info=True)
     model, report = again[0].eval(), again[1]
@@ -187,12 +187,12 @@ def test_what_was_read_is_told_and_named_as_theirs_again(name: str, saved: Any) 
     parts.values["output_bias"] = node.get("output_bias", False)
     if "output_bias" not in node:
         parts.values.pop("output_bias")
-    assert model_node(parts, known) == plain(node)
+    assert model_node(parts, known) == normalized(node)
     for key, value in config.items():
         if key in theirs.config.to_dict() and not key.startswith("rope_") and getattr(theirs.config, key) is not None:
             said = getattr(theirs.config, key)
             assert ("silu" if said == "swish" else said) == value or key in RENAMED, key
-    written = dict(found.family.table(found.purpose).theirs(ours.state_dict()))
+    written = dict(found.family.table(found.hf_task).theirs(ours.state_dict()))
     state = theirs.state_dict()
     for key, tensor in written.items():
         assert torch.equal(tensor, state[key]), key
@@ -205,7 +205,7 @@ def test_the_words_of_a_folder_compose_to_what_it_holds(name: str, saved: Any) -
     found = Published.open(saved(name)[1])
     task = "pretraining" if name in ENCODERS else "completion" if name in DECODERS else "translation"
     composed = compose([f"task={task}", *words(found.parts, catalogue.load())]).config["model"]
-    assert plain(composed) == found.node()
+    assert normalized(composed) == found.node()
 
 
 RENAMED = {"tie_word_embeddings", "scale_decoder_outputs"}

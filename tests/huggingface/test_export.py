@@ -182,7 +182,7 @@ def test_generation_settings():
         "no_repeat_ngram_size": 3,
         "early_stopping": "exact",
     }
-    found = generation_of(beam, spec, "text_to_text")
+    found = generation_of(beam, spec, "text2text-generation")
     assert found["num_beams"] == 4 and found["length_penalty"] == 0.6 and found["early_stopping"] == "never"
     assert (
         found["no_repeat_ngram_size"] == 3
@@ -190,9 +190,9 @@ def test_generation_settings():
         and "max_new_tokens" not in found
         and found["decoder_start_token_id"] == 1
     )
-    sampling = generation_of({"part": "decoding/sampling", "top_k": 5, "temperature": 0.7}, spec, "next_token")
+    sampling = generation_of({"part": "decoding/sampling", "top_k": 5, "temperature": 0.7}, spec, "text-generation")
     assert sampling["do_sample"] and sampling["top_k"] == 5 and "decoder_start_token_id" not in sampling
-    assert generation_of(None, spec, "sequence_labels") is None
+    assert generation_of(None, spec, "text-classification") is None
 
 
 def test_the_config_names_labels(runs):

@@ -104,7 +104,7 @@ def test_the_name_of_the_base_may_be_missing(name: str, saved: Any, tmp_path: Pa
     theirs, folder = saved(name)
     theirs.base_model.save_pretrained(tmp_path)
     bare, whole = Published.open(tmp_path), load(folder)[0].model
-    assert bare.purpose is None and bare.left == []
+    assert bare.hf_task is None and bare.left == []
     assert not any(shape.startswith(f"{bare.family.base}.") for shape in bare.files.shapes)
     state = whole.state_dict()
     if "lm_head.weight" in state:  # one that is not tied stands outside the bare model
@@ -119,7 +119,7 @@ def test_a_head_without_the_name_of_the_base(saved: Any, tmp_path: Path) -> None
     shutil.copytree(folder, tmp_path / "gpt2")
     write(tmp_path / "gpt2", {name.removeprefix("transformer."): tensor for name, tensor in weights(folder).items()})
     task, found = load(tmp_path / "gpt2")
-    assert found.purpose == "next_token"
+    assert found.hf_task == "text-generation"
     assert torch.equal(task.model.tokens.weight, theirs.transformer.wte.weight)
 
 
@@ -135,7 +135,7 @@ def test_what_nothing_has_a_place_for_is_left_and_told(folder: Path, wanted: Ten
     write(folder, {**weights(folder), "cls.seq_relationship.weight": torch.zeros(2, 16)})
     found = Published.open(folder)
     assert found.left == ["cls.seq_relationship.weight"]
-    assert (found.purpose, found.vocab_size) == ("masked_tokens", 40)
+    assert (found.hf_task, found.vocab_size) == ("fill-mask", 40)
 
 
 def test_weights_may_be_of_half_precision(folder: Path, wanted: Tensor) -> None:

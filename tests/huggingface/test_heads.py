@@ -62,7 +62,7 @@ def test_a_classifier_gives_the_same_scores_and_leaves_as_it_came(architecture, 
     torch.testing.assert_close(task.logits({"ids": ids, "padding_mask": padding_mask}), wanted, rtol=0, atol=1e-5)
 
     (tmp_path / "out").mkdir()
-    write(tmp_path / "out", config["model"], task.state_dict(), spec, task.purpose, task.form, task.published())
+    write(tmp_path / "out", config["model"], task.state_dict(), spec, task.hf_task, task.head_variant, task.hf_config())
     came, left = (load_file(tmp_path / side / "model.safetensors") for side in ("in", "out"))
     assert came.keys() == left.keys() and all(torch.equal(came[name], left[name]) for name in came)
     assert json.loads((tmp_path / "out" / "config.json").read_text())["architectures"] == [architecture]

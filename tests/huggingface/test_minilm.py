@@ -29,7 +29,7 @@ def test_sentence_embeddings_are_those_of_transformers():
     theirs = AutoModel.from_pretrained(FOLDER).eval()(**read).last_hidden_state
 
     tokenizer, model = published_tokenizer(FOLDER), load_model(FOLDER)
-    begin, end, padding = (tokenizer.special[name] for name in ("begin", "end", "padding"))
+    begin, end, padding = (tokenizer.special_ids[name] for name in ("begin", "end", "padding"))
     rows = [[begin, *tokenizer.encode(text)[:254], end] for text in SENTENCES]
     longest = max(map(len, rows))
     ids = torch.tensor([row + [padding] * (longest - len(row)) for row in rows])

@@ -56,7 +56,7 @@ CONFIG = {
     "misspelt with +": ("+model.dmi=16", "model.dmi: model/decoder_only has no such option (did you mean 'dim'?)"),
     "misspelt with ++": ("++model.dmi=16", "model.dmi: model/decoder_only has no such option (did you mean 'dim'?)"),
     "new top key": ("+colour=red", "colour: there is no such key"),
-    "taken away with ~": ("~model.dim", "model.dim: is needed and was taken away"),
+    "taken away with ~": ("~model.dim", "model.dim: is required and was removed"),
     "a group taken away with ~": ("~tokenizer", "tokenizer: choose one, tokenizer=bpe|"),
     "a key to take away that is not there": ("~model.dmi", "model.dmi"),
     "wrong type": ("model.dim=wide", "model.dim: 'wide' is not of type int"),
@@ -100,7 +100,7 @@ def test_an_impossible_combination_names_the_ways_out(refused):
 
 def test_everything_that_is_wrong_is_said_at_once(refused):
     message = refused("model.dim=wide", "seed=many", "+model.dmi=3", "~model.num_layers")
-    assert all(said in message for said in ("model.dim: 'wide'", "seed: 'many'", "model.dmi: ", "model.num_layers: is needed"))
+    assert all(said in message for said in ("model.dim: 'wide'", "seed: 'many'", "model.dmi: ", "model.num_layers: is required"))
     message = refused("model=bret_tiny", "tokenizer=bype")
     assert "'bret_tiny'" in message and "'bype'" in message
     message = refused("model.dmi=3", "optimizer.lrr=3")

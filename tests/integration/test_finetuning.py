@@ -234,9 +234,9 @@ def test_frozen_layers_and_rates_by_layer(here, capsys):
     assert [group["initial_lr"] for group in kept] == pytest.approx([0.01, 0.01, 0.001, 0.001, 0.00025])
     capsys.readouterr()
     for word, reason in (
-        ("optimizer.layer_decay=0.9", "optimizer.layer_decay may not change: the saved optimizer state lies in groups of one rate"),
+        ("optimizer.layer_decay=0.9", "optimizer.layer_decay may not change: the saved optimizer state depends on it"),
         ("optimizer.head_lr_multiplier=1.0", "optimizer.head_lr_multiplier may not change"),
-        ("model.freeze=null", "model.freeze may not change: the saved optimizer state is of the weights that were trained"),
+        ("model.freeze=null", "model.freeze may not change: the saved optimizer state depends on it"),
     ):
         assert main(["resume=runs/last", word]) == 2
         said = capsys.readouterr().err

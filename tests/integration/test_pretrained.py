@@ -9,6 +9,7 @@ import torch
 import yaml
 
 from framework.cli.train import main
+from framework.config import catalogue as index
 from framework.config.diff import differences
 from framework.pretrained.transfer import pinned
 from framework.runs.checkpoint import load_weights
@@ -137,7 +138,7 @@ def test_the_jobs_of_a_sweep_begin_from_the_same_run(here):
 
 def test_differences_are_overrides():
     saved = {
-        "part": "model/a",
+        "part": "model/encoder_only",
         "dim": 4,
         "bias": True,
         "dropout": 0.1,
@@ -145,15 +146,15 @@ def test_differences_are_overrides():
         "encoder": {"part": "encoder/s", "norm": {"part": "norm/rms"}},
     }
     other = {
-        "part": "model/a",
+        "part": "model/encoder_only",
         "dim": 8,
         "bias": False,
         "dropout": 0.2,
         "norm": {"part": "norm/layer"},
         "encoder": {"part": "encoder/s", "norm": {"part": "norm/layer"}},
     }
-    assert differences(saved, other) == ["model.dim=4", "model.bias=true", "model/norm=rms"]
-    assert differences(saved, saved) == []
+    assert differences(saved, other, index.load()) == ["model.dim=4", "model.bias=true", "model/norm=rms"]
+    assert differences(saved, saved, index.load()) == []
 
 
 def test_a_run_from_before_an_option_was_there_is_used_as_before(here, capsys):

@@ -91,10 +91,10 @@ def test_what_is_learned_depends_on_the_teacher_alone_where_nothing_else_counts(
     [
         (["task.teacher=nowhere"], "task.teacher: there is no folder nowhere"),
         (["tokenizer=bytes"], "tokenizer=bytes: with task.teacher the tokenizer is that of runs"),
-        (["model.dim=32"], "the teacher's states have 16 features and this model's 32, so there is no cosine between them: "
-                           "task.distillation.hidden=0 leaves it out, model.dim=16 makes them equal"),
+        (["model.dim=32"], "the teacher's hidden states have 16 features and this model's 32: task.distillation.hidden=0 leaves out the "
+                           "cosine loss, model.dim=16 makes the widths equal"),
         (["model.max_length=64"], "has max_length 32, and this model 64; model.max_length=32 suits both"),
-        (["task.distillation.temperature=0"], "scores are divided by the temperature"),
+        (["task.distillation.temperature=0"], "temperature must be positive"),
         (["task.distillation.warmth=1"], "warmth"),
         (["model.init_layers=[0,2]"], "init_layers are those of the run that this one begins from, and model.pretrained names none"),
         (["model.pretrained=runs/last", "model.init_layers=[0,1,2]"],

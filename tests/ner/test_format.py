@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from framework.data.spec import DataSpec
-from framework.data.tokenization.alignment import BETWEEN, homes, pieces_of_words, windows
+from framework.data.tokenization.alignment import NO_WORD, best_windows, tokenize_words, windows
 from framework.errors import UserError
 from plugins.ner.data import NerFormat, NerSpansFormat
 from plugins.ner.schemes import Entity
 
 LEARNED = {"scheme": "iob2", "word_pattern": r"\w+|[^\w\s]"}
-FACTS = DataSpec(30, 8, padding=0, begin=1, end=2, labels=("place", "who"), statistics=LEARNED)
+SPEC = DataSpec(30, 8, padding=0, begin=1, end=2, labels=("place", "who"), statistics=LEARNED)
 
 
 class Pairs:
@@ -24,20 +24,20 @@ class Pairs:
         return [3 + len(text[begin:end].strip()) for begin, end in offsets], offsets
 
 
-def encode(row, spec=FACTS, form=NerFormat, **options):
+def encode(row, spec=SPEC, form=NerFormat, **options):
     return form(**{"overlap": 2, **options}).encode(row, Pairs(), spec)
 
 
-def collate(rows, spec=FACTS, **options):
+def collate(rows, spec=SPEC, **options):
     return NerFormat(**{"overlap": 2, **options}).collate([encode(row, spec, **options) for row in rows], spec, Random(0))
 
 
 def test_no_piece_belongs_to_two_words():
-    assert pieces_of_words("abc de.f", [(0, 3), (4, 6), (6, 7), (7, 8)], Pairs()) == ([5, 4, 5, 4, 4], [0, 0, 1, 2, 3])
+    assert tokenize_words("abc de.f", [(0, 3), (4, 6), (6, 7), (7, 8)], Pairs()) == ([5, 4, 5, 4, 4], [0, 0, 1, 2, 3])
 
 
 def test_what_stands_between_words_belongs_to_none():
-    assert pieces_of_words("ab -- cd !", [(0, 2), (6, 8)], Pairs())[1] == [0, BETWEEN, 1, BETWEEN]
+    assert tokenize_words("ab -- cd !", [(0, 2), (6, 8)], Pairs())[1] == [0, NO_WORD, 1, NO_WORD]
 
 
 def test_a_text_has_pieces_and_tags_by_the_word():
@@ -61,7 +61,7 @@ def test_a_word_without_a_piece_is_outside_and_cuts_the_entity():
 
 
 def test_a_text_of_words_without_any_piece_still_makes_a_batch():
-    bare = DataSpec(30, 8, labels=FACTS.labels, statistics=LEARNED)
+    bare = DataSpec(30, 8, labels=SPEC.labels, statistics=LEARNED)
     batch = NerFormat(overlap=0).collate([{"ids": [], "word": [], "words": 1}], bare, Random(0))
     assert batch["ids"].tolist() == [[0]] and not batch["speaks"].any()
 
@@ -88,8 +88,8 @@ def test_windows_cover_all_and_share_what_was_asked():
 
 def test_a_word_is_at_home_where_it_has_most_context_on_both_sides():
     owners = [0, 1, 2, 3, 4, 5, 5, 6, 7, 8]
-    assert homes(owners, [(0, 6), (4, 10)]) == {0: 0, 1: 0, 2: 0, 3: 0, 4: 0, 5: 1, 6: 1, 7: 1, 8: 1}
-    assert homes([0, 0, 0, 0, 0], [(0, 3), (2, 5)]) == {0: 0}  # longer than a window
+    assert best_windows(owners, [(0, 6), (4, 10)]) == {0: 0, 1: 0, 2: 0, 3: 0, 4: 0, 5: 1, 6: 1, 7: 1, 8: 1}
+    assert best_windows([0, 0, 0, 0, 0], [(0, 3), (2, 5)]) == {0: 0}  # longer than a window
 
 
 def test_a_long_text_is_read_in_windows_and_every_word_is_heard_once():

@@ -21,7 +21,7 @@ from plugins.pretraining.masked import MaskedFormat
 from plugins.pretraining.running_text import CausalFormat
 from plugins.pretraining.task import PretrainingTask
 
-FACTS = DataSpec(vocab_size=40, max_length=24, padding=0, begin=1, end=2, unknown=3, mask=4, special=(35, 36, 37, 38, 39))
+SPEC = DataSpec(vocab_size=40, max_length=24, padding=0, begin=1, end=2, unknown=3, mask=4, special_ids=(35, 36, 37, 38, 39))
 FORMATS = {
     "masked": (MaskedFormat(), EncoderOnlyModel),
     "causal": (CausalFormat(), DecoderOnlyModel),
@@ -34,16 +34,16 @@ ROWS = [list(range(5, 20)), list(range(20, 28)), [9, 8, 7]]
 def make(name, **options):
     torch.manual_seed(0)
     model = Part(FORMATS[name][1], **{"dim": 16, "num_heads": 2, "num_layers": 1, "max_length": 24, "initial_std": 0.4, **options})
-    return PretrainingTask(model=model, spec=FACTS).double().eval()
+    return PretrainingTask(model=model, spec=SPEC).double().eval()
 
 
 def batch_of(name, rows=ROWS):
-    batch = FORMATS[name][0].collate([{"ids": row} for row in rows], FACTS, Random(0))
+    batch = FORMATS[name][0].collate([{"ids": row} for row in rows], SPEC, Random(0))
     return {**batch, "row": torch.arange(len(rows))}
 
 
 def decode(wanted=None, **options):
-    return Decode(Greedy(**options), lambda ids: " ".join(str(id) for id in ids if 4 < id < 35), FACTS.end, wanted, len(ROWS))
+    return Decode(Greedy(**options), lambda ids: " ".join(str(id) for id in ids if 4 < id < 35), SPEC.end, wanted, len(ROWS))
 
 
 def states(task, batch):
@@ -65,11 +65,11 @@ def test_the_loss_is_the_sum_over_targets_and_reaches_every_parameter(name):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_pupil_is_told_of_the_targets_alone(name):
+def test_distillation_outputs_are_of_the_targets_alone(name):
     task, batch = make(name), batch_of(name)
-    told, counted = task.told(batch, task(batch)), batch["targets"] != -100
-    torch.testing.assert_close(told.hidden, states(task, batch)[counted])
-    torch.testing.assert_close(told.logits, task.logits(states(task, batch))[counted])
+    outputs, counted = task.distillation_outputs(batch, task(batch)), batch["targets"] != -100
+    torch.testing.assert_close(outputs.hidden, states(task, batch)[counted])
+    torch.testing.assert_close(outputs.logits, task.logits(states(task, batch))[counted])
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -97,7 +97,7 @@ def test_the_head_is_berts():
 def test_the_head_has_the_biases_the_epsilon_and_the_activation_of_the_layers():
     """As ModernBERT's has none of the first, and ALBERT's has another GELU."""
     task = make("masked", bias=False, epsilon=0.5, feed_forward=Part("feed_forward/gated", activation="silu"))
-    assert task.head.transform.bias is None and task.head.norm.bias is None and task.head.bias.shape == (FACTS.vocab_size,)
+    assert task.head.transform.bias is None and task.head.norm.bias is None and task.head.bias.shape == (SPEC.vocab_size,)
     hidden = torch.randn(3, 16, dtype=torch.double)
     x = functional.silu(hidden @ task.head.transform.weight.T)
     x = (x - x.mean(dim=-1, keepdim=True)) / (x.var(dim=-1, unbiased=False, keepdim=True) + 0.5).sqrt()
@@ -127,7 +127,7 @@ def test_gaps_are_filled_where_they_are():
         (row,) = make("masked").predict(batch_of("masked", [[5, 6, 4, 7, 4]]), decode())
     assert row["input"].split() == ["5", "6", "[MASK]", "7", "[MASK]"]
     first, second = row["gaps"]
-    assert len(first) == 5 and first[0]["score"] >= first[1]["score"] and format.window(FACTS) == 21
+    assert len(first) == 5 and first[0]["score"] >= first[1]["score"] and format.window(SPEC) == 21
     filled = row["prediction"].split()
     best = [gap[0]["text"] for gap in (first, second) if gap[0]["text"]]
     assert [word for word in filled if word not in ("5", "6", "7")] == [word for word in best if word not in ("5", "6", "7")]

@@ -17,7 +17,7 @@ from plugins.summarization.data import SummarizationFormat
 from plugins.summarization.task import SummarizationTask
 from tests.letters import Letters
 
-FACTS = DataSpec(vocab_size=128, max_length=80, padding=0, begin=1, end=2)
+SPEC = DataSpec(vocab_size=128, max_length=80, padding=0, begin=1, end=2)
 ROWS: list[dict[str, Any]] = [
     {"document": "the cat sat on the mat", "summary": "cat sat"},
     {"document": "rain", "summary": ["it rains", "rain"]},
@@ -27,24 +27,24 @@ ROWS: list[dict[str, Any]] = [
 
 def make(**options: Any) -> SummarizationTask:
     torch.manual_seed(0)
-    model = Part(EncoderDecoderModel, dim=16, num_heads=2, num_layers=1, max_length=FACTS.max_length, initial_std=0.5)
-    return SummarizationTask(model=model, spec=FACTS, **options).double().eval()
+    model = Part(EncoderDecoderModel, dim=16, num_heads=2, num_layers=1, max_length=SPEC.max_length, initial_std=0.5)
+    return SummarizationTask(model=model, spec=SPEC, **options).double().eval()
 
 
 def batch_of(rows: list[dict[str, Any]] = ROWS) -> Batch:
     format = SummarizationFormat()
-    batch = format.collate([format.encode(row, Letters(), FACTS) for row in rows], FACTS, Random(0))
+    batch = format.collate([format.encode(row, Letters(), SPEC) for row in rows], SPEC, Random(0))
     return {**batch, "row": torch.arange(len(rows)), "raw": rows}
 
 
 def decode(max_length: int | None = None) -> Decode:
-    return Decode(Greedy(max_length), Letters().decode, FACTS.end)
+    return Decode(Greedy(max_length), Letters().decode, SPEC.end)
 
 
 def test_documents_and_summaries_are_sources_and_targets() -> None:
     format = SummarizationFormat()
-    assert format.encode({"document": "ab", "summary": "c"}, Letters(), FACTS) == {"truncated": 0, "source": [97, 98, 2], "target": [99, 2]}
-    assert format.encode({"document": "ab" * 60, "summary": "c"}, Letters(), FACTS)["truncated"] == 1
+    assert format.encode({"document": "ab", "summary": "c"}, Letters(), SPEC) == {"truncated": 0, "source": [97, 98, 2], "target": [99, 2]}
+    assert format.encode({"document": "ab" * 60, "summary": "c"}, Letters(), SPEC)["truncated"] == 1
     assert format.from_text("ab") == {"document": "ab"}
     assert list(format.tokenizer_texts({"document": "a", "summary": ["b", "c"]})) == ["a", "b", "c"]
 
@@ -57,12 +57,12 @@ def test_the_loss_is_that_of_the_first_summary() -> None:
 @pytest.mark.parametrize("summary", [[], ["a", None], 3])
 def test_what_is_no_summary_is_refused(summary: Any) -> None:
     with pytest.raises(ValueError, match="'summary' must be a text or a list of texts"):
-        SummarizationFormat().encode({"document": "a", "summary": summary}, Letters(), FACTS)
+        SummarizationFormat().encode({"document": "a", "summary": summary}, Letters(), SPEC)
 
 
 def test_what_is_no_document_is_refused() -> None:
     with pytest.raises(ValueError, match="'document' must be a text, and is 3 of type int"):
-        SummarizationFormat().encode({"document": 3, "summary": "a"}, Letters(), FACTS)
+        SummarizationFormat().encode({"document": 3, "summary": "a"}, Letters(), SPEC)
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from framework.training.callbacks import Checkpoint
 from framework.training.distillation import StandardDistillation
 from framework.training.optimizers import SGD
 from framework.training.schedules import Cosine
-from tests.training.toys import Loader, TellingTask, ToyTask, adapted_task, learner, rows, trainer
+from tests.training.toys import DistillableToy, Loader, ToyTask, adapted_task, learner, rows, trainer
 
 RANK = int(os.environ["RANK"])
 
@@ -48,7 +48,7 @@ def fit(
 
 def taught(folder: Path, strategy: str) -> None:
     """The same steps with a teacher."""
-    module = learner(TellingTask(), Part(SGD, lr=0.5), distillation=StandardDistillation(TellingTask(seed=7)))
+    module = learner(DistillableToy(), Part(SGD, lr=0.5), distillation=StandardDistillation(DistillableToy(seed=7)))
     callbacks = [Checkpoint(folder, "validation/loss", "min")]
     loop = trainer(folder, max_steps=6, max_epochs=-1, devices=2, strategy=strategy, callbacks=callbacks)
     loop.fit(module, Loader(rows(70), 32, RANK, 2), Loader(rows(31), 8, RANK, 2))

@@ -11,17 +11,17 @@ from torch import nn
 
 from framework.errors import UserError
 from framework.registry import Part
-from framework.tasks.outputs import DistillationOutputs
+from framework.tasks.capabilities import DistillationOutputs
 from framework.training.averaging import Average
 from framework.training.callbacks import Checkpoint
 from framework.training.distillation import StandardDistillation, hidden_loss, soft_loss
 from framework.training.optimizers import AdamW
 from framework.weights.torch_files import read_checkpoint
 from tests.training.test_resume import Killed, Stop, assert_equal, kill
-from tests.training.toys import DIM, SGD, VOCABULARY, Loader, TellingTask, ToyTask, learner, rows, trainer, weights
+from tests.training.toys import DIM, SGD, VOCABULARY, DistillableToy, Loader, ToyTask, learner, rows, trainer, weights
 
 
-def told(seed, targets=5, answers=3, dim=4, states=None):
+def random_outputs(seed, targets=5, answers=3, dim=4, states=None):
     generator = torch.Generator().manual_seed(seed)
     hidden, logits = ((states or targets, dim), (targets, answers))
     return DistillationOutputs(*(torch.randn(shape, generator=generator, dtype=torch.double) for shape in (hidden, logits)))
@@ -34,7 +34,7 @@ def softened(scores, temperature):
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0, 0.5])
 def test_soft_targets_are_a_divergence_at_a_temperature(temperature):
-    student, teacher = told(0), told(1)
+    student, teacher = random_outputs(0), random_outputs(1)
     expected = 0.0
     for mine, right in zip(student.logits.tolist(), teacher.logits.tolist(), strict=True):
         pairs = zip(softened(right, temperature), softened(mine, temperature), strict=True)
@@ -45,8 +45,8 @@ def test_soft_targets_are_a_divergence_at_a_temperature(temperature):
 
 @pytest.mark.parametrize("targets", [5, 15])
 def test_states_are_compared_by_their_direction(targets):
-    """Of three targets that were told from one state, each counts."""
-    student, teacher = told(0, targets, states=5), told(1, targets, states=5)
+    """Of three targets that share a hidden state, each counts."""
+    student, teacher = random_outputs(0, targets, states=5), random_outputs(1, targets, states=5)
     expected = 0.0
     for mine, right in zip(student.hidden.tolist(), teacher.hidden.tolist(), strict=True):
         product = sum(a * b for a, b in zip(mine, right, strict=True))
@@ -61,7 +61,9 @@ def test_a_batch_without_targets_has_no_loss():
 
 
 def test_low_precision_is_summed_in_single():
-    student, teacher = (DistillationOutputs(each.hidden.bfloat16(), each.logits.bfloat16()) for each in (told(0), told(1)))
+    student, teacher = (
+        DistillationOutputs(each.hidden.bfloat16(), each.logits.bfloat16()) for each in (random_outputs(0), random_outputs(1))
+    )
     wide = [DistillationOutputs(each.hidden.float(), each.logits.float()) for each in (student, teacher)]
     assert soft_loss(student, teacher, 1.0).dtype == hidden_loss(student, teacher).dtype == torch.float32
     assert hidden_loss(student, teacher).item() == hidden_loss(*wide).item()
@@ -92,7 +94,7 @@ def by_hand(size, steps, mix):
 
 
 def trained(folder, size=32, accumulate=1, steps=3, mix=MIX, **options):
-    student, teacher = TellingTask(), TellingTask(seed=7)
+    student, teacher = DistillableToy(), DistillableToy(seed=7)
     module = learner(student, Part(SGD, lr=0.1, momentum=0.5), distillation=StandardDistillation(teacher, **mix))
     losses = []
     module._log = lambda figures: losses.append(figures.get("train/loss"))
@@ -118,9 +120,9 @@ def test_steps_are_those_of_a_loop_by_hand(tmp_path, size, accumulate, mix):
 
 
 def test_the_teacher_stays_as_it_was_and_nobody_keeps_it(tmp_path):
-    teacher = TellingTask(dropout=0.5, seed=7)
+    teacher = DistillableToy(dropout=0.5, seed=7)
     before = weights(teacher)
-    module = learner(TellingTask(), Part(AdamW, lr=0.01), distillation=StandardDistillation(teacher))
+    module = learner(DistillableToy(), Part(AdamW, lr=0.01), distillation=StandardDistillation(teacher))
     loop = trainer(tmp_path, callbacks=[Checkpoint(tmp_path, "validation/loss", "min"), Average(decay=0.9)])
     loop.fit(module, Loader(rows(40), 8), Loader(rows(8), 8))
     assert_equal(before, weights(teacher))
@@ -145,8 +147,8 @@ def flattened(node):
 def test_dropout_is_drawn_as_without_a_teacher(tmp_path):
     """With all weight on its own loss, and the teacher's too small to see, the pupil goes the same way."""
     found = []
-    for distillation in (None, StandardDistillation(TellingTask(dropout=0.5, seed=7), soft=1e-30, hidden=0.0, hard=1.0)):
-        module = learner(TellingTask(dropout=0.3), Part(SGD, lr=0.1), distillation=distillation)
+    for distillation in (None, StandardDistillation(DistillableToy(dropout=0.5, seed=7), soft=1e-30, hidden=0.0, hard=1.0)):
+        module = learner(DistillableToy(dropout=0.3), Part(SGD, lr=0.1), distillation=distillation)
         trainer(tmp_path).fit(module, Loader(rows(40), 8))
         found.append(weights(module.task))
     assert_equal(*found)
@@ -154,7 +156,9 @@ def test_dropout_is_drawn_as_without_a_teacher(tmp_path):
 
 def test_a_run_that_was_killed_goes_on_with_its_teacher(tmp_path):
     def run(folder, stop=None, resume=None):
-        module = learner(TellingTask(dropout=0.3), Part(AdamW, lr=0.02), distillation=StandardDistillation(TellingTask(seed=7), **MIX))
+        module = learner(
+            DistillableToy(dropout=0.3), Part(AdamW, lr=0.02), distillation=StandardDistillation(DistillableToy(seed=7), **MIX)
+        )
         callbacks = [Checkpoint(folder, "validation/loss", "min", every_n_train_steps=2), *([stop] if stop else [])]
         loop = trainer(folder, max_epochs=2, callbacks=callbacks)
         loop.fit(module, Loader(rows(40), 8, shuffle=True), Loader(rows(8), 8), ckpt_path=resume)
@@ -167,16 +171,16 @@ def test_a_run_that_was_killed_goes_on_with_its_teacher(tmp_path):
 
 
 def test_a_ghost_teaches_nothing(tmp_path):
-    module = learner(TellingTask(), Part(SGD, lr=0.5), distillation=StandardDistillation(TellingTask(seed=7)))
+    module = learner(DistillableToy(), Part(SGD, lr=0.5), distillation=StandardDistillation(DistillableToy(seed=7)))
     before = weights(module.task)
-    trainer(tmp_path).fit(module, Loader(rows(1), 1, rank=1, world=2))
+    trainer(tmp_path).fit(module, Loader(rows(1), 1, rank=1, world_size=2))
     assert_equal(before, weights(module.task))
 
 
 def test_measuring_asks_no_teacher(tmp_path):
     figures = []
-    for distillation in (None, StandardDistillation(teacher := TellingTask(seed=7))):
-        module = learner(TellingTask(), distillation=distillation)
+    for distillation in (None, StandardDistillation(teacher := DistillableToy(seed=7))):
+        module = learner(DistillableToy(), distillation=distillation)
         trainer(tmp_path).validate(module, Loader(rows(20), 8), verbose=False)
         figures.append(module.figures["validation/loss"])
     assert figures[0] == figures[1] and teacher.runs == 0
@@ -188,34 +192,31 @@ def test_the_teacher_takes_the_precision_of_the_pupil(tmp_path):
     assert losses == pytest.approx(by_hand(32, 3, MIX)[1], rel=0.05)
 
 
-class WideTask(TellingTask):
+class WideTask(DistillableToy):
     """Its states are twice as wide."""
 
-    def told(self, batch, result):
+    def distillation_outputs(self, batch, result):
         return DistillationOutputs(torch.cat((result.output.hidden, result.output.hidden), dim=-1), result.output.logits)
 
 
-class OtherTask(TellingTask):
+class OtherTask(DistillableToy):
     """Has one answer more."""
 
-    def told(self, batch, result):
+    def distillation_outputs(self, batch, result):
         return replace(result.output, logits=nn.functional.pad(result.output.logits, (1, 0)))
 
 
 @pytest.mark.parametrize(
     ("teacher", "said"),
     [
-        (WideTask, f"the teacher's states have {2 * DIM} features and this model's {DIM}, so there is no cosine between them: "
-                   f"task.distillation.hidden=0 leaves it out, model.dim={2 * DIM} makes them equal"),
-        (OtherTask, f"the teacher scores {VOCABULARY + 1} answers to each of 3 targets, and this task {VOCABULARY} answers to each of 3 "
-                    "targets: they must tell the same things apart"),
-        (ToyTask, "ToyTask cannot learn from a teacher: it has no method told(batch, result) that gives, of what forward told, "
-                  "DistillationOutputs(hidden (N, D), logits (N, C)) of its N targets"),
+        (WideTask, f"the teacher's hidden states have {2 * DIM} features and this model's {DIM}: task.distillation.hidden=0 leaves out the "
+                   f"cosine loss, model.dim={2 * DIM} makes the widths equal"),
+        (OtherTask, f"the teacher has 3 targets of {VOCABULARY + 1} classes and this task 3 targets of {VOCABULARY} classes"),
     ],
 )  # fmt: skip
 def test_what_cannot_teach(teacher, said):
     batch = {"ids": torch.tensor([[1, 2, 3]]), "targets": torch.tensor([[2, 3, 4]])}
-    task = TellingTask()
+    task = DistillableToy()
     with pytest.raises(UserError) as error:
         StandardDistillation(teacher())(task, batch, task(batch))
     assert said in str(error.value)
@@ -223,23 +224,23 @@ def test_what_cannot_teach(teacher, said):
 
 def test_other_widths_are_no_matter_without_the_cosine():
     batch = {"ids": torch.tensor([[1, 2, 3]]), "targets": torch.tensor([[2, 3, 4]])}
-    task = TellingTask()
+    task = DistillableToy()
     found = StandardDistillation(WideTask(seed=7), hidden=0.0, soft=1.0, hard=0.0)(task, batch, task(batch))
-    expected = StandardDistillation(TellingTask(seed=7), hidden=0.0, soft=1.0, hard=0.0)(task, batch, task(batch))
+    expected = StandardDistillation(DistillableToy(seed=7), hidden=0.0, soft=1.0, hard=0.0)(task, batch, task(batch))
     assert found.loss.item() == expected.loss.item() > 0 and found.weight == 3
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"temperature": 0.0}, "scores are divided by the temperature"),
-        ({"hard": -1.0}, "a loss does not count less than nothing"),
-        ({"soft": 0.0, "hidden": 0.0}, "nothing is learned from the teacher"),
+        ({"temperature": 0.0}, "temperature must be positive"),
+        ({"hard": -1.0}, "soft, hidden and hard must not be negative"),
+        ({"soft": 0.0, "hidden": 0.0}, "soft or hidden must be positive"),
     ],
 )
 def test_options_that_make_no_sense(options, said):
     with pytest.raises(UserError, match=said):
-        Part(StandardDistillation, **options)(teacher=TellingTask())
+        Part(StandardDistillation, **options)(teacher=DistillableToy())
 
 
 def test_a_pupil_learns_a_rule_from_its_teacher_alone(tmp_path):
@@ -257,7 +258,7 @@ def test_a_pupil_learns_a_rule_from_its_teacher_alone(tmp_path):
         (batch,) = Loader(sequences(20, 1), 20)
         return int((task(batch).output.logits.argmax(-1) == batch["targets"].flatten()).sum())
 
-    teacher, student = TellingTask(seed=7), TellingTask(seed=8)
+    teacher, student = DistillableToy(seed=7), DistillableToy(seed=8)
     trainer(tmp_path, max_epochs=12).fit(learner(teacher, Part(AdamW, lr=0.03)), Loader(sequences(64, 0), 8))
     assert right(teacher) == 100
     student.stack.layers = student.stack.layers[:1]

@@ -11,7 +11,7 @@ import torch
 
 from framework.errors import UserError
 from framework.training.trainers import AtomicCheckpointIO
-from framework.utils.files import replacing, sweep, write_text
+from framework.utils.files import new_folder, remove_partial, replacing, write_text
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -70,8 +70,25 @@ def test_what_a_kill_leaves_is_swept(tmp_path):
     assert done.returncode == -signal.SIGKILL
     assert path.read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 2
-    sweep(tmp_path)
+    remove_partial(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_a_folder_is_whole_or_not_there(tmp_path):
+    target = tmp_path / "out" / "target"
+    with pytest.raises(OSError), new_folder(target) as partial:
+        (partial / "half").write_text("half")
+        raise OSError("no space")
+    assert list(target.parent.iterdir()) == []
+    with new_folder(target) as partial:
+        assert not target.exists() and partial.parent == target.parent
+        (partial / "file").write_text("text")
+    assert [path.name for path in target.parent.iterdir()] == ["target"] and (target / "file").read_text() == "text"
+    (tmp_path / "out" / ".target.1.partial").mkdir()
+    remove_partial(tmp_path / "out", "other")
+    assert len(list(target.parent.iterdir())) == 2
+    remove_partial(tmp_path / "out", "target")
+    assert [path.name for path in target.parent.iterdir()] == ["target"]
 
 
 def test_the_temporary_file_lies_beside_its_target(tmp_path, monkeypatch):

@@ -91,7 +91,7 @@ def test_ghosts_do_not_train_or_count(tmp_path):
     """The second of two ranks has no row of its own in a batch of one."""
     model = learner(optimizer=Part(SGD, lr=0.5))
     before = weights(model.task)
-    ghosts = Loader(rows(1), 1, rank=1, world=2)
+    ghosts = Loader(rows(1), 1, rank=1, world_size=2)
     trainer(tmp_path).fit(model, ghosts, ghosts)
     assert_same(before, weights(model.task), 0)
     assert model.figures["validation/rows"] == 0
@@ -135,8 +135,8 @@ def test_figures_of_training(tmp_path):
     trainer(tmp_path, log_every_n_steps=2).fit(model, loader := Loader(rows(40), 8))
     assert [step for step, _ in logged] == [2, 4, 5]  # the last of an epoch too
     batches = list(loader)[:2]
-    tokens, slots = sum(b["tokens"] for b in batches), sum(b["slots"] for b in batches)
-    assert logged[0][1]["train/padding"] == pytest.approx(1 - tokens / slots)
+    tokens, padded = sum(b["tokens"] for b in batches), sum(b["padded_tokens"] for b in batches)
+    assert logged[0][1]["train/padding"] == pytest.approx(1 - tokens / padded)
     assert logged[0][1]["train/lr"] == pytest.approx(0.01)
     assert logged[0][1]["train/tokens_per_second"] > 0
 

@@ -17,7 +17,7 @@ from framework.training.callbacks import Checkpoint
 from framework.training.distillation import StandardDistillation
 from framework.training.optimizers import SGD
 from framework.training.schedules import Cosine
-from tests.training.toys import Loader, TellingTask, ToyTask, adapted_task, learner, rows, trainer, weights
+from tests.training.toys import DistillableToy, Loader, ToyTask, adapted_task, learner, rows, trainer, weights
 
 pytestmark = pytest.mark.slow
 
@@ -105,7 +105,7 @@ def test_fsdp_is_one_process_and_keeps_one_ordinary_file(together, alone):
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_a_teacher_in_two_processes_is_one_in_one(together, strategy, tmp_path):
-    module = learner(TellingTask(), Part(SGD, lr=0.5), distillation=StandardDistillation(TellingTask(seed=7)))
+    module = learner(DistillableToy(), Part(SGD, lr=0.5), distillation=StandardDistillation(DistillableToy(seed=7)))
     trainer(tmp_path, max_steps=6, max_epochs=-1).fit(module, Loader(rows(70), 32))
     found = torch.load(together / f"{strategy}_taught" / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
     assert list(found) == list(module.state_dict())

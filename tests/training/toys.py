@@ -13,7 +13,7 @@ from framework.parts.adapters import LoraAdapter
 from framework.registry import Part
 from framework.runs.freezing import freeze
 from framework.tasks.base import Result, Task
-from framework.tasks.outputs import DistillationOutputs
+from framework.tasks.capabilities import Distillable, DistillationOutputs
 from framework.training.learner import Learner
 from framework.training.optimizers import SGD, AdamW
 from framework.training.schedules import Constant
@@ -32,8 +32,6 @@ class Layer(nn.Module):
 
 
 class Stack(nn.Module):
-    sealed = True
-
     def __init__(self, dropout: float):
         super().__init__()
         self.layers = nn.ModuleList([Layer(dropout), Layer(dropout)])
@@ -76,8 +74,8 @@ class ToyTask(Task):
         metrics["rows"].update(float(len(rows)))
 
 
-class TellingTask(ToyTask):
-    """The toy as one that can teach, or be taught; counts how often it runs."""
+class DistillableToy(ToyTask, Distillable):
+    """The toy as a student or a teacher; counts how often it runs."""
 
     runs = 0
 
@@ -85,10 +83,11 @@ class TellingTask(ToyTask):
         self.runs += 1
         padding_mask = batch["targets"] != -100
         hidden = self.stack(self.embedding(batch["ids"]))[padding_mask]
-        told = DistillationOutputs(hidden, self.output(hidden))
-        return Result(nn.functional.cross_entropy(told.logits, batch["targets"][padding_mask], reduction="sum"), padding_mask.sum(), told)
+        outputs = DistillationOutputs(hidden, self.output(hidden))
+        loss = nn.functional.cross_entropy(outputs.logits, batch["targets"][padding_mask], reduction="sum")
+        return Result(loss, padding_mask.sum(), outputs)
 
-    def told(self, batch: dict[str, Any], result: Result) -> DistillationOutputs:
+    def distillation_outputs(self, batch: dict[str, Any], result: Result) -> DistillationOutputs:
         return result.output
 
     def evaluate(self, batch: dict[str, Any], decode: Any) -> tuple[Result, list[dict[str, Any]]]:
@@ -115,15 +114,15 @@ def batch(sequences: list[list[int]], numbers: list[int], dummy: bool = False) -
     targets = [torch.tensor(sequence[1:]) for sequence in sequences]
     ids = nn.utils.rnn.pad_sequence(inputs, batch_first=True)
     padded = nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=-100)
-    made = {"ids": ids, "targets": padded, "row": torch.tensor(numbers), "tokens": sum(map(len, targets)), "slots": ids.numel()}
+    made = {"ids": ids, "targets": padded, "row": torch.tensor(numbers), "tokens": sum(map(len, targets)), "padded_tokens": ids.numel()}
     return {**made, "dummy": True} if dummy else made
 
 
 class Loader:
     """Global batches of `size` rows, dealt row by row to the ranks; a rank without a row gets a ghost. Goes on where its state says."""
 
-    def __init__(self, sequences: list[list[int]], size: int, rank: int = 0, world: int = 1, shuffle: bool = False):
-        self.sequences, self.size, self.rank, self.world, self.shuffle = sequences, size, rank, world, shuffle
+    def __init__(self, sequences: list[list[int]], size: int, rank: int = 0, world_size: int = 1, shuffle: bool = False):
+        self.sequences, self.size, self.rank, self.world_size, self.shuffle = sequences, size, rank, world_size, shuffle
         self.epoch = self.served = 0
 
     def __len__(self) -> int:
@@ -136,7 +135,7 @@ class Loader:
         if self.shuffle:
             order = torch.randperm(len(order), generator=torch.Generator().manual_seed(self.epoch)).tolist()
         for index in range(self.served, len(self)):
-            mine = order[index * self.size : (index + 1) * self.size][self.rank :: self.world]
+            mine = order[index * self.size : (index + 1) * self.size][self.rank :: self.world_size]
             self.served += 1
             yield batch([self.sequences[n] for n in mine or order[:1]], mine or order[:1], dummy=not mine)
 
@@ -161,4 +160,4 @@ def weights(task: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in task.state_dict().items()}
 
 
-__all__ = ["SGD", "Loader", "TellingTask", "ToyTask", "adapted_task", "batch", "learner", "rows", "trainer", "weights"]
+__all__ = ["SGD", "Loader", "DistillableToy", "ToyTask", "adapted_task", "batch", "learner", "rows", "trainer", "weights"]

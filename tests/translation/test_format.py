@@ -9,11 +9,11 @@ from framework.errors import UserError
 from plugins.translation.data import TranslationFormat
 from tests.letters import Letters
 
-FACTS = DataSpec(vocab_size=300, max_length=5, padding=0, begin=1, end=2)
+SPEC = DataSpec(vocab_size=300, max_length=5, padding=0, begin=1, end=2)
 
 
 def encode(format: TranslationFormat | None = None, **row: str | None) -> dict[str, object]:
-    return (format or TranslationFormat()).encode(row, Letters(), FACTS)
+    return (format or TranslationFormat()).encode(row, Letters(), SPEC)
 
 
 def test_both_texts_end_with_the_end_token() -> None:
@@ -45,7 +45,7 @@ def test_a_text_must_be_able_to_end() -> None:
 def test_the_decoder_reads_what_it_wrote() -> None:
     format = TranslationFormat()
     rows = [encode(source="abc", target="de"), encode(source="f", target="ghi")]
-    batch = format.collate(rows, FACTS, Random(0))
+    batch = format.collate(rows, SPEC, Random(0))
     assert batch["source"].tolist() == [[97, 98, 99, 2], [102, 2, 0, 0]]
     assert batch["source_padding_mask"].tolist() == [[True] * 4, [True, True, False, False]]
     assert batch["target"].tolist() == [[1, 100, 101, 0], [1, 103, 104, 105]]
@@ -54,13 +54,13 @@ def test_the_decoder_reads_what_it_wrote() -> None:
 
 
 def test_sources_of_one_length_need_no_mask() -> None:
-    batch = TranslationFormat().collate([encode(source="ab", target="c"), encode(source="de", target="fgh")], FACTS, Random(0))
+    batch = TranslationFormat().collate([encode(source="ab", target="c"), encode(source="de", target="fgh")], SPEC, Random(0))
     assert batch["source_padding_mask"] is None
 
 
 def test_without_targets_the_decoder_begins() -> None:
     rows = [encode(source="ab"), encode(source="c")]
-    batch = TranslationFormat().collate(rows, FACTS, Random(0))
+    batch = TranslationFormat().collate(rows, SPEC, Random(0))
     assert batch["target"].tolist() == [[1], [1]] and "labels" not in batch
     begins_with_padding = DataSpec(vocab_size=300, max_length=5, padding=7, end=2)
     assert TranslationFormat().collate(rows, begins_with_padding, Random(0))["target"].tolist() == [[7], [7]]

@@ -16,25 +16,25 @@ from plugins.completion.task import CompletionTask
 from plugins.translation.data import TranslationFormat
 from plugins.translation.task import TranslationTask
 
-FACTS = DataSpec(vocab_size=13, max_length=8, padding=0, begin=1, end=2)
+SPEC = DataSpec(vocab_size=13, max_length=8, padding=0, begin=1, end=2)
 PAIRS = [([5, 6, 7, 2], [4, 2]), ([8, 2], [9, 10, 11, 2]), ([3, 4, 2], [12, 5, 2])]
 
 
 def make(**options: float) -> TranslationTask:
     torch.manual_seed(0)
     model = Part(EncoderDecoderModel, dim=16, num_heads=2, num_layers=2, max_length=8, initial_std=0.5, tied=False)
-    return TranslationTask(model=model, spec=FACTS, **options).double().eval()
+    return TranslationTask(model=model, spec=SPEC, **options).double().eval()
 
 
 def batch_of(*pairs: tuple[list[int], list[int]], targets: bool = True) -> Batch:
     rows = [{"source": source, "target": target} if targets else {"source": source} for source, target in pairs]
-    batch = TranslationFormat().collate(rows, FACTS, Random(0))
+    batch = TranslationFormat().collate(rows, SPEC, Random(0))
     raw = [{"source": f"source of {target}", "target": f"target of {target}"} for _, target in pairs]
     return {**batch, "row": torch.arange(len(pairs)), "raw": raw}
 
 
 def decode(wanted: int | None = None) -> Decode:
-    return Decode(Greedy(), lambda ids: " ".join(map(str, ids)), FACTS.end, wanted, len(PAIRS))
+    return Decode(Greedy(), lambda ids: " ".join(map(str, ids)), SPEC.end, wanted, len(PAIRS))
 
 
 def scores(task: TranslationTask, source: list[int], target: list[int]) -> torch.Tensor:
@@ -63,11 +63,11 @@ def test_evaluation_does_not_smooth() -> None:
     assert float(smoothed(batch_of(*PAIRS)).loss) != pytest.approx(float(result.loss))
 
 
-def test_a_pupil_is_told_of_the_targets_alone() -> None:
+def test_distillation_outputs_are_of_the_targets_alone() -> None:
     task, batch = make(), batch_of(*PAIRS)
-    told = task.told(batch, task(batch))
-    torch.testing.assert_close(told.logits.log_softmax(-1), torch.cat([scores(task, *pair) for pair in PAIRS]))
-    torch.testing.assert_close(task.model.logits(told.hidden), told.logits)
+    outputs = task.distillation_outputs(batch, task(batch))
+    torch.testing.assert_close(outputs.logits.log_softmax(-1), torch.cat([scores(task, *pair) for pair in PAIRS]))
+    torch.testing.assert_close(task.model.logits(outputs.hidden), outputs.logits)
 
 
 def test_the_loss_reaches_every_parameter() -> None:
@@ -79,10 +79,10 @@ def test_the_loss_reaches_every_parameter() -> None:
 @torch.no_grad()
 def greedy(task: TranslationTask, source: list[int]) -> tuple[str, float]:
     written, score = [], 0.0
-    while len(written) < FACTS.max_length:
+    while len(written) < SPEC.max_length:
         best = scores(task, source, [*written, 0])[-1].max(dim=-1)
         score += float(best.values)
-        if int(best.indices) == FACTS.end:
+        if int(best.indices) == SPEC.end:
             break
         written.append(int(best.indices))
     return " ".join(map(str, written)), score

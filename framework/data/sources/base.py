@@ -47,7 +47,7 @@ class Source:
         self.batches, self.workers = batches(), workers
         self._total: int | None = None
 
-    def given(self) -> tuple[str, ...]:
+    def native_splits(self) -> tuple[str, ...]:
         """The splits that the source has of itself."""
         raise NotImplementedError
 
@@ -62,24 +62,24 @@ class Source:
     def check(self) -> None:
         """Raises a UserError for what can be seen without reading everything."""
 
-    def size(self, row: Row) -> int:
+    def row_size(self, row: Row) -> int:
         """What a row counts when the last share is split off."""
         return 1
 
-    def cut(self, row: Row, at: int) -> tuple[Row, Row]:
+    def split_row(self, row: Row, at: int) -> tuple[Row, Row]:
         """A row of more than size 1, cut in two."""
         raise NotImplementedError
 
     @property
     def splits(self) -> tuple[str, ...]:
         """train, validation, test: those that exist, in this order."""
-        there = {*self.given(), *self._cut_off}
+        there = {*self.native_splits(), *self._cut_off}
         return tuple(name for name in SPLITS if name in there)
 
     @property
     def _cut_off(self) -> dict[str, float]:
         """The splits that are taken from the training rows, and their shares of them."""
-        given = self.given()
+        given = self.native_splits()
         return {name: share for name, share in self.shares.items() if "train" in given and name not in given and share > 0}
 
     def rows(self, split: str) -> Iterator[LocatedRow]:
@@ -125,18 +125,18 @@ class Source:
         first, last = {"train": (0, validation), "validation": (validation, test), "test": (test, total)}[split]
         start = 0
         for row, where in self.read("train"):
-            end = start + self.size(row)
+            end = start + self.row_size(row)
             if end > last > start:
-                row = self.cut(row, last - start)[0]
+                row = self.split_row(row, last - start)[0]
             if end > first > start:
-                row = self.cut(row, first - start)[1]
+                row = self.split_row(row, first - start)[1]
             if max(start, first) < min(end, last):
                 yield row, where
             start = end
 
     def _size_of_train(self) -> int:
         if self._total is None:
-            self._total = sum(1 if self.how == "random" else self.size(row) for row, _ in self.read("train"))
+            self._total = sum(1 if self.how == "random" else self.row_size(row) for row, _ in self.read("train"))
             if self._total <= len(self._cut_off):
                 name = next(iter(self._cut_off))
                 rows = "one training row" if self._total == 1 else f"{self._total} training rows"

@@ -22,7 +22,7 @@ class BuiltinData(Source):
     def __init__(self, format: Format, seed: int, limit: int | None = None, batches: Part = choice("batches", "buckets"), workers: int = 0):
         super().__init__(format, seed, {}, 0.0, 0.0, "random", limit, batches, workers)
 
-    def given(self) -> tuple[str, ...]:
+    def native_splits(self) -> tuple[str, ...]:
         return SPLITS
 
     def read(self, split: str) -> Iterator[LocatedRow]:

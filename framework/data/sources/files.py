@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from framework.data.formats import Format, Row
 from framework.data.sources import readers
@@ -60,6 +60,12 @@ class FilesData(Source):
     workers: processes that make batches ahead; 0 = none.
     """
 
+    option_traits: ClassVar = {"may_change": ("folder", "train", "validation", "test", "published")}  # files may move
+    reading: ClassVar = (  # options that say how a file is read
+        *("columns", "header", "encoding", "delimiter", "quoting", "line_break"),
+        *("kind", "text_unit", "pattern", "comment", "prefix", "classes"),
+    )
+
     def __init__(
         self,
         format: Format,
@@ -104,7 +110,7 @@ class FilesData(Source):
         source.columns.required -= source.columns.optional
         return source
 
-    def given(self) -> tuple[str, ...]:
+    def native_splits(self) -> tuple[str, ...]:
         return tuple(self.named)
 
     def check(self) -> None:
@@ -120,8 +126,7 @@ class FilesData(Source):
         if self.kind_of(paths) == "folders":
             paths = [file for path in paths for files in files_by_class(path, self.classes).values() for file in files]
         files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-        how = ("kind", "text_unit", "pattern", "header", "encoding", "delimiter", "quoting", "line_break", "comment", "prefix", "classes")
-        return {"files": files, "how": [getattr(self, name) for name in how]}
+        return {"files": files, "how": [getattr(self, name) for name in self.reading if name != "columns"]}
 
     def paths(self, split: str) -> list[Path]:
         """The files of a split. UserError: one is missing or empty."""
@@ -192,10 +197,10 @@ class FilesData(Source):
     def _text_column(self) -> str:
         return next((name for name in self.columns.names if name in self.columns.required), self.columns.names[0])
 
-    def size(self, row: Row) -> int:
+    def row_size(self, row: Row) -> int:
         return len(row[self._text_column]) if self._is_text else 1
 
-    def cut(self, row: Row, at: int) -> tuple[Row, Row]:
+    def split_row(self, row: Row, at: int) -> tuple[Row, Row]:
         text = row[self._text_column]
         return {self._text_column: text[:at]}, {self._text_column: text[at:]}
 

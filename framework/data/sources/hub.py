@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from framework.data.formats import Format
 from framework.data.sources.base import SPLITS, LocatedRow, Source
@@ -29,6 +29,8 @@ class HubData(Source):
     workers: processes that make batches ahead; 0 = none.
     """
 
+    option_traits: ClassVar = {"may_change": ("train", "validation", "test")}
+
     def __init__(
         self,
         format: Format,
@@ -52,7 +54,7 @@ class HubData(Source):
         self.wanted = {key: value for key, value in zip(SPLITS, (train, validation, test), strict=True) if value}
         self._loaded: Any = None
 
-    def given(self) -> tuple[str, ...]:
+    def native_splits(self) -> tuple[str, ...]:
         return tuple(split for split, name in self.wanted.items() if name in self._data())
 
     def check(self) -> None:
@@ -60,7 +62,7 @@ class HubData(Source):
         if self.wanted["train"] not in found:
             name = self.wanted["train"]
             raise UserError(f"{self.path} has no split {name!r}{nearest(name, found)}; it has: {', '.join(found)} (data.train=SPLIT)")
-        for split in self.given():
+        for split in self.native_splits():
             data = self._data()[self.wanted[split]]
             if not len(data):
                 raise UserError(f"{self.path}: the split {self.wanted[split]!r} holds no rows")

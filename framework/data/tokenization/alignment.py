@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from framework.data.formats import Text
+from framework.data.formats import TextTokenizer
 
 Span = tuple[int, int]  # from, to
-BETWEEN = -1  # the word of a piece that belongs to none
+NO_WORD = -1  # the word of a piece that belongs to none
 
 
-def pieces_of_words(text: str, words: Sequence[Span], tokenizer: Text) -> tuple[list[int], list[int]]:
-    """The ids of a text's pieces, and for each the number of its word, or BETWEEN.
+def tokenize_words(text: str, words: Sequence[Span], tokenizer: TextTokenizer) -> tuple[list[int], list[int]]:
+    """The ids of a text's pieces, and for each the number of its word, or NO_WORD.
 
     words: characters from and to, in order and apart. The text is cut behind each word before it is encoded: no piece belongs to
     two words, whatever the tokenizer. A word may have no piece at all (a character that the tokenizer drops).
@@ -24,7 +24,7 @@ def pieces_of_words(text: str, words: Sequence[Span], tokenizer: Text) -> tuple[
         found, offsets = tokenizer.encode_with_offsets(text[begin:end])
         start = words[number][0] - begin if number < len(words) else end - begin  # what stands before is between words
         ids += found
-        owners += [number if to > start else BETWEEN for _, to in offsets]
+        owners += [number if to > start else NO_WORD for _, to in offsets]
     return ids, owners
 
 
@@ -37,14 +37,14 @@ def windows(pieces: int, room: int, overlap: int) -> list[Span]:
     return [(start, start + room) for start in starts]
 
 
-def homes(owners: Sequence[int], spans: Sequence[Span]) -> dict[int, int]:
+def best_windows(owners: Sequence[int], spans: Sequence[Span]) -> dict[int, int]:
     """word -> the window in which it has most context on both sides; the ends of the text are as good as any context.
 
     A word that fits into no window has its home where most of it is.
     """
     ends: dict[int, Span] = {}  # word -> its pieces
     for place, word in enumerate(owners):
-        if word != BETWEEN:
+        if word != NO_WORD:
             ends[word] = (ends.get(word, (place, 0))[0], place + 1)
     total = len(owners)
 

@@ -14,7 +14,7 @@ from tokenizers import Regex, pre_tokenizers
 from framework.data.tokenization.tokenizer import BYTES
 
 
-def shielded(inner: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+def escape_special_tokens(inner: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
     """The same; where special tokens can be spelled, text that does so is cut behind its first character before it is read."""
     inner.encode_special_tokens = True
     description = json.loads(inner.to_str())

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from framework.data.spec import DataSpec
-from framework.data.tokenization.escaping import shielded
+from framework.data.tokenization.escaping import escape_special_tokens
 from framework.data.tokenization.sentencepiece import sentence_pieces
 from framework.data.tokenization.special_tokens import Settings
 from framework.data.tokenization.tokenizer import NAMES, Tokenizer, read_json
@@ -40,7 +40,7 @@ def published_tokenizer(path: Path) -> Tokenizer:
     settings = Settings.read(folder)
     inner, names = build(files, settings)
     settings.mark(inner)
-    return Tokenizer(shielded(inner), {**names, **settings.names()})
+    return Tokenizer(escape_special_tokens(inner), {**names, **settings.names()})
 
 
 def found(path: Path) -> tuple[Path, list[Path], Callable[[list[Path], Settings], Built]]:

@@ -1,7 +1,7 @@
 """A tokenizer that exists already."""
 
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from framework.data.tokenization.layouts import published_tokenizer
 from framework.data.tokenization.tokenizer import Tokenizer
@@ -21,7 +21,8 @@ class PretrainedTokenizer(TokenizerTrainer):
     vocab_size: ids at least, where a model's tables have more rows than there are tokens (T5's have 32,128 for 32,100).
     """
 
-    learns = False
+    needs_texts = False
+    option_traits: ClassVar = {"pattern": ("additional_special_tokens",)}
 
     def __init__(
         self,
@@ -37,7 +38,7 @@ class PretrainedTokenizer(TokenizerTrainer):
 
     def origin(self) -> Any:
         """What it is, not where it lies."""
-        return [type(self).__name__, self._made.to_json(), self._made.special, self._made.vocab_size]
+        return [type(self).__name__, self._made.to_json(), self._made.special_ids, self._made.vocab_size]
 
     @cached_property
     def _made(self) -> Tokenizer:
@@ -45,6 +46,6 @@ class PretrainedTokenizer(TokenizerTrainer):
             raise UserError("tokenizer=pretrained needs a tokenizer: tokenizer.file=FOLDER, of a run or of a published model")
         found = published_tokenizer(folder_of(self.file))
         start = found.start if self.start is None else self.start
-        return Tokenizer(found.inner, found.names, max(self.vocab_size or 0, found.entries), start).with_special(
+        return Tokenizer(found.backend, found.special_tokens, max(self.vocab_size or 0, found.min_vocab_size), start).with_special_tokens(
             self.additional_special_tokens
         )

@@ -28,62 +28,62 @@ class Tokenizer:
     """Encodes without special tokens (a format adds those it wants) and decodes. A text is never read as a special token.
 
     names: the special tokens, by the keys of NAMES, where somebody says so; None = there is none. Those not named are looked for.
-    entries: ids at least, where a model's table has more rows than there are tokens.
+    min_vocab_size: ids at least, where a model's table has more rows than there are tokens.
     start: id of what stands before the first token of a written text, where that is not the begin token.
     """
 
     def __init__(
-        self, inner: tokenizers.Tokenizer, names: Mapping[str, str | None] | None = None, entries: int = 0, start: int | None = None
+        self, inner: tokenizers.Tokenizer, names: Mapping[str, str | None] | None = None, min_vocab_size: int = 0, start: int | None = None
     ):
         inner.no_padding()
         inner.no_truncation()
         inner.encode_special_tokens = True  # a text that says "[MASK]" is a text
-        self.inner, self.names, self.entries, self.start = inner, dict(names or {}), entries, start
+        self.backend, self.special_tokens, self.min_vocab_size, self.start = inner, dict(names or {}), min_vocab_size, start
         self._byte_lengths: list[int] | None = None
         self._prefix = False
-        candidates = {name: (self.names[name],) if name in self.names else tokens for name, tokens in NAMES.items()}
+        candidates = {name: (self.special_tokens[name],) if name in self.special_tokens else tokens for name, tokens in NAMES.items()}
         found = {name: [inner.token_to_id(token) for token in tokens if token is not None] for name, tokens in candidates.items()}
-        self.special: dict[str, int | None] = {name: next((id for id in ids if id is not None), None) for name, ids in found.items()}
+        self.special_ids: dict[str, int | None] = {name: next((id for id in ids if id is not None), None) for name, ids in found.items()}
         if start is not None:
-            self.special["start"] = start
+            self.special_ids["start"] = start
 
-    def with_special(self, tokens: Sequence[str]) -> "Tokenizer":
+    def with_special_tokens(self, tokens: Sequence[str]) -> "Tokenizer":
         """The same with these special tokens: those it lacks are added behind its last id. UserError: there is no room behind it."""
         if not tokens:
             return self
         inner = tokenizers.Tokenizer.from_str(self.to_json())
         add(inner, [AddedToken(token, special=True, normalized=False) for token in tokens])
-        return Tokenizer(inner, self.names, self.entries, self.start)
+        return Tokenizer(inner, self.special_tokens, self.min_vocab_size, self.start)
 
     @property
     def vocab_size(self) -> int:
         """Ids go from 0 to one below this; a vocabulary with holes counts the holes."""
-        return max(self.entries, *(id + 1 for id in self.inner.get_vocab(with_added_tokens=True).values()))
+        return max(self.min_vocab_size, *(id + 1 for id in self.backend.get_vocab(with_added_tokens=True).values()))
 
     def encode(self, text: str) -> list[int]:
-        return list(self.inner.encode(text, add_special_tokens=False).ids)
+        return list(self.backend.encode(text, add_special_tokens=False).ids)
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """ids, and the characters (from, to) of the text that each stands for."""
-        encoding = self.inner.encode(text, add_special_tokens=False)
+        encoding = self.backend.encode(text, add_special_tokens=False)
         return list(encoding.ids), list(encoding.offsets)
 
     def decode(self, ids: Sequence[int]) -> str:
-        return str(self.inner.decode(list(ids), skip_special_tokens=True))
+        return str(self.backend.decode(list(ids), skip_special_tokens=True))
 
     def byte_lengths(self, ids: Sequence[int]) -> list[int]:
         """UTF-8 bytes that each id of a text, from its beginning, stands for: special tokens for none, and the first not for the space
         that some tokenizers put before a text."""
         if self._byte_lengths is None:
-            self._byte_lengths = byte_lengths(self.inner)
-            self._prefix = prefixed(self.inner)
+            self._byte_lengths = byte_lengths(self.backend)
+            self._prefix = prefixed(self.backend)
         lengths = [self._byte_lengths[id] for id in ids]
         if lengths and self._prefix:
             lengths[0] = max(0, lengths[0] - 1)
         return lengths
 
     def to_json(self) -> str:
-        return str(self.inner.to_str(pretty=False))
+        return str(self.backend.to_str(pretty=False))
 
     def save(self, path: Path) -> None:
         write_text(path, self.to_json())

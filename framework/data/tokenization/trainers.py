@@ -21,7 +21,7 @@ Texts = Callable[[], Iterable[str]]  # can be read more than once
 class TokenizerTrainer:
     """Makes a tokenizer of the training texts. The options of a subclass are all it depends on."""
 
-    learns: ClassVar[bool] = True  # False: needs no text
+    needs_texts: ClassVar[bool] = True  # False: needs no text
 
     def train(self, texts: Texts) -> Tokenizer:
         raise NotImplementedError
@@ -165,7 +165,7 @@ class CharactersTokenizer(TokenizerTrainer):
 class BytesTokenizer(TokenizerTrainer):
     """One token a byte of UTF-8: 256 and the special ones, any text comes back exactly. ByT5: Xue et al. 2022, https://arxiv.org/abs/2105.13626"""
 
-    learns = False
+    needs_texts = False
 
     def train(self, texts: Texts) -> Tokenizer:
         vocabulary = {token: id for id, token in enumerate([*SPECIAL, *printable_bytes()])}

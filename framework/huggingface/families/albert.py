@@ -49,7 +49,7 @@ class AlbertFamily(BertFamily):
         Row("pooler.dense.*", "pooler.*"),
     )
     task_heads: ClassVar[Mapping[str, Head]] = {
-        "masked_tokens": Head(
+        "fill-mask": Head(
             "AlbertForMaskedLM",
             (
                 Row("head.transform.*", "predictions.dense.*"),
@@ -58,9 +58,9 @@ class AlbertFamily(BertFamily):
             ),
             without=POOLER,
         ),
-        "sequence_labels": Head("AlbertForSequenceClassification", (Row("head.*", "classifier.*"),), form="pooler, linear"),
-        "token_labels": Head(
-            "AlbertForTokenClassification", (Row("head.scores.*", "classifier.*"),), form="first piece, softmax", without=POOLER
+        "text-classification": Head("AlbertForSequenceClassification", (Row("head.*", "classifier.*"),), variant="pooler, linear"),
+        "token-classification": Head(
+            "AlbertForTokenClassification", (Row("head.scores.*", "classifier.*"),), variant="first piece, softmax", without=POOLER
         ),
     }
     ignored: ClassVar[Sequence[str]] = (*BertFamily.ignored, "/sop_classifier.classifier.*")

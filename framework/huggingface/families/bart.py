@@ -79,7 +79,7 @@ class BartFamily(Family):
         *stack("decoder", {"attention": "self_attn", "cross": "encoder_attn"}),
         Row("lm_head.bias", "/final_logits_bias", "row"),
     )
-    task_heads: ClassVar[Mapping[str, Head]] = {"text_to_text": Head("BartForConditionalGeneration")}
+    task_heads: ClassVar[Mapping[str, Head]] = {"text2text-generation": Head("BartForConditionalGeneration")}
     bias = "final_logits_bias"
 
     def theirs(self, node: Mapping[str, Any], spec: "DataSpec") -> Config:

@@ -62,7 +62,7 @@ class BertFamily(Family):
         Row("pooler.dense.*", "pooler.dense.*"),
     )
     task_heads: ClassVar[Mapping[str, Head]] = {
-        "masked_tokens": Head(
+        "fill-mask": Head(
             "BertForMaskedLM",
             (
                 Row("head.transform.*", "cls.predictions.transform.dense.*"),
@@ -71,9 +71,9 @@ class BertFamily(Family):
             ),
             without=POOLER,
         ),
-        "sequence_labels": Head("BertForSequenceClassification", (Row("head.*", "classifier.*"),), form="pooler, linear"),
-        "token_labels": Head(
-            "BertForTokenClassification", (Row("head.scores.*", "classifier.*"),), form="first piece, softmax", without=POOLER
+        "text-classification": Head("BertForSequenceClassification", (Row("head.*", "classifier.*"),), variant="pooler, linear"),
+        "token-classification": Head(
+            "BertForTokenClassification", (Row("head.scores.*", "classifier.*"),), variant="first piece, softmax", without=POOLER
         ),
     }
     ignored: ClassVar[Sequence[str]] = ("embeddings.position_ids",)

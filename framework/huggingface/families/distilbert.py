@@ -50,7 +50,7 @@ class DistilbertFamily(Family):
         ),
     )
     task_heads: ClassVar[Mapping[str, Head]] = {
-        "masked_tokens": Head(
+        "fill-mask": Head(
             "DistilBertForMaskedLM",
             (
                 Row("head.transform.*", "vocab_transform.*"),
@@ -58,10 +58,12 @@ class DistilbertFamily(Family):
                 Row("head.bias", "vocab_projector.bias"),
             ),
         ),
-        "sequence_labels": Head(
+        "text-classification": Head(
             "DistilBertForSequenceClassification",
             (Row("head.dense.*", "pre_classifier.*"), Row("head.output.*", "classifier.*")),
-            form="first, dense relu",
+            variant="first, dense relu",
         ),
-        "token_labels": Head("DistilBertForTokenClassification", (Row("head.scores.*", "classifier.*"),), form="first piece, softmax"),
+        "token-classification": Head(
+            "DistilBertForTokenClassification", (Row("head.scores.*", "classifier.*"),), variant="first piece, softmax"
+        ),
     }

@@ -61,7 +61,9 @@ class Gpt2Family(Family):
         Row("decoder.final_norm.*", "ln_f.*"),
     )
     task_heads: ClassVar[Mapping[str, Head]] = {
-        "next_token": Head("GPT2LMHeadModel"),
-        "sequence_labels": Head("GPT2ForSequenceClassification", (Row("head.weight", "score.weight"),), form="last, linear without bias"),
+        "text-generation": Head("GPT2LMHeadModel"),
+        "text-classification": Head(
+            "GPT2ForSequenceClassification", (Row("head.weight", "score.weight"),), variant="last, linear without bias"
+        ),
     }
     ignored: ClassVar[Sequence[str]] = ("h.#.attn.*", "h.#.attn.masked_bias")  # `attn.bias` is the triangle of its causal mask

@@ -66,8 +66,10 @@ class LlamaFamily(Family):
         Row("decoder.final_norm.*", "norm.*"),
     )
     task_heads: ClassVar[Mapping[str, Head]] = {
-        "next_token": Head("LlamaForCausalLM"),
-        "sequence_labels": Head("LlamaForSequenceClassification", (Row("head.weight", "score.weight"),), form="last, linear without bias"),
+        "text-generation": Head("LlamaForCausalLM"),
+        "text-classification": Head(
+            "LlamaForSequenceClassification", (Row("head.weight", "score.weight"),), variant="last, linear without bias"
+        ),
     }
     ignored: ClassVar[Sequence[str]] = ("layers.#.self_attn.rotary_emb.inv_freq",)  # files of 2023 have the speeds of the rotation
 

@@ -40,5 +40,5 @@ class MarianFamily(BartFamily):
         *stack("decoder", {"attention": "self_attn", "cross": "encoder_attn"}),
         Row("lm_head.bias", "/final_logits_bias", "row"),
     )
-    task_heads: ClassVar[Mapping[str, Head]] = {"text_to_text": Head("MarianMTModel")}
+    task_heads: ClassVar[Mapping[str, Head]] = {"text2text-generation": Head("MarianMTModel")}
     ignored: ClassVar[Sequence[str]] = ("encoder.embed_positions.weight", "decoder.embed_positions.weight")  # the waves, computed

@@ -77,7 +77,7 @@ class ModernbertFamily(Family):
         Row("encoder.final_norm.*", "final_norm.*"),
     )
     task_heads: ClassVar[Mapping[str, Head]] = {
-        "masked_tokens": Head(
+        "fill-mask": Head(
             "ModernBertForMaskedLM",
             (Row("head.transform.*", "head.dense.*"), Row("head.norm.*", "head.norm.*"), Row("head.bias", "decoder.bias")),
         ),

@@ -22,6 +22,8 @@ class Qwen2Family(LlamaFamily):
     )
     constants: ClassVar[Mapping[str, Any]] = {"use_sliding_window": False}
     task_heads: ClassVar[Mapping[str, Head]] = {
-        "next_token": Head("Qwen2ForCausalLM"),
-        "sequence_labels": Head("Qwen2ForSequenceClassification", (Row("head.weight", "score.weight"),), form="last, linear without bias"),
+        "text-generation": Head("Qwen2ForCausalLM"),
+        "text-classification": Head(
+            "Qwen2ForSequenceClassification", (Row("head.weight", "score.weight"),), variant="last, linear without bias"
+        ),
     }

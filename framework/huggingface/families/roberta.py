@@ -25,7 +25,7 @@ class RobertaFamily(BertFamily):
         Option("segments", "type_vocab_size", 2, least=1),
     )
     task_heads: ClassVar[Mapping[str, Head]] = {
-        "masked_tokens": Head(
+        "fill-mask": Head(
             "RobertaForMaskedLM",
             (
                 Row("head.transform.*", "lm_head.dense.*"),
@@ -34,14 +34,14 @@ class RobertaFamily(BertFamily):
             ),
             without=POOLER,
         ),
-        "sequence_labels": Head(
+        "text-classification": Head(
             "RobertaForSequenceClassification",
             (Row("head.dense.*", "classifier.dense.*"), Row("head.output.*", "classifier.out_proj.*")),
-            form="first, dense tanh",
+            variant="first, dense tanh",
             without=POOLER,
         ),
-        "token_labels": Head(
-            "RobertaForTokenClassification", (Row("head.scores.*", "classifier.*"),), form="first piece, softmax", without=POOLER
+        "token-classification": Head(
+            "RobertaForTokenClassification", (Row("head.scores.*", "classifier.*"),), variant="first piece, softmax", without=POOLER
         ),
     }
     ignored: ClassVar[Sequence[str]] = (*BertFamily.ignored, "/lm_head.decoder.weight")

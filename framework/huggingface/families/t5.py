@@ -76,7 +76,7 @@ class T5Family(Family):
     )
     constants: ClassVar[Mapping[str, Any]] = {"is_encoder_decoder": True}
     rows: ClassVar[Sequence[Row]] = _stacks({"input": "wi"})
-    task_heads: ClassVar[Mapping[str, Head]] = {"text_to_text": Head("T5ForConditionalGeneration")}
+    task_heads: ClassVar[Mapping[str, Head]] = {"text2text-generation": Head("T5ForConditionalGeneration")}
     # A table that nothing reads: the first T5 files have one for the attention to the encoder as well.
     ignored: ClassVar[Sequence[str]] = ("decoder.block.#.layer.1.EncDecAttention.relative_attention_bias.weight",)
 

@@ -30,6 +30,8 @@ class MultiHeadAttention(Attention):
         "weights_dropout is None or 0 <= weights_dropout < 1": "a share of the weights is dropped, and not all of them",
     }
 
+    option_traits: ClassVar = {"training_only": ("weights_dropout",)}
+
     def __init__(
         self,
         dim: int,

@@ -19,6 +19,8 @@ class GatedFeedForward(nn.Module):
 
     rules: ClassVar[dict[str, str]] = {"hidden is None or hidden > 0": "there is nothing behind the gate"}
 
+    option_traits: ClassVar = {"training_only": ("inner_dropout",)}
+
     def __init__(self, dim: int, bias: bool, hidden: int | None = None, activation: Activation = "silu", inner_dropout: float = 0.0):
         super().__init__()
         hidden = hidden or max(8, round(dim / 3) * 8)

@@ -19,6 +19,8 @@ class MLPFeedForward(nn.Module):
 
     rules: ClassVar[dict[str, str]] = {"hidden is None or hidden > 0": "there is nothing between the two maps"}
 
+    option_traits: ClassVar = {"training_only": ("inner_dropout",)}
+
     def __init__(self, dim: int, bias: bool, hidden: int | None = None, activation: Activation = "gelu", inner_dropout: float = 0.0):
         super().__init__()
         hidden = hidden or 4 * dim

@@ -28,7 +28,7 @@ class SpecimenData(BuiltinData):
         super().__init__(format, seed, limit=limit, batches=batches, workers=workers)
         self.words = words
 
-    def given(self) -> tuple[str, ...]:
+    def native_splits(self) -> tuple[str, ...]:
         return ("train", "validation", "test")
 
     def read(self, split: str) -> Iterator[LocatedRow]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from random import Random
 from typing import Any, ClassVar
 
-from framework import DataSpec, Features, Format, Row, Text, register, text_of
+from framework import DataSpec, Features, Format, Row, TextTokenizer, register, text_of
 
 COLORS = ("red", "blue")
 OTHERS = "one two three four five six seven eight nine ten left right up down here there now then".split()
@@ -25,7 +25,7 @@ class SpecimenFormat(Format):
     def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
         return {"labels": tuple(sorted({str(row["label"]) for row in rows}))}
 
-    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features:
+    def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features:
         """ids: the begin token and the text, cut to what the model reads. label: its number, if the row has one."""
         ids = [*([] if spec.begin is None else [spec.begin]), *tokenizer.encode(text_of(row))]
         if not ids:

@@ -6,7 +6,7 @@ from random import Random
 import torch
 from torch import Tensor
 
-from framework import Batch, DataSpec, Features, Format, Row, SequenceToSequence, Text, choice, register, text_of
+from framework import Batch, DataSpec, Features, Format, Row, SequenceToSequence, TextTokenizer, choice, register, text_of
 
 
 @register("format")
@@ -19,7 +19,7 @@ class ReversalFormat(Format):
     def tokenizer_texts(self, row: Row) -> Iterable[str]:
         return [text_of(row)]
 
-    def encode(self, row: Row, tokenizer: Text, spec: DataSpec) -> Features:
+    def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features:
         columns = {"source": "text", "labels": "backwards"}
         return {
             name: [*tokenizer.encode(text_of(row, column)), spec.end] for name, column in columns.items() if row.get(column) is not None

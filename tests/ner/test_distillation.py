@@ -15,12 +15,12 @@ from tests.ner.test_task import make_batch, make_task
 def test_words_without_a_piece_are_left_out(head):
     task, batch = make_task(head=Part(head)), make_batch()
     result = task(batch)
-    told, words = task.told(batch, result), result.output
-    assert len(told.hidden) == len(told.logits) == int(result.weight) == 8  # of nine words, one is a digit
+    outputs, words = task.distillation_outputs(batch, result), result.output
+    assert len(outputs.hidden) == len(outputs.logits) == int(result.weight) == 8  # of nine words, one is a digit
     spoken = [(row, word) for row in range(3) for word in range(5) if words.padding_mask[row, word] and not words.silent[row, word]]
-    assert torch.equal(told.hidden, torch.stack([words.states[place] for place in spoken]))
+    assert torch.equal(outputs.hidden, torch.stack([words.states[place] for place in spoken]))
     if head is SoftmaxTagHead:
-        assert torch.equal(told.logits, torch.stack([words.scores[place] for place in spoken]))
+        assert torch.equal(outputs.logits, torch.stack([words.scores[place] for place in spoken]))
 
 
 def test_a_chain_tells_the_share_of_all_sequences_that_have_a_tag():
@@ -31,7 +31,7 @@ def test_a_chain_tells_the_share_of_all_sequences_that_have_a_tag():
         head.ends.normal_()
     scores, lengths = torch.randn(2, 4, 3, dtype=torch.double), (4, 2)
     padding_mask = torch.arange(4) < torch.tensor(lengths)[:, None]
-    told = head.told(scores, padding_mask).softmax(dim=-1)
+    outputs = head.marginal_logits(scores, padding_mask).softmax(dim=-1)
     for row, length in enumerate(lengths):
         shares, total = torch.zeros(length, 3, dtype=torch.double), 0.0
         for path in product(range(3), repeat=length):
@@ -43,7 +43,7 @@ def test_a_chain_tells_the_share_of_all_sequences_that_have_a_tag():
             total += value
             for word, tag in enumerate(path):
                 shares[word, tag] += value
-        torch.testing.assert_close(told[row, :length], shares / total)
+        torch.testing.assert_close(outputs[row, :length], shares / total)
 
 
 @pytest.mark.parametrize("head", [SoftmaxTagHead, CrfTagHead])

@@ -6,7 +6,7 @@ import torch
 from framework.config.compose import compose
 from framework.errors import UserError
 from framework.registry import Part
-from framework.tasks.outputs import DistillationOutputs
+from framework.tasks.capabilities import DistillationOutputs
 from framework.training.distillation import StandardDistillation, soft_loss
 from plugins.classification.labels import LabelsTarget
 from plugins.classification.number import NumberTarget
@@ -16,10 +16,10 @@ from tests.classification.test_task import make_batch, make_task
 
 def test_pooled_states_and_the_scores_that_the_loss_is_of():
     task, batch = make_task(), make_batch()
-    told = task.told(batch, task(batch))
+    outputs = task.distillation_outputs(batch, task(batch))
     states = task.model(batch["ids"])
-    torch.testing.assert_close(told.hidden, pool(states, batch["padding_mask"], "mean"))
-    torch.testing.assert_close(told.logits, task.head(told.hidden))
+    torch.testing.assert_close(outputs.hidden, pool(states, batch["padding_mask"], "mean"))
+    torch.testing.assert_close(outputs.logits, task.head(outputs.hidden))
 
 
 def test_several_labels_are_questions_with_two_answers():
@@ -27,11 +27,11 @@ def test_several_labels_are_questions_with_two_answers():
     hidden = torch.randn(2, 4, generator=torch.Generator().manual_seed(0), dtype=torch.double)
     mine, right = (torch.randn(2, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.double) for seed in (1, 2))
     target = LabelsTarget()
-    told = target.told(DistillationOutputs(hidden, mine))
-    assert told.hidden is hidden and told.logits.shape == (6, 2)
+    outputs = target.distillation_outputs(DistillationOutputs(hidden, mine))
+    assert outputs.hidden is hidden and outputs.logits.shape == (6, 2)
     q, p = mine.sigmoid(), right.sigmoid()
     expected = (p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()).sum()
-    torch.testing.assert_close(soft_loss(told, target.told(DistillationOutputs(hidden, right)), 1.0), expected)
+    torch.testing.assert_close(soft_loss(outputs, target.distillation_outputs(DistillationOutputs(hidden, right)), 1.0), expected)
 
 
 def test_halves_of_a_batch_add_up_also_with_class_weights():
@@ -51,5 +51,5 @@ def test_halves_of_a_batch_add_up_also_with_class_weights():
 def test_a_number_is_refused_before_anything_is_built():
     with pytest.raises(UserError, match="a number has no probabilities, and these are what a teacher teaches"):
         compose(["task=classification", "task/target=number", "task.teacher=runs/x"])
-    with pytest.raises(UserError, match=r"target/number cannot learn from a teacher: it has no method told\(read\)"):
-        NumberTarget().told(DistillationOutputs(torch.zeros(1, 2), torch.zeros(1, 1)))
+    with pytest.raises(UserError, match="target/number cannot be distilled"):
+        NumberTarget().distillation_outputs(DistillationOutputs(torch.zeros(1, 2), torch.zeros(1, 1)))

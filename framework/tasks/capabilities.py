@@ -1,0 +1,65 @@
+"""What a task may support beyond training: knowledge distillation, and export. A task inherits the classes of those it supports."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from framework.data.formats import Batch
+from framework.registry import choice
+from framework.tasks.base import Result, Task
+
+
+@dataclass(frozen=True)
+class DistillationOutputs:
+    """Outputs that student and teacher compare. Shapes: M hidden states, N targets, D model width, C classes of a target.
+
+    hidden: (M, D). logits: (N, C), whose softmax is the distribution over the classes of each target. N is a multiple of M: several targets
+    may share a hidden state (the labels of a multi-label text), each state the same number.
+    """
+
+    hidden: Tensor
+    logits: Tensor
+
+
+class Distillable(Task):
+    """A task that can be a student or a teacher in knowledge distillation.
+
+    teacher: a run of the same task, or a published model, to learn from beside the rows; its tokenizer is taken. null = none.
+    distillation: the loss that compares student and teacher.
+    """
+
+    consumed: ClassVar[tuple[str, ...]] = ("teacher", "distillation")
+    teacher: ClassVar[str | None] = None
+    distillation: ClassVar[Any] = choice("distillation", "standard")
+    option_traits: ClassVar = {"may_change": ("teacher",)}  # its folder may move
+
+    def distillation_outputs(self, batch: Batch, result: Result) -> DistillationOutputs:
+        """Hidden states and logits of the batch's targets, in order; `result` is what `forward` returned for the batch."""
+        raise NotImplementedError
+
+
+class Exportable(Task):
+    """A task that can be exported: as a published model class, or as a program (torch.export, ONNX).
+
+    hf_task: its name on the Hugging Face Hub: text-classification, token-classification, fill-mask, text-generation or
+        text2text-generation. The generation tasks are exported as their language model; the others by `export_forward`.
+    head_variant: the variant of the head; a published class fits a task of the same variant alone (framework/huggingface/families).
+    export_inputs: names of what `export_forward` reads of a batch: ids, padding_mask, segments.
+    """
+
+    hf_task: str
+    head_variant: str = ""
+    export_inputs: tuple[str, ...] = ("ids", "padding_mask")
+
+    def export_forward(self, batch: Batch) -> Tensor:
+        """Scores of the texts (B, C), or of every token (B, T, C). Each input is a (B, T) tensor; padding is on the right."""
+        raise NotImplementedError
+
+    def hf_config(self) -> dict[str, Any]:
+        """Entries of the exported config.json, such as `id2label`."""
+        return {}
+
+    def postprocessing(self) -> dict[str, Any]:
+        """JSON metadata that, with the labels, turns exported scores into predictions."""
+        return {}
