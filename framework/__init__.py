@@ -74,8 +74,10 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.registry import describe as describe
     from framework.registry import nearest as nearest
     from framework.registry import register as register
+    from framework.runs.build import build_task as build_task
     from framework.runs.data import prepare_data as prepare_data
     from framework.runs.folder import Run as Run
+    from framework.runs.predictor import Predictor as Predictor
     from framework.tasks.base import Result as Result
     from framework.tasks.base import Task as Task
     from framework.tasks.base import WritingTask as WritingTask
@@ -88,7 +90,6 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.tasks.cross_entropy import target_losses as target_losses
     from framework.tasks.sequence_to_sequence import SequenceToSequence as SequenceToSequence
     from framework.tracking.base import Tracker as Tracker
-    from framework.workflows.interactive import Predictor as Predictor
     from framework.workflows.interactive import build_model as build_model
     from framework.workflows.interactive import compose as compose
     from framework.workflows.interactive import load as load
@@ -122,14 +123,16 @@ _NAMES = {
     "parts.masks": "Mask",
     "parts.positions.base": "Position",
     "registry": "Part build choice describe nearest register",
+    "runs.build": "build_task",
     "runs.data": "prepare_data",
     "runs.folder": "Run",
+    "runs.predictor": "Predictor",
     "tasks.base": "Result Task WritingTask",
     "tasks.capabilities": "Distillable DistillationOutputs Exportable",
     "tasks.cross_entropy": "IGNORED logits_at_targets row_losses target_losses",
     "tasks.sequence_to_sequence": "SequenceToSequence",
     "tracking.base": "Tracker",
-    "workflows.interactive": "Predictor build_model compose load open_run train",
+    "workflows.interactive": "build_model compose load open_run train",
 }
 _MODULES = {name: f"{__name__}.{module}" for module, names in _NAMES.items() for name in names.split()}
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from framework.runs.checkpoint import Loaded
 from framework.runs.folder import Run
+from framework.runs.predictor import Predictor
 from framework.runs.summary import parameter_lines, parts_line
 from framework.tasks.base import Task
 from framework.tasks.capabilities import Exportable
@@ -17,7 +17,7 @@ from framework.tasks.capabilities import Exportable
 SPLITS = ("train", "validation", "test")
 
 
-def card(run: Run, loaded: Loaded, library: str, loading: Sequence[str]) -> str:
+def card(run: Run, loaded: Predictor, library: str, loading: Sequence[str]) -> str:
     """The text of README.md. library: the Hub's name of what loads the folder. loading: the lines that do, FOLDER being the folder."""
     config, tag = loaded.config, pipeline_tag(loaded.task)
     parameters = parameter_lines(loaded.task)[0].split()[-1]

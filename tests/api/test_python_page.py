@@ -21,7 +21,6 @@ def run(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, A
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="Predictor.batch and build_task are not there yet", strict=True)
 def test_the_page_runs(tmp_path, monkeypatch):
     names = run("docs/python.md", tmp_path, monkeypatch)
     assert names["logits"].shape == (2, 10, 261)

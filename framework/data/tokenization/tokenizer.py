@@ -9,6 +9,7 @@ import tokenizers
 from tokenizers import AddedToken
 
 from framework.errors import UserError
+from framework.utils.files import write_text
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # one process; threads would also break the fork of loader workers
 
@@ -85,7 +86,7 @@ class Tokenizer:
         return str(self.backend.to_str(pretty=False))
 
     def save(self, path: Path) -> None:
-        path.write_text(self.to_json(), encoding="utf-8")
+        write_text(path, self.to_json())
 
     @classmethod
     def load(cls, path: Path) -> "Tokenizer":
