@@ -8,12 +8,18 @@ when it is first used, so `import framework` itself loads neither torch nor Hydr
     >>> config["model"]["num_layers"]
     4
 
-A batch and its parts are plain types, which the names below document:
+Rows, batches and a few constants are of Python's own types:
 
     >>> row: framework.Row = {"text": "a good film", "label": "positive"}  # column -> value, as a source reads it
-    >>> features: framework.Features = {"ids": [2, 7, 8, 3], "label": 1}  # a list with one number a token, or one number
-    >>> batch: framework.Batch = {"ids": "Tensor (B, T)", "padding_mask": "Tensor (B, T) or None", "raw": [row]}
     >>> located: framework.LocatedRow = (row, "reviews.csv, line 7")  # a row and its place in a file
+    >>> features: framework.Features = {"ids": [2, 7, 8, 3], "label": 1}  # a list with a number for each token, or one number
+    >>> batch: framework.Batch = {"ids": torch.tensor([[2, 7, 8, 3]]), "padding_mask": None, "raw": [row]}
+    >>> word: framework.Span = (2, 6)  # from, to: "good" in the text
+    >>> word_numbers = [framework.NO_WORD, 0, 1, framework.NO_WORD]  # of tokens: NO_WORD belongs to none
+    >>> targets = torch.tensor([[7, 8, framework.IGNORED]])  # of tokens: IGNORED is no target
+    >>> activation: framework.Activation = "relu"
+    >>> framework.ACTIVATIONS[activation](torch.tensor([-1.0, 1.0]))
+    tensor([0., 1.])
 """
 
 import importlib

@@ -13,6 +13,11 @@ class Average(Metric):
 
     The values are kept and added up at the end by `math.fsum`, whose sum does not depend on the order: what every rank adds up by itself
     would differ in its last digits from what one process does.
+
+    >>> average = Average()
+    >>> average.update([1.0, 0.0, 1.0])
+    >>> round(float(average.compute()), 3)
+    0.667
     """
 
     full_state_update = False

@@ -13,6 +13,11 @@ class Ratio(Metric):
     """Sum of what was measured, over the number of what it was measured on; 0 / 0 is not a number.
 
     Keeps what was measured of each row and rounds their sum once: any order of the rows, on any ranks, gives the same figure.
+
+    >>> errors = Ratio()
+    >>> errors.update([1.0, 2.0], count=10)
+    >>> float(errors.compute())
+    0.3
     """
 
     full_state_update = False
@@ -36,14 +41,26 @@ class Ratio(Metric):
 
 
 class Perplexity(Ratio):
-    """exp(nats per token), or per word: update(nats of each row, tokens)."""
+    """exp(nats per token), or per word: update(nats of each row, tokens).
+
+    >>> perplexity = Perplexity()
+    >>> perplexity.update([math.log(8)], count=3)
+    >>> round(float(perplexity.compute()), 6)
+    2.0
+    """
 
     def compute(self) -> Tensor:
         return super().compute().exp()
 
 
 class BitsPerByte(Ratio):
-    """Bits per byte of text, comparable between tokenizers: update(nats of each row, bytes)."""
+    """Bits per byte of text, comparable between tokenizers: update(nats of each row, bytes).
+
+    >>> bits = BitsPerByte()
+    >>> bits.update([math.log(8)], count=3)
+    >>> float(bits.compute())
+    1.0
+    """
 
     def compute(self) -> Tensor:
         return super().compute() / math.log(2)

@@ -28,6 +28,11 @@ class Rouge(Metric):
     stem: compare words without their endings. sentences: what they are in Lsum: lines, or also what ends in . ! or ?
 
     The scores of all texts are kept and added up exactly, so that any split into batches and ranks gives the same figure.
+
+    >>> rouge = Rouge()
+    >>> rouge.update(["the cat sat"], ["the cat"])
+    >>> {name: round(float(value), 1) for name, value in rouge.compute().items()}["rouge1"]
+    80.0
     """
 
     full_state_update = False

@@ -15,9 +15,9 @@ def prepare_data(config: Mapping[str, Any], folder: Path | None = None, splits: 
 
     folder: of a run whose tokenizer and data spec are used. splits: those wanted; None = all. UserError: what is wrong with the data.
 
-    >>> data = prepare_data(compose(["task=classification", "data.limit=40"]))
-    >>> data.sizes["train"]["rows"]
-    40
+    >>> data = prepare_data(compose(["task=classification", "data=files", "data.train=reviews.csv"]))
+    >>> data.spec.labels, data.sizes["train"]["rows"], data.sizes["validation"]["rows"]
+    (('negative', 'positive'), 38, 2)
     """
     from framework.data.module import prepare
 

@@ -30,7 +30,12 @@ _VERSIONS = ("plugformer", "torch", "pytorch-lightning", "torchmetrics", "tokeni
 
 
 class Run:
-    """A run on disk, and the paths of its files."""
+    """A run on disk, and the paths of its files.
+
+    >>> run = open_run("runs/last")
+    >>> run.config()["task"]["part"], run.best.exists()
+    ('task/classification', True)
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -138,9 +143,11 @@ class Run:
 
     def objective(self) -> float | None:
         """The metric that the best checkpoint was chosen by; None before the run has final metrics."""
-        if not self.metrics.exists():
-            return None
-        return json.loads(self.metrics.read_text(encoding="utf-8")).get(self._notes().get("monitor"))
+        return self.results().get(self._notes().get("monitor", ""))
+
+    def results(self) -> dict[str, float]:
+        """The final metrics, `test/accuracy` and so on; empty before the run has any."""
+        return json.loads(self.metrics.read_text(encoding="utf-8")) if self.metrics.exists() else {}
 
     @contextlib.contextmanager
     def logged(self) -> Iterator[None]:

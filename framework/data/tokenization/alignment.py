@@ -14,6 +14,11 @@ def tokenize_words(text: str, words: Sequence[Span], tokenizer: TextTokenizer) -
 
     words: characters from and to, in order and apart. The text is cut behind each word before it is encoded: no piece belongs to
     two words, whatever the tokenizer. A word may have no piece at all (a character that the tokenizer drops).
+
+    >>> tokenizer = load("runs/last").tokenizer
+    >>> ids, words = tokenize_words("good film", [(0, 4), (5, 9)], tokenizer)
+    >>> sorted(set(words) - {NO_WORD})
+    [0, 1]
     """
     ids: list[int] = []
     owners: list[int] = []
@@ -29,7 +34,11 @@ def tokenize_words(text: str, words: Sequence[Span], tokenizer: TextTokenizer) -
 
 
 def windows(pieces: int, room: int, overlap: int) -> list[Span]:
-    """Windows of at most `room` pieces that cover all of them; neighbors share `overlap` pieces, the last two perhaps more."""
+    """Windows of at most `room` pieces that cover all of them; neighbors share `overlap` pieces, the last two perhaps more.
+
+    >>> windows(10, 4, 1)
+    [(0, 4), (3, 7), (6, 10)]
+    """
     assert 0 <= overlap < room, f"windows of {room} pieces cannot share {overlap}"
     if pieces <= room:
         return [(0, pieces)]
@@ -41,6 +50,9 @@ def best_windows(owners: Sequence[int], spans: Sequence[Span]) -> dict[int, int]
     """word -> the window in which it has most context on both sides; the ends of the text are as good as any context.
 
     A word that fits into no window has its home where most of it is.
+
+    >>> best_windows([0, 1, 2, 3, 4, 5], [(0, 4), (2, 6)])
+    {0: 0, 1: 0, 2: 0, 3: 1, 4: 1, 5: 1}
     """
     ends: dict[int, Span] = {}  # word -> its pieces
     for place, word in enumerate(owners):
