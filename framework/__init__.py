@@ -46,8 +46,8 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.data.tokenization.alignment import NO_WORD as NO_WORD
     from framework.data.tokenization.alignment import Span as Span
     from framework.data.tokenization.alignment import best_windows as best_windows
+    from framework.data.tokenization.alignment import token_windows as token_windows
     from framework.data.tokenization.alignment import tokenize_words as tokenize_words
-    from framework.data.tokenization.alignment import windows as windows
     from framework.errors import UserError as UserError
     from framework.generation.engine import Decode as Decode
     from framework.generation.engine import pad_left as pad_left
@@ -109,7 +109,7 @@ _NAMES = {
     "data.sources.base": "LocatedRow Source",
     "data.sources.builtin": "BuiltinData",
     "data.spec": "DataSpec",
-    "data.tokenization.alignment": "NO_WORD Span best_windows tokenize_words windows",
+    "data.tokenization.alignment": "NO_WORD Span best_windows token_windows tokenize_words",
     "errors": "UserError",
     "generation.engine": "Decode pad_left",
     "generation.strategy": "Strategy",

@@ -31,8 +31,8 @@ BREAKAGES = {
     ),
     "padding dropped from cross-attention": Breakage(
         "framework/parts/decoders.py",
-        "encoder_mask = Mask(x.shape[1], length, padding_mask=encoder_padding_mask, device=x.device)",
-        "encoder_mask = Mask(x.shape[1], length, padding_mask=None, device=x.device)",
+        "encoder_mask = Mask(x.shape[1], source.encoder_length, padding_mask=source.encoder_padding_mask, device=x.device)",
+        "encoder_mask = Mask(x.shape[1], source.encoder_length, padding_mask=None, device=x.device)",
         ("tests/parts/test_parity.py::test_the_decoder_is_torchs", "tests/translation/test_task.py"),
     ),
     "rotary offset in cached decoding": Breakage(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from framework.errors import UserError
 from framework.export.modules import Continuing, LookingStepping, Remembering, Rewriting, Scoring, Stepping
 from framework.export.program import Program, Shape, Slot
-from framework.generation.engine import ends
+from framework.generation.engine import has_position_table
 from framework.parts.caches import Cache
 from framework.registry import describe
 from framework.runs.predictor import Predictor
@@ -105,7 +105,7 @@ def text(loaded: Predictor, name: str, size: str, padding_mask: str | None = Non
 
 
 def limits(loaded: Predictor, *names: str) -> dict[str, int]:
-    return dict.fromkeys(names, loaded.spec.max_length) if ends(loaded.task.model) else {}
+    return dict.fromkeys(names, loaded.spec.max_length) if has_position_table(loaded.task.model) else {}
 
 
 def written(model: Any, state: Any, batch: int, tokens: int) -> list[tuple[Tensor, ...]]:

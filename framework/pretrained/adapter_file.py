@@ -53,7 +53,7 @@ def read_adapter(path: Path | str) -> AdapterFile:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{OPTION}={path}: there is no such file")
-    weights, metadata = read_safetensors(path)
+    weights, metadata = read_safetensors(path, f"{OPTION}=")
     if metadata.get("format") != _FORMAT:
         raise UserError(f"{OPTION}={path} is no adapter of this program; python -m framework export RUN to=adapter writes one")
     try:

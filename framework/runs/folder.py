@@ -141,13 +141,13 @@ class Run:
         seconds = round(notes.get("cpu_seconds", 0.0) + time.process_time(), 1)
         self._write_notes(**{**notes, "monitor": monitor, "signatures": dict(signatures or {}), "cpu_seconds": seconds})
 
-    def objective(self) -> float | None:
-        """The metric that the best checkpoint was chosen by; None before the run has final metrics."""
-        return self.results().get(self._notes().get("monitor", ""))
-
     def results(self) -> dict[str, float]:
-        """The final metrics, `test/accuracy` and so on; empty before the run has any."""
-        return json.loads(self.metrics.read_text(encoding="utf-8")) if self.metrics.exists() else {}
+        """The final metrics of the best checkpoint; empty before the run has ended."""
+        return dict(json.loads(self.metrics.read_text(encoding="utf-8"))) if self.metrics.exists() else {}
+
+    def objective(self) -> float | None:
+        """The metric that the best checkpoint was chosen by; None before the run has ended."""
+        return self.results().get(self._notes().get("monitor", ""))
 
     @contextlib.contextmanager
     def logged(self) -> Iterator[None]:

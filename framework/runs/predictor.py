@@ -91,16 +91,19 @@ class Predictor:
         for number, each in enumerate([inputs] if isinstance(inputs, (str, dict)) else inputs, 1):
             with error_context(f"row {number}"):
                 row = self.format.from_text(each) if isinstance(each, str) else each
-            if missing := [column for column in self.format.columns if column not in (*self.format.optional, *row)]:
-                raise UserError(f"row {number} has no {', '.join(missing)}; it has: {', '.join(row) or 'nothing'}")
             rows.append(row)
         return rows
 
     def _encoded(self, rows: Sequence[Row]) -> list[Features]:
         encoded = []
         for number, row in enumerate(rows, 1):
-            with error_context(f"row {number}"):
-                features = self.format.encode(row, self.tokenizer, self.spec)
+            try:
+                with error_context(f"row {number}"):
+                    features = self.format.encode(row, self.tokenizer, self.spec)
+            except KeyError as error:
+                if error.args[0] not in self.format.columns:
+                    raise
+                raise UserError(f"row {number} has no {error.args[0]}; it has: {', '.join(row) or 'nothing'}") from None
             if features is None:
                 raise UserError(f"row {number}: there is nothing in it to predict from: {row}")
             encoded.append(features)

@@ -79,9 +79,6 @@ class PartPromises:
     def test_cache_equals_full_forward(self) -> None:
         self.hold(parts.cache_equals_full_forward)
 
-    def test_cache_crops(self) -> None:
-        self.hold(parts.cache_crops)
-
     def test_cache_reorders(self) -> None:
         self.hold(parts.cache_reorders)
 

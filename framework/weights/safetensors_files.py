@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 _TIED = "shared"  # key in the header's table: name -> the name under which the same tensor is saved
 
 
-def read_safetensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
-    """The tensors of a file and its table of strings. UserError: truncated, damaged, or of another format."""
+def read_safetensors(path: Path, option: str = "") -> "tuple[dict[str, Tensor], dict[str, str]]":
+    """The tensors of a file and its table of strings. UserError: truncated, damaged, or of another format.
+
+    option: `KEY=` of the option that names the file, for the message.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -22,7 +25,7 @@ def read_safetensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118 - no mapping
     except (SafetensorError, OSError) as error:
         size = path.stat().st_size
-        raise UserError(f"{path} is truncated or damaged, or no safetensors file ({size:,} bytes): {error}") from error
+        raise UserError(f"{option}{path} is truncated or damaged, or no safetensors file ({size:,} bytes): {error}") from error
 
 
 def save_state(state: "Mapping[str, Tensor]", path: Path, type: "dtype") -> None:

@@ -62,4 +62,4 @@ def test_a_run_without_one(here, monkeypatch, capsys):
     monkeypatch.chdir(here)
     run = train(*WORDS, "model=bert_tiny", "model.dim=16", "model.num_layers=1", "tokenizer=bytes", "trainer.max_steps=1")
     assert main(["export", str(run), "to=adapter", "folder=none"]) == 2
-    assert "it has no adapter that could stand alone" in capsys.readouterr().err and not Path("none").exists()
+    assert "to=adapter needs a run with an adapter" in capsys.readouterr().err and not Path("none").exists()

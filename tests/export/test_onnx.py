@@ -141,7 +141,7 @@ def test_missing_packages_are_named(tmp_path, monkeypatch):
 
 def test_an_attention_that_does_not_say_what_it_keeps_is_refused(tmp_path, monkeypatch):
     class Secret(KVCache):
-        tensors = KVCache.__base__.tensors
+        state = KVCache.__base__.state
 
     loaded = made(tmp_path, "completion")
     monkeypatch.setattr("framework.parts.attention.base.KVCache", Secret)

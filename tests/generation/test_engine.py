@@ -134,7 +134,7 @@ def test_a_table_of_positions_ends_the_writing() -> None:
     prompts = [[3] * 10, [4] * MAX_LENGTH, [5]]
     written = decode(end=None)(model, *pad_left(prompts, padding=0), longest=50)
     assert [len(found[0].ids) for found in written] == [7, 1, 16]  # the last token is never read
-    with pytest.raises(UserError, match="a prompt of 17 tokens is longer than the 16"):
+    with pytest.raises(UserError, match="a prompt has 17 tokens and model.max_length is 16"):
         decode()(model, torch.full((1, 17), 3))
 
 

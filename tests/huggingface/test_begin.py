@@ -179,7 +179,7 @@ def test_a_sweep_from_one_model(here):
         ({"hidden_act": "mish"}, "config.json has hidden_act='mish', and there is no part for it; there are parts for gelu"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type='relative_key', and bert is read with"),
         ({"hidden_size": 32}, "model.tokens.weight: (270, 16) there, (270, 32) here"),
-        ({"num_attention_heads": 3}, "the heads share the width evenly"),
+        ({"num_attention_heads": 3}, "dim must be a multiple of num_heads"),
     ],
 )
 def test_a_config_that_is_unknown_or_of_other_weights(here, capsys, config, said):

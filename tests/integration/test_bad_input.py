@@ -69,8 +69,8 @@ CONFIG = {
         "model/encoder: model/decoder_only has no slot 'encoder' (did you mean 'decoder'?)",
     ),
     "a key below a slot that follows": ("model.decoder.attention.bias=true", "model.decoder.attention"),
-    "dim and heads": ("model.dim=30", "the heads share the width evenly"),
-    "no grammar": ("model", "model: not understood. Write key=value"),
+    "dim and heads": ("model.dim=30", "dim must be a multiple of num_heads"),
+    "no grammar": ("model", "model: this is not key=value"),
     "no such flag": ("--fast", "--fast: no such flag; see python train.py --help"),
     "no such folder of configs": ("--config-dir=mine", "--config-dir mine: there is no such folder"),
     "a column of no format": (

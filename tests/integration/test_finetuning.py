@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from framework.__main__ import main as framework_main
 from framework.cli.train import main
 from framework.errors import UserError
-from framework.parts.adapters import merge
+from framework.export.merging import without_adapter
 from framework.pretrained.adapter_file import read_adapter, save_adapter
 from framework.runs.checkpoint import load_weights
 from framework.runs.freezing import trained
@@ -104,15 +104,15 @@ def test_merged_it_predicts_what_it_predicted(here):
     loaded.task.double()
     rows = [loaded.format.from_text(text) for text in ("fine great", "awful", "bleak lovely cold")]
     before = loaded.predict(rows)
-    merge(loaded.task.model)
+    loaded = without_adapter(loaded)
+    loaded.task.double()
     assert not any(".lora_" in name for name in loaded.task.state_dict())
     for one, other in zip(before, loaded.predict(rows), strict=True):
         assert one["prediction"] == other["prediction"] and one["score"] == pytest.approx(other["score"], abs=1e-6)
 
 
 def test_what_begins_from_an_adapted_run_begins_from_its_merged_weights(here, capsys):
-    loaded = Predictor.load("tuned")
-    merge(loaded.task.model)
+    loaded = without_adapter(Predictor.load("tuned"))
     train(*LABELED, "model.pretrained=tuned", "optimizer.lr=0.0", "trainer.max_steps=1")
     said = capsys.readouterr().out
     assert "newly initialized" not in said and "not used" not in said and "differs there" not in said
@@ -197,7 +197,7 @@ def test_mistakes_are_told_before_there_is_a_folder(here, capsys, words, said):
 
 
 def test_an_adapter_of_weights_that_are_drawn_anew(here, capsys):
-    assert "an adapter means nothing beside weights that are drawn anew" in refused(capsys, "model/adapter=lora", FILE)
+    assert "model.adapter.weights needs model.pretrained" in refused(capsys, "model/adapter=lora", FILE)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "foreign", "notes"])

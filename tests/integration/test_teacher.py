@@ -96,7 +96,7 @@ def test_what_is_learned_depends_on_the_teacher_alone_where_nothing_else_counts(
         (["model.max_length=64"], "has max_length 32, and this model 64; model.max_length=32 suits both"),
         (["task.distillation.temperature=0"], "temperature must be positive"),
         (["task.distillation.warmth=1"], "warmth"),
-        (["model.init_layers=[0,2]"], "init_layers are those of the run that this one begins from, and model.pretrained names none"),
+        (["model.init_layers=[0,2]"], "init_layers needs model.pretrained"),
         (["model.pretrained=runs/last", "model.init_layers=[0,1,2]"],
          "model.init_layers names 3 layers, [0, 1, 2], and the encoder of this model has 2; model.num_layers=3 makes them equal"),
         (["model.pretrained=runs/last", "model.init_layers=[0,3]"], "has 3: 0 to 2"),

@@ -1,5 +1,7 @@
 """What the attention kernel is told: `is_causal` alone wherever that is the whole truth."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -98,3 +100,18 @@ def test_a_mask_is_what_its_sentence_says(causal, window, queries):
                 expected &= not causal or key <= stands
                 expected &= window is None or abs(key - stands) < window
                 assert seen[row, 0, query, key] == expected
+
+
+def test_a_changed_mask_has_keywords_of_its_own():
+    mask = Mask(3, 3, causal=True)
+    assert mask.sdpa() == {"is_causal": True} and replace(mask, causal=False).sdpa() == {}
+    bias = torch.randn(1, 2, 3, 3)
+    assert replace(mask, causal=False, bias=bias).sdpa()["attn_mask"] is bias
+    assert replace(mask, bias=bias).sdpa()["attn_mask"].isneginf().equal(torch.ones(1, 2, 3, 3).triu(1).bool())
+    with pytest.raises(ValueError, match="_sdpa"):
+        replace(mask, _sdpa={})
+
+
+def test_the_keywords_are_made_once_for_all_layers():
+    mask = Mask(3, 3, padding_mask=torch.ones(1, 3, dtype=torch.bool))
+    assert mask.sdpa()["attn_mask"] is mask.sdpa()["attn_mask"]

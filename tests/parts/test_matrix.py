@@ -65,7 +65,7 @@ def test_only_linear_attention_refuses_and_only_a_bias(capsys):
     with capsys.disabled():
         print(f"\nlegal: {len(LEGAL)} of {len(MATRIX)} combinations ({len(LEGAL) / len(MATRIX):.0%})")
     for attention, position in refused:
-        assert "no single score is left" in " ".join(reasons(attention, position))
+        assert "no scores to add a position bias" in " ".join(reasons(attention, position))
 
 
 def test_linear_attention_refuses_a_window():

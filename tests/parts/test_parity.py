@@ -45,9 +45,9 @@ def load_attention(mine: nn.Module, theirs: nn.MultiheadAttention) -> None:
         mine.output.load_state_dict(theirs.out_proj.state_dict())
 
 
-def attend(attention, x, mask, memory=None, rotary=None, padding_mask=None):
+def attend(attention, x, mask, context=None, rotary=None, padding_mask=None):
     layout = SequenceLayout(torch.arange(x.shape[1])[None], padding_mask, rotary)
-    return attention(x, attention.keys_values(x if memory is None else memory, layout), layout, mask)
+    return attention(x, attention.keys_values(x if context is None else context, layout), layout, mask)
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -110,9 +110,9 @@ def load_layer(mine, theirs, cross: bool) -> None:
         norm.load_state_dict(other.state_dict())
 
 
-def stack(cls, block: str, depths: tuple[int, int]):
+def stack(cls, block: str):
     parts = {"block": Part(f"block/{block}"), "feed_forward": Part("feed_forward/mlp", hidden=20, activation="relu")}
-    return Part(cls, position=Part("position/none"), **parts)(**OFFERS, max_length=9, depths=depths, embedding_dim=DIM)
+    return Part(cls, position=Part("position/none"), **parts)(**OFFERS, max_length=9, num_layers=2, embedding_dim=DIM)
 
 
 @pytest.mark.parametrize("padded", [False, True])
@@ -121,7 +121,7 @@ def test_the_encoder_is_torchs(block, padded):
     pre = block == "pre_norm"
     layer = nn.TransformerEncoderLayer(DIM, HEADS, 20, 0.0, batch_first=True, norm_first=pre)
     theirs = nn.TransformerEncoder(layer, 2, nn.LayerNorm(DIM) if pre else None, enable_nested_tensor=False)
-    mine = stack(Encoder, block, (2, 0))
+    mine = stack(Encoder, block)
     for own, other in zip(mine.layers, theirs.layers, strict=True):
         load_layer(own, other, cross=False)
     x = torch.randn(2, 5, DIM)
@@ -141,7 +141,7 @@ def test_the_decoder_is_torchs(block, padded):
     pre = block == "pre_norm"
     layer = nn.TransformerDecoderLayer(DIM, HEADS, 20, 0.0, batch_first=True, norm_first=pre)
     theirs = nn.TransformerDecoder(layer, 2, nn.LayerNorm(DIM) if pre else None)
-    mine = stack(CrossDecoder, block, (0, 2))
+    mine = stack(CrossDecoder, block)
     for own, other in zip(mine.layers, theirs.layers, strict=True):
         load_layer(own, other, cross=True)
     x, memory = torch.randn(2, 4, DIM), torch.randn(2, 5, DIM)
@@ -256,7 +256,7 @@ def test_linear_attention_is_the_sum_of_the_paper(mode, turned):
     x = torch.randn(2, 5, DIM)
     documents = torch.tensor([[0, 0, 1, 1, 1], [0, 0, 0, 0, 0]])
     rotary = RotaryPosition().rotary(torch.arange(5)[None], WIDTH) if turned else None
-    mask = Mask(5, 5, mode != "both ways", None, (documents, documents) if mode == "documents" else None).prepared()
+    mask = Mask(5, 5, mode != "both ways", None, (documents, documents) if mode == "documents" else None)
     got = attend(attention, x, mask, rotary=rotary, padding_mask=REAL if mode == "both ways" else None)
 
     def feature(v):

@@ -77,24 +77,24 @@ def test_an_offset_leaves_the_first_rows_alone():
 @pytest.mark.parametrize(
     "part, offers, reason",
     [
-        (Part("attention/multi_head"), {"dim": 10, "num_heads": 4}, "heads share the width"),
+        (Part("attention/multi_head"), {"dim": 10, "num_heads": 4}, "dim must be a multiple of num_heads"),
         (Part("attention/multi_head", num_kv_heads=3), {"dim": 8, "num_heads": 4}, "multiple of num_kv_heads"),
-        (Part("attention/linear"), {"dim": 10, "num_heads": 4}, "heads share the width"),
-        (Part("position/rotary", fraction=0.0), {}, "a share of the features"),
-        (Part("position/relative", buckets=7), {"num_heads": 2, "causal": False}, "looks both ways"),
-        (Part("position/relative", distance=16), {"num_heads": 2, "causal": True}, "wider with the distance"),
-        (Part("feed_forward/mlp", hidden=0), {"dim": 8}, "nothing between"),
-        (Part("encoder/standard", window=[1, None, 2]), {"depths": (2, 0)}, "names 3 layers, the stack has 2"),
-        (Part("encoder/standard", window=0), {"depths": (2, 0)}, "below 1"),
+        (Part("attention/linear"), {"dim": 10, "num_heads": 4}, "dim must be a multiple of num_heads"),
+        (Part("position/rotary", fraction=0.0), {}, "fraction must be in"),
+        (Part("position/relative", buckets=7), {"num_heads": 2, "causal": False}, "buckets must be even"),
+        (Part("position/relative", distance=16), {"num_heads": 2, "causal": True}, "distance must be greater"),
+        (Part("feed_forward/mlp", hidden=0), {"dim": 8}, "hidden must be positive"),
+        (Part("encoder/standard", window=[1, None, 2]), {"num_layers": 2}, "3 entries for 2 layers"),
+        (Part("encoder/standard", window=0), {"num_layers": 2}, "must be at least 1"),
         (
             Part("encoder/standard", window=[1, 2], full_attention_every=2),
-            {"depths": (2, 0)},
-            "says of every layer .* full_attention_every=2 nothing",
+            {"num_layers": 2},
+            "full_attention_every=2 needs one window",
         ),
-        (Part("encoder/shared", full_attention_every=2), {"depths": (2, 0)}, "full_attention_every needs a window"),
-        (Part("position/rotary", local_base=1.0), {}, "turn slower from one to the next"),
-        (Part("position/scaled_rotary", factor=0.5), {}, "a text gets longer"),
-        (Part("position/scaled_rotary", slow=4.0), {}, "what is slow turns less often"),
+        (Part("encoder/shared", full_attention_every=2), {"num_layers": 2}, "full_attention_every needs a window"),
+        (Part("position/rotary", local_base=1.0), {}, "local_base must be greater than 1"),
+        (Part("position/scaled_rotary", factor=0.5), {}, "factor must be at least 1"),
+        (Part("position/scaled_rotary", slow=4.0), {}, "less than fast"),
     ],
 )
 def test_impossible_options_are_refused_with_the_reason(part, offers, reason):
@@ -104,16 +104,16 @@ def test_impossible_options_are_refused_with_the_reason(part, offers, reason):
 
 
 def test_a_rotation_needs_a_pair_of_features():
-    with pytest.raises(UserError, match="a pair of features"):
+    with pytest.raises(UserError, match="at least two features"):
         Part("position/rotary", fraction=0.1)().rotary(torch.arange(3)[None], 8)
 
-    with pytest.raises(UserError, match="a head has 1"):
+    with pytest.raises(UserError, match="which has 1"):
         Part("position/scaled_rotary")().rotary(torch.arange(3)[None], 1)
 
 
 def test_every_so_many_layers_see_everything():
     offers = {"dim": 8, "num_heads": 2, "dropout": 0.0, "bias": True, "epsilon": 1e-5, "max_length": 9, "embedding_dim": 8}
-    assert list(Part("encoder/standard", window=3, full_attention_every=3)(**offers, depths=(7, 0)).windows) == [
+    assert list(Part("encoder/standard", window=3, full_attention_every=3)(**offers, num_layers=7).windows) == [
         None,
         3,
         3,
@@ -122,7 +122,7 @@ def test_every_so_many_layers_see_everything():
         3,
         None,
     ]
-    assert list(Part("decoder/cross", window=3, full_attention_every=1)(**offers, depths=(0, 2)).windows) == [None, None]
+    assert list(Part("decoder/cross", window=3, full_attention_every=1)(**offers, num_layers=2).windows) == [None, None]
 
 
 def test_layers_with_a_window_turn_by_their_own_base():
@@ -138,11 +138,14 @@ def test_layers_with_a_window_turn_by_their_own_base():
         "epsilon": 1e-5,
         "max_length": 9,
         "embedding_dim": 8,
-        "depths": (2, 0),
+        "num_layers": 2,
     }
     stack = Part("encoder/standard", window=[None, 3], position=Part("position/rotary", base=100.0, local_base=7.0))(**offers)
-    seen, _, _ = stack.shared(torch.zeros(1, 5, 8), places, None, None)
-    assert [layout.rotary.cos.equal(other.rotary(places, 8).cos) for layout, other in zip(seen, (far, near), strict=True)] == [True, True]
+    layouts, _ = stack.prepare(torch.zeros(1, 5, 8), places, None, None)
+    assert [layout.rotary.cos.equal(other.rotary(places, 8).cos) for layout, other in zip(layouts, (far, near), strict=True)] == [
+        True,
+        True,
+    ]
 
 
 def test_one_layer_serves_at_every_depth():
