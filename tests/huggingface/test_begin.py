@@ -196,7 +196,7 @@ def test_a_key_that_is_needed(here, capsys):
     Path("bert/config.json").write_text("{")
     assert "bert/config.json is damaged" in refused(capsys, "model.pretrained=bert")
     Path("bert/config.json").write_text("[]")
-    assert "it holds no table of names and values" in refused(capsys, "model.pretrained=bert")
+    assert "it contains no JSON object" in refused(capsys, "model.pretrained=bert")
 
 
 def test_folders_that_are_nothing_to_begin_from(here, capsys):
