@@ -58,9 +58,9 @@ def _describe(arguments: list[str]) -> int:
 
 
 def _check(arguments: list[str]) -> int:
-    from framework.workflows.preflight import composed_run
+    from framework.workflows.start import compose_run
 
-    composed = composed_run(arguments)
+    composed = compose_run(arguments)
     from framework.runs.summary import model_card
 
     print(model_card(composed.config))
