@@ -1,7 +1,7 @@
 """From a command line to a checked, explicit config."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from framework import registry
+from framework.config import catalogue as index
 from framework.config.catalogue import GROUPS, Catalogue
 from framework.config.constraints import explicit, is_node, report
 from framework.config.diagnose import diagnose
@@ -45,13 +46,18 @@ def compose(overrides: list[str], folders: Iterable[Path] = (), implied: Iterabl
     choices = {str(key): str(name) for key, name in config.hydra.runtime.choices.items() if name is not None}
     check_recipe(choices.pop("recipe", None), choices["task"], catalogue)
     chosen = {"recipe" if key.startswith("recipe/") else key: name for key, name in choices.items() if not key.startswith("hydra")}
-    plain = plain_config(config)
+    return Composed(checked(plain_config(config), overrides), meant, chosen)
+
+
+def checked(config: Mapping[str, Any], typed: list[str]) -> dict[str, Any]:
+    """A plain config made explicit, with a name. UserError: everything that is wrong with it."""
+    catalogue, plain = index.load(), dict(config)
     wrong = problems(plain, catalogue) or _columns(plain, catalogue) or report(plain, catalogue)
     if wrong:
         raise UserError(shorten(wrong))
     plain = {key: explicit(value, catalogue) if is_node(value) else value for key, value in plain.items()}
-    plain["name"] = plain["name"] or default_name(plain, overrides)
-    return Composed(plain, meant, chosen)
+    plain["name"] = plain["name"] or default_name(plain, typed)
+    return plain
 
 
 def open_dictionaries(overrides: list[str], catalogue: Catalogue) -> list[str]:

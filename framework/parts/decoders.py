@@ -9,17 +9,17 @@ from framework.parts.caches import Cache, DecodingState, EncoderOutput
 from framework.parts.layers import CrossLayer
 from framework.parts.layout import SequenceLayout, make_positions
 from framework.parts.masks import Mask
-from framework.parts.stacks import TransformerStack
+from framework.parts.stacks import Stack
 from framework.registry import Part, choice, register
 
 
 @register("decoder", "standard")
-class Decoder(TransformerStack):
+class Decoder(Stack):
     """Transformer decoder without cross-attention. Liu et al. 2018, section 4.2.3, https://arxiv.org/abs/1801.10198"""
 
     causal = True
     rules: ClassVar[dict[str, str]] = {
-        **TransformerStack.rules,
+        **Stack.rules,
         "'cross' not in provided": "this decoder has no cross-attention: an encoder-decoder model needs decoder=cross",
     }
 
@@ -50,7 +50,7 @@ class Decoder(TransformerStack):
 
 
 @register("decoder", "cross")
-class CrossDecoder(TransformerStack):
+class CrossDecoder(Stack):
     """Transformer decoder with cross-attention to an encoder output. Vaswani et al. 2017, section 3.1, https://arxiv.org/abs/1706.03762
 
     cross: the cross-attention of every layer. It has no position encoding and no window.
@@ -59,7 +59,7 @@ class CrossDecoder(TransformerStack):
     causal = True
     layer_class = CrossLayer
     rules: ClassVar[dict[str, str]] = {
-        **TransformerStack.rules,
+        **Stack.rules,
         "'cross' in provided": "cross-attention needs an encoder: take model=encoder_decoder, or decoder=standard",
     }
 

@@ -4,12 +4,12 @@ from itertools import cycle
 
 from torch import Tensor
 
-from framework.parts.stacks import TransformerStack
+from framework.parts.stacks import Stack
 from framework.registry import register
 
 
 @register("encoder", "standard")
-class Encoder(TransformerStack):
+class Encoder(Stack):
     """Transformer encoder. Vaswani et al. 2017, section 3.1, https://arxiv.org/abs/1706.03762"""
 
     def forward(self, x: Tensor, positions: Tensor, padding_mask: Tensor | None = None, documents: Tensor | None = None) -> Tensor:

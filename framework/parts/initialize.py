@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from framework.parts.embeddings import LMHead, Tokens
-from framework.parts.stacks import TransformerStack
+from framework.parts.stacks import Stack
 
 
 @torch.no_grad()
@@ -36,7 +36,7 @@ def initialize(model: nn.Module, std: float) -> None:
         if isinstance(module, LMHead) and module.bias is not None:
             nn.init.zeros_(module.bias)
     for module in model.modules():
-        if isinstance(module, TransformerStack) and module.residual_additions:
+        if isinstance(module, Stack) and module.residual_additions:
             for name, linear in module.layers.named_modules():  # the variance of the stream grows with every addition
                 if name.rpartition(".")[2] == "output" and isinstance(linear, nn.Linear):
                     nn.init.normal_(linear.weight, std=std / math.sqrt(module.residual_additions))

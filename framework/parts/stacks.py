@@ -22,19 +22,10 @@ Window = int | list[int | None] | None
 
 
 class Stack(nn.Module):
-    """Base class of every encoder and decoder. Training finds the layers of a model by it: for learning rates, sharding and Muon.
+    """Base class of encoders and decoders: layers over one sequence, with layouts and masks that are made once, before the first layer.
 
     An owner offers: dim, num_heads, num_layers, dropout, bias, epsilon, max_length, embedding_dim (features of the embeddings,
     which positions are added to), and its own attention, position, feed_forward, norm and block.
-    """
-
-    layers: nn.ModuleList
-    sealed: ClassVar[bool] = True
-    rules: ClassVar[dict[str, str]] = {}
-
-
-class TransformerStack(Stack):
-    """Layers over one sequence; layouts and masks are made once, before the first layer.
 
     attention: the self-attention of every layer.
     position: the position encoding of the stack.
@@ -50,6 +41,7 @@ class TransformerStack(Stack):
     causal: ClassVar[bool] = False
     layer_class: ClassVar[type[nn.Module]] = Layer
     shares_weights: ClassVar[bool] = False  # one layer, applied num_layers times
+    sealed: ClassVar[bool] = True
     apart: ClassVar = ("cross",)
     option_traits: ClassVar = {"training_only": ("activation_checkpointing",)}
     provides: ClassVar[dict[str, str]] = {"window": "window is not None"}

@@ -10,7 +10,7 @@ import torch
 from framework.data.formats import Batch, Features, Format, Row, TextTokenizer
 from framework.data.padding import pad, padding_mask
 from framework.data.spec import DataSpec
-from framework.data.tokenization.alignment import NO_WORD, best_windows, tokenize_words, windows
+from framework.data.tokenization.alignment import NO_WORD, best_windows, token_windows, tokenize_words
 from framework.errors import UserError
 from framework.registry import register
 
@@ -101,7 +101,7 @@ class NerFormat(Format):
         ids, words, speaks = [], [], []  # a list for each window
         for number, row in enumerate(features):
             pieces, owners = row["ids"], row["word"]
-            spans = windows(len(pieces), room, self.overlap)
+            spans = token_windows(len(pieces), room, self.overlap)
             home = best_windows(owners, spans) if len(spans) > 1 else {}
             voices = self._voices(owners)
             for window, (start, stop) in enumerate(spans):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from statistics import median
 
 from framework.data.formats import Row, texts_of
-from framework.metrics.rouge import FIGURES, Rouge, mean
+from framework.metrics.rouge import SCORES, Rouge, mean
 
 SENTENCES = 3
 WORD = re.compile(r"[A-Za-z0-9]+")
@@ -27,7 +27,7 @@ def extracts(train: Iterable[Row], test: Iterable[Row], rouge: Rouge | None = No
     figures: dict[str, float] = {}
     for name, method in methods.items():
         scores = [measure.score(method(row["document"]), row["summary"]) for row in rows]
-        figures |= {f"{name}{figure}": mean([score[figure] for score in scores]) for figure in FIGURES}
+        figures |= {f"{name}{figure}": mean([score[figure] for score in scores]) for figure in SCORES}
     return figures
 
 
