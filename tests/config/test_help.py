@@ -1,4 +1,4 @@
-"""Menus: --help, list, describe. Short, whole, and light."""
+"""--help, list and describe: short, complete, and without heavy imports."""
 
 import json
 import subprocess
@@ -41,8 +41,8 @@ def test_help_fits_on_a_screen_and_names_every_group_slot_and_plugin(capsys):
         "framework.cli.train import main; main(['model.dmi=3'])",
     ],
 )
-def test_a_menu_or_a_mistake_imports_nothing_heavy(command):
-    """What they cost is imports: with none of these it is far below two seconds."""
+def test_help_or_a_mistake_imports_nothing_heavy(command):
+    """Imports are what they cost: without these it is far below two seconds."""
     index.load.cache_clear()
     index.load()  # made and kept, if a source has changed since
     heavy = ["torch", "pytorch_lightning", "torchmetrics", "wandb", "datasets", "tokenizers", "numpy"]
