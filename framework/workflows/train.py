@@ -70,7 +70,7 @@ def _fit(run: Run, config: dict[str, Any], prepared: Prepared, task: Task, track
     for split, measure in (("validation", trainer.validate), ("test", trainer.test)):
         if split in loaders:
             measure(learner, loaders[split], ckpt_path=run.best if run.best.exists() else None, verbose=False)
-    figures = {name: value for name, value in learner.figures.items() if not name.startswith("train/")}
+    figures = {name: value for name, value in learner.logged_metrics.items() if not name.startswith("train/")}
     if rank == 0:
         figures |= baseline(prepared, task)
         signatures = {name: str(metric.signature) for name, metric in task.metrics().items() if hasattr(metric, "signature")}
