@@ -2,4 +2,11 @@
 
 
 class UserError(ValueError):
-    """What is wrong, where, and what to type, in at most six lines. Other exceptions are bugs and show a traceback."""
+    """What is wrong, where, and what to type, in at most six lines. Other exceptions are bugs and show a traceback.
+
+    >>> try:
+    ...     compose(["task=ner", "model.num_layer=4"])
+    ... except UserError as error:
+    ...     print("did you mean 'num_layers'?" in str(error) or str(error))
+    True
+    """

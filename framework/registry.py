@@ -28,6 +28,10 @@ class Part:
 
     Calling it with context arguments builds the object: `Part(MultiHeadAttention, num_kv_heads=2)(dim=64, num_heads=4, ...)`. An owner
     passes the same arguments to all parts of a kind; each part takes those that its signature has.
+
+    >>> part = Part("norm/layer")
+    >>> part(dim=8, epsilon=1e-5, bias=True).weight.shape
+    torch.Size([8])
     """
 
     def __init__(self, target: "type | str", /, **values: Any):
@@ -75,7 +79,16 @@ class Choice(Part):
 
 
 def choice(kind: str, name: str | None, follows: str | None = None) -> Any:
-    """The default of a parameter that is a slot for a part of `kind`. With `follows`, an empty slot takes the owner's part of that slot."""
+    """The default of a parameter that is a slot for a part of `kind`. With `follows`, an empty slot takes the owner's part of that slot.
+
+    >>> class Stack:
+    ...     def __init__(self, dim, norm=choice("norm", "rms")):
+    ...         self.norm = norm(dim=dim, epsilon=1e-5, bias=False)
+    >>> Part(Stack)(dim=8).norm.weight.shape
+    torch.Size([8])
+    >>> type(Part(Stack, norm=Part("norm/none"))(dim=8).norm).__name__
+    'NoNorm'
+    """
     return Choice(kind, name, follows)
 
 
@@ -84,6 +97,13 @@ def register(kind: str, name: str | None = None, given: Iterable[str] = ()) -> C
 
     given: context arguments that have a default (for classes of other libraries).
     UserError: the name is taken (both classes are named), or a rule of the class is not a Python expression.
+
+    >>> @register("feed_forward")
+    ... class LinearFeedForward(torch.nn.Linear):
+    ...     def __init__(self, dim: int, bias: bool):
+    ...         super().__init__(dim, dim, bias=bias)
+    >>> Part("feed_forward/linear")(dim=4, bias=True)(torch.ones(4)).shape
+    torch.Size([4])
     """
 
     registrar = sys._getframe(1).f_globals["__name__"]  # the module to import, also where the class is another library's
@@ -111,7 +131,11 @@ def register(kind: str, name: str | None = None, given: Iterable[str] = ()) -> C
 
 
 def build(node: Mapping[str, Any], **offers: Any) -> Any:
-    """The object of a config node `{part: KIND/NAME, ...values}`. UserError: see `Part.__call__`."""
+    """The object of a config node `{part: KIND/NAME, ...values}`. UserError: see `Part.__call__`.
+
+    >>> build({"part": "norm/rms"}, dim=8, epsilon=1e-5, bias=False).weight.shape
+    torch.Size([8])
+    """
     return as_part(node)(**offers)
 
 
@@ -211,7 +235,11 @@ def signature(cls: type) -> Signature:
 
 
 def describe(cls: type) -> str:
-    """`kind/name` of a registered class, its Python name otherwise."""
+    """`kind/name` of a registered class, its Python name otherwise.
+
+    >>> describe(type(Part("norm/rms")(dim=8, epsilon=1e-5, bias=False)))
+    'norm/rms'
+    """
     for kind, names in _classes.items():
         for name, known in names.items():
             if known is cls:
@@ -264,6 +292,10 @@ def check_names(given: Iterable[str], known: Iterable[str], complaint: str) -> N
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """` (did you mean 'x'?)` if one of the names is near, else an empty text."""
+    """` (did you mean 'x'?)` if one of the names is near, else an empty text.
+
+    >>> nearest("num_layer", ["num_heads", "num_layers"])
+    " (did you mean 'num_layers'?)"
+    """
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""

@@ -49,15 +49,19 @@ def compose(overrides: list[str], folders: Iterable[Path] = (), implied: Iterabl
 def finish(config: DictConfig, choices: Mapping[Any, Any], overrides: list[str], typed: list[str] | None = None) -> Composed:
     """What Hydra composed, checked and made explicit; typed: those of the overrides that a person wrote, null = all.
     UserError: everything that is wrong with it."""
-    catalogue = index.load()
     chosen = {str(key): str(name) for key, name in choices.items() if name is not None and not str(key).startswith("hydra")}
-    plain = plain_config(config)
+    return Composed(checked(plain_config(config), overrides if typed is None else typed), overrides, chosen)
+
+
+def checked(config: Mapping[str, Any], typed: list[str]) -> dict[str, Any]:
+    """A plain config made explicit, with a name. UserError: everything that is wrong with it."""
+    catalogue, plain = index.load(), dict(config)
     wrong = problems(plain, catalogue) or _columns(plain, catalogue) or report(plain, catalogue)
     if wrong:
         raise UserError(shorten(wrong))
     plain = {key: explicit(value, catalogue) if is_node(value) else value for key, value in plain.items()}
-    plain["name"] = plain["name"] or default_name(plain, overrides if typed is None else typed)
-    return Composed(plain, overrides, chosen)
+    plain["name"] = plain["name"] or default_name(plain, typed)
+    return plain
 
 
 def open_dictionaries(overrides: list[str], catalogue: Catalogue) -> list[str]:

@@ -69,15 +69,15 @@ def conf_folder() -> Path:
 def origins() -> list[Origin]:
     """Every package that brings parts: the framework's folders, the plugins beside or inside it, installed packages."""
     version = _version(DISTRIBUTION)
-    found = [Origin(f"framework.{name}", _ROOT.joinpath(*name.split(".")), DISTRIBUTION, version) for name in _OWN]
+    packages = [Origin(f"framework.{name}", _ROOT.joinpath(*name.split(".")), DISTRIBUTION, version) for name in _OWN]
     package, plugins = ("framework.plugins", _ROOT / "plugins")
     if not plugins.is_dir():
         package, plugins = ("plugins", _ROOT.parent / "plugins")
         if str(_ROOT.parent) not in sys.path:
             sys.path.append(str(_ROOT.parent))  # an editable install, used from another folder than the clone
     folders = sorted(path for path in plugins.iterdir() if (path / "__init__.py").is_file())
-    found += [Origin(f"{package}.{folder.name}", folder, DISTRIBUTION, version) for folder in folders]
-    found += [_of_this_folder(folder) for folder in plugins_here()]
+    packages += [Origin(f"{package}.{folder.name}", folder, DISTRIBUTION, version) for folder in folders]
+    packages += [_of_this_folder(folder) for folder in plugins_here()]
     for entry in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
         spec = importlib.util.find_spec(entry.value)
         if spec is None or spec.origin is None:
@@ -86,8 +86,8 @@ def origins() -> list[Origin]:
         folder = source.parent if source.name == "__init__.py" else source
         distribution = entry.dist
         name, number = (distribution.name, distribution.version) if distribution else (entry.value, "unknown")
-        found.append(Origin(entry.value, folder, name, number))
-    return found
+        packages.append(Origin(entry.value, folder, name, number))
+    return packages
 
 
 def plugins_here() -> list[Path]:

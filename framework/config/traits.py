@@ -9,10 +9,10 @@ from framework.errors import UserError
 from framework.registry import nearest, signature
 
 TRAITS = {
-    "training_only": "changes how a model is trained, not what a trained one computes",
-    "may_change": "may have another value when a run is resumed",
-    "optimizer_state": "decides which tensors the state of the optimizer has",
-    "pattern": "a shell pattern, or another text whose brackets Hydra must not parse",
+    "training_only": "affects training, not the outputs of a trained model",
+    "may_change": "may change when a run is resumed",
+    "optimizer_state": "may not change when a run is resumed: the optimizer's state depends on it",
+    "pattern": "a pattern or another text whose brackets need no quotes",
 }
 
 

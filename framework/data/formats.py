@@ -26,7 +26,12 @@ Batch = dict[str, Any]  # name -> tensor, and the keys above
 
 
 class TextTokenizer(Protocol):
-    """The methods of a tokenizer that formats call."""
+    """The methods of a tokenizer that formats call.
+
+    >>> tokenizer: TextTokenizer = load("runs/last").tokenizer
+    >>> tokenizer.decode(tokenizer.encode("a good film"))
+    'a good film'
+    """
 
     def encode(self, text: str) -> list[int]: ...
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]: ...
@@ -42,6 +47,14 @@ class Format:
     stream: the rows are parts of one running text and may be packed.
 
     An invalid row is a ValueError; the caller adds its file and line to the message.
+
+    >>> class TextFormat(Format):
+    ...     columns, optional = ("text", "label"), ("label",)
+    ...
+    ...     def encode(self, row, tokenizer, spec):
+    ...         return {"ids": tokenizer.encode(text_of(row, "text"))}
+    >>> TextFormat().from_text("a good film")
+    {'text': 'a good film'}
     """
 
     columns: ClassVar[tuple[str, ...]] = ()
@@ -103,7 +116,11 @@ class Format:
 
 
 def text_of(row: Row, column: str = "text") -> str:
-    """The text in a column of a row. ValueError: the value has another type."""
+    """The text in a column of a row. ValueError: the value has another type.
+
+    >>> text_of({"text": "a good film"}, "text")
+    'a good film'
+    """
     value = row[column]
     if not isinstance(value, str):
         raise ValueError(_other_type("a text", column, value))
@@ -111,7 +128,11 @@ def text_of(row: Row, column: str = "text") -> str:
 
 
 def texts_of(row: Row, column: str) -> list[str]:
-    """The texts in a column that has one text or a list of them. ValueError: the value has another type."""
+    """The texts in a column that has one text or a list of them. ValueError: the value has another type.
+
+    >>> texts_of({"summary": "one"}, "summary"), texts_of({"summary": ["one", "two"]}, "summary")
+    (['one'], ['one', 'two'])
+    """
     value = row[column]
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):

@@ -11,13 +11,21 @@ from torch import Tensor
 
 
 def pad(rows: Sequence[Sequence[float]], value: float, length: int | None = None) -> Tensor:
-    """Rows padded on the right with a value: (B, T). length: T, if not that of the longest row."""
+    """Rows padded on the right with a value: (B, T). length: T, if not that of the longest row.
+
+    >>> pad([[5, 6, 7], [8]], 0).tolist()
+    [[5, 6, 7], [8, 0, 0]]
+    """
     length = max(map(len, rows)) if length is None else length
     return torch.tensor([[*row, *[value] * (length - len(row))] for row in rows])
 
 
 def padding_mask(rows: Sequence[Sequence[float]]) -> Tensor | None:
-    """(B, T), True for tokens and False for padding; None if all rows are equally long."""
+    """(B, T), True for tokens and False for padding; None if all rows are equally long.
+
+    >>> padding_mask([[5, 6, 7], [8]]).tolist()
+    [[True, True, True], [True, False, False]]
+    """
     lengths = torch.tensor([len(row) for row in rows])
     longest = int(lengths.max())
     return None if int(lengths.min()) == longest else torch.arange(longest) < lengths[:, None]

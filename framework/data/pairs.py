@@ -21,6 +21,9 @@ class PairFormat(Format):
     A target may be a list of reference texts: metrics use all of them, the loss the first.
 
     long: `truncate` a text longer than the model's max_length, or `refuse` its row.
+
+    >>> list(PairFormat().tokenizer_texts({"source": "one", "target": ["eins", "ein"]}))
+    ['one', 'eins', 'ein']
     """
 
     columns: ClassVar[tuple[str, ...]] = ("source", "target")

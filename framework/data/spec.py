@@ -17,6 +17,10 @@ class DataSpec:
     start: decoder_start_token_id of `transformers`, where a decoder starts from neither begin nor padding (BART: from end).
     special_ids: ids of `Format.special_tokens` in their order (T5's sentinels).
     labels: label names in the order of their ids. statistics: other results of `Format.fit`.
+
+    >>> spec = DataSpec(vocab_size=261, max_length=512, begin=1, end=2, labels=("negative", "positive"))
+    >>> spec.decoder_start, spec.labels.index("positive")
+    (1, 1)
     """
 
     vocab_size: int

@@ -1,4 +1,4 @@
-"""The catalogue: what it knows of a part, when it is made again, and packages from outside."""
+"""The catalogue: entries of parts, when it is made again, and packages from outside."""
 
 import importlib.metadata
 import json

@@ -122,7 +122,7 @@ def write(path, text):
         ),
         ("tokenizer.json", "{}", "is not a tokenizer.json of the `tokenizers` library"),
         ("tokenizer_config.json", "{", "tokenizer_config.json is damaged: Expecting"),
-        ("special_tokens_map.json", "[]", "special_tokens_map.json is damaged: it holds no table of names and values"),
+        ("special_tokens_map.json", "[]", "special_tokens_map.json is damaged: it contains no JSON object"),
         ("special_tokens_map.json", '{"mask_token": 3}', "3 is no special token"),
         (
             "tokenizer_config.json",

@@ -20,6 +20,11 @@ class Source:
 
     A subclass names its splits (`native_splits`) and reads them (`read`). This class takes missing validation and test splits from the
     training rows. Sources do not import torch, so that errors in the data are reported before it is loaded.
+
+    >>> config = compose(["task=classification", "data=builtin", "data.limit=3"])
+    >>> source = build(config["data"], format=build(config["task"]["format"]), seed=0)
+    >>> isinstance(source, Source), source.splits, len(list(source.rows("train")))
+    (True, ('train', 'validation', 'test'), 3)
     """
 
     def __init__(
