@@ -81,7 +81,7 @@ def _fit(start: Start, run: Run, prepared: Prepared, task: Task, trackers: list[
     for split, measure in (("validation", trainer.validate), ("test", trainer.test)):
         if split in loaders:
             measure(learner, loaders[split], ckpt_path=run.best if run.best.exists() else None, verbose=False)
-    metrics = {name: value for name, value in learner.figures.items() if not name.startswith("train/")}
+    metrics = {name: value for name, value in learner.logged_metrics.items() if not name.startswith("train/")}
     if rank == 0:
         metrics |= baseline(prepared, task)
         signatures = {name: str(metric.signature) for name, metric in task.metrics().items() if hasattr(metric, "signature")}
