@@ -80,9 +80,9 @@ def contents(kind: str, name: str, package: bool, folder: Path, catalogue: Catal
         f"{code}conf/{texts.group}/{texts.preset_name}.yaml": texts.preset[1],
         "README.md": README if package else README.replace("INSTALL\n", ""),
     }
-    for path in sorted((TEMPLATES / kind).glob("*.py")):
+    for path in sorted(path for path in (TEMPLATES / kind).rglob("*") if path.suffix in (".py", ".yaml")):
         where = test if path.name.startswith("test_") else code
-        files[f"{where}{path.name}"] = path.read_text(encoding="utf-8")
+        files[f"{where}{path.relative_to(TEMPLATES / kind).as_posix()}"] = path.read_text(encoding="utf-8")
     if package:
         files["pyproject.toml"] = PYPROJECT
     return {renamed(path, name): renamed(filled(text, marks), name) for path, text in files.items()}
