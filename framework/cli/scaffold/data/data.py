@@ -1,4 +1,4 @@
-"""Where the rows of specimen come from."""
+"""Data source of specimen."""
 
 from collections.abc import Iterator
 from random import Random
@@ -11,9 +11,9 @@ MOODS = {"good": "fine great lovely superb warm bright".split(), "bad": "dull aw
 
 @register("data")
 class SpecimenData(BuiltinData):
-    """Texts and labels that a simulation makes: a database, an archive or a service is read in the same place.
+    """Simulated texts and labels. A database, an archive or a service would be read in `_rows`.
 
-    words: in a text, at most.
+    words: largest number of words in a text.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class SpecimenData(BuiltinData):
         return ("train", "validation", "test")
 
     def read(self, split: str) -> Iterator[LocatedRow]:
-        """One row at a time, and where it was found: a mistake in it is told with its place."""
+        """Iterate over rows, each with its place, which begins the message of an error in it."""
         for number, row in enumerate(self._rows(split), 1):
             yield row, f"simulated {split} rows, row {number}"
 
@@ -41,7 +41,7 @@ class SpecimenData(BuiltinData):
         return [super().origin(split), self.words]
 
     def _rows(self, split: str) -> Iterator[Row]:
-        """Texts of an odd number of words, most of them of the mood that is the label; none of one split is in another."""
+        """Texts of an odd number of words, most of them with the mood of the label. No text is in two splits."""
         random = Random(split)
         for number in range(1000 if split == "train" else 100):
             label = random.choice(list(MOODS))
