@@ -1,6 +1,7 @@
 """Lightning's trainer as a registered part, and atomic checkpoints."""
 
 import inspect
+import math
 import os
 import typing
 from collections.abc import Callable
@@ -61,7 +62,7 @@ class LightningTrainer(pl.Trainer):
     devices: number of processes, or a list of devices.
     num_nodes: number of machines.
     precision: 32-true, bf16-mixed, 16-mixed, or another precision of Lightning.
-    max_epochs: most epochs; -1 = no limit.
+    max_epochs: most epochs; -1 = no limit; null = the epoch that reaches both min_epochs and min_steps is the last.
     max_steps: most optimizer steps; -1 = no limit.
     min_epochs, min_steps: least epochs and optimizer steps.
     max_time: time limit, DD:HH:MM:SS.
@@ -90,17 +91,26 @@ class LightningTrainer(pl.Trainer):
     @options_of(pl.Trainer.__init__, without=("self", *_FIXED))
     def __init__(self, strategy: Any = "auto", compile: bool = False, **options: Any):
         self.compile = compile
+        minima = [options.get(name) or 0 for name in ("min_epochs", "min_steps")]
+        self.ends_at_minima = any(minima) and options.get("max_epochs") is None and options.get("max_steps", -1) == -1
+        if self.ends_at_minima:
+            options["max_epochs"] = max(1, minima[0])  # `fit` raises it for min_steps, which takes the number of batches
         options["plugins"] = [*(options.get("plugins") or ()), AtomicCheckpointIO()]
         saved = any(isinstance(callback, Checkpoint) for callback in options.get("callbacks") or ())  # otherwise Lightning saves its own
         options |= dict.fromkeys(_FIXED, False) | {"enable_checkpointing": saved}
         super().__init__(strategy=lightning_strategy(strategy), **options)
 
-    def fit(self, model: pl.LightningModule, *arguments: Any, **keywords: Any) -> None:
+    def fit(self, model: pl.LightningModule, train_dataloaders: Any = None, *arguments: Any, **keywords: Any) -> None:
         """Lightning's fit, but Ctrl-C raises KeyboardInterrupt (Lightning exits with code 1)."""
+        if self.ends_at_minima and self.min_steps:
+            limit = self.limit_train_batches
+            batches = min(len(train_dataloaders), limit) if isinstance(limit, int) else int(len(train_dataloaders) * limit)
+            steps = max(1, math.ceil(batches / self.accumulate_grad_batches))
+            self.fit_loop.max_epochs = max(self.fit_loop.max_epochs or 1, math.ceil(self.min_steps / steps))
         if self.compile:
             model.task.compile()  # type: ignore[operator, union-attr]  # in place, so weight names do not change
         try:
-            super().fit(model, *arguments, **keywords)
+            super().fit(model, train_dataloaders, *arguments, **keywords)
         except SystemExit:
             if self.state.status == TrainerStatus.INTERRUPTED:
                 raise KeyboardInterrupt from None

@@ -31,7 +31,7 @@ REFUSED = {
     "a translation needs a source": (["task=translation", "model=bert_tiny"], "the written text must look at the source"),
     "an encoder cannot go on": (["model=bert_tiny"], "a text is continued by a model that only looks back"),
     "a decoder's first token knows nothing": (
-        ["task=classification", "model=gpt_tiny", "task.pooling=first"],
+        ["task=classification", "model=tiny_decoder", "task.pooling=first"],
         "task.pooling=last sees all",
     ),
     "no encoder to look at": (["model/decoder=cross"], "cross-attention needs an encoder"),
