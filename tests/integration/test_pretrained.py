@@ -11,7 +11,7 @@ import yaml
 from framework.cli.train import main
 from framework.config import catalogue as index
 from framework.config.diff import differences
-from framework.pretrained.transfer import pinned
+from framework.pretrained.overrides import pinned
 from framework.runs.checkpoint import load_weights
 from framework.workflows.inference import evaluate, predict
 from tests.integration.conftest import CLASSIFICATION, copied, newest, refused, train, write_text
