@@ -69,7 +69,7 @@ BREAKAGES = {
         "framework/training/learner.py",
         "self._evaluation = Evaluation(",
         'self._evaluation = getattr(self, "_evaluation", None) or Evaluation(',
-        ("tests/training/test_learner.py::test_validation_figures_are_of_all_rows_and_fresh_each_time",),
+        ("tests/training/test_learner.py::test_validation_metrics_are_of_all_rows_and_fresh_each_time",),
     ),
     "label shift": Breakage(
         "plugins/completion/shift.py",
@@ -124,7 +124,7 @@ def test_the_unbroken_copy_is_green(tmp_path):
 def test_the_suite_turns_red(tmp_path, breakage):
     file = copied(tmp_path) / breakage.file
     text = file.read_text(encoding="utf-8")
-    assert text.make_positions(breakage.old) == 1, f"{breakage.file} has {text.make_positions(breakage.old)} times: {breakage.old}"
+    assert text.count(breakage.old) == 1, f"{breakage.file} has {text.count(breakage.old)} times: {breakage.old}"
     file.write_text(text.replace(breakage.old, breakage.new), encoding="utf-8")
     compile(file.read_text(encoding="utf-8"), file, "exec")  # it is the meaning that breaks, not the syntax
     done = run(tmp_path, *breakage.tests)

@@ -31,11 +31,14 @@ def _main(argv: list[str]) -> int:
         return 0
     folders = config_folders(arguments.config_dir)
     if arguments.multirun:
-        return _sweep(rest, arguments.config_dir, folders)
+        return _sweep(rest, folders)
     if flags := [word for word in rest if word.startswith("-")]:
         if arguments.cfg or not _hydras_own(flags[0]):
             raise UserError(f"{flags[0]}: there is no such flag; python train.py --help lists all")
-        return _hydra(argv, folders, lambda config: None)
+        from framework.config.hydra_source import attach
+
+        attach(folders)
+        return _hydra(rest, lambda config: None)
     from framework.pretrained.overrides import pinned
     from framework.workflows.processes import launch
     from framework.workflows.start import Start, compose_run
@@ -80,13 +83,10 @@ def _show(config: Mapping[str, Any], package: str | None) -> None:
     print(OmegaConf.to_yaml(node) if isinstance(node, (Mapping, list)) else node, end="")
 
 
-def _hydra(argv: list[str], folders: list[Path], job: Any) -> int:
+def _hydra(argv: list[str], job: Any) -> int:
     """Runs Hydra's own main function: sweeps, shell completion, --info."""
     import hydra
 
-    from framework.config.hydra_source import attach
-
-    attach() if "--config-dir" in argv or "-cd" in argv else attach(folders)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
     arguments, sys.argv = sys.argv, [sys.argv[0], *argv]
     try:
@@ -96,7 +96,7 @@ def _hydra(argv: list[str], folders: list[Path], job: Any) -> int:
     return 0
 
 
-def _sweep(overrides: list[str], config_dir: str | None, folders: list[Path]) -> int:
+def _sweep(overrides: list[str], folders: list[Path]) -> int:
     """Hydra's own sweep over runs; all jobs of a plain sweep are checked before the first one trains."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.hydra_config import HydraConfig
@@ -105,6 +105,8 @@ def _sweep(overrides: list[str], config_dir: str | None, folders: list[Path]) ->
     from omegaconf import DictConfig
 
     from framework.config.compose import open_dictionaries
+    from framework.config.hydra_source import attach
+    from framework.config.recipes import recipe_of
     from framework.pretrained.overrides import overrides_from, pinned
     from framework.pretrained.source import Sources
     from framework.workflows.processes import launch
@@ -126,8 +128,9 @@ def _sweep(overrides: list[str], config_dir: str | None, folders: list[Path]) ->
         start = starts.get(_job_words(words)) or Start.fresh(compose_run(words, folders, sources), sources)
         return launch(start)[1]
 
-    flags = ["-m", *(["--config-dir", config_dir] if config_dir else [])]
-    return _hydra([*flags, *shared, *overrides], folders, job)
+    attach(folders)
+    attach(folders, recipe_of([*shared, *overrides]), [*shared, *overrides])
+    return _hydra(["-m", *shared, *overrides], job)
 
 
 def _job_words(words: Sequence[str]) -> tuple[str, ...]:

@@ -9,29 +9,32 @@ import hashlib
 import importlib.metadata
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from framework import registry
 from framework.config.discovery import Origin, conf_folder, origins, plugins_here
-from framework.config.inventory import take_inventory
+from framework.config.inventory import preset_entry, take_inventory
 from framework.config.rules import check_rules
 from framework.errors import UserError
 from framework.utils.cache_folder import cache_folder, usable_cache
 from framework.utils.files import write_text
 
-# Groups of the command line; `callbacks` and `logger` hold named nodes of the kind beside them, an experiment and `debug` hold values.
-GROUPS = ("model", "data", "tokenizer", "task", "optimizer", "schedule", "trainer", "callbacks", "logger", "experiment", "debug")
+# Groups of the command line. `callbacks` and `logger` hold named nodes of the kind beside them; the last three hold files that choose
+# options of the other groups and set their values (a recipe belongs to a task: its files lie in `recipe/TASK`).
+GROUPS = ("model", "data", "tokenizer", "task", "optimizer", "schedule", "trainer", "callbacks", "logger", "recipe", "experiment", "debug")
 NAMED = {"callbacks": "callback", "logger": "tracker"}
+FILES = ("recipe", "experiment", "debug")
 TOP = {"name": "str | None", "seed": "int", "resume": "str | None"}  # keys beside the groups, and their types
 _DEPENDENCIES = ("torch", "pytorch-lightning", "hydra-core", "torchmetrics")
-_FORMAT = 6  # of the index; a new number makes every old index stale
+_FORMAT = 7  # of the index; a new number makes every old index stale
 
 
 class Catalogue:
-    """options: kind -> name -> what is known of it. presets: group or kind -> name -> {file, doc, distribution}."""
+    """options: kind -> name -> what is known of it. presets: kind or group -> name -> {file, doc, base, distribution}; base: the option
+    or preset that it starts from."""
 
     def __init__(self, index: dict[str, Any]):
         self.options: dict[str, dict[str, dict[str, Any]]] = index["options"]
@@ -54,8 +57,36 @@ class Catalogue:
         return (entry["fields"].get(option) or entry["slots"].get(option) or {}).get("traits", [])
 
     def names(self, group: str) -> list[str]:
-        """What may be chosen for a group or a kind: registered parts and presets."""
-        return sorted({*self.options.get(group, {}), *self.presets.get(group, {})})
+        """What may be chosen for a group or a kind: registered parts and presets; for `recipe` those of all tasks."""
+        folders = [presets for path, presets in self.presets.items() if path == group or path.startswith(f"{group}/")]
+        return sorted({*self.options.get(group, {}), *(name for presets in folders for name in presets)})
+
+    def known(self, group: str, name: str) -> dict[str, Any]:
+        """What is known of an option or preset that may be chosen for a group."""
+        folders = [presets for path, presets in self.presets.items() if path == group or path.startswith(f"{group}/")]
+        return next(named[name] for named in (self.options.get(group, {}), *folders) if name in named)
+
+    def base(self, kind: str, name: str) -> str:
+        """The registered option that a preset comes down to; an option itself. Empty: a preset of named nodes, or of groups."""
+        seen: set[str] = set()
+        while name in self.presets.get(kind, {}) and name not in seen:
+            seen.add(name)
+            name = self.presets[kind][name]["base"]
+        return name if name in self.options.get(kind, {}) else ""
+
+    def with_folders(self, folders: Iterable[Path]) -> "Catalogue":
+        """With presets, recipes and experiments of the user's own. UserError: one has a name that is taken."""
+        presets = {kind: dict(named) for kind, named in self.presets.items()}
+        recipes = ((f"recipe/{task}", f"recipe/{task}") for task in self.options.get("task", {}))
+        places = dict([*((kind, kind) for kind in self.options), *self.groups(), *recipes]) if folders else {}
+        for folder in folders:
+            for path, kind in places.items():
+                for file in sorted((folder / path).glob("*.yaml")):
+                    known = self.options.get(kind, {}).get(file.stem) or presets.setdefault(kind, {}).get(file.stem)
+                    if known:
+                        raise UserError(f"{kind}/{file.stem} exists twice:\n  {known['file']}\n  {file}\nA preset needs a name of its own.")
+                    presets[kind][file.stem] = preset_entry(file, str(folder))
+        return Catalogue({"options": self.options, "presets": presets})
 
     def slots(self, kind: str) -> dict[str, str]:
         """Slot -> kind, over all options of a kind."""
@@ -63,8 +94,10 @@ class Catalogue:
 
     def kind_at(self, path: str) -> str | None:
         """The kind chosen at a group path: `model/decoder/cross` -> attention. None: no such group."""
+        if path in GROUPS or (path.partition("/")[0] in FILES and path in self.presets):
+            return path
         first, *rest = path.split("/")
-        kind = first if first in self.options or first in self.presets else None
+        kind = first if first in self.options else None
         for slot in rest:
             kind = self.slots(kind).get(slot) if kind else None
         return kind

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException
-from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from framework import registry
@@ -16,6 +15,7 @@ from framework.config.catalogue import GROUPS, Catalogue
 from framework.config.constraints import explicit, is_node, report
 from framework.config.diagnose import diagnose
 from framework.config.hydra_source import attach, hydra_config, plain_config
+from framework.config.recipes import check_recipe, recipe_of
 from framework.config.validate import problems
 from framework.errors import UserError
 
@@ -23,7 +23,7 @@ from framework.errors import UserError
 @dataclass(frozen=True)
 class Composed:
     """A checked run: config is plain and explicit; overrides are what the user typed, and before it what that implies where a run begins
-    from a published model; chosen is group -> option."""
+    from a published model; chosen is group -> option, the recipe that the task took included."""
 
     config: dict[str, Any]
     overrides: list[str]
@@ -35,22 +35,18 @@ def compose(overrides: list[str], folders: Iterable[Path] = (), implied: Iterabl
 
     folders: config folders of the user's own. implied: overrides that a pretrained model stands for; those that were typed win over them.
     """
-    attach(folders)
-    catalogue = index.load()
+    catalogue = attach(folders)
     overrides = open_dictionaries(overrides, catalogue)
     meant = [*implied, *overrides]
     try:
+        attach(folders, recipe_of(meant))
         config = hydra_config(meant)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(shorten(diagnose(meant, catalogue, error))) from error
-    return finish(config, config.hydra.runtime.choices, meant, overrides)
-
-
-def finish(config: DictConfig, choices: Mapping[Any, Any], overrides: list[str], typed: list[str] | None = None) -> Composed:
-    """What Hydra composed, checked and made explicit; typed: those of the overrides that a person wrote, null = all.
-    UserError: everything that is wrong with it."""
-    chosen = {str(key): str(name) for key, name in choices.items() if name is not None and not str(key).startswith("hydra")}
-    return Composed(checked(plain_config(config), overrides if typed is None else typed), overrides, chosen)
+    choices = {str(key): str(name) for key, name in config.hydra.runtime.choices.items() if name is not None}
+    check_recipe(choices.pop("recipe", None), choices["task"], catalogue)
+    chosen = {"recipe" if key.startswith("recipe/") else key: name for key, name in choices.items() if not key.startswith("hydra")}
+    return Composed(checked(plain_config(config), overrides), meant, chosen)
 
 
 def checked(config: Mapping[str, Any], typed: list[str]) -> dict[str, Any]:

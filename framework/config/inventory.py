@@ -13,7 +13,7 @@ from framework.config.discovery import Origin, conf_folder
 from framework.config.traits import option_traits
 from framework.errors import UserError
 
-_DECLARATIONS = ("provides", "rules", "apart", "sealed", "columns", "optional", "defaults", "recipe")
+_DECLARATIONS = ("provides", "rules", "apart", "sealed", "columns", "optional")
 
 
 def take_inventory(sources: list[Origin]) -> dict[str, Any]:
@@ -42,23 +42,20 @@ def _presets(sources: list[Origin], options: dict[str, dict[str, Any]]) -> dict[
             other = presets.setdefault(group, {}).get(name, {}).get("file") or options.get(group, {}).get(name, {}).get("file")
             if other:
                 raise UserError(f"{group}/{name} exists twice:\n  {other}\n  {path}\nA preset needs a name of its own.")
-            presets[group][name] = {"file": str(path), "doc": _comment(path), "base": _base(path), "distribution": distribution}
-    for named in presets.values():
-        for preset in named.values():
-            while preset["base"] in named:  # a preset of a preset
-                preset["base"] = named[preset["base"]]["base"]
+            presets[group][name] = preset_entry(path, distribution)
     return presets
 
 
-def _base(path: Path) -> str:
-    """The option or preset that a preset starts from: the first name of its defaults list."""
-    found = re.search(r"^defaults:\s*(?:\[|\n\s*-)\s*(\w+)\s*[],\n]", path.read_text(encoding="utf-8"), re.MULTILINE)
-    return found[1] if found else ""
+def preset_entry(path: Path, distribution: str) -> dict[str, str]:
+    """What is known of a preset's file: where it lies, its first comment, and the option or preset that it starts from."""
+    text = path.read_text(encoding="utf-8")
+    base = re.search(r"^(?:is:\s*|defaults:\s*(?:\[|\n\s*-)\s*)(\w+)\s*(?:#.*)?[],\n]", f"{text}\n", re.MULTILINE)
+    return {"file": str(path), "doc": _comment(text), "base": base[1] if base else "", "distribution": distribution}
 
 
-def _comment(path: Path) -> str:
-    """What a preset says of itself: its first comment that is not a Hydra header."""
-    for line in path.read_text(encoding="utf-8").splitlines():
+def _comment(text: str) -> str:
+    """The first comment that is not a Hydra header."""
+    for line in text.splitlines():
         if line.startswith("#") and "@package" not in line:
             return line.lstrip("# ").strip()
         if line and not line.startswith("#"):

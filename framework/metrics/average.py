@@ -13,6 +13,11 @@ class Average(Metric):
 
     The state holds all values, and `math.fsum` adds them: its sum does not depend on their order. Sums of the ranks would differ in their
     last digits from the sum of one process.
+
+    >>> average = Average()
+    >>> average.update([1.0, 0.0, 1.0])
+    >>> round(float(average.compute()), 3)
+    0.667
     """
 
     full_state_update = False

@@ -13,6 +13,11 @@ class Ratio(Metric):
     """Sum of totals / sum of counts; NaN for 0 / 0.
 
     The state holds the total of each row, and `math.fsum` rounds their sum once, so it does not depend on the order of rows and ranks.
+
+    >>> errors = Ratio()
+    >>> errors.update([1.0, 2.0], count=10)
+    >>> float(errors.compute())
+    0.3
     """
 
     full_state_update = False
@@ -36,14 +41,26 @@ class Ratio(Metric):
 
 
 class Perplexity(Ratio):
-    """Perplexity, exp(nats per token or word): update(nats of each row, tokens)."""
+    """Perplexity, exp(nats per token or word): update(nats of each row, tokens).
+
+    >>> perplexity = Perplexity()
+    >>> perplexity.update([math.log(8)], count=3)
+    >>> round(float(perplexity.compute()), 6)
+    2.0
+    """
 
     def compute(self) -> Tensor:
         return super().compute().exp()
 
 
 class BitsPerByte(Ratio):
-    """Bits per byte of text, comparable across tokenizers: update(nats of each row, bytes)."""
+    """Bits per byte of text, comparable across tokenizers: update(nats of each row, bytes).
+
+    >>> bits = BitsPerByte()
+    >>> bits.update([math.log(8)], count=3)
+    >>> float(bits.compute())
+    1.0
+    """
 
     def compute(self) -> Tensor:
         return super().compute() / math.log(2)

@@ -28,6 +28,11 @@ class Rouge(Metric):
     stem: compare stems of words. sentences: in Lsum a sentence is a line, or also ends with . ! or ?
 
     The state holds the scores of all texts, which are added exactly, so the result does not depend on batches and ranks.
+
+    >>> rouge = Rouge()
+    >>> rouge.update(["the cat sat"], ["the cat"])
+    >>> {name: round(float(value), 1) for name, value in rouge.compute().items()}["rouge1"]
+    80.0
     """
 
     full_state_update = False

@@ -29,14 +29,10 @@ class Task(nn.Module):
     A subclass takes `model: Part, spec: DataSpec` and options of its own, and builds `self.model = model(spec=spec)`.
     format: how rows become batches: columns, encoding, built-in rows.
     consumed: options that the framework reads and no constructor sees, beside those of the bases.
-    defaults: group -> the option a task brings along.
-    recipe: values of trainer, optimizer and schedule that suit its built-in rows; an experiment or a command line sets others.
     """
 
     consumed: ClassVar[tuple[str, ...]] = ("format",)
     format: ClassVar[Any] = choice("format", None)
-    defaults: ClassVar[dict[str, str]] = {}
-    recipe: ClassVar[dict[str, dict[str, Any]]] = {}
     rules: ClassVar[dict[str, str]] = {}
     provides: ClassVar[tuple[str, ...]] = ()
     monitor: str = "validation/loss"  # what the best checkpoint is best at; an option may decide, in `__init__`

@@ -37,17 +37,6 @@ class ClassificationTask(Distillable, Exportable):
     """
 
     format = choice("format", "classification")
-    defaults: ClassVar[dict[str, str]] = {
-        "model": "bert_nano",
-        "tokenizer": "wordpiece",
-        "data": "builtin",
-        "data/batches": "buckets_2k",
-    }
-    recipe: ClassVar[dict[str, dict[str, Any]]] = {
-        "optimizer": {"lr": 1.0e-3, "weight_decay": 0.1},
-        "schedule": {"warmup": 0.1},
-        "trainer": {"max_epochs": 6},
-    }
     rules: ClassVar[dict[str, str]] = {
         "'cross' not in provided": "an encoder-decoder reads one text to write another, and here there is only one",
         "pooling != 'first' or 'encoder' in provided": "the first token of a decoder sees nothing but itself; task.pooling=last sees all",

@@ -46,18 +46,6 @@ class NerTask(Distillable, Exportable):
     """
 
     format = choice("format", "ner")
-    defaults: ClassVar[dict[str, str]] = {
-        "model": "bert_tagger",
-        "tokenizer": "bpe_2k",
-        "data": "builtin",
-        "data/batches": "buckets_1k",
-        "optimizer": "muon",
-    }
-    recipe: ClassVar[dict[str, dict[str, Any]]] = {
-        "optimizer": {"lr": 2.0e-3, "weight_decay": 0.1},
-        "schedule": {"warmup": 0.1},
-        "trainer": {"max_epochs": 3},
-    }
     rules: ClassVar[dict[str, str]] = {
         "'cross' not in provided": "an encoder-decoder reads one text to write another, and here there is only one",
         "'encoder' in provided or 'whole_words' in provided": "the first piece of a word in a decoder has not seen the rest of it; "

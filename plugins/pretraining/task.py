@@ -44,19 +44,6 @@ class PretrainingTask(WritingTask, Distillable, Exportable):
     """
 
     format: ClassVar[Any] = choice("format", "masked")
-    defaults: ClassVar[dict[str, str]] = {
-        "task/format": "masked_30",
-        "model": "bert_micro",
-        "tokenizer": "bytes",
-        "data": "builtin",
-        "data/batches": "packed_2k",
-        "optimizer": "muon",
-    }
-    recipe: ClassVar[dict[str, dict[str, Any]]] = {
-        "optimizer": {"lr": 3.0e-3},
-        "schedule": {"warmup": 0.05},
-        "trainer": {"max_epochs": 1},
-    }
     rules: ClassVar[dict[str, str]] = {
         "'pretraining' in provided": "these rows do not say what is to be told; task/format=masked|causal|span_corruption|infilling do",
     }

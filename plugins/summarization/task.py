@@ -32,18 +32,6 @@ class SummarizationTask(SequenceToSequence):
     input: ClassVar[str] = "document"
     reference: ClassVar[str] = "summary"
     format: ClassVar[Any] = choice("format", "summarization")
-    defaults: ClassVar[dict[str, str]] = {
-        "model": "summarizer_nano",
-        "tokenizer": "wordpiece_2k",
-        "data": "builtin",
-        "data/batches": "buckets_1k",
-        "optimizer": "muon",
-    }
-    recipe: ClassVar[dict[str, dict[str, Any]]] = {
-        "optimizer": {"lr": 3.0e-3},
-        "schedule": {"warmup": 0.05},
-        "trainer": {"max_epochs": 5},
-    }
 
     def __init__(
         self,

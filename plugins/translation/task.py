@@ -19,15 +19,3 @@ class TranslationTask(SequenceToSequence):
     """
 
     format: ClassVar[Any] = choice("format", "translation")
-    defaults: ClassVar[dict[str, str]] = {
-        "model": "transformer_tiny",
-        "tokenizer": "bpe_2k",
-        "data": "builtin",
-        "data/batches": "buckets_1k",
-        "optimizer": "muon",
-    }
-    recipe: ClassVar[dict[str, dict[str, Any]]] = {
-        "optimizer": {"lr": 3.0e-3},
-        "schedule": {"warmup": 0.05},
-        "trainer": {"max_epochs": 2},
-    }

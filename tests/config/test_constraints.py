@@ -1,4 +1,4 @@
-"""Parts that do not go together are refused before anything is built: why, all at once, and with ways out that are ways out."""
+"""Parts that do not fit together are refused before anything is built: with all reasons at once, and with remedies that work."""
 
 import re
 from random import Random
@@ -31,7 +31,7 @@ REFUSED = {
     "a translation needs a source": (["task=translation", "model=bert_tiny"], "the written text must look at the source"),
     "an encoder cannot go on": (["model=bert_tiny"], "a text is continued by a model that only looks back"),
     "a decoder's first token knows nothing": (
-        ["task=classification", "model=gpt_tiny", "task.pooling=first"],
+        ["task=classification", "model=tiny_decoder", "task.pooling=first"],
         "task.pooling=last sees all",
     ),
     "no encoder to look at": (["model/decoder=cross"], "cross-attention needs an encoder"),
@@ -93,14 +93,14 @@ def test_a_wrong_value_does_not_hide_the_ways_out_of_a_conflict_between_parts():
 
 
 def test_a_cross_attention_stands_apart():
-    """Neither the position nor the window of its stack touches it."""
+    """Neither the position nor the window of its stack applies to it."""
     words = ["task=translation", "model/decoder/cross=linear"]
     compose([*words, "model/decoder/position=alibi", "model.decoder.window=3"])
     assert "model.decoder.attention" in refusal(*words, "model/decoder/position=alibi", "model/decoder/attention=linear")
 
 
 def test_a_stack_is_sealed():
-    """What happens inside one stack is not the other's concern."""
+    """Traits inside one stack do not reach the other."""
     words = ["task=translation", "model/encoder/attention=linear"]
     compose([*words, "model/decoder/position=alibi", "model.decoder.window=3"])
     said = refusal(*words, "model/encoder/position=alibi")
@@ -108,7 +108,7 @@ def test_a_stack_is_sealed():
 
 
 def test_the_parts_that_slots_follow_are_not_built_and_break_no_rule():
-    """`model.attention` only stands for the stack's: here every stack has another."""
+    """Every stack has another attention here, so `model.attention` is built nowhere."""
     compose(["model/attention=linear", "model/position=alibi", "model/decoder/attention=multi_head"])
     compose(["model/attention=linear", "model/decoder/position=rotary", "model/position=alibi"])
 

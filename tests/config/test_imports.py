@@ -22,7 +22,10 @@ FLOORS = [
     ["framework.errors", "framework.metrics"],
 ]
 LOOSE = {"__init__", "__main__", "errors", "registry"}  # modules that stand in framework/ itself
-HYDRA = {f"framework/{name}.py" for name in ("config/compose", "config/diagnose", "config/hydra_source", "cli/train", "runs/resume")}
+HYDRA = {
+    f"framework/{name}.py"
+    for name in ("config/compose", "config/diagnose", "config/hydra_source", "config/presets", "config/recipes", "cli/train", "runs/resume")
+}
 
 
 def _sources():
@@ -79,7 +82,7 @@ def test_every_module_has_a_room():
     ["framework", "framework.config.catalogue", "framework.config.constraints", "framework.config.compose", "framework.cli.train"]
     + ["framework.workflows.preflight"],
 )
-def test_menus_and_configs_do_not_import_torch(module):
+def test_help_and_configs_do_not_import_torch(module):
     heavy = ["torch", "wandb", "datasets", "torchmetrics", "pytorch_lightning"]
     code = f"import {module}, sys; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

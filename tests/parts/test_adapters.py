@@ -1,4 +1,4 @@
-"""LoRA against its formula, W + alpha / rank * B A: where it goes, what it leaves alone, and that it can be taken in again."""
+"""LoRA against its formula, W + alpha / rank * B A: target modules, frozen parameters, merging."""
 
 import copy
 
@@ -20,7 +20,7 @@ def outputs(model):
 
 
 def lively(model):
-    """The adapter as training leaves it: both matrices are something."""
+    """The model with random values in both LoRA matrices, as after training."""
     for module in model.modules():
         if isinstance(module, LoraLinear):
             nn.init.normal_(module.lora_up, std=0.3)
@@ -91,7 +91,7 @@ def test_merged_is_the_same_model_without_an_adapter(family):
 
 
 def test_weights_may_be_copied_in_afterwards():
-    """What begins from published weights has them copied into the parameters that are there."""
+    """Pretrained weights are copied into a model that has its adapter already."""
     model, other = lively(adapted("encoder_only")), toy_model("encoder_only", seed=9)
     own = model.state_dict()
     for name, value in other.state_dict().items():
@@ -120,7 +120,7 @@ def test_at_first_only_one_matrix_can_learn():
     assert all(learns == name.endswith("lora_up") for name, learns in grads.items())
 
 
-def test_beside_is_trained_as_it_is():
+def test_modules_to_save_are_trained():
     model = adapted("encoder_only", modules_to_save=["*.norms.*", "tokens.weight"])
     learned = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert learned == {name for name, _ in model.named_parameters() if ".lora_" in name or ".norms." in name or name == "tokens.weight"}
@@ -175,7 +175,7 @@ def test_no_adapter_is_the_model_itself():
 
 
 def test_only_plain_linear_maps_are_replaced():
-    """A subclass may compute something else with the weight that it inherits."""
+    """A subclass of nn.Linear may use its weight in another way."""
 
     class Doubled(nn.Linear):
         def forward(self, x):
@@ -194,11 +194,11 @@ def test_an_adapter_takes_no_draw_from_what_is_built_before():
 
 
 def test_rates_follow_layers_into_adapters_and_copies_work():
-    from framework.training.groups import rate_factors
+    from framework.training.groups import lr_multipliers
 
     task = nn.Module()
     task.model = adapted("encoder_only")
-    factors = rate_factors(task, 0.5, 1.0)
+    factors = lr_multipliers(task, 0.5, 1.0)
     assert factors["model.encoder.layers.0.attention.query.lora_down"] == 0.5
     assert factors["model.encoder.layers.1.attention.query.lora_up"] == 1.0
     assert torch.equal(outputs(copy.deepcopy(task.model)), outputs(task.model))

@@ -1,4 +1,4 @@
-"""Every legal attention x position x block x family trains and keeps its promises; every illegal one has its reason.
+"""Every legal attention x position x block x family passes the contract tests; every illegal one is refused with a reason.
 
 A sample of the matrix runs in the suite, `pytest -m whole tests/parts/test_matrix.py` runs all of it.
 """
@@ -18,7 +18,7 @@ MATRIX = list(product(FAMILIES, *(sorted(registered()[kind]) for kind in ("atten
 
 
 def reasons(attention: str, position: str) -> list[str]:
-    """Why an attention refuses a position; empty when it does not."""
+    """Reasons why an attention refuses a position."""
     return broken(get(f"attention/{attention}").rules, {"provided": set(get(f"position/{position}").provides)})
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from framework.config import catalogue as index
 from framework.config import compose
 from framework.data.spec import DataSpec
 from framework.errors import UserError
@@ -20,13 +21,13 @@ PRESETS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "mo
 
 
 def preset(name: str, vocab_size: int) -> nn.Module:
-    """The model of a preset without memory for its weights."""
-    node = compose.compose([f"model={name}", f"task={'classification' if name.startswith('bert') else TASKS[name[:3]]}"]).config["model"]
+    """The model of a preset on the meta device."""
+    node = compose.compose([f"model={name}", f"task={TASKS[index.load().base('model', name)]}"]).config["model"]
     with torch.device("meta"):
         return Part(node["part"], **{key: parts(value) for key, value in node.items() if key != "part"})(spec=DataSpec(vocab_size, 8))
 
 
-TASKS = {"gpt": "completion", "tra": "translation", "sum": "summarization"}
+TASKS = {"encoder_only": "classification", "decoder_only": "completion", "encoder_decoder": "translation"}
 
 
 def parts(value):
@@ -46,12 +47,12 @@ def test_transformer_base_has_the_published_size():
     assert size(preset("transformer_base", 37000)) == parameters
 
 
-@pytest.mark.parametrize("name", [name for name in PRESETS if name.endswith("tiny")])
+@pytest.mark.parametrize("name", [name for name in PRESETS if name.startswith("tiny")])
 def test_tiny_presets_are_tiny(name):
     assert size(preset(name, 1000)) < 1_500_000
 
 
-def test_a_place_beyond_the_table_is_the_users_mistake():
+def test_a_position_beyond_the_table_is_refused():
     model = toy_model("decoder_only", max_length=6)
     with pytest.raises(UserError, match="7 positions .* has 6"):
         model(texts(7)[0][None])
@@ -61,7 +62,7 @@ def test_a_place_beyond_the_table_is_the_users_mistake():
         model.decode(texts(1)[0][None], state)
 
 
-def test_padding_needs_no_place_in_the_table():
+def test_padding_needs_no_position_in_the_table():
     model = toy_model("decoder_only", max_length=6)
     ids, padding_mask = texts(8)[0][None], torch.tensor([[0, 0, 1, 1, 1, 1, 1, 1]]).bool()
     torch.testing.assert_close(model(ids, padding_mask)[:, 2:], model(ids[:, 2:]))
@@ -103,7 +104,7 @@ def test_impossible_options_are_refused_with_the_reason(part, offers, reason):
         part(**{**common, **offers})
 
 
-def test_a_rotation_needs_a_pair_of_features():
+def test_a_rotary_embedding_needs_a_pair_of_features():
     with pytest.raises(UserError, match="at least two features"):
         Part("position/rotary", fraction=0.1)().rotary(torch.arange(3)[None], 8)
 
@@ -111,7 +112,7 @@ def test_a_rotation_needs_a_pair_of_features():
         Part("position/scaled_rotary")().rotary(torch.arange(3)[None], 1)
 
 
-def test_every_so_many_layers_see_everything():
+def test_full_attention_every_so_many_layers():
     offers = {"dim": 8, "num_heads": 2, "dropout": 0.0, "bias": True, "epsilon": 1e-5, "max_length": 9, "embedding_dim": 8}
     assert list(Part("encoder/standard", window=3, full_attention_every=3)(**offers, num_layers=7).windows) == [
         None,
@@ -125,11 +126,13 @@ def test_every_so_many_layers_see_everything():
     assert list(Part("decoder/cross", window=3, full_attention_every=1)(**offers, num_layers=2).windows) == [None, None]
 
 
-def test_layers_with_a_window_turn_by_their_own_base():
+def test_layers_with_a_window_have_their_own_rotary_base():
     far, near = Part("position/rotary", base=100.0)(), Part("position/rotary", base=7.0)()
-    both, places = Part("position/rotary", base=100.0, local_base=7.0)(), torch.arange(5)[None]
-    assert both.rotary(places, 8).cos.equal(far.rotary(places, 8).cos) and both.rotary(places, 8, 3).cos.equal(near.rotary(places, 8).cos)
-    assert far.rotary(places, 8, 3).cos.equal(far.rotary(places, 8).cos)
+    both, positions = Part("position/rotary", base=100.0, local_base=7.0)(), torch.arange(5)[None]
+    assert both.rotary(positions, 8).cos.equal(far.rotary(positions, 8).cos) and both.rotary(positions, 8, 3).cos.equal(
+        near.rotary(positions, 8).cos
+    )
+    assert far.rotary(positions, 8, 3).cos.equal(far.rotary(positions, 8).cos)
     offers = {
         "dim": 8,
         "num_heads": 1,
@@ -141,8 +144,8 @@ def test_layers_with_a_window_turn_by_their_own_base():
         "num_layers": 2,
     }
     stack = Part("encoder/standard", window=[None, 3], position=Part("position/rotary", base=100.0, local_base=7.0))(**offers)
-    layouts, _ = stack.prepare(torch.zeros(1, 5, 8), places, None, None)
-    assert [layout.rotary.cos.equal(other.rotary(places, 8).cos) for layout, other in zip(layouts, (far, near), strict=True)] == [
+    layouts, _ = stack.prepare(torch.zeros(1, 5, 8), positions, None, None)
+    assert [layout.rotary.cos.equal(other.rotary(positions, 8).cos) for layout, other in zip(layouts, (far, near), strict=True)] == [
         True,
         True,
     ]

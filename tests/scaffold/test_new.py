@@ -33,6 +33,7 @@ def files(folder: Path) -> set[str]:
 def test_a_task_is_a_plugin_of_the_folder(empty, capsys):
     assert main(["new", "task", "echo"]) == 0
     written = {"README.md", "__init__.py", "data.py", "task.py", "test_echo.py", "conf/model/echo_small.yaml"}
+    written |= {f"conf/recipe/echo/{name}.yaml" for name in ("scratch", "finetune")}
     assert files(empty / "plugins" / "echo") == written and files(empty) == {f"plugins/echo/{name}" for name in written}
     said = capsys.readouterr().out
     assert all(f"\n  {name}" in said for name in written)

@@ -182,7 +182,7 @@ def test_measuring_asks_no_teacher(tmp_path):
     for distillation in (None, StandardDistillation(teacher := DistillableToy(seed=7))):
         module = learner(DistillableToy(), distillation=distillation)
         trainer(tmp_path).validate(module, Loader(rows(20), 8), verbose=False)
-        figures.append(module.figures["validation/loss"])
+        figures.append(module.logged_metrics["validation/loss"])
     assert figures[0] == figures[1] and teacher.runs == 0
 
 

@@ -135,7 +135,7 @@ def test_muon_takes_the_matrices_of_an_adapter():
 def test_muon_with_no_matrix_left_to_train():
     task = ToyTask()
     freeze(task, "stack.*")
-    with pytest.raises(UserError, match="here it has none to train: choose adamw"):
+    with pytest.raises(UserError, match="choose optimizer=adamw"):
         Muon(task)
 
 

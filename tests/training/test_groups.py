@@ -9,7 +9,7 @@ from framework.errors import UserError
 from framework.registry import Part, build
 from framework.testing.toy_models import toy_model
 from framework.training.callbacks import Checkpoint
-from framework.training.groups import groups, rate_factors
+from framework.training.groups import lr_multipliers, parameter_groups
 from framework.training.optimizers import SGD, Adafactor, AdamW, Muon
 from framework.training.schedules import Linear
 from tests.training.toys import Loader, ToyTask, learner, rows, trainer, weights
@@ -100,19 +100,19 @@ def test_every_group_has_the_rate_of_the_table(family, options, table, optimizer
 
 def test_by_default_there_is_one_rate_and_two_groups():
     task = Headed("encoder_only")
-    assert set(rate_factors(task, 1.0, 1.0).values()) == {1.0}
-    assert [(group["lr"], group["weight_decay"]) for group in groups(task, 0.1, 0.25)] == [(0.1, 0.25), (0.1, 0.0)]
+    assert set(lr_multipliers(task, 1.0, 1.0).values()) == {1.0}
+    assert [(group["lr"], group["weight_decay"]) for group in parameter_groups(task, 0.1, 0.25)] == [(0.1, 0.25), (0.1, 0.0)]
 
 
 def test_the_highest_rate_comes_first():
-    made = groups(Headed("encoder_only", num_layers=3), 1.0, 0.25, D, H)
+    made = parameter_groups(Headed("encoder_only", num_layers=3), 1.0, 0.25, D, H)
     assert [group["lr"] for group in made] == [4, 4, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.125]
 
 
 def test_a_layer_that_is_every_layer_is_one():
     task = Headed("encoder_only", num_layers=1)
     task.model.encoder.layers.append(task.model.encoder.layers[0])
-    factors = rate_factors(task, D, H)
+    factors = lr_multipliers(task, D, H)
     assert {factor for name, factor in factors.items() if ".layers." in name} == {1.0}
     assert factors["model.tokens.weight"] == 0.5
 
@@ -120,16 +120,18 @@ def test_a_layer_that_is_every_layer_is_one():
 def test_parameters_of_a_model_or_a_stack_itself_stand_below_its_layers():
     task = Headed("encoder_only", num_layers=2)
     task.model.direction, task.model.encoder.bias = nn.Parameter(torch.zeros(8)), nn.Parameter(torch.zeros(8))
-    factors = rate_factors(task, D, H)
+    factors = lr_multipliers(task, D, H)
     assert (factors["model.direction"], factors["model.encoder.bias"]) == (0.25, 0.25)
 
 
 def test_layers_at_different_rates_need_layers():
-    with pytest.raises(UserError, match="optimizer.layer_decay gives each layer of a stack a rate of its own, and this model has no"):
+    with pytest.raises(UserError, match="optimizer.layer_decay needs a model with a stack of layers"):
         AdamW(ToyTask(), layer_decay=0.9)
 
 
-@pytest.mark.parametrize(("option", "reason"), [("layer_decay", "each layer learns"), ("head_lr_multiplier", "what the task adds learns")])
+@pytest.mark.parametrize(
+    ("option", "reason"), [("layer_decay", "layer_decay must be positive"), ("head_lr_multiplier", "head_lr_multiplier must be")]
+)
 def test_a_rate_of_nothing_is_refused(option, reason):
     with pytest.raises(UserError, match=reason):
         build({"part": "optimizer/adamw", option: 0.0}, model=Headed("encoder_only"))
@@ -202,7 +204,7 @@ def test_rates_keep_their_ratio_through_schedule_and_resume(tmp_path, optimizer)
     assert (max(table), min(table)) == (0.02 * H, 0.02 * D**2)
     schedule = Linear(warmup=2, floor=0.25, total=8)
     assert [pytest.approx([lr * schedule(step) for lr in table]) for step in range(8)] == watch.rates
-    assert whole.figures["train/lr"] == pytest.approx(max(table) * schedule(8))  # the top one, for the step to come
+    assert whole.logged_metrics["train/lr"] == pytest.approx(max(table) * schedule(8))  # the top one, for the step to come
 
     with pytest.raises(Killed):
         fit(tmp_path / "cut", optimizer, cut)

@@ -85,7 +85,7 @@ def test_ghosts_do_not_train_or_count(tmp_path):
     ghosts = Loader(rows(1), 1, rank=1, world_size=2)
     trainer(tmp_path).fit(model, ghosts, ghosts)
     assert_same(before, weights(model.task), 0)
-    assert model.figures["validation/rows"] == 0
+    assert model.logged_metrics["validation/rows"] == 0
 
 
 @pytest.mark.parametrize("broken", [float("nan"), float("inf")])
@@ -102,7 +102,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path, broken):
     model = learner(Breaks())
     kept = []
     model.on_train_batch_end = lambda *arguments: kept.append(weights(model.task))
-    with pytest.raises(Diverged, match=r"step 3.*\n.*learning rate 0.01.*\n.*optimizer.lr"):
+    with pytest.raises(Diverged, match=r"step 3.*\n.*learning rate was 0.01.*\n.*optimizer.lr"):
         trainer(tmp_path).fit(model, Loader(rows(70), 8))
     assert len(kept) == 2
     assert_same(kept[-1], weights(model.task), 0)
@@ -132,7 +132,7 @@ def test_figures_of_training(tmp_path):
     assert logged[0][1]["train/tokens_per_second"] > 0
 
 
-def test_validation_figures_are_of_all_rows_and_fresh_each_time(tmp_path):
+def test_validation_metrics_are_of_all_rows_and_fresh_each_time(tmp_path):
     model = learner(optimizer=Part(SGD, lr=0.0))
     seen = []
     model._log = lambda figures: seen.append(figures) if "validation/loss" in figures else None
@@ -150,7 +150,7 @@ def test_predictions_are_written_in_the_order_of_the_rows(tmp_path):
     written = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
     assert [row["row"] for row in written] == list(range(30))
     assert [row["input"] for row in written] == [sequence[:-1] for sequence in rows(30)]
-    assert model.figures["test/rows"] == 30
+    assert model.logged_metrics["test/rows"] == 30
 
 
 def test_dropout_is_a_function_of_seed_epoch_and_batch(tmp_path):

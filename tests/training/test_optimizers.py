@@ -126,7 +126,7 @@ def test_a_schedule_reaches_both_halves_of_muon_after_a_resume():
 
 
 def test_muon_without_a_stack_is_refused():
-    with pytest.raises(UserError, match="choose adamw"):
+    with pytest.raises(UserError, match="choose optimizer=adamw"):
         Muon(nn.Linear(2, 2))
 
 

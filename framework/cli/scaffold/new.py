@@ -48,7 +48,7 @@ def check_name(kind: str, name: str, catalogue: Catalogue) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or keyword.iskeyword(name):
         raise UserError(f"{name!r} is no name for an option: small letters, digits and single underscores, and no word of Python's")
     if len(name) > LONGEST:
-        raise UserError(f"{name!r} has {len(name)} characters; at most {LONGEST} fit a menu")
+        raise UserError(f"{name!r} has {len(name)} characters; at most {LONGEST} are allowed")
     options = [(kind, name), (KINDS[kind].group, renamed(KINDS[kind].preset_name, name)), *([("format", name)] if kind == "task" else [])]
     for group, option in options:
         known = catalogue.presets.get(group, {}).get(option) or catalogue.options.get(group, {}).get(option)
@@ -80,9 +80,9 @@ def contents(kind: str, name: str, package: bool, folder: Path, catalogue: Catal
         f"{code}conf/{texts.group}/{texts.preset_name}.yaml": texts.preset[1],
         "README.md": README if package else README.replace("INSTALL\n", ""),
     }
-    for path in sorted((TEMPLATES / kind).glob("*.py")):
+    for path in sorted(path for path in (TEMPLATES / kind).rglob("*") if path.suffix in (".py", ".yaml")):
         where = test if path.name.startswith("test_") else code
-        files[f"{where}{path.name}"] = path.read_text(encoding="utf-8")
+        files[f"{where}{path.relative_to(TEMPLATES / kind).as_posix()}"] = path.read_text(encoding="utf-8")
     if package:
         files["pyproject.toml"] = PYPROJECT
     return {renamed(path, name): renamed(filled(text, marks), name) for path, text in files.items()}

@@ -38,7 +38,8 @@ KINDS = {
             "model=specimen_small",
             """\
 # specimen: small enough to train in seconds
-defaults: [encoder_only, override position: rotary, _self_]
+is: encoder_only
+position: rotary
 dim: 64
 num_heads: 4
 num_layers: 2
@@ -56,7 +57,7 @@ max_length: 128
             "model/attention=specimen_sharp",
             """\
 # specimen with sharper scores
-defaults: [specimen, _self_]
+is: specimen
 scale: 20.0
 """,
         ),
@@ -70,7 +71,7 @@ scale: 20.0
             "model/position=specimen_steep",
             """\
 # specimen that begins steeper
-defaults: [specimen, _self_]
+is: specimen
 slope: 4.0
 """,
         ),
@@ -84,7 +85,7 @@ slope: 4.0
             "data=specimen_small",
             """\
 # specimen: few rows, to try things out
-defaults: [specimen, _self_]
+is: specimen
 limit: 100
 """,
         ),

@@ -14,6 +14,11 @@ def tokenize_words(text: str, words: Sequence[Span], tokenizer: TextTokenizer) -
 
     words: characters of each word, in order and disjoint. The text is split after each word before it is encoded, so no token belongs
     to two words. A word may have no token (a character that the tokenizer drops).
+
+    >>> tokenizer = load("runs/last").tokenizer
+    >>> ids, words = tokenize_words("good film", [(0, 4), (5, 9)], tokenizer)
+    >>> sorted(set(words) - {NO_WORD})
+    [0, 1]
     """
     ids: list[int] = []
     word_ids: list[int] = []
@@ -29,7 +34,11 @@ def tokenize_words(text: str, words: Sequence[Span], tokenizer: TextTokenizer) -
 
 
 def token_windows(tokens: int, size: int, overlap: int) -> list[Span]:
-    """Windows of at most `size` tokens that cover all tokens; neighbors overlap by `overlap` tokens, the last two perhaps by more."""
+    """Windows of at most `size` tokens that cover all tokens; neighbors overlap by `overlap` tokens, the last two perhaps by more.
+
+    >>> token_windows(10, 4, 1)
+    [(0, 4), (3, 7), (6, 10)]
+    """
     assert 0 <= overlap < size, f"windows of {size} tokens cannot overlap by {overlap}"
     if tokens <= size:
         return [(0, tokens)]
@@ -41,6 +50,9 @@ def best_windows(word_ids: Sequence[int], windows: Sequence[Span]) -> dict[int, 
     """For each word the window with most context on its shorter side; the ends of the text count as full context.
 
     For a word longer than a window it is the window with most of its tokens.
+
+    >>> best_windows([0, 1, 2, 3, 4, 5], [(0, 4), (2, 6)])
+    {0: 0, 1: 0, 2: 0, 3: 1, 4: 1, 5: 1}
     """
     spans: dict[int, Span] = {}  # word -> its tokens
     for token, word in enumerate(word_ids):

@@ -21,13 +21,6 @@ class SpecimenTask(RowTask):
     """
 
     format: ClassVar[Any] = choice("format", "specimen")
-    defaults: ClassVar[dict[str, str]] = {
-        "model": "specimen_small",
-        "tokenizer": "wordpiece",
-        "data": "builtin",
-        "data/batches": "buckets_1k",
-    }
-    recipe: ClassVar[dict[str, dict[str, Any]]] = {"optimizer": {"lr": 2.0e-3}, "trainer": {"max_epochs": 8}}
     rules: ClassVar[dict[str, str]] = {
         "'cross' not in provided": "a model that reads one text to write another finds only one here",
         "'untied' not in provided": "nothing is written, so an output layer of its own would never learn; model.tied=true has none",
