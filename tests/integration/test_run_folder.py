@@ -412,7 +412,7 @@ def test_weights_and_biases_offline(run):
     (told,) = [record["run"] for record in records if "run" in record][:1]
     config = told["config"]["update"]
     assert (told["project"], told["display_name"], told["run_id"]) == ("tests", "first", (run / "wandb_id.txt").read_text().strip())
-    assert config["model"]["encoder"]["attention"]["part"] == "attention/multi_head" and config["chosen"]["model"].startswith("bert_")
+    assert config["model"]["encoder"]["attention"]["part"] == "attention/multi_head" and config["chosen"]["model"] == "tiny_encoder"
     items = [record["history"]["item"] for record in records if "history" in record]
     assert any("train/tokens_per_second" in item and "train/padding" in item for item in items)
     (final,) = [item for item in items if "final/test/accuracy" in item]
