@@ -20,9 +20,9 @@ CONFIG = {
 
 
 @pytest.fixture(autouse=True)
-def origins(monkeypatch):
-    """The catalogue is another's business."""
-    monkeypatch.setattr(runs, "origins", lambda config: {"task/classification": "plugformer 0.1"})
+def registered(monkeypatch):
+    """The catalogue is not read."""
+    monkeypatch.setattr(runs, "distributions", lambda config: {"task/classification": "plugformer 0.1"})
 
 
 def created(root, name="small", task="classification", **options):
