@@ -233,7 +233,7 @@ def test_what_is_typed_and_what_an_experiment_says_come_before_a_recipe(mine):
 def test_a_recipe_of_ones_own(mine):
     folders = mine("recipe/ner/calm", "is: finetune\noptimizer: {is: adamw, lr: 2.0e-5}\n")
     assert recipe(["task=ner", "recipe=calm"], folders) == ("calm", "adamw", 2e-5)
-    assert compose(["task=ner", "recipe=calm"], folders).config["trainer"]["min_epochs"] == 5
+    assert compose(["task=ner", "recipe=calm"], folders).config["trainer"]["min_epochs"] == 6
     with pytest.raises(UserError, match=r"task/classification has no recipe 'calm'; it has: finetune, scratch"):
         compose(["task=classification", "recipe=calm"], folders)
 
