@@ -121,15 +121,15 @@ class Checkpoint(LightningCheckpoint):
     def _copy(self, source: str, target: str) -> None:
         """Hard-link a file; files are always replaced and never modified."""
         old, new = self.folder / f"{source}.ckpt", self.folder / f"{target}.ckpt"
-        beside = self.folder / f".{target}.ckpt.partial"
-        beside.unlink(missing_ok=True)
+        link = self.folder / f".{target}.ckpt.partial"
+        link.unlink(missing_ok=True)
         try:
-            os.link(old, beside)
+            os.link(old, link)
         except OSError:  # the file system has no hard links
             with open(old, "rb") as data, replacing(new) as file:
                 shutil.copyfileobj(data, file)
         else:
-            os.replace(beside, new)
+            os.replace(link, new)
 
     def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Resume from the live weights, with or without averaging."""

@@ -58,12 +58,12 @@ def lr_multipliers(task: nn.Module, layer_decay: float, head_lr_multiplier: floa
     """parameter name -> multiplier of the learning rate. Howard and Ruder 2018, section 3.2, https://arxiv.org/abs/1801.06146;
     Clark et al. 2020 (ELECTRA), appendix B, https://arxiv.org/abs/2003.10555
 
-    | parameters                                                       | multiplier         |
-    |------------------------------------------------------------------|--------------------|
-    | parameters that the task adds to the model                       | head_lr_multiplier |
-    | top layer of a stack, its final norm, the model's output layer   | 1                  |
-    | layer k below the top of its stack                               | layer_decay ** k   |
-    | positions of a stack of n layers                                 | layer_decay ** n   |
+    | parameters                                                        | multiplier         |
+    |-------------------------------------------------------------------|--------------------|
+    | parameters that the task adds to the model                        | head_lr_multiplier |
+    | top layer of a stack, its final norm, the model's output layer    | 1                  |
+    | layer k below the top of its stack                                | layer_decay ** k   |
+    | positions of a stack of n layers                                  | layer_decay ** n   |
     | embeddings, with n layers in the deepest of the stacks after them | layer_decay ** n   |
 
     UserError: layer_decay is set for a model without a stack.

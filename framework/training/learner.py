@@ -40,7 +40,7 @@ class Learner(pl.LightningModule):
 
     optimizer: called with model=task. schedule: called with total=steps. config: plain values, saved in each checkpoint.
     decode, test_decode: generators for validation (a sample of the rows) and test (all rows).
-    folder: of the run, for predictions.jsonl. seed: of dropout. distillation: with its teacher, which is no submodule.
+    folder: folder of the run, for predictions.jsonl. seed: seed of dropout. distillation: loss with a teacher, which is no submodule.
     """
 
     task: Task
@@ -105,8 +105,7 @@ class Learner(pl.LightningModule):
         result = self.task(batch)
         if self.distillation is not None:
             result = self.distillation(self.task, batch, result)
-        weight = result.weight.detach().to(result.loss)
-        loss = result.loss
+        loss, weight = result.loss, result.weight.detach().to(result.loss)
         if batch.get("dummy"):  # this rank has no row left and only keeps in step
             loss, weight = loss * 0, weight * 0
         self._window += torch.stack((loss.detach(), weight))

@@ -181,5 +181,5 @@ def stack_matrices(model: nn.Module) -> list[nn.Parameter]:
     """The 2-D weights of the encoder and decoder, without embeddings."""
     stacks = [module for module in model.modules() if is_stack(module)]
     inside = [module for stack in stacks for module in stack.modules() if not isinstance(module, nn.Embedding)]
-    found = {id(p): p for module in inside for p in module.parameters(recurse=False) if p.ndim == 2 and p.requires_grad}
-    return list(found.values())
+    matrices = {id(p): p for module in inside for p in module.parameters(recurse=False) if p.ndim == 2 and p.requires_grad}
+    return list(matrices.values())

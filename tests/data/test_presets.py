@@ -1,4 +1,4 @@
-"""The presets of published data sets read files of the shape in which they are published."""
+"""Presets of published data sets read files in the published layout."""
 
 from pathlib import Path
 
@@ -135,7 +135,7 @@ def test_wikitext_2_keeps_every_line(read):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_without_a_folder_it_says_where_the_data_is_published(name, tmp_path, monkeypatch):
+def test_without_a_folder_the_error_has_the_address_of_the_data(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"does not exist .*; set data.folder=DIR .*\nthe data is published at https://"):
         source(name, None).check()

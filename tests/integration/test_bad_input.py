@@ -71,7 +71,7 @@ CONFIG = {
     "a key below a slot that follows": ("model.decoder.attention.bias=true", "model.decoder.attention"),
     "dim and heads": ("model.dim=30", "dim must be a multiple of num_heads"),
     "no grammar": ("model", "model: this is not key=value"),
-    "no such flag": ("--fast", "--fast: no such flag; see python train.py --help"),
+    "no such flag": ("--fast", "--fast: there is no such flag"),
     "no such folder of configs": ("--config-dir=mine", "--config-dir mine: there is no such folder"),
     "a column of no format": (
         "data=files data.columns.txt=a",

@@ -8,10 +8,11 @@ import pytest
 import torch
 import yaml
 
+from framework.__main__ import main as framework_main
 from framework.cli.train import main
 from framework.config import catalogue as index
 from framework.config.diff import differences
-from framework.pretrained.transfer import pinned
+from framework.pretrained.overrides import pinned
 from framework.runs.checkpoint import load_weights
 from framework.workflows.inference import evaluate, predict
 from tests.integration.conftest import CLASSIFICATION, copied, newest, refused, train, write_text
@@ -126,6 +127,14 @@ def test_a_table_that_grows_by_special_tokens_keeps_its_rows(here, capsys):
     shared = [name for name in before if name.startswith("model.encoder.")]
     assert shared and all(torch.equal(before[name], after[name]) for name in shared)
     assert "model.decoder" in said and "differs there      model=encoder_only" in said
+
+
+def test_an_export_is_a_source_like_its_run(here, capsys):
+    assert framework_main(["export", str(here), "to=safetensors", "folder=out"]) == 0
+    run = train(*LABELED, "model.pretrained=out", "optimizer.lr=0.0")
+    assert "pretrained out: " in capsys.readouterr().out
+    before, after = weights(here), weights(run)
+    assert all(torch.equal(before[name], after[name]) for name in before if name.startswith("model."))
 
 
 def test_the_jobs_of_a_sweep_begin_from_the_same_run(here):

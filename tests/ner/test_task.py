@@ -23,7 +23,7 @@ NO_DECODE = None  # a tagger writes nothing
 HEADS = [SoftmaxTagHead, CrfTagHead]
 
 
-def make_facts(scheme="iob2", max_length=12):
+def make_spec(scheme="iob2", max_length=12):
     statistics = {"scheme": scheme, "word_pattern": WORD}
     return DataSpec(40, max_length, begin=1, end=2, mask=3, labels=("place", "who"), statistics=statistics)
 
@@ -59,11 +59,11 @@ ROWS = [
 
 def make_task(spec=None, model=BagModel, **options):
     torch.manual_seed(0)
-    return NerTask(model=Part(model), spec=spec or make_facts(), **options).double().eval()
+    return NerTask(model=Part(model), spec=spec or make_spec(), **options).double().eval()
 
 
 def make_batch(rows=ROWS, spec=None, **options):
-    form, spec = NerFormat(**{"overlap": 2, **options}), spec or make_facts()
+    form, spec = NerFormat(**{"overlap": 2, **options}), spec or make_spec()
     features = [form.encode(row, Letters(), spec) for row in rows]
     return {**form.collate(features, spec, Random(0)), "raw": rows}
 
@@ -81,8 +81,8 @@ def test_a_word_has_the_state_of_its_pieces(pieces):
 
 def test_windows_and_company_change_nothing_where_context_does_not_count():
     task = make_task()
-    whole = task.read(make_batch(spec=make_facts(max_length=40))).scores
-    windows = make_batch(spec=make_facts(max_length=8))
+    whole = task.read(make_batch(spec=make_spec(max_length=40))).scores
+    windows = make_batch(spec=make_spec(max_length=8))
     assert len(windows["ids"]) > len(ROWS)
     torch.testing.assert_close(task.read(windows).scores, whole)
     for number, row in enumerate(ROWS):
@@ -102,7 +102,7 @@ def test_the_loss_is_summed_over_words_that_have_a_piece(head):
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("scheme", ["iob2", "iobes"])
 def test_rows_can_be_read_by_seqeval_and_give_the_figures(head, scheme):
-    spec = make_facts(scheme)
+    spec = make_spec(scheme)
     task, batch = make_task(spec, head=Part(head)), make_batch(spec=spec, scheme=scheme)
     result, rows = task.evaluate(batch, NO_DECODE)
     rows = json.loads(json.dumps(rows))
@@ -118,12 +118,12 @@ def test_rows_can_be_read_by_seqeval_and_give_the_figures(head, scheme):
 
 
 def test_entities_are_characters_of_what_was_typed_with_their_probability():
-    task = make_task(make_facts(max_length=40))
+    task = make_task(make_spec(max_length=40))
     with torch.no_grad():  # every word begins a person, for all the model knows, with odds of e to one
         task.head.scores.weight.zero_()
         task.head.scores.bias.copy_(torch.tensor([0.0, -50.0, -50.0, 1.0, -50.0]))
     text = " Bo,  Ann "
-    (row,) = task.predict(make_batch([{"text": text}], make_facts(max_length=40)), NO_DECODE)
+    (row,) = task.predict(make_batch([{"text": text}], make_spec(max_length=40)), NO_DECODE)
     assert row["input"] == text and row["tokens"] == ["Bo", ",", "Ann"]
     assert row["predicted_tags"] == ["B-who", "O", "B-who"]  # the comma has no piece here
     assert (
@@ -136,7 +136,7 @@ def test_entities_are_characters_of_what_was_typed_with_their_probability():
 
 
 def test_word_dropout_masks_whole_words_in_training_alone():
-    task, batch = make_task(word_dropout=0.5), make_batch(spec=make_facts(max_length=8))
+    task, batch = make_task(word_dropout=0.5), make_batch(spec=make_spec(max_length=8))
     task.read(batch)
     assert torch.equal(task.model.seen[-1], batch["ids"])
     task.train()
@@ -163,7 +163,7 @@ def test_which_models_can_tag(provided, legal):
 @pytest.mark.parametrize("options", [{"dropout": 1.0}, {"word_dropout": -0.1}])
 def test_shares_are_shares(options):
     with pytest.raises(UserError, match=next(iter(options))):
-        Part(NerTask, **options)(model=Part(BagModel), spec=make_facts())
+        Part(NerTask, **options)(model=Part(BagModel), spec=make_spec())
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -171,7 +171,7 @@ def test_shares_are_shares(options):
 def test_the_models_of_the_framework_tag_whatever_the_company_and_learn(model, pieces, head):
     import_parts()  # those that a model chooses by name
     torch.manual_seed(0)
-    spec = make_facts(max_length=16)
+    spec = make_spec(max_length=16)
     task = NerTask(model=Part(model, dim=16, num_heads=2, num_layers=1, max_length=16, dropout=0.0), spec=spec, head=Part(head)).double()
     batch = make_batch(spec=spec, pieces=pieces)
     together = task.eval().read(batch).scores

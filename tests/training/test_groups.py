@@ -1,4 +1,4 @@
-"""Rates of layers, group by group, against tables written by hand."""
+"""Layer-wise learning rates against tables written by hand."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ D, H = 0.5, 4.0  # layer_decay and head_lr_multiplier: powers of two, so that pr
 
 
 class Headed(nn.Module):
-    """A task as the rates see one: a model, and what it adds."""
+    """A task with a model and a head."""
 
     def __init__(self, family, **options):
         super().__init__()
@@ -28,7 +28,7 @@ class Headed(nn.Module):
 
 
 def expected(task, table):
-    """The factor of each parameter: of the first line of the table that its name begins with."""
+    """The multiplier of each parameter, from the first row of the table with a prefix of its name."""
     return {name: next(factor for prefix, factor in table if name.startswith(prefix)) for name, _ in task.named_parameters()}
 
 
@@ -66,7 +66,7 @@ TABLES = {
         "encoder_decoder",
         {"num_layers": 2, "num_decoder_layers": 3, "embedding_norm": Part("norm/layer"), "output_bias": True},
         [
-            ("model.tokens.", 1 / 8),  # below both stacks, of which the decoder is the deeper
+            ("model.tokens.", 1 / 8),  # below both stacks; the decoder is the deeper one
             ("model.source.", 1 / 8),
             ("model.encoder.position.", 1 / 4),
             ("model.encoder.layers.0.", 1 / 2),
@@ -90,7 +90,7 @@ TABLES = {
 def test_every_group_has_the_rate_of_the_table(family, options, table, optimizer):
     task = Headed(family, **options)
     wanted = expected(task, table)
-    assert set(dict(table)) == {prefix for prefix, _ in table if any(name.startswith(prefix) for name in wanted)}  # no line in vain
+    assert set(dict(table)) == {prefix for prefix, _ in table if any(name.startswith(prefix) for name in wanted)}  # all match
     names = {id(parameter): name for name, parameter in task.named_parameters()}
     made = optimizer(task, lr=0.1, weight_decay=0.25, layer_decay=D, head_lr_multiplier=H)
     found = {names[id(p)]: (group["lr"], group["weight_decay"]) for group in made.param_groups for p in group["params"]}
@@ -124,7 +124,7 @@ def test_parameters_of_a_model_or_a_stack_itself_stand_below_its_layers():
     assert (factors["model.direction"], factors["model.encoder.bias"]) == (0.25, 0.25)
 
 
-def test_layers_at_different_rates_need_layers():
+def test_layer_decay_needs_layers():
     with pytest.raises(UserError, match="optimizer.layer_decay needs a model with a stack of layers"):
         AdamW(ToyTask(), layer_decay=0.9)
 
@@ -132,13 +132,13 @@ def test_layers_at_different_rates_need_layers():
 @pytest.mark.parametrize(
     ("option", "reason"), [("layer_decay", "layer_decay must be positive"), ("head_lr_multiplier", "head_lr_multiplier must be")]
 )
-def test_a_rate_of_nothing_is_refused(option, reason):
+def test_a_multiplier_of_zero_is_refused(option, reason):
     with pytest.raises(UserError, match=reason):
         build({"part": "optimizer/adamw", option: 0.0}, model=Headed("encoder_only"))
 
 
 class Modelled(ToyTask):
-    """The toy task with its stack where the rates look for one."""
+    """The toy task with a stack of layers."""
 
     def __init__(self, **options):
         super().__init__(**options)
@@ -155,7 +155,7 @@ OPTIONS = {"layer_decay": D, "head_lr_multiplier": H}
 
 @pytest.mark.parametrize("optimizer", ALL)
 def test_rates_move_weights_as_far_as_the_table_says(optimizer):
-    """One step with a rate of 0 everywhere but where the factor is 1 moves that alone."""
+    """One step with a learning rate of 0 for all parameters but those with multiplier 1 changes only these."""
     task = Modelled()
     made = optimizer(task, weight_decay=0.0, **OPTIONS)
     names = {id(parameter): name for name, parameter in task.named_parameters()}
@@ -172,11 +172,11 @@ def test_rates_move_weights_as_far_as_the_table_says(optimizer):
 
 
 class Killed(Exception):
-    """Stands for a kill -9: nothing is saved on the way out."""
+    """Like kill -9: nothing is saved."""
 
 
 class Watch(Callback):
-    """The rates of every step; kills the run before one."""
+    """Records the learning rates of every step; kills the run before one."""
 
     def __init__(self, kill):
         self.kill, self.rates = kill, []
@@ -204,7 +204,7 @@ def test_rates_keep_their_ratio_through_schedule_and_resume(tmp_path, optimizer)
     assert (max(table), min(table)) == (0.02 * H, 0.02 * D**2)
     schedule = Linear(warmup=2, floor=0.25, total=8)
     assert [pytest.approx([lr * schedule(step) for lr in table]) for step in range(8)] == watch.rates
-    assert whole.logged_metrics["train/lr"] == pytest.approx(max(table) * schedule(8))  # the top one, for the step to come
+    assert whole.logged_metrics["train/lr"] == pytest.approx(max(table) * schedule(8))  # the highest one, of the next step
 
     with pytest.raises(Killed):
         fit(tmp_path / "cut", optimizer, cut)
