@@ -52,6 +52,7 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.generation.engine import Decode as Decode
     from framework.generation.engine import pad_left as pad_left
     from framework.generation.strategy import Strategy as Strategy
+    from framework.huggingface.folder import load_model as load_model
     from framework.metrics.average import Average as Average
     from framework.metrics.bleu import Bleu as Bleu
     from framework.metrics.bleu import Chrf as Chrf
@@ -113,6 +114,7 @@ _NAMES = {
     "errors": "UserError",
     "generation.engine": "Decode pad_left",
     "generation.strategy": "Strategy",
+    "huggingface.folder": "load_model",
     "metrics.average": "Average",
     "metrics.bleu": "Bleu Chrf",
     "metrics.ratio": "BitsPerByte Perplexity Ratio",
