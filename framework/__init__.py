@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.generation.engine import Decode as Decode
     from framework.generation.strategy import Strategy as Strategy
     from framework.metrics.average import Average as Average
+    from framework.metrics.average import RowAverage as RowAverage
     from framework.metrics.bleu import Bleu as Bleu
     from framework.metrics.bleu import Chrf as Chrf
     from framework.metrics.ratio import BitsPerByte as BitsPerByte
@@ -62,9 +63,17 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.registry import register as register
     from framework.runs.data import prepare_data as prepare_data
     from framework.runs.folder import Run as Run
+    from framework.tasks.base import BaselineData as BaselineData
+    from framework.tasks.base import GenerationTask as GenerationTask
     from framework.tasks.base import Result as Result
     from framework.tasks.base import Task as Task
-    from framework.tasks.base import WritingTask as WritingTask
+    from framework.tasks.capabilities import Distillable as Distillable
+    from framework.tasks.capabilities import DistillationOutputs as DistillationOutputs
+    from framework.tasks.capabilities import Exportable as Exportable
+    from framework.tasks.cross_entropy import IGNORED as IGNORED
+    from framework.tasks.cross_entropy import logits_at_targets as logits_at_targets
+    from framework.tasks.cross_entropy import row_losses as row_losses
+    from framework.tasks.cross_entropy import target_losses as target_losses
     from framework.tasks.sequence_to_sequence import SequenceToSequence as SequenceToSequence
     from framework.tracking.base import Tracker as Tracker
     from framework.workflows.interactive import Predictor as Predictor
@@ -83,7 +92,7 @@ _NAMES = {
     "errors": "UserError",
     "generation.engine": "Decode",
     "generation.strategy": "Strategy",
-    "metrics.average": "Average",
+    "metrics.average": "Average RowAverage",
     "metrics.bleu": "Bleu Chrf",
     "metrics.ratio": "BitsPerByte Perplexity Ratio",
     "metrics.rouge": "Rouge",
@@ -99,7 +108,9 @@ _NAMES = {
     "registry": "Part build choice register",
     "runs.data": "prepare_data",
     "runs.folder": "Run",
-    "tasks.base": "Result Task WritingTask",
+    "tasks.base": "BaselineData GenerationTask Result Task",
+    "tasks.capabilities": "Distillable DistillationOutputs Exportable",
+    "tasks.cross_entropy": "IGNORED logits_at_targets row_losses target_losses",
     "tasks.sequence_to_sequence": "SequenceToSequence",
     "tracking.base": "Tracker",
     "workflows.interactive": "Predictor build_model compose load open_run train",

@@ -74,7 +74,8 @@ def _option(kind: str, name: str, cls: type) -> dict[str, Any]:
         if isinstance(default, registry.Choice):
             slots[field] = {"kind": default.kind, "default": default.name, "follows": default.follows, "meaning": meanings.get(field, "")}
         else:
-            type_name = _type_name(hints.get(field, Any))
+            switch = inspect.isfunction(getattr(cls, field, None))  # of a method
+            type_name = "bool" if switch else _type_name(hints.get(field, Any))
             fields[field] = {"type": type_name, "default": _plain(default), "meaning": meanings.get(field, "")}
     source = inspect.getsourcefile(cls) or ""
     return {

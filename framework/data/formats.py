@@ -77,14 +77,6 @@ class Format:
         """Rows that need no download: split is "train", "validation" or "test"."""
         raise NotImplementedError
 
-    def baseline(self, train: Iterable[Row], test: Iterable[Row]) -> dict[str, float]:
-        """Figures of a simple method on the test rows, to stand beside the model's. Names as in metrics: `accuracy`."""
-        return {}
-
-    def token_baseline(self, train: Iterable[Features], test: Iterable[Batch], spec: DataSpec) -> dict[str, float]:
-        """The same of encoded rows and the batches that the model is tested on, where figures depend on tokens or on noise."""
-        return {}
-
 
 def text_of(row: Row, column: str = "text") -> str:
     """The text in a column of a row. ValueError: the value has another type."""

@@ -58,9 +58,10 @@ def load(folder: Path | str) -> Loaded:
         if not (folder / name).is_file():
             raise UserError(f"{folder} has no {name}: it was not exported with to=safetensors, or not whole")
     config, spec = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")), DataSpec.load(folder / SPEC)
-    task, form = make_task(config, spec), build(config["task"]["format"])
+    format = build(config["task"]["format"])
+    task = make_task(config, spec, format)
     fill(task, weights_of(folder / WEIGHTS), folder / WEIGHTS)
-    return Loaded(task.eval(), form, Tokenizer.load(folder / TOKENIZER), spec, config, folder / WEIGHTS)
+    return Loaded(task.eval(), format, Tokenizer.load(folder / TOKENIZER), spec, config, folder / WEIGHTS)
 
 
 def weights_of(path: Path) -> dict[str, Tensor]:

@@ -9,15 +9,20 @@ from framework.registry import as_part, build
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from framework.data.formats import Format
     from framework.data.spec import DataSpec
     from framework.tasks.base import Task
 
 
-def make_task(config: Mapping[str, Any], spec: "DataSpec") -> "Task":
-    """The task of a config, untrained. UserError: its parts do not fit, or a pattern of what is adapted or frozen matches nothing."""
+def make_task(config: Mapping[str, Any], spec: "DataSpec", format: "Format | None" = None) -> "Task":
+    """The task of a config, untrained. format: of the data; None = made from the config.
+
+    UserError: its parts do not fit, or a pattern of what is adapted or frozen matches nothing.
+    """
     from framework.runs.freezing import freeze
 
-    task: Task = build(config["task"], model=as_part(config["model"]), spec=spec)
+    format = format or build(config["task"]["format"])
+    task: Task = build(config["task"], model=as_part(config["model"]), spec=spec, format=format)
     attach_adapter(config["model"], task.model)
     freeze(task, config["model"].get("freeze"))
     return task

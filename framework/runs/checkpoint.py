@@ -46,9 +46,10 @@ def load(folder: Path | str, config: dict[str, Any] | None = None) -> Loaded:
         if not needed.exists():
             raise UserError(f"{folder} is not complete: {needed.name} is missing")
     config, spec = run.config() if config is None else config, DataSpec.load(run.spec)
-    task, form = make_task(config, spec), build(config["task"]["format"])
+    format = build(config["task"]["format"])
+    task = make_task(config, spec, format)
     fill(task, weights(path), path)
-    return Loaded(task.eval(), form, Tokenizer.load(run.tokenizer), spec, config, path)
+    return Loaded(task.eval(), format, Tokenizer.load(run.tokenizer), spec, config, path)
 
 
 def weights(path: Path) -> dict[str, Tensor]:

@@ -30,7 +30,7 @@ _FIXED_IN_USE = {
     "tokenizer": "the saved weights know that tokenizer's ids",
     "task.part": "the saved weights are of that task",
 }
-_PATHS = ("data.folder", "data.train", "data.validation", "data.test", "data.published", "task.teacher")
+_PATHS = ("data.folder", "data.train", "data.validation", "data.test", "data.published", "task.teacher", "task.baseline")
 
 
 def run_to_resume(overrides: Sequence[str], root: Path, name: str | None, task: str | None) -> Run | None:

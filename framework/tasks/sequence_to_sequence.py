@@ -17,7 +17,7 @@ from framework.data.spec import DataSpec
 from framework.generation.engine import Decode, answer, evaluating
 from framework.metrics.bleu import Bleu, Chrf
 from framework.registry import Part
-from framework.tasks.base import Result, WritingTask
+from framework.tasks.base import Result, GenerationTask
 from framework.tasks.capabilities import Distillable, DistillationOutputs, Exportable
 from framework.tasks.cross_entropy import IGNORED, logits_at_targets, target_losses
 
@@ -25,7 +25,7 @@ ROWS_WRITTEN_TOGETHER = 64
 ROUNDED_TO = 32  # tokens
 
 
-class SequenceToSequence(WritingTask, Distillable, Exportable):
+class SequenceToSequence(GenerationTask, Distillable, Exportable):
     """An encoder-decoder that reads a source and writes a target.
 
     A batch has: source (B, S), source_padding_mask (B, S) or None, target (B, T) as the decoder reads it (the begin token first; without

@@ -28,6 +28,7 @@ from framework.tasks.base import Task
 from framework.tracking.base import Tracker, build_trackers, finish
 from framework.training.callbacks import build_callbacks
 from framework.training.learner import Learner
+from framework.workflows.baseline import baseline
 
 
 def train(run: Run, prepared: Prepared | None = None) -> float | None:
@@ -42,7 +43,7 @@ def train(run: Run, prepared: Prepared | None = None) -> float | None:
         pl.seed_everything(config["seed"], verbose=False)
         if prepared is None or run.last.exists():  # a resumed run keeps its tokenizer and data spec, whatever a new one would learn
             prepared = prepare_data(config, run.folder if run.last.exists() else None)
-        task = make_task(config, prepared.spec)
+        task = make_task(config, prepared.spec, prepared.format)
         begun = []
         if not run.last.exists():  # a resumed run goes on with its own weights
             begun = [*begin(task, config, prepared.spec), *begin_adapter(task, config, prepared.spec)]
@@ -72,7 +73,7 @@ def _fit(run: Run, config: dict[str, Any], prepared: Prepared, task: Task, track
             measure(learner, loaders[split], ckpt_path=run.best if run.best.exists() else None, verbose=False)
     figures = {name: value for name, value in learner.figures.items() if not name.startswith("train/")}
     if rank == 0:
-        figures |= baseline(prepared, task)
+        figures |= baseline(prepared, task) if config["task"]["baseline"] else {}
         signatures = {name: str(metric.signature) for name, metric in task.metrics().items() if hasattr(metric, "signature")}
         run.save_metrics(figures, task.monitor, signatures)
         for tracker in trackers:
@@ -105,17 +106,6 @@ def decoder(config: Mapping[str, Any], tokenizer: Tokenizer, spec: DataSpec, spl
     options = config["task"]
     strategy = build(options.get("decoding") or {"part": "decoding/greedy"})
     return Decode(strategy, tokenizer.decode, spec.end, options.get(f"{split}_rows"), count)
-
-
-def baseline(prepared: Prepared, task: Task) -> dict[str, float]:
-    """What a simple method gets on the same rows: on test, or on validation where there is no test."""
-    split = "test" if "test" in prepared.splits else "validation"
-    if split not in prepared.splits:
-        return {}
-    found = dict(task.baseline(prepared.format, prepared.rows("train"), prepared.rows(split)))
-    train, test = prepared.encoded["train"], prepared.loader(split, shuffle=False)
-    found |= prepared.format.token_baseline((train[row] for row in range(len(train))), test, prepared.spec)
-    return {f"baseline/{name}": value for name, value in found.items()}
 
 
 def print_card(config: Mapping[str, Any], prepared: Prepared, task: Task, folder: Path, world: int, begun: Sequence[str] = ()) -> None:

@@ -12,13 +12,13 @@ from framework.data.spec import DataSpec
 from framework.generation.engine import Decode, answer, pad_left
 from framework.metrics.ratio import BitsPerByte, Perplexity
 from framework.registry import Part, choice, register
-from framework.tasks.base import Result, WritingTask
+from framework.tasks.base import Result, GenerationTask
 from framework.tasks.capabilities import Distillable, DistillationOutputs, Exportable
 from framework.tasks.cross_entropy import IGNORED, logits_at_targets, row_losses, target_losses
 
 
 @register("task")
-class CompletionTask(WritingTask, Distillable, Exportable):
+class CompletionTask(GenerationTask, Distillable, Exportable):
     """A decoder that learns to continue text, measured by perplexity and bits per byte. Radford et al. 2019, section 2.
 
     https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf

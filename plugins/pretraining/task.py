@@ -13,7 +13,7 @@ from framework.data.spec import DataSpec
 from framework.generation.engine import Decode, pad_left
 from framework.metrics.ratio import Perplexity, Ratio
 from framework.registry import Part, choice, register
-from framework.tasks.base import Result, WritingTask
+from framework.tasks.base import Result, GenerationTask
 from framework.tasks.capabilities import Distillable, DistillationOutputs, Exportable
 from framework.tasks.cross_entropy import IGNORED, logits_at_targets, row_losses, target_losses
 
@@ -32,7 +32,7 @@ GAP = "[MASK]"
 
 
 @register("task")
-class PretrainingTask(WritingTask, Distillable, Exportable):
+class PretrainingTask(GenerationTask, Distillable, Exportable):
     """A model that learns from text alone, by telling tokens, measured by accuracy and perplexity over them. Other tasks start from it
     with `model.pretrained=RUN`.
 
