@@ -29,13 +29,22 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.data.formats import Row as Row
     from framework.data.formats import TextTokenizer as TextTokenizer
     from framework.data.formats import text_of as text_of
+    from framework.data.formats import texts_of as texts_of
+    from framework.data.padding import pad as pad
+    from framework.data.padding import padding_mask as padding_mask
     from framework.data.pairs import PairFormat as PairFormat
     from framework.data.sources.base import LocatedRow as LocatedRow
     from framework.data.sources.base import Source as Source
     from framework.data.sources.builtin import BuiltinData as BuiltinData
     from framework.data.spec import DataSpec as DataSpec
+    from framework.data.tokenization.alignment import NO_WORD as NO_WORD
+    from framework.data.tokenization.alignment import Span as Span
+    from framework.data.tokenization.alignment import best_windows as best_windows
+    from framework.data.tokenization.alignment import tokenize_words as tokenize_words
+    from framework.data.tokenization.alignment import windows as windows
     from framework.errors import UserError as UserError
     from framework.generation.engine import Decode as Decode
+    from framework.generation.engine import pad_left as pad_left
     from framework.generation.strategy import Strategy as Strategy
     from framework.metrics.average import Average as Average
     from framework.metrics.average import RowAverage as RowAverage
@@ -53,6 +62,9 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.parts.caches import Cache as Cache
     from framework.parts.caches import EncoderOutput as EncoderOutput
     from framework.parts.caches import KVCache as KVCache
+    from framework.parts.embeddings import Tokens as Tokens
+    from framework.parts.feed_forward.activations import ACTIVATIONS as ACTIVATIONS
+    from framework.parts.feed_forward.activations import Activation as Activation
     from framework.parts.layout import RotaryEmbedding as RotaryEmbedding
     from framework.parts.layout import SequenceLayout as SequenceLayout
     from framework.parts.masks import Mask as Mask
@@ -60,6 +72,8 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.registry import Part as Part
     from framework.registry import build as build
     from framework.registry import choice as choice
+    from framework.registry import describe as describe
+    from framework.registry import nearest as nearest
     from framework.registry import register as register
     from framework.runs.data import prepare_data as prepare_data
     from framework.runs.folder import Run as Run
@@ -84,13 +98,15 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.workflows.interactive import train as train
 
 _NAMES = {
-    "data.formats": "Batch Features Format Row TextTokenizer text_of",
+    "data.formats": "Batch Features Format Row TextTokenizer text_of texts_of",
+    "data.padding": "pad padding_mask",
     "data.pairs": "PairFormat",
     "data.sources.base": "LocatedRow Source",
     "data.sources.builtin": "BuiltinData",
     "data.spec": "DataSpec",
+    "data.tokenization.alignment": "NO_WORD Span best_windows tokenize_words windows",
     "errors": "UserError",
-    "generation.engine": "Decode",
+    "generation.engine": "Decode pad_left",
     "generation.strategy": "Strategy",
     "metrics.average": "Average RowAverage",
     "metrics.bleu": "Bleu Chrf",
@@ -102,10 +118,12 @@ _NAMES = {
     "parts.attention.weights": "AttentionWeights",
     "parts.blocks": "Block",
     "parts.caches": "Cache EncoderOutput KVCache",
+    "parts.embeddings": "Tokens",
+    "parts.feed_forward.activations": "ACTIVATIONS Activation",
     "parts.layout": "RotaryEmbedding SequenceLayout",
     "parts.masks": "Mask",
     "parts.positions.base": "Position",
-    "registry": "Part build choice register",
+    "registry": "Part build choice describe nearest register",
     "runs.data": "prepare_data",
     "runs.folder": "Run",
     "tasks.base": "BaselineData GenerationTask Result Task",

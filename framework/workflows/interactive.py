@@ -47,8 +47,8 @@ def build_model(config: Mapping[str, Any], spec: "DataSpec | None" = None) -> "n
 def train(run: "Sequence[str] | Mapping[str, Any]" = ()) -> "Run":
     """Trains overrides, or a config of `compose`, in a new folder below `runs/`, and prints as `train.py` does. UserError: as there.
 
-    >>> run = train(["task=classification", "data.limit=40", "model.dim=16", "debug=fast"])  # doctest: +ELLIPSIS
-    encoder_only...
+    >>> run = train(["task=classification", "data=files", "data.train=reviews.csv", "debug=fast"])  # doctest: +ELLIPSIS
+    classification with encoder_only...
     >>> run.folder.parent.name, run.best.exists()
     ('classification', True)
     """
@@ -85,7 +85,7 @@ def load(run: "Path | str | Run" = RUNS / "last", overrides: Sequence[str] = ())
     UserError: no run, no checkpoint yet, a checkpoint that is damaged or of another model, an override that the weights depend on.
 
     >>> predictor = load("runs/last")
-    >>> sorted(predictor.predict("a good film"))
+    >>> sorted(predictor.predict("a good film")[0])
     ['prediction', 'score', 'scores']
     """
     from framework.runs import checkpoint
