@@ -32,11 +32,13 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.data.formats import texts_of as texts_of
     from framework.data.padding import pad as pad
     from framework.data.padding import padding_mask as padding_mask
+    from framework.data.padding import stack_features as stack_features
     from framework.data.pairs import PairFormat as PairFormat
     from framework.data.sources.base import LocatedRow as LocatedRow
     from framework.data.sources.base import Source as Source
     from framework.data.sources.builtin import BuiltinData as BuiltinData
     from framework.data.spec import DataSpec as DataSpec
+    from framework.data.stdlib import StandardLibrary as StandardLibrary
     from framework.data.tokenization.alignment import NO_WORD as NO_WORD
     from framework.data.tokenization.alignment import Span as Span
     from framework.data.tokenization.alignment import best_windows as best_windows
@@ -44,6 +46,7 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.data.tokenization.alignment import windows as windows
     from framework.errors import UserError as UserError
     from framework.generation.engine import Decode as Decode
+    from framework.generation.engine import generated_row as generated_row
     from framework.generation.engine import pad_left as pad_left
     from framework.generation.strategy import Strategy as Strategy
     from framework.metrics.average import Average as Average
@@ -99,14 +102,15 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
 
 _NAMES = {
     "data.formats": "Batch Features Format Row TextTokenizer text_of texts_of",
-    "data.padding": "pad padding_mask",
+    "data.padding": "pad padding_mask stack_features",
     "data.pairs": "PairFormat",
     "data.sources.base": "LocatedRow Source",
     "data.sources.builtin": "BuiltinData",
     "data.spec": "DataSpec",
+    "data.stdlib": "StandardLibrary",
     "data.tokenization.alignment": "NO_WORD Span best_windows tokenize_words windows",
     "errors": "UserError",
-    "generation.engine": "Decode pad_left",
+    "generation.engine": "Decode generated_row pad_left",
     "generation.strategy": "Strategy",
     "metrics.average": "Average RowAverage",
     "metrics.bleu": "Bleu Chrf",

@@ -153,9 +153,9 @@ def repeats(ids: Tensor, length: int, vocab_size: int) -> Tensor:
     return torch.zeros(rows, vocab_size + 1, dtype=torch.bool, device=ids.device).scatter_(1, found, True)[:, :vocab_size]
 
 
-def answer(written: Sequence[Generated]) -> dict[str, Any]:
-    """What was written for a prompt as a row of predictions has it: the best text, and where more were asked for, the others."""
-    best, *others = written
+def generated_row(generated: Sequence[Generated]) -> dict[str, Any]:
+    """The prediction of a prompt as a row: the best text, and with num_return_sequences also the others."""
+    best, *others = generated
     row: dict[str, Any] = {"prediction": best.text, "score": best.score}
     return {**row, "others": [{"prediction": other.text, "score": other.score} for other in others]} if others else row
 

@@ -15,14 +15,15 @@ class CorpusMetric(Metric):
     """A sacrebleu metric of a whole corpus with one reference a text, or a list of them. Post 2018, https://aclanthology.org/W18-6319.
 
     Its sufficient statistics are sums over texts, so that any split into batches and ranks gives sacrebleu's own corpus score.
+    sync: whether the statistics of all processes are summed.
     """
 
     full_state_update = False
     higher_is_better = True
     statistics: Tensor
 
-    def __init__(self, scorer: SacreMetric):
-        super().__init__()
+    def __init__(self, scorer: SacreMetric, sync: bool = True):
+        super().__init__(sync_on_compute=sync)
         self.scorer = scorer
         self.add_state("statistics", torch.tensor(self._count([""], [""])), dist_reduce_fx="sum")  # zeros, as many as it takes
 
@@ -53,12 +54,12 @@ def streams(references: Sequence[str | Sequence[str]]) -> list[Any]:
 class Bleu(CorpusMetric):
     """BLEU, 0 to 100. Papineni et al. 2002, https://aclanthology.org/P02-1040."""
 
-    def __init__(self) -> None:
-        super().__init__(BLEU(force=True))  # `force` silences a guess about tokenized texts, and changes no figure
+    def __init__(self, sync: bool = True) -> None:
+        super().__init__(BLEU(force=True), sync)  # `force` silences a guess about tokenized texts, and changes no figure
 
 
 class Chrf(CorpusMetric):
     """chrF2, 0 to 100. Popović 2015, https://aclanthology.org/W15-3049."""
 
-    def __init__(self) -> None:
-        super().__init__(CHRF())
+    def __init__(self, sync: bool = True) -> None:
+        super().__init__(CHRF(), sync)

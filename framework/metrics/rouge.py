@@ -26,6 +26,7 @@ class Rouge(Metric):
 
     references: of several, a text is compared with the best, for each figure by itself, or with all, whose mean counts.
     stem: compare words without their endings. sentences: what they are in Lsum: lines, or also what ends in . ! or ?
+    sync: whether the scores of all processes are taken.
 
     The scores of all texts are kept and added up exactly, so that any split into batches and ranks gives the same figure.
     """
@@ -39,8 +40,9 @@ class Rouge(Metric):
         references: Literal["best", "mean"] = "best",
         stem: bool = True,
         sentences: Literal["lines", "punctuation"] = "lines",
+        sync: bool = True,
     ):
-        super().__init__()
+        super().__init__(sync_on_compute=sync)
         self.references, self.stem, self.sentences = references, stem, sentences
         self.set_dtype(torch.float64)  # also of what a rank without texts gives to the others
         self.add_state("scores", [], dist_reduce_fx="cat")  # of one text after the other, in the order of FIGURES

@@ -9,7 +9,7 @@ import torch
 
 from framework.errors import UserError
 from framework.runs import checkpoint
-from tests.training.toys import Loader, ToyTask, learner, rows, trainer, weights
+from tests.training.toys import Loader, NextTokenTask, learner, rows, trainer, weights
 
 
 def save(folder, state, name="best.ckpt"):
@@ -28,7 +28,7 @@ def refused(call, *said):
 
 
 def test_weights_come_back(tmp_path):
-    source, target = ToyTask(seed=1), ToyTask(seed=2)
+    source, target = NextTokenTask(seed=1), NextTokenTask(seed=2)
     path = save(tmp_path, source.state_dict())
     checkpoint.fill(target, checkpoint.weights(path), path)
     for name, value in weights(source).items():
@@ -37,7 +37,7 @@ def test_weights_come_back(tmp_path):
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
 def test_truncated(tmp_path, share):
-    path = save(tmp_path, ToyTask().state_dict())
+    path = save(tmp_path, NextTokenTask().state_dict())
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
     refused(lambda: checkpoint.weights(path), str(path), "is truncated or damaged" if share else "is not a checkpoint")
@@ -62,7 +62,7 @@ def test_foreign_tensors(tmp_path):
 
 def test_damaged_anywhere(tmp_path):
     """Random bytes changed: it is read (tensors have no check sum), or refused in words; nothing else is raised."""
-    whole = save(tmp_path, ToyTask().state_dict()).read_bytes()
+    whole = save(tmp_path, NextTokenTask().state_dict()).read_bytes()
     random, refusals = Random(0), 0
     for _ in range(300):
         damaged = bytearray(whole)
@@ -94,7 +94,7 @@ def test_hostile(tmp_path):
 
 
 def test_another_models_weights_are_told_apart_by_name_and_shape(tmp_path):
-    task = ToyTask()
+    task = NextTokenTask()
     state = dict(task.state_dict())
     state["output.weight"] = torch.zeros(11, 9)
     state["extra"] = state.pop("embedding.weight")
@@ -107,7 +107,7 @@ def test_another_models_weights_are_told_apart_by_name_and_shape(tmp_path):
 
 
 def test_a_resumed_run_is_told_too(tmp_path):
-    path = save(tmp_path, ToyTask().state_dict())
+    path = save(tmp_path, NextTokenTask().state_dict())
     path.write_bytes(path.read_bytes()[:1000])
     refused(lambda: trainer(tmp_path).fit(learner(), Loader(rows(8), 8), ckpt_path=path), "is truncated or damaged")
 

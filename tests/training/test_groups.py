@@ -12,7 +12,7 @@ from framework.training.callbacks import Checkpoint
 from framework.training.groups import groups, rate_factors
 from framework.training.optimizers import SGD, Adafactor, AdamW, Muon
 from framework.training.schedules import Linear
-from tests.training.toys import Loader, ToyTask, learner, rows, trainer, weights
+from tests.training.toys import Loader, NextTokenTask, learner, rows, trainer, weights
 
 ALL = [AdamW, Adafactor, SGD, Muon]
 D, H = 0.5, 4.0  # layer_decay and head_lr_multiplier: powers of two, so that products are exact
@@ -126,7 +126,7 @@ def test_parameters_of_a_model_or_a_stack_itself_stand_below_its_layers():
 
 def test_layers_at_different_rates_need_layers():
     with pytest.raises(UserError, match="optimizer.layer_decay gives each layer of a stack a rate of its own, and this model has no"):
-        AdamW(ToyTask(), layer_decay=0.9)
+        AdamW(NextTokenTask(), layer_decay=0.9)
 
 
 @pytest.mark.parametrize(("option", "reason"), [("layer_decay", "each layer learns"), ("head_lr_multiplier", "what the task adds learns")])
@@ -135,7 +135,7 @@ def test_a_rate_of_nothing_is_refused(option, reason):
         build({"part": "optimizer/adamw", option: 0.0}, model=Headed("encoder_only"))
 
 
-class Modelled(ToyTask):
+class Modelled(NextTokenTask):
     """The toy task with its stack where the rates look for one."""
 
     def __init__(self, **options):
