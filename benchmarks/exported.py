@@ -20,17 +20,15 @@ Read = Callable[[Path, list[str]], list[Any]]
 
 def main(runs: list[str]) -> int:
     from framework.export.verb import export
-    from framework.runs import checkpoint
-    from framework.workflows.inference import answer
-    from framework.workflows.train import decoder, quiet
+    from framework.runs.predictor import Predictor
+    from framework.workflows.train import quiet
 
     quiet()
     for name in runs:
-        loaded = checkpoint.load(name)
+        loaded = Predictor.load(name)
         with open(Path(name) / "predictions.jsonl", encoding="utf-8") as file:
             texts = [row["input"] for row in islice((row for row in map(json.loads, file) if "input" in row), ROWS)]
-        decode = decoder(loaded.config, loaded.tokenizer, loaded.spec, "predict")
-        ours = answer(loaded, [loaded.format.from_text(text) for text in texts], decode)
+        ours = loaded.predict(texts)
         with tempfile.TemporaryDirectory() as folder:
             export(Path(name), ["to=huggingface", f"folder={folder}/out"])
             theirs = READ[loaded.task.hf_task](Path(folder) / "out", texts)

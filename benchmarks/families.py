@@ -14,7 +14,7 @@ import torch
 from framework import registry
 from framework.config import catalogue as index
 from framework.config.constraints import default_node, explicit
-from framework.config.derived_defaults import meant, plain
+from framework.config.derived_defaults import effective, normalized
 from framework.data.spec import DataSpec
 from framework.huggingface.family import Family
 from framework.huggingface.nodes import preset_node
@@ -114,7 +114,7 @@ a part is and what its options mean.
 def node_of(preset: str) -> dict[str, Any]:
     """The explicit node of a preset, with null for what null stands for."""
     known = index.load()
-    return plain(explicit(preset_node(preset, "model", known), known))
+    return normalized(explicit(preset_node(preset, "model", known), known))
 
 
 def family_of(name: str) -> Family:
@@ -161,7 +161,8 @@ def _slot(slot: str, shown: Sequence[str], models: Sequence[Node]) -> list[list[
     options = [key for part, model in zip(parts, models, strict=True) for key in part if key in shown or _differs(part, model, key)]
     for key in dict.fromkeys(options):
         cells = [
-            _value(meant({**model, "here": part}, f"here.{key}")) if key in part else "" for part, model in zip(parts, models, strict=True)
+            _value(effective({**model, "here": part}, f"here.{key}")) if key in part else ""
+            for part, model in zip(parts, models, strict=True)
         ]
         rows.append([f"- {key}", *cells])
     return rows
@@ -169,7 +170,7 @@ def _slot(slot: str, shown: Sequence[str], models: Sequence[Node]) -> list[list[
 
 def _differs(part: Node, model: Node, key: str) -> bool:
     """Whether a value of a part is no default."""
-    default = plain(default_node(part["part"], index.load()), model)
+    default = normalized(default_node(part["part"], index.load()), model)
     return key != "part" and not isinstance(part[key], Mapping) and part[key] != default[key]
 
 
@@ -186,7 +187,7 @@ def _option(name: str) -> Callable[[Node], str]:
 
 
 LINES: dict[str, Callable[[Node], str]] = {
-    "embedding_dim": lambda model: _value(meant(model, "embedding_dim")),
+    "embedding_dim": lambda model: _value(effective(model, "embedding_dim")),
     "embedding_scale": _option("embedding_scale"),
     "segments": _option("segments"),
     "pooler": _option("pooler"),
@@ -216,10 +217,10 @@ def _sizes() -> str:
             model = registry.build(node, spec=DataSpec(vocab_size, node["max_length"]))
         num_kv_heads = node["attention"]["num_kv_heads"]
         num_heads = f"{node['num_heads']}" + (f" ({num_kv_heads} for keys)" if num_kv_heads else "")
-        layers = f"{node['num_layers']}" + (f" + {meant(node, 'num_decoder_layers')}" if "num_decoder_layers" in node else "")
+        layers = f"{node['num_layers']}" + (f" + {effective(node, 'num_decoder_layers')}" if "num_decoder_layers" in node else "")
         rows.append(
             [
-                *(f"`{preset}`", f"{node['dim']:,}", num_heads, layers, f"{meant(node, 'feed_forward.hidden'):,}"),
+                *(f"`{preset}`", f"{node['dim']:,}", num_heads, layers, f"{effective(node, 'feed_forward.hidden'):,}"),
                 *(f"{node['max_length']:,}", f"{vocab_size:,}", f"{sum(p.numel() for p in model.parameters()):,}"),
             ]
         )

@@ -8,12 +8,18 @@ when it is first used, so `import framework` itself loads neither torch nor Hydr
     >>> config["model"]["num_layers"]
     4
 
-A batch and its parts are plain types, which the names below document:
+Rows, batches and a few constants are of Python's own types:
 
     >>> row: framework.Row = {"text": "a good film", "label": "positive"}  # column -> value, as a source reads it
-    >>> features: framework.Features = {"ids": [2, 7, 8, 3], "label": 1}  # a list with one number a token, or one number
-    >>> batch: framework.Batch = {"ids": "Tensor (B, T)", "padding_mask": "Tensor (B, T) or None", "raw": [row]}
     >>> located: framework.LocatedRow = (row, "reviews.csv, line 7")  # a row and its place in a file
+    >>> features: framework.Features = {"ids": [2, 7, 8, 3], "label": 1}  # a list with a number for each token, or one number
+    >>> batch: framework.Batch = {"ids": torch.tensor([[2, 7, 8, 3]]), "padding_mask": None, "raw": [row]}
+    >>> word: framework.Span = (2, 6)  # from, to: "good" in the text
+    >>> word_numbers = [framework.NO_WORD, 0, 1, framework.NO_WORD]  # of tokens: NO_WORD belongs to none
+    >>> targets = torch.tensor([[7, 8, framework.IGNORED]])  # of tokens: IGNORED is no target
+    >>> activation: framework.Activation = "relu"
+    >>> framework.ACTIVATIONS[activation](torch.tensor([-1.0, 1.0]))
+    tensor([0., 1.])
 """
 
 import importlib
@@ -42,8 +48,8 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.data.tokenization.alignment import NO_WORD as NO_WORD
     from framework.data.tokenization.alignment import Span as Span
     from framework.data.tokenization.alignment import best_windows as best_windows
+    from framework.data.tokenization.alignment import token_windows as token_windows
     from framework.data.tokenization.alignment import tokenize_words as tokenize_words
-    from framework.data.tokenization.alignment import windows as windows
     from framework.errors import UserError as UserError
     from framework.generation.engine import Decode as Decode
     from framework.generation.engine import generated_row as generated_row
@@ -78,8 +84,10 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.registry import describe as describe
     from framework.registry import nearest as nearest
     from framework.registry import register as register
+    from framework.runs.build import build_task as build_task
     from framework.runs.data import prepare_data as prepare_data
     from framework.runs.folder import Run as Run
+    from framework.runs.predictor import Predictor as Predictor
     from framework.tasks.base import BaselineData as BaselineData
     from framework.tasks.base import GenerationTask as GenerationTask
     from framework.tasks.base import Result as Result
@@ -93,7 +101,6 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.tasks.cross_entropy import target_losses as target_losses
     from framework.tasks.sequence_to_sequence import SequenceToSequence as SequenceToSequence
     from framework.tracking.base import Tracker as Tracker
-    from framework.workflows.interactive import Predictor as Predictor
     from framework.workflows.interactive import build_model as build_model
     from framework.workflows.interactive import compose as compose
     from framework.workflows.interactive import load as load
@@ -108,7 +115,7 @@ _NAMES = {
     "data.sources.builtin": "BuiltinData",
     "data.spec": "DataSpec",
     "data.stdlib": "StandardLibrary",
-    "data.tokenization.alignment": "NO_WORD Span best_windows tokenize_words windows",
+    "data.tokenization.alignment": "NO_WORD Span best_windows token_windows tokenize_words",
     "errors": "UserError",
     "generation.engine": "Decode generated_row pad_left",
     "generation.strategy": "Strategy",
@@ -128,14 +135,16 @@ _NAMES = {
     "parts.masks": "Mask",
     "parts.positions.base": "Position",
     "registry": "Part build choice describe nearest register",
+    "runs.build": "build_task",
     "runs.data": "prepare_data",
     "runs.folder": "Run",
+    "runs.predictor": "Predictor",
     "tasks.base": "BaselineData GenerationTask Result Task",
     "tasks.capabilities": "Distillable DistillationOutputs Exportable",
     "tasks.cross_entropy": "IGNORED logits_at_targets row_losses target_losses",
     "tasks.sequence_to_sequence": "SequenceToSequence",
     "tracking.base": "Tracker",
-    "workflows.interactive": "Predictor build_model compose load open_run train",
+    "workflows.interactive": "build_model compose load open_run train",
 }
 _MODULES = {name: f"{__name__}.{module}" for module, names in _NAMES.items() for name in names.split()}
 

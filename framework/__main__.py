@@ -10,19 +10,19 @@ from framework.errors import UserError
 
 USAGE = """\
 python -m framework VERB ...
-  list [KIND]                      what can be chosen, one line each
-  describe KIND/NAME               one option: every field with type and default, slots, needs, file and line
-  check key=value ...              whether the parts go together, and a card: parameters by part, memory
-  new KIND NAME                    a task, attention, position or data of your own, which trains already; package=true for pip
+  list [KIND]                      the options of every kind, one line each
+  describe KIND/NAME               one option: fields with type and default, slots, rules, file and line
+  check key=value ...              checks a config and prints a summary: parameters by part, memory
+  new KIND NAME                    a working scaffold for a task, attention, position or data; package=true for pip
   train key=value ...              the same as python train.py
-  evaluate RUN key=value ...       figures of a run's best checkpoint, on other data if you say so
-  predict RUN text="..."           one answer; file=rows.csv answers every row (to=answers.jsonl keeps them)
-  export RUN to=... folder=DEST    what others load: to=huggingface|safetensors|adapter|onnx|torch, and a model card
+  evaluate RUN key=value ...       metrics of a run's best checkpoint; data.test=FILE for other data
+  predict RUN text="..."           one prediction; file=rows.csv predicts every row (to=FILE.jsonl writes them)
+  export RUN to=... folder=DEST    to=huggingface|safetensors|adapter|onnx|torch, with a model card
 RUN is a run folder, or runs/last."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Exit code: 0; 2 for a mistake of the user's; a bug raises."""
+    """Runs a verb. Exit code: 0; 2 for a mistake of the user; bugs raise."""
     if not argv or argv[0] in ("-h", "--help"):
         print(USAGE)
         return 0
@@ -58,9 +58,9 @@ def _describe(arguments: list[str]) -> int:
 
 
 def _check(arguments: list[str]) -> int:
-    from framework.workflows.preflight import composed_run
+    from framework.workflows.start import compose_run
 
-    composed = composed_run(arguments)
+    composed = compose_run(arguments)
     from framework.runs.summary import model_card
 
     print(model_card(composed.config))
@@ -84,8 +84,7 @@ def _evaluate(arguments: list[str]) -> int:
     from framework.workflows.inference import evaluate
 
     run, rest = _run(arguments, "evaluate")
-    figures = evaluate(run, rest)
-    for name, value in figures.items():
+    for name, value in evaluate(run, rest).items():
         print(f"{name:<28}{value:.6g}" if isinstance(value, float) else f"{name:<28}{value}")
     return 0
 

@@ -1,5 +1,12 @@
-"""The one error that is the user's: printed without a traceback, exit code 2."""
+"""The error for mistakes of the user: printed without a traceback, exit code 2."""
 
 
 class UserError(ValueError):
-    """What, where and what would be right, in at most six lines. Anything else that is raised is a bug and shows its traceback."""
+    """What is wrong, where, and what to type, in at most six lines. Other exceptions are bugs and show a traceback.
+
+    >>> try:
+    ...     compose(["task=ner", "model.num_layer=4"])
+    ... except UserError as error:
+    ...     print("did you mean 'num_layers'?" in str(error) or str(error))
+    True
+    """

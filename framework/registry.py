@@ -1,7 +1,7 @@
-"""Parts by name: one decorator makes a class an option, and one builder makes options into objects.
+"""Registry of parts: `register` makes a class an option, `build` makes an object of a config node.
 
-The signature is the config. A parameter with a default is a field of the config; a parameter without one is
-offered by whoever builds the part and never stands in a config; a default made by `choice` opens a slot.
+The signature of a class is its config. A parameter with a default is an option; a parameter without one is a context argument, which the
+owner passes when it builds the part and which no config contains; a default made by `choice` is a slot for another part.
 """
 
 import ast
@@ -18,16 +18,20 @@ from framework.errors import UserError
 
 _classes: dict[str, dict[str, type]] = {}  # kind -> name -> class
 _registrars: dict[type, str] = {}  # the module whose import registers a class
-_given: dict[type, frozenset[str]] = {}  # parameters with a default that the builder offers all the same
+_given: dict[type, frozenset[str]] = {}  # context arguments that have a default
 _homes: Callable[[], Mapping[str, str]] = dict  # "kind/name" -> the module that registers it; framework/__init__.py sets it
 _FUNCTIONS = {"all": all, "any": any, "len": len, "max": max, "min": min}  # the functions that a rule may call
 
 
 class Part:
-    """A part that is chosen but not built: what to build and the values someone set.
+    """A part that is not built yet: a class or `KIND/NAME`, and values of its options.
 
-    Calling it with the owner's offers builds the object: `Part(MultiHeadAttention, num_kv_heads=2)(dim=64, num_heads=4, ...)`.
-    An owner offers more than any one part needs; each part takes what its signature asks for.
+    Calling it with context arguments builds the object: `Part(MultiHeadAttention, num_kv_heads=2)(dim=64, num_heads=4, ...)`. An owner
+    passes the same arguments to all parts of a kind; each part takes those that its signature has.
+
+    >>> part = Part("norm/layer")
+    >>> part(dim=8, epsilon=1e-5, bias=True).weight.shape
+    torch.Size([8])
     """
 
     def __init__(self, target: "type | str", /, **values: Any):
@@ -38,7 +42,7 @@ class Part:
         return get(self.target) if isinstance(self.target, str) else self.target
 
     def __call__(self, **offers: Any) -> Any:
-        """The built object. UserError: an unknown value, something not on offer, or a broken rule of the part."""
+        """The built object. UserError: an unknown option, a missing context argument, or a broken rule of the part."""
         cls = self.cls
         parameters = signature(cls)
         check_names(self.values, parameters.fields, f"{describe(cls)} has no option")
@@ -47,7 +51,7 @@ class Part:
             if name in offers:
                 arguments[name] = offers[name]
             elif name in parameters.required:
-                raise UserError(f"{describe(cls)} asks for {name!r}, which is not on offer here: {', '.join(sorted(offers))}")
+                raise UserError(f"{describe(cls)} needs {name!r}, which its owner does not pass; it passes: {', '.join(sorted(offers))}")
         for name, default in parameters.fields.items():
             value = self.values.get(name, default)
             if isinstance(default, Choice):
@@ -67,7 +71,7 @@ class Part:
 
 
 class Choice(Part):
-    """The default of a slot: a kind, the option taken when nobody chooses, and the owner's slot it follows."""
+    """The default of a slot: its kind, the default option (None: the slot is empty), and the owner's slot that it follows."""
 
     def __init__(self, kind: str, name: str | None, follows: str | None):
         super().__init__(f"{kind}/{name}")
@@ -75,18 +79,34 @@ class Choice(Part):
 
 
 def choice(kind: str, name: str | None, follows: str | None = None) -> Any:
-    """A slot for a part of `kind`. With `follows` it stands for the owner's slot of that name until somebody fills it."""
+    """The default of a parameter that is a slot for a part of `kind`. With `follows`, an empty slot takes the owner's part of that slot.
+
+    >>> class Stack:
+    ...     def __init__(self, dim, norm=choice("norm", "rms")):
+    ...         self.norm = norm(dim=dim, epsilon=1e-5, bias=False)
+    >>> Part(Stack)(dim=8).norm.weight.shape
+    torch.Size([8])
+    >>> type(Part(Stack, norm=Part("norm/none"))(dim=8).norm).__name__
+    'NoNorm'
+    """
     return Choice(kind, name, follows)
 
 
 def register(kind: str, name: str | None = None, given: Iterable[str] = ()) -> Callable[[type], type]:
-    """Makes a class the option `kind/name`. The name is the class name without its kind: `LinearAttention` -> `linear`.
+    """Makes a class the option `kind/name`. The default name is the class name without its kind: `LinearAttention` -> `linear`.
 
-    given: parameters that have a default and that the builder offers all the same (for classes that are not ours).
+    given: context arguments that have a default (for classes of other libraries).
     UserError: the name is taken (both classes are named), or a rule of the class is not a Python expression.
+
+    >>> @register("feed_forward")
+    ... class LinearFeedForward(torch.nn.Linear):
+    ...     def __init__(self, dim: int, bias: bool):
+    ...         super().__init__(dim, dim, bias=bias)
+    >>> Part("feed_forward/linear")(dim=4, bias=True)(torch.ones(4)).shape
+    torch.Size([4])
     """
 
-    registrar = sys._getframe(1).f_globals["__name__"]  # a class that is not ours is registered by a module of ours
+    registrar = sys._getframe(1).f_globals["__name__"]  # the module to import, also where the class is another library's
 
     def add(cls: type) -> type:
         key = name or option_name(cls.__name__, kind)
@@ -111,7 +131,11 @@ def register(kind: str, name: str | None = None, given: Iterable[str] = ()) -> C
 
 
 def build(node: Mapping[str, Any], **offers: Any) -> Any:
-    """The object of a config node `{part: KIND/NAME, ...values}`: the only builder there is."""
+    """The object of a config node `{part: KIND/NAME, ...values}`. UserError: see `Part.__call__`.
+
+    >>> build({"part": "norm/rms"}, dim=8, epsilon=1e-5, bias=False).weight.shape
+    torch.Size([8])
+    """
     return as_part(node)(**offers)
 
 
@@ -123,7 +147,7 @@ def as_part(value: Any) -> Any:
 
 
 def option_of(part: Part) -> str | None:
-    """NAME of the `KIND/NAME` that a part is. None: a slot whose default is empty."""
+    """The NAME in a part's `KIND/NAME`. None: the default of an empty slot."""
     if isinstance(part, Choice):
         return part.name
     return (part.target if isinstance(part.target, str) else describe(part.target)).rpartition("/")[2]
@@ -205,13 +229,18 @@ _signatures: dict[type, Signature] = {}
 
 
 def signature(cls: type) -> Signature:
+    """The signature of a class, computed once."""
     if cls not in _signatures:
         _signatures[cls] = Signature(cls)
     return _signatures[cls]
 
 
 def describe(cls: type) -> str:
-    """`kind/name` of a registered class, its Python name otherwise."""
+    """`kind/name` of a registered class, its Python name otherwise.
+
+    >>> describe(type(Part("norm/rms")(dim=8, epsilon=1e-5, bias=False)))
+    'norm/rms'
+    """
     for kind, names in _classes.items():
         for name, known in names.items():
             if known is cls:
@@ -256,6 +285,7 @@ def names_in(rule: str) -> tuple[str, ...]:
 
 
 def check_names(given: Iterable[str], known: Iterable[str], complaint: str) -> None:
+    """UserError: one of the given names is unknown; the message is the complaint, the name, the nearest known one and all others."""
     known = list(known)
     for name in given:
         if name not in known:
@@ -263,6 +293,10 @@ def check_names(given: Iterable[str], known: Iterable[str], complaint: str) -> N
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """`, did you mean 'x'?` when something is near, else nothing."""
+    """` (did you mean 'x'?)` if one of the names is near, else an empty text.
+
+    >>> nearest("num_layer", ["num_heads", "num_layers"])
+    " (did you mean 'num_layers'?)"
+    """
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""

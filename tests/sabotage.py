@@ -31,8 +31,8 @@ BREAKAGES = {
     ),
     "padding dropped from cross-attention": Breakage(
         "framework/parts/decoders.py",
-        "encoder_mask = Mask(x.shape[1], length, padding_mask=encoder_padding_mask, device=x.device)",
-        "encoder_mask = Mask(x.shape[1], length, padding_mask=None, device=x.device)",
+        "encoder_mask = Mask(x.shape[1], source.encoder_length, padding_mask=source.encoder_padding_mask, device=x.device)",
+        "encoder_mask = Mask(x.shape[1], source.encoder_length, padding_mask=None, device=x.device)",
         ("tests/parts/test_parity.py::test_the_decoder_is_torchs", "tests/translation/test_task.py"),
     ),
     "rotary offset in cached decoding": Breakage(
@@ -124,7 +124,7 @@ def test_the_unbroken_copy_is_green(tmp_path):
 def test_the_suite_turns_red(tmp_path, breakage):
     file = copied(tmp_path) / breakage.file
     text = file.read_text(encoding="utf-8")
-    assert text.make_positions(breakage.old) == 1, f"{breakage.file} has {text.make_positions(breakage.old)} times: {breakage.old}"
+    assert text.count(breakage.old) == 1, f"{breakage.file} has {text.count(breakage.old)} times: {breakage.old}"
     file.write_text(text.replace(breakage.old, breakage.new), encoding="utf-8")
     compile(file.read_text(encoding="utf-8"), file, "exec")  # it is the meaning that breaks, not the syntax
     done = run(tmp_path, *breakage.tests)

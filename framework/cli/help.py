@@ -1,4 +1,4 @@
-"""What can be chosen, as text: `--help`, `list` and `describe`, all from the catalogue."""
+"""Texts of `--help`, `list` and `describe`, all made from the catalogue."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from framework.config.discovery import DISTRIBUTION
 
 _EXAMPLES = """\
   python train.py                                          the default: completion on Python's own source
-  python train.py task=translation                         a task brings its model, tokenizer and data
+  python train.py task=translation                         a task chooses a model, tokenizer and data
   python train.py task=classification model/attention=linear model.num_layers=4
   python train.py data=files data.train=reviews.csv data.columns.text=review data.columns.label=stars task=classification
   python train.py -m task=classification model/position=rotary,learned,alibi seed=0,1,2 logger=wandb
@@ -16,14 +16,14 @@ _EXAMPLES = """\
 
 
 def help_text(catalogue: Catalogue) -> str:
-    """At most 40 lines: what it does, what can be chosen, what to type."""
+    """At most 40 lines: usage, groups, slots, examples, flags."""
     lines = [
         "Trains a Transformer composed of parts:  python train.py [GROUP=OPTION] [GROUP/SLOT=OPTION] [KEY=VALUE] ...",
         "",
-        "Groups (what a run is made of):",
+        "Groups (the parts of a run):",
         *(f"  {group if not line else '':<11}{text}" for group in GROUPS for line, text in enumerate(_lines(catalogue, group))),
         "",
-        "Slots (what a model is made of), chosen with model/SLOT=OPTION, or for one stack with model/encoder/SLOT=OPTION:",
+        "Slots (the parts of a model), chosen with model/SLOT=OPTION, or for one stack with model/encoder/SLOT=OPTION:",
     ]
     slots = catalogue.slots("model")
     lines += [f"  {kind:<13}{_folded(_names(catalogue, kind), 106)}" for kind in dict.fromkeys(slots.values())]
@@ -31,7 +31,7 @@ def help_text(catalogue: Catalogue) -> str:
         "",
         "Keys: name (of the run), seed, resume (a run folder, or auto); python train.py ... --cfg job shows them all.",
         "",
-        "Worth copying:",
+        "Examples:",
         *_EXAMPLES.splitlines(),
         "",
         "Flags: -m sweeps over comma-separated values; --config-dir DIR adds experiments of your own; --cfg job prints the config;",
@@ -41,7 +41,7 @@ def help_text(catalogue: Catalogue) -> str:
 
 
 def is_outside(known: Mapping[str, Any]) -> bool:
-    """Whether an option comes from an installed package of somebody else's."""
+    """Whether an option comes from another distribution than the framework's."""
     return known["distribution"].partition(" ")[0] != DISTRIBUTION
 
 
@@ -100,7 +100,7 @@ def list_text(catalogue: Catalogue, kind: str | None) -> str:
 
 
 def describe_text(catalogue: Catalogue, part: str) -> str:
-    """One option: what it is, every field with type, default and meaning, its slots, what it needs, file and line."""
+    """One option: its description, every field with type, default and meaning, slots, context arguments, rules, file and line."""
     kind, _, name = part.partition("/")
     preset = catalogue.presets.get(kind, {}).get(name)
     if preset:
@@ -119,10 +119,10 @@ def describe_text(catalogue: Catalogue, part: str) -> str:
             default = f"follows the owner's {entry['follows']}" if entry["follows"] else f"default {entry['default']}"
             lines.append(f"  {slot}: {entry['kind']}, {default}; {' '.join(catalogue.names(entry['kind']))}  {entry['meaning']}".rstrip())
     if option["offered"]:
-        lines += ["", f"Given by its owner: {', '.join(option['offered'])}"]
+        lines += ["", f"Context arguments: {', '.join(option['offered'])}"]
     declared = option["declarations"]
     if declared.get("rules"):
-        lines += ["", "Needs:", *(f"  {rule}: {reason}" for rule, reason in declared["rules"].items())]
+        lines += ["", "Rules:", *(f"  {rule}: {reason}" for rule, reason in declared["rules"].items())]
     if declared.get("provides"):
         lines += ["", f"Provides: {', '.join(declared['provides'])}"]
     return "\n".join(lines)

@@ -5,29 +5,22 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from framework.cli.help import help_text
 from framework.config import catalogue as index
 from framework.errors import UserError
-from framework.workflows.processes import start
-
-if TYPE_CHECKING:
-    from framework.config.compose import Composed
-    from framework.runs.folder import Run
-
-RUNS = Path("runs")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Trains what the command line says. Exit code: 0, 2 for a mistake of the user's, 130 for Ctrl-C; a bug raises."""
+    """Trains the run that a command line describes. Exit code: 0, 2 for a user's mistake, 130 for Ctrl-C; a bug raises."""
     try:
         return _main(list(argv))
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("Stopped. `checkpoints/last.ckpt` is where it stood; go on with resume=runs/last", file=sys.stderr)
+        print("Stopped. `checkpoints/last.ckpt` has the last state; resume=runs/last continues from it", file=sys.stderr)
         return 130
 
 
@@ -37,25 +30,20 @@ def _main(argv: list[str]) -> int:
         print(help_text(index.load()))
         return 0
     folders = config_folders(arguments.config_dir)
-    from framework.pretrained.transfer import pinned
-    from framework.workflows.preflight import composed_run, ready
-
-    rest = pinned(rest)
     if arguments.multirun:
         return _sweep(rest, arguments.config_dir, folders)
     if flags := [word for word in rest if word.startswith("-")]:
         if arguments.cfg or not _hydras_own(flags[0]):
             raise UserError(f"{flags[0]}: no such flag; see python train.py --help")
         return _hydra(argv, folders, lambda config: None)
-    if any(text.startswith("resume=") for text in rest) and not arguments.cfg:
-        resume_or_start(rest, folders)
-        return 0
-    composed = composed_run(rest, folders)
+    from framework.pretrained.transfer import pinned
+    from framework.workflows.processes import launch
+    from framework.workflows.start import Start, compose_run
+
     if arguments.cfg:
-        _show(composed.config, arguments.package)
-        return 0
-    composed = ready(composed)
-    start(composed.config, lambda: new_run(composed))
+        _show(compose_run(pinned(rest), folders).config, arguments.package)
+    else:
+        launch(Start.of(rest, folders))
     return 0
 
 
@@ -109,76 +97,39 @@ def _hydra(argv: list[str], folders: list[Path], job: Any) -> int:
 
 
 def _sweep(overrides: list[str], config_dir: str | None, folders: list[Path]) -> int:
-    """Hydra's own sweep over our jobs; all of a plain sweep's jobs are checked before the first one trains."""
+    """Hydra's own sweep over runs; all jobs of a plain sweep are checked before the first one trains."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.hydra_config import HydraConfig
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
     from omegaconf import DictConfig
 
-    from framework.config.compose import finish, open_dictionaries
-    from framework.config.hydra_source import attach
-    from framework.pretrained.source import implied
-    from framework.workflows.preflight import composed_run, ready
+    from framework.config.compose import open_dictionaries
+    from framework.pretrained.source import Sources, overrides_from
+    from framework.pretrained.transfer import pinned
+    from framework.workflows.processes import launch
+    from framework.workflows.start import Start, compose_run
 
-    overrides = open_dictionaries(overrides, index.load())
-    meant = implied(overrides)
-    if not any(text.startswith("hydra/sweeper=") for text in overrides):
+    sources = Sources()
+    overrides = open_dictionaries(pinned(overrides), index.load())
+    shared = overrides_from(overrides, sources)  # where all jobs start from one published model: Hydra composes each job with its options
+    starts: dict[tuple[str, ...], Start] = {}
+    if not any(word.startswith("hydra/sweeper=") for word in overrides):
         try:
             batches = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(overrides), None)
         except HydraException as error:
             raise UserError(str(error).partition("\n")[0]) from error
-        for words in batches[0]:
-            ready(composed_run(words, folders))
+        starts = {_job_words(words): Start.fresh(compose_run(words, folders, sources), sources) for words in batches[0]}
 
     def job(config: DictConfig) -> float | None:
-        attach(folders)
-        hydra = HydraConfig.get()
-        typed = [word for word in hydra.overrides.task if word not in meant]
-        # Where jobs begin from different published models, each one's options are known only now.
-        fresh = not meant and implied(typed)
-        composed = ready(composed_run(typed, folders) if fresh else finish(config, hydra.runtime.choices, [*meant, *typed], typed))
-        return start(composed.config, lambda: new_run(composed))
+        words = [word for word in HydraConfig.get().overrides.task if word not in shared]
+        start = starts.get(_job_words(words)) or Start.fresh(compose_run(words, folders, sources), sources)
+        return launch(start)[1]
 
     flags = ["-m", *(["--config-dir", config_dir] if config_dir else [])]
-    return _hydra([*flags, *meant, *overrides], folders, job)
+    return _hydra([*flags, *shared, *overrides], folders, job)
 
 
-def new_run(composed: "Composed") -> "Run":
-    from framework.runs.folder import Run
-
-    task = composed.config["task"]["part"].partition("/")[2]
-    return Run.create(RUNS, task, composed.config, composed.overrides, composed.chosen)
-
-
-def resume_or_start(overrides: list[str], folders: list[Path]) -> float | None:
-    """`resume=RUN` goes on with a run under its saved config; `resume=auto name=X` starts X if there is none."""
-    from framework.pretrained import teacher
-    from framework.runs.resume import changed, run_to_resume
-    from framework.workflows.preflight import check_data, composed_run, ready
-
-    fresh = None
-    name = task = None
-    if "resume=auto" in overrides:
-        fresh = composed_run([text for text in overrides if text != "resume=auto"], folders)
-        task = fresh.config["task"]["part"].partition("/")[2]
-        name = next((text.partition("=")[2] for text in overrides if text.startswith("name=")), None)
-    run = run_to_resume(overrides, RUNS, name, task)
-    if run is None:
-        assert fresh is not None
-        fresh = ready(fresh)
-        return start(fresh.config, lambda: new_run(fresh))
-    if fresh is not None:  # the same command again: its words are the run's own, and what differs must be allowed
-        overrides = [text for text in overrides if text not in run.overrides()]
-    config = changed(run, overrides, folders, training=True)
-    check_data(config)
-    teacher.check(config)
-
-    def go_on() -> "Run":
-        from framework.weights.torch_files import read_checkpoint
-
-        if run.last.exists():
-            read_checkpoint(run.last)  # a broken one is refused before anything in the folder changes
-        return run.go_on(config, overrides)
-
-    return start(config, go_on, run.folder if run.last.exists() else None)
+def _job_words(words: Sequence[str]) -> tuple[str, ...]:
+    """The overrides of a job without Hydra's own."""
+    return tuple(word for word in words if not word.lstrip("+~").startswith("hydra"))

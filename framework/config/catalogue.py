@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from framework import registry
-from framework.config import inventory, rules
 from framework.config.discovery import Origin, conf_folder, origins, plugins_here
 from framework.config.inventory import take_inventory
 from framework.config.rules import check_rules
@@ -28,7 +27,7 @@ GROUPS = ("model", "data", "tokenizer", "task", "optimizer", "schedule", "traine
 NAMED = {"callbacks": "callback", "logger": "tracker"}
 TOP = {"name": "str | None", "seed": "int", "resume": "str | None"}  # keys beside the groups, and their types
 _DEPENDENCIES = ("torch", "pytorch-lightning", "hydra-core", "torchmetrics")
-_FORMAT = 5  # of the index; a new number makes every old index stale
+_FORMAT = 6  # of the index; a new number makes every old index stale
 
 
 class Catalogue:
@@ -47,6 +46,12 @@ class Catalogue:
             near = registry.nearest(name if kind in self.options else kind, known)
             raise UserError(f"there is no {what}{near}; there are: {', '.join(known)}")
         return self.options[kind][name]
+
+    def traits(self, part: str, option: str) -> list[str]:
+        """The traits of an option of `KIND/NAME` (`framework.config.traits`); none if there is no such part or option."""
+        kind, _, name = part.partition("/")
+        entry = self.options.get(kind, {}).get(name, {"fields": {}, "slots": {}})
+        return (entry["fields"].get(option) or entry["slots"].get(option) or {}).get("traits", [])
 
     def names(self, group: str) -> list[str]:
         """What may be chosen for a group or a kind: registered parts and presets."""
@@ -104,11 +109,8 @@ def _stamp(sources: list[Origin]) -> str:
     files = [path for source in sources for path in source.files()]
     for source in sources:
         digest.update(f"{source}\n".encode())
-    for path in (
-        *files,
-        *sorted(conf_folder().rglob("*.yaml")),
-        *map(Path, (__file__, inventory.__file__, rules.__file__, registry.__file__)),
-    ):
+    ours = [*sorted(Path(__file__).parent.glob("*.py")), Path(registry.__file__)]
+    for path in (*files, *sorted(conf_folder().rglob("*.yaml")), *ours):
         stat = path.stat()
         digest.update(f"{path} {stat.st_mtime_ns} {stat.st_size}\n".encode())
     return digest.hexdigest()

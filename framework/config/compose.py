@@ -49,15 +49,19 @@ def compose(overrides: list[str], folders: Iterable[Path] = (), implied: Iterabl
 def finish(config: DictConfig, choices: Mapping[Any, Any], overrides: list[str], typed: list[str] | None = None) -> Composed:
     """What Hydra composed, checked and made explicit; typed: those of the overrides that a person wrote, null = all.
     UserError: everything that is wrong with it."""
-    catalogue = index.load()
     chosen = {str(key): str(name) for key, name in choices.items() if name is not None and not str(key).startswith("hydra")}
-    plain = plain_config(config)
+    return Composed(checked(plain_config(config), overrides if typed is None else typed), overrides, chosen)
+
+
+def checked(config: Mapping[str, Any], typed: list[str]) -> dict[str, Any]:
+    """A plain config made explicit, with a name. UserError: everything that is wrong with it."""
+    catalogue, plain = index.load(), dict(config)
     wrong = problems(plain, catalogue) or _columns(plain, catalogue) or report(plain, catalogue)
     if wrong:
         raise UserError(shorten(wrong))
     plain = {key: explicit(value, catalogue) if is_node(value) else value for key, value in plain.items()}
-    plain["name"] = plain["name"] or default_name(plain, overrides if typed is None else typed)
-    return Composed(plain, overrides, chosen)
+    plain["name"] = plain["name"] or default_name(plain, typed)
+    return plain
 
 
 def open_dictionaries(overrides: list[str], catalogue: Catalogue) -> list[str]:
@@ -71,22 +75,20 @@ def open_dictionaries(overrides: list[str], catalogue: Catalogue) -> list[str]:
         if field["type"].startswith("dict[")
     }
     pattern = re.compile(rf"(?:{'|'.join(map(re.escape, sorted(open_fields)))})\.[^=]+=") if open_fields else None
-    overrides = ["debug='nan'" if text == "debug=nan" else _quoted(text) for text in overrides]
+    overrides = ["debug='nan'" if text == "debug=nan" else _quoted(text, catalogue) for text in overrides]
     return [f"++{text}" if pattern and pattern.match(text) else text for text in overrides]
 
 
-_PATTERNS = re.compile(
-    r"(\+*(?:model\.(?:freeze|adapter\.target_modules|adapter\.modules_to_save)|tokenizer\.additional_special_tokens)=)(.*)"
-)
-
-
-def _quoted(text: str) -> str:
-    """An override with shell patterns or tokens, of which those with brackets stand in quotes: Hydra would not understand them."""
-    match = _PATTERNS.fullmatch(text)
+def _quoted(text: str, catalogue: Catalogue) -> str:
+    """An override of an option that is a pattern: a value with brackets in quotes, which keep Hydra from parsing it."""
+    match = re.fullmatch(r"(\+*([\w.]+)\.(\w+)=)(.*)", text)
     if not match or "'" in text or '"' in text:
         return text
-    pattern = r"(?:[^\[\],]|\[[^\[\]]*\])+"  # brackets in it are pairs
-    value = match[2]
+    kind = catalogue.kind_at(match[2].replace(".", "/"))
+    if not any("pattern" in catalogue.traits(f"{kind}/{name}", match[3]) for name in catalogue.options.get(kind or "", {})):
+        return text
+    pattern = r"(?:[^\[\],]|\[[^\[\]]*\])+"  # its brackets come in pairs
+    value = match[4]
     if whole := re.fullmatch(rf"\[({pattern}(?:,{pattern})*)\]", value):
         return f"{match[1]}[{','.join(map(_quote, re.findall(pattern, whole[1])))}]"
     return f"{match[1]}{_quote(value)}" if re.fullmatch(pattern, value) else text

@@ -28,23 +28,23 @@ class Conflict:
 
 
 def explicit(node: Node, catalogue: Catalogue, scope: Mapping[str, Any] | None = None) -> Node:
-    """The node with every null slot that follows an owner's slot filled with a copy of it."""
+    """The node with a copy of the owner's part in every empty slot that follows an owner's slot."""
     scope = scope or {}
     filled = dict(node)
     slots = catalogue.option(node["part"])["slots"]
     for slot, entry in slots.items():
         if filled.get(slot) is None and entry["follows"] in scope:
             filled[slot] = copy.deepcopy(scope[entry["follows"]])
-    own = {slot: filled[slot] for slot in slots if filled.get(slot) is not None}
+    chosen = {slot: filled[slot] for slot in slots if filled.get(slot) is not None}
     for slot in slots:
         if is_node(filled.get(slot)):
-            around = {**scope, **{name: part for name, part in own.items() if name != slot}}  # the nearest owner's word counts
-            filled[slot] = explicit(filled[slot], catalogue, around)
+            inner = {**scope, **{name: part for name, part in chosen.items() if name != slot}}  # the nearest owner comes first
+            filled[slot] = explicit(filled[slot], catalogue, inner)
     return filled
 
 
 def default_node(part: str, catalogue: Catalogue) -> Node:
-    """A part with all its defaults, slots included."""
+    """The node of `KIND/NAME` with the defaults of its options and slots."""
     option = catalogue.option(part)
     node: Node = {"part": part, **{name: copy.deepcopy(field["default"]) for name, field in option["fields"].items()}}
     for slot, entry in option["slots"].items():
@@ -54,16 +54,17 @@ def default_node(part: str, catalogue: Catalogue) -> Node:
 
 
 def is_node(value: Any) -> bool:
+    """Whether a value of a config is a part: `{part: KIND/NAME, ...}`."""
     return isinstance(value, Mapping) and "part" in value
 
 
 def _holds(value: Any) -> bool:
-    """Whether a value is a part, or named parts side by side (callbacks, loggers)."""
+    """Whether a value is a part, or a mapping of names to parts (callbacks, loggers)."""
     return is_node(value) or isinstance(value, Mapping) and any(is_node(inner) for inner in value.values())
 
 
 class Tree:
-    """A config as parts that stand beside and inside each other."""
+    """A config as a tree of parts."""
 
     def __init__(self, path: str, node: Node, catalogue: Catalogue, owner: "Tree | None" = None, slot: str = ""):
         self.path, self.node, self.owner, self.slot = path, node, owner, slot
@@ -81,47 +82,50 @@ class Tree:
         return {**(self.owner.values if self.owner else {}), **own, **chosen}
 
     def templates(self) -> set[str]:
-        """Own slots that only stand for slots further in: nobody builds them here."""
+        """Slots that slots further in follow: their parts are not built here."""
         followed = {entry["follows"] for tree in self.below() for entry in tree.option["slots"].values()}
         return {child.slot for child in self.children if child.slot in followed}
 
     def below(self) -> Iterator["Tree"]:
+        """All parts inside this one."""
         for child in self.children:
             yield child
             yield from child.below()
 
     def built(self) -> list["Tree"]:
+        """The parts in this one's slots, without those that slots further in follow."""
         templates = self.templates()
         return [child for child in self.children if child.slot not in templates]
 
     def traits(self) -> set[str]:
-        """What this part itself adds."""
+        """The traits that this part itself adds."""
         provides = self.declared.get("provides", ())
         if isinstance(provides, Mapping):
             return {trait for trait, condition in provides.items() if not registry.broken({condition: ""}, self.values)}
         return set(provides)
 
     def offered(self) -> set[str]:
-        """What this part and the parts in it add to those around it: nothing if it is sealed."""
+        """The traits that this part and the parts inside add to those around it: none if it is sealed."""
         if self.declared.get("sealed"):
             return set()
         return self.traits().union(*(child.offered() for child in self.built() if child.slot not in self.declared.get("apart", ())))
 
     def provided(self) -> set[str]:
-        """Traits of everything around this part."""
-        found = self.traits() | self.offered()
+        """The traits of this part and of all parts around it."""
+        traits = self.traits() | self.offered()
         tree = self
         while tree.owner is not None:
             owner = tree.owner
             if tree.slot not in owner.declared.get("apart", ()):
-                found |= owner.traits()
+                traits |= owner.traits()
                 for child in owner.built():
                     if child is not tree and child.slot not in owner.declared.get("apart", ()):
-                        found |= child.offered()
+                        traits |= child.offered()
             tree = owner
-        return found
+        return traits
 
     def conflicts(self) -> Iterator[Conflict]:
+        """Every broken rule of this part and of those inside."""
         names = {**self.values, "provided": self.provided()}
         for rule, reason in self.declared.get("rules", {}).items():
             about_parts = any(name == "provided" or name.endswith("_part") for name in registry.names_in(rule))

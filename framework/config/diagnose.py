@@ -1,4 +1,4 @@
-"""What is wrong with a command line that Hydra refuses, in our words."""
+"""Error messages for command lines that Hydra refuses: which group, option or key is wrong, and the nearest one that exists."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,13 +16,13 @@ from framework.errors import UserError
 
 
 def diagnose(overrides: list[str], catalogue: Catalogue, error: Exception) -> list[str]:
-    """Why Hydra refused, in our words: the grammar, then the groups, then the keys; its own first line as the last resort."""
+    """Why Hydra refused a command line: its grammar, then groups, then keys; else the first line of Hydra's own message."""
     parsed: list[Override] = []
     for text in overrides:
         try:
             parsed.append(OverridesParser.create().parse_override(text))
         except HydraException:
-            return [f"{text}: not understood. Write key=value; quote values that hold spaces, commas or brackets: 'key=\"a b\"'."]
+            return [f"{text}: this is not key=value. Quote values that contain spaces, commas or brackets: 'key=\"a b\"'."]
     wrong = [line for override in parsed for line in _wrong_group(override, catalogue)]
     if wrong:
         return wrong
@@ -43,7 +43,7 @@ def diagnose(overrides: list[str], catalogue: Catalogue, error: Exception) -> li
 
 
 def _wrong_group(override: Override, catalogue: Catalogue) -> Iterator[str]:
-    """Options that do not exist, groups that do not exist."""
+    """Groups and options that do not exist."""
     key = override.key_or_group
     if not is_group_override(override, catalogue) or key.startswith("hydra") or not isinstance(value := override.value(), str):
         return
@@ -62,7 +62,7 @@ def _own_options(group: str) -> list[str]:
 
 
 def _absent_slot(override: Override, overrides: list[str], catalogue: Catalogue) -> Iterator[str]:
-    """A slot that exists, but not in what was chosen above it."""
+    """A slot that the part chosen above it does not have."""
     key = override.key_or_group
     if "/" not in key:
         return

@@ -1,12 +1,12 @@
-"""Where parts and presets come from: the framework itself, its plugins, and installed packages.
+"""Discovery of the packages that bring parts and presets: the framework itself, its plugins, and installed packages.
 
-A package from outside names itself in its pyproject.toml and is found from then on:
+An installed package is discovered by an entry point in its pyproject.toml:
 
     [project.entry-points."plugformer.plugins"]
     mine = "my_package"
 
-Everything it registers, in any of its modules, and every YAML file in its `conf/` folder becomes an option.
-The same goes for the packages in `plugins/` of the current folder, as long as somebody stands there (`python -m framework new`).
+Every class that one of its modules registers and every YAML file in its `conf/` folder becomes an option. So do those of the packages
+in `plugins/` of the current folder, where `python -m framework new` writes them.
 """
 
 import importlib.metadata
@@ -21,13 +21,13 @@ from framework.errors import UserError
 ENTRY_POINTS = "plugformer.plugins"
 DISTRIBUTION = "plugformer"
 _ROOT = Path(__file__).resolve().parents[1]
-# What registers parts. The rest of the framework is plumbing and registers nothing.
+# The packages of the framework that register parts.
 _OWN = ("parts", "models", "generation", "data", "tasks", "training", "tracking", "huggingface.families")
 
 
 @dataclass(frozen=True)
 class Origin:
-    """A package that brings parts: its import name, its folder, and the distribution it was installed from."""
+    """A package that brings parts: its import name, its folder, and the distribution that it was installed from."""
 
     package: str
     folder: Path
@@ -35,7 +35,7 @@ class Origin:
     version: str
 
     def modules(self) -> Iterator[str]:
-        """Import names of all modules, tests and private ones left out."""
+        """Import names of all modules, without tests and private ones."""
         if self.folder.is_file():
             yield self.package
             return
@@ -46,7 +46,7 @@ class Origin:
             yield ".".join((self.package, *(part for part in parts if part != "__init__")))
 
     def files(self) -> Iterator[Path]:
-        """Everything a catalogue depends on: sources and presets."""
+        """The files that the catalogue depends on: sources and presets."""
         if self.folder.is_file():
             yield self.folder
             return
@@ -69,15 +69,15 @@ def conf_folder() -> Path:
 def origins() -> list[Origin]:
     """Every package that brings parts: the framework's folders, the plugins beside or inside it, installed packages."""
     version = _version(DISTRIBUTION)
-    found = [Origin(f"framework.{name}", _ROOT.joinpath(*name.split(".")), DISTRIBUTION, version) for name in _OWN]
+    packages = [Origin(f"framework.{name}", _ROOT.joinpath(*name.split(".")), DISTRIBUTION, version) for name in _OWN]
     package, plugins = ("framework.plugins", _ROOT / "plugins")
     if not plugins.is_dir():
         package, plugins = ("plugins", _ROOT.parent / "plugins")
         if str(_ROOT.parent) not in sys.path:
             sys.path.append(str(_ROOT.parent))  # an editable install, used from another folder than the clone
     folders = sorted(path for path in plugins.iterdir() if (path / "__init__.py").is_file())
-    found += [Origin(f"{package}.{folder.name}", folder, DISTRIBUTION, version) for folder in folders]
-    found += [_of_this_folder(folder) for folder in plugins_here()]
+    packages += [Origin(f"{package}.{folder.name}", folder, DISTRIBUTION, version) for folder in folders]
+    packages += [_of_this_folder(folder) for folder in plugins_here()]
     for entry in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
         spec = importlib.util.find_spec(entry.value)
         if spec is None or spec.origin is None:
@@ -86,12 +86,12 @@ def origins() -> list[Origin]:
         folder = source.parent if source.name == "__init__.py" else source
         distribution = entry.dist
         name, number = (distribution.name, distribution.version) if distribution else (entry.value, "unknown")
-        found.append(Origin(entry.value, folder, name, number))
-    return found
+        packages.append(Origin(entry.value, folder, name, number))
+    return packages
 
 
 def plugins_here() -> list[Path]:
-    """Packages in `plugins/` of the current folder that import the framework; those of a clone are its own and not named here."""
+    """Packages in `plugins/` of the current folder that import the framework; none in a clone, whose plugins `origins` has already."""
     here = Path.cwd() / "plugins"
     if here.resolve() in (_ROOT.parent / "plugins", _ROOT / "plugins") or not here.is_dir():
         return []
@@ -100,12 +100,12 @@ def plugins_here() -> list[Path]:
 
 
 def _of_this_folder(folder: Path) -> Origin:
-    """A plugin of the current folder, imported by its own name. UserError: Python knows another module by that name."""
+    """A plugin of the current folder, imported by the name of its folder. UserError: Python finds another module of that name."""
     if str(folder.parent) not in sys.path:
         sys.path.append(str(folder.parent))
     spec = importlib.util.find_spec(folder.name)
     if spec is None or spec.origin is None or Path(spec.origin).resolve() != (folder / "__init__.py").resolve():
-        raise UserError(f"{folder}: Python finds another module named {folder.name}; the plugin needs a name of its own")
+        raise UserError(f"{folder}: Python finds another module named {folder.name}; the plugin needs another name")
     return Origin(folder.name, folder, f"plugins/{folder.name}", "here")
 
 

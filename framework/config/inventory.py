@@ -10,6 +10,7 @@ from typing import Any
 
 from framework import registry
 from framework.config.discovery import Origin, conf_folder
+from framework.config.traits import option_traits
 from framework.errors import UserError
 
 _DECLARATIONS = ("provides", "rules", "apart", "sealed", "columns", "optional", "defaults", "recipe")
@@ -69,14 +70,16 @@ def _option(kind: str, name: str, cls: type) -> dict[str, Any]:
     parameters = registry.signature(cls)
     hints = _hints(cls)
     meanings = _meanings(cls)
+    traits = option_traits(cls)
     fields, slots = {}, {}
     for field, default in parameters.fields.items():
         if isinstance(default, registry.Choice):
-            slots[field] = {"kind": default.kind, "default": default.name, "follows": default.follows, "meaning": meanings.get(field, "")}
+            slots[field] = {"kind": default.kind, "default": default.name, "follows": default.follows}
         else:
             switch = inspect.isfunction(getattr(cls, field, None))  # of a method
-            type_name = "bool" if switch else _type_name(hints.get(field, Any))
-            fields[field] = {"type": type_name, "default": _plain(default), "meaning": meanings.get(field, "")}
+            fields[field] = {"type": "bool" if switch else _type_name(hints.get(field, Any)), "default": _plain(default)}
+        entry = slots[field] if field in slots else fields[field]
+        entry |= {"meaning": meanings.get(field, ""), "traits": traits.get(field, [])}
     source = inspect.getsourcefile(cls) or ""
     return {
         "doc": (inspect.getdoc(cls) or "").partition("\n")[0],

@@ -1,4 +1,4 @@
-"""A composed config against the catalogue: every key known, none missing, every value of its type."""
+"""Validates a composed config against the catalogue: every key is known, none is missing, every value has its type."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from framework.config.catalogue import GROUPS, NAMED, TOP, Catalogue
 
 
 def problems(config: Mapping[str, Any], catalogue: Catalogue) -> list[str]:
-    """What is wrong, one line each; empty when nothing is."""
+    """One line for each mistake."""
     return list(_top(config, catalogue))
 
 
@@ -27,7 +27,7 @@ def _top(config: Mapping[str, Any], catalogue: Catalogue) -> Iterator[str]:
             yield f"{key}: there is no such key{registry.nearest(key, [*TOP, *groups])}; there are: {', '.join([*TOP, *groups])}"
     for key in (*TOP, *groups):
         if key not in config:
-            yield from [f"{key}: is needed and was taken away"] if key in (*TOP, *NAMED) else _node(key, None, key, catalogue)
+            yield from [f"{key}: is required and was removed"] if key in (*TOP, *NAMED) else _node(key, None, key, catalogue)
 
 
 def _node(path: str, node: Any, kind: str, catalogue: Catalogue) -> Iterator[str]:
@@ -52,7 +52,7 @@ def _node(path: str, node: Any, kind: str, catalogue: Catalogue) -> Iterator[str
             yield f"{path}.{key}: {node['part']} has no such option{registry.nearest(key, known)}; it has: {', '.join(known) or 'none'}"
     for key in known:
         if key not in node:
-            yield f"{path}.{key}: is needed and was taken away"
+            yield f"{path}.{key}: is required and was removed"
 
 
 def _value(path: str, value: Any, type_name: str) -> Iterator[str]:
@@ -61,7 +61,7 @@ def _value(path: str, value: Any, type_name: str) -> Iterator[str]:
 
 
 def fits(value: Any, type_name: str) -> bool:
-    """Whether a plain value is of a type as the catalogue writes it: `int | None`, `Literal['a', 'b']`, `list[int]`, ..."""
+    """Whether a value has a type of the catalogue: `int | None`, `Literal['a', 'b']`, `list[int]`, ..."""
     return _fits(value, ast.parse(type_name, mode="eval").body)
 
 

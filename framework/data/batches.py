@@ -1,7 +1,7 @@
-"""Which rows go into a batch together: a pure function of (lengths, seed, epoch, world_size).
+"""Batch samplers: the rows of every global batch as a pure function of (lengths, seed, epoch, world_size).
 
-A global batch is what all ranks see in one step; rank r of `world_size` takes its rows r, r + world_size, r + 2 world_size, ... So every
-rank makes the same number of steps, in every epoch the same, and every row is served exactly once an epoch.
+A global batch is the batch of one step on all ranks; rank r takes its rows r, r + world_size, r + 2 world_size, ... So all ranks make
+the same number of steps, in every epoch, and every row is used exactly once an epoch.
 """
 
 from collections.abc import Sequence
@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 from framework.errors import UserError
 from framework.registry import register
 
-Numbers = NDArray[np.int64]
+Indices = NDArray[np.int64]
 
 
 class Batches:
-    """A way to form batches. `packs`: the rows are windows of one running text, not what the source gave; `isolated` and
-    `stride` say how it is cut (see windows.py)."""
+    """Base class of the kind `batches`. packs: batches hold windows of one running text instead of rows; `isolated` and `stride` are
+    options of its windows (see windows.py)."""
 
     packs: ClassVar[bool] = False
     isolated: bool = False
     stride: int | None = None
     rules: ClassVar[dict[str, str]] = {}
 
-    def plan_batches(self, lengths: Numbers, seed: int, epoch: int, world_size: int, shuffle: bool) -> list[Numbers]:
-        """Row numbers of every global batch. Without `shuffle` (evaluation) seed and epoch play no part."""
+    def plan_batches(self, lengths: Indices, seed: int, epoch: int, world_size: int, shuffle: bool) -> list[Indices]:
+        """Row indices of every global batch of an epoch. Without `shuffle` (evaluation) they do not depend on seed and epoch."""
         raise NotImplementedError
 
 
@@ -35,24 +35,24 @@ class Batches:
 class RowsBatches(Batches):
     """The same number of rows in every batch.
 
-    rows: of each process.
+    rows: rows in a batch of each process.
     """
 
     def __init__(self, rows: int = 32):
         if rows < 1:
-            raise UserError(f"data.batches.rows={rows}: at least 1")
+            raise UserError(f"data.batches.rows={rows} must be at least 1")
         self.rows = rows
 
-    def plan_batches(self, lengths: Numbers, seed: int, epoch: int, world_size: int, shuffle: bool) -> list[Numbers]:
+    def plan_batches(self, lengths: Indices, seed: int, epoch: int, world_size: int, shuffle: bool) -> list[Indices]:
         return chunks(order(len(lengths), seed, epoch, shuffle), self.rows * world_size)
 
 
 @register("batches")
 class BucketsBatches(Batches):
-    """Rows of like length together, as many as fit under a budget of tokens.
+    """Rows of similar length together, as many as fit into a budget of tokens.
 
-    budget: tokens of a batch of each process, padding included; a longer row makes a batch of its own.
-    growth: longest over shortest row of a bucket. Small: less padding, batches more alike.
+    budget: tokens in a batch of each process, padding included; a row that is longer is a batch of its own.
+    growth: ratio of the longest to the shortest row of a bucket. A small ratio gives less padding and less varied batches.
     """
 
     def __init__(self, budget: int = 4096, growth: float = 1.125):
@@ -60,13 +60,13 @@ class BucketsBatches(Batches):
             raise UserError(f"data.batches.budget={budget} must be at least 1 and data.batches.growth={growth} above 1")
         self.budget, self.growth = budget, growth
 
-    def plan_batches(self, lengths: Numbers, seed: int, epoch: int, world_size: int, shuffle: bool) -> list[Numbers]:
-        """Each bucket gives full batches and hands what is left to the next longer one: how many batches there are depends on
-        the sizes of the buckets alone, so it never changes; which rows are left over does."""
+    def plan_batches(self, lengths: Indices, seed: int, epoch: int, world_size: int, shuffle: bool) -> list[Indices]:
+        """Each bucket yields full batches and passes its remaining rows to the next longer bucket. The number of batches depends only on
+        the sizes of the buckets, so it is the same in every epoch; which rows remain differs."""
         ranked = order(len(lengths), seed, epoch, shuffle)
         widths = self.widths(lengths)
         bucket = np.searchsorted(widths, lengths[ranked])
-        batches: list[Numbers] = []
+        batches: list[Indices] = []
         waiting = np.empty(0, dtype=np.int64)
         for number, width in enumerate(widths):
             waiting = np.concatenate((waiting, ranked[bucket == number]))
@@ -78,8 +78,8 @@ class BucketsBatches(Batches):
             batches.append(waiting)
         return [batches[index] for index in order(len(batches), seed, epoch, shuffle)]
 
-    def widths(self, lengths: Numbers) -> Numbers:
-        """The longest length that each bucket takes; the last one takes the longest row."""
+    def widths(self, lengths: Indices) -> Indices:
+        """The longest row length of each bucket, in ascending order."""
         widths: list[int] = []
         shortest = 0
         for length in np.unique(lengths).tolist():
@@ -92,44 +92,46 @@ class BucketsBatches(Batches):
 
 @register("batches")
 class PackedBatches(Batches):
-    """Language-model text as one stream, cut into windows as long as the model reads: no padding, every token predicted once an epoch.
+    """One stream of running text, cut into windows of the model's max_length: no padding, and every token is predicted once an epoch.
 
-    budget: tokens of a batch of each process.
-    rows: windows of a batch of each process; instead of the budget where given.
-    isolated: each row of the source is a document: no token sees another's, positions begin at 0 in each, and its first token is
-        predicted by none. Krell et al. 2021, https://arxiv.org/abs/2107.02027
-    stride: how far windows are apart in evaluation; null = as far as the model reads. Each token is scored once, beyond the first
-        window with max_length - stride tokens before it at least: a truer perplexity of long text, at max_length / stride times the
-        cost. Press et al. 2021, section 2, https://arxiv.org/abs/2012.15832
+    budget: tokens in a batch of each process.
+    rows: windows in a batch of each process; replaces the budget.
+    isolated: attention stays within a document (a row of the source), positions start at 0 in each document, and its first token is no
+        target. Krell et al. 2021, https://arxiv.org/abs/2107.02027
+    stride: distance between windows in evaluation; null = max_length. Each token is scored once, and beyond the first window with at least
+        max_length - stride tokens of context: the perplexity of long texts is lower, the cost max_length / stride times as high.
+        Press et al. 2021, section 2, https://arxiv.org/abs/2012.15832
     """
 
     packs = True
     rules: ClassVar[dict[str, str]] = {
-        "'stream' in provided": "only pieces of one running text can be packed: other rows would read their neighbors",
-        "not isolated or 'documents' in provided": "this format does not tell the documents of a window apart",
-        "stride is None or 'counted' in provided": "this format would score the tokens that overlapping windows share twice",
-        "stride is None or stride >= 1": "windows move on",
+        "'stream' in provided": "packed batches need rows of one running text; choose data/batches=buckets",
+        "not isolated or 'documents' in provided": "this text format does not mark documents; set data.batches.isolated=false",
+        "stride is None or 'counted' in provided": "this text format would score overlapping tokens twice; set data.batches.stride=null",
+        "stride is None or stride >= 1": "data.batches.stride must be at least 1",
     }
 
     def __init__(self, budget: int = 4096, rows: int | None = None, isolated: bool = False, stride: int | None = None):
         if budget < 1 or (rows is not None and rows < 1):
-            raise UserError(f"data.batches.budget={budget}, data.batches.rows={rows}: at least 1")
+            raise UserError(f"data.batches.budget={budget} and data.batches.rows={rows} must be at least 1")
         self.budget, self.rows, self.isolated, self.stride = budget, rows, isolated, stride
 
-    def plan_batches(self, lengths: Numbers, seed: int, epoch: int, world_size: int, shuffle: bool) -> list[Numbers]:
+    def plan_batches(self, lengths: Indices, seed: int, epoch: int, world_size: int, shuffle: bool) -> list[Indices]:
         rows = self.rows or max(1, self.budget // int(lengths.max(initial=1)))
         return chunks(order(len(lengths), seed, epoch, shuffle), rows * world_size)
 
 
-def order(rows: int, seed: int, epoch: int, shuffle: bool) -> Numbers:
+def order(rows: int, seed: int, epoch: int, shuffle: bool) -> Indices:
+    """The order of rows in an epoch."""
     return np.random.default_rng((seed, epoch)).permutation(rows) if shuffle else np.arange(rows)
 
 
-def chunks(rows: Numbers, size: int) -> list[Numbers]:
+def chunks(rows: Indices, size: int) -> list[Indices]:
+    """Consecutive slices of `size` rows; the last one may be shorter."""
     return [rows[start:stop] for start, stop in pairwise([*range(0, len(rows), size), len(rows)])]
 
 
-def shard(batch: Sequence[int] | Numbers, rank: int, world_size: int) -> tuple[list[int], bool]:
-    """A rank's rows of a global batch, and whether they are a ghost: the first row as a stand-in, because none is left."""
-    mine = [int(row) for row in batch[rank::world_size]]
-    return (mine, False) if mine else ([int(batch[0])], True)
+def shard(batch: Sequence[int] | Indices, rank: int, world_size: int) -> tuple[list[int], bool]:
+    """A rank's rows of a global batch, and whether they are a dummy: the first row of the batch, because none is left for the rank."""
+    rows = [int(row) for row in batch[rank::world_size]]
+    return (rows, False) if rows else ([int(batch[0])], True)

@@ -1,7 +1,7 @@
-"""Folders of encoded data in the user's cache: each is made once and shared by all processes, whole or not there.
+"""The data cache: folders that are written once, whole or not at all, and shared by all processes.
 
-An entry is written beside its place, gets its manifest last, and is renamed into place under a lock. A folder that a killed process
-left without a manifest, or unfinished, is made again.
+An entry is written to a temporary folder, gets its manifest last, and is renamed under a lock. A folder that a killed process left
+unfinished or without a manifest is written again.
 """
 
 import json
@@ -21,9 +21,9 @@ BLOCK = 1 << 16
 
 
 def entry(kind: str, key: str, write: Callable[[Path], None]) -> Path:
-    """The folder `kind/key` of the cache; `write(folder)` fills it unless it is there, whole.
+    """The folder `kind/key` of the cache. If it does not exist or is damaged, `write(folder)` fills it.
 
-    Of several processes that ask at once, one writes and the others wait. An error in `write` leaves nothing behind.
+    Of several processes, one writes and the others wait. If `write` raises, nothing remains.
     UserError: the cache folder cannot be written to.
     """
     folder = cache_folder() / kind / key
@@ -31,7 +31,7 @@ def entry(kind: str, key: str, write: Callable[[Path], None]) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
             if not whole(folder):
-                remove_partial(folder.parent, folder.name)  # this process holds the lock: the one that wrote them is dead
+                remove_partial(folder.parent, folder.name)  # the lock is held, so their writer was killed
                 if folder.exists():
                     shutil.rmtree(folder)
                 with new_folder(folder) as partial:
@@ -41,7 +41,7 @@ def entry(kind: str, key: str, write: Callable[[Path], None]) -> Path:
 
 
 def seal(folder: Path) -> None:
-    """Writes the manifest: size and checksum of every file, after the files are safely on disk."""
+    """Sync all files to disk, then write the manifest with the size and checksum of each."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     for path in files:
         _sync(path)
@@ -51,7 +51,7 @@ def seal(folder: Path) -> None:
 
 
 def whole(folder: Path) -> bool:
-    """Whether every file of the manifest is there as it was written."""
+    """Whether all files of the manifest exist with their size and checksum."""
     try:
         listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         return all((folder / name).stat().st_size == size and checksum(folder / name) == sum for name, (size, sum) in listed.items())

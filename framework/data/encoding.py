@@ -1,4 +1,4 @@
-"""Rows as numbers on disk: written row by row, read by memory map, so that no corpus has to fit into memory."""
+"""Encoded rows on disk: written one by one and read through memory maps, so a corpus need not fit into memory."""
 
 import json
 from pathlib import Path
@@ -15,14 +15,14 @@ from framework.data.spec import DataSpec
 from framework.data.tokenization.tokenizer import Tokenizer
 from framework.errors import UserError
 
-TOKENS = "tokens"  # the kind of a feature that is a list of ints; other kinds are the names of number types
+TOKENS = "tokens"  # kind of a feature that is a list of ints; the other kinds are names of number types
 LENGTHS = "lengths"
 
 
 class Encoded:
-    """The encoded rows of a split, memory-mapped.
+    """The memory-mapped encoded rows of a split.
 
-    lengths: what each row costs in a batch. dropped, truncated: rows that the format left out or shortened.
+    lengths: number of tokens of each row. dropped, truncated: number of rows that the text format dropped or truncated.
     """
 
     def __init__(self, folder: Path):
@@ -31,12 +31,12 @@ class Encoded:
         self.dropped, self.truncated = description["dropped"], description["truncated"]
         self.kinds: dict[str, str] = description["features"]
         self.lengths: NDArray[np.int64] = _map(folder / LENGTHS, np.int64)
-        self._values = {name: _map(folder / f"{name}.values", _number(kind)) for name, kind in self.kinds.items()}
+        self._values = {name: _map(folder / f"{name}.values", _dtype(kind)) for name, kind in self.kinds.items()}
         self.ends = {name: _map(folder / f"{name}.ends", np.int64) for name, kind in self.kinds.items() if kind == TOKENS}
         self._raw_ends = _map(folder / "raw.ends", np.int64) if (folder / "raw.ends").exists() else None
 
     def __reduce__(self) -> tuple[type["Encoded"], tuple[Path]]:
-        """A worker started anew maps the files itself: a memory map would be sent as all it holds."""
+        """Pickled as its folder: a pickled memory map would hold all data, so a worker process maps the files itself."""
         return Encoded, (self.folder,)
 
     def __len__(self) -> int:
@@ -52,12 +52,12 @@ class Encoded:
         return features
 
     def tokens(self, name: str, start: int, stop: int) -> list[int]:
-        """Tokens of the running text of all rows."""
+        """Values of a feature at token positions [start, stop) of all rows in sequence."""
         return list(self._values[name][start:stop].tolist())
 
     def raw(self, row: int) -> Row:
-        """The row as the source read it; kept for evaluation splits."""
-        assert self._raw_ends is not None, "raw rows are kept for evaluation splits alone"
+        """The row as the source read it, in evaluation splits."""
+        assert self._raw_ends is not None, "only evaluation splits keep raw rows"
         start = _start(self._raw_ends, row)
         with (self.folder / "raw.jsonl").open("rb") as file:
             file.seek(start)
@@ -65,8 +65,8 @@ class Encoded:
 
 
 def encode(source: Source, split: str, format: Format, tokenizer: Tokenizer, spec: DataSpec) -> Encoded:
-    """The split as numbers, from the cache if everything that makes it is the same."""
-    made_by = [source.fingerprint(split), values_of(format), code_of(format), tokenizer.to_json(), values_of(spec), split]
+    """The encoded split, from the cache if its source, text format, tokenizer and data spec are unchanged."""
+    key = [source.fingerprint(split), values_of(format), code_of(format), tokenizer.to_json(), values_of(spec), split]
 
     def write(folder: Path) -> None:
         with Writer(folder, keep_raw=split != "train") as writer:
@@ -74,13 +74,13 @@ def encode(source: Source, split: str, format: Format, tokenizer: Tokenizer, spe
                 with error_context(where):
                     writer.add(row, format.encode(row, tokenizer, spec), format)
         if not writer.rows:
-            raise UserError(f"the {split} part has no rows (data.{split}); {type(format).__name__} dropped {writer.dropped}")
+            raise UserError(f"data.{split} has no rows left: {type(format).__name__} dropped all {writer.dropped}")
 
-    return Encoded(cache.entry("encoded", digest(made_by), write))
+    return Encoded(cache.entry("encoded", digest(key), write))
 
 
 class Writer:
-    """Writes features as they come: for a list its values and where each row ends, for a number its value."""
+    """Appends encoded rows to files: `NAME.values`, and for lists `NAME.ends`, the end of each row in the values."""
 
     def __init__(self, folder: Path, keep_raw: bool):
         self.folder, self.keep_raw = folder, keep_raw
@@ -97,12 +97,12 @@ class Writer:
             file.close()
         if kind is None:
             if not self.rows:
-                _number_bytes(self._file(LENGTHS), [], np.int64)
-            described = {"rows": self.rows, "dropped": self.dropped, "truncated": self.truncated, "features": self.kinds}
-            (self.folder / "description.json").write_text(json.dumps(described), encoding="utf-8")
+                _append(self._file(LENGTHS), [], np.int64)
+            description = {"rows": self.rows, "dropped": self.dropped, "truncated": self.truncated, "features": self.kinds}
+            (self.folder / "description.json").write_text(json.dumps(description), encoding="utf-8")
 
     def add(self, row: Row, features: Features | None, format: Format) -> None:
-        """None: the format dropped the row. A number named `truncated` is counted and not kept."""
+        """Append a row; None counts it as dropped. The feature `truncated` is counted and not stored."""
         if features is None:
             self.dropped += 1
             return
@@ -112,22 +112,22 @@ class Writer:
         kinds = {name: TOKENS if isinstance(value, list) else type(value).__name__ for name, value in features.items()}
         self.kinds = self.kinds or kinds
         if kinds.keys() != self.kinds.keys():
-            odd = ", ".join(sorted(kinds.keys() ^ self.kinds.keys()))
-            raise ValueError(f"this row {'lacks' if len(kinds) < len(self.kinds) else 'has'} {odd}, unlike those before it")
-        assert kinds == self.kinds, f"{type(format).__name__}.encode gave {kinds} for a row and {self.kinds} for those before"
+            names = ", ".join(sorted(kinds.keys() ^ self.kinds.keys()))
+            raise ValueError(f"this row {'lacks' if len(kinds) < len(self.kinds) else 'has'} {names}, unlike the rows before it")
+        assert kinds == self.kinds, f"{type(format).__name__}.encode returned {kinds} for a row and {self.kinds} for the rows before"
         for name, value in features.items():
             if isinstance(value, list):
-                _number_bytes(self._file(f"{name}.values"), value, np.int32)
+                _append(self._file(f"{name}.values"), value, np.int32)
                 self.ends[name] = self.ends.get(name, 0) + len(value)
-                _number_bytes(self._file(f"{name}.ends"), [self.ends[name]], np.int64)
+                _append(self._file(f"{name}.ends"), [self.ends[name]], np.int64)
             else:
-                _number_bytes(self._file(f"{name}.values"), [value], _number(kinds[name]))
-        _number_bytes(self._file(LENGTHS), [length], np.int64)
+                _append(self._file(f"{name}.values"), [value], _dtype(kinds[name]))
+        _append(self._file(LENGTHS), [length], np.int64)
         if self.keep_raw:
             line = json.dumps(row, ensure_ascii=False, default=str).encode("utf-8", "surrogatepass") + b"\n"
             self._file("raw.jsonl").write(line)
             self.raw_end += len(line)
-            _number_bytes(self._file("raw.ends"), [self.raw_end], np.int64)
+            _append(self._file("raw.ends"), [self.raw_end], np.int64)
         self.rows += 1
 
     def _file(self, name: str) -> BinaryIO:
@@ -140,12 +140,12 @@ def _start(ends: NDArray[np.int64], row: int) -> int:
     return int(ends[row - 1]) if row else 0
 
 
-def _number(kind: str) -> type:
-    assert kind in (TOKENS, "int", "bool", "float"), f"a feature is a list of ints, an int or a float; this one is a {kind}"
+def _dtype(kind: str) -> type:
+    assert kind in (TOKENS, "int", "bool", "float"), f"a feature must be a list of ints, an int or a float, and this one is a {kind}"
     return np.int32 if kind == TOKENS else np.float64 if kind == "float" else np.int64
 
 
-def _number_bytes(file: BinaryIO, values: list[Any], dtype: type) -> None:
+def _append(file: BinaryIO, values: list[Any], dtype: type) -> None:
     file.write(np.array(values, dtype=dtype).tobytes())
 
 

@@ -1,4 +1,16 @@
-"""What a task's rows are and how they become tensors: the data half of a plugin."""
+"""Text formats: the rows of a task, their encoding as numbers and their collation into batches.
+
+A row is `{column: value}` as a source read it; `Format.encode` turns it into features, `Format.collate` turns features into a batch.
+
+Every batch is a dict with what `collate` returns, by default `ids` (B, T) and `padding_mask` (B, T), True for tokens, None where no row is
+padded; and with the keys that the loader adds:
+
+    row            (B,) number of each row in its split
+    dummy          True if the row stands in for a rank that has none left: it is computed and counted nowhere
+    tokens         number of tokens of the rows
+    padded_tokens  the same number if all rows were as long as the longest
+    raw            the rows themselves; in evaluation only
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from random import Random
@@ -10,11 +22,16 @@ from framework.errors import UserError
 
 Row = dict[str, Any]  # column -> value, as a source read it
 Features = dict[str, Any]  # name -> list of ints (one a token), or an int or float (one a row)
-Batch = dict[str, Any]  # name -> tensor; "row" (B,) the row numbers; "raw" the rows themselves where figures are made of them
+Batch = dict[str, Any]  # name -> tensor, and the keys above
 
 
 class TextTokenizer(Protocol):
-    """What a format needs of a tokenizer."""
+    """The methods of a tokenizer that formats call.
+
+    >>> tokenizer: TextTokenizer = load("runs/last").tokenizer
+    >>> tokenizer.decode(tokenizer.encode("a good film"))
+    'a good film'
+    """
 
     def encode(self, text: str) -> list[int]: ...
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]: ...
@@ -23,63 +40,79 @@ class TextTokenizer(Protocol):
 
 
 class Format:
-    """The rows of a task. No model and no state: everything it learns goes into the data spec.
+    """Text format of a task: encodes rows and collates batches. It has no weights and no state: `fit` returns what it learns.
 
-    columns: the columns a row must have; `optional` ones may be absent (a text to predict has no label).
-    A mistake in a row is a ValueError that says what is wrong; who reads the rows adds the file and the line.
+    columns: names of the columns of a row; the `optional` ones may be absent in rows to predict (a label).
+    special_tokens: tokens added to the tokenizer; their ids are spec.special_ids.
+    stream: the rows are parts of one running text and may be packed.
+
+    An invalid row is a ValueError; the caller adds its file and line to the message.
+
+    >>> class TextFormat(Format):
+    ...     columns, optional = ("text", "label"), ("label",)
+    ...
+    ...     def encode(self, row, tokenizer, spec):
+    ...         return {"ids": tokenizer.encode(text_of(row, "text"))}
+    >>> TextFormat().from_text("a good film")
+    {'text': 'a good film'}
     """
 
     columns: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[tuple[str, ...]] = ()
-    special_tokens: tuple[str, ...] = ()  # added to the tokenizer; their ids stand in spec.special_ids
-    stream: ClassVar[bool] = False  # rows are pieces of one running text and may be packed
+    special_tokens: tuple[str, ...] = ()
+    stream: ClassVar[bool] = False
     rules: ClassVar[dict[str, str]] = {}
     provides: ClassVar[tuple[str, ...]] = ()
 
     def tokenizer_texts(self, row: Row) -> Iterable[str]:
-        """The texts of a row that the tokenizer learns from: the columns it must have, unless a subclass says otherwise."""
+        """Texts of a row to train the tokenizer on; by default its required columns."""
         return [text_of(row, column) for column in self.columns if column not in self.optional]
 
     def from_text(self, text: str) -> Row:
-        """The row of a text that somebody typed, to predict of: where a row must have several columns, `first ||| second`."""
+        """The row of a typed text, to predict; for several required columns by default `first ||| second`."""
         needed = [column for column in self.columns if column not in self.optional] or [self.columns[0]]
         parts = [part.strip() for part in text.split("|||")] if len(needed) > 1 else [text]
         if len(parts) != len(needed):
-            raise UserError(f'write text="{" ||| ".join(needed).upper()}": a row has {" and ".join(needed)}; this is {text!r}')
+            raise UserError(f'text={text!r} must have the columns {" and ".join(needed)}: text="{" ||| ".join(needed).upper()}"')
         return dict(zip(needed, parts, strict=True))
 
     def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
-        """What the training rows teach: `{"labels": (...)}` goes to spec.labels, the rest to spec.statistics."""
+        """Statistics of the training rows, JSON-able; `labels` go to spec.labels, all others to spec.statistics."""
         return {}
 
     def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
-        """One row as numbers; targets only if the row has them. None: the row is dropped (and counted)."""
+        """Features of a row, with targets only if the row has them. None drops the row; dropped rows are counted."""
         raise NotImplementedError
 
     def window(self, spec: DataSpec) -> int:
-        """How far apart windows of running text begin. One has a token more: the last one's successor is to be predicted too."""
+        """Distance between windows of running text. A window has one token more, the target of its last input."""
         return spec.max_length
 
     def length(self, features: Features) -> int:
-        """Tokens that the row costs in a batch."""
+        """Number of tokens of a row in a batch."""
         return len(features["ids"])
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
-        """Rows as tensors. `random` is seeded by (seed, epoch, batch): no worker, rank or resume changes what it gives. In evaluation
-        it is the same for every batch: what is then a function of it and of a row alone does not depend on the row's company.
+        """The batch of several rows; by default `stack_features`.
 
-        Unless a subclass says otherwise: `ids` and other lists filled up on the right, `padding_mask` (B, T), numbers as (B,)."""
-        from framework.data.padding import stack_features  # whoever only encodes needs no torch
+        random: seeded by (seed, epoch, batch), so workers, ranks and resuming do not change the batch. In evaluation it is seeded the same
+        for every batch: draw for each row from it and the row alone, and the result does not depend on the other rows of the batch.
+        """
+        from framework.data.padding import stack_features  # imports torch, which encoding does not need
 
         return stack_features(features, spec.padding)
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:
-        """Rows that need no download: split is "train", "validation" or "test"."""
+        """Built-in rows of a split ("train", "validation" or "test"), without a download."""
         raise NotImplementedError
 
 
 def text_of(row: Row, column: str = "text") -> str:
-    """The text in a column of a row. ValueError: the value has another type."""
+    """The text in a column of a row. ValueError: the value has another type.
+
+    >>> text_of({"text": "a good film"}, "text")
+    'a good film'
+    """
     value = row[column]
     if not isinstance(value, str):
         raise ValueError(_other_type("a text", column, value))
@@ -87,7 +120,11 @@ def text_of(row: Row, column: str = "text") -> str:
 
 
 def texts_of(row: Row, column: str) -> list[str]:
-    """The texts in a column that has one text or a list of them. ValueError: the value has another type."""
+    """The texts in a column that has one text or a list of them. ValueError: the value has another type.
+
+    >>> texts_of({"summary": "one"}, "summary"), texts_of({"summary": ["one", "two"]}, "summary")
+    (['one'], ['one', 'two'])
+    """
     value = row[column]
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):

@@ -1,4 +1,4 @@
-"""Batches for one rank, in an order that is known in advance, so that a run can go on in the middle of an epoch."""
+"""Data loader of one rank, with a batch order known in advance, so that a run resumes in the middle of an epoch."""
 
 from collections.abc import Callable, Iterator
 from random import Random
@@ -7,21 +7,24 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from framework.data.batches import Numbers, shard
+from framework.data.batches import Indices, shard
 from framework.data.formats import Batch, Format
 from framework.data.spec import DataSpec
 from framework.data.windows import Examples
 
-Step = tuple[int, int, list[int], bool]  # epoch, batch number, the rank's examples, whether they are a ghost
+Step = tuple[int, int, list[int], bool]  # epoch, batch number, the rank's examples, whether they are a dummy
 
 
 class ShardedBatchSampler(Sampler[Step]):
-    """The steps of an epoch for one rank. Lightning calls `set_epoch` before each epoch."""
+    """The steps of an epoch on one rank. Lightning calls `set_epoch` before each epoch.
 
-    def __init__(self, plan: Callable[[int], list[Numbers]], rank: int, world_size: int):
-        self.plan, self.rank, self.world_size = plan, rank, world_size
+    plan_batches: epoch -> the global batches. skip: number of batches at the start of this epoch that were used before a resume.
+    """
+
+    def __init__(self, plan_batches: Callable[[int], list[Indices]], rank: int, world_size: int):
+        self.plan_batches, self.rank, self.world_size = plan_batches, rank, world_size
         self.epoch, self.skip = 0, 0
-        self.steps = len(plan(0))
+        self.steps = len(plan_batches(0))
 
     def set_epoch(self, epoch: int) -> None:
         if epoch != self.epoch:
@@ -31,18 +34,17 @@ class ShardedBatchSampler(Sampler[Step]):
         return self.steps
 
     def __iter__(self) -> Iterator[Step]:
-        plan = self.plan(self.epoch)
-        assert len(plan) == self.steps, f"epoch {self.epoch} has {len(plan)} batches, epoch 0 has {self.steps}"
-        for number in range(self.skip, len(plan)):
-            rows, dummy = shard(plan[number], self.rank, self.world_size)
+        batches = self.plan_batches(self.epoch)
+        assert len(batches) == self.steps, f"epoch {self.epoch} has {len(batches)} batches, epoch 0 has {self.steps}"
+        for number in range(self.skip, len(batches)):
+            rows, dummy = shard(batches[number], self.rank, self.world_size)
             yield self.epoch, number, rows, dummy
 
 
 class BatchDataset(Dataset[Batch]):
-    """Makes the batch of a step. All it depends on comes with the step, so it may run in any worker.
+    """Collates the batch of a step, with the keys that formats.py lists. A batch depends only on its step, so any worker may collate it.
 
-    Adds to what the format makes: `row` (B,) the examples' numbers; `dummy`; `tokens` and `padded_tokens`, the lengths of the rows
-    and the same if all were as long as the longest; with `raw` the rows as the source read them.
+    raw: whether batches hold the rows as the source read them (evaluation).
     """
 
     def __init__(self, examples: Examples, format: Format, spec: DataSpec, seed: int, raw: bool):
@@ -52,7 +54,8 @@ class BatchDataset(Dataset[Batch]):
         epoch, number, rows, dummy = step
         offset = self.examples.offset(self.seed, epoch)
         features = [self.examples.features(row, offset) for row in rows]
-        random = Random("collate" if self.raw else f"collate {self.seed} {epoch} {number}")  # evaluations compare
+        # in evaluation the same for every batch, seed and epoch, so that evaluations are comparable
+        random = Random("collate" if self.raw else f"collate {self.seed} {epoch} {number}")
         batch = self.format.collate(features, self.spec, random)
         lengths = [int(self.examples.lengths[row]) for row in rows]
         batch |= {"row": torch.tensor(rows), "dummy": dummy}
@@ -63,9 +66,9 @@ class BatchDataset(Dataset[Batch]):
 
 
 class BatchLoader(DataLoader[Batch]):
-    """Its state is the epoch and the batches handed out in it; batches that workers made ahead do not count.
+    """Resumable data loader: its state is the epoch and the number of batches returned in it, without those that workers prefetched.
 
-    Use with `Trainer(use_distributed_sampler=False)`: the batches are dealt to the ranks already.
+    Use it with `Trainer(use_distributed_sampler=False)`, because the sampler shards batches itself.
     """
 
     def __init__(self, dataset: BatchDataset, steps: ShardedBatchSampler, workers: int = 0):
@@ -74,7 +77,7 @@ class BatchLoader(DataLoader[Batch]):
         self._served, self._resumed = 0, False
 
     def set_epoch(self, epoch: int) -> None:
-        """For loops of one's own; Lightning asks the sampler."""
+        """For training loops without Lightning, which calls it on the sampler."""
         self.steps.set_epoch(epoch)
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]

@@ -1,4 +1,4 @@
-"""From a source to batches: the order in which data becomes numbers, and everything a run needs of it afterward."""
+"""Data preparation: source, tokenizer, statistics, data spec, encoded splits, and their data loaders."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Prepared:
-    """Data that is ready for a model: data spec, tokenizer and encoded splits."""
+    """Prepared data: the data spec, the tokenizer and the encoded splits."""
 
     source: Source
     format: Format
@@ -37,18 +37,18 @@ class Prepared:
 
     @property
     def sizes(self) -> dict[str, dict[str, int]]:
-        """For each split its rows, their tokens, and how many rows the format dropped and shortened."""
+        """Number of rows, tokens, dropped rows and truncated rows of each split."""
         return {
             split: {"rows": len(data), "tokens": int(data.lengths.sum()), "dropped": data.dropped, "truncated": data.truncated}
             for split, data in self.encoded.items()
         }
 
     def rows(self, split: str) -> Iterator[Row]:
-        """The rows as the source reads them, one by one."""
+        """Iterate over the rows of a split as the source reads them."""
         return (row for row, _ in self.source.rows(split))
 
     def examples(self, split: str, shuffle: bool) -> Examples:
-        """What batches are made of. Running text becomes windows: of all of it where it is packed, else of each row."""
+        """The items of batches: rows, or windows of running text, which cross rows if batches are packed."""
         if not self.format.stream:
             return RowExamples(self.encoded[split])
         length, batches = self.format.window(self.spec), self.source.batches
@@ -56,12 +56,12 @@ class Prepared:
         return WindowExamples(self.encoded[split], length, circular, batches.packs, batches.isolated, batches.stride)
 
     def count(self, split: str) -> int | None:
-        """How many examples a pass over a split has; None where there is no such split."""
+        """Number of examples of a split; None if the data has no such split."""
         return len(self.examples(split, shuffle=False).lengths) if split in self.encoded else None
 
     def loader(self, split: str, shuffle: bool | None = None, rank: int = 0, world_size: int = 1, seed: int = 0) -> "BatchLoader":
-        """Batches of a split for one rank. Training is shuffled and has no raw rows; evaluation is neither and has them."""
-        from framework.data.loader import BatchDataset, BatchLoader, ShardedBatchSampler  # preparing needs no torch
+        """Data loader of a split on one rank. By default only `train` is shuffled. Batches of all other splits have raw rows."""
+        from framework.data.loader import BatchDataset, BatchLoader, ShardedBatchSampler  # imports torch, which preparation does not need
 
         training = split == "train"
         shuffle = training if shuffle is None else shuffle
@@ -75,42 +75,41 @@ class Prepared:
 
 def prepare(
     source: Source,
-    tokenizer: TokenizerTrainer,
+    trainer: TokenizerTrainer,
     format: Format,
     max_length: int,
     folder: Path | None = None,
     splits: Iterable[str] | None = None,
 ) -> Prepared:
-    """Source -> tokenizer -> fit -> spec -> encoded splits. Each step comes from the cache where it was made before.
+    """Train the tokenizer, fit the text format, make the data spec and encode the splits; results are cached.
 
-    folder: a run, whose tokenizer.json and data_spec.json are taken instead of learned. splits: those wanted; None = all there are.
+    folder: of a run, whose tokenizer.json and data_spec.json are loaded instead. splits: names of splits to encode; None = all.
     """
     if source.batches.packs and not format.stream:
-        raise UserError(f"data/batches=packed needs running text, and {type(format).__name__} has rows of their own; data/batches=buckets")
+        raise UserError(f"data/batches=packed needs running text, not the separate rows of {type(format).__name__}: data/batches=buckets")
     source.check()
-    wanted = source.splits if splits is None else tuple(split for split in source.splits if split in set(splits))
+    names = source.splits if splits is None else tuple(split for split in source.splits if split in set(splits))
     if folder is not None:
-        text, spec = Tokenizer.load(folder / "tokenizer.json"), DataSpec.load(folder / "data_spec.json")
+        tokenizer, spec = Tokenizer.load(folder / "tokenizer.json"), DataSpec.load(folder / "data_spec.json")
     elif "train" in source.splits:
-        text = trained(source, tokenizer, format)
-        spec = data_spec_of(text, max_length, statistics(source, format), format.special_tokens)
+        tokenizer = train_tokenizer(source, trainer, format)
+        spec = data_spec_of(tokenizer, max_length, fit_statistics(source, format), format.special_tokens)
     else:
-        given = ", ".join(source.splits) or "nothing"
-        raise UserError(f"there is nothing to learn from: the data has {given}, and no training part (data.train=...)")
-    return Prepared(source, format, text, spec, {split: encode(source, split, format, text, spec) for split in wanted})
+        raise UserError(f"the data has no training split, only {', '.join(source.splits) or 'none at all'}: set data.train")
+    encoded = {split: encode(source, split, format, tokenizer, spec) for split in names}
+    return Prepared(source, format, tokenizer, spec, encoded)
 
 
-def trained(source: Source, trainer: TokenizerTrainer, format: Format) -> Tokenizer:
-    """The tokenizer of the training texts, with the special tokens that the format asks for; jobs with the same texts and settings
-    share one."""
+def train_tokenizer(source: Source, trainer: TokenizerTrainer, format: Format) -> Tokenizer:
+    """The tokenizer trained on the training texts, with the special tokens of the text format; cached by texts and options."""
     if not trainer.needs_texts:
         return trainer.train(lambda: iter(())).with_special_tokens(format.special_tokens)
 
     def texts() -> Iterator[str]:
         for row, where in source.rows("train"):
             with error_context(where):
-                read = list(format.tokenizer_texts(row))
-            yield from read
+                row_texts = list(format.tokenizer_texts(row))
+            yield from row_texts
 
     def write(folder: Path) -> None:
         trainer.train(texts).with_special_tokens(format.special_tokens).save(folder / "tokenizer.json")
@@ -119,19 +118,19 @@ def trained(source: Source, trainer: TokenizerTrainer, format: Format) -> Tokeni
     return Tokenizer.load(cache.entry("tokenizers", key, write) / "tokenizer.json")
 
 
-def statistics(source: Source, format: Format) -> dict[str, Any]:
-    """What the format learns from the training rows."""
+def fit_statistics(source: Source, format: Format) -> dict[str, Any]:
+    """The result of `Format.fit` on the training rows, cached."""
     where = ""
 
     def rows() -> Iterator[Row]:
         nonlocal where
-        for row, where in source.rows("train"):  # noqa: B007 - read below, when `fit` complains about the row
+        for row, where in source.rows("train"):  # noqa: B007 - used by `write` below, when `fit` raises
             yield row
 
     def write(folder: Path) -> None:
         with error_context(lambda: where):
-            found = format.fit(rows())
-        (folder / "statistics.json").write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")
+            statistics = format.fit(rows())
+        (folder / "statistics.json").write_text(json.dumps(statistics, ensure_ascii=False), encoding="utf-8")
 
     key = digest([source.fingerprint("train"), values_of(format), code_of(format)])
     return dict(json.loads((cache.entry("statistics", key, write) / "statistics.json").read_text(encoding="utf-8")))

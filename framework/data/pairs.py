@@ -1,4 +1,4 @@
-"""Pairs of texts, one to be read and one to be written: what the formats of sequence-to-sequence tasks share.
+"""Base class of text formats for sequence-to-sequence tasks.
 
 Shapes: B pairs, S tokens of the source, T tokens of the target.
 """
@@ -16,11 +16,14 @@ from framework.errors import UserError
 
 
 class PairFormat(Format):
-    """A source and a target, with one vocabulary for both. A subclass names its two columns, the source first.
+    """A source text and a target text with a shared vocabulary. A subclass names its two columns, the source first.
 
-    A target may be a list of texts that are all right: figures compare with each, the loss with the first.
+    A target may be a list of reference texts: metrics use all of them, the loss the first.
 
-    long: what happens to a text that is longer than the model reads, `truncate` it or `refuse` the row.
+    long: `truncate` a text longer than the model's max_length, or `refuse` its row.
+
+    >>> list(PairFormat().tokenizer_texts({"source": "one", "target": ["eins", "ein"]}))
+    ['one', 'eins', 'ein']
     """
 
     columns: ClassVar[tuple[str, ...]] = ("source", "target")
@@ -34,22 +37,22 @@ class PairFormat(Format):
         return [text_of(row, source), *texts_of(row, target)]
 
     def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features:
-        """source, and where the row has one target: ids with the end token last. truncated: 1 if a text was cut."""
+        """source and, if the row has one, target: ids that end with the end token. truncated: 1 if one of them was truncated."""
         if spec.end is None:
-            raise UserError("what writes texts needs a tokenizer with an end token: without it no written text would end")
+            raise UserError("this task needs a tokenizer with an end token: tokenizer=wordpiece|bpe|unigram has one")
         source, target = self.columns
-        wanted = {"source": (source, text_of(row, source))}
+        texts = {"source": (source, text_of(row, source))}
         if row.get(target) is not None:
-            wanted["target"] = target, texts_of(row, target)[0]
+            texts["target"] = target, texts_of(row, target)[0]
         features: Features = {"truncated": 0}
         room = spec.max_length - 1 - len(spec.prefix)  # 1 for the end token
-        for name, (column, written) in wanted.items():
-            ids = tokenizer.encode(written)
+        for name, (column, text) in texts.items():
+            ids = tokenizer.encode(text)
             if len(ids) > room:
                 if self.long == "refuse":
                     raise ValueError(
-                        f"{column} has {len(ids)} tokens, the model reads {room} and an end token (model.max_length={spec.max_length}); "
-                        "a larger model.max_length reads it, task.format.long=truncate cuts it"
+                        f"{column} has {len(ids)} tokens and must have at most {room} (model.max_length={spec.max_length}); "
+                        "raise model.max_length, or set task.format.long=truncate"
                     )
                 features["truncated"] = 1
             features[name] = [*spec.prefix, *ids[:room], spec.end]

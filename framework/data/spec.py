@@ -1,20 +1,26 @@
-"""What the data says about itself, fixed before the model is made and saved with the run."""
+"""DataSpec: sizes, special token ids and labels of the data; fixed before the model is built and saved with the run."""
 
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from framework.utils.files import write_text
+
 
 @dataclass(frozen=True)
 class DataSpec:
-    """Everything a model or task needs to know of its data; JSON-able.
+    """All that models and tasks know of the data, JSON-able.
 
-    vocab_size: entries of the tokenizer. max_length: tokens the model reads at once (the model's own option).
-    padding, begin, end, unknown, mask: ids of special tokens (begin serves as BERT's [CLS], end as its [SEP]).
-    start: what stands before the first token of a written text, where that is neither of its own (BART: the end token).
-    special_ids: ids of the special tokens that the format asked for, in its order (T5's sentinels).
-    labels: names in the order of their ids. statistics: what else a format takes from the training rows.
+    vocab_size: number of token ids. max_length: longest input of the model in tokens (the model's own option).
+    padding, begin, end, unknown, mask: ids of special tokens (BERT's [CLS] is begin, its [SEP] is end).
+    start: decoder_start_token_id of `transformers`, where a decoder starts from neither begin nor padding (BART: from end).
+    special_ids: ids of `Format.special_tokens` in their order (T5's sentinels).
+    labels: label names in the order of their ids. statistics: other results of `Format.fit`.
+
+    >>> spec = DataSpec(vocab_size=261, max_length=512, begin=1, end=2, labels=("negative", "positive"))
+    >>> spec.decoder_start, spec.labels.index("positive")
+    (1, 1)
     """
 
     vocab_size: int
@@ -31,17 +37,17 @@ class DataSpec:
 
     @property
     def decoder_start(self) -> int:
-        """What a decoder reads first. T5 has no begin token and takes padding (Raffel et al. 2020)."""
+        """First input of a decoder. T5 has no begin token and starts from padding (Raffel et al. 2020)."""
         return next((id for id in (self.start, self.begin) if id is not None), self.padding)
 
     @property
     def prefix(self) -> tuple[int, ...]:
-        """What the texts of a pair open with: where a decoder reads first something that is neither, the begin token is part of every text
-        (BART: <s> text </s>, written after </s>; Lewis et al. 2020, https://arxiv.org/abs/1910.13461)."""
+        """Prefix of source and target texts. If a decoder starts from a token that is neither begin nor padding, texts begin with the begin
+        token (BART: <s> text </s>, decoded from </s>; Lewis et al. 2020, https://arxiv.org/abs/1910.13461)."""
         return () if self.begin is None or self.start in (None, self.begin, self.padding) else (self.begin,)
 
     def save(self, path: Path) -> None:
-        path.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "DataSpec":

@@ -1,15 +1,14 @@
 """The README of what is exported, made from the run: what it is, how to load it, what it learned from, how well. Mitchell et al. 2019,
 https://arxiv.org/abs/1810.03993"""
 
-import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from framework.runs.checkpoint import Loaded
 from framework.runs.folder import Run
+from framework.runs.predictor import Predictor
 from framework.runs.summary import parameter_lines, parts_line
 from framework.tasks.base import Task
 from framework.tasks.capabilities import Exportable
@@ -17,7 +16,7 @@ from framework.tasks.capabilities import Exportable
 SPLITS = ("train", "validation", "test")
 
 
-def card(run: Run, loaded: Loaded, library: str, loading: Sequence[str]) -> str:
+def card(run: Run, loaded: Predictor, library: str, loading: Sequence[str]) -> str:
     """The text of README.md. library: the Hub's name of what loads the folder. loading: the lines that do, FOLDER being the folder."""
     config, tag = loaded.config, pipeline_tag(loaded.task)
     parameters = parameter_lines(loaded.task)[0].split()[-1]
@@ -26,7 +25,7 @@ def card(run: Run, loaded: Loaded, library: str, loading: Sequence[str]) -> str:
         "": [f"{parts_line(config)}.", f"{parameters} parameters; reads at most {loaded.spec.max_length:,} tokens at once."],
         "How to load it": ["In this folder:", "", "```python", *(line.replace("FOLDER", ".") for line in loading), "```"],
         "What it learned from": list(data_lines(config["data"], run.sizes())),
-        "Figures": list(figure_lines(figures_of(run))),
+        "Figures": list(figure_lines(run.results())),
         "How it was trained": [*command_lines(run.overrides()), "", "With " + named(run.versions()) + "."],
         "License": ["None is named here: whoever publishes this folder chooses one, writes it here and as `license:` above."],
     }
@@ -73,10 +72,6 @@ def command_lines(overrides: Sequence[str]) -> list[str]:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
-
-
-def figures_of(run: Run) -> dict[str, float]:
-    return json.loads(run.metrics.read_text(encoding="utf-8")) if run.metrics.exists() else {}
 
 
 def named(versions: Mapping[str, str]) -> str:

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from framework.export.program import Program, compare
 from framework.export.programs import LABELING, exportable, whole
-from framework.runs.checkpoint import Loaded
+from framework.runs.predictor import Predictor
 
 
-def check(loaded: Loaded, programs: Sequence[Program], folder: Path) -> None:
+def check(loaded: Predictor, programs: Sequence[Program], folder: Path) -> None:
     """Runs every graph on batches it was not made with, and writes a text by steps. UserError: a graph gives other numbers."""
     graphs = {program.name: Graph(program, folder / f"{program.name}.onnx") for program in programs}
     with torch.no_grad():
@@ -26,7 +26,7 @@ def check(loaded: Loaded, programs: Sequence[Program], folder: Path) -> None:
             check_steps(loaded, graphs)
 
 
-def check_steps(loaded: Loaded, graphs: Mapping[str, "Graph"]) -> None:
+def check_steps(loaded: Predictor, graphs: Mapping[str, "Graph"]) -> None:
     """A text that is read in pieces, three tokens and then one by one, has the scores of the whole text."""
     reference = whole(loaded)
     inputs = reference.example(batch=3, source=4, tokens=min(6, loaded.spec.max_length))

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from framework.huggingface.writing import write as write_published
 from framework.huggingface.writing import write_tokenizer
-from framework.runs.checkpoint import Loaded
+from framework.runs.predictor import Predictor
 from framework.tasks.capabilities import Exportable
 
 LIBRARY = "transformers"
 
 
-def write(loaded: Loaded, folder: Path) -> list[str]:
+def write(loaded: Predictor, folder: Path) -> list[str]:
     """Writes config.json, model.safetensors, the tokenizer and, for a task that writes, generation_config.json. Gives the lines that
     load them. UserError: no published family computes as this task does; the nearest, and what differs."""
     task, spec = loaded.task, loaded.spec

@@ -78,7 +78,7 @@ class Stepping(nn.Module):
     ) -> tuple[Tensor, ...]:
         state.positions, state.padding_mask = make_positions(past_padding_mask, past_padding_mask), past_padding_mask  # (B, P)
         for cache, number in zip(state.caches, self.caches, strict=True):
-            cache.load_state(tuple(islice(kept, number)), past_padding_mask.shape[1])
+            cache.load_state(tuple(islice(kept, number)))
         logits = self.model.logits(self.model.decode(ids, state, padding_mask))  # (B, T, V)
         assert state.padding_mask is not None
         return logits, state.padding_mask, *flat([cache.state() for cache in state.caches])

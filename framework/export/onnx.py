@@ -18,13 +18,13 @@ from framework.export.modules import Stepping
 from framework.export.program import Program, nested, traced
 from framework.export.programs import stepwise
 from framework.export.sides import write_sides
-from framework.runs.checkpoint import Loaded
+from framework.runs.predictor import Predictor
 
 LIBRARY = "onnx"
 ONE_FILE = 1 << 30  # bytes; a protocol buffer ends at two of these, and larger weights lie beside it
 
 
-def write(loaded: Loaded, folder: Path) -> list[str]:
+def write(loaded: Predictor, folder: Path) -> list[str]:
     """Writes a graph for each program and what it takes to feed them. Gives the lines that load them. UserError: a package is missing; the
     task says nothing that a program could compute; or a graph computes something else."""
     missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]

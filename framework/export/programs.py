@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from framework.errors import UserError
 from framework.export.modules import Continuing, LookingStepping, Remembering, Rewriting, Scoring, Stepping
 from framework.export.program import Program, Shape, Slot
-from framework.generation.engine import ends
+from framework.generation.engine import has_position_table
 from framework.parts.caches import Cache
 from framework.registry import describe
-from framework.runs.checkpoint import Loaded
+from framework.runs.predictor import Predictor
 from framework.tasks.capabilities import Exportable
 
 PROBES = ((2, 3), (3, 4))  # texts and tokens: what tells which sizes of a tensor are which
@@ -20,7 +20,7 @@ LABELING = ("text-classification", "token-classification", "fill-mask")
 GROWN = "past + tokens"
 
 
-def whole(loaded: Loaded) -> Program:
+def whole(loaded: Predictor) -> Program:
     """What the task computes of a batch at once. UserError: the task does not support export."""
     hf_task, model = exportable(loaded).hf_task, loaded.task.model
     if hf_task in LABELING:
@@ -32,7 +32,7 @@ def whole(loaded: Loaded) -> Program:
     return Program("model", Rewriting(model), inputs, logits, limits(loaded, "source", "tokens"))
 
 
-def stepwise(loaded: Loaded) -> list[Program]:
+def stepwise(loaded: Predictor) -> list[Program]:
     """The same for a task that labels; for one that writes, what its decoder makes of the next tokens and of what it kept: `model`, or
     `decoder` behind `encoder`. UserError: the task does not support export, or an attention not what it keeps."""
     hf_task, model = exportable(loaded).hf_task, loaded.task.model
@@ -61,7 +61,7 @@ def stepwise(loaded: Loaded) -> list[Program]:
     return [encoder, stepping(loaded, "decoder", LookingStepping(model, layers, encoded_layers), [reads[1], *encoded], past)]
 
 
-def exportable(loaded: Loaded) -> Exportable:
+def exportable(loaded: Predictor) -> Exportable:
     """The task. UserError: it does not support export."""
     if not isinstance(loaded.task, Exportable):
         raise UserError(
@@ -71,7 +71,7 @@ def exportable(loaded: Loaded) -> Exportable:
     return loaded.task
 
 
-def scoring(loaded: Loaded) -> Program:
+def scoring(loaded: Predictor) -> Program:
     task = exportable(loaded)
     inputs = text(loaded, "ids", "tokens", "padding_mask")
     if "segments" in task.export_inputs:
@@ -85,7 +85,7 @@ def scoring(loaded: Loaded) -> Program:
     return Program("model", module, inputs, [Slot("scores", found.shape)], limits(loaded, "tokens"))
 
 
-def stepping(loaded: Loaded, name: str, module: nn.Module, source: Sequence[Slot], past: Sequence[Slot]) -> Program:
+def stepping(loaded: Predictor, name: str, module: nn.Module, source: Sequence[Slot], past: Sequence[Slot]) -> Program:
     before = Slot("past_padding_mask", ("batch", "past"), "left")
     inputs = [*text(loaded, "ids", "tokens", "padding_mask", "left"), before, *source, *past]
     logits = Slot("logits", ("batch", "tokens", loaded.spec.vocab_size))
@@ -98,14 +98,14 @@ def present(slot: Slot) -> Slot:
     return Slot(slot.name.replace("past", "present"), shape, slot.kind)
 
 
-def text(loaded: Loaded, name: str, size: str, padding_mask: str | None = None, side: Any = "right") -> list[Slot]:
+def text(loaded: Predictor, name: str, size: str, padding_mask: str | None = None, side: Any = "right") -> list[Slot]:
     """Ids of texts, and which of them are tokens."""
     ids = Slot(name, ("batch", size), "ids", loaded.spec.vocab_size)
     return [ids] if padding_mask is None else [ids, Slot(padding_mask, ("batch", size), side)]
 
 
-def limits(loaded: Loaded, *names: str) -> dict[str, int]:
-    return dict.fromkeys(names, loaded.spec.max_length) if ends(loaded.task.model) else {}
+def limits(loaded: Predictor, *names: str) -> dict[str, int]:
+    return dict.fromkeys(names, loaded.spec.max_length) if has_position_table(loaded.task.model) else {}
 
 
 def written(model: Any, state: Any, batch: int, tokens: int) -> list[tuple[Tensor, ...]]:

@@ -7,10 +7,10 @@ from typing import Any
 
 from framework.export.program import Program
 from framework.export.programs import exportable
-from framework.runs.checkpoint import Loaded
+from framework.runs.predictor import Predictor
 
 
-def write_sides(loaded: Loaded, programs: Sequence[Program], folder: Path) -> None:
+def write_sides(loaded: Predictor, programs: Sequence[Program], folder: Path) -> None:
     """tokenizer.json; data_spec.json, the ids of special tokens among them; interface.json: inputs, outputs, and what the scores mean."""
     loaded.tokenizer.save(folder / "tokenizer.json")
     loaded.spec.save(folder / "data_spec.json")

@@ -7,12 +7,12 @@ import torch
 from framework.export.program import compare, traced
 from framework.export.programs import whole
 from framework.export.sides import write_sides
-from framework.runs.checkpoint import Loaded
+from framework.runs.predictor import Predictor
 
 LIBRARY = "pytorch"
 
 
-def write(loaded: Loaded, folder: Path) -> list[str]:
+def write(loaded: Predictor, folder: Path) -> list[str]:
     """Writes model.pt2 and what it takes to feed it. Gives the lines that load it. UserError: the task says nothing that a program could
     compute, or the program computes something else."""
     program = whole(loaded)

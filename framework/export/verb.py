@@ -49,10 +49,10 @@ def export(run_folder: Path, arguments: Sequence[str]) -> str:
 def _write(run: Run, module: Any, folder: Path, options: dict[str, str]) -> str:
     from framework.export.card import card
     from framework.export.merging import without_adapter
-    from framework.runs.checkpoint import load
+    from framework.runs.predictor import Predictor
     from framework.runs.resume import changed
 
-    loaded = load(run.folder, changed(run, [], [], training=False))  # with the options that its parts have got since
+    loaded = Predictor.load(run, changed(run, [], [], training=False))  # with the options that its parts have got since
     if not module.__name__.endswith(".adapter"):
         loaded = without_adapter(loaded)
     try:

@@ -1,6 +1,6 @@
-"""Decoding: one engine, any model that can decode, any strategy.
+"""Text generation with any model that decodes and any strategy.
 
-Shapes: B prompts, P prompt length, R live hypotheses, T tokens that enter, D model width, V vocabulary.
+Shapes: B prompts, P prompt length, R running hypotheses, D model dimension, V vocabulary.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from framework.errors import UserError
-from framework.generation.strategy import Hypothesis, Live, Strategy
+from framework.generation.strategy import Hypothesis, RunningHypotheses, Strategy
 from framework.parts.caches import EncoderOutput
 
 
 @dataclass(frozen=True)
 class Generated:
-    """ids: what was written, without prompt and end. text: the same, decoded. score: sum of log-probabilities (nats), with the end's."""
+    """A generated text: ids without prompt and end token, the decoded text, and the sum of log-probabilities (nats), end token included."""
 
     ids: list[int]
     text: str
@@ -26,10 +26,10 @@ class Generated:
 
 
 class Decode:
-    """The engine bound to a strategy and a tokenizer: what a task is handed to write with.
+    """Generates text from a model with a decoding strategy.
 
-    strategy: a built part of kind `decoding`. text: ids -> text. end: the id that ends a text. wanted_rows: how many of a split's
-    total_rows rows are decoded in validation; None = all.
+    strategy: a built part of kind `decoding`. text: ids -> text. end: the end token, None = there is none. wanted_rows: number of
+    a split's total_rows rows that are decoded in validation; None = all.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Decode:
         self.wanted_rows, self.total_rows = wanted_rows, total_rows
 
     def wanted(self, rows: Tensor) -> Tensor:
-        """(B,) True for the rows of the sample: spread evenly over the split, the same on any number of ranks."""
+        """(B,) True for row indices (B,) of the sample: spread evenly over the split, the same on any number of ranks."""
         if self.wanted_rows is None:
             return torch.ones_like(rows, dtype=torch.bool)
         if self.total_rows is None:
@@ -60,16 +60,18 @@ class Decode:
         encoder_output: EncoderOutput | None = None,
         longest: int | None = None,
     ) -> list[list[Generated]]:
-        """Continues each prompt (B, P), padded on the left where padding_mask (B, P) is False; n-best for each row, best first.
-        longest: at most this many new tokens. encoder_output: of an encoder-decoder model."""
+        """Continue prompts (B, P), padded on the left where padding_mask (B, P) is False; the texts of each, best first.
+
+        encoder_output: of an encoder-decoder model. longest: maximum number of new tokens, beside the strategy's.
+        """
         padding_mask = None if padding_mask is None or bool(padding_mask.all()) else padding_mask
         prompts = [row.tolist() if padding_mask is None else row[padding_mask[number]].tolist() for number, row in enumerate(prompt)]
         limits = self._limits(model, [len(row) for row in prompts], longest)
         with torch.inference_mode(), evaluating(model):
-            written = self._write(model, prompt, padding_mask, encoder_output, prompts, torch.tensor(limits, device=prompt.device))
-        return [[Generated(found.ids, self.text(found.ids), found.score) for found in self.strategy.rank(row)] for row in written]
+            finished = self._generate(model, prompt, padding_mask, encoder_output, prompts, torch.tensor(limits, device=prompt.device))
+        return [[Generated(one.ids, self.text(one.ids), one.score) for one in self.strategy.rank(row)] for row in finished]
 
-    def _write(
+    def _generate(
         self,
         model: Any,
         prompt: Tensor,
@@ -78,9 +80,9 @@ class Decode:
         prompts: Sequence[Sequence[int]],
         limits: Tensor,
     ) -> list[list[Hypothesis]]:
-        written: list[list[Hypothesis]] = [[] for _ in prompts]
+        finished: list[list[Hypothesis]] = [[] for _ in prompts]
         choose = self.strategy.begin(prompts, self.end, limits)
-        live = Live(
+        running = RunningHypotheses(
             source=torch.arange(len(prompt), device=prompt.device),
             ids=prompt[:, :0],
             scores=torch.zeros(len(prompt), dtype=torch.float64, device=prompt.device),
@@ -88,69 +90,67 @@ class Decode:
         state = model.state(encoder_output)
         hidden = model.decode(prompt, state, padding_mask)  # (B, P, D)
         while True:
-            log_probabilities = self._log_probabilities(model, hidden, live)  # (R, V)
-            parents, tokens = choose(live, log_probabilities)
-            scores = live.scores[parents] + log_probabilities[parents, tokens]
-            grown = Live(live.source[parents], torch.cat((live.ids[parents], tokens[:, None]), dim=1), scores)
-            remaining = self._retire(grown, limits, written)
+            log_probabilities = self._log_probabilities(model, hidden, running)  # (R, V)
+            parents, tokens = choose(running, log_probabilities)
+            scores = running.scores[parents] + log_probabilities[parents, tokens]
+            grown = RunningHypotheses(running.source[parents], torch.cat((running.ids[parents], tokens[:, None]), dim=1), scores)
+            remaining = self._finish(grown, limits, finished)
             if not len(remaining):
-                return written
+                return finished
             parents, grown = parents[remaining], grown.select(remaining)
-            if not torch.equal(parents, torch.arange(len(live.source), device=parents.device)):
-                # What is kept of the source is copied only if rows leave or change their source, not when beams trade places.
-                state.reorder(parents, encoder=not torch.equal(grown.source, live.source))
-            live = grown
-            hidden = model.decode(live.ids[:, -1:], state)  # (R, 1, D)
+            if not torch.equal(parents, torch.arange(len(running.source), device=parents.device)):
+                # The encoder's keys and values are copied only if rows leave or change their source, not when beams change places.
+                state.reorder(parents, encoder=not torch.equal(grown.source, running.source))
+            running = grown
+            hidden = model.decode(running.ids[:, -1:], state)  # (R, 1, D)
 
-    def _log_probabilities(self, model: Any, hidden: Tensor, live: Live) -> Tensor:
-        """(R, V) of the next token."""
+    def _log_probabilities(self, model: Any, hidden: Tensor, running: RunningHypotheses) -> Tensor:
+        """(R, V) of the next token; -inf for tokens that may not be generated."""
         logits = model.logits(hidden[:, -1:])[:, 0]
-        scores = logits.log_softmax(
-            dim=-1, dtype=torch.promote_types(logits.dtype, torch.float32)
-        )  # half precision is too coarse to add up
-        if self.end is not None and live.ids.shape[1] < self.strategy.min_new_tokens:
+        scores = logits.log_softmax(dim=-1, dtype=torch.promote_types(logits.dtype, torch.float32))  # sums need more than half precision
+        if self.end is not None and running.ids.shape[1] < self.strategy.min_new_tokens:
             scores[:, self.end] = float("-inf")
         if self.strategy.no_repeat_ngram_size is not None:
-            allowed = scores.isfinite() & ~repeats(live.ids, self.strategy.no_repeat_ngram_size, scores.shape[1])
-            stuck = ~allowed.any(dim=1, keepdim=True)  # every token repeats: one of them must be written all the same
+            allowed = scores.isfinite() & ~repeats(running.ids, self.strategy.no_repeat_ngram_size, scores.shape[1])
+            stuck = ~allowed.any(dim=1, keepdim=True)  # every token would repeat an n-gram: allow all
             scores = scores.where(allowed | stuck, float("-inf"))
         return scores
 
-    def _retire(self, grown: Live, limits: Tensor, written: list[list[Hypothesis]]) -> Tensor:
-        """Notes the hypotheses that are done; the numbers of those that go on."""
+    def _finish(self, grown: RunningHypotheses, limits: Tensor, finished: list[list[Hypothesis]]) -> Tensor:
+        """Append finished hypotheses to `finished`; return the rows of the others."""
         ended = torch.zeros_like(grown.source, dtype=torch.bool) if self.end is None else grown.ids[:, -1] == self.end
         done = ended | (limits[grown.source] <= grown.ids.shape[1])
         for row in done.nonzero()[:, 0].tolist():
             ids, ends = grown.ids[row].tolist(), bool(ended[row])
-            written[int(grown.source[row])].append(Hypothesis(ids[:-1] if ends else ids, float(grown.scores[row]), ends))
+            finished[int(grown.source[row])].append(Hypothesis(ids[:-1] if ends else ids, float(grown.scores[row]), ends))
         return (~done).nonzero()[:, 0]
 
     def _limits(self, model: Any, lengths: Sequence[int], longest: int | None) -> list[int]:
-        """How many tokens each prompt may get. The last one is written, never read: it needs no place in a table."""
+        """Maximum number of new tokens of each prompt. The last one is never an input, so it needs no position."""
         asked = [number for number in (longest, self.strategy.max_new_tokens) if number is not None]
-        if asked and not ends(model):
+        if asked and not has_position_table(model):
             return [min(asked)] * len(lengths)
         readable = model.spec.max_length
         for length in lengths:
             if length > readable:
-                raise UserError(f"a prompt of {length} tokens is longer than the {readable} the model reads (model.max_length)")
+                raise UserError(f"a prompt has {length} tokens and model.max_length is {readable}: shorten it or raise model.max_length")
         return [min([*asked, readable - length + 1]) for length in lengths]
 
 
-def ends(model: nn.Module) -> bool:
-    """Whether the model cannot read past its max_length, as a table of positions cannot."""
+def has_position_table(model: nn.Module) -> bool:
+    """Whether the model has a position with a table of max_length entries, and so cannot read longer texts."""
     return any("table" in getattr(module, "provides", ()) for module in model.modules())
 
 
 def repeats(ids: Tensor, length: int, vocab_size: int) -> Tensor:
-    """(R, V) True for the tokens that would complete a run of `length` tokens that ids (R, N) have already."""
-    rows, written = ids.shape
-    if written < length:
+    """(R, V) True for tokens that would complete an n-gram of `length` tokens that ids (R, N) contain."""
+    rows, count = ids.shape
+    if count < length:
         return torch.zeros(rows, vocab_size, dtype=torch.bool, device=ids.device)
-    runs = ids.unfold(1, length, 1)  # (R, N - length + 1, length)
-    again = (runs[:, :, :-1] == ids[:, None, written - length + 1 :]).all(dim=2)
-    found = torch.where(again, runs[:, :, -1], vocab_size)  # one more column takes what repeats nothing
-    return torch.zeros(rows, vocab_size + 1, dtype=torch.bool, device=ids.device).scatter_(1, found, True)[:, :vocab_size]
+    ngrams = ids.unfold(1, length, 1)  # (R, N - length + 1, length)
+    again = (ngrams[:, :, :-1] == ids[:, None, count - length + 1 :]).all(dim=2)
+    completed = torch.where(again, ngrams[:, :, -1], vocab_size)  # the last column takes n-grams that do not match
+    return torch.zeros(rows, vocab_size + 1, dtype=torch.bool, device=ids.device).scatter_(1, completed, True)[:, :vocab_size]
 
 
 def generated_row(generated: Sequence[Generated]) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def generated_row(generated: Sequence[Generated]) -> dict[str, Any]:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Dropout off, and afterwards every module as it was."""
+    """Evaluation mode; afterwards every module has its former mode again."""
     training = [module for module in model.modules() if module.training]
     try:
         model.eval()
@@ -173,7 +173,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def pad_left(rows: Sequence[Sequence[int]], padding: int, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
-    """Prompts of any length as ids (B, P) and padding_mask (B, P)."""
+    """Prompts of different lengths as ids (B, P) and padding_mask (B, P), padded on the left."""
     longest = max(len(row) for row in rows)
     ids = torch.tensor([[padding] * (longest - len(row)) + list(row) for row in rows], device=device)
     padding_mask = torch.arange(longest, device=device) >= longest - torch.tensor([[len(row)] for row in rows], device=device)

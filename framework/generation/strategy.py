@@ -1,6 +1,6 @@
-"""What a decoding strategy decides: which hypotheses go on, and with which token.
+"""Base class of decoding strategies: which hypotheses continue, and with which token.
 
-Shapes: B prompts, R live hypotheses (one or several for each prompt), N tokens written so far, V vocabulary.
+Shapes: B prompts, R running hypotheses (one or several for each prompt), N tokens generated so far, V vocabulary.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,41 +11,41 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Live:
-    """The hypotheses that are still being written.
+class RunningHypotheses:
+    """Unfinished hypotheses.
 
-    source: (R,) the prompt each belongs to. ids: (R, N) written so far. scores: (R,) their summed log-probabilities, float64.
+    source: (R,) index of the prompt. ids: (R, N) tokens generated so far. scores: (R,) their summed log-probabilities, float64.
     """
 
     source: Tensor
     ids: Tensor
     scores: Tensor
 
-    def select(self, rows: Tensor) -> "Live":
-        return Live(self.source[rows], self.ids[rows], self.scores[rows])
+    def select(self, rows: Tensor) -> "RunningHypotheses":
+        return RunningHypotheses(self.source[rows], self.ids[rows], self.scores[rows])
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A text that is written: ids without the end token, score with it. ended: it has an end token, and was not cut by its limit."""
+    """A finished hypothesis: ids without the end token, score with it. ended: by the end token, not by its length limit."""
 
     ids: list[int]
     score: float
     ended: bool
 
 
-# Live hypotheses and the log-probabilities (R, V) of their next tokens -> parents (R'), tokens (R'): the hypotheses of the next
-# step, each a token appended to a live one. A live row may be continued several times (num_beams) or not at all; those of a prompt
-# stand together, prompts in their order. A token that may not be written has -inf.
-Choose = Callable[[Live, Tensor], tuple[Tensor, Tensor]]
+# Running hypotheses and the log-probabilities (R, V) of their next tokens -> parents (R'), tokens (R'): the hypotheses of the next
+# step, each a token appended to a running one. A row may be continued several times (num_beams) or not at all; rows of a prompt
+# are adjacent, prompts in their order. A token that may not be generated has -inf.
+Choose = Callable[[RunningHypotheses, Tensor], tuple[Tensor, Tensor]]
 
 
 class Strategy:
-    """Chooses tokens; the engine runs the model, keeps the score and takes hypotheses out that reached the end token or their limit.
+    """Chooses tokens. The engine runs the model, sums scores and removes hypotheses that reached the end token or their limit.
 
-    max_new_tokens: write at most this many tokens; null = as many as the model can hold.
-    min_new_tokens: do not end before this many tokens.
-    no_repeat_ngram_size: never write the same tokens in a row of this many twice; null = may repeat.
+    max_new_tokens: maximum number of generated tokens; null = as many as the model can read.
+    min_new_tokens: minimum number of tokens before the end token.
+    no_repeat_ngram_size: no n-gram of this size is generated twice; null = no limit.
     """
 
     rules: ClassVar[dict[str, str]] = {
@@ -59,10 +59,12 @@ class Strategy:
         self.max_new_tokens, self.min_new_tokens, self.no_repeat_ngram_size = max_new_tokens, min_new_tokens, no_repeat_ngram_size
 
     def begin(self, prompts: Sequence[Sequence[int]], end: int | None, limits: Tensor) -> Choose:
-        """The choice for one batch of prompts, called once a step; what it remembers between steps is its own, not the strategy's.
-        limits (B,): how many tokens each prompt may get, the end token counted."""
+        """The choice function of one batch of prompts, called once for each step; state between steps belongs to the function.
+
+        end: the end token. limits: (B,) maximum number of generated tokens of each prompt, end token included.
+        """
         raise NotImplementedError
 
-    def rank(self, written: list[Hypothesis]) -> list[Hypothesis]:
-        """The hypotheses of one prompt, best first."""
-        return sorted(written, key=lambda hypothesis: -hypothesis.score)
+    def rank(self, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
+        """The hypotheses of one prompt that are returned, best first."""
+        return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from framework.config.derived_defaults import meant
+from framework.config.derived_defaults import effective
 from framework.errors import UserError
 from framework.huggingface.table import Row, Table
 
@@ -108,7 +108,7 @@ class Family:
         """The config.json of a model of this family."""
         config: Config = {"model_type": self.type, **self.constants, "vocab_size": spec.vocab_size}
         for option in self.options:
-            value = meant(node, option.ours)
+            value = effective(node, option.ours)
             if option.names is not None and value is not None:
                 if value not in option.names:
                     raise UserError(f"{self.type} has no {option.theirs} for model.{option.ours}={value}")

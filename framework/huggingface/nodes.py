@@ -10,7 +10,7 @@ import yaml
 
 from framework.config.catalogue import Catalogue
 from framework.config.constraints import default_node, explicit
-from framework.config.derived_defaults import plain
+from framework.config.derived_defaults import normalized
 from framework.huggingface.family import Parts
 
 Node = dict[str, Any]
@@ -30,7 +30,7 @@ def model_node(parts: Parts, catalogue: Catalogue) -> Node:
             holder = holder[slot]
         assert name in holder, f"{holder['part']} has no option {name}"
         holder[name] = copy.deepcopy(value)
-    return plain(explicit(node, catalogue))
+    return normalized(explicit(node, catalogue))
 
 
 def words(parts: Parts, catalogue: Catalogue) -> list[str]:
@@ -39,7 +39,7 @@ def words(parts: Parts, catalogue: Catalogue) -> list[str]:
     if same := [
         name
         for name, preset in catalogue.presets.get("model", {}).items()
-        if preset["base"] == parts.chosen[""] and plain(explicit(preset_node(name, "model", catalogue), catalogue)) == node
+        if preset["base"] == parts.chosen[""] and normalized(explicit(preset_node(name, "model", catalogue), catalogue)) == node
     ]:
         return [f"model={next((name for name in same if not _is_alias(name, catalogue)), same[0])}"]
     found = [f"model={parts.chosen['']}", *(f"model/{slot}={name}" for slot, name in parts.chosen.items() if slot)]

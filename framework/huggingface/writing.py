@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from framework import registry
 from framework.config import catalogue as index
 from framework.config.catalogue import Catalogue
-from framework.config.derived_defaults import plain
+from framework.config.derived_defaults import normalized
 from framework.config.diff import differences
 from framework.data.spec import DataSpec
 from framework.errors import UserError
@@ -86,7 +86,7 @@ def _otherwise(family: Family, config: Config, node: Mapping[str, Any], weights:
     parts = family.ours(config, family.table().named(weights))
     if family.bias is not None:  # which is a weight, and no option of theirs
         parts.values["output_bias"] = node["output_bias"]
-    return differences(model_node(parts, catalogue), plain(node))
+    return differences(model_node(parts, catalogue), normalized(node), catalogue)
 
 
 def weights_of(family: Family, state: "Mapping[str, Tensor]", hf_task: str | None) -> "dict[str, Tensor]":

@@ -1,4 +1,4 @@
-"""The mean of one number a row: the same on any number of batches and ranks, to the last bit."""
+"""Average of one number a row, exact for any number of batches and ranks."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -10,21 +10,26 @@ from torchmetrics import Metric
 
 
 class Average(Metric):
-    """Mean of the values of all rows; without a row not a number.
+    """Mean of the values of all rows; NaN without rows.
 
-    The values are kept and added up at the end by `math.fsum`, whose sum does not depend on the order: what every rank adds up by itself
-    would differ in its last digits from what one process does.
+    The state holds all values, and `math.fsum` adds them: its sum does not depend on their order. Sums of the ranks would differ in their
+    last digits from the sum of one process.
+
+    >>> average = Average()
+    >>> average.update([1.0, 0.0, 1.0])
+    >>> round(float(average.compute()), 3)
+    0.667
     """
 
     full_state_update = False
-    values: list[Tensor] | Tensor  # one tensor once the ranks' are gathered
+    values: list[Tensor] | Tensor  # one tensor after the ranks are gathered
 
     def __init__(self) -> None:
         super().__init__()
         self.add_state("values", [], dist_reduce_fx="cat")
 
     def update(self, values: Iterable[float]) -> None:
-        assert isinstance(self.values, list), "gathered values take no more"
+        assert isinstance(self.values, list), "update after the ranks are gathered"
         self.values.append(torch.tensor(list(values), dtype=torch.float64, device=self.device))
 
     def compute(self) -> Tensor:

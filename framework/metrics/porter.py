@@ -1,7 +1,7 @@
-"""Words without their endings, so that "summaries" meets "summary".
+"""Porter stemmer: "summaries" and "summary" have the same stem.
 
-Porter 1980, "An algorithm for suffix stripping", https://tartarus.org/martin/PorterStemmer, with the improvements of NLTK, whose
-stemmer the field's ROUGE uses: short words in -ies and -ied, -y behind a consonant alone, -alli, -fulli, -logi and a few whole words.
+Porter 1980, "An algorithm for suffix stripping", https://tartarus.org/martin/PorterStemmer, with the extensions of NLTK, whose stemmer
+rouge_score uses: short words in -ies and -ied, -y only after a consonant, -alli, -fulli, -logi and some irregular words.
 """
 
 from functools import lru_cache
@@ -19,7 +19,7 @@ IRREGULAR |= {word: word for word in ("sky", "news", "inning", "outing", "cannin
 
 
 def rules(text: str) -> list[tuple[str, str]]:
-    """ "ator>ate al>": what an ending becomes. The first that fits is the only one that is tried, so longer ones stand before shorter."""
+    """Rules "suffix>replacement". Only the first matching rule is applied, so longer suffixes precede shorter ones."""
     return [(ending, new) for ending, _, new in (rule.partition(">") for rule in text.split())]
 
 
@@ -33,37 +33,37 @@ STEP_4 = rules("al> ance> ence> er> ic> able> ible> ant> ement> ment> ent> ou> i
 
 @lru_cache(maxsize=1 << 16)
 def stem(word: str) -> str:
-    """The stem of a word in small letters."""
+    """The stem of a lowercase word."""
     if word in IRREGULAR or len(word) <= 2:
         return IRREGULAR.get(word, word)
     word = past_and_progressive(plural(word))
-    if word.endswith("y") and len(word) > 2 and shape(word)[-2] == "c":
+    if word.endswith("y") and len(word) > 2 and letter_types(word)[-2] == "c":
         word = word[:-1] + "i"
     word = replaced(double_suffix(word), STEP_3, least=1)
-    return final_e_and_l(bare(word))
+    return final_e_and_l(remove_suffix(word))
 
 
-def shape(word: str) -> str:
-    """The word as consonants and vowels, c and v; a y behind a consonant is a vowel (section 2)."""
-    found = ""
+def letter_types(word: str) -> str:
+    """The word as consonants (c) and vowels (v); a y after a consonant is a vowel (section 2)."""
+    types = ""
     for letter in word:
-        found += "v" if letter in "aeiou" or (letter == "y" and found[-1:] == "c") else "c"
-    return found
+        types += "v" if letter in "aeiou" or (letter == "y" and types[-1:] == "c") else "c"
+    return types
 
 
 def measure(word: str) -> int:
-    """m of section 2: how often a consonant follows a vowel."""
-    return shape(word).count("vc")
+    """m of section 2: the number of vowel-consonant sequences."""
+    return letter_types(word).count("vc")
 
 
-def short(word: str) -> bool:
-    """*o of section 2: ends in consonant, vowel, consonant, as "hop" does, and the last is not w, x or y. NLTK's adds "at"."""
-    found = shape(word)
-    return found == "vc" or (found.endswith("cvc") and word[-1] not in "wxy")
+def ends_cvc(word: str) -> bool:
+    """*o of section 2: ends in consonant, vowel, consonant ("hop"), and the last is not w, x or y. NLTK adds words like "at"."""
+    types = letter_types(word)
+    return types == "vc" or (types.endswith("cvc") and word[-1] not in "wxy")
 
 
 def replaced(word: str, rules: list[tuple[str, str]], least: int) -> str:
-    """The word with its ending replaced, if what stands before it has a measure of at least so much."""
+    """The word with its suffix replaced, if the measure of the rest is at least `least`."""
     for ending, new in rules:
         if word.endswith(ending):
             before = word.removesuffix(ending)
@@ -87,24 +87,24 @@ def past_and_progressive(word: str) -> str:
     if word.endswith("eed"):
         return word[:-1] if measure(word[:-3]) else word
     before = word[:-2] if word.endswith("ed") else word[:-3] if word.endswith("ing") else ""
-    if "v" not in shape(before):
+    if "v" not in letter_types(before):
         return word
     if before.endswith(("at", "bl", "iz")):
         return before + "e"
-    if shape(before)[-1] == "c" and before[-2:] == 2 * before[-1]:
+    if letter_types(before)[-1] == "c" and before[-2:] == 2 * before[-1]:
         return before if before[-1] in "lsz" else before[:-1]
-    return before + "e" if measure(before) == 1 and short(before) else before
+    return before + "e" if measure(before) == 1 and ends_cvc(before) else before
 
 
 def double_suffix(word: str) -> str:
     """Step 2."""
-    if word.endswith("logi"):  # whose l counts for the stem, as in "geologi"
+    if word.endswith("logi"):  # the l belongs to the stem: "geologi"
         return word[:-1] if measure(word[:-3]) else word
     new = replaced(word, STEP_2, least=1)
     return double_suffix(new) if word.endswith("alli") and new != word else new
 
 
-def bare(word: str) -> str:
+def remove_suffix(word: str) -> str:
     """Step 4."""
     if word.endswith(("sion", "tion")):
         return word[:-3] if measure(word[:-3]) > 1 else word
@@ -115,6 +115,6 @@ def final_e_and_l(word: str) -> str:
     """Step 5."""
     if word.endswith("e"):
         before = word[:-1]
-        if measure(before) > 1 or (measure(before) == 1 and not short(before)):
+        if measure(before) > 1 or (measure(before) == 1 and not ends_cvc(before)):
             word = before
     return word[:-1] if word.endswith("ll") and measure(word[:-1]) > 1 else word

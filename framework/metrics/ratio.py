@@ -1,4 +1,4 @@
-"""Figures that are a sum over a sum: right on any number of batches and ranks, as averages of averages are not."""
+"""Metrics that are the ratio of two sums, exact for any number of batches and ranks."""
 
 import math
 from collections.abc import Sequence
@@ -10,9 +10,14 @@ from torchmetrics.utilities.data import dim_zero_cat
 
 
 class Ratio(Metric):
-    """Sum of what was measured, over the number of what it was measured on; 0 / 0 is not a number.
+    """Sum of totals / sum of counts; NaN for 0 / 0.
 
-    Keeps what was measured of each row and rounds their sum once: any order of the rows, on any ranks, gives the same figure.
+    The state holds the total of each row, and `math.fsum` rounds their sum once, so it does not depend on the order of rows and ranks.
+
+    >>> errors = Ratio()
+    >>> errors.update([1.0, 2.0], count=10)
+    >>> float(errors.compute())
+    0.3
     """
 
     full_state_update = False
@@ -21,12 +26,12 @@ class Ratio(Metric):
 
     def __init__(self) -> None:
         super().__init__()
-        self.set_dtype(torch.float64)  # of what a rank without a row sends to the others
+        self.set_dtype(torch.float64)  # also of the empty state of a rank without rows
         self.add_state("totals", [], dist_reduce_fx="cat")
         self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, totals: Sequence[float] | float, count: int) -> None:
-        """totals: of each row; of whole numbers their sum is as good. count: of all these rows together."""
+        """totals: of each row, or their sum if they are integers. count: of all these rows together."""
         self.totals.append(torch.tensor(totals, dtype=torch.float64, device=self.device).reshape(-1))
         self.count += count
 
@@ -36,14 +41,26 @@ class Ratio(Metric):
 
 
 class Perplexity(Ratio):
-    """exp(nats per token), or per word: update(nats of each row, tokens)."""
+    """Perplexity, exp(nats per token or word): update(nats of each row, tokens).
+
+    >>> perplexity = Perplexity()
+    >>> perplexity.update([math.log(8)], count=3)
+    >>> round(float(perplexity.compute()), 6)
+    2.0
+    """
 
     def compute(self) -> Tensor:
         return super().compute().exp()
 
 
 class BitsPerByte(Ratio):
-    """Bits per byte of text, comparable between tokenizers: update(nats of each row, bytes)."""
+    """Bits per byte of text, comparable across tokenizers: update(nats of each row, bytes).
+
+    >>> bits = BitsPerByte()
+    >>> bits.update([math.log(8)], count=3)
+    >>> float(bits.compute())
+    1.0
+    """
 
     def compute(self) -> Tensor:
         return super().compute() / math.log(2)

@@ -1,44 +1,46 @@
-"""What all models have in common."""
+"""Base class of models."""
 
 from typing import Any, ClassVar, Protocol
 
 from torch import nn
 
-from framework.registry import choice
+from framework.parts.embeddings import Tokens
+from framework.registry import Part, choice
 
 
 class DataSpec(Protocol):
-    """What a model needs to know of its data; `framework.data.spec.DataSpec` has it."""
+    """What a model takes from the data; see `framework.data.spec.DataSpec`."""
 
     @property
     def vocab_size(self) -> int: ...
 
 
 class Model(nn.Module):
-    """Embeddings and stacks.
+    """Token embeddings and stacks of layers.
 
-    dim: features of a token in the stream.
+    dim: features of the residual stream.
     num_heads: attention heads of a layer.
     num_layers: layers of a stack.
-    dropout: share dropped of embeddings, attention weights and what sublayers add.
-    bias: whether linear maps and norms have one.
-    epsilon: added by the norms so that nothing is divided by zero.
-    max_length: tokens read at once.
-    embedding_dim: features of a token in the table, projected to dim after it; null = dim.
-    embedding_scale: tokens times the root of their width.
-    initial_std: standard deviation of the first weights (framework/parts/initialize.py has the table).
+    dropout: dropout of embeddings, attention weights and sublayer outputs.
+    bias: whether linear maps and norms have a bias.
+    epsilon: epsilon of the norms.
+    max_length: tokens that the model reads at once.
+    embedding_dim: features of the token embeddings, projected to dim; null = dim.
+    embedding_scale: whether token embeddings are multiplied by sqrt(embedding_dim).
+    initial_std: standard deviation of the initial weights (table in framework/parts/initialize.py).
     attention: the attention of every stack.
-    position: how every stack tells tokens apart by where they stand.
+    position: the position encoding of every stack.
     feed_forward: the feed-forward network of every stack.
     norm: the norm of every stack.
     block: how the layers of every stack wire their sublayers.
-    embedding_norm: the norm on the embeddings.
-    pretrained: a run, or a folder with a published model, whose weights a new run begins with, as far as they fit, and whose tokenizer it
-        takes; null = drawn anew.
-    init_layers: the layers of what it begins from which become the layers here, in every stack, [0, 2, 4]; {decoder: [0, 5]} thins out the
-        decoder alone; null = each one its own.
+    embedding_norm: the norm of the embeddings.
+    pretrained: a run, or a folder with a published model, whose weights and tokenizer a new run starts from; null = random weights.
+    init_layers: the layers of the pretrained model that become the layers of this one, for every stack ([0, 2, 4]) or by stack
+        ({decoder: [0, 5]}); null = all, in order.
     freeze: parameters that are not trained, as shell patterns over their names (`[tokens.*,encoder.layers.[0-3].*]`); null = none.
     adapter: new weights that are trained in place of the model's own.
+
+    A subclass builds its modules from `offers`, then calls `initialize`.
     """
 
     consumed: ClassVar[tuple[str, ...]] = ("pretrained", "init_layers", "freeze", "adapter")
@@ -46,14 +48,58 @@ class Model(nn.Module):
     init_layers: ClassVar[list[int] | dict[str, list[int]] | None] = None
     freeze: ClassVar[str | list[str] | None] = None
     adapter: ClassVar[Any] = choice("adapter", "none")
+    option_traits: ClassVar = {
+        "training_only": ("pretrained", "init_layers", "freeze", "adapter", "dropout", "initial_std"),
+        "optimizer_state": ("freeze",),
+        "pattern": ("freeze",),
+    }
 
     rules: ClassVar[dict[str, str]] = {
-        "dim > 0 and num_heads > 0 and num_layers > 0 and max_length > 0": "a model has features, heads, layers and something to read",
-        "0 <= dropout < 1": "a share is dropped, and not everything",
-        "init_layers is None or pretrained": "init_layers are those of the run that this one begins from, and model.pretrained names none",
-        "embedding_dim is None or embedding_dim > 0": "tokens have features",
+        "dim > 0 and num_heads > 0 and num_layers > 0 and max_length > 0": "dim, num_heads, num_layers and max_length must be positive",
+        "0 <= dropout < 1": "dropout must be in [0, 1)",
+        "init_layers is None or pretrained": "init_layers needs model.pretrained: they are layers of the pretrained model",
+        "embedding_dim is None or embedding_dim > 0": "embedding_dim must be positive",
     }
     provides: ClassVar[tuple[str, ...] | dict[str, str]] = ()
 
-    spec: DataSpec
-    dim: int
+    def __init__(
+        self,
+        spec: DataSpec,
+        dim: int = 256,
+        num_heads: int = 4,
+        num_layers: int = 4,
+        dropout: float = 0.1,
+        bias: bool = True,
+        epsilon: float = 1e-5,
+        max_length: int = 512,
+        embedding_dim: int | None = None,
+        embedding_scale: bool = False,
+        initial_std: float = 0.02,
+        attention: Part = choice("attention", "multi_head"),
+        position: Part = choice("position", "learned"),
+        feed_forward: Part = choice("feed_forward", "mlp"),
+        norm: Part = choice("norm", "layer"),
+        block: Part = choice("block", "pre_norm"),
+        embedding_norm: Part = choice("norm", "none"),
+    ):
+        super().__init__()
+        self.spec, self.dim, self.bias, self.epsilon, self.initial_std = spec, dim, bias, epsilon, initial_std
+        embedding_dim = embedding_dim or dim
+        self.tokens = Tokens(spec.vocab_size, embedding_dim, embedding_scale)
+        self.offers: dict[str, Any] = {
+            "vocab_size": spec.vocab_size,
+            "dim": dim,
+            "num_heads": num_heads,
+            "num_layers": num_layers,
+            "dropout": dropout,
+            "bias": bias,
+            "epsilon": epsilon,
+            "max_length": max_length,
+            "embedding_dim": embedding_dim,
+            "attention": attention,
+            "position": position,
+            "feed_forward": feed_forward,
+            "norm": norm,
+            "block": block,
+            "embedding_norm": embedding_norm,
+        }

@@ -1,14 +1,12 @@
-"""Adapters: few new weights that are trained in place of a model's own.
+"""Adapters: a few new weights that are trained while those of the model are frozen (`model.adapter`).
 
-A model takes one as `model.adapter`. Whoever builds a task attaches it to the model that was built; everything of the model but the
-adapter is frozen then, and what the task adds is trained as before.
+An adapter is attached to a built model. The head of the task is trained as without an adapter.
 """
 
 import math
 from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -19,45 +17,46 @@ _DOWN, _UP = "lora_down", "lora_up"
 
 
 class Adapter:
-    """Changes a model that is built, and can be computed into its weights again.
+    """Base class of adapters.
 
-    weights: a file that an adapter was exported to, which a new run begins with.
+    weights: file of an exported adapter (to=adapter) that a new run starts from.
     """
 
     weights: str | None = None
 
     def attach(self, model: nn.Module) -> None:
-        """Puts itself into the model and freezes the rest. UserError: there is no place for it."""
+        """Add the adapter to the model and freeze the other parameters. UserError: a pattern matches nothing."""
 
     def merged(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Weights of a model with this adapter as those of one without, equal in what they compute."""
+        """Weights of the model with the adapter merged into them: the names and outputs of a model without an adapter."""
         return dict(state)
 
 
 @register("adapter", "none")
 class NoAdapter(Adapter):
-    """The model itself is trained."""
+    """No adapter: all parameters are trained."""
 
 
 @register("adapter", "lora")
 class LoraAdapter(Adapter):
-    """Adds a product of two thin matrices to linear maps: W + alpha / rank * B A. Hu et al. 2021, section 4.1, https://arxiv.org/abs/2106.09685
+    """Low-rank adaptation of linear maps: W + alpha / rank * B A. Hu et al. 2021, section 4.1, https://arxiv.org/abs/2106.09685
 
-    rank: features between the two matrices.
-    alpha: strength; the product counts alpha / rank, so that the learning rate need not follow the rank.
-    dropout: share of what enters the product that is dropped.
+    rank: rank of the product B A.
+    alpha: the product is scaled by alpha / rank, so that the learning rate need not follow the rank.
+    dropout: dropout of the input of the product.
     target_modules: the linear maps, as shell patterns over their names in the model (`*.query`, `encoder.layers.[0-3].*`).
     modules_to_save: parameters of the model that are trained as well, as shell patterns over their names (`*norm*`); null = none.
-    weights: a file that an adapter was exported to, which a new run begins with; null = the product is 0 at first.
+    weights: file of an exported adapter (to=adapter) that a new run starts from; null = B is 0.
     """
 
     rules: ClassVar[dict[str, str]] = {
-        "rank > 0": "a product of matrices has features between them",
-        "alpha > 0": "a product that counts nothing learns nothing",
-        "0 <= dropout < 1": "a share is dropped, and not everything",
-        "weights is None or pretrained is not None": "an adapter means nothing beside weights that are drawn anew: say which it belongs "
-        "to, model.pretrained=...",
+        "rank > 0": "rank must be positive",
+        "alpha > 0": "alpha must be positive",
+        "0 <= dropout < 1": "dropout must be in [0, 1)",
+        "weights is None or pretrained is not None": "model.adapter.weights needs model.pretrained: an adapter fits only the weights it "
+        "was trained with",
     }
+    option_traits: ClassVar = {"training_only": ("weights", "dropout"), "pattern": ("target_modules", "modules_to_save")}
 
     def __init__(
         self,
@@ -72,7 +71,7 @@ class LoraAdapter(Adapter):
         self.target_modules, self.modules_to_save, self.weights = target_modules, modules_to_save, weights
 
     def attach(self, model: nn.Module) -> None:
-        # A subclass may compute something else with its weight: only a plain linear map is what the formula says.
+        # Not isinstance: a subclass may use its weight in another way than the formula.
         linears = {name: module for name, module in model.named_modules() if type(module) is nn.Linear}
         chosen = matching(self.target_modules, list(linears), "model.adapter.target_modules", "linear map of the model")
         for parameter in model.parameters():
@@ -93,9 +92,9 @@ class LoraAdapter(Adapter):
 
 
 class LoraLinear(nn.Linear):
-    """A linear map (its weight and bias keep their names) and the product of two thin matrices, 0 at first.
+    """A linear map with a low-rank update. Weight and bias keep their names and values.
 
-    The first matrix is drawn as in https://github.com/microsoft/LoRA, so that its learning rates are of use here.
+    Initialized as in https://github.com/microsoft/LoRA, so that its learning rates apply.
     """
 
     def __init__(self, linear: nn.Linear, rank: int, alpha: float, dropout: float):
@@ -112,22 +111,7 @@ class LoraLinear(nn.Linear):
         low = functional.linear(self.dropout(x), self.lora_down)  # (..., R)
         return super().forward(x) + self.alpha / len(self.lora_down) * functional.linear(low, self.lora_up)
 
-    @torch.no_grad()
-    def merged(self) -> nn.Linear:
-        """One linear map that computes the same."""
-        linear = nn.Linear(self.in_features, self.out_features, bias=self.bias is not None, device="meta")
-        linear.weight, linear.bias = self.weight, self.bias
-        linear.weight.add_(_product(self.lora_down, self.lora_up, self.alpha))
-        return linear
-
-
-def merge(model: nn.Module) -> None:
-    """Computes every adapter into the weights it stands beside: in place, and the model is as if it had never had one."""
-    for name, module in list(model.named_modules()):
-        if isinstance(module, LoraLinear):
-            model.set_submodule(name, module.merged())
-
 
 def _product(down: Tensor, up: Tensor, alpha: float) -> Tensor:
-    """(R, in) and (out, R) -> alpha / R * (out, in)."""
+    """(R, in), (out, R) -> alpha / R * B A, (out, in)."""
     return alpha / len(down) * (up @ down)

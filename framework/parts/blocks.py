@@ -1,7 +1,7 @@
-"""How a layer wires its sublayers to the residual stream.
+"""Blocks: how a layer wires its sublayers to the residual stream.
 
-A block gets the sublayers of its layer (attention, cross-attention where there is one, feed-forward) as calls
-`x -> y` of the same shape (B, T, D), in order; it owns the norms and the residual dropout, nothing else.
+A block gets the sublayers of its layer (attention, cross-attention if any, feed-forward), in order, as calls `x -> y` of the
+same shape (B, T, D). It owns the norms and the residual dropout.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,10 +15,10 @@ Sublayer = Callable[[Tensor], Tensor]
 
 
 class Block(nn.Module):
-    """A wiring of sublayers. An owner offers: dim, dropout, bias, epsilon, layer, depths (encoder, decoder), sublayers (their
+    """Base class of blocks. An owner offers: dim, num_heads, num_layers, dropout, bias, epsilon, layer (from 0), sublayers (their
     number), norm (a Part, called with dim, epsilon, bias).
 
-    final_norm: whether a stack of these closes with a norm.
+    final_norm: whether a stack of these blocks needs a norm after the last layer.
     """
 
     final_norm: ClassVar[bool] = False
@@ -42,7 +42,7 @@ class NormedBlock(Block):
 class PreNormBlock(NormedBlock):
     """Norm before each sublayer: x + sublayer(norm(x)). Xiong et al. 2020, figure 1b, https://arxiv.org/abs/2002.04745
 
-    first_norm: whether the first sublayer of the first layer has one; embeddings that are normed need none (ModernBERT).
+    first_norm: whether the first sublayer of the first layer has a norm; normalized embeddings need none (ModernBERT).
     """
 
     final_norm = True
@@ -72,7 +72,7 @@ class PostNormBlock(NormedBlock):
 
 @register("block")
 class ParallelBlock(Block):
-    """All sublayers read one norm of x, and x takes their sum. Chowdhery et al. 2022 (PaLM), section 2, https://arxiv.org/abs/2204.02311"""
+    """Parallel sublayers: x + sum of sublayer(norm(x)), with one norm. Chowdhery et al. 2022 (PaLM), section 2, https://arxiv.org/abs/2204.02311"""
 
     final_norm = True
 

@@ -1,4 +1,4 @@
-"""What a decoder remembers between steps: a cache for each attention, and one state for each stack."""
+"""Incremental decoding: a cache for each attention, and one state for each stack."""
 
 from dataclasses import dataclass, field
 
@@ -9,58 +9,50 @@ from framework.parts.layout import make_positions
 
 
 class Cache:
-    """What one attention has kept so far."""
+    """Keys and values of one attention, over the tokens decoded so far."""
 
     def update(self, keys_values: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Adds what was kept of new tokens and returns what `read` reads."""
+        """Append keys and values of new tokens; return all that the attention's `forward` takes."""
         raise NotImplementedError
 
     def reorder(self, rows: Tensor) -> None:
-        """Row i becomes what row rows[i] was (beams reorder, finished rows leave)."""
-        raise NotImplementedError
-
-    def crop(self, length: int) -> None:
-        """Forgets all but the first `length` tokens. Works back to the start of the last append at least."""
+        """Select rows of the batch: row i becomes row rows[i] (beams change places, finished rows leave)."""
         raise NotImplementedError
 
     def state(self) -> tuple[Tensor, ...]:
-        """All that is kept since something was appended: a fixed number of tensors, the batch first. One that grows with the tokens does
-        so along one dimension."""
+        """The contents after an update, for export: a fixed number of tensors, batch first. Each grows along one dimension at most."""
         raise NotImplementedError
 
-    def load_state(self, tensors: tuple[Tensor, ...], length: int) -> None:
-        """Goes on from what `tensors` gave after `length` tokens; after none they are empty where they grow, and zero elsewhere."""
+    def load_state(self, tensors: tuple[Tensor, ...]) -> None:
+        """Restore what `state` returned. Before the first token, growing tensors are empty and tensors of fixed size zero."""
         raise NotImplementedError
 
 
 class KVCache(Cache):
-    """Keeps one row for each token: tensors (B, K, S, d), grown along S."""
+    """Concatenated keys and values: tensors (B, K, S, d), growing along S."""
 
     def __init__(self) -> None:
         self.keys_values: tuple[Tensor, ...] = ()
 
     def update(self, keys_values: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        self.keys_values = (
-            tuple(torch.cat(pair, dim=-2) for pair in zip(self.keys_values, keys_values, strict=True)) if self.keys_values else keys_values
-        )
-        return self.keys_values
+        if self.keys_values:
+            keys_values = tuple(torch.cat(pair, dim=-2) for pair in zip(self.keys_values, keys_values, strict=True))
+        self.keys_values = keys_values
+        return keys_values
 
     def reorder(self, rows: Tensor) -> None:
         self.keys_values = tuple(x.index_select(0, rows) for x in self.keys_values)
 
-    def crop(self, length: int) -> None:
-        self.keys_values = tuple(x[..., :length, :] for x in self.keys_values)
-
     def state(self) -> tuple[Tensor, ...]:
         return self.keys_values
 
-    def load_state(self, tensors: tuple[Tensor, ...], length: int) -> None:
+    def load_state(self, tensors: tuple[Tensor, ...]) -> None:
         self.keys_values = tensors
 
 
 @dataclass
 class EncoderOutput:
-    """What a decoder looks back at: the hidden states of the encoder (B, S, D) and which of them are tokens (B, S)."""
+    """Hidden states of an encoder (B, S, D) and their padding mask (B, S), True = token; None = no padding."""
 
     hidden_states: Tensor
     padding_mask: Tensor | None = None
@@ -68,11 +60,12 @@ class EncoderOutput:
 
 @dataclass
 class DecodingState:
-    """Where a stack stands in a text it writes step by step.
+    """State of incremental decoding.
 
-    caches: one for each layer. encoder_keys_values: of each layer over the encoder output, computed once (reordered with the rows);
-    encoder_padding_mask (B, S) and encoder_length are the source's.
-    positions, padding_mask: (B, S) of all tokens so far; padding_mask is None while all are tokens. length: S.
+    caches: one for each layer.
+    positions, padding_mask: (B, S) of all tokens so far; padding_mask is None while there is no padding.
+    encoder_keys_values: keys and values of the encoder output for each layer's cross-attention, computed once.
+    encoder_padding_mask, encoder_length: (B, S) and S of the encoder output.
     """
 
     caches: list[Cache]
@@ -84,10 +77,11 @@ class DecodingState:
 
     @property
     def length(self) -> int:
+        """Number of tokens so far, padding included."""
         return 0 if self.positions is None else self.positions.shape[1]
 
     def next_positions(self, ids: Tensor, padding_mask: Tensor | None) -> Tensor:
-        """Positions of tokens ids (B, T) that go on here, where nobody gives them: (1, T), or (B, T) where rows differ."""
+        """Positions of the next tokens ids (B, T): (1, T), or (B, T) where rows differ."""
         if padding_mask is None and self.padding_mask is None:
             return make_positions(ids) + self.length
         padding_mask = torch.ones_like(ids, dtype=torch.bool) if padding_mask is None else padding_mask
@@ -95,7 +89,7 @@ class DecodingState:
         return (before + padding_mask.cumsum(1) - 1).clamp(min=0)
 
     def extend(self, positions: Tensor, padding_mask: Tensor | None) -> None:
-        """Notes T tokens that enter: positions (B, T); padding_mask (B, T), None when all are tokens."""
+        """Append positions (B, T) and padding_mask (B, T) of new tokens; padding_mask None = no padding."""
         if padding_mask is not None or self.padding_mask is not None:
             new = torch.ones_like(positions, dtype=torch.bool) if padding_mask is None else padding_mask
             old = new.new_ones(new.shape[0], self.length) if self.padding_mask is None else self.padding_mask
@@ -103,18 +97,12 @@ class DecodingState:
         self.positions = positions if self.positions is None else torch.cat((self.positions, positions), dim=1)
 
     def reorder(self, rows: Tensor, encoder: bool = True) -> None:
-        """Rows take each other's place. encoder=False where rows stay with their source (beams of one sentence)."""
+        """Select rows of the batch. encoder=False leaves the encoder's tensors (beams of one source change places)."""
         for cache in self.caches:
             cache.reorder(rows)
         self.positions = None if self.positions is None else self.positions.index_select(0, rows)
         self.padding_mask = None if self.padding_mask is None else self.padding_mask.index_select(0, rows)
         if encoder:
             self.encoder_keys_values = [tuple(x.index_select(0, rows) for x in layer) for layer in self.encoder_keys_values]
-            self.encoder_padding_mask = None if self.encoder_padding_mask is None else self.encoder_padding_mask.index_select(0, rows)
-
-    def crop(self, length: int) -> None:
-        """Forgets all but the first `length` tokens."""
-        for cache in self.caches:
-            cache.crop(length)
-        self.positions = None if self.positions is None else self.positions[:, :length]
-        self.padding_mask = None if self.padding_mask is None else self.padding_mask[:, :length]
+            if self.encoder_padding_mask is not None:
+                self.encoder_padding_mask = self.encoder_padding_mask.index_select(0, rows)

@@ -1,38 +1,30 @@
-"""Encoders: stacks that look both ways."""
+"""Encoders: stacks with bidirectional self-attention."""
+
+from itertools import cycle
 
 from torch import Tensor
 
-from framework.parts.stacks import PlainStack
+from framework.parts.stacks import Stack
 from framework.registry import register
 
 
 @register("encoder", "standard")
-class Encoder(PlainStack):
-    """Every token sees every token. Vaswani et al. 2017, section 3.1, https://arxiv.org/abs/1706.03762"""
-
-    side = 0
+class Encoder(Stack):
+    """Transformer encoder. Vaswani et al. 2017, section 3.1, https://arxiv.org/abs/1706.03762"""
 
     def forward(self, x: Tensor, positions: Tensor, padding_mask: Tensor | None = None, documents: Tensor | None = None) -> Tensor:
-        """x (B, T, D) at positions (B or 1, T); padding_mask (B, T), True = a token; documents (B, T): a token sees its own alone."""
-        layouts, masks, bias = self.shared(x, positions, padding_mask, documents)
-        for layer, layout, mask in zip(self.layers, layouts, masks, strict=True):
-            x = self.through(layer, x, layout, mask, bias, None)
+        """Embeddings x (B, T, D) at positions (B or 1, T) -> hidden states (B, T, D).
+
+        padding_mask: (B, T), True = token. documents: (B, T) document numbers of packed rows; a token attends to its own document.
+        """
+        layouts, masks = self.prepare(x, positions, padding_mask, documents)
+        for layer, layout, mask in zip(cycle(self.layers), layouts, masks, strict=False):
+            x = self.run(layer, x, layout, mask)
         return self.final_norm(x)
 
 
 @register("encoder", "shared")
-class SharedEncoder(PlainStack):
-    """Every token sees every token, by one layer applied again and again. Lan et al. 2020 (ALBERT), section 3.1
+class SharedEncoder(Encoder):
+    """Transformer encoder whose layers share their weights. Lan et al. 2020 (ALBERT), section 3.1, https://arxiv.org/abs/1909.11942"""
 
-    https://arxiv.org/abs/1909.11942
-    """
-
-    side = 0
-    one_for_all = True
-
-    def forward(self, x: Tensor, positions: Tensor, padding_mask: Tensor | None = None, documents: Tensor | None = None) -> Tensor:
-        """x (B, T, D) at positions (B or 1, T); padding_mask (B, T), True = a token; documents (B, T): a token sees its own alone."""
-        layouts, masks, bias = self.shared(x, positions, padding_mask, documents)
-        for layout, mask in zip(layouts, masks, strict=True):
-            x = self.through(self.layers[0], x, layout, mask, bias, None)
-        return self.final_norm(x)
+    shares_weights = True

@@ -1,4 +1,4 @@
-"""Layers: sublayers, wired by a block."""
+"""Transformer layers: sublayers wired by a block."""
 
 from dataclasses import replace
 
@@ -18,8 +18,8 @@ class Layer(nn.Module):
         super().__init__()
         self.block, self.attention, self.feed_forward = block, attention, feed_forward
 
-    def forward(self, x: Tensor, layout: SequenceLayout, mask: Mask, bias: Tensor | None, cache: Cache | None) -> Tensor:
-        return self.block(x, (lambda x: look(self.attention, x, layout, mask, bias, cache), self.feed_forward))
+    def forward(self, x: Tensor, layout: SequenceLayout, mask: Mask, cache: Cache | None = None) -> Tensor:
+        return self.block(x, (lambda x: self_attention(self.attention, x, layout, mask, cache), self.feed_forward))
 
 
 class CrossLayer(nn.Module):
@@ -30,7 +30,7 @@ class CrossLayer(nn.Module):
         self.block, self.attention, self.cross, self.feed_forward = block, attention, cross, feed_forward
 
     def encoder_keys_values(self, hidden_states: Tensor, layout: SequenceLayout) -> tuple[Tensor, ...]:
-        """Keys and values of the encoder output (B, S, D)."""
+        """Keys and values of cross-attention over the encoder's hidden states (B, S, D)."""
         return self.cross.keys_values(hidden_states, layout)
 
     def forward(
@@ -38,22 +38,20 @@ class CrossLayer(nn.Module):
         x: Tensor,
         layout: SequenceLayout,
         mask: Mask,
-        bias: Tensor | None,
         cache: Cache | None,
         encoder_keys_values: tuple[Tensor, ...],
         encoder_mask: Mask,
     ) -> Tensor:
-        """encoder_keys_values: of the encoder output, whose positions are those of another text: no rotary embedding."""
-        unrotated = replace(layout, rotary=None)
+        unrotated = replace(layout, rotary=None)  # positions of the source and of the target do not compare
         sublayers = (
-            lambda x: look(self.attention, x, layout, mask, bias, cache),
+            lambda x: self_attention(self.attention, x, layout, mask, cache),
             lambda x: self.cross(x, encoder_keys_values, unrotated, encoder_mask),
             self.feed_forward,
         )
         return self.block(x, sublayers)
 
 
-def look(attention: Attention, x: Tensor, layout: SequenceLayout, mask: Mask, bias: Tensor | None, cache: Cache | None) -> Tensor:
-    """Self-attention: x (B, T, D) looks at itself and, with a cache, at what came before."""
-    kept = attention.keys_values(x, layout)
-    return attention(x, kept if cache is None else cache.update(kept), layout, mask, bias)
+def self_attention(attention: Attention, x: Tensor, layout: SequenceLayout, mask: Mask, cache: Cache | None) -> Tensor:
+    """Self-attention over x (B, T, D) and the cached prefix, if there is one."""
+    keys_values = attention.keys_values(x, layout)
+    return attention(x, keys_values if cache is None else cache.update(keys_values), layout, mask)

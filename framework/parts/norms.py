@@ -7,7 +7,7 @@ from framework.registry import register
 
 @register("norm")
 class LayerNorm(nn.LayerNorm):
-    """Mean to 0 and variance to 1 over the features, then gain and bias. Ba et al. 2016, section 3, https://arxiv.org/abs/1607.06450"""
+    """Layer normalization. Ba et al. 2016, section 3, https://arxiv.org/abs/1607.06450"""
 
     def __init__(self, dim: int, epsilon: float, bias: bool):
         super().__init__(dim, eps=epsilon, bias=bias)
@@ -15,7 +15,7 @@ class LayerNorm(nn.LayerNorm):
 
 @register("norm")
 class RMSNorm(nn.RMSNorm):
-    """Root mean square to 1, then a gain; no mean and no bias. Zhang and Sennrich 2019, section 3, https://arxiv.org/abs/1910.07467"""
+    """Root mean square normalization, without bias. Zhang and Sennrich 2019, section 3, https://arxiv.org/abs/1910.07467"""
 
     def __init__(self, dim: int, epsilon: float):
         super().__init__(dim, eps=epsilon)
@@ -23,7 +23,7 @@ class RMSNorm(nn.RMSNorm):
 
 @register("norm", "none")
 class NoNorm(nn.Identity):
-    """Leaves everything as it is."""
+    """No normalization: the identity."""
 
     def __init__(self) -> None:
         super().__init__()

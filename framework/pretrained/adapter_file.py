@@ -1,4 +1,4 @@
-"""An adapter by itself: what was trained beside weights that stayed as they were, in a file that another run can begin with."""
+"""An adapter as a file: the parameters that were trained beside a frozen model, for another run to start from."""
 
 import json
 from collections.abc import Mapping
@@ -7,26 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from framework.config import catalogue as index
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.runs.freezing import trained
 from framework.utils.files import replacing
+from framework.weights.safetensors_files import read_safetensors
 from framework.weights.shapes import Shapes, mismatches, shapes
 
 OPTION = "model.adapter.weights"
 _FORMAT = "plugformer adapter 1"
-_OF_TRAINING = ("weights", "dropout")  # options of an adapter that change nothing it has learned
 
 
 @dataclass(frozen=True)
 class AdapterFile:
-    """What was trained: the adapter, the parameters beside it, and what the task added to the model.
+    """The trained parameters of a task: the adapter, other parameters of the model that were trained, and what the task adds to the model.
 
-    adapter: its config node. task, labels: whose head it holds. vocabulary: of the tokenizer it was trained with.
+    adapter: its config node. task, labels: those of the head. vocab_size: of the tokenizer.
     """
 
     path: Path
@@ -37,71 +37,64 @@ class AdapterFile:
     vocab_size: int
 
 
-def trained_state(task: nn.Module) -> dict[str, Tensor]:
-    """The weights that training changed, by name: with an adapter it and what the task adds, with frozen parts all the others."""
-    return {name: parameter.detach() for name, parameter in trained(task).items()}
-
-
 def save_adapter(task: nn.Module, config: Mapping[str, Any], spec: DataSpec, path: Path) -> None:
-    """Writes what was trained of the task, as safetensors; its metadata tell of the adapter. UserError: the model has none."""
+    """Saves the trained parameters of a task as safetensors, the adapter described in the metadata. UserError: it has no adapter."""
     adapter = config["model"].get("adapter") or {"part": "adapter/none"}
     if adapter["part"] == "adapter/none":
-        raise UserError("this run trained the model itself: it has no adapter that could stand alone")
+        raise UserError("to=adapter needs a run with an adapter, such as model/adapter=lora; this run trained the model itself")
     notes = {"adapter": adapter, "task": config["task"]["part"], "labels": list(spec.labels), "vocab_size": spec.vocab_size}
-    state = {name: value.cpu().contiguous() for name, value in trained_state(task).items()}
+    state = {name: parameter.detach().cpu().contiguous() for name, parameter in trained(task).items()}
     with replacing(path) as file:
         file.write(save(state, {"format": _FORMAT, "notes": json.dumps(notes, ensure_ascii=False)}))
 
 
 def read_adapter(path: Path | str) -> AdapterFile:
-    """What such a file holds. UserError: there is none, or it is damaged or of another kind."""
+    """The content of an adapter file. UserError: there is no such file, or it is damaged or of another kind."""
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{OPTION}={path}: there is no such file")
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{OPTION}={path} is truncated or damaged, or no safetensors file ({error})") from error
+    weights, metadata = read_safetensors(path, f"{OPTION}=")
     if metadata.get("format") != _FORMAT:
         raise UserError(f"{OPTION}={path} is no adapter of this program; python -m framework export RUN to=adapter writes one")
     try:
         return AdapterFile(path, weights, **json.loads(metadata["notes"]))
     except (KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{OPTION}={path} is damaged: its notes on the adapter are not what this program writes") from error
+        raise UserError(f"{OPTION}={path} is damaged: the description of the adapter in it is not complete") from error
 
 
-def check_adapter(file: AdapterFile, config: Mapping[str, Any], own: Shapes) -> None:
-    """own: of what is trained of the model. UserError: the file's adapter is not the config's, or not of such a model."""
+def check_adapter(file: AdapterFile, config: Mapping[str, Any], model_shapes: Shapes) -> None:
+    """model_shapes: of the trained parameters of the model. UserError: the file is of another adapter, or of another model."""
     saved = {name: shape for name, shape in shapes(file.weights).items() if name.startswith("model.")}
     adapter = config["model"]["adapter"]
-    wrong = mismatches(own, saved)
-    other = {key: value for key, value in file.adapter.items() if adapter.get(key) != value and key not in _OF_TRAINING}
-    if wrong or other.keys() - {"target_modules", "modules_to_save"}:  # patterns may be others, as long as they choose the same
-        ways = " ".join(f"'model.adapter.{key}={json.dumps(value)}'" for key, value in other.items())
-        said = [f"{OPTION}={file.path} does not fit this model and adapter:", *wrong, *([f"As it was there: {ways}"] if ways else [])]
-        raise UserError("\n".join(said))
+    wrong = mismatches(model_shapes, saved)
+    traits = {key: index.load().traits(adapter["part"], key) for key in file.adapter}
+    other = {key: value for key, value in file.adapter.items() if adapter.get(key) != value and "training_only" not in traits[key]}
+    if wrong or any("pattern" not in traits[key] for key in other):  # other patterns may choose the same modules
+        overrides = " ".join(f"'model.adapter.{key}={json.dumps(value)}'" for key, value in other.items())
+        way = [f"The adapter in the file has: {overrides}"] if overrides else []
+        raise UserError("\n".join([f"{OPTION}={file.path} does not fit this model and adapter:", *wrong, *way]))
 
 
 @torch.no_grad()
-def begin_adapter(task: nn.Module, config: Mapping[str, Any], spec: DataSpec) -> list[str]:
-    """Puts the weights of `model.adapter.weights` into a new task: all of the model's, and what the task adds if it is the same task
-    with the same labels. What was taken, in lines; none where there is no such file. UserError: it does not fit."""
-    name = (config["model"].get("adapter") or {}).get("weights")
-    if not name:
+def load_adapter(task: nn.Module, config: Mapping[str, Any], spec: DataSpec) -> list[str]:
+    """Loads the file of `model.adapter.weights`, if there is one, into a new task. Returns lines for the user.
+
+    The weights of the model are loaded; those that the task adds only for the same task with the same labels. UserError: it does not fit.
+    """
+    path = (config["model"].get("adapter") or {}).get("weights")
+    if not path:
         return []
-    file, own = read_adapter(name), trained(task)
-    check_adapter(file, config, {key: shape for key, shape in shapes(own).items() if key.startswith("model.")})
+    file, parameters = read_adapter(path), trained(task)
+    check_adapter(file, config, {name: shape for name, shape in shapes(parameters).items() if name.startswith("model.")})
     same_task = (file.task, file.labels) == (config["task"]["part"], list(spec.labels))
-    taken = [
-        key
-        for key, parameter in own.items()
-        if key in file.weights and (key.startswith("model.") or (same_task and file.weights[key].shape == parameter.shape))
+    loaded = [
+        name
+        for name, parameter in parameters.items()
+        if name in file.weights and (name.startswith("model.") or (same_task and file.weights[name].shape == parameter.shape))
     ]
-    for key in taken:
-        own[key].copy_(file.weights[key])
-    new = [key for key in own if key not in taken]
-    count = sum(own[key].numel() for key in taken)
-    lines = [f"adapter from {name}: {len(taken)} of {len(own)} trained tensors, {count:,} numbers"]
-    return lines + ([f"  new here         {', '.join(new)}"] if new else [])
+    for name in loaded:
+        parameters[name].copy_(file.weights[name])
+    missing = [name for name in parameters if name not in loaded]
+    count = sum(parameters[name].numel() for name in loaded)
+    lines = [f"adapter {path}: {len(loaded)} of {len(parameters)} trained tensors loaded, {count:,} parameters"]
+    return lines + ([f"  newly initialized  {', '.join(missing)}"] if missing else [])

@@ -1,14 +1,15 @@
-"""What a new run can begin from: a run, or a published model. Both are asked the same four things: options, shapes, weights, tokenizer."""
+"""Pretrained models: a run or a published model, behind one interface of options, shapes, weights and tokenizer."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.config import catalogue as index
 from framework.data.spec import DataSpec
 from framework.errors import UserError
-from framework.huggingface.folder import Published, is_published
+from framework.huggingface.folder import Published, Weights, is_published
 from framework.huggingface.nodes import without, words
 from framework.runs.folder import Run
 from framework.utils.hub import folder_of
@@ -18,18 +19,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 OPTION = "model.pretrained"
-GROUPS = ("model", "tokenizer")  # what a published folder decides, where nobody else does
 
 
 class PretrainedSource:
-    """name: as somebody typed it. model: the node of its model. spec: what its data said. tokenizer: the node of its tokenizer.
-    task: the part that it was trained by, null for a published model; hf_task: what its head is for, where that is known.
-    config: of a run, all of it.
-    unknown: names of weights that nothing of ours has a place for."""
+    """A trained model that a run starts from or learns from.
+
+    name: as it was typed. model: config node of the model. spec: data spec it was trained with. tokenizer: config node of its tokenizer.
+    task: the task part it was trained with; None for a published model. hf_task: the Hub's name for the purpose of a published model's
+    head, if it has one.
+    unknown: names of weights in its files that no weight of ours corresponds to.
+    """
 
     name: str
     model: Mapping[str, Any]
-    config: dict[str, Any]
     spec: DataSpec
     tokenizer: dict[str, Any]
     task: str | None = None
@@ -37,16 +39,16 @@ class PretrainedSource:
     unknown: Sequence[str] = ()
 
     def shapes(self) -> Shapes:
-        """Name -> shape of every weight, as a task of ours names them."""
+        """Name -> shape of every weight, by the names that a task of ours gives them."""
         raise NotImplementedError
 
-    def tensors(self, name: str) -> "Iterator[Tensor]":
-        """A weight, whole or a few rows at a time."""
+    def weights(self) -> Weights:
+        """The weights, read from disk as they are asked for; none stay in memory with the source."""
         raise NotImplementedError
 
 
 class RunSource(PretrainedSource):
-    """A run: its weights are the average where one was kept. UserError: it is none, or not complete."""
+    """A run: the weights of its best checkpoint (the average, if it kept one). UserError: the folder is no run or lacks a file."""
 
     def __init__(self, name: str, option: str = OPTION):
         if not Path(name).exists():
@@ -56,35 +58,45 @@ class RunSource(PretrainedSource):
             raise UserError(
                 f"{option}={name}: that folder is neither a run, which has a config.yaml, nor a published model, which has a config.json"
             )
-        run = Run.open(Path(name))
-        checkpoint = next((path for path in (run.best, run.last) if path.exists()), None)
-        lacking = [path.name for path in (run.tokenizer, run.spec) if not path.exists()] + ([] if checkpoint else ["a checkpoint"])
+        self.run = Run.open(Path(name))
+        checkpoint = self.run.checkpoint
+        lacking = [path.name for path in (self.run.tokenizer, self.run.spec) if not path.exists()] + ["a checkpoint"] * (checkpoint is None)
         if checkpoint is None or lacking:
-            raise UserError(f"{option}={name}: this run cannot be of use yet, it has no {', no '.join(lacking)}")
-        self.config = config = run.config()
-        self.name, self.model, self.task, self.spec = name, config["model"], config["task"]["part"], DataSpec.load(run.spec)
-        self.tokenizer = {"part": "tokenizer/pretrained", "file": str(run.tokenizer)}
-        self._checkpoint = checkpoint
-        self._state: dict[str, Tensor] | None = None
+            raise UserError(f"{option}={name}: this run is not complete, it has no {', no '.join(lacking)}")
+        self.name, self.checkpoint, self.config = name, checkpoint, self.run.config()
+        self.model, self.task, self.spec = self.config["model"], self.config["task"]["part"], DataSpec.load(self.run.spec)
+        self.tokenizer = {"part": "tokenizer/pretrained", "file": str(self.run.tokenizer)}
 
-    def _weights(self) -> "dict[str, Tensor]":
-        """Left on disk until they are used; an adapter is computed into the weights that it stood beside."""
-        if self._state is None:
-            from framework.runs.build import merged
-            from framework.runs.checkpoint import weights
+    @cached_property
+    def _shapes(self) -> Shapes:
+        return shapes(self._state())
 
-            self._state = merged(weights(self._checkpoint), self.model)
-        return self._state
+    def _state(self) -> "dict[str, Tensor]":
+        """Every weight, memory-mapped; the matrices of an adapter are merged into the weights they adapt."""
+        from framework.runs.build import merged
+        from framework.runs.checkpoint import load_weights
+
+        return merged(load_weights(self.checkpoint), self.model)
 
     def shapes(self) -> Shapes:
-        return shapes(self._weights())
+        return self._shapes
+
+    def weights(self) -> Weights:
+        return _StateDict(self._state())
+
+
+class _StateDict:
+    """Weights by name, each as one piece."""
+
+    def __init__(self, state: "dict[str, Tensor]"):
+        self._state = state
 
     def tensors(self, name: str) -> "Iterator[Tensor]":
-        yield self._weights()[name]
+        yield self._state[name]
 
 
 class PublishedSource(PretrainedSource):
-    """A published model, in a folder. UserError: see `Published.open`."""
+    """A published model in a folder. UserError: see `Published.open`."""
 
     def __init__(self, name: str, path: Path):
         self.published = Published.open(path)
@@ -98,56 +110,73 @@ class PublishedSource(PretrainedSource):
     def shapes(self) -> Shapes:
         return self.published.shapes()
 
-    def tensors(self, name: str) -> "Iterator[Tensor]":
-        return self.published.tensors(name)
+    def weights(self) -> Weights:
+        return self.published
 
 
-def source(name: str, option: str = OPTION) -> PretrainedSource:
-    """The run, the folder with a published model, or the model of the Hugging Face Hub of that name. UserError: it is none of them."""
-    path = _place(name)
+def open_pretrained(name: str, option: str = OPTION) -> PretrainedSource:
+    """The run, the folder with a published model, or the model on the Hugging Face Hub of that name. UserError: it is none of them."""
+    path = _path_of(name)
     return PublishedSource(name, path) if is_published(path) else RunSource(name, option)
 
 
-def _place(name: str) -> Path:
-    """A folder or file; what is none, and is no path to a run either, is sought on the Hub."""
+def _path_of(name: str) -> Path:
+    """A folder or file; a name that is neither, and cannot be the path of a run, is looked up on the Hub."""
     path = Path(name).expanduser()
     return path if path.exists() or path.parts[0] in ("runs", "/", "..") or path.name == "last" else folder_of(name)
 
 
-def implied(typed: Sequence[str]) -> list[str]:
-    """What a command line means that begins from a published model: its options and its tokenizer, where nothing else was typed.
+class Sources:
+    """Pretrained sources by name; each is opened once, however many steps and jobs of a sweep ask for it."""
 
-    A model that was named is taken as it was named, and must then be what the folder holds: see `pretrained.check`.
+    def __init__(self) -> None:
+        self._opened: dict[str, PretrainedSource] = {}
+
+    def open(self, name: str, option: str = OPTION) -> PretrainedSource:
+        """The source of that name. UserError: see `open_pretrained`."""
+        if name not in self._opened:
+            self._opened[name] = open_pretrained(name, option)
+        return self._opened[name]
+
+    def published(self, name: str) -> PublishedSource | None:
+        """The published model of that name; None if the name is that of a run, which is not opened."""
+        if name not in self._opened and not is_published(_path_of(name)):
+            return None
+        source = self.open(name)
+        return source if isinstance(source, PublishedSource) else None
+
+
+def overrides_from(typed: Sequence[str], sources: Sources) -> list[str]:
+    """The overrides that a command line with model.pretrained=PUBLISHED stands for: the options of that model, and its tokenizer.
+
+    A group that was typed is left as it was typed; `transfer.check_pretrained` compares a typed model with the published one.
     """
-    name = _named(typed)
-    named, tokenized = (any(re.match(rf"\+*{group}[=@]", word) for word in typed) for group in GROUPS)
-    if name is None or (named and tokenized):  # said already: the folder may be gone since
+    name = pretrained_name(typed)
+    model, tokenizer = (any(re.match(rf"\+*{group}[=@]", word) for word in typed) for group in ("model", "tokenizer"))
+    if name is None or (model and tokenizer):  # nothing is left to say, and the folder may be gone
         return []
-    path = _place(name)
-    if not is_published(path):
+    source = sources.published(name)
+    if source is None:
         return []
-    found = PublishedSource(name, path)
-    own = [] if named else without(words(found.published.parts, index.load()), typed)
-    if tokenized:
-        return own
-    return [*own, *tokenizer_words(found)]
+    options = [] if model else without(words(source.published.parts, index.load()), typed)
+    return options if tokenizer else [*options, *tokenizer_overrides(source)]
 
 
-def tokenizer_words(found: PretrainedSource) -> list[str]:
-    """The tokenizer of what a run begins from, as overrides."""
-    values = {key: value for key, value in found.tokenizer.items() if key != "part"}
+def tokenizer_overrides(source: PretrainedSource) -> list[str]:
+    """The overrides that choose the tokenizer of a source."""
+    values = {key: value for key, value in source.tokenizer.items() if key != "part"}
     return ["tokenizer=pretrained", *(f"tokenizer.{key}={_quoted(str(value))}" for key, value in values.items())]
 
 
 def _quoted(value: str) -> str:
-    """A value as Hydra takes it, whatever a folder is called."""
+    """A value in Hydra's grammar, for any name of a folder."""
     if re.fullmatch(r"[\w./:@+-]+", value):
         return value
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _named(typed: Sequence[str]) -> str | None:
-    """The value of model.pretrained, if it is one and not several."""
+def pretrained_name(typed: Sequence[str]) -> str | None:
+    """The typed value of model.pretrained; None if there is none, or several for a sweep."""
     values = [word.partition("=")[2] for word in typed if word.lstrip("+").startswith(f"{OPTION}=")]
     value = values[-1] if values else ""
     if value[:1] in ("'", '"') and value[-1:] == value[:1]:

@@ -1,10 +1,9 @@
-"""Who a run learns from beside its rows: `task.teacher=RUN_OR_DIR`.
+"""The teacher of knowledge distillation: `task.teacher=RUN_OR_DIR`.
 
-The teacher is read from its folder whenever training begins or goes on; no checkpoint of the pupil holds it, and nothing but training
-asks for it. `teacher_of` is the one place that knows what can be a teacher.
+The teacher is loaded from its folder whenever training starts or resumes. Checkpoints of the student do not hold it, and only training
+needs it.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from framework.config import catalogue as index
 from framework.config.constraints import default_node
 from framework.data.spec import DataSpec
 from framework.errors import UserError
-from framework.pretrained.source import PretrainedSource, PublishedSource, source
+from framework.pretrained.source import PretrainedSource, RunSource, Sources
 from framework.registry import build
 
 if TYPE_CHECKING:
@@ -25,110 +24,86 @@ OPTION = "task.teacher"
 
 @dataclass(frozen=True)
 class Teacher:
-    """Something trained that can teach. name: as somebody typed it. config: its task and its model; a published model is asked as the
-    pupil is. labels: null where its head alone can say."""
+    """A trained task that a student learns from. config: its task and model; a published model is used with the student's task options.
+    labels: None for a published model, whose head is compared instead."""
 
-    name: str
+    source: PretrainedSource
     config: dict[str, Any]
-    found: PretrainedSource
     labels: tuple[str, ...] | None
 
+    @property
+    def name(self) -> str:
+        return self.source.name
+
     def task(self, spec: DataSpec) -> "Task":
-        """The whole task with its weights, in evaluation mode. spec: the pupil's. UserError: some weights are not there."""
-        if not isinstance(self.found, PublishedSource):
-            from framework.runs.checkpoint import load
+        """The whole task with its weights, in evaluation mode. spec: the student's. UserError: weights are missing in the source."""
+        from framework.pretrained.transfer import transfer_weights
+        from framework.runs.build import build_task
+        from framework.runs.checkpoint import load_task
 
-            return load(self.name).task
-        from framework.pretrained.transfer import take
-        from framework.runs.build import make_task
-
-        task = make_task(self.config, replace(spec, vocab_size=self.found.spec.vocab_size, max_length=self.found.spec.max_length))
-        match = take(task, self.config, task.spec)
-        if match is None or match.new:
-            new = ", ".join(match.new[:3]) if match else "anything"
-            raise UserError(f"{OPTION}={self.name} has no weights for {new}: it was published for another task, or for other labels")
+        if isinstance(self.source, RunSource):
+            return load_task(self.config, self.source.spec, self.source.checkpoint)
+        task = build_task(self.config, replace(spec, vocab_size=self.source.spec.vocab_size, max_length=self.source.spec.max_length))
+        if missing := transfer_weights(task, self.source, self.config, task.spec).missing:
+            names = ", ".join(missing[:3])
+            raise UserError(f"{OPTION}={self.name} has no weights for {names}: it was published for another task, or for other labels")
         return task.eval()
 
 
-def teacher_of(name: str, config: Mapping[str, Any]) -> Teacher:
-    """The teacher of that name for a run of this config: a run's folder, or a published model. UserError: it is none, or not complete."""
+def open_teacher(config: Mapping[str, Any], sources: Sources) -> Teacher | None:
+    """The teacher that a config names: a run or a published model; None if it names none. UserError: there is no such folder, or the run
+    in it is not complete."""
+    name = config["task"].get("teacher")
+    if not name:
+        return None
     try:
-        found = source(name, OPTION)
+        source = sources.open(name, OPTION)
     except UserError as error:
         hint = f"Training needs its teacher, also when it is resumed: {OPTION}=PATH says where it is now."
-        said = str(error) if str(error).startswith(OPTION) else f"{OPTION}: {error}"
-        raise UserError(f"{said}\n{hint}") from None
-    if not isinstance(found, PublishedSource):
-        return Teacher(name, found.config, found, found.spec.labels)
-    model = {**default_node(str(found.model["part"]), index.load()), **found.model, "pretrained": name}
-    task = {**config["task"], "teacher": None}
-    return Teacher(name, {**config, "model": model, "task": task}, found, None)
+        message = str(error) if str(error).startswith(OPTION) else f"{OPTION}: {error}"
+        raise UserError(f"{message}\n{hint}") from None
+    if isinstance(source, RunSource):
+        return Teacher(source, source.config, source.spec.labels)
+    model = {**default_node(str(source.model["part"]), index.load()), **source.model, "pretrained": name}
+    return Teacher(source, {**config, "model": model, "task": {**config["task"], "teacher": None}}, None)
 
 
-def with_tokenizer(config: Mapping[str, Any], typed: Sequence[str]) -> dict[str, Any]:
-    """The config with the teacher's tokenizer, whatever a task or an experiment brings along. UserError: there is no such teacher,
-    somebody typed another tokenizer, or the run begins from something that has another."""
-    name = config["task"].get("teacher")
-    if not name:
-        return dict(config)
-    teacher = teacher_of(name, config)
-    node = {**default_node("tokenizer/pretrained", index.load()), **teacher.found.tokenizer}
-    if begins_from := config["model"].get("pretrained"):
-        one, other = (build(tokenizer).train(tuple).to_json() for tokenizer in (config["tokenizer"], node))
-        if one != other:
-            raise UserError(
-                f"model.pretrained={begins_from} and {OPTION}={name} have different tokenizers: the ids of one mean nothing to the other"
-            )
-        return dict(config)
-    for word in typed:
-        if re.match(r"\+*tokenizer[=./@]", word):
-            raise UserError(f"{word}: with {OPTION} the tokenizer is that of {name}, who reads the same ids; leave it out")
-    return {**config, "tokenizer": node}
-
-
-def check(config: Mapping[str, Any]) -> None:
-    """UserError: what is wrong with the teacher, as far as the two configs say it."""
-    name = config["task"].get("teacher")
-    if not name:
-        return
-    teacher = teacher_of(name, config)
-    for there, here in zip(_batches(teacher.config), _batches(config), strict=True):
-        if there != here:
-            raise UserError(f"{OPTION}={name} is of {there}, and this run of {here}: teacher and pupil read the same batches")
-    reads, read = teacher.found.spec.max_length, config["model"]["max_length"]
-    if reads < read:
-        raise UserError(f"{OPTION}={name} reads {reads} tokens at once, and this model {read}; model.max_length={reads} suits both")
+def check_teacher(teacher: Teacher, config: Mapping[str, Any]) -> None:
+    """Compares what the configs of teacher and student say. UserError: another task or format, a shorter maximum length, another width."""
+    for other, own in zip(_batches(teacher.config), _batches(config), strict=True):
+        if other != own:
+            raise UserError(f"{OPTION}={teacher.name} is of {other}, and this run of {own}: teacher and student need the same batches")
+    longest, length = teacher.source.spec.max_length, config["model"]["max_length"]
+    if longest < length:
+        raise UserError(f"{OPTION}={teacher.name} has max_length {longest}, and this model {length}; model.max_length={longest} suits both")
     widths = [model["dim"] for model in (teacher.config["model"], config["model"]) if "dim" in model]
     if config["task"]["distillation"].get("hidden") and len(set(widths)) == 2:
         from framework.training.distillation import widths_differ
 
-        raise UserError(f"{OPTION}={name}: {widths_differ(*widths)}")
+        raise UserError(f"{OPTION}={teacher.name}: {widths_differ(*widths)}")
 
 
-def distillation(config: Mapping[str, Any], spec: DataSpec) -> "Distillation | None":
-    """How a run with this data spec learns from its teacher; None: it has none. UserError: they do not tell the same things apart."""
-    name = config["task"].get("teacher")
-    if not name:
+def distillation(teacher: Teacher | None, config: Mapping[str, Any], spec: DataSpec) -> "Distillation | None":
+    """The distillation loss of a run with this data spec; None without a teacher. UserError: other labels, or another vocabulary."""
+    if teacher is None:
         return None
-    teacher = teacher_of(name, config)
     if teacher.labels not in (None, spec.labels):
-        there, here = _listed(teacher.found.spec.labels), _listed(spec.labels)
-        raise UserError(f"{OPTION}={name} knows other labels than these rows: {there} there, {here} here")
-    vocab_size = teacher.found.spec.vocab_size
+        there, here = _listed(teacher.source.spec.labels), _listed(spec.labels)
+        raise UserError(f"{OPTION}={teacher.name} has other labels than these rows: {there} there, {here} here")
+    vocab_size = teacher.source.spec.vocab_size
     if vocab_size != spec.vocab_size:
-        raise UserError(f"{OPTION}={name} has a vocabulary of {vocab_size:,} tokens, and this run one of {spec.vocab_size:,}")
+        raise UserError(f"{OPTION}={teacher.name} has a vocabulary of {vocab_size:,} tokens, and this run one of {spec.vocab_size:,}")
     return build(config["task"]["distillation"], teacher=teacher.task(spec))
 
 
-def lines(config: Mapping[str, Any]) -> list[str]:
-    """Who teaches and how, for the reader."""
-    name = config["task"].get("teacher")
-    options = config["task"].get("distillation") or {}
-    return [f"learns from {name}: {', '.join(f'{key} {value}' for key, value in options.items() if key != 'part')}"] if name else []
+def teacher_lines(config: Mapping[str, Any]) -> list[str]:
+    """The teacher and the options of the distillation, for the user."""
+    name, options = config["task"].get("teacher"), config["task"].get("distillation") or {}
+    return [f"teacher {name}: {', '.join(f'{key} {value}' for key, value in options.items() if key != 'part')}"] if name else []
 
 
 def _batches(config: Mapping[str, Any]) -> tuple[str, str]:
-    """The task and the format, which decide what is in a batch."""
+    """The task and the format, which decide what a batch holds."""
     return config["task"]["part"], config["task"]["format"]["part"]
 
 

@@ -1,5 +1,4 @@
-"""A task made of its config: built, given its adapter, frozen where that was asked for. Whoever needs a task has it from here, so that
-what trains, is resumed, measured and used is the same."""
+"""The task of a config: built, adapted, frozen. Training, resuming, measuring and exporting all build it here, so that it is the same."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,10 +13,13 @@ if TYPE_CHECKING:
     from framework.tasks.base import Task
 
 
-def make_task(config: Mapping[str, Any], spec: "DataSpec", format: "Format | None" = None) -> "Task":
-    """The task of a config, untrained. format: of the data; None = made from the config.
+def build_task(config: Mapping[str, Any], spec: "DataSpec", format: "Format | None" = None) -> "Task":
+    """The task of a config with initial weights. format: of the data; None = built from the config. UserError: its parts do not fit, or a
+    pattern of `model.adapter` or `model.freeze` matches nothing.
 
-    UserError: its parts do not fit, or a pattern of what is adapted or frozen matches nothing.
+    >>> config = compose(["task=classification", "model.dim=16"])
+    >>> build_task(config, DataSpec(vocab_size=261, max_length=512, labels=("bad", "good"))).model.dim
+    16
     """
     from framework.runs.freezing import freeze
 
@@ -29,31 +31,31 @@ def make_task(config: Mapping[str, Any], spec: "DataSpec", format: "Format | Non
 
 
 def attach_adapter(node: Mapping[str, Any], model: "nn.Module") -> None:
-    """Puts the adapter of a model's config node, if there is one, into the model that was built."""
-    if node.get("adapter"):  # a run from before there were any has none
+    """Adds the adapter of a model's config node, if it has one, to the model."""
+    if node.get("adapter"):
         build(node["adapter"]).attach(model)
 
 
 def merged(state: "Mapping[str, Tensor]", node: Mapping[str, Any]) -> "dict[str, Tensor]":
-    """The weights of a model of that config node as those of one without an adapter."""
+    """The weights of a model with this config node, the matrices of its adapter merged into the weights they adapt."""
     return build(node["adapter"]).merged(state) if node.get("adapter") else dict(state)
 
 
-def make_on_meta(config: Mapping[str, Any]) -> "Task":
-    """The task of a config without its weights: no memory is taken."""
+def build_on_meta(config: Mapping[str, Any]) -> "Task":
+    """The task of a config on the meta device: shapes without memory."""
     import torch
 
     from framework.errors import UserError
 
     with torch.device("meta"):
         try:
-            return make_task(config, stand_in(config))
+            return build_task(config, placeholder_spec(config))
         except ValueError as error:
             raise UserError(str(error)) from error
 
 
-def stand_in(config: Mapping[str, Any], vocab_size: int | None = None) -> "DataSpec":
-    """A data spec where there is no data yet. Nobody knows its vocabulary and labels: the tokenizer's option and two labels stand in."""
+def placeholder_spec(config: Mapping[str, Any], vocab_size: int | None = None) -> "DataSpec":
+    """A data spec for when no data is encoded yet: the vocabulary size of the tokenizer option, and two labels."""
     from framework.data.spec import DataSpec
 
     vocab_size = vocab_size or config["tokenizer"].get("vocab_size") or 261

@@ -1,4 +1,4 @@
-"""The data of a config, made ready: the first step of a run, of an evaluation, of a look at it. Needs no torch of its own."""
+"""The data of a config, ready for a model. Imports no torch."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +11,13 @@ if TYPE_CHECKING:
 
 
 def prepare_data(config: Mapping[str, Any], folder: Path | None = None, splits: tuple[str, ...] | None = None) -> "Prepared":
-    """Source -> tokenizer -> spec -> encoded rows, from the cache where they are there already.
+    """Source -> tokenizer -> data spec -> encoded rows; each step is taken from the cache if its inputs are unchanged.
 
-    folder: a run whose tokenizer and data spec are taken. splits: those wanted; None = all. UserError: what is wrong with the data.
+    folder: of a run whose tokenizer and data spec are used. splits: those wanted; None = all. UserError: what is wrong with the data.
+
+    >>> data = prepare_data(compose(["task=classification", "data=files", "data.train=reviews.csv"]))
+    >>> data.spec.labels, data.sizes["train"]["rows"], data.sizes["validation"]["rows"]
+    (('negative', 'positive'), 38, 2)
     """
     from framework.data.module import prepare
 

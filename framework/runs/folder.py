@@ -1,10 +1,10 @@
-"""A run's folder: complete by itself, decided by one process, named `runs/TASK/NAME_DATE_TIME`.
+"""The folder of a run, `runs/TASK/NAME_DATE_TIME`: it has all that is needed to resume, measure and use the run.
 
 config.yaml      every option, explicit                 checkpoints/       best.ckpt, last.ckpt
-run.json         what was typed, versions, origins      metrics.csv        figures over time
-tokenizer.json   as trained for the run                 metrics.json       final figures of the best checkpoint
-data_spec.json       what the data said of itself           predictions.jsonl  what was written for the test rows
-train.log        what was printed
+run.json         overrides, versions, distributions     metrics.csv        metrics by step
+tokenizer.json   tokenizer of the run                   metrics.json       final metrics of the best checkpoint
+data_spec.json   vocabulary, labels, statistics         predictions.jsonl  predictions for the test rows
+train.log        printed output
 """
 
 import contextlib
@@ -25,11 +25,17 @@ from framework.config import catalogue as index
 from framework.errors import UserError
 from framework.utils.files import write_text
 
+RUNS = Path("runs")  # the folder of all runs, in the current one
 _VERSIONS = ("plugformer", "torch", "pytorch-lightning", "torchmetrics", "tokenizers", "hydra-core", "wandb")
 
 
 class Run:
-    """A run that exists on disk."""
+    """A run on disk, and the paths of its files.
+
+    >>> run = open_run("runs/last")
+    >>> run.config()["task"]["part"], run.best.exists()
+    ('task/classification', True)
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -37,12 +43,18 @@ class Run:
         self.best, self.last = self.checkpoints / "best.ckpt", self.checkpoints / "last.ckpt"
         self.tokenizer, self.spec = folder / "tokenizer.json", folder / "data_spec.json"
         self.metrics, self.predictions = folder / "metrics.json", folder / "predictions.jsonl"
+        self.exported = folder / "model.safetensors"  # in a folder exported with to=safetensors, which can be opened like a run
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The file with the best weights there are; None before the first checkpoint."""
+        return next((path for path in (self.best, self.last, self.exported) if path.exists()), None)
 
     @classmethod
     def create(
         cls, root: Path, task: str, config: Mapping[str, Any], overrides: Sequence[str] = (), chosen: Mapping[str, str] | None = None
     ) -> "Run":
-        """A new folder with the run's config; `root/last` points to it. Two runs of one second get two folders."""
+        """A new folder with the config of a run; `root/last` points to it. Two runs within one second get two folders."""
         stem = f"{config['name']}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
         folder, number = root / task / stem, 1
         while True:
@@ -53,16 +65,16 @@ class Run:
                 number += 1
                 folder = root / task / f"{stem}_{number}"
         run = cls(folder)
-        run._write_config(config)
+        run.save_config(config)
         run._write_notes(overrides=list(overrides), chosen=dict(chosen or {}), versions=versions(), parts=origins(config))
         _point(root / "last", folder)
         return run
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
-        """A run that is there; `runs/last` is the newest. UserError: the folder is no run."""
+        """The run in a folder; `runs/last` is the newest. UserError: the folder is no run."""
         path = Path(folder)
-        if path.name == "last" and path.is_file():  # where the file system has no links
+        if path.name == "last" and path.is_file():  # on a file system without links
             path = path.parent / path.read_text(encoding="utf-8").strip()
         if not path.exists():
             raise UserError(f"{folder}: there is no such run folder. Runs lie in runs/TASK/NAME_DATE_TIME; runs/last is the newest.")
@@ -81,10 +93,10 @@ class Run:
         return max(runs, key=lambda run: (run.folder / "run.json").stat().st_ctime_ns, default=None)
 
     def go_on(self, config: Mapping[str, Any], overrides: Sequence[str]) -> "Run":
-        """The same folder for a resumed run; its config is what changed on top of what was."""
+        """The same folder for the resumed run, with its changed config and the overrides that changed it."""
         notes = self._notes()
         typed = [text for text in overrides if not text.lstrip("+").startswith("resume=")]
-        self._write_config(config)
+        self.save_config(config)
         self._write_notes(**{**notes, "overrides": [*notes["overrides"], *typed], "versions": versions(), "parts": origins(config)})
         return self
 
@@ -100,7 +112,7 @@ class Run:
         return config
 
     def overrides(self) -> list[str]:
-        """What was typed, resumptions included."""
+        """The overrides of the run, those of its resumptions included."""
         return self._notes()["overrides"]
 
     def chosen(self) -> dict[str, str]:
@@ -108,41 +120,44 @@ class Run:
         return self._notes()["chosen"]
 
     def versions(self) -> dict[str, str]:
-        """Versions of what it was trained with."""
+        """Versions of Python and the libraries that the run was trained with."""
         return self._notes()["versions"]
 
     def save_sizes(self, sizes: Mapping[str, Mapping[str, int]]) -> None:
-        """Notes of each split how many rows and tokens it has."""
+        """Saves the numbers of rows and tokens of each split."""
         self._write_notes(**{**self._notes(), "data": {split: dict(size) for split, size in sizes.items()}})
 
     def sizes(self) -> dict[str, dict[str, int]]:
-        """Split -> how many rows and tokens; empty while nobody knows."""
+        """Split -> numbers of rows and tokens; empty before the data is encoded."""
         return self._notes().get("data", {})
 
-    def save_metrics(self, figures: Mapping[str, float], monitor: str, signatures: Mapping[str, str] | None = None) -> None:
-        """The final figures of the best checkpoint; `monitor` names the one it is best at, signatures tell how they were computed.
+    def save_metrics(self, metrics: Mapping[str, float], monitor: str, signatures: Mapping[str, str] | None = None) -> None:
+        """Saves the final metrics of the best checkpoint. monitor: the metric it was chosen by. signatures: how metrics were computed.
 
-        What it took stands in run.json too: CPU-seconds of this process, and of those that the run was resumed from and that ended.
+        run.json also gets the CPU-seconds of this process, added to those of earlier processes of the run that ended regularly.
         """
-        write_text(self.metrics, json.dumps(dict(figures), indent=1) + "\n")
+        write_text(self.metrics, json.dumps(dict(metrics), indent=1) + "\n")
         notes = self._notes()
         seconds = round(notes.get("cpu_seconds", 0.0) + time.process_time(), 1)
         self._write_notes(**{**notes, "monitor": monitor, "signatures": dict(signatures or {}), "cpu_seconds": seconds})
 
+    def results(self) -> dict[str, float]:
+        """The final metrics of the best checkpoint; empty before the run has ended."""
+        return dict(json.loads(self.metrics.read_text(encoding="utf-8"))) if self.metrics.exists() else {}
+
     def objective(self) -> float | None:
-        """The figure that the best checkpoint is best at; None while there are no final figures."""
-        if not self.metrics.exists():
-            return None
-        return json.loads(self.metrics.read_text(encoding="utf-8")).get(self._notes().get("monitor"))
+        """The metric that the best checkpoint was chosen by; None before the run has ended."""
+        return self.results().get(self._notes().get("monitor", ""))
 
     @contextlib.contextmanager
     def logged(self) -> Iterator[None]:
-        """Everything printed inside also goes to train.log."""
+        """Copies everything printed inside the block to train.log."""
         with open(self.folder / "train.log", "a", encoding="utf-8") as file:
             with contextlib.redirect_stdout(_Tee(sys.stdout, file)), contextlib.redirect_stderr(_Tee(sys.stderr, file)):
                 yield
 
-    def _write_config(self, config: Mapping[str, Any]) -> None:
+    def save_config(self, config: Mapping[str, Any]) -> None:
+        """Writes the explicit config."""
         write_text(self.folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
     def _notes(self) -> dict[str, Any]:
@@ -157,16 +172,16 @@ class Run:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the figures of a run may depend on."""
-    found = {"python": platform.python_version()}
+    """Versions of Python and the libraries that metrics may depend on."""
+    versions = {"python": platform.python_version()}
     for name in _VERSIONS:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def origins(config: Any) -> dict[str, str]:
-    """Part -> the distribution that registered it, for every part of a config."""
+    """Part -> the distribution that registered it, for each part of a config."""
     catalogue = index.load()
     return {part: catalogue.option(part)["distribution"] for part in sorted(set(_parts(config)))}
 
@@ -180,7 +195,7 @@ def _parts(node: Any) -> Iterator[str]:
 
 
 def _point(link: Path, folder: Path) -> None:
-    """Makes `link` the name of the folder: a link, or a file that says where, on a file system without links."""
+    """Makes `link` a symbolic link to the folder; on a file system without links, a file with its path."""
     target = os.path.relpath(folder, link.parent)
     beside = link.with_name(f".{link.name}.{os.getpid()}")
     try:

@@ -1,4 +1,4 @@
-"""Weights that training leaves as they are."""
+"""Frozen parameters: weights that training leaves unchanged."""
 
 from torch import nn
 
@@ -9,26 +9,26 @@ OPTION = "model.freeze"
 
 
 def freeze(task: nn.Module, patterns: Patterns) -> None:
-    """Freezes the parameters whose name, without its leading `model.`, one of the shell patterns matches (`encoder.layers.[0-3].*`).
+    """Freezes the parameters whose name, without its leading `model.`, matches one of the shell patterns (`encoder.layers.[0-3].*`).
 
-    They get no gradient and no optimizer state, and stay in checkpoints. What they compute is trained through as before, dropout
-    included. UserError: a pattern matches nothing, or nothing is left to train.
+    Frozen parameters have no gradient and no optimizer state, and stay in checkpoints. Gradients flow through their modules as before, and
+    dropout in them stays active. UserError: a pattern matches nothing, or nothing is left to train.
     """
-    named = {name.removeprefix("model."): parameter for name, parameter in task.named_parameters()}
-    for name in matching(patterns, list(named), OPTION, "parameter"):
-        named[name].requires_grad_(False)
+    parameters = {name.removeprefix("model."): parameter for name, parameter in task.named_parameters()}
+    for name in matching(patterns, list(parameters), OPTION, "parameter"):
+        parameters[name].requires_grad_(False)
     if patterns and not trained(task):
         raise UserError(f"{OPTION} leaves nothing to train: {', '.join(listed(patterns))}")
 
 
 def trained(task: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters that training changes, by name."""
+    """The parameters that are not frozen, by name."""
     return {name: parameter for name, parameter in task.named_parameters() if parameter.requires_grad}
 
 
-def frozen_lines(task: nn.Module, drawn: list[str]) -> list[str]:
-    """A line about weights that were drawn anew and are frozen all the same; none if there are none."""
-    learned, named = trained(task), dict(task.named_parameters())
-    stuck = [name for name in drawn if name in named and name not in learned]
+def frozen_lines(task: nn.Module, missing: list[str]) -> list[str]:
+    """A line that warns of parameters that are newly initialized and frozen; none if there are none. missing: the former."""
+    learned, parameters = trained(task), dict(task.named_parameters())
+    stuck = [name for name in missing if name in parameters and name not in learned]
     more = f" and {len(stuck) - 3} more" if len(stuck) > 3 else ""
-    return [f"  new and frozen   {', '.join(stuck[:3])}{more}: they stay as they were drawn"] if stuck else []
+    return [f"  new and frozen     {', '.join(stuck[:3])}{more}: they keep their random values"] if stuck else []

@@ -1,4 +1,4 @@
-"""A saved config as the base of another run: what may change, and the reason where something may not."""
+"""Overrides on top of a saved config: which options may change when a run is resumed or used, and why others may not."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -12,16 +12,14 @@ from framework.config.validate import problems
 from framework.errors import UserError
 from framework.runs.folder import Run
 
-# Paths into the config, and what a change of them would break. Nothing here: it may change.
+# Keys of the config that may not change, and why. Options say for themselves what else may change, or may not
+# (framework.config.traits).
 _FIXED_IN_TRAINING = {
     "model": "the saved weights are of that model",
-    "model.freeze": "the saved optimizer state is of the weights that were trained",
     "tokenizer": "the saved weights know that tokenizer's ids",
     "task": "the saved weights and figures are of that task",
     "data": "the run would go on in the middle of other rows",
     "optimizer.part": "the saved optimizer state is of that optimizer",
-    "optimizer.layer_decay": "the saved optimizer state lies in groups of one rate",
-    "optimizer.head_lr_multiplier": "the saved optimizer state lies in groups of one rate",
     "seed": "order and dropout would not be those of one run",
     "name": "the run goes on in the same folder",
 }
@@ -30,23 +28,22 @@ _FIXED_IN_USE = {
     "tokenizer": "the saved weights know that tokenizer's ids",
     "task.part": "the saved weights are of that task",
 }
-_PATHS = ("data.folder", "data.train", "data.validation", "data.test", "data.published", "task.teacher", "task.baseline")
 
 
 def run_to_resume(overrides: Sequence[str], root: Path, name: str | None, task: str | None) -> Run | None:
-    """The run that `resume=` names. `auto`: the newest of that task and name, if there is one."""
+    """The run that `resume=` names. `resume=auto`: the newest run of that task and name; None if there is none."""
     wanted = [text.partition("=")[2] for text in overrides if text.lstrip("+").startswith("resume=")]
     if not wanted or wanted[-1] in ("null", ""):
         return None
     if wanted[-1] != "auto":
         return Run.open(Path(wanted[-1].strip("'\"")))
     if not name:
-        raise UserError("resume=auto needs name=NAME: the run to go on with, or to start if there is none.")
+        raise UserError("resume=auto needs name=NAME: the run to resume, or to start if there is none.")
     return Run.newest(root, task, name)
 
 
 def changed(run: Run, overrides: Sequence[str], folders: Sequence[Path], training: bool) -> dict[str, Any]:
-    """The run's config with overrides on top. UserError: one that is unknown, wrong, or would not be the same run."""
+    """The run's config with overrides on top. UserError: an override is unknown or wrong, or changes what may not change."""
     catalogue = index.load()
     saved = {key: _grown(value, catalogue) for key, value in run.config().items()}
     config = copy.deepcopy(saved)
@@ -54,12 +51,10 @@ def changed(run: Run, overrides: Sequence[str], folders: Sequence[Path], trainin
     if overrides:
         _apply(config, overrides, run, folders)
     wrong = problems(config, catalogue)
-    fixed = _FIXED_IN_TRAINING if training else _FIXED_IN_USE
     wrong = wrong or [
-        f"{path} may not change: {fixed[rule]}. It was {before!r}, not {after!r}. Start a new run instead."
+        f"{path} may not change: {reason}. It was {before!r}, not {after!r}. Start a new run instead."
         for path, before, after in _differences(saved, config)
-        for rule in [rule for rule in fixed if path == rule or path.startswith(f"{rule}.")][-1:]  # the nearest
-        if path not in _PATHS
+        if (reason := _fixed(path, _traits(saved, path, catalogue), training))
     ]
     wrong = wrong or report(config, catalogue)
     if wrong:
@@ -67,8 +62,27 @@ def changed(run: Run, overrides: Sequence[str], folders: Sequence[Path], trainin
     return {key: explicit(value, catalogue) if is_node(value) else value for key, value in config.items()}
 
 
+def _fixed(path: str, traits: set[str], training: bool) -> str | None:
+    """Why a value of the config may not change; None: it may."""
+    if "may_change" in traits:
+        return None
+    if training and "optimizer_state" in traits:
+        return "the saved optimizer state depends on it"
+    fixed = _FIXED_IN_TRAINING if training else _FIXED_IN_USE
+    return next((reason for key, reason in fixed.items() if f"{path}.".startswith(f"{key}.")), None)
+
+
+def _traits(node: Any, path: str, catalogue: Catalogue) -> set[str]:
+    """The traits of all options on a path into the config."""
+    traits: set[str] = set()
+    for key in path.split("."):
+        traits |= set(catalogue.traits(node["part"], key)) if is_node(node) else set()
+        node = node.get(key) if isinstance(node, Mapping) else None
+    return traits
+
+
 def _grown(node: Any, catalogue: Catalogue) -> Any:
-    """A saved node with the options that its part has got since: at their defaults, which are what the run did."""
+    """A saved node with options that its part has got since, at their defaults: the run was trained as these say."""
     if not is_node(node):
         return node
     option = catalogue.option(node["part"])
@@ -80,7 +94,7 @@ def _grown(node: Any, catalogue: Catalogue) -> Any:
 
 
 def _apply(config: dict[str, Any], overrides: Sequence[str], run: Run, folders: Sequence[Path]) -> None:
-    """A group override takes that group as it would be composed with the run's own overrides; a value is simply set."""
+    """Applies overrides: a group is composed again from the run's own overrides and this one; a value is set."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
@@ -103,7 +117,7 @@ def _apply(config: dict[str, Any], overrides: Sequence[str], run: Run, folders: 
 
 
 def _plain(value: Any) -> Any:
-    """Hydra's quoted strings and the like as plain Python."""
+    """A value that Hydra parsed, quoted strings as plain ones."""
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     if isinstance(value, dict):
@@ -122,12 +136,12 @@ def _set(config: dict[str, Any], path: Sequence[str], value: Any, key: str) -> N
     for name in path[:-1]:
         node = node.get(name) if isinstance(node, Mapping) else None
     if not isinstance(node, dict):
-        raise UserError(f"{key}: the run has no such key; python train.py ... --cfg job shows what a config has")
+        raise UserError(f"{key}: the run has no such key; python train.py ... --cfg job prints all keys of a config")
     node[path[-1]] = value
 
 
 def _differences(before: Any, after: Any, path: str = "") -> list[tuple[str, Any, Any]]:
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         keys = dict.fromkeys([*before, *after])
-        return [found for key in keys for found in _differences(before.get(key), after.get(key), f"{path}.{key}".lstrip("."))]
+        return [each for key in keys for each in _differences(before.get(key), after.get(key), f"{path}.{key}".lstrip("."))]
     return [] if before == after else [(path, before, after)]

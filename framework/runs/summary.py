@@ -1,24 +1,23 @@
-"""What a config amounts to, before a weight exists: parameters by part, and the memory that training them takes."""
+"""Parameters by part and training memory of a config, counted before any weight is allocated."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
-from framework.runs.build import make_on_meta
+from framework.registry import get
+from framework.runs.build import build_on_meta
 from framework.runs.freezing import trained
-
-_STATES = {"adamw": 2, "muon": 2, "sgd": 1, "adafactor": 1}  # tensors the size of a weight that an optimizer keeps, at most
 
 
 def model_card(config: Mapping[str, Any]) -> str:
-    """Parameters by part and memory of a composed config, counted on the meta device: no memory is taken."""
-    task = make_on_meta(config)
+    """Parameters by part and memory of a composed config, counted on the meta device."""
+    task = build_on_meta(config)
     return "\n".join([parts_line(config), *parameter_lines(task), memory_line(task, config)])
 
 
 def parts_line(config: Mapping[str, Any]) -> str:
-    """The parts of a model in one line: `encoder_only: encoder multi_head + learned, mlp, layer, post_norm`."""
+    """The parts of a model in one line: `ner with encoder_only: encoder of multi_head, learned, mlp, layer, post_norm`."""
     model = config["model"]
     stacks = []
     for stack in ("encoder", "decoder"):
@@ -29,13 +28,13 @@ def parts_line(config: Mapping[str, Any]) -> str:
 
 
 def parameter_lines(task: nn.Module) -> list[str]:
-    """Parameters in all and by part, shared ones counted once, where they stand first; and those trained, where others are frozen."""
+    """Parameters in total and by part; tied ones are counted once, in the first part. A line for the trained ones if others are frozen."""
     seen: set[int] = set()
     lines = []
     for name, module in _parts(task):
-        own = [parameter for parameter in module.parameters() if id(parameter) not in seen]
-        seen.update(id(parameter) for parameter in own)
-        count = sum(parameter.numel() for parameter in own)
+        new = [parameter for parameter in module.parameters() if id(parameter) not in seen]
+        seen.update(id(parameter) for parameter in new)
+        count = sum(parameter.numel() for parameter in new)
         if count:
             lines.append(f"  {name:<28}{count:>14,}")
     total = sum(parameter.numel() for parameter in task.parameters())
@@ -45,18 +44,18 @@ def parameter_lines(task: nn.Module) -> list[str]:
 
 
 def _parts(task: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The model's children, their layers counted as one part, then what the task adds."""
-    found = []
+    """The submodules of the model, then those that the task adds."""
+    parts = []
     for name, child in task.named_children():
         inner = list(child.named_children()) if name == "model" else []
-        found += [(f"model.{key}", module) for key, module in inner] or [(name, child)]
-    return found
+        parts += [(f"model.{key}", module) for key, module in inner] or [(name, child)]
+    return parts
 
 
 def memory_line(task: nn.Module, config: Mapping[str, Any]) -> str:
-    """Bytes that weights, gradients and the optimizer's state take in float32; activations depend on the batch."""
+    """Memory of weights, gradients and optimizer state in float32; activations depend on the batch."""
     weights, learned = (4 * sum(map(nn.Parameter.numel, some)) for some in (task.parameters(), trained(task).values()))
-    states = _STATES.get(config["optimizer"]["part"].partition("/")[2], 2)
+    states = getattr(get(config["optimizer"]["part"]), "state_tensors", 2)
     sizes = {"weights": weights, "gradients": learned, "optimizer": states * learned}
     shares = ", ".join(f"{name} {size / 2**20:,.0f}" for name, size in sizes.items())
     return f"memory {sum(sizes.values()) / 2**20:,.0f} MiB before activations: {shares}"

@@ -56,6 +56,7 @@ class Task(nn.Module):
     """
 
     consumed: ClassVar[tuple[str, ...]] = ("format", "baseline")  # options that the framework reads and no constructor takes
+    option_traits: ClassVar[dict[str, tuple[str, ...]]] = {"may_change": ("baseline",)}
     format: Any = choice("format", None)  # of an instance: the format itself
     defaults: ClassVar[dict[str, str]] = {}
     recipe: ClassVar[dict[str, dict[str, Any]]] = {}

@@ -32,6 +32,7 @@ class Distillable(Task):
     consumed: ClassVar[tuple[str, ...]] = ("teacher", "distillation")
     teacher: ClassVar[str | None] = None
     distillation: ClassVar[Any] = choice("distillation", "standard")
+    option_traits: ClassVar = {"may_change": ("teacher",)}  # its folder may move
 
     def distillation_outputs(self, batch: Batch, result: Result) -> DistillationOutputs:
         """Hidden states and logits of the batch's targets, in order; `result` is what `forward` returned for the batch."""

@@ -10,7 +10,6 @@ begins with the name of the promise.
 from framework.testing.order import order_is_learned
 from framework.testing.parts import (
     PROMISES,
-    cache_crops,
     cache_equals_full_forward,
     cache_reorders,
     check,
@@ -51,7 +50,6 @@ __all__ = [
     "SourcePromises",
     "TaskPromises",
     "ToyTask",
-    "cache_crops",
     "cache_equals_full_forward",
     "cache_reorders",
     "check",

@@ -1,4 +1,4 @@
-"""A rule that a bag of words cannot learn: which of two words comes first."""
+"""Contract test: a model learns which of two words comes first, which a bag of words cannot."""
 
 from itertools import combinations
 from typing import Any
@@ -9,14 +9,14 @@ from torch.nn.functional import cross_entropy
 
 from framework.testing.promise import BrokenPromise
 
-FIRST, SECOND = 1, 2  # the two words; all others are noise
+FIRST, SECOND = 1, 2  # all other tokens are noise
 LENGTH, STEPS = 6, 150
 
 
 def order_is_learned(model: Any) -> None:
-    """After a short training the model tells texts in which one word stands before another from the same words the other way round.
+    """A short training teaches the model to classify texts by the order of two words. The model is changed.
 
-    Every text comes with its mirror image, so that whoever only counts words is right half of the time. The model is changed.
+    Every text occurs with the two words swapped, so a model that ignores the order has an accuracy of 50%.
     """
     torch.manual_seed(0)
     model.train()
@@ -30,15 +30,14 @@ def order_is_learned(model: Any) -> None:
         optimizer.step()
         if loss.item() < 0.1:
             return
-    right = (head(states(model, ids)).argmax(-1) == labels).double().mean().item()
+    accuracy = (head(states(model, ids)).argmax(-1) == labels).double().mean().item()
     raise BrokenPromise(
-        f"learns the order of words: after {STEPS} steps it is right about {right:.0%} of the texts (loss {loss.item():.2f}); "
-        "who only counts words is right about 50%"
+        f"learns the order of words: after {STEPS} steps the accuracy is {accuracy:.0%} (loss {loss.item():.2f}); a bag of words has 50%"
     )
 
 
 def texts() -> tuple[Tensor, Tensor]:
-    """ids (B, T) that begin with the same token, and whether FIRST stands before SECOND."""
+    """ids (B, T) that begin with the same token, and labels (B,): 1 where FIRST is before SECOND."""
     generator = torch.Generator().manual_seed(0)
     rows, labels = [], []
     for early, late in combinations(range(1, LENGTH + 1), 2):
@@ -53,7 +52,7 @@ def texts() -> tuple[Tensor, Tensor]:
 
 
 def states(model: Any, ids: Tensor) -> Tensor:
-    """(B, D): the mean of what an encoder reads, the last of what a decoder writes (over the same text, where it has a source)."""
+    """(B, D): mean of an encoder's hidden states, last of a decoder's; an encoder-decoder gets the text as source and target."""
     if "cross" in model.provides:
         return model(ids, ids)[:, -1]
     hidden = model(ids)

@@ -1,11 +1,11 @@
-"""What is raised where a promise does not hold, or cannot be held to anybody."""
+"""Outcomes of a contract test (promise) other than success."""
 
 from unittest import SkipTest
 
 
 class BrokenPromise(AssertionError):
-    """A part or a task does not do what its kind promises. The message begins with the name of the promise."""
+    """A part or a task fails a contract test. The message begins with the name of the promise."""
 
 
 class Inapplicable(SkipTest):
-    """The promise says nothing of this part (pytest shows it as skipped)."""
+    """The contract test does not apply to the part; pytest reports it as skipped."""

@@ -1,9 +1,9 @@
-"""The promises as test classes: inherit one, say which part, and pytest holds it to all of them.
+"""The contract tests (promises) as test classes: a subclass names the part, and pytest runs every test on it.
 
     class TestMine(AttentionPromises):
         part = "attention/mine"  # or Part(MineAttention, num_heads=2)
 
-Nothing here imports pytest; it collects the subclasses by the methods' names.
+This module does not import pytest, which collects the subclasses by the names of their methods.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,22 +22,22 @@ from framework.testing.toy_task import FAMILIES, ToyTask
 
 
 class PartPromises:
-    """What every part of a model is held to, in every family of models.
+    """Contract tests of a part of a model, in every family of models.
 
-    part: `KIND/NAME`, or a Part with values. families: those it is for. options: of the toy models (dim, num_heads, num_layers, ...).
-    beside: slot -> the parts that it is tried with, one after the other, where its rules let it.
+    part: `KIND/NAME`, or a Part with values. families: families of models to test in. options: of the toy models (dim, num_heads, ...).
+    combined_with: a slot and the parts to fill it with, one after the other, except those that rules refuse.
     """
 
     slot: ClassVar[str]
     part: ClassVar[Part | str]
     families: ClassVar[Sequence[str]] = FAMILIES
     options: ClassVar[dict[str, Any]] = {}
-    beside: ClassVar[tuple[str, Sequence[str]]] = ("position", ("learned",))
+    combined_with: ClassVar[tuple[str, Sequence[str]]] = ("position", ("learned",))
 
     def models(self, seed: int = 0) -> Iterator[tuple[str, Any]]:
-        """What to call it, and a fresh toy model with the part."""
+        """Pairs of a description and a fresh toy model with the part."""
         part = Part(self.part) if isinstance(self.part, str) else self.part
-        slot, names = self.beside
+        slot, names = self.combined_with
         for name in names:
             other = Part(f"{slot}/{name}")
             if not (_refuses(part, other) or _refuses(other, part)):
@@ -45,88 +45,85 @@ class PartPromises:
                     values: dict[str, Any] = {self.slot: part, slot: other, **self.options}
                     yield f"{family} with {slot}/{name}", toy_model(family, seed, **values)
 
-    def hold(self, promise: Callable[[Any], None], models: Iterable[tuple[str, Any]] | None = None) -> None:
-        """The promise, held to every model that it says something of."""
-        applies, held = parts.PROMISES.get(promise, lambda traits: True), False
+    def run(self, promise: Callable[[Any], None], models: Iterable[tuple[str, Any]] | None = None) -> None:
+        """Run a contract test on every model that it applies to."""
+        applies, ran = parts.PROMISES.get(promise, lambda traits: True), False
         for name, model in models or self.models():
             if applies(set(model.provides)):
-                held = True
+                ran = True
                 try:
                     promise(model)
                 except BrokenPromise as broken_promise:
                     raise BrokenPromise(f"{broken_promise} ({name})") from None
-        if not held:
-            raise Inapplicable(f"{promise.__name__} says nothing of {', '.join(self.families)}")
+        if not ran:
+            raise Inapplicable(f"{promise.__name__} does not apply to {', '.join(self.families)}")
 
     def test_gradients_reach_every_parameter(self) -> None:
-        self.hold(parts.gradients_reach_every_parameter)
+        self.run(parts.gradients_reach_every_parameter)
 
     def test_rows_are_independent(self) -> None:
-        self.hold(parts.rows_are_independent)
+        self.run(parts.rows_are_independent)
 
     def test_respects_padding(self) -> None:
-        self.hold(parts.respects_padding)
+        self.run(parts.respects_padding)
 
     def test_cross_attention_respects_padding(self) -> None:
-        self.hold(parts.cross_attention_respects_padding)
+        self.run(parts.cross_attention_respects_padding)
 
     def test_respects_causality(self) -> None:
-        self.hold(parts.respects_causality)
+        self.run(parts.respects_causality)
 
     def test_documents_are_apart(self) -> None:
-        self.hold(parts.documents_are_apart)
+        self.run(parts.documents_are_apart)
 
     def test_cache_equals_full_forward(self) -> None:
-        self.hold(parts.cache_equals_full_forward)
-
-    def test_cache_crops(self) -> None:
-        self.hold(parts.cache_crops)
+        self.run(parts.cache_equals_full_forward)
 
     def test_cache_reorders(self) -> None:
-        self.hold(parts.cache_reorders)
+        self.run(parts.cache_reorders)
 
     def test_saves_and_loads(self) -> None:
         others = (other for _, other in self.models(seed=1))
-        self.hold(lambda model: parts.saves_and_loads(model, next(others)))
+        self.run(lambda model: parts.saves_and_loads(model, next(others)))
 
     def test_learns_the_order_of_words(self) -> None:
-        self.hold(order_is_learned, islice(self.models(), len(self.families)))  # it takes the longest: with one other part it is enough
+        self.run(order_is_learned, islice(self.models(), len(self.families)))  # slow: one combination is enough
 
 
 class AttentionPromises(PartPromises):
-    """An attention, with positions that are added, that turn, and that add a bias."""
+    """Contract tests of an attention, with position embeddings, rotary embeddings and a position bias."""
 
     slot = "attention"
-    beside = ("position", ("learned", "rotary", "alibi"))
+    combined_with = ("position", ("learned", "rotary", "alibi"))
 
 
 class PositionPromises(PartPromises):
-    """A position, with attention that has scores and attention that has none."""
+    """Contract tests of a position, with softmax and linear attention."""
 
     slot = "position"
-    beside = ("attention", ("multi_head", "linear"))
+    combined_with = ("attention", ("multi_head", "linear"))
 
 
 class FeedForwardPromises(PartPromises):
-    """A feed-forward network."""
+    """Contract tests of a feed-forward network."""
 
     slot = "feed_forward"
 
 
 class NormPromises(PartPromises):
-    """A norm."""
+    """Contract tests of a norm."""
 
     slot = "norm"
 
 
 class BlockPromises(PartPromises):
-    """A wiring of sublayers."""
+    """Contract tests of a block."""
 
     slot = "block"
 
 
 class TaskPromises:
-    """What every task is held to, with its own format and a few rows.
+    """Contract tests of a task, with its own format and a few rows.
 
     task: `task/NAME`, or a Part. rows: None = the first built-in ones. model: None = a small one that its rules let pass.
     """
@@ -181,9 +178,9 @@ class TaskPromises:
 
 
 class SourcePromises:
-    """What every source of rows (kind `data`) is held to.
+    """Contract tests of a source of rows (kind `data`).
 
-    data: `data/NAME`, or a Part with values. format: whose rows it reads.
+    data: `data/NAME`, or a Part with values. format: the text format of its rows.
     """
 
     data: ClassVar[Part | str]
@@ -207,7 +204,7 @@ class SourcePromises:
 
 
 def _refuses(part: Part, other: Part) -> bool:
-    """Whether a rule of the part speaks against what the other provides."""
+    """Whether a rule of the part refuses a trait that the other provides."""
     values = {**registry.signature(part.cls).fields, **part.values, "provided": set(getattr(other.cls, "provides", ()))}
     about_others = {rule: reason for rule, reason in getattr(part.cls, "rules", {}).items() if "provided" in rule}
     return bool(broken(about_others, values))

@@ -1,4 +1,4 @@
-"""Small models and texts, for tests."""
+"""Toy models and texts for tests."""
 
 import importlib
 import pkgutil
@@ -19,23 +19,23 @@ VOCABULARY = 23
 
 
 def import_parts() -> None:
-    """Registers every part and model of the framework."""
+    """Register every part and model of the framework."""
     for package in (framework.parts, framework.models):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
 
 
 def toy_model(family: str, seed: int = 0, **values: Any) -> Any:
-    """A small model of a family ("encoder_only", ...) in float64; values fill its slots and options."""
+    """A toy model of a family ("encoder_only", ...) in float64; values set its slots and options."""
     import_parts()
     torch.manual_seed(seed)
-    # Large first weights: a token that is seen and should not be must show.
+    # Large initial weights, so that a token that should be masked changes the output measurably.
     options = {"dim": 16, "num_heads": 4, "num_layers": 2, "dropout": 0.0, "max_length": 32, "initial_std": 0.3, **values}
     return Part(f"model/{family}", **options)(spec=DataSpec(VOCABULARY, options["max_length"])).double()
 
 
 def loss(model: Any) -> Tensor:
-    """A loss that no norm makes constant: of the next token where there is one, of the states otherwise."""
+    """A loss that no norm makes constant: cross-entropy of the next token, or squared error of an encoder's hidden states."""
     ids, source = torch.stack(texts(7, 7)), torch.stack(texts(6, 6))
     hidden = forward(model, ids, source)
     if "decoder" in model.provides:
@@ -45,7 +45,7 @@ def loss(model: Any) -> Tensor:
 
 
 def texts(*lengths: int) -> list[Tensor]:
-    """Token ids (T,) of texts of these lengths, all different and always the same."""
+    """Token ids (T,) of texts of these lengths: different texts, the same in every call."""
     generator = torch.Generator().manual_seed(sum(lengths))
     return [torch.randint(VOCABULARY, (length,), generator=generator) for length in lengths]
 

@@ -1,4 +1,4 @@
-"""What every tracker promises: Lightning's Logger, and two moments that Lightning does not tell of."""
+"""Base class of trackers: a Lightning Logger with two more events, resuming and the end of the run."""
 
 from argparse import Namespace
 from collections.abc import Iterable, Mapping
@@ -11,10 +11,10 @@ from framework.registry import build
 
 
 class Tracker(Logger):
-    """Keeps the figures of a run somewhere.
+    """Records the metrics of a run.
 
-    An owner offers: folder (of the run), name (of the run), config (plain and explicit), chosen (group -> option).
-    Whatever a tracker writes, it writes on rank zero (`rank_zero_only`).
+    Its owner provides: folder (of the run), name (of the run), config (plain and explicit), chosen (group -> option).
+    A tracker writes on rank zero only (`rank_zero_only`).
     """
 
     @property
@@ -22,13 +22,13 @@ class Tracker(Logger):
         return ""
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """Nothing: the config is on offer from the start."""
+        """Does nothing: a tracker has the config from its construction."""
 
     def go_on_from(self, step: int) -> None:
-        """A resumed run stands at this step: what was logged after it is going to be logged again."""
+        """The run resumes after this step; later metrics that were logged before will be logged again."""
 
     def finish(self, exit_code: int) -> None:
-        """The job is over, well (0) or not. Called once, whatever happened."""
+        """The run ended, successfully (0) or not. Called exactly once."""
 
 
 def build_trackers(nodes: Mapping[str, Mapping[str, Any]], folder: Path, **offers: Any) -> list[Tracker]:
@@ -37,6 +37,6 @@ def build_trackers(nodes: Mapping[str, Mapping[str, Any]], folder: Path, **offer
 
 
 def finish(trackers: Iterable[Tracker], exit_code: int) -> None:
-    """Ends all trackers; belongs into a `finally`."""
+    """Ends all trackers; call it in a `finally` block."""
     for tracker in trackers:
         tracker.finish(exit_code)

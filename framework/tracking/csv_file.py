@@ -1,4 +1,4 @@
-"""Figures as a table in the run folder."""
+"""Metrics as a CSV file in the folder of the run."""
 
 import csv
 import io
@@ -15,12 +15,12 @@ from framework.utils.files import write_text
 
 @register("tracker", "csv")
 class CsvTracker(Tracker):
-    """Writes `metrics.csv` in the run folder: a row for each time something is logged, a column for each figure."""
+    """Writes `metrics.csv` in the folder of the run: one row for each call of the logger, one column for each metric."""
 
     def __init__(self, folder: Path):
         super().__init__()
         self.path = Path(folder) / "metrics.csv"
-        self.columns: list[str] | None = None  # None: the file has not been looked at
+        self.columns: list[str] | None = None  # None: the file has not been read yet
 
     @property
     def name(self) -> str:
@@ -44,12 +44,12 @@ class CsvTracker(Tracker):
     @rank_zero_only
     def go_on_from(self, step: int) -> None:
         self.columns, rows = self._rows()
-        kept = [row for row in rows if int(row["step"] or 0) <= step]
-        if len(kept) < len(rows):
-            self._rewrite(kept)
+        earlier = [row for row in rows if int(row["step"] or 0) <= step]
+        if len(earlier) < len(rows):
+            self._rewrite(earlier)
 
     def _rows(self) -> tuple[list[str], list[dict[str, str]]]:
-        """Columns and rows of the file; none where there is no file yet. A torn last line is left out."""
+        """Columns and rows of the file, empty before the file exists. An incomplete last line is left out."""
         if not self.path.exists():
             return [], []
         with open(self.path, encoding="utf-8", newline="") as file:
@@ -67,6 +67,6 @@ class CsvTracker(Tracker):
 
 
 def _number(value: Any) -> Any:
-    """Tensors as numbers, and floats as short as float32 can tell them apart."""
+    """A metric as a number; floats are written with the nine digits that identify a float32."""
     value = value.item() if hasattr(value, "item") else value
     return f"{value:.9g}" if isinstance(value, float) else value

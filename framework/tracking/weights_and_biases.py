@@ -1,4 +1,4 @@
-"""Runs on Weights & Biases: the only file that imports wandb, and only when it is asked for."""
+"""Tracking with Weights & Biases. Only this file imports wandb, when the tracker is used."""
 
 import os
 import secrets
@@ -22,17 +22,17 @@ _AXIS = "trainer/global_step"
 
 @register("tracker", "wandb")
 class WandbTracker(Tracker):
-    """Tells Weights & Biases the whole story of the run: config, chosen options, figures, how it ended. https://docs.wandb.ai
+    """Logs config, chosen options, metrics and exit code of a run to Weights & Biases. https://docs.wandb.ai
 
-    Everything it keeps on disk lies in the run folder. A resumed run goes on under its id; a sweep agent's id is respected.
+    All its files are in the folder of the run. A resumed run keeps its W&B id; the id of a sweep agent takes precedence.
 
-    project: where the run appears.
-    entity: whose project; null is your default.
-    group: runs to show together, such as the seeds of one experiment.
-    tags: words to find the run by.
+    project: project of the run.
+    entity: user or team of the project; null = your default.
+    group: name that groups runs, such as the seeds of one experiment.
+    tags: labels of the run.
     notes: a longer description.
-    job_type: what the run does, such as train.
-    mode: online, offline (sync later with `wandb sync`) or disabled; null asks WANDB_MODE.
+    job_type: kind of the run, such as train.
+    mode: online, offline (upload later with `wandb sync`) or disabled; null = the value of WANDB_MODE.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class WandbTracker(Tracker):
         mode: Literal["online", "offline", "disabled"] | None = None,
     ):
         super().__init__()
-        self.folder, self.title = Path(folder).resolve(), name  # W&B writes in a process of its own, which may stand elsewhere
+        self.folder, self.title = Path(folder).resolve(), name  # W&B writes in another process, with another current folder
         self.config = {**config, "chosen": dict(chosen)}
         self.options = {
             "project": project,
@@ -75,7 +75,7 @@ class WandbTracker(Tracker):
     @property
     @rank_zero_experiment
     def experiment(self) -> "wandb.Run":
-        """W&B's own run, begun when it is first asked for (Lightning asks before training)."""
+        """The W&B run, started at the first access (Lightning accesses it before training)."""
         if self._run is None:
             self._run = self._begin()
         return self._run
@@ -84,7 +84,7 @@ class WandbTracker(Tracker):
         import wandb
         from wandb.errors import CommError, UsageError
 
-        # Offline runs name staged files by their path: outside the run folder they would be lost with the machine.
+        # Offline runs refer to staged files by path; inside the folder of the run they are copied along with it.
         self._set_environment(WANDB_DATA_DIR=self.folder / "wandb" / "data", WANDB_CACHE_DIR=self.folder / "wandb" / "cache")
         try:
             run = wandb.init(dir=self.folder, name=self.title, id=self._id(), resume="allow", config=self.config, **self.options)  # type: ignore[arg-type]
@@ -96,7 +96,7 @@ class WandbTracker(Tracker):
         return run
 
     def _id(self) -> str:
-        """The id that a sweep agent has decided; else the run's own, kept in its folder."""
+        """The id given by a sweep agent, or else the run's own, saved in its folder."""
         if "WANDB_RUN_ID" in os.environ:
             return os.environ["WANDB_RUN_ID"]
         path = self.folder / "wandb_id.txt"
@@ -122,7 +122,7 @@ class WandbTracker(Tracker):
             os.environ[variable] = str(folder.resolve())
 
     def _restore_environment(self) -> None:
-        """The next job of a sweep has a folder of its own."""
+        """Resets the environment for the next job of a sweep, which has another folder."""
         for variable, value in self._environment.items():
             if value is None:
                 os.environ.pop(variable, None)

@@ -21,6 +21,8 @@ class LayerRates:
         "layer_decay > 0": "each layer learns; model.freeze names those that should not",
         "head_lr_multiplier > 0": "what the task adds learns; model.freeze names what should not",
     }
+    option_traits: ClassVar = {"optimizer_state": ("layer_decay", "head_lr_multiplier")}
+    state_tensors: ClassVar[int] = 2  # the size of a weight that the optimizer keeps for each weight, at most
 
 
 def groups(
@@ -45,6 +47,11 @@ def groups(
         {"params": parameters, "lr": lr * factor, "weight_decay": weight_decay if decays else 0.0}
         for (factor, decays), parameters in sorted(found.items(), key=lambda item: item[0], reverse=True)
     ]
+
+
+def is_stack(module: nn.Module) -> bool:
+    """Whether a module is a stack of layers, as encoders and decoders are: it has a module list named `layers`."""
+    return isinstance(getattr(module, "layers", None), nn.ModuleList)
 
 
 def rate_factors(task: nn.Module, layer_decay: float, head_lr_multiplier: float) -> dict[str, float]:
@@ -72,7 +79,7 @@ def _below_top(task: nn.Module) -> Iterator[tuple[str, int]]:
     it, and below those that follow; what stands behind the last is at the top."""
     level = 0
     for name, child in reversed(list(getattr(task, "model", nn.Module()).named_children())):
-        if not getattr(child, "sealed", False):
+        if not is_stack(child):
             yield from _each(child, f"model.{name}", level)
             continue
         inside = 0

@@ -106,7 +106,7 @@ class Learner(pl.LightningModule):
         if self.distillation is not None:
             result = self.distillation(self.task, batch, result)
         weight = result.weight.detach().to(result.loss)
-        loss = result.loss + weight * self._side_losses(result.loss)
+        loss = result.loss
         if batch.get("dummy"):  # a stand-in row, so that this rank steps with the others
             loss, weight = loss * 0, weight * 0
         self._window += torch.stack((loss.detach(), weight))
@@ -120,15 +120,6 @@ class Learner(pl.LightningModule):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would queue a call for each kind of device there might be
         if self.device.type != "cpu":
             torch.get_device_module(self.device).manual_seed(seed)
-
-    def _side_losses(self, like: Tensor) -> Tensor:
-        """What modules set as `side_loss` in forward (a mean, such as a router's balance), taken once."""
-        total = torch.zeros_like(like)
-        for module in self.task.modules():
-            if (side := module.__dict__.get("side_loss")) is not None:
-                total = total + side
-                module.__dict__["side_loss"] = None
-        return total
 
     @property
     def _alone(self) -> bool:

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from framework.errors import UserError
 from framework.registry import register
-from framework.training.groups import LayerRates, groups
+from framework.training.groups import LayerRates, groups, is_stack
 
 
 def _pair(values: Sequence[Any]) -> tuple[Any, Any]:
@@ -66,6 +66,8 @@ class Adafactor(LayerRates, torch.optim.Adafactor):
     weight_decay: decay of matrices; norms and biases never decay.
     """
 
+    state_tensors = 1
+
     def __init__(
         self,
         model: nn.Module,
@@ -90,6 +92,8 @@ class SGD(LayerRates, torch.optim.SGD):
     nesterov: look ahead along the momentum.
     weight_decay: decay of matrices; norms and biases never decay.
     """
+
+    state_tensors = 1
 
     def __init__(
         self,
@@ -175,7 +179,7 @@ class Muon(LayerRates, Optimizer):
 
 def stack_matrices(model: nn.Module) -> list[nn.Parameter]:
     """The 2-D weights inside the encoder and decoder, tables of embeddings left out."""
-    stacks = [module for module in model.modules() if getattr(module, "sealed", False)]
+    stacks = [module for module in model.modules() if is_stack(module)]
     inside = [module for stack in stacks for module in stack.modules() if not isinstance(module, nn.Embedding)]
     found = {id(p): p for module in inside for p in module.parameters(recurse=False) if p.ndim == 2 and p.requires_grad}
     return list(found.values())

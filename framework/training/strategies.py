@@ -7,6 +7,8 @@ from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 
+from framework.training.groups import is_stack
+
 
 class ShardedStrategy(ModelParallelStrategy):
     """Weights, gradients and optimizer state spread over all processes. Zhao et al. 2023, https://arxiv.org/abs/2304.11277
@@ -40,7 +42,7 @@ def shard(task: nn.Module, mesh: DeviceMesh) -> None:
 
 def layers(task: nn.Module) -> list[nn.Module]:
     """The layers of the encoder and decoder: what stands in the module lists of the stacks."""
-    stacks = [module for module in task.modules() if getattr(module, "sealed", False)]
+    stacks = [module for module in task.modules() if is_stack(module)]
     return [layer for stack in stacks for child in stack.children() if isinstance(child, nn.ModuleList) for layer in child]
 
 

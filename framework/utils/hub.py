@@ -1,4 +1,4 @@
-"""Where a model lies that somebody named: a folder here, or a repository of the Hugging Face Hub."""
+"""Resolves the name of a model to a folder: a local one, or the cache of a repository of the Hugging Face Hub."""
 
 import os
 import re
@@ -8,8 +8,8 @@ from pathlib import Path
 from framework.errors import UserError
 
 HOST = ("huggingface.co", 443)
-PATIENCE = 3.0  # seconds until we believe that there is no network; the library's own retries take minutes
-PICKLED = "pytorch_model.bin"  # asked for by name alone: it may hold code
+TIMEOUT = 3.0  # seconds; the library's own retries take minutes
+PICKLED = "pytorch_model.bin"  # downloaded only if it is named: it may contain code
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 CONFIGS = ("config.json", "generation_config.json")
 TOKENIZER = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "encoder.json", "vocab.bpe", "spiece.model", "tokenizer.model")
@@ -18,17 +18,17 @@ _NAME = re.compile(r"(?:[\w-][\w.-]*/)?[\w-][\w.-]*", re.ASCII)
 
 
 def folder_of(name: str) -> Path:
-    """A file or folder that exists is itself. Anything else is a model of the Hub, `NAME` or `OWNER/NAME`: the folder in its cache,
-    downloaded where it is not there whole. `NAME/pytorch_model.bin`: that file, which is not downloaded otherwise.
+    """The path itself if it exists; otherwise the cache folder of a Hub model, `NAME` or `OWNER/NAME`, downloaded unless it is complete.
+    `NAME/pytorch_model.bin` is that file, which is not downloaded otherwise.
 
-    UserError: there is no such folder, and the Hub has no such model, does not hand it out, or cannot be reached.
+    UserError: neither the path nor the model exists, the model is gated, or the Hub cannot be reached.
     """
     path = Path(name).expanduser()
     if path.exists():
         return path
     repository = name.removesuffix(f"/{PICKLED}")
     if not _NAME.fullmatch(repository) or "--" in repository or ".." in repository:
-        raise UserError(f"{name} does not exist: a folder or file, or the name of a model on the Hugging Face Hub (OWNER/NAME) is wanted")
+        raise UserError(f"{name} does not exist: name a folder, a file, or a model on the Hugging Face Hub (OWNER/NAME)")
     pickled = repository != name
     folder = _folder(repository, pickled)
     if not pickled:
@@ -39,13 +39,13 @@ def folder_of(name: str) -> Path:
 
 
 def reachable() -> bool:
-    """Whether asking the Hub makes sense."""
+    """Whether the Hub can be reached: it is not switched off, and there is a network or a proxy."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         return False
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "HF_ENDPOINT")):
-        return True  # another way out, which the library knows
+        return True  # the library connects through it
     try:
-        socket.create_connection(HOST, timeout=PATIENCE).close()
+        socket.create_connection(HOST, timeout=TIMEOUT).close()
     except OSError:
         return False
     return True
@@ -65,21 +65,21 @@ def _folder(repository: str, pickled: bool) -> Path:
     wanted = [*CONFIGS, *TOKENIZER, *TOKENIZER_OPTIONS, *((PICKLED,) if pickled else WEIGHTS)]
 
     def snapshot(local: bool) -> Path:
-        # ignored: what lies in folders, which are other formats and former states
+        # ignored: folders, which hold other formats and earlier checkpoints
         return Path(snapshot_download(repository, allow_patterns=wanted, ignore_patterns=["*/*"], local_files_only=local))
 
-    kept: Path | None = None
+    cached: Path | None = None
     try:
-        kept = snapshot(local=True)
-        if _whole(kept, pickled):
-            return kept
+        cached = snapshot(local=True)
+        if _complete(cached, pickled):
+            return cached
     except IncompleteSnapshotError as error:
-        kept = Path(error.snapshot_path)
+        cached = Path(error.snapshot_path)
     except LocalEntryNotFoundError:
         pass
     if not reachable():
-        if kept:  # what is lacking may not be wanted; who wants it says so
-            return kept
+        if cached:  # the missing files may not be needed; whoever needs one raises
+            return cached
         raise UserError(
             f"there is no folder {repository}, no model of that name in the cache of the Hugging Face Hub, {cache}, and the Hub cannot be "
             "reached.\nGive the folder of the model, or unset HF_HUB_OFFLINE where there is a network"
@@ -87,20 +87,21 @@ def _folder(repository: str, pickled: bool) -> Path:
     try:
         return snapshot(local=False)
     except GatedRepoError:
-        raise UserError(
-            f"{repository} is for those who agreed to its terms: do so on https://huggingface.co/{repository}, then `hf auth login`"
-        ) from None
+        raise UserError(f"{repository} is gated: agree to its terms on https://huggingface.co/{repository}, then `hf auth login`") from None
     except RepositoryNotFoundError:
-        raise UserError(f"there is no folder {repository}, and the Hugging Face Hub has no such model, or none that you may see") from None
+        raise UserError(
+            f"there is no folder {repository}, and the Hugging Face Hub has no such model, or none that you have access to"
+        ) from None
     except (LocalEntryNotFoundError, HTTPError, ConnectionError, TimeoutError) as error:
         raise UserError(f"{repository} could not be downloaded from the Hugging Face Hub into {cache}: {first_line(error)}") from None
 
 
-def _whole(folder: Path, pickled: bool) -> bool:
-    """Whether a folder of the cache has a configuration, weights and a tokenizer: other programs may have fetched single files."""
+def _complete(folder: Path, pickled: bool) -> bool:
+    """Whether a folder of the cache has a configuration, weights and a tokenizer: other programs may have downloaded single files."""
     weights = (folder / PICKLED).is_file() if pickled else any(folder.glob("*.safetensors"))
     return weights and (folder / CONFIGS[0]).is_file() and any((folder / name).is_file() for name in TOKENIZER)
 
 
 def first_line(error: BaseException) -> str:
+    """The first line of an exception's message, shortened; its type if there is no message."""
     return (str(error).splitlines() or [type(error).__name__])[0][:160]

@@ -1,4 +1,4 @@
-"""Small JSON files that others wrote."""
+"""Reads small JSON files of other programs."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from framework.errors import UserError
 
 
 def read_table(path: Path) -> dict[str, Any]:
-    """A JSON file of names and values; empty where there is no such file. UserError: it is damaged."""
+    """The object in a JSON file; empty if there is no such file. UserError: the file is damaged."""
     if not path.is_file():
         return {}
     try:
@@ -16,5 +16,5 @@ def read_table(path: Path) -> dict[str, Any]:
     except (ValueError, OSError) as error:
         raise UserError(f"{path} is damaged: {error}") from None
     if not isinstance(values, dict):
-        raise UserError(f"{path} is damaged: it holds no table of names and values")
+        raise UserError(f"{path} is damaged: it contains no JSON object")
     return values

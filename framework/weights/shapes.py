@@ -1,4 +1,4 @@
-"""Weights by name and shape: what is compared of two models before any number is."""
+"""Comparing the weights of two models by name and shape."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -13,12 +13,13 @@ def shapes(state: "Mapping[str, Tensor]") -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in state.items()}
 
 
-def mismatches(own: Shapes, found: Shapes) -> list[str]:
-    """How the weights of a file differ from a model's in names and shapes, a line for each kind of difference; empty: in nothing."""
-    missing, foreign = [n for n in own if n not in found], [n for n in found if n not in own]
-    other = [f"{name}: {found[name]} in the file, {own[name]} in the model" for name in own if name in found and own[name] != found[name]]
+def mismatches(model: Shapes, file: Shapes) -> list[str]:
+    """Differences between the weights of a model and of a file, one line for each kind; empty if there are none."""
+    missing, unexpected = [name for name in model if name not in file], [name for name in file if name not in model]
+    common = [name for name in model if name in file]
+    other = [f"{name}: {file[name]} in the file, {model[name]} in the model" for name in common if model[name] != file[name]]
     return [
         f"{what}: {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}"
-        for what, names in (("not in the file", missing), ("not in the model", foreign), ("of another shape", other))
+        for what, names in (("not in the file", missing), ("not in the model", unexpected), ("of another shape", other))
         if names
     ]

@@ -1,4 +1,4 @@
-"""Checkpoint files, read with distrust: tensors and plain values only, and a clear word about anything else."""
+"""Safe loading of torch files: only tensors and plain values, and a UserError for anything else."""
 
 import pickle
 import struct
@@ -9,14 +9,14 @@ import torch
 
 from framework.errors import UserError
 
-# What torch raises for bytes that are no checkpoint, or the half of one: its readers trust the bytes they are given.
+# Exceptions that torch raises for a file that is truncated or no checkpoint; it does not validate what it reads.
 _BROKEN = (RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError, struct.error, OverflowError)
 
 
 def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
-    """What a checkpoint file holds, its tensors left on disk until they are used.
+    """The content of a checkpoint, its tensors memory-mapped.
 
-    UserError: no such file; truncated or damaged; not ours; or made of more than tensors and plain values.
+    UserError: no such file; truncated or damaged; no checkpoint of this program; or more than tensors and plain values.
     """
     checkpoint = _read(path, map_location)
     state = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
@@ -26,9 +26,9 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """A file of `torch.save` that holds names and tensors (pytorch_model.bin), left on disk until they are used.
+    """The tensors in a file of `torch.save` (pytorch_model.bin), memory-mapped.
 
-    UserError: no such file; truncated or damaged; or made of anything else.
+    UserError: no such file; truncated or damaged; or more than names and tensors.
     """
     state = _read(path, "cpu")
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
@@ -56,6 +56,6 @@ def _read(path: Path, map_location: Any) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """The line of torch's long message that names what it refused."""
+    """The line of torch's message that names the refused class."""
     lines = [line.strip() for line in str(error).splitlines()]
     return next((line for line in lines if "GLOBAL" in line or "Unsupported" in line), lines[0])[:200]

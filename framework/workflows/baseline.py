@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
 from framework.data.formats import Batch
 from framework.data.module import Prepared
-from framework.data.windows import Numbers
 from framework.tasks.base import BaselineData, Task
 
 ROWS, TOKENS = 100_000, 20_000_000  # that are read at most, of the training part and of the part measured on
@@ -32,7 +32,7 @@ def baseline(prepared: Prepared, task: Task) -> dict[str, float]:
     return {f"baseline/{name}": value for name, value in task.baseline(data).items()}
 
 
-def rows_within(lengths: Numbers) -> int:
+def rows_within(lengths: NDArray[np.int64]) -> int:
     """How many of the first rows a baseline reads: one at least."""
     return max(1, int(np.searchsorted(np.cumsum(lengths[:ROWS]), TOKENS, side="right")))
 

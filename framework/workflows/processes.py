@@ -1,7 +1,7 @@
-"""A run in as many processes as its trainer wants: this one, several of our own, or those of torchrun or SLURM.
+"""Training in as many processes as the trainer asks for: this one, ranks started here, or ranks started by torchrun or SLURM.
 
-One process decides the run's folder; every rank then reads the explicit config from that folder (`python -m framework.workflows.processes
-FOLDER`). Lightning's strategies do the rest: they find the ranks already started.
+One process decides the folder of the run; every rank then reads the explicit config from that folder (`python -m
+framework.workflows.processes FOLDER`). Lightning's strategies find the ranks started already.
 """
 
 import itertools
@@ -11,48 +11,43 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from framework.errors import UserError
+from framework.runs.folder import Run
+from framework.workflows.start import Start
 
-if TYPE_CHECKING:
-    from framework.data.module import Prepared
-    from framework.runs.folder import Run
-
-_runs = itertools.count()  # that this process has trained: the jobs of a sweep under torchrun are told apart
+_launched = itertools.count()  # runs of this process: under torchrun the jobs of a sweep meet at different keys
 
 
-def start(config: Mapping[str, Any], open_run: Callable[[], "Run"], folder: Path | None = None) -> float | None:
-    """Trains a run in as many processes as its trainer wants. The data is made ready first, so that a mistake in it leaves no
-    folder behind; then `open_run` is called, in the one process that decides. Returns what the best checkpoint is best at.
+def launch(start: Start) -> tuple[Run, float | None]:
+    """Trains a run. Returns it with the metric that its best checkpoint was chosen by.
 
-    folder: of a run that goes on with its own tokenizer and data spec.
+    The data is encoded before the folder is made, so that a mistake in the data leaves no folder behind.
     """
-    from framework.runs.data import prepare_data
-    from framework.runs.folder import Run
-
-    outside = outside_rank()
-    prepared = None if outside and outside[0] else prepare_data(config, folder)
-    if outside:
-        return _train(_agree(open_run, *outside), prepared)
-    run = open_run()
-    processes = wanted_processes(config["trainer"])
+    if rank_and_world := outside_rank():
+        start = start if rank_and_world[0] else start.prepare()
+        return _train(_in_shared_folder(start, *rank_and_world))
+    start = start.prepare().open_folder()
+    assert start.run is not None
+    processes = wanted_processes(start.config["trainer"])
     if processes == 1:
-        return _train(run, prepared)
-    spawn(["framework.workflows.processes", str(run.folder)], processes)
-    return Run.open(run.folder).objective()
+        return _train(start)
+    spawn(["framework.workflows.processes", str(start.run.folder)], processes)
+    return start.run, start.run.objective()
 
 
-def _train(run: "Run", prepared: "Prepared | None" = None) -> float | None:
+def _train(start: Start) -> tuple[Run, float | None]:
     from framework.workflows.train import train
 
-    return train(run, prepared)
+    assert start.run is not None
+    return start.run, train(start)
 
 
 def wanted_processes(trainer: Mapping[str, Any]) -> int:
-    """Processes on this machine: what `trainer.devices` asks for."""
+    """Processes on this machine, by `trainer.devices`."""
     devices = trainer.get("devices", 1)
     if isinstance(devices, str) and devices not in ("auto", "-1"):
         devices = int(devices) if devices.isdigit() else devices.split(",")
@@ -68,60 +63,59 @@ def wanted_processes(trainer: Mapping[str, Any]) -> int:
 
 
 def outside_rank() -> tuple[int, int] | None:
-    """(rank, world) where torchrun or SLURM has started the processes; None where we do."""
-    if "WORLD_SIZE" in os.environ and "LOCAL_RANK" in os.environ:  # LOCAL_RANK alone is what Lightning leaves behind
+    """(rank, world size) if torchrun or SLURM started the processes; None if this program starts them."""
+    if "WORLD_SIZE" in os.environ and "LOCAL_RANK" in os.environ:  # Lightning leaves LOCAL_RANK alone behind
         return int(os.environ.get("RANK", os.environ["LOCAL_RANK"])), int(os.environ["WORLD_SIZE"])
     if "SLURM_PROCID" in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
         return int(os.environ["SLURM_PROCID"]), int(os.environ["SLURM_NTASKS"])
     return None
 
 
-def _agree(open_run: Callable[[], "Run"], rank: int, world: int) -> "Run":
-    """All ranks in the folder that rank zero decides, passed on through the store they will meet at anyway."""
+def _in_shared_folder(start: Start, rank: int, world: int) -> Start:
+    """The start in the folder that rank zero makes, whose name the ranks exchange through torch's key/value store."""
     from datetime import timedelta
 
     from torch.distributed import TCPStore
 
-    from framework.runs.folder import Run
-
     agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
     address, port = os.environ.get("MASTER_ADDR", "127.0.0.1"), int(os.environ.get("MASTER_PORT", "29500"))
-    # Without an agent nobody serves the port yet; the one above it keeps Lightning's own free.
+    # Without an agent nothing serves the port yet; the port above it leaves Lightning's own free.
     store = TCPStore(address, port if agent else port + 1, world, is_master=not agent and rank == 0, timeout=timedelta(minutes=5))
-    key = f"plugformer/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{next(_runs)}"
+    key = f"plugformer/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{next(_launched)}"
     if rank == 0:
         try:
-            run = open_run()
+            start = start.open_folder()
         except UserError:
             store.set(key, "")
             raise
-        store.set(key, str(run.folder))
+        assert start.run is not None
+        store.set(key, str(start.run.folder))
     folder = store.get(key).decode()
     if not folder:
-        raise SystemExit(2)  # rank zero has said why
+        raise SystemExit(2)  # rank zero printed the reason
     store.add(f"{key}/read", 1)
     while rank == 0 and not agent and store.add(f"{key}/read", 0) < world:
-        time.sleep(0.05)  # the store lives in this process: it must outlast the last reader
-    return run if rank == 0 else Run.open(Path(folder))
+        time.sleep(0.05)  # the store is served by this process and must outlive the last reader
+    return start if rank == 0 else start.in_folder(Run.open(Path(folder)))
 
 
 def spawn(module: list[str], processes: int) -> None:
-    """Starts `python -m MODULE` as ranks 0..n-1 and waits. One that fails ends the others. UserError: a rank reported one."""
+    """Starts `python -m MODULE` as ranks 0..n-1 and waits for them. If one fails, the others are ended. UserError: a rank reported one."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // processes))  # else they fight over the cores
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // processes))  # ranks must not compete for cores
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes), "NODE_RANK": "0"}
-    path = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))  # train.py may lie elsewhere
-    around = {**os.environ, **meeting, "OMP_NUM_THREADS": threads, "PYTHONPATH": path}
+    path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))  # train.py may be elsewhere
+    environment = {**os.environ, **meeting, "OMP_NUM_THREADS": threads, "PYTHONPATH": path}
     ranks = [
-        subprocess.Popen([sys.executable, "-m", *module], env={**around, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+        subprocess.Popen([sys.executable, "-m", *module], env={**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank in range(processes)
     ]
     try:
         _wait(ranks)
     except KeyboardInterrupt:
-        for process in ranks:  # they got the signal too and save where they stand
+        for process in ranks:  # the signal reached them too, and they save a checkpoint
             process.wait()
         raise
     finally:
@@ -139,7 +133,7 @@ def _wait(ranks: list[subprocess.Popen]) -> None:
                 continue
             pending.remove(process)
             if code == 2:
-                raise UserError("The run stopped; what was wrong stands above.")
+                raise UserError("The run stopped; the reason is printed above.")
             if code == 130:
                 raise KeyboardInterrupt
             if code:
@@ -148,11 +142,9 @@ def _wait(ranks: list[subprocess.Popen]) -> None:
 
 
 def _rank(folder: str) -> int:
-    """What a rank of ours runs: the config is in the folder already."""
-    from framework.runs.folder import Run
-
+    """One rank of a run whose config is in its folder. Returns the exit code."""
     try:
-        _train(Run.open(Path(folder)))
+        _train(Start.of_run(Run.open(Path(folder))))
     except UserError as error:
         if os.environ["RANK"] == "0":
             print(error, file=sys.stderr)

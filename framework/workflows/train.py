@@ -1,4 +1,4 @@
-"""The order of a run, written down once: data -> spec -> model -> task -> learner -> figures. Nothing here knows Hydra."""
+"""The order of a run: data -> spec -> model -> task -> learner -> metrics."""
 
 import contextlib
 import json
@@ -13,77 +13,88 @@ import pytorch_lightning as pl
 import torch
 
 from framework.data.module import Prepared
-from framework.data.spec import DataSpec
-from framework.data.tokenization.trainers import Tokenizer
-from framework.generation.engine import Decode
-from framework.pretrained import teacher
-from framework.pretrained.adapter_file import begin_adapter
-from framework.pretrained.transfer import begin
+from framework.pretrained.adapter_file import load_adapter
+from framework.pretrained.teacher import distillation, teacher_lines
+from framework.pretrained.transfer import transfer_weights
 from framework.registry import as_part, build
-from framework.runs.build import make_task
-from framework.runs.data import prepare_data
+from framework.runs.build import build_task
 from framework.runs.folder import Run
+from framework.runs.freezing import frozen_lines
+from framework.runs.predictor import make_generator
 from framework.runs.summary import parameter_lines, parts_line
 from framework.tasks.base import Task
 from framework.tracking.base import Tracker, build_trackers, finish
 from framework.training.callbacks import build_callbacks
 from framework.training.learner import Learner
 from framework.workflows.baseline import baseline
+from framework.workflows.start import Start
 
 
-def train(run: Run, prepared: Prepared | None = None) -> float | None:
-    """Trains the run that stands in a folder, in this process as one of its ranks; every rank calls it. prepared: the data, if it is ready.
+def train(start: Start) -> float | None:
+    """Trains a run in its folder, in this process as one of its ranks; every rank calls it.
 
-    Ends with the best checkpoint's figures on validation and test, in metrics.json. Returns the one that the task monitors.
+    Afterwards metrics.json has the metrics of the best checkpoint on validation and test. Returns the one that the task monitors.
     """
     quiet()
-    config = run.config()
+    assert start.run is not None
+    config, run = start.config, start.run
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     with run.logged() if rank == 0 else contextlib.nullcontext():
+        prepared = start.prepared or start.prepare().prepared
+        assert prepared is not None
         pl.seed_everything(config["seed"], verbose=False)
-        if prepared is None or run.last.exists():  # a resumed run keeps its tokenizer and data spec, whatever a new one would learn
-            prepared = prepare_data(config, run.folder if run.last.exists() else None)
-        task = make_task(config, prepared.spec, prepared.format)
-        begun = []
-        if not run.last.exists():  # a resumed run goes on with its own weights
-            begun = [*begin(task, config, prepared.spec), *begin_adapter(task, config, prepared.spec)]
+        task = build_task(config, prepared.spec, prepared.format)
+        lines = load_initial_weights(start, task, prepared)
         if rank == 0:
-            prepared.tokenizer.save(run.tokenizer)
-            prepared.spec.save(run.spec)
+            if not start.resumes:  # a resumed run keeps the files that its weights were trained with
+                prepared.tokenizer.save(run.tokenizer)
+                prepared.spec.save(run.spec)
             run.save_sizes(prepared.sizes)
-            print_card(config, prepared, task, run.folder, world, [*begun, *teacher.lines(config)])
-        trackers = build_trackers(config["logger"], run.folder, name=config["name"], config=config, chosen=run.chosen())
+            print_card(config, prepared, task, run.folder, world, [*lines, *teacher_lines(config)])
+        trackers = build_trackers(config["logger"], run.folder, name=config["name"], config=config, chosen=start.chosen)
         exit_code = 1
         try:
-            figure = _fit(run, config, prepared, task, trackers, rank, world)
+            monitored = _fit(start, run, prepared, task, trackers, rank, world)
             exit_code = 0
-            return figure
+            return monitored
         finally:
             finish(trackers, exit_code)
 
 
-def _fit(run: Run, config: dict[str, Any], prepared: Prepared, task: Task, trackers: list[Tracker], rank: int, world: int) -> float | None:
-    learner = build_learner(config, prepared, task, run.folder)
+def load_initial_weights(start: Start, task: Task, prepared: Prepared) -> list[str]:
+    """Loads pretrained weights and the weights of an adapter into a new task. Returns lines for the user; none for a resumed run."""
+    if start.resumes:
+        return []
+    lines = []
+    if start.pretrained is not None:
+        transfer = transfer_weights(task, start.pretrained, start.config, prepared.spec)
+        lines = [*transfer.lines(), *frozen_lines(task, transfer.missing)]
+    return [*lines, *load_adapter(task, start.config, prepared.spec)]
+
+
+def _fit(start: Start, run: Run, prepared: Prepared, task: Task, trackers: list[Tracker], rank: int, world: int) -> float | None:
+    config = start.config
+    learner = build_learner(start, prepared, task, run.folder)
     callbacks = build_callbacks(config["callbacks"], folder=run.folder, monitor=task.monitor, mode=task.mode)
     trainer = build(config["trainer"], callbacks=callbacks, logger=trackers, plugins=[], default_root_dir=run.folder)
     loaders = {split: prepared.loader(split, rank=rank, world_size=world, seed=config["seed"]) for split in prepared.splits}
-    trainer.fit(learner, loaders["train"], loaders.get("validation"), ckpt_path=run.last if run.last.exists() else None)
+    trainer.fit(learner, loaders["train"], loaders.get("validation"), ckpt_path=run.last if start.resumes else None)
     for split, measure in (("validation", trainer.validate), ("test", trainer.test)):
         if split in loaders:
             measure(learner, loaders[split], ckpt_path=run.best if run.best.exists() else None, verbose=False)
-    figures = {name: value for name, value in learner.figures.items() if not name.startswith("train/")}
+    metrics = {name: value for name, value in learner.figures.items() if not name.startswith("train/")}
     if rank == 0:
-        figures |= baseline(prepared, task) if config["task"]["baseline"] else {}
+        metrics |= baseline(prepared, task) if start.config["task"]["baseline"] else {}
         signatures = {name: str(metric.signature) for name, metric in task.metrics().items() if hasattr(metric, "signature")}
-        run.save_metrics(figures, task.monitor, signatures)
+        run.save_metrics(metrics, task.monitor, signatures)
         for tracker in trackers:
-            tracker.log_metrics({f"final/{name}": value for name, value in figures.items()}, step=trainer.global_step)
-        print_end(run, figures, signatures)
-    return figures.get(task.monitor)
+            tracker.log_metrics({f"final/{name}": value for name, value in metrics.items()}, step=trainer.global_step)
+        print_end(run, metrics, signatures)
+    return metrics.get(task.monitor)
 
 
 def quiet() -> None:
-    """Lightning's and torch's remarks that no user can act on."""
+    """Silences warnings of Lightning and torch that a user can do nothing about."""
     import logging
 
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
@@ -92,27 +103,24 @@ def quiet() -> None:
         warnings.filterwarnings("ignore", message=f".*{remark}.*")
 
 
-def build_learner(config: Mapping[str, Any], prepared: Prepared, task: Task, folder: Path | None) -> Learner:
-    decode, test_decode = (
-        decoder(config, prepared.tokenizer, prepared.spec, split, prepared.count(split)) for split in ("validation", "test")
+def build_learner(start: Start, prepared: Prepared, task: Task, folder: Path | None) -> Learner:
+    """The learner of a task: its optimizer, schedule, text generators and distillation."""
+    config = start.config
+    generate, test_generate = (
+        make_generator(config, prepared.tokenizer, prepared.spec, split, prepared.count(split)) for split in ("validation", "test")
     )
+    taught = distillation(start.teacher, config, prepared.spec)
     optimizer, schedule = as_part(config["optimizer"]), as_part(config["schedule"])
-    taught = teacher.distillation(config, prepared.spec)
-    return Learner(task, optimizer, schedule, dict(config), decode, test_decode, folder=folder, seed=config["seed"], distillation=taught)
+    return Learner(
+        task, optimizer, schedule, dict(config), generate, test_generate, folder=folder, seed=config["seed"], distillation=taught
+    )
 
 
-def decoder(config: Mapping[str, Any], tokenizer: Tokenizer, spec: DataSpec, split: str, count: int | None = None) -> Decode:
-    """What the task writes with on a split of so many examples; a task that never writes has no `decoding` and gets greedy, unused."""
-    options = config["task"]
-    strategy = build(options.get("decoding") or {"part": "decoding/greedy"})
-    return Decode(strategy, tokenizer.decode, spec.end, options.get(f"{split}_rows"), count)
-
-
-def print_card(config: Mapping[str, Any], prepared: Prepared, task: Task, folder: Path, world: int, begun: Sequence[str] = ()) -> None:
-    """What is about to be trained, from what, on what, where."""
+def print_card(config: Mapping[str, Any], prepared: Prepared, task: Task, folder: Path, world: int, lines: Sequence[str] = ()) -> None:
+    """Prints model, initial weights, data, device and folder of a run."""
     trainer = config["trainer"]
     print(parts_line(config))
-    print("\n".join([*parameter_lines(task), *begun]))
+    print("\n".join([*parameter_lines(task), *lines]))
     for split, size in prepared.sizes.items():
         lost = "".join(f", {size[key]:,} {key}" for key in ("truncated", "dropped") if size[key])
         print(f"{split:<12}{size['rows']:>10,} rows {size['tokens']:>12,} tokens{lost}")
@@ -123,7 +131,7 @@ def print_card(config: Mapping[str, Any], prepared: Prepared, task: Task, folder
 
 
 def print_end(run: Run, figures: Mapping[str, float], signatures: Mapping[str, str]) -> None:
-    """Figures, a few predictions, and what to type next."""
+    """Prints metrics, a few predictions, and commands to continue with."""
     print()
     for row in sample(run.predictions, 3):
         for name in ("input", "reference", "prediction"):
@@ -144,7 +152,7 @@ def print_end(run: Run, figures: Mapping[str, float], signatures: Mapping[str, s
 
 
 def sample(predictions: Path, count: int) -> list[dict[str, Any]]:
-    """The first rows that something was predicted for."""
+    """The first rows with a prediction."""
     if not predictions.exists():
         return []
     with open(predictions, encoding="utf-8") as file:

@@ -20,8 +20,8 @@ from framework import (
     pad,
     padding_mask,
     register,
+    token_windows,
     tokenize_words,
-    windows,
 )
 
 from .builtin import rows
@@ -113,7 +113,7 @@ class NerFormat(Format):
         ids, words, represents = [], [], []  # a list for each window
         for number, row in enumerate(features):
             pieces, word_ids = row["ids"], row["word_ids"]
-            spans = windows(len(pieces), room, self.overlap)
+            spans = token_windows(len(pieces), room, self.overlap)
             window_of = best_windows(word_ids, spans) if len(spans) > 1 else {}
             mask = self._word_mask(word_ids)
             for window, (start, stop) in enumerate(spans):

@@ -21,14 +21,13 @@ def run(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, A
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="Predictor.batch and build_task are not there yet", strict=True)
 def test_the_page_runs(tmp_path, monkeypatch):
     names = run("docs/python.md", tmp_path, monkeypatch)
     assert names["logits"].shape == (2, 10, 261)
     assert "num_layers" in names["message"]
     assert names["label"] in names["predictor"].spec.labels and 0 <= names["score"] <= 1
-    layers, (batch, length) = len(names["layers"]), names["batch"]["ids"].shape
-    assert [state.shape for state in names["states"]] == [(batch, length, 32)] * layers and names["final"].shape == (batch, length, 32)
+    layers, (batch, length, width) = len(names["layers"]), names["final"].shape
+    assert [state.shape for state in names["states"]] == [(batch, length, width)] * layers and (batch, width) == (1, 32)
     assert len(names["attention"].weights) == layers
     assert torch.allclose(names["first_layer"].sum(-1), torch.ones(batch, 4, length)) and len(names["tokens"]) == length
     assert names["losses"][-1] < names["losses"][0] and 0 <= names["accuracy"] <= 1

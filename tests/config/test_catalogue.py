@@ -1,4 +1,4 @@
-"""The catalogue: what it knows of a part, when it is made again, and packages from outside."""
+"""The catalogue: entries of parts, when it is made again, and packages from outside."""
 
 import importlib.metadata
 import json
@@ -13,8 +13,11 @@ import pytest
 from framework import registry
 from framework.config import catalogue, discovery, inventory
 from framework.config.compose import compose
+from framework.config.diff import differences
 from framework.errors import UserError
 from framework.registry import Part, choice
+from framework.runs.folder import Run
+from framework.runs.resume import changed
 from framework.utils.cache_folder import cache_folder
 
 ATTENTION = '''"""A guest."""
@@ -196,6 +199,67 @@ def test_a_misspelt_rule_is_refused_and_the_catalogue_is_not_kept(guest):
             guest.load()
 
 
+OPTIONS = '''"""Parts with options that say what they are."""
+
+from typing import ClassVar
+
+from framework.data.sources.builtin import BuiltinData
+from framework.parts.attention.multi_head import MultiHeadAttention
+from framework.registry import register
+
+
+@register("attention")
+class EchoAttention(MultiHeadAttention):
+    """Says it twice."""
+
+    option_traits = {"pattern": ("names",), "training_only": ("noise",)}
+
+    def __init__(self, names: list[str] = [], noise: float = 0.0, loud: bool = False, **options):
+        super().__init__(**options)
+
+
+@register("data")
+class ShelfData(BuiltinData):
+    """Rows from a shelf."""
+
+    option_traits = {"may_change": ("room",)}
+
+    def __init__(self, room: str = "attic", shelf: int = 1, **options):
+        super().__init__(**options)
+
+
+@register("optimizer")
+class LazyOptimizer:
+    """Does little."""
+
+    option_traits = {"optimizer_state": ("naps",)}
+
+    def __init__(self, model, naps: int = 2, lr: float = 0.1, weight_decay: float = 0.0):
+        pass
+'''
+
+
+def test_options_from_outside_carry_traits(guest, tmp_path):
+    (guest.folder / "echo.py").write_text(OPTIONS)
+    known = guest.load()
+    for kind, name in (("data", "shelf"), ("optimizer", "lazy")):
+        assert name in known.names(kind)
+    words = ["task=classification", "model/attention=echo", "model.attention.names=[layers.[0-3].*,head]", "data=shelf", "optimizer=lazy"]
+    composed = compose(words)
+    model = composed.config["model"]
+    assert model["attention"]["names"] == ["layers.[0-3].*", "head"]
+    other = {**model, "attention": {**model["attention"], "noise": 0.5, "loud": True}}
+    assert differences(other, model, known) == ["model.attention.loud=true"]
+
+    run = Run.create(tmp_path / "runs", "classification", composed.config, composed.overrides, composed.chosen)
+    allowed = changed(run, ["data.room=cellar", "optimizer.lr=0.2"], [], training=True)
+    assert (allowed["data"]["room"], allowed["optimizer"]["lr"]) == ("cellar", 0.2)
+    for word, reason in {"data.shelf=2": "other rows", "optimizer.naps=3": "optimizer state", "optimizer=sgd": "optimizer state"}.items():
+        with pytest.raises(UserError, match=f"may not change: .*{reason}"):
+            changed(run, [word], [], training=True)
+    assert changed(run, ["data.shelf=2", "optimizer.naps=3"], [], training=False)["data"]["shelf"] == 2
+
+
 def test_a_preset_of_a_preset_starts_from_the_part(guest):
     guest.preset("echo_few")
     guest.preset("echo_fewer", "# None\ndefaults: [echo_few, _self_]\n")
@@ -237,7 +301,7 @@ def test_what_is_known_of_a_part():
     }
     assert option["fields"]["count"]["meaning"] == "how many, and what goes on below."
     assert option["fields"]["first"]["meaning"] == option["fields"]["second"]["meaning"] == "both of them."
-    assert option["slots"]["norm"] == {"kind": "norm", "default": "layer", "follows": "norm", "meaning": ""}
+    assert option["slots"]["norm"] == {"kind": "norm", "default": "layer", "follows": "norm", "meaning": "", "traits": []}
     assert (option["doc"], option["offered"], option["required"]) == ("A sample.", ["dim"], ["dim"])
 
 

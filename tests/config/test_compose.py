@@ -1,4 +1,4 @@
-"""From a command line to a config: whose word counts, what a task brings along, slots, and every preset with every option."""
+"""Composing: precedence, defaults of a task, slots, and every preset with every option."""
 
 import itertools
 import random

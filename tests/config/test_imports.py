@@ -79,7 +79,7 @@ def test_every_module_has_a_room():
     ["framework", "framework.config.catalogue", "framework.config.constraints", "framework.config.compose", "framework.cli.train"]
     + ["framework.workflows.preflight"],
 )
-def test_menus_and_configs_do_not_import_torch(module):
+def test_help_and_configs_do_not_import_torch(module):
     heavy = ["torch", "wandb", "datasets", "torchmetrics", "pytorch_lightning"]
     code = f"import {module}, sys; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

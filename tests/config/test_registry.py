@@ -69,7 +69,7 @@ def test_a_following_slot_takes_the_offer_of_the_slot_it_follows():
     [
         (lambda: build({"part": "fruit/plian"}, size=1), ["no fruit 'plian'", "did you mean 'plain'", "sweet"]),
         (lambda: build({"part": "fruit/plain", "cutt": 2}, size=1), ["fruit/plain has no option 'cutt'", "did you mean 'cut'", "ripe"]),
-        (lambda: build({"part": "fruit/plain"}, color="red"), ["asks for 'size'", "not on offer here: color"]),
+        (lambda: build({"part": "fruit/plain"}, color="red"), ["needs 'size'", "it passes: color"]),
         (lambda: build({"part": "fruit/plain", "cut": 2}, size=3), ["equal pieces", "size=3", "cut=2"]),
         (lambda: build({"part": "fruit/plain", "size": 2}, size=3), ["no option 'size'"]),
     ],

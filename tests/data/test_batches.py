@@ -114,11 +114,16 @@ def test_values_that_make_no_sense(cls, values):
 
 def test_only_running_text_is_packed():
     assert registry.broken(PackedBatches.rules, {"provided": {"stream"}}) == []
-    assert "only pieces of one running text" in registry.broken(PackedBatches.rules, {"provided": set()})[0]
+    assert "running text; choose data/batches=buckets" in registry.broken(PackedBatches.rules, {"provided": set()})[0]
 
 
 @pytest.mark.parametrize(
-    "option, reason", [({"isolated": True}, "tell the documents"), ({"stride": 4}, "share twice"), ({"stride": 0}, "move on")]
+    "option, reason",
+    [
+        ({"isolated": True}, "data.batches.isolated=false"),
+        ({"stride": 4}, "data.batches.stride=null"),
+        ({"stride": 0}, "data.batches.stride must be at least 1"),
+    ],
 )
 def test_a_format_must_know_of_documents_and_of_what_is_counted(option, reason):
     plain = {"isolated": False, "stride": None}

@@ -107,5 +107,5 @@ def test_columns_that_are_empty_or_null(write):
 
 @pytest.mark.parametrize("nothing", ["", []])
 def test_columns_that_name_nothing(nothing):
-    with pytest.raises(UserError, match="data.columns.target names nothing: data.columns.target=NAME"):
+    with pytest.raises(UserError, match="data.columns.target is empty: set data.columns.target=NAME"):
         files(Pairs(), columns={"target": nothing})

@@ -104,10 +104,10 @@ MISTAKES = {
     "the delimiter to say": ("EU B-ORG\nNew York B-LOC\n", {}, "data.delimiter"),
     "no tags at all": ("\nEU\nthe\n", {}, "line 2: 1 columns, and none for 'tags' (data.columns.tags=-1)"),
     "a number too large": ("EU\tO\n", {"columns": {"tags": 2}}, "line 1: 2 columns, and none for 'tags' (data.columns.tags=2)"),
-    "a name": ("EU\tO\n", {"columns": {"tags": "ner"}}, "data.columns.tags=ner: the columns of CoNLL files have numbers"),
+    "a name": ("EU\tO\n", {"columns": {"tags": "ner"}}, "data.columns.tags=ner must be an index"),
     "another prefix": ("en:EU\tO\n", {"prefix": "fr:"}, "line 1: 'en:EU' does not begin with data.prefix=fr:"),
     "no expression": ("en:EU\tO\n", {"prefix": "("}, "data.prefix=(: not a regular expression"),
-    "comments alone": ("# nothing\n\n# more\n", {}, "holds no rows (data.train)"),
+    "comments alone": ("# nothing\n\n# more\n", {}, "has no rows (data.train)"),
     "another encoding": ("Köln\tO\n", {"encoding": "ascii"}, "line 1, byte 1 of the file: 0xc3 is not ascii"),
 }
 

@@ -25,7 +25,7 @@ REFUSED = {
     "several columns": ("a.csv", "text,label\na,b\n", "data.columns.text=[one,two]", "a.csv, line 1: there is no column 'one', nor 'two'"),
     "filled in": ("a.csv", "text,label\na,b\n", 'data.columns.text="{one} {text}"', "a.csv, line 1: there is no column 'one'"),
     "no class": ("a/pos/1.txt", "fine", "data.classes=[neg]", "a has no folder 'neg' (data.classes); it has: pos"),
-    "shares": ("a.csv", "text,label\na,b\n", "data.test_share=1.5", "data.test_share=1.5: a share of the training rows"),
+    "shares": ("a.csv", "text,label\na,b\n", "data.test_share=1.5", "data.test_share=1.5 must be in [0, 1)"),
     "a header of numbers": (
         "a.csv",
         "text,label\na,b\n",
@@ -63,5 +63,5 @@ class Scored(Labeled):
 def test_a_null_where_the_rows_before_had_a_value_is_answered_with_its_line(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text(lines({"text": "a", "score": 1}, {"text": "b", "score": None}))
-    with pytest.raises(UserError, match=r"a.jsonl, line 2: this row lacks score, unlike those before it"):
+    with pytest.raises(UserError, match=r"a.jsonl, line 2: this row lacks score"):
         prepare(files(Scored(), train=str(path), validation_share=0), BytesTokenizer(), Scored(), max_length=8)

@@ -78,7 +78,7 @@ def test_dropped_and_truncated_rows_are_counted(table):
 def test_raw_rows_are_kept_for_evaluation_alone(table):
     data = encoded(table, split="test")
     assert [data.raw(row)["text"] for row in range(4)] == ["fine", "", "much too long", "ö"]
-    with pytest.raises(AssertionError, match="kept for evaluation splits"):
+    with pytest.raises(AssertionError, match="evaluation splits"):
         encoded(table).raw(0)
 
 
@@ -91,9 +91,9 @@ def test_features_must_be_alike(table):
         def encode(self, row, tokenizer, spec):
             return {"ids": [1], "mark": 1 if row["text"] == "fine" else [1]}
 
-    with pytest.raises(UserError, match="line 3: this row has label, unlike those before it"):
+    with pytest.raises(UserError, match="line 3: this row has label"):
         encoded(table, Uneven())
-    with pytest.raises(AssertionError, match="Odd.encode gave"):
+    with pytest.raises(AssertionError, match="Odd.encode returned"):
         encoded(table, Odd())
 
 

@@ -55,14 +55,14 @@ def test_mistakes(folder):
         source(folder, classes=["positive"])
     )
     (folder / "train" / "odd").mkdir()
-    assert f"{folder / 'train' / 'odd'} holds no files" in complaint(source(folder, classes=["odd"]))
+    assert f"{folder / 'train' / 'odd'} has no files" in complaint(source(folder, classes=["odd"]))
     file = folder / "train" / "pos" / "0_7.txt"
     file.write_bytes("schön".encode("latin-1"))
     assert f"{file}, line 1, byte 3 of the file: 0xf6 is not utf-8" in complaint(source(folder))
     named = files(folder=str(folder), train="train/urls_pos.txt", kind="folders")
-    assert "urls_pos.txt is a file (data.train); data.kind=folders reads a folder" in complaint(named)
+    assert "urls_pos.txt is a file (data.train); data.kind=folders needs one folder a class" in complaint(named)
     flat = files(train=str(folder / "train" / "pos"), kind="folders")
-    assert f"{folder / 'train' / 'pos'} has no folders with files in them" in complaint(flat)
+    assert f"{folder / 'train' / 'pos'} has no folders with files" in complaint(flat)
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_a_folder_without_data(tmp_path):
 
 
 def test_no_name():
-    with pytest.raises(UserError, match="data=hub needs a data set: data.path=NAME"):
+    with pytest.raises(UserError, match="data=hub needs a data set: set data.path=NAME"):
         HubData(Labeled(), 0, batches=Part("batches/rows")).check()
 
 

@@ -90,7 +90,7 @@ def test_offline_it_says_so_at_once(cache):
 
 @pytest.mark.parametrize("name", ["../nowhere", "/nowhere/model", "a/b/c", "owner/mo del", "a--b", "owner/a..b", "a//b", "./model.json"])
 def test_names_that_no_model_can_have(name, online):
-    with pytest.raises(UserError, match="does not exist: a folder or file, or the name of a model on the Hugging Face Hub"):
+    with pytest.raises(UserError, match="does not exist: name a folder, a file, or a model on the Hugging Face Hub"):
         hub.folder_of(name)
     assert online[0] == []
 
@@ -134,7 +134,7 @@ def refusal(kind, status):
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (refusal(errors.GatedRepoError, 403), "owner/model is for those who agreed to its terms: do so on https://huggingface.co/owner"),
+        (refusal(errors.GatedRepoError, 403), "owner/model is gated: agree to its terms on https://huggingface.co/owner"),
         (refusal(errors.RepositoryNotFoundError, 404), "there is no folder owner/model, and the Hugging Face Hub has no such model"),
         (errors.LocalEntryNotFoundError("first line\nsecond"), "owner/model could not be downloaded .* into .*hub: first line$"),
         (refusal(errors.HfHubHTTPError, 500), "could not be downloaded .*: first line$"),

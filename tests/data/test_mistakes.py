@@ -37,7 +37,7 @@ def write(tmp_path):
 
 
 def test_no_file_is_named():
-    assert "data=files has no file: data.train=FILE" in complaint(files())
+    assert "data=files has no file: set data.train=FILE" in complaint(files())
 
 
 def test_a_missing_file_is_answered_with_where_the_data_is_published(tmp_path):
@@ -55,11 +55,11 @@ def test_a_folder_is_no_file(tmp_path):
 
 def test_empty_files(write):
     path = write("a.csv", "")
-    assert complaint(files(train=path)) == f"{path} is empty (data.train); it must hold at least one row"
+    assert complaint(files(train=path)) == f"{path} is empty (data.train) and must have at least one row"
     path = write("b.csv", "text,label\n")
-    assert complaint(files(train=path)) == f"{path} holds no rows (data.train)"
+    assert complaint(files(train=path)) == f"{path} has no rows (data.train)"
     good = write("c.csv", "text,label\na,b\n")
-    assert f"{path} holds no rows (data.test)" in complaint(files(train=good, test=path))
+    assert f"{path} has no rows (data.test)" in complaint(files(train=good, test=path))
 
 
 def test_an_unknown_column_is_answered_with_the_nearest(write):
@@ -73,7 +73,7 @@ def test_a_column_number_beyond_the_file(write):
     path = write("a.tsv", "a\tb\n")
     message = complaint(files(train=path, columns={"text": 0, "label": 2}))
     assert f"{path}, line 1: there is no column 2 for 'label': columns go from 0 to 1 here" in message
-    assert "data.columns.label=NUMBER; where the first row names the columns: data.header=true" in message
+    assert "data.columns.label=INDEX; if the first row names the columns: data.header=true" in message
 
 
 def test_a_column_that_the_task_has_not():
@@ -88,7 +88,7 @@ def test_a_missing_column_after_quoted_line_breaks(write):
 
 def test_too_many_columns(write):
     path = write("a.csv", "text,label\none, two,good\n")
-    assert f"{path}, line 2: 3 columns where the header has 2; a delimiter inside a text needs quotes" in complaint(files(train=path))
+    assert f"{path}, line 2: 3 columns where the header has 2" in complaint(files(train=path))
 
 
 def test_a_quote_that_never_closes(write):
@@ -112,7 +112,7 @@ def test_a_wide_encoding_that_does_not_fit(write):
 
 
 def test_an_encoding_that_does_not_exist():
-    with pytest.raises(UserError, match="data.encoding=utf9: Python knows no such encoding; usual are utf-8"):
+    with pytest.raises(UserError, match="data.encoding=utf9 .* utf-8"):
         files(encoding="utf9")
 
 
@@ -121,9 +121,9 @@ def test_json_lines(write):
     assert f"{path}, line 2: not JSON: Expecting value at character" in complaint(files(train=path))
     path = write("b.jsonl", '[\n{"text": "a"}]')
     assert f"{path}, line 1: not JSON" in (message := complaint(files(train=path)))
-    assert "one array: data.kind=json reads it" in message
+    assert "data.kind=json" in message
     path = write("c.jsonl", '["a", "b"]\n')
-    assert f"{path}, line 1: a list where an object is wanted" in complaint(files(train=path))
+    assert f'{path}, line 1: the value must be an object, {{"text": ...}}, and is a list' in complaint(files(train=path))
     path = write("d.jsonl", '{"text": "a", "label": "b"}\n\n{"text": "a", "lable": "b"}\n')
     assert f"{path}, line 3: there is no column 'label' (did you mean 'lable'?)" in complaint(files(train=path))
     path = write("e.jsonl", '{"text": null, "label": "b"}\n')
@@ -132,18 +132,18 @@ def test_json_lines(write):
 
 def test_json_arrays(write):
     path = write("a.json", '[\n  {"text": "a", "label": "b"},\n  {"text": \n}]')
-    assert f"{path}, line 4, character 1: not JSON: Expecting value; the file is one array" in complaint(files(train=path))
+    assert f"{path}, line 4, character 1: not JSON: Expecting value" in complaint(files(train=path))
     path = write("b.json", '[{"text": "a", "label": "b"}')
     assert f"{path}, line 1, character 29: not JSON: Expecting value" in complaint(files(train=path))
     path = write("c.json", '[\n"a", "b"]')
-    assert f"{path}, line 2: a str where an object is wanted" in complaint(files(train=path))
+    assert f'{path}, line 2: the value must be an object, {{"text": ...}}, and is a str' in complaint(files(train=path))
     path = write("d.json", '[{"text": "a", "label": "b"},\n\n{"text": "a", "label": null}]')
     assert f"{path}, line 3: column 'label' is null; each row needs 'label'" in complaint(files(train=path))
     path = write("e.json", '{\n  "data": [{"text": "a", "label": "b"}]\n}')
     assert f"{path}, line 1: not JSON: Expecting property name" in (message := complaint(files(train=path)))
-    assert "an object must be on one line" in message
+    assert "each line must be one object" in message
     path = write("f.json", "[]")
-    assert f"{path} holds no rows (data.train)" in complaint(files(train=path))
+    assert f"{path} has no rows (data.train)" in complaint(files(train=path))
 
 
 def test_parquet(write, tmp_path):
@@ -158,7 +158,7 @@ def test_parquet(write, tmp_path):
 def test_patterns(write):
     path = write("a.txt", "A:one\ntwo\n")
     message = complaint(files(train=path, pattern="(?P<label>[A-Z]):(?P<text>.*)"))
-    assert f"{path}, line 2: 'two' does not fit data.pattern=(?P<label>[A-Z]):(?P<text>.*)" in message
+    assert f"{path}, line 2: 'two' does not match data.pattern=(?P<label>[A-Z]):(?P<text>.*)" in message
     assert "not a regular expression" in complaint(files(train=path, pattern="(?P<label>"))
     assert "there is no column 'text' (did you mean 'txt'?)" in complaint(files(train=path, pattern="(?P<label>[A-Z]):(?P<txt>.*)"))
 
@@ -166,15 +166,15 @@ def test_patterns(write):
 def test_plain_text_for_a_task_of_several_columns(write):
     path = write("a.txt", "one\n")
     message = complaint(files(train=path))
-    assert f"{path}: plain text has one column, and label, text are asked for" in message
+    assert f"{path}: plain text has one column, and the task needs label, text" in message
     assert "data.kind=csv" in message
 
 
 def test_parallel_files_of_different_length(write):
     names = [write("a.en", "one\ntwo\nthree\n"), write("a.de", "eins\n")]
     message = complaint(files(Pairs(), train=names))
-    assert message.startswith(f"parallel files of different length: {names[0]} has 3, {names[1]} has 1 lines")
-    assert "parallel files of different length" in complaint(files(Pairs(), train=names[::-1]))
+    assert f"same number of lines, and {names[0]} has 3, {names[1]} has 1" in message
+    assert "same number of lines" in complaint(files(Pairs(), train=names[::-1]))
 
 
 def test_parallel_files_that_are_too_few(write):
@@ -183,7 +183,7 @@ def test_parallel_files_that_are_too_few(write):
 
 
 def test_a_delimiter_of_several_characters():
-    with pytest.raises(UserError, match="data.delimiter='::': one character"):
+    with pytest.raises(UserError, match="data.delimiter='::' must be one character"):
         files(delimiter="::")
 
 
@@ -217,25 +217,25 @@ def test_what_a_format_says_of_a_text_gets_the_place_of_the_row(write):
 
 def test_a_split_whose_rows_are_all_dropped(write):
     path = write("a.csv", "text,label\ndrop,x\ndrop,x\n")
-    with pytest.raises(UserError, match=r"the train part has no rows \(data.train\); Labeled dropped 2"):
+    with pytest.raises(UserError, match=r"data.train has no rows left: Labeled dropped all 2"):
         prepared(files(train=path, validation_share=0))
 
 
 def test_nothing_to_learn_from(write):
     path = write("a.csv", "text,label\na,x\n")
-    with pytest.raises(UserError, match=r"nothing to learn from: the data has test, and no training part \(data.train=...\)"):
+    with pytest.raises(UserError, match=r"no training split, only test: set data.train"):
         prepared(files(test=path))
 
 
 def test_packing_rows_that_are_no_stream(write):
     path = write("a.csv", "text,label\na,x\n")
-    with pytest.raises(UserError, match="packed needs running text, and Labeled has rows of their own; data/batches=buckets"):
+    with pytest.raises(UserError, match="data/batches=packed .* Labeled: data/batches=buckets"):
         prepared(files(train=path, batches=Part("batches/packed")))
 
 
 def test_a_stream_that_is_too_short(write):
     path = write("a.txt", "x")
-    with pytest.raises(UserError, match="a running text of 1 tokens is too short"):
+    with pytest.raises(UserError, match="at least 2 tokens, and this one has 1"):
         prepared(files(Stream(), train=path, validation_share=0, batches=Part("batches/packed")), Stream()).loader("train")
 
 

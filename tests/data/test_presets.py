@@ -137,7 +137,7 @@ def test_wikitext_2_keeps_every_line(read):
 @pytest.mark.parametrize("name", FILES)
 def test_without_a_folder_it_says_where_the_data_is_published(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"does not exist .*; say where the files lie: data.folder=DIR\nthe data is published at https://"):
+    with pytest.raises(UserError, match=r"does not exist .*; set data.folder=DIR .*\nthe data is published at https://"):
         source(name, None).check()
 
 

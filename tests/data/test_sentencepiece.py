@@ -7,7 +7,7 @@ from tokenizers import normalizers
 from transformers.utils import sentencepiece_model_pb2_new as schema
 
 from framework.data.tokenization.layouts import published_tokenizer
-from framework.data.tokenization.sentencepiece_file import read_pieces
+from framework.data.tokenization.sentencepiece_file import read_model
 from framework.data.tokenization.tokenizer import BYTES
 from framework.errors import UserError
 from tests.data.published_toys import T5_TRAINER, TEXTS, UNIGRAM, WORDS, charsmap, field, sentencepiece_bytes, settled, t5_folder, varint
@@ -61,7 +61,7 @@ def by_likelihood(word):
 def test_bytes_are_read_as_the_schema_reads_them(tmp_path):
     path = t5_folder(tmp_path) / "spiece.model"
     theirs = schema.ModelProto.FromString(path.read_bytes())
-    ours = read_pieces(path)
+    ours = read_model(path)
     assert ours.pieces == [(piece.piece, piece.score, piece.type) for piece in theirs.pieces]
     assert ours.roles == {"end": 1, "padding": 0, "unknown": 2}
     assert ours.charsmap == theirs.normalizer_spec.precompiled_charsmap != b""
@@ -82,7 +82,7 @@ def test_what_the_schema_writes_is_read(tmp_path):
     model.normalizer_spec.add_dummy_prefix = False
     model.self_test_data.samples.add(input="a", expected="a")
     (tmp_path / "tokenizer.model").write_bytes(model.SerializeToString())
-    ours = read_pieces(tmp_path / "tokenizer.model")
+    ours = read_model(tmp_path / "tokenizer.model")
     assert ours.pieces == [(piece.piece, piece.score, piece.type) for piece in model.pieces]
     assert ours.roles == {"begin": 1, "end": 2, "unknown": 0}
     assert (ours.algorithm, ours.byte_fallback, ours.prefix_space, ours.single_spaces) == (2, True, False, True)
@@ -160,26 +160,26 @@ def test_sentinels_only_where_a_t5_is(tmp_path):
     listed = [f"<extra_id_{number}>" for number in range(7)]
     ours = published_tokenizer(t5_folder(tmp_path, name="spiece.model", additional_special_tokens=listed))
     assert ours.vocab_size == len(UNIGRAM) + 7 and ours.backend.token_to_id("<extra_id_6>") == len(UNIGRAM)
-    with pytest.raises(UserError, match="extra_ids='many' in tokenizer_config.json is no number"):
+    with pytest.raises(UserError, match="extra_ids='many' in tokenizer_config.json must be a number"):
         published_tokenizer(t5_folder(tmp_path, name="spiece.model", extra_ids="many"))
 
 
 WHOLE = sentencepiece_bytes(UNIGRAM, T5_TRAINER, {})
 DAMAGED = {
     "empty": (b"", "it has no pieces"),
-    "text": (b"IQ== 0\nIg== 1\nIw== 2\n", "no field begins at byte|cut off|garbled"),
-    "cut off": (WHOLE[: len(WHOLE) // 2], "cut off"),
+    "text": (b"IQ== 0\nIg== 1\nIw== 2\n", "no field begins at byte|truncated|garbled"),
+    "cut off": (WHOLE[: len(WHOLE) // 2], "truncated"),
     "endless number": (b"\xff" * 20, "no number ends at byte 10"),
-    "no unknown": (sentencepiece_bytes(UNIGRAM[:2] + UNIGRAM[3:], {}, {}), "it has not one piece for what is unknown"),
+    "no unknown": (sentencepiece_bytes(UNIGRAM[:2] + UNIGRAM[3:], {}, {}), "it must have exactly one unknown piece"),
     "twice": (sentencepiece_bytes([*UNIGRAM, UNIGRAM[5]], {}, {}), "it has the same piece twice"),
-    "words": (sentencepiece_bytes(UNIGRAM, {3: 3}, {}), "made by an algorithm that is neither unigram nor bpe"),
-    "suffixes": (sentencepiece_bytes(UNIGRAM, {24: 1}, {}), "its pieces have their space behind them"),
+    "words": (sentencepiece_bytes(UNIGRAM, {3: 3}, {}), "model_type must be unigram or bpe"),
+    "suffixes": (sentencepiece_bytes(UNIGRAM, {24: 1}, {}), "treat_whitespace_as_suffix is not supported"),
     "no text": (field(1, field(2, 0.5)), "it has a piece without a text"),
     "not UTF-8": (field(1, field(1, b"\xff")), "invalid start byte"),
-    "a number for a piece": (field(1, 5), "a number stands where a text is wanted"),
+    "a number for a piece": (field(1, 5), "a field with bytes has a number"),
     "a text for a number": (sentencepiece_bytes(UNIGRAM, {}, {}) + field(2, field(3, "x")), "field 3 is no number"),
     "short score": (field(1, field(1, "a") + varint(2 << 3 | 2) + b"\x01\x00"), "unpack requires a buffer of 4 bytes"),
-    "characters": (sentencepiece_bytes(UNIGRAM, T5_TRAINER, {2: b"\x08\0\0\0garb"}), "its table of characters cannot be read"),
+    "characters": (sentencepiece_bytes(UNIGRAM, T5_TRAINER, {2: b"\x08\0\0\0garb"}), "its precompiled_charsmap cannot be read"),
 }
 
 
@@ -197,7 +197,7 @@ def test_cut_off_anywhere_it_is_a_message_or_a_smaller_model(tmp_path):
     for end in range(0, len(WHOLE), 7):
         path.write_bytes(WHOLE[:end])
         try:
-            read_pieces(path)
+            read_model(path)
         except UserError:
             refused += 1
     assert refused > 0.9 * len(range(0, len(WHOLE), 7))

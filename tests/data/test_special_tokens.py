@@ -33,7 +33,7 @@ def test_told_names_count_before_known_ones():
 
 def test_nothing_is_added_where_ids_have_holes():
     """The library would give the new token the id of another one."""
-    with pytest.raises(UserError, match=r"'<a>' cannot be added: the ids of the vocabulary have holes \(3 entries, last id 3\)"):
+    with pytest.raises(UserError, match=r"'<a>' cannot be added: the vocabulary has gaps \(3 entries, last id 3\)"):
         Tokenizer(words(["<unk>", "a"], high=3)).with_special_tokens(["<a>", "<b>"])
     assert Tokenizer(words(["<unk>", "a"], high=2)).with_special_tokens(["<a>"]).backend.token_to_id("<a>") == 3
 

@@ -99,20 +99,20 @@ def test_no_share_no_validation(table):
 def test_one_row_cannot_be_split(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("text,label\nalone,good\n")
-    with pytest.raises(ValueError, match="one training row cannot be split: data.validation=FILE, or data.validation_share=0"):
+    with pytest.raises(ValueError, match="one training row cannot be split: set data.validation=FILE, or data.validation_share=0"):
         texts(files(train=str(path)), "train")
     path.write_text("text,label\nalone,good\nlast,good\n")
-    with pytest.raises(ValueError, match="2 training rows cannot be split: data.validation=FILE"):
+    with pytest.raises(ValueError, match="2 training rows cannot be split: set data.validation=FILE"):
         texts(files(train=str(path), test_share=0.1), "test")
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"validation_share": 1.0}, "validation_share=1.0: a share"),
-        ({"test_share": -0.1}, "test_share=-0.1: a share"),
-        ({"validation_share": 0.5, "test_share": 0.5}, "validation_share=0.5 and data.test_share=0.5 leave nothing to train on"),
-        ({"limit": 0}, "limit=0: rows of each split"),
+        ({"validation_share": 1.0}, "validation_share=1.0 must be in \\[0, 1\\)"),
+        ({"test_share": -0.1}, "test_share=-0.1 must be in \\[0, 1\\)"),
+        ({"validation_share": 0.5, "test_share": 0.5}, "validation_share=0.5 and data.test_share=0.5 must sum to less than 1"),
+        ({"limit": 0}, "limit=0 must be at least 1"),
     ],
 )
 def test_values_that_make_no_sense(table, values, message):

@@ -9,7 +9,7 @@ import tokenizers
 from framework.data.tokenization.pretrained import PretrainedTokenizer
 from framework.data.tokenization.tokenizer import Tokenizer
 from framework.data.tokenization.trainers import (
-    SPECIAL,
+    SPECIAL_TOKENS,
     BPETokenizer,
     BytesTokenizer,
     CharactersTokenizer,
@@ -49,7 +49,7 @@ def tokenizer(kind):
 
 def test_special_tokens_come_first(tokenizer):
     assert tokenizer.special_ids == {"padding": 0, "begin": 1, "end": 2, "unknown": 3, "mask": 4}
-    assert [tokenizer.backend.id_to_token(id) for id in range(5)] == list(SPECIAL)
+    assert [tokenizer.backend.id_to_token(id) for id in range(5)] == list(SPECIAL_TOKENS)
 
 
 def test_saved_and_loaded_it_is_the_same(tokenizer, tmp_path):
@@ -63,7 +63,7 @@ def test_saved_and_loaded_it_is_the_same(tokenizer, tmp_path):
 
 def test_a_text_is_never_a_special_token(tokenizer):
     special = {id for name, id in tokenizer.special_ids.items() if name != "unknown"}
-    assert not special & set(tokenizer.encode("".join(SPECIAL) + " " + " ".join(SPECIAL)))
+    assert not special & set(tokenizer.encode("".join(SPECIAL_TOKENS) + " " + " ".join(SPECIAL_TOKENS)))
 
 
 @pytest.mark.parametrize("kind", EXACT)
@@ -169,11 +169,11 @@ def test_published_names_of_special_tokens_are_known(tmp_path):
 
 
 def test_pretrained_files_that_are_none(tmp_path):
-    with pytest.raises(UserError, match="tokenizer=pretrained needs a tokenizer: tokenizer.file=FOLDER, of a run or of a published model"):
+    with pytest.raises(UserError, match="tokenizer=pretrained needs tokenizer.file=FOLDER of a published model"):
         PretrainedTokenizer().train(list)
     with pytest.raises(UserError, match="nowhere.json does not exist: a folder or file, or the name of a model on the Hugging Face Hub"):
         PretrainedTokenizer(str(tmp_path / "nowhere.json")).train(list)
-    with pytest.raises(UserError, match="nowhere.json does not exist; a tokenizer.json of the `tokenizers` library is wanted"):
+    with pytest.raises(UserError, match="nowhere.json does not exist and must be a tokenizer.json of the `tokenizers` library"):
         Tokenizer.load(tmp_path / "nowhere.json")
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(UserError, match="is not a tokenizer.json of the `tokenizers` library"):

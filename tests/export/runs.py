@@ -9,7 +9,7 @@ import torch
 from framework.config.compose import compose
 from framework.data.spec import DataSpec
 from framework.data.tokenization.trainers import BytesTokenizer, Tokenizer
-from framework.runs.build import make_task
+from framework.runs.build import build_task
 from framework.runs.folder import Run
 
 TOY = ["model.dim=16", "model.num_layers=2", "model.num_heads=4", "model.max_length=64", "model.initial_std=0.3", "tokenizer=bytes"]
@@ -32,7 +32,7 @@ def make_run(root: Path, task: str, *words: str, spec: dict[str, Any] | None = N
     tokenizer.save(run.tokenizer)
     known.save(run.spec)
     torch.manual_seed(seed)
-    made = make_task(composed.config, known)
+    made = build_task(composed.config, known)
     run.checkpoints.mkdir()
     torch.save({"state_dict": {f"task.{name}": value for name, value in made.state_dict().items()}}, run.best)
     figures = {"validation/loss": 1.25, "test/loss": 1.5, "test/accuracy": 0.75, "baseline/accuracy": 0.5}

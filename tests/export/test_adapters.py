@@ -7,7 +7,8 @@ import torch
 
 from framework.__main__ import main
 from framework.data.tokenization.trainers import BytesTokenizer
-from framework.runs import checkpoint
+from framework.runs.checkpoint import load_weights
+from framework.runs.predictor import Predictor
 from tests.integration.conftest import train, write_data
 
 WORDS = ["task=classification", "data=files", "data.train=train.csv", "data.validation=dev.csv", "callbacks.progress.style=off"]
@@ -38,8 +39,8 @@ def test_the_adapter_alone_begins_another_run(here, monkeypatch, capsys):
     assert "adapter.safetensors" in said and "model.adapter.weights=alone/adapter.safetensors" in said
     assert Path("alone/adapter.safetensors").stat().st_size < Path("bert/model.safetensors").stat().st_size / 3
     again = train(*WORDS, *LORA, "model.adapter.weights=alone/adapter.safetensors", "optimizer.lr=0.0", "trainer.max_steps=1")
-    assert "adapter from alone/adapter.safetensors" in capsys.readouterr().out
-    before, after = (checkpoint.weights(each / "checkpoints" / "best.ckpt") for each in (run, again))
+    assert "adapter alone/adapter.safetensors" in capsys.readouterr().out
+    before, after = (load_weights(each / "checkpoints" / "best.ckpt") for each in (run, again))
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
 
 
@@ -49,7 +50,7 @@ def test_a_published_layout_has_it_in_its_weights(here, monkeypatch):
     monkeypatch.chdir(here)
     run = next(path for path in Path("runs/classification").iterdir() if "weights" not in path.name)
     assert main(["export", str(run), "to=huggingface", "folder=whole"]) == 0
-    loaded = checkpoint.load(run)
+    loaded = Predictor.load(run)
     batch = {"ids": torch.tensor([[loaded.spec.begin, *loaded.tokenizer.encode("fine great"), loaded.spec.end]]), "padding_mask": None}
     with torch.no_grad():
         mine = dict(zip(loaded.spec.labels, loaded.task.export_forward(batch)[0].softmax(0).tolist(), strict=True))
@@ -61,4 +62,4 @@ def test_a_run_without_one(here, monkeypatch, capsys):
     monkeypatch.chdir(here)
     run = train(*WORDS, "model=bert_tiny", "model.dim=16", "model.num_layers=1", "tokenizer=bytes", "trainer.max_steps=1")
     assert main(["export", str(run), "to=adapter", "folder=none"]) == 2
-    assert "it has no adapter that could stand alone" in capsys.readouterr().err and not Path("none").exists()
+    assert "to=adapter needs a run with an adapter" in capsys.readouterr().err and not Path("none").exists()

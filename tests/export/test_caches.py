@@ -19,17 +19,17 @@ def test_a_text_goes_on_from_what_was_kept(attention, pieces):
         expected = model(ids)
         state, found, start = None, [], 0
         for piece in pieces:
-            state = _again(model, state, start) if start else model.state()
+            state = _again(model, state) if start else model.state()
             found.append(model.decode(ids[:, start : start + piece], state))
             start += piece
     torch.testing.assert_close(torch.cat(found, dim=1), expected, rtol=1e-9, atol=1e-9)
 
 
-def _again(model, state, length):
+def _again(model, state):
     """A fresh state that knows what the other one has as tensors alone."""
     fresh = DecodingState(model.decoder.caches(), state.positions.clone())
     for cache, old in zip(fresh.caches, state.caches, strict=True):
-        cache.load_state(tuple(tensor.clone() for tensor in old.state()), length)
+        cache.load_state(tuple(tensor.clone() for tensor in old.state()))
     return fresh
 
 
@@ -47,19 +47,5 @@ def test_nothing_is_kept_of_no_text(attention):
         fresh = model.state()
         for cache, small, large in zip(fresh.caches, *probes, strict=True):
             sizes = [[0 if a != b else a for a, b in zip(x.shape, y.shape, strict=True)] for x, y in zip(small, large, strict=True)]
-            cache.load_state(tuple(torch.zeros(size, dtype=torch.float64) for size in sizes), 0)
+            cache.load_state(tuple(torch.zeros(size, dtype=torch.float64) for size in sizes))
         torch.testing.assert_close(model.decode(ids, fresh), model(ids), rtol=1e-9, atol=1e-9)
-
-
-@pytest.mark.parametrize("attention", sorted(registered()["attention"]))
-def test_what_goes_on_can_be_cropped_to_where_it_was_taken_up(attention):
-    model = toys.toy_model("decoder_only", attention=Part(f"attention/{attention}"), position=Part("position/rotary")).eval()
-    ids = torch.stack(toys.texts(7, 7))
-    with torch.no_grad():
-        state = model.state()
-        model.decode(ids[:, :4], state)
-        state = _again(model, state, 4)
-        model.decode(ids[:, [0, 1, 2]], state)
-        state.crop(4)
-        found = model.decode(ids[:, 4:], state)
-        torch.testing.assert_close(found, model(ids)[:, 4:], rtol=1e-9, atol=1e-9)

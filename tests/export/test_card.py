@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from framework.export.card import card, data_lines
-from framework.runs import checkpoint
 from framework.runs.folder import Run
+from framework.runs.predictor import Predictor
 from tests.export.runs import TASKS, make_run
 
 TAGS = {"classification": "text-classification", "ner": "token-classification", "completion": "text-generation", "pretraining": "fill-mask"}
@@ -15,7 +15,7 @@ TAGS = {"classification": "text-classification", "ner": "token-classification", 
 
 def text_of(folder, loading=("import x", 'x.load("FOLDER")')):
     run = Run.open(folder)
-    return card(run, checkpoint.load(folder), "plugformer", loading)
+    return card(run, Predictor.load(folder), "plugformer", loading)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -31,7 +31,7 @@ def test_everything_comes_from_the_run(tmp_path):
     run = Run.open(folder)
     run.save_sizes({"train": {"rows": 1200, "tokens": 34567, "dropped": 0, "truncated": 1}})
     text = text_of(folder)
-    parameters = sum(parameter.numel() for parameter in checkpoint.load(folder).task.parameters())
+    parameters = sum(parameter.numel() for parameter in Predictor.load(folder).task.parameters())
     for said in (
         "# mine\n",
         "classification with encoder_only: encoder of multi_head, learned, mlp, layer, ",

@@ -14,8 +14,7 @@ from framework.export.graphs import Graph
 from framework.export.onnx import write
 from framework.export.programs import stepwise
 from framework.parts.caches import KVCache
-from framework.runs import checkpoint
-from framework.workflows.train import decoder
+from framework.runs.predictor import Predictor
 from tests.export.runs import make_run
 
 POSITIONS = ("learned", "rotary", "alibi", "relative", "sinusoidal")
@@ -39,7 +38,7 @@ SAMPLE = [MATRIX[number] for number in random.Random(1).sample(range(len(MATRIX)
 def made(folder, task, position="learned", variant="as it is", *words):
     stack = "encoder" if FAMILIES.get(task) == "encoder_only" else "decoder"
     options = [word.replace("STACK", stack) for word in VARIANTS[variant]]
-    return checkpoint.load(make_run(folder, task, f"model/position={position}", "model.num_layers=1", *options, *words))
+    return Predictor.load(make_run(folder, task, f"model/position={position}", "model.num_layers=1", *options, *words))
 
 
 @pytest.mark.parametrize(("task", "position", "variant"), SAMPLE, ids=str)
@@ -89,7 +88,7 @@ def test_the_card_writes_what_the_engine_writes(task, writers):
         space["padding_mask"] = space["numpy"].ones_like(space["ids"], bool)
     model = loaded.task.model
     encoder_output = model.encode(torch.tensor(source)) if task == "translation" else None
-    decode = decoder(loaded.config, loaded.tokenizer, loaded.spec, "predict")
+    decode = loaded.generator()
     ((best,),) = decode(model, torch.tensor(prompt), encoder_output=encoder_output)
     assert [id for id in written if id != loaded.spec.end] == best.ids
 
@@ -142,7 +141,7 @@ def test_missing_packages_are_named(tmp_path, monkeypatch):
 
 def test_an_attention_that_does_not_say_what_it_keeps_is_refused(tmp_path, monkeypatch):
     class Secret(KVCache):
-        tensors = KVCache.__base__.tensors
+        state = KVCache.__base__.state
 
     loaded = made(tmp_path, "completion")
     monkeypatch.setattr("framework.parts.attention.base.KVCache", Secret)

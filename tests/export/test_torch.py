@@ -10,9 +10,7 @@ from framework.errors import UserError
 from framework.export import program as programs
 from framework.export.programs import whole
 from framework.export.torch import write
-from framework.runs import checkpoint
-from framework.workflows.inference import answer
-from framework.workflows.train import decoder
+from framework.runs.predictor import Predictor
 from plugins.ner.heads import CrfTagHead
 from tests.export.runs import make_run
 
@@ -21,7 +19,7 @@ TEXTS = ["good and plain", "a", "Anna went to Paris with nobody", "x y z"]
 
 def exported(folder, task, *words, **options):
     """A run as it is loaded, and what its program computes."""
-    loaded = checkpoint.load(make_run(folder, task, *words, **options))
+    loaded = Predictor.load(make_run(folder, task, *words, **options))
     write(loaded, folder)
     return loaded, torch.export.load(folder / "model.pt2").module()
 
@@ -38,7 +36,7 @@ def same(found, expected):
 
 
 def predicted(loaded, rows):
-    return answer(loaded, rows, decoder(loaded.config, loaded.tokenizer, loaded.spec, "predict"))
+    return loaded.predict(rows)
 
 
 def test_classification_is_told_from_the_files_of_the_folder(tmp_path):
@@ -104,7 +102,7 @@ def likeliest(scores, legend):
 def test_entities_follow_from_the_scores_of_pieces(tmp_path, head, pieces):
     statistics = {"scheme": "iob2", "pieces": pieces}
     run = make_run(tmp_path, "ner", f"task/head={head}", f"task.format.pieces={pieces}", spec={"statistics": statistics})
-    loaded = checkpoint.load(run)
+    loaded = Predictor.load(run)
     if isinstance(loaded.task.head, CrfTagHead):
         torch.nn.init.normal_(loaded.task.head.step)
         torch.nn.init.normal_(loaded.task.head.ends)
@@ -134,7 +132,7 @@ def test_ner_as_a_program(tmp_path):
 @pytest.mark.parametrize("target", ["label", "labels", "number"])
 def test_the_legend_says_how_scores_become_predictions(tmp_path, target):
     spec = {"statistics": {"mean": 3.0, "deviation": 2.0}}
-    loaded = checkpoint.load(make_run(tmp_path, "classification", f"task/target={target}", spec=spec))
+    loaded = Predictor.load(make_run(tmp_path, "classification", f"task/target={target}", spec=spec))
     rows, batch = asked(loaded)
     legend, labels = loaded.task.postprocessing(), loaded.task.hf_config()["id2label"]
     with torch.no_grad():
@@ -152,7 +150,7 @@ def test_the_legend_says_how_scores_become_predictions(tmp_path, target):
 
 
 def test_masked_tokens_have_scores(tmp_path):
-    loaded = checkpoint.load(make_run(tmp_path, "pretraining"))
+    loaded = Predictor.load(make_run(tmp_path, "pretraining"))
     ids = torch.randint(5, 261, (2, 7))
     with torch.no_grad():
         scores = loaded.task.export_forward({"ids": ids, "padding_mask": torch.ones_like(ids, dtype=torch.bool)})
@@ -188,7 +186,7 @@ def test_a_part_that_decides_by_a_value_is_refused():
 
 
 def test_another_number_is_noticed(tmp_path, monkeypatch):
-    loaded = checkpoint.load(make_run(tmp_path, "classification"))
+    loaded = Predictor.load(make_run(tmp_path, "classification"))
     monkeypatch.setattr("framework.export.torch.whole", lambda loaded: made(Drifting()))
     with pytest.raises(UserError, match=r"the exported program gives other numbers than the model: scores \(3, 2\) differs by 0.5"):
         write(loaded, tmp_path)

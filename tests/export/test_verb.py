@@ -41,10 +41,10 @@ def test_the_command_as_it_is_typed(run, here):
     sizes = {name: int(size.replace(",", "")) for name, size, _ in map(str.split, files)}
     assert sizes == {path.name: path.stat().st_size for path in Path("deep/out").iterdir()}
     assert set(sizes) == {"README.md", "config.yaml", "data_spec.json", "model.safetensors", "tokenizer.json"}
-    assert loading == 'load     from framework.export.safetensors import load; loaded = load("deep/out")'
+    assert loading == 'load     import framework; predictor = framework.load("deep/out")'
     found: dict = {}
     exec(loading.removeprefix("load ").strip(), found)  # what is printed does what it says
-    assert found["loaded"].task.training is False
+    assert found["predictor"].task.training is False
     assert [path.name for path in Path("deep").iterdir()] == ["out"]
 
 

@@ -1,4 +1,4 @@
-"""Beam search finds what it should: against all texts there are, and against a plain search without cache, batch or tensors."""
+"""Beam search against exhaustive search, and against a plain implementation without cache, batch or tensors."""
 
 import itertools
 import random
@@ -39,7 +39,7 @@ def search(
     min_new_tokens: int = 0,
     no_repeat_ngram_size: int | None = None,
 ) -> list[tuple[list[int], float]]:
-    """Beam search as it is described: texts and their sums. With `exact` it never stops before the limit."""
+    """Plain beam search: texts and their summed log-probabilities. With `exact` it runs to the limit."""
     live: list[tuple[list[int], float]] = [([], 0.0)]
     finished: list[tuple[float, float, list[int]]] = []
     for length in range(1, limit + 1):
@@ -74,7 +74,7 @@ def assert_same(found: list[Generated], expected: list[tuple[list[int], float]],
 @pytest.mark.parametrize("early_stopping", ["exact", "length_so_far", "first"])
 @pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0, 2.0, -0.5])
 def test_as_many_beams_as_there_are_texts_find_the_best(length_penalty: float, early_stopping: str) -> None:
-    """64 = 4 ** 3 beams: of the 40 texts there are, each with the score of a full forward, the best come first."""
+    """With 64 = 4 ** 3 beams, more than the 40 possible texts, the result is exhaustive search by full forward passes."""
     model = make(EncoderDecoderModel, vocab_size=4).eval()
     source = torch.tensor([[3, 1, 3], [1, 1, 0]])
     strategy = Beam(num_beams=64, num_return_sequences=40, length_penalty=length_penalty, early_stopping=early_stopping)
@@ -94,7 +94,7 @@ def test_as_many_beams_as_there_are_texts_find_the_best(length_penalty: float, e
 
 @pytest.mark.parametrize(("attention", "position"), PAIRS)
 def test_it_is_the_plain_search(attention: str, position: str) -> None:
-    """Prompts of unequal length together; an end that some texts reach early, so that prompts leave."""
+    """Prompts of different lengths in one batch; some end early and leave it."""
     model = make(DecoderOnlyModel, position=Part(f"position/{position}"), attention=Part(f"attention/{attention}")).eval()
     for options in ({"num_beams": 3, "num_return_sequences": 3}, {"num_beams": 4, "early_stopping": "exact", "length_penalty": 0.7}):
         written = decode(Beam(**options), OFTEN)(model, *pad_left(PROMPTS, padding=0), longest=8)
@@ -118,7 +118,7 @@ OPTIONS: list[dict[str, Any]] = [
 
 
 def with_source() -> tuple[Any, Any, list[Logits]]:
-    """A model, the encoder output of SOURCES as one batch, and for each alone the scores of its next token."""
+    """A model, the encoder output of SOURCES as one batch, and for each source alone a function of ids to next-token logits."""
     model = make(EncoderDecoderModel, vocab_size=14).eval()
     source = torch.tensor([row + [0] * (4 - len(row)) for row in SOURCES])
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The engine writes what a plain loop without a cache would write, row by row, and stops where it should."""
+"""The engine against a plain loop without a cache, row by row; limits and end tokens."""
 
 from collections.abc import Callable, Sequence
 
@@ -21,7 +21,7 @@ SIZES = {"dim": 16, "num_heads": 2, "num_layers": 2, "max_length": MAX_LENGTH, "
 
 
 def make(cls: type, vocab_size: int = VOCABULARY, **options: object) -> nn.Module:
-    """A small model in float64 with dropout that decoding must switch off; large first weights, so that texts differ."""
+    """A toy model in float64 with dropout, which generation must disable; large initial weights, so that texts differ."""
     torch.manual_seed(0)
     return Part(cls, **SIZES, **options)(spec=DataSpec(vocab_size=vocab_size, max_length=MAX_LENGTH, begin=1, end=END)).double()
 
@@ -32,7 +32,7 @@ def decode(strategy: Strategy | None = None, end: int | None = END, **options: o
 
 @torch.no_grad()
 def loop(logits_of: Callable[[Tensor], Tensor], prompt: Sequence[int], limit: int, end: int | None) -> tuple[list[int], float]:
-    """Greedy search as it is defined: the whole text is read again for every token."""
+    """Plain greedy decoding: a full forward pass for every token."""
     ids, score = list(prompt), 0.0
     for _ in range(limit):
         scores = logits_of(torch.tensor([ids])).log_softmax(-1)
@@ -66,7 +66,7 @@ def test_greedy_is_the_plain_loop(attention: str, position: str) -> None:
 
 @pytest.mark.parametrize(("attention", "position"), PAIRS)
 def test_training_goes_on_after_writing(attention: str, position: str) -> None:
-    """What decoding leaves behind in a model (tables made on the way) must not refuse gradients."""
+    """Generation in inference mode leaves no tensor in the model that has no gradient."""
     model = make(DecoderOnlyModel, position=Part(f"position/{position}"), attention=Part(f"attention/{attention}"))
     decode()(model, torch.tensor([[3, 4, 5]]), longest=5)
     model.logits(model(torch.tensor([[3, 4, 5, 6, 7, 8]]))).sum().backward()
@@ -88,7 +88,7 @@ def test_greedy_is_the_plain_loop_with_a_source() -> None:
 
 
 class Countdown(nn.Module):
-    """Writes the last token minus one with certainty; 0 ends. Remembers how many rows it was asked for."""
+    """A model that predicts the last token minus one; 0 ends. It records the number of rows of every call."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ def test_a_table_of_positions_ends_the_writing() -> None:
     prompts = [[3] * 10, [4] * MAX_LENGTH, [5]]
     written = decode(end=None)(model, *pad_left(prompts, padding=0), longest=50)
     assert [len(found[0].ids) for found in written] == [7, 1, 16]  # the last token is never read
-    with pytest.raises(UserError, match="a prompt of 17 tokens is longer than the 16"):
+    with pytest.raises(UserError, match="a prompt has 17 tokens and model.max_length is 16"):
         decode()(model, torch.full((1, 17), 3))
 
 

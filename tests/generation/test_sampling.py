@@ -111,10 +111,10 @@ def test_no_end_before_min_length() -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"temperature": 0.0}, "take decoding/greedy"),
-        ({"top_k": 0}, "at least one token"),
-        ({"top_p": 0.0}, "top_p is a probability"),
-        ({"top_p": 1.5}, "top_p is a probability"),
+        ({"temperature": 0.0}, "temperature must be positive"),
+        ({"top_k": 0}, "top_k must be at least 1"),
+        ({"top_p": 0.0}, "top_p must be in"),
+        ({"top_p": 1.5}, "top_p must be in"),
         ({"max_new_tokens": 0}, "max_new_tokens must be at least 1"),
         ({"max_new_tokens": 3, "min_new_tokens": 4}, "must not exceed max_new_tokens"),
     ],

@@ -10,9 +10,10 @@ import yaml
 
 from framework.cli.train import main
 from framework.data.tokenization.trainers import BytesTokenizer
-from framework.runs import checkpoint
+from framework.runs.checkpoint import load_weights
+from framework.runs.predictor import Predictor
 from framework.workflows.inference import evaluate
-from framework.workflows.preflight import composed_run as compose
+from framework.workflows.start import compose_run as compose
 from tests.integration.conftest import write_data
 
 WORDS = [
@@ -65,18 +66,18 @@ def published(folder="bert"):
 def test_options_weights_tokenizer_and_head_come_along(here, capsys):
     run = train("model.pretrained=bert", "task.pooling=pooler")
     said = capsys.readouterr().out
-    assert "begins from bert: 41 of 41 tensors" in said and "new here" not in said and "left behind" not in said
+    assert "pretrained bert: 41 of 41 tensors loaded" in said and "newly initialized" not in said and "not used" not in said
     config = yaml.safe_load((run / "config.yaml").read_text())
     model = config["model"]
     assert model["part"] == "model/encoder_only" and model["feed_forward"]["hidden"] == 40 and model["epsilon"] == 1e-12
     assert model["block"]["part"] == "block/post_norm" and model["segments"] == 2
     assert config["tokenizer"]["part"] == "tokenizer/pretrained" and config["tokenizer"]["vocab_size"] == 270
     assert "pretrained-bert" in run.name and "post_norm" not in run.name  # what was typed, not what it means
-    mine, theirs = checkpoint.weights(run / "checkpoints" / "best.ckpt"), published()
+    mine, theirs = load_weights(run / "checkpoints" / "best.ckpt"), published()
     assert torch.equal(mine["model.tokens.weight"], theirs["bert.embeddings.word_embeddings.weight"])
     assert torch.equal(mine["head.weight"], theirs["classifier.weight"])
     shutil.rmtree("bert")  # the run is complete by itself
-    assert checkpoint.load(run).spec.vocab_size == 270
+    assert Predictor.load(run).spec.vocab_size == 270
     assert evaluate(run, ["data/batches=buckets"])["test/accuracy"] >= 0  # a choice is composed again, with the run's own words
 
 
@@ -92,21 +93,21 @@ def test_folders_of_any_name_and_the_file_itself(here, name):
 def test_another_task_begins_with_a_new_head(here, capsys):
     train("task=pretraining", "model.pretrained=bert", "data.columns.text=text", "data.test=null")
     said = capsys.readouterr().out
-    assert "new here         head (5)" in said and "left behind      head (2)" in said
+    assert "newly initialized  head (5)" in said and "not used           head (2)" in said
 
 
 def test_a_part_may_be_another_and_new_weights_are_named(here, capsys):
     run = train("model.pretrained=bert", "model/position=rotary", "model/feed_forward=gated", "model.feed_forward.hidden=40")
     said = capsys.readouterr().out
-    assert "was otherwise    model/position=learned model/feed_forward=mlp" in said
-    assert "model.encoder (4)" in said and "left behind" in said
+    assert "differs there      model/position=learned model/feed_forward=mlp" in said
+    assert "model.encoder (4)" in said and "not used" in said
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert config["model"]["position"]["part"] == "position/rotary" and config["model"]["dim"] == 16
 
 
 def test_a_shorter_table_of_places_is_the_beginning_of_theirs(here):
     run = train("model.pretrained=bert", "model.max_length=20")
-    mine = checkpoint.weights(run / "checkpoints" / "best.ckpt")["model.encoder.position.table.weight"]
+    mine = load_weights(run / "checkpoints" / "best.ckpt")["model.encoder.position.table.weight"]
     assert torch.equal(mine, published()["bert.embeddings.position_embeddings.weight"][:20])
 
 
@@ -114,8 +115,8 @@ def test_added_tokens_make_the_tables_grow(here, capsys):
     run = train(
         "model.pretrained=bert", "tokenizer.additional_special_tokens=[" + ",".join(f"<{letter}>" for letter in "abcdefghijkl") + "]"
     )
-    assert "begins from bert: 41 of 41 tensors" in capsys.readouterr().out
-    mine = checkpoint.weights(run / "checkpoints" / "best.ckpt")["model.tokens.weight"]
+    assert "pretrained bert: 41 of 41 tensors loaded" in capsys.readouterr().out
+    mine = load_weights(run / "checkpoints" / "best.ckpt")["model.tokens.weight"]
     assert mine.shape == (273, 16) and torch.equal(mine[:270], published()["bert.embeddings.word_embeddings.weight"])
 
 
@@ -133,8 +134,8 @@ def test_a_pupil_of_every_second_layer_learns_from_the_published_model(here, cap
     words = ["model.pretrained=bert", "model.num_layers=1", "model.init_layers=[1]", "task.pooling=pooler", "task.teacher=bert"]
     run = train(*words)
     said = capsys.readouterr().out
-    assert "learns from bert: " in said and "new here" not in said
-    mine = checkpoint.weights(run / "checkpoints" / "best.ckpt")
+    assert "teacher bert: " in said and "newly initialized" not in said
+    mine = load_weights(run / "checkpoints" / "best.ckpt")
     assert torch.equal(
         mine["model.encoder.layers.0.attention.query.weight"], published()["bert.encoder.layer.1.attention.self.query.weight"]
     )
@@ -178,7 +179,7 @@ def test_a_sweep_from_one_model(here):
         ({"hidden_act": "mish"}, "config.json has hidden_act='mish', and there is no part for it; there are parts for gelu"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type='relative_key', and bert is read with"),
         ({"hidden_size": 32}, "model.tokens.weight: (270, 16) there, (270, 32) here"),
-        ({"num_attention_heads": 3}, "the heads share the width evenly"),
+        ({"num_attention_heads": 3}, "dim must be a multiple of num_heads"),
     ],
 )
 def test_a_config_that_is_unknown_or_of_other_weights(here, capsys, config, said):
@@ -195,7 +196,7 @@ def test_a_key_that_is_needed(here, capsys):
     Path("bert/config.json").write_text("{")
     assert "bert/config.json is damaged" in refused(capsys, "model.pretrained=bert")
     Path("bert/config.json").write_text("[]")
-    assert "it holds no table of names and values" in refused(capsys, "model.pretrained=bert")
+    assert "it contains no JSON object" in refused(capsys, "model.pretrained=bert")
 
 
 def test_folders_that_are_nothing_to_begin_from(here, capsys):

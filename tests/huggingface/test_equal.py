@@ -9,7 +9,7 @@ from torch import Tensor
 
 from framework.config import catalogue
 from framework.config.compose import compose
-from framework.config.derived_defaults import plain
+from framework.config.derived_defaults import normalized
 from framework.generation.beam import Beam
 from framework.generation.engine import Decode, pad_left
 from framework.generation.greedy import Greedy
@@ -187,7 +187,7 @@ def test_what_was_read_is_told_and_named_as_theirs_again(name: str, saved: Any) 
     parts.values["output_bias"] = node.get("output_bias", False)
     if "output_bias" not in node:
         parts.values.pop("output_bias")
-    assert model_node(parts, known) == plain(node)
+    assert model_node(parts, known) == normalized(node)
     for key, value in config.items():
         if key in theirs.config.to_dict() and not key.startswith("rope_") and getattr(theirs.config, key) is not None:
             said = getattr(theirs.config, key)
@@ -205,7 +205,7 @@ def test_the_words_of_a_folder_compose_to_what_it_holds(name: str, saved: Any) -
     found = Published.open(saved(name)[1])
     task = "pretraining" if name in ENCODERS else "completion" if name in DECODERS else "translation"
     composed = compose([f"task={task}", *words(found.parts, catalogue.load())]).config["model"]
-    assert plain(composed) == found.node()
+    assert normalized(composed) == found.node()
 
 
 RENAMED = {"tie_word_embeddings", "scale_decoder_outputs"}

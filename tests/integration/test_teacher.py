@@ -10,7 +10,7 @@ import yaml
 
 from framework.cli.train import main
 from framework.pretrained.transfer import pinned
-from framework.runs import checkpoint
+from framework.runs.checkpoint import load_weights
 from framework.workflows.inference import evaluate, predict
 from tests.integration.conftest import CLASSIFICATION, TRANSLATION, copied, newest, refused, train, write_data
 
@@ -39,7 +39,7 @@ def here(runs, tmp_path, monkeypatch):
 
 
 def weights(run, file="best.ckpt"):
-    return checkpoint.weights(run / "checkpoints" / file)
+    return load_weights(run / "checkpoints" / file)
 
 
 def test_a_student_of_some_layers_lives_on_without_its_teacher(here, capsys):
@@ -47,7 +47,7 @@ def test_a_student_of_some_layers_lives_on_without_its_teacher(here, capsys):
     begin = [f"model.pretrained={here}", "model.init_layers=[0,2]", "optimizer.lr=0.0"]
     run = train(*FROM, *begin, "task.distillation.temperature=3")
     said = capsys.readouterr().out
-    assert f"learns from {here}: temperature 3, soft 0.625, hidden 0.125, hard 0.25" in said
+    assert f"teacher {here}: temperature 3, soft 0.625, hidden 0.125, hard 0.25" in said
     after = weights(run)
     assert all(torch.equal(value, before[name.replace("layers.1.", "layers.2.")]) for name, value in after.items())
     assert len(after) < len(before) and not any("teacher" in name or "distillation" in name for name in after)
@@ -64,7 +64,7 @@ def test_a_student_of_some_layers_lives_on_without_its_teacher(here, capsys):
     assert f"task.teacher={here}: there is no such folder" in said
     assert "Training needs its teacher, also when it is resumed: task.teacher=PATH says where it is now." in said
     assert main([f"resume={run}", "trainer.max_epochs=3", "task.teacher=elsewhere"]) == 0
-    assert "learns from elsewhere" in capsys.readouterr().out
+    assert "teacher elsewhere" in capsys.readouterr().out
 
 
 def test_a_resumed_run_ends_where_one_that_never_stopped_does(here):
@@ -93,10 +93,10 @@ def test_what_is_learned_depends_on_the_teacher_alone_where_nothing_else_counts(
         (["tokenizer=bytes"], "tokenizer=bytes: with task.teacher the tokenizer is that of runs"),
         (["model.dim=32"], "the teacher's hidden states have 16 features and this model's 32: task.distillation.hidden=0 leaves out the "
                            "cosine loss, model.dim=16 makes the widths equal"),
-        (["model.max_length=64"], "reads 32 tokens at once, and this model 64; model.max_length=32 suits both"),
+        (["model.max_length=64"], "has max_length 32, and this model 64; model.max_length=32 suits both"),
         (["task.distillation.temperature=0"], "temperature must be positive"),
         (["task.distillation.warmth=1"], "warmth"),
-        (["model.init_layers=[0,2]"], "init_layers are those of the run that this one begins from, and model.pretrained names none"),
+        (["model.init_layers=[0,2]"], "init_layers needs model.pretrained"),
         (["model.pretrained=runs/last", "model.init_layers=[0,1,2]"],
          "model.init_layers names 3 layers, [0, 1, 2], and the encoder of this model has 2; model.num_layers=3 makes them equal"),
         (["model.pretrained=runs/last", "model.init_layers=[0,3]"], "has 3: 0 to 2"),
@@ -114,13 +114,13 @@ def test_the_teacher_must_be_of_the_same_task_and_rows(here, capsys):
         capsys, *words, "task.teacher=runs/last"
     )
     said = refused(capsys, *FROM, "task/format=pairs", "data.columns.second=text")
-    assert "is of format/classification, and this run of format/pairs: teacher and pupil read the same batches" in said
+    assert "is of format/classification, and this run of format/pairs: teacher and student need the same batches" in said
 
 
 def test_other_labels_are_refused_with_both(here, capsys):
     Path("other.csv").write_text(Path("train.csv").read_text().replace(",good", ",fine"))
     said = refused(capsys, *FROM, "data.train=other.csv", "data.validation=other.csv", "data.test=other.csv")
-    assert f"task.teacher={here} knows other labels than these rows: 'bad', 'good' there, 'bad', 'fine' here" in said
+    assert f"task.teacher={here} has other labels than these rows: 'bad', 'good' there, 'bad', 'fine' here" in said
 
 
 def test_a_data_spec_of_another_vocabulary_are_refused_with_both(here, capsys):
@@ -141,7 +141,7 @@ def test_a_teacher_that_is_not_complete(here, capsys, lost):
     path = here / lost
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     said = refused(capsys, *FROM)
-    assert f"task.teacher={here}: this run cannot be of use yet, it has no {'a checkpoint' if lost == 'checkpoints' else lost}" in said
+    assert f"task.teacher={here}: this run is not complete, it has no {'a checkpoint' if lost == 'checkpoints' else lost}" in said
 
 
 def test_last_is_the_run_that_it_is_now(here):

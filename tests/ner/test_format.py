@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from framework.data.spec import DataSpec
-from framework.data.tokenization.alignment import NO_WORD, best_windows, tokenize_words, windows
+from framework.data.tokenization.alignment import NO_WORD, best_windows, token_windows, tokenize_words
 from framework.errors import UserError
 from plugins.ner.data import NerFormat, NerSpansFormat
 from plugins.ner.schemes import Entity
@@ -75,11 +75,11 @@ def test_padding_stands_on_the_right_and_belongs_to_no_word():
 
 
 def test_windows_cover_all_and_share_what_was_asked():
-    assert windows(6, 6, 2) == [(0, 6)]
-    assert windows(10, 6, 2) == [(0, 6), (4, 10)]
-    assert windows(11, 6, 2) == [(0, 6), (4, 10), (5, 11)]
+    assert token_windows(6, 6, 2) == [(0, 6)]
+    assert token_windows(10, 6, 2) == [(0, 6), (4, 10)]
+    assert token_windows(11, 6, 2) == [(0, 6), (4, 10), (5, 11)]
     for pieces in range(1, 60):
-        spans = windows(pieces, 7, 3)
+        spans = token_windows(pieces, 7, 3)
         assert set().union(*(range(*span) for span in spans)) == set(range(pieces))
         assert all(stop - start <= 7 for start, stop in spans)
         assert all(before[1] - after[0] >= 3 for before, after in zip(spans, spans[1:], strict=False))

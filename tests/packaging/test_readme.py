@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from framework.config import catalogue
-from framework.workflows.preflight import composed_run as compose
+from framework.workflows.start import compose_run as compose
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

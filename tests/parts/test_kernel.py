@@ -1,4 +1,6 @@
-"""What the attention kernel is told: `is_causal` alone wherever that is the whole truth."""
+"""Keywords of the attention kernel: `is_causal` alone wherever it is equivalent to the mask."""
+
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from framework.testing import texts, toy_model
 
 @pytest.fixture
 def calls(monkeypatch):
-    """The keywords of every call of `scaled_dot_product_attention`, of those that say what is seen."""
+    """`attn_mask` and `is_causal` of every call of `scaled_dot_product_attention`."""
     recorded = []
     kernel = multi_head.scaled_dot_product_attention
 
@@ -25,16 +27,16 @@ def calls(monkeypatch):
 
 
 @pytest.mark.parametrize("position", ["learned", "rotary", "none"])
-def test_causal_training_says_is_causal_alone(calls, position):
+def test_causal_training_is_causal_alone(calls, position):
     model = toy_model("decoder_only", position=Part(f"position/{position}"))
     model(torch.stack(texts(6, 6)))
     assert calls == [{"is_causal": True}] * 2
 
 
-def test_right_padded_causal_training_says_is_causal_alone(calls):
+def test_right_padded_causal_training_is_causal_alone(calls):
     model = toy_model("encoder_decoder")
     target = torch.stack(texts(6, 6))
-    target[1, 4:] = 0  # padding: no token looks to the right, so no mask
+    target[1, 4:] = 0  # padding on the right: a causal query never attends to it
     source_padding_mask = torch.ones(2, 5, dtype=torch.bool)
     source_padding_mask[1, 3:] = False
     model(torch.stack(texts(5, 5)), target, source_padding_mask)
@@ -44,7 +46,7 @@ def test_right_padded_causal_training_says_is_causal_alone(calls):
         assert list(call) == ["attn_mask"] and call["attn_mask"].shape == (2, 1, 1, 5)
 
 
-def test_nothing_is_said_where_everything_is_seen(calls):
+def test_full_attention_needs_no_mask(calls):
     toy_model("encoder_only")(torch.stack(texts(6, 6)))
     assert calls == [{}] * 2
 
@@ -58,7 +60,7 @@ def test_one_token_that_is_added_needs_no_mask(calls):
 
 
 @pytest.mark.parametrize("window", [6, 100])
-def test_a_window_that_leaves_nothing_out_is_none(calls, window):
+def test_a_window_over_all_keys_is_no_window(calls, window):
     toy_model("decoder_only", decoder=Part("decoder/standard", window=window))(torch.stack(texts(6, 6)))
     assert calls == [{"is_causal": True}] * 2
 
@@ -98,3 +100,18 @@ def test_a_mask_is_what_its_sentence_says(causal, window, queries):
                 expected &= not causal or key <= stands
                 expected &= window is None or abs(key - stands) < window
                 assert seen[row, 0, query, key] == expected
+
+
+def test_a_changed_mask_has_keywords_of_its_own():
+    mask = Mask(3, 3, causal=True)
+    assert mask.sdpa() == {"is_causal": True} and replace(mask, causal=False).sdpa() == {}
+    bias = torch.randn(1, 2, 3, 3)
+    assert replace(mask, causal=False, bias=bias).sdpa()["attn_mask"] is bias
+    assert replace(mask, bias=bias).sdpa()["attn_mask"].isneginf().equal(torch.ones(1, 2, 3, 3).triu(1).bool())
+    with pytest.raises(ValueError, match="_sdpa"):
+        replace(mask, _sdpa={})
+
+
+def test_the_keywords_are_made_once_for_all_layers():
+    mask = Mask(3, 3, padding_mask=torch.ones(1, 3, dtype=torch.bool))
+    assert mask.sdpa()["attn_mask"] is mask.sdpa()["attn_mask"]

@@ -1,4 +1,4 @@
-"""Every legal attention x position x block x family trains and keeps its promises; every illegal one has its reason.
+"""Every legal attention x position x block x family passes the contract tests; every illegal one is refused with a reason.
 
 A sample of the matrix runs in the suite, `pytest -m whole tests/parts/test_matrix.py` runs all of it.
 """
@@ -18,7 +18,7 @@ MATRIX = list(product(FAMILIES, *(sorted(registered()[kind]) for kind in ("atten
 
 
 def reasons(attention: str, position: str) -> list[str]:
-    """Why an attention refuses a position; empty when it does not."""
+    """Reasons why an attention refuses a position."""
     return broken(get(f"attention/{attention}").rules, {"provided": set(get(f"position/{position}").provides)})
 
 
@@ -65,7 +65,7 @@ def test_only_linear_attention_refuses_and_only_a_bias(capsys):
     with capsys.disabled():
         print(f"\nlegal: {len(LEGAL)} of {len(MATRIX)} combinations ({len(LEGAL) / len(MATRIX):.0%})")
     for attention, position in refused:
-        assert "no single score is left" in " ".join(reasons(attention, position))
+        assert "no scores to add a position bias" in " ".join(reasons(attention, position))
 
 
 def test_linear_attention_refuses_a_window():

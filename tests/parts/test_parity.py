@@ -1,4 +1,4 @@
-"""Parts against independent references at toy size: torch's own Transformer, and scalar loops that say what the papers say."""
+"""Parts against independent references at toy size: torch's own Transformer, and scalar loops over the formulas of the papers."""
 
 import math
 
@@ -35,7 +35,7 @@ def close(got, wanted):
 
 
 def load_attention(mine: nn.Module, theirs: nn.MultiheadAttention) -> None:
-    """Weights of torch's attention, which keeps queries, keys and values as one."""
+    """Copy the weights of torch's attention, which has query, key and value projections in one matrix."""
     with torch.no_grad():
         for part, weight, bias in zip(
             (mine.query, mine.key, mine.value), theirs.in_proj_weight.chunk(3), theirs.in_proj_bias.normal_().chunk(3), strict=True
@@ -45,9 +45,9 @@ def load_attention(mine: nn.Module, theirs: nn.MultiheadAttention) -> None:
         mine.output.load_state_dict(theirs.out_proj.state_dict())
 
 
-def attend(attention, x, mask, memory=None, rotary=None, padding_mask=None):
+def attend(attention, x, mask, context=None, rotary=None, padding_mask=None):
     layout = SequenceLayout(torch.arange(x.shape[1])[None], padding_mask, rotary)
-    return attention(x, attention.keys_values(x if memory is None else memory, layout), layout, mask)
+    return attention(x, attention.keys_values(x if context is None else context, layout), layout, mask)
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -59,11 +59,11 @@ def test_multi_head_is_torchs_self_attention(causal):
     close(attend(mine, x, Mask(5, 5, causal)), theirs(x, x, x, attn_mask=hidden)[0])
 
 
-def test_multi_head_is_torchs_attention_to_a_padded_memory():
+def test_multi_head_is_torchs_cross_attention_to_a_padded_context():
     theirs, mine = nn.MultiheadAttention(DIM, HEADS, batch_first=True), Part(MultiHeadAttention)(**OFFERS)
     load_attention(mine, theirs)
-    x, memory = torch.randn(2, 4, DIM), torch.randn(2, 5, DIM)
-    close(attend(mine, x, Mask(4, 5, padding_mask=REAL), memory), theirs(x, memory, memory, key_padding_mask=~REAL)[0])
+    x, context = torch.randn(2, 4, DIM), torch.randn(2, 5, DIM)
+    close(attend(mine, x, Mask(4, 5, padding_mask=REAL), context), theirs(x, context, context, key_padding_mask=~REAL)[0])
 
 
 def test_fewer_key_value_heads_are_repeated_ones():
@@ -110,9 +110,9 @@ def load_layer(mine, theirs, cross: bool) -> None:
         norm.load_state_dict(other.state_dict())
 
 
-def stack(cls, block: str, depths: tuple[int, int]):
+def stack(cls, block: str):
     parts = {"block": Part(f"block/{block}"), "feed_forward": Part("feed_forward/mlp", hidden=20, activation="relu")}
-    return Part(cls, position=Part("position/none"), **parts)(**OFFERS, max_length=9, depths=depths, embedding_dim=DIM)
+    return Part(cls, position=Part("position/none"), **parts)(**OFFERS, max_length=9, num_layers=2, embedding_dim=DIM)
 
 
 @pytest.mark.parametrize("padded", [False, True])
@@ -121,7 +121,7 @@ def test_the_encoder_is_torchs(block, padded):
     pre = block == "pre_norm"
     layer = nn.TransformerEncoderLayer(DIM, HEADS, 20, 0.0, batch_first=True, norm_first=pre)
     theirs = nn.TransformerEncoder(layer, 2, nn.LayerNorm(DIM) if pre else None, enable_nested_tensor=False)
-    mine = stack(Encoder, block, (2, 0))
+    mine = stack(Encoder, block)
     for own, other in zip(mine.layers, theirs.layers, strict=True):
         load_layer(own, other, cross=False)
     x = torch.randn(2, 5, DIM)
@@ -141,14 +141,14 @@ def test_the_decoder_is_torchs(block, padded):
     pre = block == "pre_norm"
     layer = nn.TransformerDecoderLayer(DIM, HEADS, 20, 0.0, batch_first=True, norm_first=pre)
     theirs = nn.TransformerDecoder(layer, 2, nn.LayerNorm(DIM) if pre else None)
-    mine = stack(CrossDecoder, block, (0, 2))
+    mine = stack(CrossDecoder, block)
     for own, other in zip(mine.layers, theirs.layers, strict=True):
         load_layer(own, other, cross=True)
-    x, memory = torch.randn(2, 4, DIM), torch.randn(2, 5, DIM)
+    x, context = torch.randn(2, 4, DIM), torch.randn(2, 5, DIM)
     padding_mask = REAL if padded else None
     hidden = torch.ones(4, 4, dtype=torch.bool).triu(1)
-    got = mine(x, torch.arange(4)[None], EncoderOutput(memory, padding_mask))
-    close(got, theirs(x, memory, tgt_mask=hidden, memory_key_padding_mask=None if padding_mask is None else ~padding_mask))
+    got = mine(x, torch.arange(4)[None], EncoderOutput(context, padding_mask))
+    close(got, theirs(x, context, tgt_mask=hidden, memory_key_padding_mask=None if padding_mask is None else ~padding_mask))
 
 
 def test_the_parallel_block_is_its_equation():
@@ -166,37 +166,37 @@ def test_sinusoids_are_those_of_the_paper():
 
 
 @pytest.mark.parametrize("interleaved", [False, True])
-@pytest.mark.parametrize("fraction, turned", [(1.0, 8), (0.5, 4), (0.8, 6)])
-def test_rotary_turns_pairs_by_their_angle(interleaved, fraction, turned):
+@pytest.mark.parametrize("fraction, rotary_dim", [(1.0, 8), (0.5, 4), (0.8, 6)])
+def test_rotary_rotates_pairs_by_their_angle(interleaved, fraction, rotary_dim):
     position = Part(RotaryPosition, base=100.0, fraction=fraction, interleaved=interleaved)(dim=DIM)
     positions = torch.tensor([[0, 1, 5], [3, 2, 9]])
     x = torch.randn(2, 3, 3, 8)  # (B, H, T, d)
     got = position.rotary(positions, 8)(x)
     for b, h, t in torch.cartesian_prod(torch.arange(2), torch.arange(3), torch.arange(3)).tolist():
         wanted = x[b, h, t].tolist()
-        for pair in range(turned // 2):
-            angle = float(positions[b, t]) * 100.0 ** (-2 * pair / turned)
-            first, second = (2 * pair, 2 * pair + 1) if interleaved else (pair, pair + turned // 2)
+        for pair in range(rotary_dim // 2):
+            angle = float(positions[b, t]) * 100.0 ** (-2 * pair / rotary_dim)
+            first, second = (2 * pair, 2 * pair + 1) if interleaved else (pair, pair + rotary_dim // 2)
             a, c = float(x[b, h, t, first]), float(x[b, h, t, second])
             wanted[first], wanted[second] = a * math.cos(angle) - c * math.sin(angle), a * math.sin(angle) + c * math.cos(angle)
         close(got[b, h, t], torch.tensor(wanted))
 
 
 def test_scaled_rotary_slows_the_slow_pairs():
-    """Pair by pair, as the text of the method says: by turns in a text of the trained length."""
+    """Pair by pair, by the number of periods in a text of the trained length."""
     values = {"base": 100.0, "factor": 4.0, "trained_length": 64, "slow": 1.0, "fast": 5.0}
     got = torch.atan2(*(getattr(Part("position/scaled_rotary", **values)().rotary(torch.tensor([[1]]), 16), of) for of in ("sin", "cos")))
     kinds = set()
     for pair in range(8):
         speed = 100.0 ** (-2 * pair / 16)
         turns = 64 * speed / (2 * math.pi)
-        kept = 1.0 if turns > 5 else 0.0 if turns < 1 else (turns - 1) / 4
-        kinds.add(kept if kept in (0.0, 1.0) else 0.5)
-        assert got[0, 0, 0, pair].item() == pytest.approx(speed * (kept + (1 - kept) / 4), rel=1e-5)
+        share = 1.0 if turns > 5 else 0.0 if turns < 1 else (turns - 1) / 4
+        kinds.add(share if share in (0.0, 1.0) else 0.5)
+        assert got[0, 0, 0, pair].item() == pytest.approx(speed * (share + (1 - share) / 4), rel=1e-5)
     assert kinds == {0.0, 0.5, 1.0}
 
 
-def test_rotated_scores_see_the_distance_alone():
+def test_rotated_scores_depend_on_the_distance_alone():
     query, key = torch.randn(1, 1, 1, 8), torch.randn(1, 1, 1, 8)
     position = Part(RotaryPosition)()
 
@@ -249,14 +249,14 @@ def test_relative_looks_up_the_bucket_of_t5(causal, buckets, distance):
         assert got[0, :, t, s].equal(position.table.weight[bucket]), (t, s, bucket)
 
 
-@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("rotated_keys", [False, True])
 @pytest.mark.parametrize("mode", ["both ways", "causal", "documents"])
-def test_linear_attention_is_the_sum_of_the_paper(mode, turned):
+def test_linear_attention_is_the_sum_of_the_paper(mode, rotated_keys):
     attention = Part(LinearAttention, chunk=2)(dim=DIM, num_heads=HEADS, bias=True)
     x = torch.randn(2, 5, DIM)
     documents = torch.tensor([[0, 0, 1, 1, 1], [0, 0, 0, 0, 0]])
-    rotary = RotaryPosition().rotary(torch.arange(5)[None], WIDTH) if turned else None
-    mask = Mask(5, 5, mode != "both ways", None, (documents, documents) if mode == "documents" else None).prepared()
+    rotary = RotaryPosition().rotary(torch.arange(5)[None], WIDTH) if rotated_keys else None
+    mask = Mask(5, 5, mode != "both ways", None, (documents, documents) if mode == "documents" else None)
     got = attend(attention, x, mask, rotary=rotary, padding_mask=REAL if mode == "both ways" else None)
 
     def feature(v):

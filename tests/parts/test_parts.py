@@ -20,7 +20,7 @@ PRESETS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "mo
 
 
 def preset(name: str, vocab_size: int) -> nn.Module:
-    """The model of a preset without memory for its weights."""
+    """The model of a preset on the meta device."""
     node = compose.compose([f"model={name}", f"task={'classification' if name.startswith('bert') else TASKS[name[:3]]}"]).config["model"]
     with torch.device("meta"):
         return Part(node["part"], **{key: parts(value) for key, value in node.items() if key != "part"})(spec=DataSpec(vocab_size, 8))
@@ -51,7 +51,7 @@ def test_tiny_presets_are_tiny(name):
     assert size(preset(name, 1000)) < 1_500_000
 
 
-def test_a_place_beyond_the_table_is_the_users_mistake():
+def test_a_position_beyond_the_table_is_refused():
     model = toy_model("decoder_only", max_length=6)
     with pytest.raises(UserError, match="7 positions .* has 6"):
         model(texts(7)[0][None])
@@ -61,7 +61,7 @@ def test_a_place_beyond_the_table_is_the_users_mistake():
         model.decode(texts(1)[0][None], state)
 
 
-def test_padding_needs_no_place_in_the_table():
+def test_padding_needs_no_position_in_the_table():
     model = toy_model("decoder_only", max_length=6)
     ids, padding_mask = texts(8)[0][None], torch.tensor([[0, 0, 1, 1, 1, 1, 1, 1]]).bool()
     torch.testing.assert_close(model(ids, padding_mask)[:, 2:], model(ids[:, 2:]))
@@ -77,24 +77,24 @@ def test_an_offset_leaves_the_first_rows_alone():
 @pytest.mark.parametrize(
     "part, offers, reason",
     [
-        (Part("attention/multi_head"), {"dim": 10, "num_heads": 4}, "heads share the width"),
+        (Part("attention/multi_head"), {"dim": 10, "num_heads": 4}, "dim must be a multiple of num_heads"),
         (Part("attention/multi_head", num_kv_heads=3), {"dim": 8, "num_heads": 4}, "multiple of num_kv_heads"),
-        (Part("attention/linear"), {"dim": 10, "num_heads": 4}, "heads share the width"),
-        (Part("position/rotary", fraction=0.0), {}, "a share of the features"),
-        (Part("position/relative", buckets=7), {"num_heads": 2, "causal": False}, "looks both ways"),
-        (Part("position/relative", distance=16), {"num_heads": 2, "causal": True}, "wider with the distance"),
-        (Part("feed_forward/mlp", hidden=0), {"dim": 8}, "nothing between"),
-        (Part("encoder/standard", window=[1, None, 2]), {"depths": (2, 0)}, "names 3 layers, the stack has 2"),
-        (Part("encoder/standard", window=0), {"depths": (2, 0)}, "below 1"),
+        (Part("attention/linear"), {"dim": 10, "num_heads": 4}, "dim must be a multiple of num_heads"),
+        (Part("position/rotary", fraction=0.0), {}, "fraction must be in"),
+        (Part("position/relative", buckets=7), {"num_heads": 2, "causal": False}, "buckets must be even"),
+        (Part("position/relative", distance=16), {"num_heads": 2, "causal": True}, "distance must be greater"),
+        (Part("feed_forward/mlp", hidden=0), {"dim": 8}, "hidden must be positive"),
+        (Part("encoder/standard", window=[1, None, 2]), {"num_layers": 2}, "3 entries for 2 layers"),
+        (Part("encoder/standard", window=0), {"num_layers": 2}, "must be at least 1"),
         (
             Part("encoder/standard", window=[1, 2], full_attention_every=2),
-            {"depths": (2, 0)},
-            "says of every layer .* full_attention_every=2 nothing",
+            {"num_layers": 2},
+            "full_attention_every=2 needs one window",
         ),
-        (Part("encoder/shared", full_attention_every=2), {"depths": (2, 0)}, "full_attention_every needs a window"),
-        (Part("position/rotary", local_base=1.0), {}, "turn slower from one to the next"),
-        (Part("position/scaled_rotary", factor=0.5), {}, "a text gets longer"),
-        (Part("position/scaled_rotary", slow=4.0), {}, "what is slow turns less often"),
+        (Part("encoder/shared", full_attention_every=2), {"num_layers": 2}, "full_attention_every needs a window"),
+        (Part("position/rotary", local_base=1.0), {}, "local_base must be greater than 1"),
+        (Part("position/scaled_rotary", factor=0.5), {}, "factor must be at least 1"),
+        (Part("position/scaled_rotary", slow=4.0), {}, "less than fast"),
     ],
 )
 def test_impossible_options_are_refused_with_the_reason(part, offers, reason):
@@ -103,17 +103,17 @@ def test_impossible_options_are_refused_with_the_reason(part, offers, reason):
         part(**{**common, **offers})
 
 
-def test_a_rotation_needs_a_pair_of_features():
-    with pytest.raises(UserError, match="a pair of features"):
+def test_a_rotary_embedding_needs_a_pair_of_features():
+    with pytest.raises(UserError, match="at least two features"):
         Part("position/rotary", fraction=0.1)().rotary(torch.arange(3)[None], 8)
 
-    with pytest.raises(UserError, match="a head has 1"):
+    with pytest.raises(UserError, match="which has 1"):
         Part("position/scaled_rotary")().rotary(torch.arange(3)[None], 1)
 
 
-def test_every_so_many_layers_see_everything():
+def test_full_attention_every_so_many_layers():
     offers = {"dim": 8, "num_heads": 2, "dropout": 0.0, "bias": True, "epsilon": 1e-5, "max_length": 9, "embedding_dim": 8}
-    assert list(Part("encoder/standard", window=3, full_attention_every=3)(**offers, depths=(7, 0)).windows) == [
+    assert list(Part("encoder/standard", window=3, full_attention_every=3)(**offers, num_layers=7).windows) == [
         None,
         3,
         3,
@@ -122,14 +122,16 @@ def test_every_so_many_layers_see_everything():
         3,
         None,
     ]
-    assert list(Part("decoder/cross", window=3, full_attention_every=1)(**offers, depths=(0, 2)).windows) == [None, None]
+    assert list(Part("decoder/cross", window=3, full_attention_every=1)(**offers, num_layers=2).windows) == [None, None]
 
 
-def test_layers_with_a_window_turn_by_their_own_base():
+def test_layers_with_a_window_have_their_own_rotary_base():
     far, near = Part("position/rotary", base=100.0)(), Part("position/rotary", base=7.0)()
-    both, places = Part("position/rotary", base=100.0, local_base=7.0)(), torch.arange(5)[None]
-    assert both.rotary(places, 8).cos.equal(far.rotary(places, 8).cos) and both.rotary(places, 8, 3).cos.equal(near.rotary(places, 8).cos)
-    assert far.rotary(places, 8, 3).cos.equal(far.rotary(places, 8).cos)
+    both, positions = Part("position/rotary", base=100.0, local_base=7.0)(), torch.arange(5)[None]
+    assert both.rotary(positions, 8).cos.equal(far.rotary(positions, 8).cos) and both.rotary(positions, 8, 3).cos.equal(
+        near.rotary(positions, 8).cos
+    )
+    assert far.rotary(positions, 8, 3).cos.equal(far.rotary(positions, 8).cos)
     offers = {
         "dim": 8,
         "num_heads": 1,
@@ -138,11 +140,14 @@ def test_layers_with_a_window_turn_by_their_own_base():
         "epsilon": 1e-5,
         "max_length": 9,
         "embedding_dim": 8,
-        "depths": (2, 0),
+        "num_layers": 2,
     }
     stack = Part("encoder/standard", window=[None, 3], position=Part("position/rotary", base=100.0, local_base=7.0))(**offers)
-    seen, _, _ = stack.shared(torch.zeros(1, 5, 8), places, None, None)
-    assert [layout.rotary.cos.equal(other.rotary(places, 8).cos) for layout, other in zip(seen, (far, near), strict=True)] == [True, True]
+    layouts, _ = stack.prepare(torch.zeros(1, 5, 8), positions, None, None)
+    assert [layout.rotary.cos.equal(other.rotary(positions, 8).cos) for layout, other in zip(layouts, (far, near), strict=True)] == [
+        True,
+        True,
+    ]
 
 
 def test_one_layer_serves_at_every_depth():

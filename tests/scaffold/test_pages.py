@@ -88,5 +88,5 @@ def test_plugins_of_a_folder_are_found_by_whoever_stands_there(followed):
 
 def test_the_part_is_described_and_trains(followed):
     folder, said = followed
-    assert "cap: float = 50.0  no score is larger." in said
+    assert "cap: float = 50.0  bound of the scores." in said
     assert len(list((folder / "runs" / "translation").iterdir())) == 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from framework.metrics.rouge import FIGURES, Rouge
+from framework.metrics.rouge import SCORES, Rouge
 from plugins.summarization.baseline import extracts, longest, sentences
 
 DIALOGUE = "#A#: Hi.\n#B#: Hello, how are you today?\n#A#: Fine, thanks a lot.\n#B#: Good.\n#A#: Shall we go to the park?"
@@ -24,7 +24,7 @@ def test_extracts_are_measured() -> None:
     found, rouge, lines = extracts(TRAIN, rows), Rouge(), DIALOGUE.splitlines()
     expected = {"": "A Hi B", "lead3_": "\n".join(lines[:3]), "longest3_": "\n".join((lines[1], lines[2], lines[4]))}
     scores = {name: rouge.score(text, rows[0]["summary"]) for name, text in expected.items()}
-    assert found == pytest.approx({f"{name}{figure}": 100 * score[figure] for name, score in scores.items() for figure in FIGURES})
+    assert found == pytest.approx({f"{name}{figure}": 100 * score[figure] for name, score in scores.items() for figure in SCORES})
 
 
 def test_the_measure_can_be_chosen() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from rouge_score import rouge_scorer
 
-from framework.metrics.rouge import FIGURES, Rouge
+from framework.metrics.rouge import SCORES, Rouge
 
 WORDS = "the a dog dogs runs running ran quickly Happiness flies 12 x9 déjà it's relational . , -".split()
 FIXED = [
@@ -33,14 +33,14 @@ PAIRS = [*FIXED, *zip(texts(150, 1), texts(150, 2), strict=True)]
 
 @pytest.mark.parametrize("stem", [True, False])
 def test_a_text_scores_as_rouge_score_says(stem: bool) -> None:
-    scorer, rouge = rouge_scorer.RougeScorer(list(FIGURES), use_stemmer=stem), Rouge(stem=stem)
+    scorer, rouge = rouge_scorer.RougeScorer(list(SCORES), use_stemmer=stem), Rouge(stem=stem)
     for prediction, reference in PAIRS:
         expected = {name: score.fmeasure for name, score in scorer.score(reference, prediction).items()}
         assert rouge.score(prediction, reference) == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_best_of_several_references_is_rouge_scores() -> None:
-    scorer, rouge = rouge_scorer.RougeScorer(list(FIGURES), use_stemmer=True), Rouge()
+    scorer, rouge = rouge_scorer.RougeScorer(list(SCORES), use_stemmer=True), Rouge()
     for prediction, *references in zip(texts(60, 3), texts(60, 4), texts(60, 5), texts(60, 6), strict=True):
         expected = {name: score.fmeasure for name, score in scorer.score_multi(references, prediction).items()}
         assert rouge.score(prediction, references) == pytest.approx(expected, abs=1e-12)
@@ -49,7 +49,7 @@ def test_the_best_of_several_references_is_rouge_scores() -> None:
 def test_the_mean_over_several_references() -> None:
     rouge = Rouge(references="mean")
     one, other = (rouge.score("a dog runs", reference) for reference in ("a dog", "cats run"))
-    assert rouge.score("a dog runs", ["a dog", "cats run"]) == {name: pytest.approx((one[name] + other[name]) / 2) for name in FIGURES}
+    assert rouge.score("a dog runs", ["a dog", "cats run"]) == {name: pytest.approx((one[name] + other[name]) / 2) for name in SCORES}
 
 
 def test_sentences_end_at_lines_or_also_at_punctuation() -> None:
@@ -62,7 +62,7 @@ def test_sentences_end_at_lines_or_also_at_punctuation() -> None:
 
 
 def test_the_figure_is_the_mean_over_texts() -> None:
-    scorer, metric = rouge_scorer.RougeScorer(list(FIGURES), use_stemmer=True), Rouge()
+    scorer, metric = rouge_scorer.RougeScorer(list(SCORES), use_stemmer=True), Rouge()
     metric.update(*zip(*PAIRS, strict=True))
     for name, found in metric.compute().items():
         expected = math.fsum(scorer.score(right, left)[name].fmeasure for left, right in PAIRS) / len(PAIRS)

@@ -10,7 +10,7 @@ from framework.data.formats import Batch
 from framework.data.spec import DataSpec
 from framework.generation.engine import Decode
 from framework.generation.greedy import Greedy
-from framework.metrics.rouge import FIGURES, Rouge
+from framework.metrics.rouge import SCORES, Rouge
 from framework.models.encoder_decoder import EncoderDecoderModel
 from framework.registry import Part, broken
 from framework.tasks.base import BaselineData
@@ -77,7 +77,7 @@ def test_rows_have_all_references_and_figures_are_made_of_them() -> None:
     task.update(metrics, rows[:2])
     task.update(metrics, rows[2:])
     expected.update(["the cat", "it rains", "dogs"], [row["summary"] for row in ROWS])
-    assert list(metrics) == ["rouge"] and tuple(metrics["rouge"].compute()) == FIGURES
+    assert list(metrics) == ["rouge"] and tuple(metrics["rouge"].compute()) == SCORES
     assert {name: float(value) for name, value in metrics["rouge"].compute().items()} == {
         name: float(value) for name, value in expected.compute().items()
     }

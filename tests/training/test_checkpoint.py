@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from framework.errors import UserError
-from framework.runs import checkpoint
+from framework.runs.checkpoint import fill, load_weights
+from framework.runs.predictor import Predictor
 from tests.training.toys import Loader, NextTokenTask, learner, rows, trainer, weights
 
 
@@ -30,7 +31,7 @@ def refused(call, *said):
 def test_weights_come_back(tmp_path):
     source, target = NextTokenTask(seed=1), NextTokenTask(seed=2)
     path = save(tmp_path, source.state_dict())
-    checkpoint.fill(target, checkpoint.weights(path), path)
+    fill(target, load_weights(path), path)
     for name, value in weights(source).items():
         assert torch.equal(value, weights(target)[name]), name
 
@@ -40,7 +41,7 @@ def test_truncated(tmp_path, share):
     path = save(tmp_path, NextTokenTask().state_dict())
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
-    refused(lambda: checkpoint.weights(path), str(path), "is truncated or damaged" if share else "is not a checkpoint")
+    refused(lambda: load_weights(path), str(path), "is truncated or damaged" if share else "is not a checkpoint")
 
 
 @pytest.mark.parametrize(
@@ -51,13 +52,13 @@ def test_truncated(tmp_path, share):
 def test_foreign(tmp_path, content):
     path = tmp_path / "best.ckpt"
     path.write_bytes(content)
-    refused(lambda: checkpoint.weights(path), str(path))
+    refused(lambda: load_weights(path), str(path))
 
 
 def test_foreign_tensors(tmp_path):
     for content in (torch.zeros(3), {"model": torch.zeros(3)}, {"state_dict": {"a": 1}}):
         torch.save(content, tmp_path / "best.ckpt")
-        refused(lambda: checkpoint.weights(tmp_path / "best.ckpt"), "has no state_dict of tensors")
+        refused(lambda: load_weights(tmp_path / "best.ckpt"), "has no state_dict of tensors")
 
 
 def test_damaged_anywhere(tmp_path):
@@ -71,7 +72,7 @@ def test_damaged_anywhere(tmp_path):
         path = tmp_path / "damaged.ckpt"
         path.write_bytes(damaged)
         try:
-            checkpoint.weights(path)
+            load_weights(path)
         except UserError:
             refusals += 1
     assert refusals > 30
@@ -87,9 +88,9 @@ class Hostile:
 
 def test_hostile(tmp_path):
     torch.save({"state_dict": {}, "x": Hostile(tmp_path / "ran")}, tmp_path / "best.ckpt")
-    refused(lambda: checkpoint.weights(tmp_path / "best.ckpt"), "might run code", "system")
+    refused(lambda: load_weights(tmp_path / "best.ckpt"), "might run code", "system")
     (tmp_path / "plain.ckpt").write_bytes(pickle.dumps(Hostile(tmp_path / "ran")))
-    refused(lambda: checkpoint.weights(tmp_path / "plain.ckpt"))
+    refused(lambda: load_weights(tmp_path / "plain.ckpt"))
     assert not (tmp_path / "ran").exists()
 
 
@@ -99,7 +100,7 @@ def test_another_models_weights_are_told_apart_by_name_and_shape(tmp_path):
     state["output.weight"] = torch.zeros(11, 9)
     state["extra"] = state.pop("embedding.weight")
     refused(
-        lambda: checkpoint.fill(task, state, tmp_path / "best.ckpt"),
+        lambda: fill(task, state, tmp_path / "best.ckpt"),
         "not in the file: embedding.weight",
         "not in the model: extra",
         "of another shape: output.weight: (11, 9) in the file, (11, 8) in the model",
@@ -113,9 +114,9 @@ def test_a_resumed_run_is_told_too(tmp_path):
 
 
 def test_missing(tmp_path):
-    refused(lambda: checkpoint.weights(tmp_path / "best.ckpt"), "there is no such checkpoint")
+    refused(lambda: load_weights(tmp_path / "best.ckpt"), "there is no such checkpoint")
 
 
 def test_a_run_without_checkpoint(tmp_path):
     (tmp_path / "config.yaml").write_text("task: {part: task/x}\nmodel: {part: model/x}\n")
-    refused(lambda: checkpoint.load(tmp_path), "has no checkpoint yet", f"resume={tmp_path}")
+    refused(lambda: Predictor.load(tmp_path), "has no checkpoint yet", f"resume={tmp_path}")

@@ -5,7 +5,6 @@ import torch
 from torch import nn
 
 from framework.errors import UserError
-from framework.pretrained.adapter_file import trained_state
 from framework.registry import Part
 from framework.runs.freezing import freeze, frozen_lines, trained
 from framework.training.averaging import Average
@@ -63,8 +62,8 @@ def test_new_weights_that_are_frozen_are_told():
     task = frozen_task()
     assert frozen_lines(task, ["output.weight"]) == []
     assert frozen_lines(task, list(task.state_dict())) == [
-        "  new and frozen   embedding.weight, stack.layers.0.linear.weight, stack.layers.0.linear.bias and 2 more: "
-        "they stay as they were drawn"
+        "  new and frozen     embedding.weight, stack.layers.0.linear.weight, stack.layers.0.linear.bias and 2 more: "
+        "they keep their random values"
     ]
 
 
@@ -99,7 +98,6 @@ def test_training_changes_what_is_trained_and_nothing_else(tmp_path, make, optim
     assert sum(len(group["params"]) for group in state["param_groups"]) == len(learned)
     assert len(state["state"]) == len(learned)  # none for a frozen weight
     assert all(parameter.grad is None for name, parameter in task.named_parameters() if name not in learned)
-    assert trained_state(task).keys() == learned
 
 
 @pytest.mark.parametrize("optimizer", [AdamW, Muon])

@@ -22,14 +22,14 @@ def trained(folder, size, accumulate=1, steps=20, task=None, optimizer=None, **o
     return weights(model.task), losses
 
 
-def by_hand(size, steps, side=0.0):
+def by_hand(size, steps):
     """The same in ten lines of PyTorch."""
-    task = NextTokenTask(side=side)
+    task = NextTokenTask()
     optimizer = torch.optim.SGD(task.parameters(), 0.1, 0.5)
     losses: list[float] = []
     for batch in itertools.islice(itertools.chain.from_iterable(itertools.repeat(Loader(rows(70), size))), steps):
         result = task(batch)
-        loss = result.loss / result.weight + (task.stack.side_loss if side else 0)
+        loss = result.loss / result.weight
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -76,15 +76,6 @@ def test_clipping_sees_the_mean_gradient(tmp_path):
     unclipped, _ = trained(tmp_path, 32)
     assert_same(one, two)
     assert any((one[name] - unclipped[name]).abs().max() > 1e-3 for name in one)
-
-
-def test_side_losses_are_added_and_taken_once(tmp_path):
-    expected, expected_losses = by_hand(32, 6, side=0.7)
-    task = NextTokenTask(side=0.7)
-    found, losses = trained(tmp_path, 32, steps=6, task=task)
-    assert_same(expected, found)
-    assert losses == pytest.approx(expected_losses, abs=1e-5)
-    assert task.stack.side_loss is None
 
 
 def test_ghosts_do_not_train_or_count(tmp_path):

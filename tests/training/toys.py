@@ -32,8 +32,6 @@ class Layer(nn.Module):
 
 
 class Stack(nn.Module):
-    sealed = True
-
     def __init__(self, dropout: float):
         super().__init__()
         self.layers = nn.ModuleList([Layer(dropout), Layer(dropout)])
@@ -45,19 +43,16 @@ class Stack(nn.Module):
 
 
 class NextTokenTask(Task):
-    """The next token from the token; as small as a language model gets. `side`: a loss on the side, for each batch."""
+    """The next token from the token; as small as a language model gets."""
 
-    def __init__(self, dropout: float = 0.0, side: float = 0.0, seed: int = 0):
+    def __init__(self, dropout: float = 0.0, seed: int = 0):
         nn.Module.__init__(self)
         torch.manual_seed(seed)
         self.spec = DataSpec(VOCABULARY, 16)
         self.embedding, self.stack, self.output = nn.Embedding(VOCABULARY, DIM), Stack(dropout), nn.Linear(DIM, VOCABULARY)
-        self.side = side
 
     def forward(self, batch: dict[str, Any]) -> Result:
         hidden = self.stack(self.embedding(batch["ids"]))
-        if self.side:
-            self.stack.side_loss = self.side * hidden.square().mean()
         logits, targets = self.output(hidden), batch["targets"]
         loss = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100, reduction="sum")
         return Result(loss, (targets != -100).sum(), logits)

@@ -48,7 +48,7 @@ def check_name(kind: str, name: str, catalogue: Catalogue) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or keyword.iskeyword(name):
         raise UserError(f"{name!r} is no name for an option: small letters, digits and single underscores, and no word of Python's")
     if len(name) > LONGEST:
-        raise UserError(f"{name!r} has {len(name)} characters; at most {LONGEST} fit a menu")
+        raise UserError(f"{name!r} has {len(name)} characters; at most {LONGEST} are allowed")
     options = [(kind, name), (KINDS[kind].group, renamed(KINDS[kind].preset_name, name)), *([("format", name)] if kind == "task" else [])]
     for group, option in options:
         known = catalogue.presets.get(group, {}).get(option) or catalogue.options.get(group, {}).get(option)

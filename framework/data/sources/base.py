@@ -1,4 +1,4 @@
-"""Where rows come from: one contract for files, the Hugging Face Hub and what a task makes itself."""
+"""Base class of data sources: files, the Hugging Face Hub, built-in rows."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -7,26 +7,31 @@ from random import Random
 from typing import Any, Literal
 
 from framework.data.formats import Format, Row
-from framework.data.sources.columns import Chosen, Columns
+from framework.data.sources.columns import Columns, Selection
 from framework.errors import UserError
 from framework.registry import Part
 
 SPLITS = ("train", "validation", "test")
-LocatedRow = tuple[Row, str]  # a row and where it was found: "reviews.csv, line 7"
+LocatedRow = tuple[Row, str]  # a row and its place: "reviews.csv, line 7"
 
 
 class Source:
-    """Reads the splits of a data set one row at a time, as often as it is asked; never holds them in memory.
+    """Data source: iterates over the rows of each split, any number of times, without holding them in memory.
 
-    A subclass says which splits it has (`given`) and reads them (`read`); the validation and test parts that nobody gave are
-    split off the training rows here. It imports no torch: mistakes in the data are answered before anything heavy is loaded.
+    A subclass names its splits (`native_splits`) and reads them (`read`). This class takes missing validation and test splits from the
+    training rows. Sources do not import torch, so that errors in the data are reported before it is loaded.
+
+    >>> config = compose(["task=classification", "data=builtin", "data.limit=3"])
+    >>> source = build(config["data"], format=build(config["task"]["format"]), seed=0)
+    >>> isinstance(source, Source), source.splits, len(list(source.rows("train")))
+    (True, ('train', 'validation', 'test'), 3)
     """
 
     def __init__(
         self,
         format: Format,
         seed: int,
-        columns: Mapping[str, Chosen],
+        columns: Mapping[str, Selection],
         validation_share: float,
         test_share: float,
         split: Literal["random", "last"],
@@ -37,91 +42,91 @@ class Source:
         self.shares = {"validation": validation_share, "test": test_share}
         for name, share in self.shares.items():
             if not 0 <= share < 1:
-                raise UserError(f"data.{name}_share={share}: a share of the training rows, at least 0 and below 1")
+                raise UserError(f"data.{name}_share={share} must be in [0, 1): a share of the training rows")
         if validation_share + test_share >= 1:
-            raise UserError(f"data.validation_share={validation_share} and data.test_share={test_share} leave nothing to train on")
+            raise UserError(f"data.validation_share={validation_share} and data.test_share={test_share} must sum to less than 1")
         if limit is not None and limit < 1:
-            raise UserError(f"data.limit={limit}: rows of each split, at least 1 (null for all)")
+            raise UserError(f"data.limit={limit} must be at least 1, or null for all rows of each split")
         self.format, self.seed, self.columns = format, seed, Columns(format, columns)
-        self.how, self.limit = split, limit
+        self.split_mode, self.limit = split, limit
         self.batches, self.workers = batches(), workers
         self._total: int | None = None
 
     def native_splits(self) -> tuple[str, ...]:
-        """The splits that the source has of itself."""
+        """Splits that the data itself has."""
         raise NotImplementedError
 
     def read(self, split: str) -> Iterator[LocatedRow]:
-        """All rows of a given split, in order."""
+        """Iterate over all rows of a native split, in order."""
         raise NotImplementedError
 
     def origin(self, split: str) -> Any:
-        """What `read(split)` reads, JSON-able: changes when the rows change."""
+        """A JSON-able value that changes when the rows of `read(split)` change; caches are keyed by it."""
         raise NotImplementedError
 
     def check(self) -> None:
-        """Raises a UserError for what can be seen without reading everything."""
+        """UserError: the options or the first rows are invalid."""
 
     def row_size(self, row: Row) -> int:
-        """What a row counts when the last share is split off."""
+        """Size of a row when data.split=last measures shares."""
         return 1
 
     def split_row(self, row: Row, at: int) -> tuple[Row, Row]:
-        """A row of more than size 1, cut in two."""
+        """Split a row of size > 1 in two."""
         raise NotImplementedError
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """train, validation, test: those that exist, in this order."""
-        there = {*self.native_splits(), *self._cut_off}
-        return tuple(name for name in SPLITS if name in there)
+        """Names of all splits, in the order of SPLITS."""
+        names = {*self.native_splits(), *self._derived_splits}
+        return tuple(name for name in SPLITS if name in names)
 
     @property
-    def _cut_off(self) -> dict[str, float]:
-        """The splits that are taken from the training rows, and their shares of them."""
-        given = self.native_splits()
-        return {name: share for name, share in self.shares.items() if "train" in given and name not in given and share > 0}
+    def _derived_splits(self) -> dict[str, float]:
+        """Splits taken from the training rows -> their shares."""
+        native = self.native_splits()
+        return {name: share for name, share in self.shares.items() if "train" in native and name not in native and share > 0}
 
     def rows(self, split: str) -> Iterator[LocatedRow]:
-        """The rows of a split and where each was found."""
+        """Iterate over the rows of a split, each with its place."""
         assert split in self.splits, f"{split} is not among {self.splits}"
-        cut_off = self._cut_off
-        if not cut_off or split not in ("train", *cut_off):
+        derived = self._derived_splits
+        if not derived or split not in ("train", *derived):
             rows = self.read(split)
-        elif self.how == "last":
-            rows = self._part_of_last(split)
+        elif self.split_mode == "last":
+            rows = self._last_rows(split)
         else:
-            rows = self._part_of_random(split)
+            rows = self._random_rows(split)
         return islice(rows, self.limit)
 
     def fingerprint(self, split: str) -> dict[str, Any]:
-        """Everything that decides which rows `rows(split)` gives, JSON-able."""
-        cut_off = self._cut_off
-        share = [cut_off, self.how, self.seed] if cut_off and split in ("train", *cut_off) else None
+        """A JSON-able value that changes when the rows of `rows(split)` change."""
+        derived = self._derived_splits
+        share = [derived, self.split_mode, self.seed] if derived and split in ("train", *derived) else None
         origin = self.origin("train" if share else split)
-        return {"source": type(self).__name__, "origin": origin, "columns": self.columns.chosen, "share": share, "limit": self.limit}
+        return {"source": type(self).__name__, "origin": origin, "columns": self.columns.selections, "share": share, "limit": self.limit}
 
-    def _part_of_random(self, split: str) -> Iterator[LocatedRow]:
-        """Selection sampling (Knuth, TAOCP 2, 3.4.2, algorithm S): exactly the shares, in one pass, nothing kept in memory.
+    def _random_rows(self, split: str) -> Iterator[LocatedRow]:
+        """Selection sampling (Knuth, TAOCP 2, 3.4.2, algorithm S): exact shares in one pass, without holding rows in memory.
 
-        The test part is drawn first and is the same for every seed, so that seeds compare.
+        The test split is drawn first, the same for every seed, so that results of different seeds are comparable.
         """
-        total = self._size_of_train()
-        counts = {name: max(1, round(total * share)) for name, share in self._cut_off.items()}
+        total = self._train_size()
+        counts = {name: max(1, round(total * share)) for name, share in self._derived_splits.items()}
         draws = []
         for name, random in (("test", Random("test")), ("validation", Random(f"validation {self.seed}"))):
             if name in counts:
                 draws.append((name, _selected(random, counts[name], total)))
                 total -= counts[name]
-        for found in self.read("train"):
+        for row in self.read("train"):
             if split == next((name for name, draw in draws if next(draw)), "train"):
-                yield found
+                yield row
 
-    def _part_of_last(self, split: str) -> Iterator[LocatedRow]:
-        """First what trains, then validation, then test; a row that lies across a border is cut, where the source can cut rows."""
-        total, cut_off = self._size_of_train(), self._cut_off
-        validation = int(total * (1 - cut_off.get("validation", 0) - cut_off.get("test", 0)))
-        test = int(total * (1 - cut_off.get("test", 0)))
+    def _last_rows(self, split: str) -> Iterator[LocatedRow]:
+        """Consecutive parts: train, validation, test. A row across a border is split in two if the source can split rows."""
+        total, derived = self._train_size(), self._derived_splits
+        validation = int(total * (1 - derived.get("validation", 0) - derived.get("test", 0)))
+        test = int(total * (1 - derived.get("test", 0)))
         first, last = {"train": (0, validation), "validation": (validation, test), "test": (test, total)}[split]
         start = 0
         for row, where in self.read("train"):
@@ -134,18 +139,18 @@ class Source:
                 yield row, where
             start = end
 
-    def _size_of_train(self) -> int:
+    def _train_size(self) -> int:
         if self._total is None:
-            self._total = sum(1 if self.how == "random" else self.row_size(row) for row, _ in self.read("train"))
-            if self._total <= len(self._cut_off):
-                name = next(iter(self._cut_off))
+            self._total = sum(1 if self.split_mode == "random" else self.row_size(row) for row, _ in self.read("train"))
+            if self._total <= len(self._derived_splits):
+                name = next(iter(self._derived_splits))
                 rows = "one training row" if self._total == 1 else f"{self._total} training rows"
-                raise UserError(f"{rows} cannot be split: data.{name}=FILE, or data.{name}_share=0 for none")
+                raise UserError(f"{rows} cannot be split: set data.{name}=FILE, or data.{name}_share=0 for no {name} split")
         return self._total
 
 
 def _selected(random: Random, count: int, total: int) -> Iterator[bool]:
-    """Whether each of `total` things is among the `count` that are drawn."""
+    """Whether each of `total` items is one of the `count` drawn at random."""
     while True:
         chosen = random.random() * total < count
         count, total = count - chosen, total - 1
@@ -154,7 +159,7 @@ def _selected(random: Random, count: int, total: int) -> Iterator[bool]:
 
 @contextmanager
 def error_context(where: str | Callable[[], str]) -> Iterator[None]:
-    """A format's ValueError about a row becomes the user's error, with the place of the row."""
+    """Turn a ValueError about a row into a UserError that begins with the place of the row."""
     try:
         yield
     except UserError:

@@ -1,4 +1,4 @@
-"""CoNLL files: one token a line, its tags in columns beside it, a blank line after each sentence."""
+"""CoNLL files: one token a line, with its tags in further columns, and a blank line after each sentence."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -12,19 +12,19 @@ from framework.data.sources.lines import lines
 from framework.data.sources.readers import compiled
 from framework.errors import UserError
 
-Line = tuple[int, str]  # its number, and what it says
-_BLANKS = re.compile(r"[ \t]+")  # and nothing else: a no-break space may be a token
+Line = tuple[int, str]  # number and text
+_BLANKS = re.compile(r"[ \t]+")  # not \\s, because a no-break space may be a token
 
 
 @dataclass
 class Conll:
-    """How CoNLL files are read.
+    """Reader of CoNLL files.
 
-    columns: by number. Where none is said, the first column is the first of a line and the second the last of a line.
-    delimiter: between columns; None = a tab where the tokens' lines have one, else runs of blanks.
-    comment: what a line to skip begins with. None = `#`, before the first token of a sentence, where the number of columns is not
-        the sentence's: `# text = ...` is a comment and `#<tab>O` is a token.
-    prefix: a regular expression for what stands before every token and is no part of it.
+    columns: selected by index; by default the format's first column is the first of a line and its second the last of a line.
+    delimiter: between columns; None = a tab if the lines of tokens have one, else runs of blanks.
+    comment: prefix of lines to skip. None = `#`, before the first token of a sentence, if the line has not as many columns as the
+        sentence: `# text = ...` is a comment and `#<tab>O` is a token.
+    prefix: a regular expression that is removed from the start of every token.
     """
 
     columns: Columns
@@ -37,7 +37,7 @@ class Conll:
         self._prefix = compiled("prefix", self.prefix or "")
 
     def read(self, path: Path) -> Iterator[tuple[Row, str]]:
-        """Sentences as `{column: [a value for each token]}`, each where its first token stands."""
+        """Iterate over sentences, as `{column: [one value a token]}` with the place of the first token."""
         sentence: list[Line] = []
         sample = ""
         for number, line in enumerate(chain(lines(path, self.encoding), [""]), 1):
@@ -48,12 +48,12 @@ class Conll:
             elif sentence:
                 sample = next((text for _, text in sentence if not text.startswith("#")), sample)
                 sample = sample or next((text for _, text in sentence if "\t" in text), "")
-                if sample:  # else there are only comments yet
+                if sample:  # otherwise all lines so far are comments
                     yield from self._rows(sentence, sample, path)
                 sentence = []
 
     def _rows(self, sentence: Sequence[Line], sample: str, path: Path) -> Iterator[tuple[Row, str]]:
-        """The row of a sentence; none where its lines are comments. sample: a line that is none, and shows how lines are made."""
+        """The row of a sentence; nothing if all its lines are comments. sample: a line with a token, which shows delimiter and columns."""
         delimiter = self.delimiter or ("\t" if "\t" in sample else None)
         width = len(_cells(sample, delimiter))
         tokens = [(number, _cells(text, delimiter)) for number, text in sentence]
@@ -62,43 +62,43 @@ class Conll:
         if not tokens:
             return
         where = f"{path}, line {tokens[0][0]}"
-        places = self._places(width, where)
-        row: Row = {column: [] for column in places}
+        indices = self._indices(width, where)
+        row: Row = {column: [] for column in indices}
         for number, cells in tokens:
             if len(cells) != width:
                 between = {None: "blanks", "\t": "a tab"}.get(delimiter, repr(delimiter))
                 raise UserError(
                     f"{path}, line {number}: {len(cells)} columns where the sentence has {width}, with {between} between them\n"
-                    "another delimiter is said with data.delimiter, lines to skip with data.comment=WHAT_THEY_BEGIN_WITH"
+                    "set data.delimiter, or data.comment=PREFIX of the lines to skip"
                 )
-            for column, place in places.items():
-                token = self.prefix and column == self.columns.names[0]
-                row[column].append(self._without_prefix(cells[place], f"{path}, line {number}") if token else cells[place])
+            for column, index in indices.items():
+                is_token = self.prefix and column == self.columns.names[0]
+                row[column].append(self._without_prefix(cells[index], f"{path}, line {number}") if is_token else cells[index])
         yield row, where
 
-    def _places(self, width: int, where: str) -> dict[str, int]:
-        """column -> number from 0. An optional column may be absent."""
-        places: dict[str, int] = {}
+    def _indices(self, width: int, where: str) -> dict[str, int]:
+        """column -> index from 0. An optional column may be absent."""
+        indices: dict[str, int] = {}
         for position, column in enumerate(self.columns.names):
-            if column not in self.columns.chosen and position > 1 and column not in self.columns.required:
+            if column not in self.columns.selections and position > 1 and column not in self.columns.required:
                 continue
-            number = self.columns.chosen.get(column, -1 if position == 1 else position)
-            if not isinstance(number, int):
-                raise UserError(f"data.columns.{column}={number}: the columns of CoNLL files have numbers, 0 is the first and -1 the last")
-            if -width <= number < width and number % width not in places.values():
-                places[column] = number % width
+            index = self.columns.selections.get(column, -1 if position == 1 else position)
+            if not isinstance(index, int):
+                raise UserError(f"data.columns.{column}={index} must be an index in CoNLL files: 0 is the first column and -1 the last")
+            if -width <= index < width and index % width not in indices.values():
+                indices[column] = index % width
             elif column in self.columns.required:
                 raise UserError(
-                    f"{where}: {width} columns, and none for {column!r} (data.columns.{column}={number})\n"
-                    f"say which it is: data.columns.{column}=NUMBER, 0 is the first and -1 the last; what stands between: data.delimiter"
+                    f"{where}: {width} columns, and none for {column!r} (data.columns.{column}={index})\n"
+                    f"set data.columns.{column}=INDEX (0 is the first, -1 the last), or data.delimiter"
                 )
-        return places
+        return indices
 
     def _without_prefix(self, token: str, where: str) -> str:
-        found = self._prefix.match(token)
-        if not found:
+        match = self._prefix.match(token)
+        if not match:
             raise UserError(f"{where}: {token!r} does not begin with data.prefix={self.prefix}")
-        return token[found.end() :]
+        return token[match.end() :]
 
 
 def _cells(text: str, delimiter: str | None) -> list[str]:

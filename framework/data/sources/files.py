@@ -1,11 +1,11 @@
-"""Rows from files on this machine."""
+"""Local files as a data source."""
 
 import glob
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from framework.data.formats import Format, Row
 from framework.data.sources import readers
@@ -18,8 +18,8 @@ from framework.errors import UserError
 from framework.registry import Part, choice, register
 
 Kind = Literal["auto", "csv", "tsv", "jsonl", "json", "parquet", "conll", "text", "parallel", "folders"]
-ROWS_TO_CHECK = 10_000  # of each split, before anything heavy is loaded: a tenth of a second
-FILES_TO_CHECK = 500  # where each row is a file
+ROWS_TO_CHECK = 10_000  # of each split, before torch is loaded; takes 0.1 s
+FILES_TO_CHECK = 500  # if each row is a file
 ENDINGS = {
     "csv": (".csv",),
     "tsv": (".tsv",),
@@ -33,32 +33,39 @@ KINDS = {ending: kind for kind, endings in ENDINGS.items() for ending in endings
 
 @register("data")
 class FilesData(Source):
-    """Files: CSV, TSV, JSON, parquet, CoNLL, plain text, parallel text, folders of texts.
+    """Local files: CSV, TSV, JSON, parquet, CoNLL, plain text, parallel text, folders of texts.
 
-    folder: where the files lie; null = the current folder.
-    train, validation, test: a file, a pattern like part_*.csv, or a list; null = there is none.
-    columns: where each column of the task stands, `data.columns.text=review`: a name, a number (from 0; -1 is the last), a list (those
-        that a row has become one list) or a text to fill in, "{title} {body}"; unnamed ones have the task's names.
-    header: whether the first row names the columns, or the names; null = by looking (always, unless all columns are given by number).
-    encoding: of the text files.
-    delimiter: between columns; null = a comma in csv, a tab in tsv, what the file has in conll.
-    quoting: whether "quotes" may hold delimiters and line breaks; null = in csv, not in tsv.
-    line_break: what stands for a line break inside a text of a csv or tsv, beside the line break itself.
-    kind: what the files are; auto = by their ending (.gz after it is unpacked), else plain text; several texts are parallel where the
-        task asks for several columns, and a folder of folders holds one text a file and one folder a class.
-    text_unit: what one row of a plain text is. Line ends are kept where the task reads running text.
+    folder: folder of the files; null = the current folder.
+    train, validation, test: a file, a pattern like part_*.csv, or a list of them; null = none.
+    columns: column of the files for each column of the task, `data.columns.text=review`: a name, an index (from 0; -1 is the last), a
+        list (the values of a row as a list) or a template "{title} {body}"; by default the task's own names.
+    header: whether the first row names the columns, or a list of names; null = detect it (true, unless all columns are selected by index).
+    encoding: encoding of text files.
+    delimiter: between columns; null = a comma in csv, a tab in tsv, detected in conll.
+    quoting: whether quoted text may contain delimiters and line breaks; null = in csv, not in tsv.
+    line_break: text that stands for a line break inside a cell of a csv or tsv file.
+    kind: kind of the files; auto = by their ending (.gz after it is decompressed), else plain text. Several text files are parallel if the
+        task has several columns; a folder of folders has one text a file and one folder a class.
+    text_unit: the part of a plain text that is one row. Line ends are kept for tasks on running text.
     pattern: a regular expression for lines of plain text, whose named groups are columns: (?P<label>[A-Z]+):(?P<text>.*)
-    comment: what begins a line of a conll file that is skipped; null = # before a sentence, unless the line has a token's columns.
-    prefix: a regular expression for what stands before every token of a conll file and is no part of it.
-    classes: the folders that are classes, for kind=folders; null = all that hold files.
-    validation_share: of the training rows, split off where no validation file is given; 0 = none.
-    test_share: of the training rows, split off where no test file is given, the same for every seed; 0 = none.
-    split: how they are split off: random rows (validation by seed), or the last ones (in plain text the last characters).
-    limit: rows of each split at most; null = all.
-    published: where the data can be had, for the answer when it is missing.
-    batches: how rows become batches.
-    workers: processes that make batches ahead; 0 = none.
+    comment: prefix of lines to skip in a conll file; null = # before a sentence, unless the line has as many columns as a token.
+    prefix: a regular expression that is removed from the start of every token of a conll file.
+    classes: folders that are classes, for kind=folders; null = all with files.
+    validation_share: share of the training rows that becomes the validation split if there is no validation file; 0 = no validation split.
+    test_share: share of the training rows that becomes the test split if there is no test file, the same rows for every seed; 0 = no test
+        split.
+    split: which training rows: random ones (validation by seed), or the last ones (in plain text the last characters).
+    limit: most rows of each split; null = all.
+    published: address of the data, shown when files are missing.
+    batches: how rows are batched.
+    workers: processes that prefetch batches; 0 = none.
     """
+
+    option_traits: ClassVar = {"may_change": ("folder", "train", "validation", "test", "published")}  # files may move
+    reading: ClassVar = (  # options that say how a file is read
+        *("columns", "header", "encoding", "delimiter", "quoting", "line_break"),
+        *("kind", "text_unit", "pattern", "comment", "prefix", "classes"),
+    )
 
     def __init__(
         self,
@@ -90,62 +97,59 @@ class FilesData(Source):
     ):
         super().__init__(format, seed, columns, validation_share, test_share, split, limit, batches, workers)
         if delimiter is not None and len(delimiter) != 1:
-            raise UserError(f"data.delimiter={delimiter!r}: one character")
+            raise UserError(f"data.delimiter={delimiter!r} must be one character")
         self.folder, self.published = Path(folder or ".").expanduser(), published
-        self.named = {name: value for name, value in zip(SPLITS, (train, validation, test), strict=True) if value}
+        self.files_of = {name: value for name, value in zip(SPLITS, (train, validation, test), strict=True) if value}
         self.kind, self.text_unit, self.pattern, self.classes = kind, text_unit, pattern, classes
         self.header, self.encoding, self.delimiter, self.quoting = header, codec_name(encoding), delimiter, quoting
         self.line_break, self.comment, self.prefix = line_break, comment, prefix
 
     @classmethod
     def to_predict(cls, format: Format, file: str, **values: Any) -> "FilesData":
-        """The rows of one file as split `test`, read as the training rows were, but that the optional columns may be absent."""
+        """The rows of one file to predict, as split `test`; optional columns may be absent."""
         source = cls(format, 0, test=file, **values)
         source.columns.required -= source.columns.optional
         return source
 
     def native_splits(self) -> tuple[str, ...]:
-        return tuple(self.named)
+        return tuple(self.files_of)
 
     def check(self) -> None:
-        if not self.named:
-            raise UserError("data=files has no file: data.train=FILE" + self._where_to_get())
-        for split in self.named:
+        if not self.files_of:
+            raise UserError("data=files has no file: set data.train=FILE" + self._where_to_get())
+        for split in self.files_of:
             most = FILES_TO_CHECK if self.kind_of(self.paths(split)) == "folders" else ROWS_TO_CHECK
             if not sum(1 for _ in islice(self.read(split), most)):
-                raise UserError(f"{self.paths(split)[0]} holds no rows (data.{split})")
+                raise UserError(f"{self.paths(split)[0]} has no rows (data.{split})")
 
     def origin(self, split: str) -> Any:
         paths = self.paths(split)
         if self.kind_of(paths) == "folders":
             paths = [file for path in paths for files in files_by_class(path, self.classes).values() for file in files]
         files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-        how = ("kind", "text_unit", "pattern", "header", "encoding", "delimiter", "quoting", "line_break", "comment", "prefix", "classes")
-        return {"files": files, "how": [getattr(self, name) for name in how]}
+        return {"files": files, "options": [getattr(self, name) for name in self.reading if name != "columns"]}
 
     def paths(self, split: str) -> list[Path]:
         """The files of a split. UserError: one is missing or empty."""
-        named = self.named[split]
+        names = self.files_of[split]
         paths: list[Path] = []
-        for name in [named] if isinstance(named, str) else named:
+        for name in [names] if isinstance(names, str) else names:
             path = self.folder / Path(name).expanduser()
-            found = [path] if path.exists() else [Path(match) for match in sorted(glob.glob(str(path)))]
-            if not found:
+            matches = [path] if path.exists() else [Path(match) for match in sorted(glob.glob(str(path)))]
+            if not matches:
                 raise UserError(f"{path} does not exist (data.{split}={name}){self._where_to_get()}")
-            paths += found
+            paths += matches
         for path in paths:
             if path.is_dir() and self.kind_of(paths) != "folders":
-                raise UserError(f"{path} is a folder (data.{split}); name the files in it: data.folder={path} data.{split}=FILE")
+                raise UserError(f"{path} is a folder (data.{split}): set data.folder={path} data.{split}=FILE")
             if not path.is_dir() and self.kind == "folders":
-                raise UserError(
-                    f"{path} is a file (data.{split}); data.kind=folders reads a folder with one folder a class, one text a file"
-                )
+                raise UserError(f"{path} is a file (data.{split}); data.kind=folders needs one folder a class, with one text a file")
             if not path.is_dir() and path.stat().st_size == 0:
-                raise UserError(f"{path} is empty (data.{split}); it must hold at least one row")
+                raise UserError(f"{path} is empty (data.{split}) and must have at least one row")
         return paths
 
     def _where_to_get(self) -> str:
-        folder = "" if self.folder != Path(".") else "; say where the files lie: data.folder=DIR"
+        folder = "" if self.folder != Path(".") else "; set data.folder=DIR to the folder of the files"
         return folder + (f"\nthe data is published at {self.published}" if self.published else "")
 
     def kind_of(self, paths: list[Path]) -> str:
@@ -183,8 +187,8 @@ class FilesData(Source):
             return readers.read_pattern(path, self.columns, self.encoding, self.pattern)
         if len(self.columns.required) > 1:
             raise UserError(
-                f"{path}: plain text has one column, and {', '.join(sorted(self.columns.required))} are asked for\n"
-                "say what it is: data.kind=csv, tsv, jsonl or conll; data.train=[ONE,OTHER] (parallel); data.pattern with named groups"
+                f"{path}: plain text has one column, and the task needs {', '.join(sorted(self.columns.required))}\n"
+                "set data.kind=csv, tsv, jsonl or conll, or data.train=[ONE,OTHER] (parallel text), or data.pattern with named groups"
             )
         return readers.read_text(path, self._text_column, self.encoding, self.text_unit, running=self.format.stream)
 

@@ -1,8 +1,8 @@
-"""Rows from the Hugging Face Hub, or from a local folder laid out like one of its data sets."""
+"""Data sets of the Hugging Face Hub, or local folders in the same layout."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from framework.data.formats import Format
 from framework.data.sources.base import SPLITS, LocatedRow, Source
@@ -13,21 +13,23 @@ from framework.utils.hub import first_line, reachable
 
 @register("data")
 class HubData(Source):
-    """A data set of the Hugging Face Hub by name, or a local folder in that layout, through `datasets`.
+    """A data set of the Hugging Face Hub, or a local folder in the same layout, read by `datasets`.
 
     path: name on the Hub (stanfordnlp/sst2) or a folder.
-    name: the configuration, where a data set has several.
+    name: configuration of the data set, if it has several.
     revision: a branch, tag or commit of the data set.
-    train, validation, test: what the data set calls these splits; one it has not is left out (train is a must).
-    columns: where each column of the task stands, `data.columns.text=sentence`: a name (a.b for nested ones), a list (those that a row
-        has become one list) or a text to fill in, "{title} {body}"; unnamed ones have the task's names.
-    validation_share: of the training rows, split off where there is no validation split; 0 = none.
-    test_share: of the training rows, split off where there is no test split, the same for every seed; 0 = none.
-    split: how they are split off: random rows (validation by seed), or the last ones.
-    limit: rows of each split at most; null = all.
-    batches: how rows become batches.
-    workers: processes that make batches ahead; 0 = none.
+    train, validation, test: names of these splits in the data set; a missing one is left out, except train.
+    columns: column of the data set for each column of the task, `data.columns.text=sentence`: a name (a.b if nested), a list (the values
+        of a row as a list) or a template "{title} {body}"; by default the task's own names.
+    validation_share: share of the training rows that becomes the validation split if there is none; 0 = no validation split.
+    test_share: share of the training rows that becomes the test split if there is none, the same rows for every seed; 0 = no test split.
+    split: which training rows: random ones (validation by seed), or the last ones.
+    limit: most rows of each split; null = all.
+    batches: how rows are batched.
+    workers: processes that prefetch batches; 0 = none.
     """
+
+    option_traits: ClassVar = {"may_change": ("train", "validation", "test")}
 
     def __init__(
         self,
@@ -49,56 +51,56 @@ class HubData(Source):
     ):
         super().__init__(format, seed, columns, validation_share, test_share, split, limit, batches, workers)
         self.path, self.name, self.revision = path, name, revision
-        self.wanted = {key: value for key, value in zip(SPLITS, (train, validation, test), strict=True) if value}
+        self.split_names = {key: value for key, value in zip(SPLITS, (train, validation, test), strict=True) if value}
         self._loaded: Any = None
 
     def native_splits(self) -> tuple[str, ...]:
-        return tuple(split for split, name in self.wanted.items() if name in self._data())
+        return tuple(split for split, name in self.split_names.items() if name in self._data())
 
     def check(self) -> None:
-        found = list(self._data())
-        if self.wanted["train"] not in found:
-            name = self.wanted["train"]
-            raise UserError(f"{self.path} has no split {name!r}{nearest(name, found)}; it has: {', '.join(found)} (data.train=SPLIT)")
+        names = list(self._data())
+        if self.split_names["train"] not in names:
+            name = self.split_names["train"]
+            raise UserError(f"{self.path} has no split {name!r}{nearest(name, names)}; it has: {', '.join(names)} (set data.train=SPLIT)")
         for split in self.native_splits():
-            data = self._data()[self.wanted[split]]
+            data = self._data()[self.split_names[split]]
             if not len(data):
-                raise UserError(f"{self.path}: the split {self.wanted[split]!r} holds no rows")
+                raise UserError(f"{self.path}: the split {self.split_names[split]!r} has no rows")
             next(self.read(split))
 
     def read(self, split: str) -> Iterator[LocatedRow]:
-        name = self.wanted[split]
+        name = self.split_names[split]
         data = self._data()[name]
         for number, values in enumerate(data, 1):
             where = f"{self.path} {name}, row {number}"
             yield self.columns.pick(values, where, lambda column, value: label_name(data.features, column, value)), where
 
     def origin(self, split: str) -> Any:
-        return {"path": self.path, "split": self.wanted[split], "fingerprint": self._data()[self.wanted[split]]._fingerprint}
+        return {"path": self.path, "split": self.split_names[split], "fingerprint": self._data()[self.split_names[split]]._fingerprint}
 
     def _data(self) -> Any:
-        """split name -> rows, memory-mapped by `datasets`; loaded once."""
+        """split name -> rows, memory-mapped by `datasets` and loaded once."""
         if self._loaded is None:
             self._loaded = self._load()
         return self._loaded
 
     def _load(self) -> Any:
         if not self.path:
-            raise UserError("data=hub needs a data set: data.path=NAME (as on huggingface.co/datasets) or a folder")
+            raise UserError("data=hub needs a data set: set data.path=NAME (as on huggingface.co/datasets) or a folder")
         local = Path(self.path).expanduser().is_dir()
         try:
-            import datasets  # 1 s that only this source pays
+            import datasets  # takes 1 s
             import huggingface_hub.constants
         except ImportError:
             raise UserError("data=hub needs the package `datasets`: pip install datasets") from None
-        if not local and not reachable():  # what was downloaded before still loads, and nothing waits for the rest
+        if not local and not reachable():  # the cache is read at once, without waiting for the network
             datasets.config.HF_HUB_OFFLINE = huggingface_hub.constants.HF_HUB_OFFLINE = True
         try:
             return datasets.load_dataset(str(Path(self.path).expanduser()) if local else self.path, self.name, revision=self.revision)
         except ConnectionError as error:
             raise UserError(
                 f"the Hugging Face Hub cannot be reached and {self.path!r} was not downloaded before: {first_line(error)}\n"
-                "take a local copy (data.path=FOLDER, or data=files), or unset HF_HUB_OFFLINE where there is a network"
+                "set data.path=FOLDER to a local copy, or unset HF_HUB_OFFLINE if there is a network"
             ) from None
         except (FileNotFoundError, ValueError, datasets.exceptions.DatasetGenerationError) as error:
             cause = error.__cause__ or error
@@ -106,7 +108,7 @@ class HubData(Source):
 
 
 def label_name(features: Any, column: str, value: Any) -> Any:
-    """Labels by their names, where the data set stores numbers and says what they mean (-1 = none); a list of them label by label."""
+    """The name of a label that a data set stores as a class number (-1 = none); of a list, the names of its labels."""
     feature = features.get(column)
     names = getattr(feature if not isinstance(value, list) else getattr(feature, "feature", None), "names", None)
     if names is None:

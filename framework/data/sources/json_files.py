@@ -1,4 +1,4 @@
-"""Rows of JSON: one object a line, or one array of objects in a file."""
+"""JSON lines, and JSON files with one array of objects."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from framework.data.sources.columns import Columns
 from framework.data.sources.lines import lines
 from framework.errors import UserError
 
-_NEXT = re.compile(r"[^\s,]|\Z")  # where the next value begins
+_NEXT = re.compile(r"[^\s,]|\Z")  # start of the next value
 
 
 def read_json_lines(path: Path, columns: Columns, encoding: str) -> Iterator[tuple[Row, str]]:
@@ -23,15 +23,13 @@ def read_json_lines(path: Path, columns: Columns, encoding: str) -> Iterator[tup
         try:
             values = json.loads(line)
         except json.JSONDecodeError as error:
-            hint = (
-                "this looks like one array: data.kind=json reads it" if line.lstrip().startswith("[") else "an object must be on one line"
-            )
+            hint = "set data.kind=json to read an array" if line.lstrip().startswith("[") else "each line must be one object"
             raise UserError(f"{where}: not JSON: {error.msg} at character {error.pos}; {hint}") from None
         yield _row(values, columns, where), where
 
 
 def read_json(path: Path, columns: Columns, encoding: str) -> Iterator[tuple[Row, str]]:
-    """One array of objects, which is read into memory as a whole; a file that does not begin with a bracket is JSON lines."""
+    """One array of objects, read into memory as a whole; a file that does not begin with a bracket is read as JSON lines."""
     start = next((line for line in lines(path, encoding) if line.strip()), "")
     if not start.lstrip().startswith("["):
         yield from read_json_lines(path, columns, encoding)
@@ -49,11 +47,11 @@ def read_json(path: Path, columns: Columns, encoding: str) -> Iterator[tuple[Row
             values, position = decoder.raw_decode(text, position)
         except json.JSONDecodeError as error:
             place = f"{path}, line {error.lineno}, character {error.colno}"
-            raise UserError(f"{place}: not JSON: {error.msg}; the file is one array, [{{...}}, {{...}}]") from None
+            raise UserError(f"{place}: not JSON: {error.msg}; the file must be one array, [{{...}}, {{...}}]") from None
         yield _row(values, columns, where), where
 
 
 def _row(values: Any, columns: Columns, where: str) -> Row:
     if not isinstance(values, dict):
-        raise UserError(f'{where}: a {type(values).__name__} where an object is wanted, like {{"{columns.names[0]}": ...}}')
+        raise UserError(f'{where}: the value must be an object, {{"{columns.names[0]}": ...}}, and is a {type(values).__name__}')
     return columns.pick(values, where)

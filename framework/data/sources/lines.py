@@ -1,4 +1,4 @@
-"""Lines of a text file, decoded one by one so that a wrong byte is answered with its place; files ending in .gz are unpacked."""
+"""Lines of a text file, decoded one by one so that an error has its place; files ending in .gz are decompressed."""
 
 import codecs
 import gzip
@@ -13,7 +13,7 @@ from framework.errors import UserError
 
 
 def lines(path: Path, encoding: str) -> Iterator[str]:
-    """Lines with their line ends. Only a line feed ends a line: other separators of Unicode are text."""
+    """Iterate over lines with their line ends. Only a line feed ends a line; other Unicode separators are text."""
     codec = codec_name(encoding)
     if not ascii_line_feed(codec):
         yield from _wide_lines(path, codec)
@@ -27,14 +27,14 @@ def lines(path: Path, encoding: str) -> Iterator[str]:
                 place = f"{path}, line {number}, byte {start + error.start} of the file"
                 raise UserError(
                     f"{place}: 0x{line[error.start]:02x} is not {codec} ({error.reason})\n"
-                    f"say how the file is encoded, for example data.encoding={'latin-1' if codec == 'utf-8' else 'utf-8'}"
+                    f"set data.encoding, for example data.encoding={'latin-1' if codec == 'utf-8' else 'utf-8'}"
                 ) from None
-            yield text.removeprefix("\ufeff") if number == 1 else text  # spreadsheets write a byte order mark
+            yield text.removeprefix("\ufeff") if number == 1 else text  # byte order mark, written by spreadsheets
             start += len(line)
 
 
 def _wide_lines(path: Path, codec: str) -> Iterator[str]:
-    """UTF-16 and its like, where a line feed is more than one byte."""
+    """Lines in an encoding whose line feed is more than one byte (UTF-16)."""
     number = 0
     try:
         with _opened(path) as file:
@@ -42,12 +42,12 @@ def _wide_lines(path: Path, codec: str) -> Iterator[str]:
                 yield line
                 number += 1
     except UnicodeError as error:  # a missing byte order mark is a UnicodeError without a place
-        raise UserError(f"{path}, after line {number}: not {codec} ({error})\nsay how it is encoded: data.encoding=utf-8") from None
+        raise UserError(f"{path}, after line {number}: not {codec} ({error})\nset data.encoding, for example data.encoding=utf-8") from None
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
-    """The file as bytes, unpacked."""
+    """The file as bytes, decompressed."""
     if path.suffix.lower() != ".gz":
         with path.open("rb") as file:
             yield file
@@ -63,7 +63,7 @@ def codec_name(encoding: str) -> str:
     try:
         codec = codecs.lookup(encoding).name
     except LookupError:
-        raise UserError(f"data.encoding={encoding}: Python knows no such encoding; usual are utf-8, latin-1, cp1252, utf-16") from None
+        raise UserError(f"data.encoding={encoding} is no encoding of Python; common ones are utf-8, latin-1, cp1252, utf-16") from None
     return "utf-8" if codec == "utf-8-sig" else codec
 
 

@@ -1,57 +1,69 @@
-"""Words of a text, the pieces that a tokenizer makes of them, and windows of pieces for texts longer than the model."""
+"""Subword alignment: the word of every token of a text, and windows of tokens for texts longer than the model."""
 
 from collections.abc import Sequence
 from itertools import pairwise
 
 from framework.data.formats import TextTokenizer
 
-Span = tuple[int, int]  # from, to
-NO_WORD = -1  # the word of a piece that belongs to none
+Span = tuple[int, int]  # start, end (not included)
+NO_WORD = -1  # word id of a token between words
 
 
 def tokenize_words(text: str, words: Sequence[Span], tokenizer: TextTokenizer) -> tuple[list[int], list[int]]:
-    """The ids of a text's pieces, and for each the number of its word, or NO_WORD.
+    """Token ids of a text, and for each token the index of its word, or NO_WORD.
 
-    words: characters from and to, in order and apart. The text is cut behind each word before it is encoded: no piece belongs to
-    two words, whatever the tokenizer. A word may have no piece at all (a character that the tokenizer drops).
+    words: characters of each word, in order and disjoint. The text is split after each word before it is encoded, so no token belongs
+    to two words. A word may have no token (a character that the tokenizer drops).
+
+    >>> tokenizer = load("runs/last").tokenizer
+    >>> ids, words = tokenize_words("good film", [(0, 4), (5, 9)], tokenizer)
+    >>> sorted(set(words) - {NO_WORD})
+    [0, 1]
     """
     ids: list[int] = []
-    owners: list[int] = []
+    word_ids: list[int] = []
     cuts = [0, *(end for _, end in words), len(text)]
-    for number, (begin, end) in enumerate(pairwise(cuts)):
+    for word, (begin, end) in enumerate(pairwise(cuts)):
         if begin == end:
             continue
-        found, offsets = tokenizer.encode_with_offsets(text[begin:end])
-        start = words[number][0] - begin if number < len(words) else end - begin  # what stands before is between words
-        ids += found
-        owners += [number if to > start else NO_WORD for _, to in offsets]
-    return ids, owners
+        part_ids, offsets = tokenizer.encode_with_offsets(text[begin:end])
+        start = words[word][0] - begin if word < len(words) else end - begin  # the characters before it are between words
+        ids += part_ids
+        word_ids += [word if to > start else NO_WORD for _, to in offsets]
+    return ids, word_ids
 
 
-def windows(pieces: int, room: int, overlap: int) -> list[Span]:
-    """Windows of at most `room` pieces that cover all of them; neighbors share `overlap` pieces, the last two perhaps more."""
-    assert 0 <= overlap < room, f"windows of {room} pieces cannot share {overlap}"
-    if pieces <= room:
-        return [(0, pieces)]
-    starts = [*range(0, pieces - room, room - overlap), pieces - room]
-    return [(start, start + room) for start in starts]
+def token_windows(tokens: int, size: int, overlap: int) -> list[Span]:
+    """Windows of at most `size` tokens that cover all tokens; neighbors overlap by `overlap` tokens, the last two perhaps by more.
 
-
-def best_windows(owners: Sequence[int], spans: Sequence[Span]) -> dict[int, int]:
-    """word -> the window in which it has most context on both sides; the ends of the text are as good as any context.
-
-    A word that fits into no window has its home where most of it is.
+    >>> token_windows(10, 4, 1)
+    [(0, 4), (3, 7), (6, 10)]
     """
-    ends: dict[int, Span] = {}  # word -> its pieces
-    for place, word in enumerate(owners):
+    assert 0 <= overlap < size, f"windows of {size} tokens cannot overlap by {overlap}"
+    if tokens <= size:
+        return [(0, tokens)]
+    starts = [*range(0, tokens - size, size - overlap), tokens - size]
+    return [(start, start + size) for start in starts]
+
+
+def best_windows(word_ids: Sequence[int], windows: Sequence[Span]) -> dict[int, int]:
+    """For each word the window with most context on its shorter side; the ends of the text count as full context.
+
+    For a word longer than a window it is the window with most of its tokens.
+
+    >>> best_windows([0, 1, 2, 3, 4, 5], [(0, 4), (2, 6)])
+    {0: 0, 1: 0, 2: 0, 3: 1, 4: 1, 5: 1}
+    """
+    spans: dict[int, Span] = {}  # word -> its tokens
+    for token, word in enumerate(word_ids):
         if word != NO_WORD:
-            ends[word] = (ends.get(word, (place, 0))[0], place + 1)
-    total = len(owners)
+            spans[word] = (spans.get(word, (token, 0))[0], token + 1)
+    total = len(word_ids)
 
     def context(word: int, window: int) -> tuple[int, int]:
-        (first, last), (start, stop) = ends[word], spans[window]
+        (first, last), (start, stop) = spans[word], windows[window]
         inside = min(last, stop) - max(first, start)
         left, right = (total if start == 0 else first - start), (total if stop == total else stop - last)
         return inside, min(left, right)
 
-    return {word: max(range(len(spans)), key=lambda window: context(word, window)) for word in ends}
+    return {word: max(range(len(windows)), key=lambda window: context(word, window)) for word in spans}

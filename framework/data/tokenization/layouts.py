@@ -1,81 +1,80 @@
-"""The tokenizer of a published model, in whichever layout its folder has it."""
+"""Tokenizers of published models, in each layout of tokenizer files."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from framework.data.spec import DataSpec
 from framework.data.tokenization.escaping import escape_special_tokens
-from framework.data.tokenization.sentencepiece import sentence_pieces
+from framework.data.tokenization.sentencepiece import sentencepiece
 from framework.data.tokenization.special_tokens import Settings
-from framework.data.tokenization.tokenizer import NAMES, Tokenizer, read_json
-from framework.data.tokenization.vocabulary_files import Built, byte_level, wordpiece
+from framework.data.tokenization.tokenizer import KNOWN_SPECIAL_TOKENS, Tokenizer, read_json
+from framework.data.tokenization.vocabulary_files import Backend, byte_level, wordpiece
 from framework.errors import UserError
 
-COMPLETE = "tokenizer.json"  # of the `tokenizers` library: says everything
+TOKENIZER_JSON = "tokenizer.json"  # of the `tokenizers` library; complete by itself
+Builder = Callable[[list[Path], Settings], Backend]
 
 
-def complete(files: list[Path], settings: Settings) -> Built:
+def tokenizer_json(files: list[Path], settings: Settings) -> Backend:
     return read_json(files[0]), {}
 
 
-LAYOUTS: dict[tuple[str, ...], Callable[[list[Path], Settings], Built]] = {  # in the order in which they are looked for
-    (COMPLETE,): complete,
+LAYOUTS: dict[tuple[str, ...], Builder] = {  # in order of preference
+    (TOKENIZER_JSON,): tokenizer_json,
     ("vocab.txt",): wordpiece,
     ("vocab.json", "merges.txt"): byte_level,
     ("encoder.json", "vocab.bpe"): byte_level,
-    ("spiece.model",): sentence_pieces,
-    ("tokenizer.model",): sentence_pieces,
+    ("spiece.model",): sentencepiece,
+    ("tokenizer.model",): sentencepiece,
 }
 
 
 def published_tokenizer(path: Path) -> Tokenizer:
-    """The tokenizer in a folder of a published model or of a run; or the one of a file there, whatever else the folder has.
+    """The tokenizer of a folder of a published model or a run, or of a tokenizer file in it.
 
-    UserError: there is none, its files are damaged or do not belong together, or they do not say how text is split.
+    UserError: the folder has no tokenizer, its files are damaged or do not belong together, or they do not define how text is split.
     """
-    folder, files, build = found(path)
+    folder, files, build = find_files(path)
     spec = folder / "data_spec.json"
-    if files[0].name == COMPLETE and spec.is_file():  # a run: its data spec know the ids
-        return of_run(files[0], spec)
+    if files[0].name == TOKENIZER_JSON and spec.is_file():
+        return run_tokenizer(files[0], spec)
     settings = Settings.read(folder)
-    inner, names = build(files, settings)
-    settings.mark(inner)
-    return Tokenizer(escape_special_tokens(inner), {**names, **settings.names()})
+    backend, special_tokens = build(files, settings)
+    settings.add_to(backend)
+    return Tokenizer(escape_special_tokens(backend), {**special_tokens, **settings.roles()})
 
 
-def found(path: Path) -> tuple[Path, list[Path], Callable[[list[Path], Settings], Built]]:
-    """The folder, its files, and what makes a tokenizer of them."""
+def find_files(path: Path) -> tuple[Path, list[Path], Builder]:
+    """The folder, the tokenizer files and their builder."""
     if path.is_dir():
         for names, build in LAYOUTS.items():
             files = [path / name for name in names]
             if all(file.is_file() for file in files):
                 return path, files, build
-        looked = ", ".join(" and ".join(names) for names in LAYOUTS)
-        halves = [name for names in LAYOUTS if len(names) > 1 for name in names if (path / name).is_file()]
-        raise UserError(f"{path} has no tokenizer. Looked for: {looked}{f'; there is {halves[0]} alone' if halves else ''}")
+        layouts = ", ".join(" and ".join(names) for names in LAYOUTS)
+        incomplete = [name for names in LAYOUTS if len(names) > 1 for name in names if (path / name).is_file()]
+        raise UserError(f"{path} has no tokenizer: it must have {layouts}{f', and has only {incomplete[0]}' if incomplete else ''}")
     if not path.is_file():
-        raise UserError(f"{path} does not exist; the file or the folder of a tokenizer is wanted: {COMPLETE}, {', '.join(_files()[1:])}")
+        known = dict.fromkeys(name for names in LAYOUTS for name in names)
+        raise UserError(f"{path} does not exist and must be a folder with a tokenizer, or one of its files: {', '.join(known)}")
     for names, build in LAYOUTS.items():
         if path.name in names:
             files = [path.parent / name for name in names]
-            lacking = [file.name for file in files if not file.is_file()]
-            if lacking:
-                raise UserError(f"{path} needs {lacking[0]} beside it, and there is none in {path.parent}")
+            missing = [file.name for file in files if not file.is_file()]
+            if missing:
+                raise UserError(f"{path} needs {missing[0]}, which is not in {path.parent}")
             return path.parent, files, build
-    build = {".txt": wordpiece, ".model": sentence_pieces}.get(path.suffix, complete)
+    build = {".txt": wordpiece, ".model": sentencepiece}.get(path.suffix, tokenizer_json)
     return path.parent, [path], build
 
 
-def of_run(path: Path, told: Path) -> Tokenizer:
-    """The tokenizer of a run: its special tokens and the size of its tables are in its data spec. UserError: one of both is damaged."""
-    inner = read_json(path)
+def run_tokenizer(path: Path, spec_file: Path) -> Tokenizer:
+    """The tokenizer of a run, with special tokens and vocab_size from its data spec. UserError: a file is damaged."""
+    backend = read_json(path)
     try:
-        spec = DataSpec.load(told)
+        spec = DataSpec.load(spec_file)
     except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{told} is damaged: {error!r}") from None
-    ids = {name: getattr(spec, name) for name in NAMES}
-    return Tokenizer(inner, {name: None if id is None else inner.id_to_token(id) for name, id in ids.items()}, spec.vocab_size, spec.start)
-
-
-def _files() -> list[str]:
-    return [name for names in LAYOUTS for name in names]
+        raise UserError(f"{spec_file} is damaged: {error!r}") from None
+    ids = {role: getattr(spec, role) for role in KNOWN_SPECIAL_TOKENS}
+    special_tokens = {role: None if id is None else backend.id_to_token(id) for role, id in ids.items()}
+    return Tokenizer(backend, special_tokens, spec.vocab_size, spec.start)

@@ -1,7 +1,7 @@
-"""A tokenizer that exists already."""
+"""Tokenizers of published models and of runs, as an option of the kind `tokenizer`."""
 
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from framework.data.tokenization.layouts import published_tokenizer
 from framework.data.tokenization.tokenizer import Tokenizer
@@ -13,38 +13,38 @@ from framework.utils.hub import folder_of
 
 @register("tokenizer")
 class PretrainedTokenizer(TokenizerTrainer):
-    """A tokenizer that exists: of a run, or of a published model, in whichever layout its folder has it.
+    """The tokenizer of a published model or of a run.
 
-    file: the folder of a model or of a run, a file of a tokenizer there, or a name on the Hugging Face Hub.
-    additional_special_tokens: tokens that are added as special ones behind the last id; a model's tables grow by them.
-    start: id of what stands before the first token of a written text, where that is not the begin token (BART: the end token's).
-    vocab_size: ids at least, where a model's tables have more rows than there are tokens (T5's have 32,128 for 32,100).
+    file: folder of a model or run, a tokenizer file in it, or a name on the Hugging Face Hub.
+    additional_special_tokens: special tokens added after the last id; the embedding tables of a model grow by them.
+    start: decoder_start_token_id, if a decoder does not start from the begin token (BART: the id of the end token).
+    vocab_size: lower bound of the vocabulary size, for embedding tables with more rows than tokens (T5: 32,128 rows, 32,100 tokens).
     """
 
     needs_texts = False
+    option_traits: ClassVar = {"pattern": ("additional_special_tokens",)}
 
     def __init__(
         self,
         file: str | None = None,
-        additional_special_tokens: list[str] = [],  # noqa: B006 - never written to
+        additional_special_tokens: list[str] = [],  # noqa: B006 - never modified
         vocab_size: int | None = None,
         start: int | None = None,
     ):
         self.file, self.additional_special_tokens, self.vocab_size, self.start = file, tuple(additional_special_tokens), vocab_size, start
 
     def train(self, texts: Texts) -> Tokenizer:
-        return self._made
+        return self._tokenizer
 
     def origin(self) -> Any:
-        """What it is, not where it lies."""
-        return [type(self).__name__, self._made.to_json(), self._made.special_ids, self._made.vocab_size]
+        """The tokenizer itself, not the path of its files."""
+        return [type(self).__name__, self._tokenizer.to_json(), self._tokenizer.special_ids, self._tokenizer.vocab_size]
 
     @cached_property
-    def _made(self) -> Tokenizer:
+    def _tokenizer(self) -> Tokenizer:
         if not self.file:
-            raise UserError("tokenizer=pretrained needs a tokenizer: tokenizer.file=FOLDER, of a run or of a published model")
-        found = published_tokenizer(folder_of(self.file))
-        start = found.start if self.start is None else self.start
-        return Tokenizer(found.backend, found.special_tokens, max(self.vocab_size or 0, found.min_vocab_size), start).with_special_tokens(
-            self.additional_special_tokens
-        )
+            raise UserError("tokenizer=pretrained needs tokenizer.file=FOLDER of a published model or of a run")
+        published = published_tokenizer(folder_of(self.file))
+        start = published.start if self.start is None else self.start
+        size = max(self.vocab_size or 0, published.min_vocab_size)
+        return Tokenizer(published.backend, published.special_tokens, size, start).with_special_tokens(self.additional_special_tokens)

@@ -1,4 +1,4 @@
-"""A model file of sentencepiece, read without that library: https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto"""
+"""Reader of sentencepiece model files, without that library: https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto"""
 
 import struct
 from collections.abc import Iterator
@@ -7,15 +7,16 @@ from pathlib import Path
 
 from framework.errors import UserError
 
-NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)  # types of a piece
-UNIGRAM, BPE = 1, 2  # algorithms; there are two more, of whole words and characters
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)  # ModelProto.SentencePiece.Type
+UNIGRAM, BPE = 1, 2  # TrainerSpec.ModelType; the others are WORD and CHAR
 Value = int | bytes
 
 
 @dataclass(frozen=True)
-class SentencePieces:
-    """pieces: text, score, type, in the order of their ids. roles: our name -> id, those that the file names.
-    charsmap: what characters become before all else, as the library compiled it."""
+class SentencePieceModel:
+    """pieces: text, score and type of each id. roles: role of a special token -> its id, if the file has one.
+    charsmap: precompiled_charsmap, the compiled character normalization.
+    prefix_space, single_spaces: add_dummy_prefix and remove_extra_whitespaces."""
 
     pieces: list[tuple[str, float, int]]
     algorithm: int
@@ -29,15 +30,15 @@ class SentencePieces:
         return [text for text, _, type in self.pieces if type in types]
 
 
-def read_pieces(path: Path) -> SentencePieces:
-    """UserError: the file is damaged or none of sentencepiece, or asks for what the `tokenizers` library cannot do."""
+def read_model(path: Path) -> SentencePieceModel:
+    """UserError: the file is damaged, is no sentencepiece model, or needs a feature that the `tokenizers` library lacks."""
     try:
         return _model(path.read_bytes())
-    except (ValueError, struct.error) as error:  # UnicodeDecodeError is one
-        raise UserError(f"{path} is damaged, or no model of sentencepiece: {error}") from None
+    except (ValueError, struct.error) as error:  # UnicodeDecodeError is a ValueError
+        raise UserError(f"{path} is damaged, or no sentencepiece model: {error}") from None
 
 
-def _model(data: bytes) -> SentencePieces:
+def _model(data: bytes) -> SentencePieceModel:
     pieces: list[tuple[str, float, int]] = []
     trainer: dict[int, Value] = {}
     normalizer: dict[int, Value] = {}
@@ -53,19 +54,19 @@ def _model(data: bytes) -> SentencePieces:
     if len({text for text, _, _ in pieces}) < len(pieces):
         raise ValueError("it has the same piece twice")
     if [type for _, _, type in pieces].count(UNKNOWN) != 1:
-        raise ValueError("it has not one piece for what is unknown")
+        raise ValueError("it must have exactly one unknown piece")
     algorithm = _number(trainer, 3, UNIGRAM)
     if algorithm not in (UNIGRAM, BPE):
-        raise ValueError("it was made by an algorithm that is neither unigram nor bpe")
+        raise ValueError("its model_type must be unigram or bpe")
     if _number(trainer, 24, 0):
-        raise ValueError("its pieces have their space behind them, and only those with the space before them are known here")
-    roles = {"begin": _number(trainer, 41, 1), "end": _number(trainer, 42, 2), "padding": _number(trainer, 43, -1)}
-    # -1 stands for none, and is written as the largest number of 64 bits
-    known = {role: id for role, id in roles.items() if 0 <= id < len(pieces) and pieces[id][2] == CONTROL}
-    known["unknown"] = next(id for id, (_, _, type) in enumerate(pieces) if type == UNKNOWN)
+        raise ValueError("treat_whitespace_as_suffix is not supported")
+    ids = {"begin": _number(trainer, 41, 1), "end": _number(trainer, 42, 2), "padding": _number(trainer, 43, -1)}
+    # -1 stands for none and is written as the largest number of 64 bits
+    roles = {role: id for role, id in ids.items() if 0 <= id < len(pieces) and pieces[id][2] == CONTROL}
+    roles["unknown"] = next(id for id, (_, _, type) in enumerate(pieces) if type == UNKNOWN)
     charsmap = _bytes(normalizer.get(2, b""))
     prefix_space, single_spaces = bool(_number(normalizer, 3, 1)), bool(_number(normalizer, 4, 1))
-    return SentencePieces(pieces, algorithm, bool(_number(trainer, 35, 0)), known, charsmap, prefix_space, single_spaces)
+    return SentencePieceModel(pieces, algorithm, bool(_number(trainer, 35, 0)), roles, charsmap, prefix_space, single_spaces)
 
 
 def _piece(data: bytes) -> tuple[str, float, int]:
@@ -85,12 +86,12 @@ def _number(values: dict[int, Value], number: int, default: int) -> int:
 
 def _bytes(value: Value) -> bytes:
     if not isinstance(value, bytes):
-        raise ValueError("a number stands where a text is wanted")
+        raise ValueError("a field with bytes has a number")
     return value
 
 
 def fields(data: bytes) -> Iterator[tuple[int, Value]]:
-    """Number and value of each field of a message. ValueError: it is cut off, or none.
+    """Number and value of each field of a protocol buffer message. ValueError: the data is truncated or no message.
     Wire format: https://protobuf.dev/programming-guides/encoding"""
     at = 0
     while at < len(data):
@@ -107,7 +108,7 @@ def fields(data: bytes) -> Iterator[tuple[int, Value]]:
         else:
             raise ValueError(f"no field begins at byte {at:,}")
         if not number or at + size > len(data):
-            raise ValueError(f"it is cut off or garbled at byte {at:,}")
+            raise ValueError(f"it is truncated or garbled at byte {at:,}")
         yield number, data[at : at + size]
         at += size
 
@@ -116,7 +117,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         if at >= len(data):
-            raise ValueError("it is cut off")
+            raise ValueError("it is truncated")
         byte = data[at]
         value, at = value | (byte & 0x7F) << shift, at + 1
         if byte < 0x80:

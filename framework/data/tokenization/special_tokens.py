@@ -1,4 +1,4 @@
-"""What the small files beside a published vocabulary say: its special tokens, its added tokens, its options."""
+"""Special tokens and options in the JSON files beside a published vocabulary."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,85 +8,87 @@ from typing import Any
 import tokenizers
 from tokenizers import AddedToken
 
-from framework.data.tokenization.tokenizer import NAMES, add
+from framework.data.tokenization.tokenizer import KNOWN_SPECIAL_TOKENS, add_tokens
 from framework.errors import UserError
 from framework.utils.json_table import read_table
 
 CONFIG, MAP, ADDED = "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
 MODEL = "config.json"
-ROLES = {  # our name -> theirs; the first that is told counts: [CLS] and [SEP] begin and end a text where a model has them
+ROLES = {  # role -> keys of `transformers`; the first one present counts, so [CLS] and [SEP] are begin and end where a model has them
     "padding": ("pad_token",),
     "begin": ("cls_token", "bos_token"),
     "end": ("sep_token", "eos_token"),
     "unknown": ("unk_token",),
     "mask": ("mask_token",),
 }
-MORE = ("additional_special_tokens", "extra_special_tokens")
+ADDITIONAL = ("additional_special_tokens", "extra_special_tokens")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """algorithm: the tokenizer, or else the model, that the files say they are made for; empty where they say nothing.
-    options: tokenizer_config.json as it stands. special: their name -> token, None where they say there is none.
-    more: special tokens of no role. added: id -> token, for entries that the vocabulary file may not have."""
+    """algorithm: tokenizer class, or else model type, that the files are made for; empty if they name none.
+    options: contents of tokenizer_config.json. tokens: key of `transformers` -> special token, None if the files say there is none.
+    additional: special tokens without a role. added: id -> token, for tokens that the vocabulary file may lack."""
 
     folder: Path
     algorithm: str
     options: Mapping[str, Any]
-    special: Mapping[str, AddedToken | None]
-    more: tuple[AddedToken, ...]
+    tokens: Mapping[str, AddedToken | None]
+    additional: tuple[AddedToken, ...]
     added: Mapping[int, AddedToken]
 
     @classmethod
     def read(cls, folder: Path) -> "Settings":
-        """From a folder, which may have none of these files. UserError: one is damaged."""
-        options, told, model = (read_table(folder / name) for name in (CONFIG, MAP, MODEL))
+        """Read those of the files that a folder has. UserError: one is damaged."""
+        options, special_tokens_map, model = (read_table(folder / name) for name in (CONFIG, MAP, MODEL))
         made_for = options.get("tokenizer_class") or model.get("tokenizer_class") or model.get("model_type") or ""
-        # the newer layout says everything in one file; before it, the map had the last word
-        values = {**told, **options} if "added_tokens_decoder" in options else {**options, **told}
+        # the newer layout has everything in tokenizer_config.json; in the older one, special_tokens_map.json overrides it
+        values = {**special_tokens_map, **options} if "added_tokens_decoder" in options else {**options, **special_tokens_map}
         keys = [key for names in ROLES.values() for key in names if key in values]
-        special = {key: None if values[key] is None else _token(values[key], True, folder) for key in keys}
-        more = [token for key in MORE for token in _listed(values.get(key))]
-        return cls(folder, str(made_for), options, special, tuple(_token(token, True, folder) for token in more), _added(folder, options))
+        tokens = {key: None if values[key] is None else _token(values[key], True, folder) for key in keys}
+        additional = tuple(_token(token, True, folder) for key in ADDITIONAL for token in _listed(values.get(key)))
+        return cls(folder, str(made_for), options, tokens, additional, _added(folder, options))
 
-    def check_algorithm(self, known: Sequence[str], path: Path) -> None:
-        """UserError: the folder says that its files were made for a tokenizer that splits text in another way."""
-        if self.algorithm and algorithm(self.algorithm) not in known:
+    def check_algorithm(self, supported: Sequence[str], path: Path) -> None:
+        """UserError: the folder is made for a tokenizer that splits text in another way."""
+        if self.algorithm and algorithm(self.algorithm) not in supported:
             raise UserError(
-                f"{self.folder} is made for {self.algorithm}, and {path.name} does not say how that one splits text "
-                f"(known here: {', '.join(known)}).\n"
-                "Take its tokenizer.json: AutoTokenizer.from_pretrained(...).save_pretrained(FOLDER) of `transformers` writes it"
+                f"{self.folder} is made for {self.algorithm}, and {path.name} does not define how it splits text "
+                f"(supported: {', '.join(supported)}).\n"
+                "Use its tokenizer.json: AutoTokenizer.from_pretrained(...).save_pretrained(FOLDER) of `transformers` writes it"
             )
 
     def token(self, key: str, default: str) -> str:
-        token = self.special.get(key)
+        token = self.tokens.get(key)
         return default if token is None else token.content
 
-    def names(self) -> dict[str, str | None]:
-        """Our name -> token, of those that are told; None where they say there is none."""
-        told = {role: [self.special[key] for key in keys if key in self.special] for role, keys in ROLES.items()}
-        return {role: next((token.content for token in tokens if token is not None), None) for role, tokens in told.items() if tokens}
+    def roles(self) -> dict[str, str | None]:
+        """role -> special token, None if the files say there is none; without roles that they do not mention."""
+        present = {role: [self.tokens[key] for key in keys if key in self.tokens] for role, keys in ROLES.items()}
+        return {role: next((token.content for token in tokens if token is not None), None) for role, tokens in present.items() if tokens}
 
-    def mark(self, inner: tokenizers.Tokenizer) -> None:
-        """Adds the added tokens, by their ids, then special ones that are no entries yet. UserError: another token has such an id."""
+    def add_to(self, backend: tokenizers.Tokenizer) -> None:
+        """Add the added tokens in the order of their ids, then all special tokens. UserError: an id belongs to another token."""
         for id, token in sorted(self.added.items()):
-            add(inner, [token])
-            found = inner.token_to_id(token.content)
-            if found != id:
-                raise UserError(f"{self.folder}: the token {token.content!r} is said to have the id {id}; by the vocabulary it has {found}")
-        add(inner, [*(token for token in self.special.values() if token is not None), *self.more])
+            add_tokens(backend, [token])
+            actual = backend.token_to_id(token.content)
+            if actual != id:
+                raise UserError(
+                    f"{self.folder}: the added token {token.content!r} must have the id {id}, and in the vocabulary it has {actual}"
+                )
+        add_tokens(backend, [*(token for token in self.tokens.values() if token is not None), *self.additional])
 
 
 def algorithm(name: str) -> str:
-    """`BertTokenizerFast` and `bert` are the same."""
+    """Normalized name of a tokenizer class or model type: `BertTokenizerFast` and `bert` are equal."""
     return name.lower().replace("-", "").replace("_", "").removesuffix("fast").removesuffix("tokenizer")
 
 
-def mark_known(inner: tokenizers.Tokenizer) -> None:
-    """Marks entries as special that have the name of a special token: what vocabulary files alone do not say."""
-    known = sorted({token for tokens in NAMES.values() for token in tokens if inner.token_to_id(token) is not None})
-    # RoBERTa's and BART's mask takes the space before it along
-    add(inner, [AddedToken(token, special=True, normalized=False, lstrip=token == "<mask>") for token in known])
+def mark_known_special_tokens(backend: tokenizers.Tokenizer) -> None:
+    """Mark entries with the usual names of special tokens as special, which vocabulary files alone do not."""
+    known = sorted({token for tokens in KNOWN_SPECIAL_TOKENS.values() for token in tokens if backend.token_to_id(token) is not None})
+    # the mask token of RoBERTa and BART includes the space before it
+    add_tokens(backend, [AddedToken(token, special=True, normalized=False, lstrip=token == "<mask>") for token in known])
 
 
 def _added(folder: Path, options: Mapping[str, Any]) -> dict[int, AddedToken]:
@@ -104,9 +106,9 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _token(value: Any, special: bool, folder: Path) -> AddedToken:
-    """A token as it is written there: its text, or a table of its text and how it is matched."""
+    """A token in JSON: its text, or an object with `content` and the options of AddedToken."""
     table = {"content": value} if isinstance(value, str) else value
     if not isinstance(table, dict) or not isinstance(table.get("content"), str) or not table["content"]:
-        raise UserError(f"{folder}: {value!r} among its special tokens is none")
+        raise UserError(f"{folder}: {value!r} is no special token")
     flags = {name: bool(table[name]) for name in ("single_word", "lstrip", "rstrip", "normalized") if name in table}
     return AddedToken(table["content"], special=special, **{"normalized": not special, **flags})

@@ -1,4 +1,4 @@
-"""Text to numbers and back."""
+"""Tokenizer: text to token ids and back, on top of the `tokenizers` library."""
 
 import json
 import os
@@ -9,61 +9,68 @@ import tokenizers
 from tokenizers import AddedToken
 
 from framework.errors import UserError
+from framework.utils.files import write_text
 
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # one process; threads would also break the fork of loader workers
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # threads would break the fork of loader workers
 
-NAMES = {  # of special tokens, ours and those that published tokenizers use
+KNOWN_SPECIAL_TOKENS = {  # role -> usual names, the ones of this project first
     "padding": ("[PAD]", "<pad>", "<|padding|>"),
     "begin": ("[BEGIN]", "[CLS]", "<s>", "<bos>", "<|begin_of_text|>", "<|endoftext|>"),
     "end": ("[END]", "[SEP]", "</s>", "<eos>", "<|end_of_text|>", "<|endoftext|>"),
     "unknown": ("[UNK]", "<unk>", "<|unk|>"),
     "mask": ("[MASK]", "<mask>"),
 }
-SPACES = ("▁", "Ġ")  # how sentencepiece and byte-level vocabularies write a space
-BYTES = [f"<0x{byte:02X}>" for byte in range(256)]  # how `tokenizers` writes a byte that stands for itself
+SPACES = ("▁", "Ġ")  # a space in sentencepiece and in byte-level vocabularies
+BYTES = [f"<0x{byte:02X}>" for byte in range(256)]  # byte-fallback tokens of `tokenizers`
 
 
 class Tokenizer:
-    """Encodes without special tokens (a format adds those it wants) and decodes. A text is never read as a special token.
+    """Encodes texts without special tokens, which text formats add, and decodes ids. Text is never encoded as a special token.
 
-    names: the special tokens, by the keys of NAMES, where somebody says so; None = there is none. Those not named are looked for.
-    min_vocab_size: ids at least, where a model's table has more rows than there are tokens.
-    start: id of what stands before the first token of a written text, where that is not the begin token.
+    special_tokens: role (a key of KNOWN_SPECIAL_TOKENS) -> token, None if there is none. Roles left out are detected by the usual names.
+    min_vocab_size: lower bound of vocab_size, for embedding tables with more rows than there are tokens.
+    start: decoder_start_token_id, if a decoder does not start from the begin token.
     """
 
     def __init__(
-        self, inner: tokenizers.Tokenizer, names: Mapping[str, str | None] | None = None, min_vocab_size: int = 0, start: int | None = None
+        self,
+        backend: tokenizers.Tokenizer,
+        special_tokens: Mapping[str, str | None] | None = None,
+        min_vocab_size: int = 0,
+        start: int | None = None,
     ):
-        inner.no_padding()
-        inner.no_truncation()
-        inner.encode_special_tokens = True  # a text that says "[MASK]" is a text
-        self.backend, self.special_tokens, self.min_vocab_size, self.start = inner, dict(names or {}), min_vocab_size, start
+        backend.no_padding()
+        backend.no_truncation()
+        backend.encode_special_tokens = True  # a text "[MASK]" is no special token
+        self.backend, self.special_tokens, self.min_vocab_size, self.start = backend, dict(special_tokens or {}), min_vocab_size, start
         self._byte_lengths: list[int] | None = None
-        self._prefix = False
-        candidates = {name: (self.special_tokens[name],) if name in self.special_tokens else tokens for name, tokens in NAMES.items()}
-        found = {name: [inner.token_to_id(token) for token in tokens if token is not None] for name, tokens in candidates.items()}
-        self.special_ids: dict[str, int | None] = {name: next((id for id in ids if id is not None), None) for name, ids in found.items()}
+        self._prefixes_space = False
+        self.special_ids: dict[str, int | None] = {}
+        for role, usual in KNOWN_SPECIAL_TOKENS.items():
+            tokens = (self.special_tokens[role],) if role in self.special_tokens else usual
+            ids = (backend.token_to_id(token) for token in tokens if token is not None)
+            self.special_ids[role] = next((id for id in ids if id is not None), None)
         if start is not None:
             self.special_ids["start"] = start
 
     def with_special_tokens(self, tokens: Sequence[str]) -> "Tokenizer":
-        """The same with these special tokens: those it lacks are added behind its last id. UserError: there is no room behind it."""
+        """A copy with these special tokens; new ones are added after the last id. UserError: the vocabulary has gaps."""
         if not tokens:
             return self
-        inner = tokenizers.Tokenizer.from_str(self.to_json())
-        add(inner, [AddedToken(token, special=True, normalized=False) for token in tokens])
-        return Tokenizer(inner, self.special_tokens, self.min_vocab_size, self.start)
+        backend = tokenizers.Tokenizer.from_str(self.to_json())
+        add_tokens(backend, [AddedToken(token, special=True, normalized=False) for token in tokens])
+        return Tokenizer(backend, self.special_tokens, self.min_vocab_size, self.start)
 
     @property
     def vocab_size(self) -> int:
-        """Ids go from 0 to one below this; a vocabulary with holes counts the holes."""
+        """The largest id plus one, at least min_vocab_size."""
         return max(self.min_vocab_size, *(id + 1 for id in self.backend.get_vocab(with_added_tokens=True).values()))
 
     def encode(self, text: str) -> list[int]:
         return list(self.backend.encode(text, add_special_tokens=False).ids)
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """ids, and the characters (from, to) of the text that each stands for."""
+        """ids, and for each its characters [from, to) in the text."""
         encoding = self.backend.encode(text, add_special_tokens=False)
         return list(encoding.ids), list(encoding.offsets)
 
@@ -71,13 +78,13 @@ class Tokenizer:
         return str(self.backend.decode(list(ids), skip_special_tokens=True))
 
     def byte_lengths(self, ids: Sequence[int]) -> list[int]:
-        """UTF-8 bytes that each id of a text, from its beginning, stands for: special tokens for none, and the first not for the space
-        that some tokenizers put before a text."""
+        """Number of UTF-8 bytes of each token of a text, from its start: 0 for special tokens, without the space that some tokenizers put
+        before a text."""
         if self._byte_lengths is None:
             self._byte_lengths = byte_lengths(self.backend)
-            self._prefix = prefixed(self.backend)
+            self._prefixes_space = prefixes_space(self.backend)
         lengths = [self._byte_lengths[id] for id in ids]
-        if lengths and self._prefix:
+        if lengths and self._prefixes_space:
             lengths[0] = max(0, lengths[0] - 1)
         return lengths
 
@@ -85,57 +92,57 @@ class Tokenizer:
         return str(self.backend.to_str(pretty=False))
 
     def save(self, path: Path) -> None:
-        path.write_text(self.to_json(), encoding="utf-8")
+        write_text(path, self.to_json())
 
     @classmethod
     def load(cls, path: Path) -> "Tokenizer":
-        """UserError: no such file, or not a tokenizer."""
+        """UserError: the file does not exist or is no tokenizer.json."""
         return cls(read_json(path))
 
 
 def read_json(path: Path) -> tokenizers.Tokenizer:
-    """A tokenizer.json. UserError: no such file, or not one."""
+    """Load a tokenizer.json. UserError: the file does not exist or is damaged."""
     if not path.is_file():
-        raise UserError(f"{path} does not exist; a tokenizer.json of the `tokenizers` library is wanted")
+        raise UserError(f"{path} does not exist and must be a tokenizer.json of the `tokenizers` library")
     try:
         return tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except Exception as error:  # the library raises Exception itself
+    except Exception as error:  # the library raises plain Exception
         raise UserError(f"{path} is not a tokenizer.json of the `tokenizers` library: {error}") from None
 
 
-def add(inner: tokenizers.Tokenizer, tokens: Sequence[AddedToken]) -> None:
-    """Marks tokens as the library's added ones; those that are no entries yet stand behind the last id. UserError: an id is taken."""
-    taken = inner.get_vocab(with_added_tokens=True)
-    inner.add_tokens(list(tokens))
-    ids = set(taken.values())
+def add_tokens(backend: tokenizers.Tokenizer, tokens: Sequence[AddedToken]) -> None:
+    """Add tokens; those that are not in the vocabulary get new ids after the last one. UserError: the vocabulary has gaps."""
+    vocabulary = backend.get_vocab(with_added_tokens=True)
+    backend.add_tokens(list(tokens))
+    ids = set(vocabulary.values())
     for token in tokens:
-        # the library counts entries to find the next id, which is somebody else's where the ids have holes
-        if token.content not in taken and inner.token_to_id(token.content) in ids:
+        # the library takes the number of entries as the next id, which another token has if there are gaps
+        if token.content not in vocabulary and backend.token_to_id(token.content) in ids:
             raise UserError(
-                f"{token.content!r} cannot be added: the ids of the vocabulary have holes ({len(taken):,} entries, last id {max(ids):,})"
+                f"{token.content!r} cannot be added: the vocabulary has gaps ({len(vocabulary):,} entries, last id {max(ids):,})"
             )
 
 
-def prefixed(inner: tokenizers.Tokenizer) -> bool:
-    """Whether a text gets a space before it, as its other words have."""
-    tokens = inner.encode("a", add_special_tokens=False).tokens
+def prefixes_space(backend: tokenizers.Tokenizer) -> bool:
+    """Whether the tokenizer puts a space before a text."""
+    tokens = backend.encode("a", add_special_tokens=False).tokens
     return bool(tokens) and tokens[0].startswith(SPACES)
 
 
-def byte_lengths(inner: tokenizers.Tokenizer) -> list[int]:
-    """Bytes of every id, by the way the decoder joins tokens."""
-    description = json.loads(inner.to_str())
+def byte_lengths(backend: tokenizers.Tokenizer) -> list[int]:
+    """Number of UTF-8 bytes of every id, which depends on the decoder."""
+    description = json.loads(backend.to_str())
     decoder = json.dumps(description["decoder"] or {}, ensure_ascii=False)
     added = {token["id"]: token for token in description["added_tokens"]}
-    vocabulary = inner.get_vocab(with_added_tokens=True)
+    vocabulary = backend.get_vocab(with_added_tokens=True)
     lengths = [0] * (max(vocabulary.values()) + 1)
-    singles = set(BYTES) if "ByteFallback" in decoder else set()
+    single_bytes = set(BYTES) if "ByteFallback" in decoder else set()
     for token, id in vocabulary.items():
         if id in added:
             lengths[id] = 0 if added[id]["special"] else len(token.encode())
         elif "ByteLevel" in decoder:
-            lengths[id] = len(token)  # one printable character stands for each byte
-        elif token in singles:
+            lengths[id] = len(token)  # one printable character a byte
+        elif token in single_bytes:
             lengths[id] = 1
         elif "WordPiece" in decoder:
             lengths[id] = len(token.removeprefix("##").encode())

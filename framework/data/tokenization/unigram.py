@@ -1,7 +1,7 @@
-"""Training of a unigram tokenizer, the same in every process. Kudo 2018, section 3.2, https://arxiv.org/abs/1804.10959
+"""Training of a unigram tokenizer, with the same result in every process. Kudo 2018, section 3.2, https://arxiv.org/abs/1804.10959
 
-Start from all frequent substrings; fit their probabilities by expectation maximization; drop those whose loss is smallest;
-repeat. All words are walked at once, one end position after the other, and every sum is made in a fixed order.
+Start from the frequent substrings; fit their probabilities by expectation maximization; remove those with the smallest loss; repeat.
+The forward-backward algorithm runs over all words at once, by end position, and all sums have a fixed order.
 """
 
 from collections import Counter
@@ -11,18 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_WORDS = 100_000  # distinct words to learn from, the most frequent ones: bounds the time, and hardly changes the pieces
-SEEDS_PER_PIECE = 5  # substrings to start from, for each piece wanted
-SHRINK = 0.6  # of the pieces survive a round
+MOST_WORDS = 100_000  # the most frequent distinct words; bounds the time and hardly changes the pieces
+SEEDS_PER_PIECE = 5  # initial substrings for each final piece
+SHRINK = 0.6  # share of the pieces that remain after a round
 ROUNDS = 2  # of expectation maximization before each pruning
-LONGEST_WORD = 48  # characters; longer words are learned from in parts, so that probabilities stay above zero
-LEAST = 0.5  # expected occurrences that a piece needs
+LONGEST_WORD = 48  # characters; longer words are split, so that their probabilities do not underflow
+LEAST = 0.5  # least expected count of a piece
 
 
 def train(words: Mapping[str, int], size: int, longest: int = 16) -> list[tuple[str, float]]:
     """`size` pieces (all single characters among them) and their log-probabilities, likeliest first.
 
-    words: how often each word occurs. longest: characters of a piece at most.
+    words: word -> count. longest: maximum number of characters of a piece.
     """
     counts: Counter[str] = Counter()
     for word in sorted(words, key=lambda word: (-words[word], word))[:MOST_WORDS]:
@@ -44,7 +44,7 @@ def train(words: Mapping[str, int], size: int, longest: int = 16) -> list[tuple[
             scores = np.where(alive, np.log(np.maximum(expected, 1e-300) / max(expected.sum(), 1e-300)), -np.inf)
         if alive.sum() <= size:
             break
-        # what the corpus loses when a piece gives way to the best split of its own text
+        # loss of likelihood when the best split of its own text replaces a piece
         loss = np.full(len(pieces), -np.inf)
         loss[alive] = expected[alive] * (scores[alive] - alternatives.best(scores)[alive])
         loss[single] = np.inf
@@ -52,12 +52,12 @@ def train(words: Mapping[str, int], size: int, longest: int = 16) -> list[tuple[
         survivors = order[: max(size, int(alive.sum() * SHRINK))]
         alive &= np.isin(np.arange(len(pieces)), survivors)
         scores = np.where(alive, scores, -np.inf)
-    found = [(pieces[index], round(float(scores[index]), 6)) for index in np.flatnonzero(alive)]
-    return sorted(found, key=lambda item: (-item[1], item[0]))
+    scored = [(pieces[index], round(float(scores[index]), 6)) for index in np.flatnonzero(alive)]
+    return sorted(scored, key=lambda item: (-item[1], item[0]))
 
 
 def seeds(texts: list[str], counts: Mapping[str, int], size: int, longest: int) -> tuple[list[str], NDArray[np.float64]]:
-    """All characters, and the substrings that cover most of the corpus."""
+    """Initial pieces and their counts: all characters, and the substrings that cover most of the corpus."""
     seen: Counter[str] = Counter()
     for text in texts:
         for start in range(len(text)):
@@ -72,9 +72,9 @@ def seeds(texts: list[str], counts: Mapping[str, int], size: int, longest: int) 
 
 @dataclass
 class Lattice:
-    """All ways to split texts into pieces: arcs from a node to a later one, sorted by where they end.
+    """All splits of texts into pieces: arcs from a node to a later one, sorted by end position.
 
-    A node is a place in a text: text number * width + characters before it. groups: arcs that end after 1, 2, ... characters.
+    A node is a position in a text: text number * width + characters before it. groups: arcs that end after 1, 2, ... characters.
     """
 
     start: NDArray[np.int64]
@@ -86,7 +86,7 @@ class Lattice:
 
     @classmethod
     def of(cls, texts: list[str], pieces: list[str], longest: int, whole: bool = True) -> "Lattice":
-        """whole: whether a text may be one piece itself."""
+        """whole: whether a text may be a single piece."""
         ids = {piece: id for id, piece in enumerate(pieces)}
         width = max(map(len, texts), default=0) + 1
         arcs: list[list[tuple[int, int, int]]] = [[] for _ in range(width)]
@@ -103,7 +103,7 @@ class Lattice:
         return cls(flat[:, 0], flat[:, 1], flat[:, 2], groups, last, width)
 
     def expected(self, probability: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How often each piece is expected in the texts, by the forward-backward algorithm."""
+        """Expected count of each piece in the texts, by the forward-backward algorithm."""
         nodes, arc = len(self.last) * self.width, probability[self.piece]
         forward, backward = np.zeros(nodes), np.zeros(nodes)
         forward[:: self.width] = 1.0
@@ -117,7 +117,7 @@ class Lattice:
         return np.bincount(self.piece, occurrences, minlength=len(probability)).astype(np.float64)
 
     def best(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The score of the likeliest split of each text (Viterbi); -inf where there is none."""
+        """Score of the likeliest split of each text (Viterbi); -inf if it has none."""
         value, arc = np.full(len(self.last) * self.width, -np.inf), scores[self.piece]
         value[:: self.width] = 0.0
         for group in self.groups:

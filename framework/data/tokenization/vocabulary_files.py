@@ -7,20 +7,20 @@ from typing import Any
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
-from framework.data.tokenization.special_tokens import Settings, mark_known
+from framework.data.tokenization.special_tokens import Settings, mark_known_special_tokens
 from framework.data.tokenization.trainers import printable_bytes
 from framework.errors import UserError
 
-# The files do not say how text is split. Tokenizers and models of `transformers` that split as we do; bertjapanese, clip, qwen2 do not.
+# The files do not define how text is split. These tokenizers and models of `transformers` split it as below; clip and qwen2 do not.
 WORDPIECE = "bert distilbert electra mobilebert squeezebert convbert layoutlm layoutlmv2 lxmert funnel splinter mpnet megatronbert".split()
 BYTE_LEVEL = "gpt2 roberta bart longformer led blenderbot deberta mvp gptneo gptj opt codegen".split()
-Built = tuple[tokenizers.Tokenizer, dict[str, str | None]]  # a tokenizer, and the special tokens that its own file names
+Backend = tuple[tokenizers.Tokenizer, dict[str, str | None]]  # a tokenizer, and role -> special token as far as its own file names them
 
 
-def wordpiece(files: list[Path], settings: Settings) -> Built:
-    """One entry a line, `##` before those that continue a word. Devlin et al. 2019, https://arxiv.org/abs/1810.04805
+def wordpiece(files: list[Path], settings: Settings) -> Backend:
+    """WordPiece vocabulary: one entry a line, `##` before entries inside a word. Devlin et al. 2019, https://arxiv.org/abs/1810.04805
 
-    UserError: damaged, no entry for unknown words, or made for another algorithm.
+    UserError: the file is damaged, has no unknown token, or the folder is made for an unsupported tokenizer.
     """
     (path,) = files
     settings.check_algorithm(WORDPIECE, path)
@@ -29,37 +29,37 @@ def wordpiece(files: list[Path], settings: Settings) -> Built:
     unknown = settings.token("unk_token", "[UNK]")
     if unknown not in vocabulary:
         raise UserError(
-            f"{path} has no entry {unknown} for unknown words ({len(lines):,} lines); is it the vocabulary of a WordPiece tokenizer? "
-            "If the entry has another name: unk_token in tokenizer_config.json"
+            f"{path} has no entry {unknown} for unknown words among {len(lines):,} lines: it must be a WordPiece vocabulary. "
+            "If the entry has another name, set unk_token in tokenizer_config.json"
         )
     options = settings.options
-    inner = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token=unknown, max_input_chars_per_word=100))
-    inner.normalizer = normalizers.BertNormalizer(
+    backend = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token=unknown, max_input_chars_per_word=100))
+    backend.normalizer = normalizers.BertNormalizer(
         clean_text=True,
         handle_chinese_chars=bool(options.get("tokenize_chinese_chars", True)),
-        strip_accents=options.get("strip_accents"),  # None = where letters are lowered
+        strip_accents=options.get("strip_accents"),  # None = if lowercase
         lowercase=bool(options.get("do_lower_case", True)),
     )
-    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    inner.decoder = decoders.WordPiece(prefix="##")
-    mark_known(inner)
-    return inner, {}
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece(prefix="##")
+    mark_known_special_tokens(backend)
+    return backend, {}
 
 
-def byte_level(files: list[Path], settings: Settings) -> Built:
-    """Byte pairs over the bytes of UTF-8. Radford et al. 2019, section 2.2; https://github.com/openai/gpt-2
+def byte_level(files: list[Path], settings: Settings) -> Backend:
+    """Byte-level BPE. Radford et al. 2019, section 2.2; https://github.com/openai/gpt-2
 
-    UserError: damaged, files that do not belong together, or made for another algorithm.
+    UserError: a file is damaged, the files do not belong together, or the folder is made for an unsupported tokenizer.
     """
-    table, rules = files
-    settings.check_algorithm(BYTE_LEVEL, table)
-    vocabulary, merges = read_vocabulary(table), read_merges(rules)
-    check_together(vocabulary, merges, table, rules)
-    inner = tokenizers.Tokenizer(models.BPE(vocabulary, merges))
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=bool(settings.options.get("add_prefix_space", False)))
-    inner.decoder = decoders.ByteLevel()
-    mark_known(inner)
-    return inner, {}
+    vocabulary_file, merges_file = files
+    settings.check_algorithm(BYTE_LEVEL, vocabulary_file)
+    vocabulary, merges = read_vocabulary(vocabulary_file), read_merges(merges_file)
+    check_together(vocabulary, merges, vocabulary_file, merges_file)
+    backend = tokenizers.Tokenizer(models.BPE(vocabulary, merges))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=bool(settings.options.get("add_prefix_space", False)))
+    backend.decoder = decoders.ByteLevel()
+    mark_known_special_tokens(backend)
+    return backend, {}
 
 
 def read_vocabulary(path: Path) -> dict[str, int]:
@@ -68,7 +68,7 @@ def read_vocabulary(path: Path) -> dict[str, int]:
     except ValueError as error:
         raise UserError(f"{path} is damaged: {error}") from None
     if not isinstance(vocabulary, dict) or not all(type(id) is int and id >= 0 for id in vocabulary.values()):
-        raise UserError(f"{path} is damaged: it is no table of tokens and their ids")
+        raise UserError(f"{path} is damaged: it must be an object of tokens and their ids")
     if len(set(vocabulary.values())) < len(vocabulary):
         raise UserError(f"{path} is damaged: several of its tokens have the same id")
     return vocabulary
@@ -84,26 +84,32 @@ def read_merges(path: Path) -> list[tuple[str, str]]:
             case [left, right] if left and right:
                 merges.append((left, right))
             case _:
-                raise UserError(f"{path} is damaged: line {number} is no pair of tokens with a blank between them: {line[:60]!r}")
+                raise UserError(f"{path} is damaged: line {number} must be two tokens with a space between them: {line[:60]!r}")
     return merges
 
 
-def check_together(vocabulary: dict[str, int], merges: list[tuple[str, str]], table: Path, rules: Path) -> None:
-    """Every byte and all that is merged are entries, and what is an entry is merged: but for special tokens, which are few."""
-    lacking = [character for character in printable_bytes() if character not in vocabulary]
-    if lacking:
-        raise UserError(f"{table} is no vocabulary over bytes: {len(lacking)} of the 256 have no entry, the first {lacking[0]!r}")
+def check_together(vocabulary: dict[str, int], merges: list[tuple[str, str]], vocabulary_file: Path, merges_file: Path) -> None:
+    """UserError: a byte or a merge has no entry, or more entries than there are special tokens are no merge."""
+    missing = [character for character in printable_bytes() if character not in vocabulary]
+    if missing:
+        raise UserError(
+            f"{vocabulary_file} is no byte-level vocabulary: {len(missing)} of 256 bytes have no entry, the first {missing[0]!r}"
+        )
     for left, right in merges:
-        lost = next((token for token in (left, right, left + right) if token not in vocabulary), None)
-        if lost is not None:
-            raise UserError(f"{rules} does not belong to {table}: it merges {left!r} and {right!r}, and {lost!r} is no entry there")
-    unmade = len(vocabulary.keys() - {left + right for left, right in merges} - set(printable_bytes()))
-    if unmade > 16 + len(vocabulary) // 100:
-        raise UserError(f"{rules} does not belong to {table}, or is cut off: {unmade:,} of {len(vocabulary):,} entries cannot be merged")
+        absent = next((token for token in (left, right, left + right) if token not in vocabulary), None)
+        if absent is not None:
+            raise UserError(
+                f"{merges_file} does not belong to {vocabulary_file}: it merges {left!r} and {right!r}, and {absent!r} is no entry"
+            )
+    unmerged = len(vocabulary.keys() - {left + right for left, right in merges} - set(printable_bytes()))
+    if unmerged > 16 + len(vocabulary) // 100:
+        raise UserError(
+            f"{merges_file} does not belong to {vocabulary_file}, or is truncated: {unmerged:,} of {len(vocabulary):,} entries lack a merge"
+        )
 
 
 def read_text(path: Path) -> str:
-    """UserError: not UTF-8, or empty."""
+    """UserError: the file is not UTF-8, or empty."""
     try:
         text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""What every attention promises."""
+"""Base class of attention mechanisms."""
 
 from typing import ClassVar
 
@@ -10,13 +10,13 @@ from framework.parts.masks import Mask
 
 
 class Attention(nn.Module):
-    """Two steps: what is kept of the tokens looked at, and what the tokens that look make of it.
+    """Attention in two steps: keys and values of the context, then attention of the queries to them.
 
-    Self-attention is `attention(x, cache.update(keys_values), layout, mask, bias)`; without a cache the middle step is
-    absent. Cross-attention is `attention(x, keys_values, ...)` over keys and values of the encoder output, computed once.
-    An owner offers: dim, num_heads, dropout, bias, epsilon, layer (from 0), num_layers.
+    Self-attention is `attention(x, attention.keys_values(x, layout), layout, mask)`; in incremental decoding a cache appends the
+    keys and values in between. Cross-attention takes keys and values of the encoder output, computed once.
+    An owner offers: dim, num_heads, num_layers, dropout, bias, epsilon, layer (from 0).
 
-    rotary_dim: how many features of a head a position may rotate.
+    rotary_dim: features of a head that a position may rotate.
     """
 
     rotary_dim: int
@@ -24,13 +24,13 @@ class Attention(nn.Module):
     provides: ClassVar[tuple[str, ...]] = ()
 
     def keys_values(self, x: Tensor, layout: SequenceLayout) -> tuple[Tensor, ...]:
-        """What is kept of x (B, S, D). Every tensor has the batch first; KVCache needs tokens next to last: (B, K, S, d)."""
+        """Keys and values of x (B, S, D), batch first. KVCache needs the tokens in the last dimension but one: (B, K, S, d)."""
         raise NotImplementedError
 
-    def forward(self, x: Tensor, keys_values: tuple[Tensor, ...], layout: SequenceLayout, mask: Mask, bias: Tensor | None = None) -> Tensor:
-        """x (B, T, D) looks at what was kept; bias (B or 1, H, T, S) is added to its scores. Returns (B, T, D)."""
+    def forward(self, x: Tensor, keys_values: tuple[Tensor, ...], layout: SequenceLayout, mask: Mask) -> Tensor:
+        """Attention of queries from x (B, T, D) to keys and values, under mask and bias of `mask`. Returns (B, T, D)."""
         raise NotImplementedError
 
     def cache(self) -> Cache:
-        """An empty cache for keys and values."""
+        """An empty cache for incremental decoding."""
         return KVCache()

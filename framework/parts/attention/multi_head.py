@@ -1,4 +1,4 @@
-"""The attention of the Transformer."""
+"""Multi-head scaled dot-product attention, with grouped or shared key/value heads."""
 
 from typing import ClassVar
 
@@ -13,22 +13,24 @@ from framework.registry import Part, choice, register
 
 @register("attention")
 class MultiHeadAttention(Attention):
-    """Scaled dot-product attention in several heads. Vaswani et al. 2017, section 3.2, https://arxiv.org/abs/1706.03762
+    """Multi-head scaled dot-product attention. Vaswani et al. 2017, section 3.2, https://arxiv.org/abs/1706.03762
 
-    num_kv_heads: heads of keys and values, each shared by a group of query heads; null = one each, 1 = multi-query.
+    num_kv_heads: key/value heads, each shared by a group of query heads; null = num_heads, 1 = multi-query attention.
         Ainslie et al. 2023, section 2.2, https://arxiv.org/abs/2305.13245
-    head_dim: features of a head; null = the width divided by the heads.
-    scale: factor on the scores; null = 1 / sqrt(head_dim) (T5: 1).
-    input_bias: whether the maps to queries, keys and values have a bias; null = as the model has it (Qwen 2: they alone do).
-    weights_dropout: share of the attention weights dropped; null = as the model drops (BART: 0).
-    qk_norm: the norm of each head's queries and keys. Henry et al. 2020, section 2.3, https://arxiv.org/abs/2010.04245
+    head_dim: features of a head; null = dim / num_heads.
+    scale: multiplier of the scores; null = 1 / sqrt(head_dim) (T5: 1).
+    input_bias: whether the query, key and value projections have a bias; null = the model's bias (Qwen 2: true without model.bias).
+    weights_dropout: dropout of the attention weights; null = the model's dropout (BART: 0).
+    qk_norm: the norm of queries and keys, per head. Henry et al. 2020, section 2.3, https://arxiv.org/abs/2010.04245
     """
 
     rules: ClassVar[dict[str, str]] = {
-        "head_dim is not None or dim % num_heads == 0": "the heads share the width evenly",
+        "head_dim is not None or dim % num_heads == 0": "dim must be a multiple of num_heads where head_dim is null",
         "num_kv_heads is None or num_kv_heads > 0 and num_heads % num_kv_heads == 0": "num_heads must be a multiple of num_kv_heads",
-        "weights_dropout is None or 0 <= weights_dropout < 1": "a share of the weights is dropped, and not all of them",
+        "weights_dropout is None or 0 <= weights_dropout < 1": "weights_dropout must be in [0, 1)",
     }
+
+    option_traits: ClassVar = {"training_only": ("weights_dropout",)}
 
     def __init__(
         self,
@@ -60,19 +62,19 @@ class MultiHeadAttention(Attention):
     def keys_values(self, x: Tensor, layout: SequenceLayout) -> tuple[Tensor, ...]:
         return layout.apply_rotary(self.key_norm(self._split(self.key(x)))), self._split(self.value(x))  # 2 x (B, K, S, d)
 
-    def forward(self, x: Tensor, keys_values: tuple[Tensor, ...], layout: SequenceLayout, mask: Mask, bias: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, keys_values: tuple[Tensor, ...], layout: SequenceLayout, mask: Mask) -> Tensor:
         query = layout.apply_rotary(self.query_norm(self._split(self.query(x))))  # (B, H, T, d)
         key, value = keys_values
-        seen = scaled_dot_product_attention(
+        attended = scaled_dot_product_attention(
             query,
             key,
             value,
             dropout_p=self.dropout if self.training else 0.0,
             scale=self.scale,
             enable_gqa=self.grouped,
-            **mask.kernel(bias),
+            **mask.sdpa(),
         )  # (B, H, T, d)
-        return self.output(seen.transpose(1, 2).flatten(2))  # (B, T, D)
+        return self.output(attended.transpose(1, 2).flatten(2))  # (B, T, D)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (-1, self.rotary_dim)).transpose(1, 2)  # (B, T, H d) -> (B, H, T, d)

@@ -1,4 +1,4 @@
-"""Activations by name."""
+"""Activation functions by name."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +11,7 @@ Activation = Literal["gelu", "gelu_tanh", "relu", "squared_relu", "silu", "sigmo
 
 
 def squared_relu(x: Tensor) -> Tensor:
-    """So et al. 2021, section 4 (Primer), https://arxiv.org/abs/2109.08668"""
+    """relu(x)^2. So et al. 2021, section 4 (Primer), https://arxiv.org/abs/2109.08668"""
     return functional.relu(x).square()
 
 

@@ -1,4 +1,4 @@
-"""The feed-forward network with a gate."""
+"""Gated feed-forward network."""
 
 from typing import ClassVar
 
@@ -10,14 +10,16 @@ from framework.registry import register
 
 @register("feed_forward")
 class GatedFeedForward(nn.Module):
-    """One linear map opens or closes the features of another: GLU, GEGLU, SwiGLU. Shazeer 2020, section 2, https://arxiv.org/abs/2002.05202
+    """Gated linear unit: output(activation(gate(x)) * input(x)); SwiGLU, GEGLU, GLU. Shazeer 2020, section 2, https://arxiv.org/abs/2002.05202
 
-    hidden: features behind the gate; null = 8/3 of the width, rounded to a multiple of 8: as many parameters as an `mlp` has.
-    activation: the function of the gate (silu: SwiGLU, gelu: GEGLU, sigmoid: GLU).
-    inner_dropout: share of the hidden features dropped.
+    hidden: hidden features; null = 8/3 of dim, rounded to a multiple of 8: as many parameters as `mlp` has.
+    activation: activation of the gate (silu: SwiGLU, gelu: GEGLU, sigmoid: GLU).
+    inner_dropout: dropout of the hidden features.
     """
 
-    rules: ClassVar[dict[str, str]] = {"hidden is None or hidden > 0": "there is nothing behind the gate"}
+    rules: ClassVar[dict[str, str]] = {"hidden is None or hidden > 0": "hidden must be positive"}
+
+    option_traits: ClassVar = {"training_only": ("inner_dropout",)}
 
     def __init__(self, dim: int, bias: bool, hidden: int | None = None, activation: Activation = "silu", inner_dropout: float = 0.0):
         super().__init__()

@@ -1,4 +1,4 @@
-"""The feed-forward network of the Transformer."""
+"""Feed-forward network with one hidden layer."""
 
 from typing import ClassVar
 
@@ -10,14 +10,16 @@ from framework.registry import register
 
 @register("feed_forward")
 class MLPFeedForward(nn.Module):
-    """Two linear maps with an activation between them. Vaswani et al. 2017, section 3.3, https://arxiv.org/abs/1706.03762
+    """Feed-forward network: output(activation(input(x))). Vaswani et al. 2017, section 3.3, https://arxiv.org/abs/1706.03762
 
-    hidden: features between the two maps; null = four times the width.
-    activation: the function between the two maps.
-    inner_dropout: share of the hidden features dropped.
+    hidden: hidden features; null = 4 dim.
+    activation: activation of the hidden features.
+    inner_dropout: dropout of the hidden features.
     """
 
-    rules: ClassVar[dict[str, str]] = {"hidden is None or hidden > 0": "there is nothing between the two maps"}
+    rules: ClassVar[dict[str, str]] = {"hidden is None or hidden > 0": "hidden must be positive"}
+
+    option_traits: ClassVar = {"training_only": ("inner_dropout",)}
 
     def __init__(self, dim: int, bias: bool, hidden: int | None = None, activation: Activation = "gelu", inner_dropout: float = 0.0):
         super().__init__()

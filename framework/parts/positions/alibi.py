@@ -1,4 +1,4 @@
-"""Distance as a penalty."""
+"""Attention with linear biases (ALiBi)."""
 
 import math
 from typing import ClassVar
@@ -12,9 +12,9 @@ from framework.registry import register
 
 @register("position")
 class AlibiPosition(Position):
-    """Lowers a score by the distance, with a slope of its own for each head. Press et al. 2022, section 3, https://arxiv.org/abs/2108.12409
+    """Linear bias on the scores by distance, with one slope for each head (ALiBi). Press et al. 2022, section 3, https://arxiv.org/abs/2108.12409
 
-    Where a stack looks both ways, the distance counts the same in both directions.
+    In a bidirectional stack the bias is the same in both directions.
     """
 
     provides: ClassVar = ("bias",)
@@ -29,7 +29,8 @@ class AlibiPosition(Position):
 
 
 def slopes(num_heads: int, device: torch.device) -> Tensor:
-    """2^(-8/n), 2^(-16/n), ... for n heads; where n is no power of two, the power below, then every other slope of the power above."""
+    """Slopes (H,): 2^(-8/n), 2^(-16/n), ... for n heads; for other n than powers of two as in the paper's code: those of the power below,
+    then every other one of the power above."""
     power = 2 ** math.floor(math.log2(num_heads))
     first = torch.arange(1, power + 1, device=device) * (-8 / power)
     between = torch.arange(num_heads - power, device=device) * (-8 / power) - 4 / power

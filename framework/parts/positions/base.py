@@ -1,4 +1,4 @@
-"""What every position promises: hooks, each doing nothing unless the idea needs it."""
+"""Base class of position encodings."""
 
 from typing import ClassVar
 
@@ -8,23 +8,23 @@ from framework.parts.layout import RotaryEmbedding
 
 
 class Position(nn.Module):
-    """Tells tokens apart by where they stand.
+    """A position encoding: three hooks, each without effect by default.
 
-    An owner offers: dim, num_heads, max_length, causal (the stack looks back only).
-    A position that adds a bias says `provides = ("bias",)`; one that has a table of fixed length, `("table",)`.
+    An owner offers: dim (of the embeddings), num_heads, max_length, causal (whether the stack is).
+    A position with a bias declares `provides = ("bias",)`; one with a table of fixed length, `("table",)`.
     """
 
     rules: ClassVar[dict[str, str]] = {}
     provides: ClassVar[tuple[str, ...]] = ()
 
     def embed(self, x: Tensor, positions: Tensor) -> Tensor:
-        """Token embeddings x (B, T, D) at positions (B or 1, T), with their places added."""
+        """Token embeddings x (B, T, D) with the encoding of positions (B or 1, T) added."""
         return x
 
     def rotary(self, positions: Tensor, dim: int, window: int | None = None) -> RotaryEmbedding | None:
-        """Rotary embedding of queries and keys at positions (B or 1, T), over at most `dim` features of a head; window: of the layer."""
+        """Rotary embedding at positions (B or 1, T) of at most `dim` features of a head. window: of the layer; None = full attention."""
         return None
 
     def bias(self, queries: Tensor, keys: Tensor) -> Tensor | None:
-        """(B or 1, H, T, S), added to the scores of queries at (B or 1, T) looking at keys at (B or 1, S)."""
+        """Bias (B or 1, H, T, S) on the scores of queries at positions (B or 1, T) and keys at positions (B or 1, S)."""
         return None

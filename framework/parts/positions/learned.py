@@ -1,4 +1,4 @@
-"""A table of positions."""
+"""Learned position embeddings."""
 
 from typing import ClassVar
 
@@ -12,13 +12,13 @@ from framework.registry import register
 
 @register("position")
 class LearnedPosition(Position):
-    """Adds a learned vector for each place to the embeddings. Gehring et al. 2017, section 3.1, https://arxiv.org/abs/1705.03122
+    """Learned position embeddings, added to the token embeddings. Gehring et al. 2017, section 3.1, https://arxiv.org/abs/1705.03122
 
-    offset: rows of the table before that of the first place (BART and OPT: 2).
+    offset: index of position 0 in the table (BART and OPT: 2).
     """
 
     provides: ClassVar = ("table",)
-    rules: ClassVar[dict[str, str]] = {"offset >= 0": "a table has no rows before its first"}
+    rules: ClassVar[dict[str, str]] = {"offset >= 0": "offset must not be negative"}
 
     def __init__(self, dim: int, max_length: int, offset: int = 0):
         super().__init__()
@@ -26,12 +26,12 @@ class LearnedPosition(Position):
         self.table = nn.Embedding(max_length + offset, dim)
 
     def embed(self, x: Tensor, positions: Tensor) -> Tensor:
-        """UserError: a place beyond the table. On an accelerator training looks at the length alone: reading a value there waits."""
+        """UserError: a position beyond the table. Training on an accelerator checks the length alone: reading a value would synchronize."""
         size = self.table.num_embeddings - self.offset
         exact = not torch.compiler.is_compiling() and (positions.device.type == "cpu" or not torch.is_grad_enabled())
         needed = int(positions.max()) + 1 if exact else positions.shape[1]
         if needed > size:
             raise UserError(
-                f"{needed} positions are needed and the table of the learned position has {size}: raise max_length or shorten the text"
+                f"a text needs {needed} positions and the learned position has {size} (model.max_length): raise it or shorten the text"
             )
         return x + self.table(positions + self.offset)  # (B, T, D)

@@ -1,4 +1,4 @@
-"""No places."""
+"""No position encoding."""
 
 from framework.parts.positions.base import Position
 from framework.registry import register
@@ -6,4 +6,4 @@ from framework.registry import register
 
 @register("position", "none")
 class NoPosition(Position):
-    """Tells nothing of places; a causal stack counts them by itself. Kazemnejad et al. 2023, section 4, https://arxiv.org/abs/2305.19466"""
+    """No position encoding; a causal stack can infer positions from its mask. Kazemnejad et al. 2023, section 4, https://arxiv.org/abs/2305.19466"""

@@ -1,4 +1,4 @@
-"""A learned score for every distance."""
+"""Relative position bias by buckets of distances."""
 
 import math
 from typing import ClassVar
@@ -12,17 +12,17 @@ from framework.registry import register
 
 @register("position")
 class RelativePosition(Position):
-    """Adds a learned number for the distance to each score. Raffel et al. 2020 (T5), section 2.1, https://arxiv.org/abs/1910.10683
+    """Learned bias on the scores by the bucket of the distance. Raffel et al. 2020 (T5), section 2.1, https://arxiv.org/abs/1910.10683
 
-    buckets: learned distances; half of them for each direction where a stack looks both ways.
-    distance: from this many tokens on, everything is in the last bucket.
+    buckets: number of learned biases per head; a bidirectional stack uses half of them for each direction.
+    distance: distances of at least this many tokens share the last bucket.
     """
 
     provides: ClassVar = ("bias",)
     rules: ClassVar[dict[str, str]] = {
-        "buckets >= 4": "a direction has a bucket for near and one for far",
-        "causal or buckets % 2 == 0": "a stack that looks both ways has as many buckets to the left as to the right",
-        "distance > buckets // 2": "the far half of the buckets gets wider with the distance",
+        "buckets >= 4": "buckets must be at least 4",
+        "causal or buckets % 2 == 0": "buckets must be even in a bidirectional stack",
+        "distance > buckets // 2": "distance must be greater than half of buckets",
     }
 
     def __init__(self, num_heads: int, causal: bool, buckets: int = 32, distance: int = 128):
@@ -34,7 +34,7 @@ class RelativePosition(Position):
         return self.table(self.bucket(keys[:, None, :] - queries[:, :, None])).permute(0, 3, 1, 2)  # (B or 1, H, T, S)
 
     def bucket(self, offset: Tensor) -> Tensor:
-        """The bucket of a key that stands `offset` tokens to the right of its query."""
+        """The bucket of a key `offset` tokens to the right of its query."""
         count, first = self.table.num_embeddings, torch.zeros_like(offset)
         if not self.causal:
             count //= 2

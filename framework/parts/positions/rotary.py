@@ -1,4 +1,4 @@
-"""Places as angles."""
+"""Rotary position embeddings (RoPE)."""
 
 from typing import ClassVar
 
@@ -13,18 +13,18 @@ from framework.registry import register
 
 @register("position")
 class RotaryPosition(Position):
-    """Rotates queries and keys by the place, so that scores see distances. Su et al. 2021, section 3.2, https://arxiv.org/abs/2104.09864
+    """Rotary position embedding of queries and keys (RoPE). Su et al. 2021, section 3.2, https://arxiv.org/abs/2104.09864
 
-    base: the slowest pair of features turns once in about 2 pi times this many tokens.
-    fraction: share of the features of a head that turn; the rest carry no place (GPT-J, Pythia).
-    interleaved: pairs are neighbors, as in the paper; otherwise feature i goes with feature i + half, as in Llama.
-    local_base: the base in layers that have a window, which see near tokens alone; null = base. Warner et al. 2024 (ModernBERT),
+    base: base of the geometric sequence of frequencies; the longest period is about 2 pi times this many tokens.
+    fraction: share of the features of a head that are rotated (GPT-J, Pythia).
+    interleaved: pairs are neighbors, as in the paper; otherwise features i and i + half, as in Llama.
+    local_base: the base in layers with a window; null = base. Warner et al. 2024 (ModernBERT),
         section 2.1.2, https://arxiv.org/abs/2412.13663
     """
 
     rules: ClassVar[dict[str, str]] = {
-        "0 < fraction <= 1": "a share of the features turns",
-        "base > 1 and (local_base is None or local_base > 1)": "the pairs turn slower from one to the next",
+        "0 < fraction <= 1": "fraction must be in (0, 1]",
+        "base > 1 and (local_base is None or local_base > 1)": "base and local_base must be greater than 1",
     }
 
     def __init__(self, base: float = 10000.0, fraction: float = 1.0, interleaved: bool = False, local_base: float | None = None):
@@ -35,21 +35,21 @@ class RotaryPosition(Position):
     def rotary(self, positions: Tensor, dim: int, window: int | None = None) -> RotaryEmbedding | None:
         rotary_dim = int(dim * self.fraction) // 2 * 2
         if not rotary_dim:
-            raise UserError(f"rotary needs a pair of features to turn: {self.fraction} of {dim} features of a head is less than two")
+            raise UserError(f"rotary needs at least two features of a head: fraction={self.fraction} of {dim} is less")
         base = self.base if window is None else self.local_base
         return rotary_embedding(positions, inv_freq(rotary_dim, base, positions.device), self.interleaved)
 
 
 def inv_freq(dim: int, base: float, device: torch.device) -> Tensor:
-    """How far each pair of `dim` features turns from one place to the next, (r/2,).
+    """Inverse frequencies of `dim` rotated features: radians per token of each pair, (dim/2,).
 
-    Not a buffer: one would be rounded with the module (bfloat16), and 10000 is no angle to round.
+    Not a buffer: `module.to(bfloat16)` would round it.
     """
     even = torch.arange(0, dim, 2, device=device, dtype=torch.float32)
-    return 1.0 / base ** (even / dim)  # in this order: at place 8,000 the last digit of another one shows
+    return 1.0 / base ** (even / dim)  # this order of operations is that of published models: at position 8,000 the last digit shows
 
 
 def rotary_embedding(positions: Tensor, inv_freq: Tensor, interleaved: bool) -> RotaryEmbedding:
-    """The rotary embedding of pairs with inverse frequencies inv_freq (r/2,) at positions (B or 1, T)."""
+    """The rotary embedding with inverse frequencies (r/2,) at positions (B or 1, T)."""
     angles = (positions[..., None] * inv_freq)[:, None]  # (B or 1, 1, T, r/2)
     return RotaryEmbedding(angles.cos(), angles.sin(), interleaved)

@@ -1,4 +1,4 @@
-"""Places as angles, for texts longer than those that were learned from."""
+"""Rotary position embeddings scaled for texts longer than those of training (rope scaling of Llama 3)."""
 
 import math
 from typing import ClassVar
@@ -14,23 +14,23 @@ from framework.registry import register
 
 @register("position")
 class ScaledRotaryPosition(Position):
-    """Rotary positions whose slow pairs turn slower still, so that a longer text has no angle that was never learned.
+    """Rotary position embedding whose low frequencies are divided by a factor, for longer texts (Llama 3.1).
 
-    "NTK-by-parts": Peng et al. 2023, section 3.2, https://arxiv.org/abs/2309.00071. As Llama 3.1 has it, without that paper's temperature:
+    "NTK-by-parts": Peng et al. 2023, section 3.2, https://arxiv.org/abs/2309.00071, without that paper's temperature; as in
     https://github.com/meta-llama/llama-models/blob/main/models/llama3/model.py (apply_scaling)
 
-    base: the slowest pair of features turns once in about 2 pi times this many tokens, before it is slowed.
-    interleaved: pairs are neighbors; otherwise feature i goes with feature i + half, as in Llama.
-    factor: how much slower the slow pairs turn.
-    trained_length: tokens of the texts that were learned from.
-    slow: pairs that turn less often than this in a text of trained_length are slowed by the whole factor.
-    fast: pairs that turn more often than this are left alone; between slow and fast it is a mixture.
+    base: base of the geometric sequence of frequencies before scaling; the longest period is about 2 pi times this many tokens.
+    interleaved: pairs are neighbors; otherwise features i and i + half, as in Llama.
+    factor: divisor of the low frequencies.
+    trained_length: longest text of training, in tokens.
+    slow: frequencies with fewer periods than this in trained_length tokens are divided by factor (low_freq_factor).
+    fast: frequencies with more periods than this are unchanged; in between they are interpolated (high_freq_factor).
     """
 
     rules: ClassVar[dict[str, str]] = {
-        "base > 1": "the pairs turn slower from one to the next",
-        "factor >= 1 and trained_length > 0": "a text gets longer than those that were learned from",
-        "0 <= slow < fast": "what is slow turns less often than what is fast",
+        "base > 1": "base must be greater than 1",
+        "factor >= 1 and trained_length > 0": "factor must be at least 1 and trained_length positive",
+        "0 <= slow < fast": "slow must not be negative and must be less than fast",
     }
 
     def __init__(
@@ -49,8 +49,8 @@ class ScaledRotaryPosition(Position):
     def rotary(self, positions: Tensor, dim: int, window: int | None = None) -> RotaryEmbedding | None:
         rotary_dim = dim // 2 * 2
         if not rotary_dim:
-            raise UserError(f"scaled_rotary needs a pair of features to turn: a head has {dim}")
-        plain = inv_freq(rotary_dim, self.base, positions.device)
-        turns = self.trained_length / (2 * math.pi / plain)  # (r/2,) of each pair in a text of trained_length
-        kept = ((turns - self.slow) / (self.fast - self.slow)).clamp(0, 1)
-        return rotary_embedding(positions, (1 - kept) * plain / self.factor + kept * plain, self.interleaved)
+            raise UserError(f"scaled_rotary needs at least two features of a head, which has {dim}")
+        original = inv_freq(rotary_dim, self.base, positions.device)
+        periods = self.trained_length / (2 * math.pi / original)  # (r/2,) in a text of trained_length
+        share = ((periods - self.slow) / (self.fast - self.slow)).clamp(0, 1)
+        return rotary_embedding(positions, (1 - share) * original / self.factor + share * original, self.interleaved)

@@ -1,4 +1,4 @@
-"""Waves of many lengths."""
+"""Sinusoidal position embeddings."""
 
 from typing import ClassVar
 
@@ -11,13 +11,13 @@ from framework.registry import register
 
 @register("position")
 class SinusoidalPosition(Position):
-    """Adds sines and cosines of the place to the embeddings. Vaswani et al. 2017, section 3.5, https://arxiv.org/abs/1706.03762
+    """Sinusoidal position embeddings, added to the token embeddings. Vaswani et al. 2017, section 3.5, https://arxiv.org/abs/1706.03762
 
-    base: the longest wave is 2 pi times this many tokens.
-    interleaved: sines and cosines take turns, as in the paper; otherwise all sines come first (tensor2tensor, fairseq, Marian).
+    base: base of the geometric sequence of frequencies; the longest period is 2 pi times this many tokens.
+    interleaved: sines and cosines alternate, as in the paper; otherwise all sines come first (tensor2tensor, fairseq, Marian).
     """
 
-    rules: ClassVar[dict[str, str]] = {"base > 1": "the waves get longer from feature to feature"}
+    rules: ClassVar[dict[str, str]] = {"base > 1": "base must be greater than 1"}
 
     def __init__(self, dim: int, base: float = 10000.0, interleaved: bool = True):
         super().__init__()

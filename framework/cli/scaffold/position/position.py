@@ -1,4 +1,4 @@
-"""Distance as a penalty that is learned.
+"""Learned position bias by distance.
 
 Shapes: B batch, T query length, S key length, H heads.
 """
@@ -14,13 +14,13 @@ from framework import Position, register
 
 @register("position")
 class SpecimenPosition(Position):
-    """Lowers a score by the logarithm of the distance, each head as it learns to. Chi et al. 2022, https://arxiv.org/abs/2205.09921
+    """Learned logarithmic bias on the scores by distance (KERPLE). Chi et al. 2022, https://arxiv.org/abs/2205.09921
 
-    slope: of the penalty before training, at a distance of zero.
+    slope: initial slope of the bias at distance 0.
     """
 
     provides: ClassVar = ("bias",)
-    rules: ClassVar[dict[str, str]] = {"slope > 0": "what is farther away counts less"}
+    rules: ClassVar[dict[str, str]] = {"slope > 0": "slope must be positive"}
 
     def __init__(self, num_heads: int, slope: float = 1.0):
         super().__init__()

@@ -12,7 +12,7 @@ from framework import Attention, Mask, SequenceLayout, register
 class TiedAttention(Attention):
     """Multi-head attention whose keys are its values as well."""
 
-    rules: ClassVar[dict[str, str]] = {"dim % num_heads == 0": "the heads share the width evenly"}
+    rules: ClassVar[dict[str, str]] = {"dim % num_heads == 0": "dim must be a multiple of num_heads"}
 
     def __init__(self, dim: int, num_heads: int, bias: bool):
         super().__init__()
@@ -23,9 +23,9 @@ class TiedAttention(Attention):
         key = self._split(self.key(x))
         return layout.apply_rotary(key), key  # 2 x (B, H, S, d)
 
-    def forward(self, x: Tensor, keys_values: tuple[Tensor, ...], layout: SequenceLayout, mask: Mask, bias: Tensor | None = None) -> Tensor:
-        seen = scaled_dot_product_attention(layout.apply_rotary(self._split(self.query(x))), *keys_values, **mask.kernel(bias))
-        return self.output(seen.transpose(1, 2).flatten(2))  # (B, T, D)
+    def forward(self, x: Tensor, keys_values: tuple[Tensor, ...], layout: SequenceLayout, mask: Mask) -> Tensor:
+        attended = scaled_dot_product_attention(layout.apply_rotary(self._split(self.query(x))), *keys_values, **mask.sdpa())
+        return self.output(attended.transpose(1, 2).flatten(2))  # (B, T, D)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (-1, self.rotary_dim)).transpose(1, 2)  # (B, T, H d) -> (B, H, T, d)

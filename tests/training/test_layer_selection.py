@@ -3,7 +3,7 @@
 import pytest
 
 from framework.errors import UserError
-from framework.weights.layer_selection import renumbered
+from framework.weights.layer_selection import select_layers
 
 
 def model(**depths):
@@ -18,7 +18,7 @@ def model(**depths):
 
 
 def moved(depths, layers, **saved):
-    return renumbered(model(**saved), layers, model(**depths), "runs/x")
+    return select_layers(model(**saved), layers, model(**depths), "runs/x")
 
 
 def test_every_second_layer():

@@ -1,4 +1,4 @@
-"""Parts that do not go together are refused before anything is built: why, all at once, and with ways out that are ways out."""
+"""Parts that do not fit together are refused before anything is built: with all reasons at once, and with remedies that work."""
 
 import re
 from random import Random
@@ -26,16 +26,16 @@ def ways(said):
 
 
 REFUSED = {
-    "keys that are summed have no score": (["model/attention=linear", "model/position=alibi"], "no single score is left"),
-    "keys that are summed stay": (["model/attention=linear", "model.decoder.window=3"], "none can be taken out again"),
+    "keys that are summed have no score": (["model/attention=linear", "model/position=alibi"], "no scores to add a position bias"),
+    "keys that are summed stay": (["model/attention=linear", "model.decoder.window=3"], "cannot drop those outside a window"),
     "a translation needs a source": (["task=translation", "model=bert_tiny"], "the written text must look at the source"),
     "an encoder cannot go on": (["model=bert_tiny"], "a text is continued by a model that only looks back"),
     "a decoder's first token knows nothing": (
         ["task=classification", "model=gpt_tiny", "task.pooling=first"],
         "task.pooling=last sees all",
     ),
-    "no encoder to look at": (["model/decoder=cross"], "the model has no encoder"),
-    "no look at the encoder": (["task=translation", "model/decoder=standard"], "no attention to what the encoder read"),
+    "no encoder to look at": (["model/decoder=cross"], "cross-attention needs an encoder"),
+    "no look at the encoder": (["task=translation", "model/decoder=standard"], "no cross-attention"),
 }
 
 
@@ -52,19 +52,19 @@ def test_the_reason_is_given_and_every_way_out_is_one(words, reason):
 
 def test_numbers_that_do_not_fit_are_in_the_reason():
     said = refusal("model.dim=30")
-    assert "model.decoder.attention = multi_head: the heads share the width evenly" in said and "dim=30, num_heads=4" in said
+    assert "model.decoder.attention = multi_head: dim must be a multiple of num_heads" in said and "dim=30, num_heads=4" in said
     assert "num_heads must be a multiple of num_kv_heads" in refusal("model/attention=multi_head", "model.attention.num_kv_heads=3")
 
 
 def test_all_conflicts_are_told_at_once():
     said = refusal("model/attention=linear", "model/position=relative", "model.decoder.window=3", "model.dropout=1.5")
-    for reason in ("no single score is left", "none can be taken out again", "a share is dropped"):
+    for reason in ("no scores to add a position bias", "cannot drop those outside a window", "dropout must be in"):
         assert reason in said
 
 
 def test_one_reason_at_several_places_is_told_once():
     said = refusal("task=translation", "model.dim=30")
-    assert said.count("the heads share the width evenly") == 1
+    assert said.count("dim must be a multiple of num_heads") == 1
     for place in ("model.encoder.attention", "model.decoder.attention", "model.decoder.cross"):
         assert place in said
 
@@ -93,14 +93,14 @@ def test_a_wrong_value_does_not_hide_the_ways_out_of_a_conflict_between_parts():
 
 
 def test_a_cross_attention_stands_apart():
-    """Neither the position nor the window of its stack touches it."""
+    """Neither the position nor the window of its stack applies to it."""
     words = ["task=translation", "model/decoder/cross=linear"]
     compose([*words, "model/decoder/position=alibi", "model.decoder.window=3"])
     assert "model.decoder.attention" in refusal(*words, "model/decoder/position=alibi", "model/decoder/attention=linear")
 
 
 def test_a_stack_is_sealed():
-    """What happens inside one stack is not the other's concern."""
+    """Traits inside one stack do not reach the other."""
     words = ["task=translation", "model/encoder/attention=linear"]
     compose([*words, "model/decoder/position=alibi", "model.decoder.window=3"])
     said = refusal(*words, "model/encoder/position=alibi")
@@ -108,7 +108,7 @@ def test_a_stack_is_sealed():
 
 
 def test_the_parts_that_slots_follow_are_not_built_and_break_no_rule():
-    """`model.attention` only stands for the stack's: here every stack has another."""
+    """Every stack has another attention here, so `model.attention` is built nowhere."""
     compose(["model/attention=linear", "model/position=alibi", "model/decoder/attention=multi_head"])
     compose(["model/attention=linear", "model/decoder/position=rotary", "model/position=alibi"])
 

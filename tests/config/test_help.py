@@ -1,4 +1,4 @@
-"""Menus: --help, list, describe. Short, whole, and light."""
+"""--help, list and describe: short, complete, and without heavy imports."""
 
 import json
 import subprocess
@@ -41,8 +41,8 @@ def test_help_fits_on_a_screen_and_names_every_group_slot_and_plugin(capsys):
         "framework.cli.train import main; main(['model.dmi=3'])",
     ],
 )
-def test_a_menu_or_a_mistake_imports_nothing_heavy(command):
-    """What they cost is imports: with none of these it is far below two seconds."""
+def test_help_or_a_mistake_imports_nothing_heavy(command):
+    """Imports are what they cost: without these it is far below two seconds."""
     index.load.cache_clear()
     index.load()  # made and kept, if a source has changed since
     heavy = ["torch", "pytorch_lightning", "torchmetrics", "wandb", "datasets", "tokenizers", "numpy"]
@@ -132,9 +132,9 @@ def test_every_preset_is_described_and_says_what_it_is(capsys):
 
 def test_options_are_described_with_type_default_and_meaning():
     text = describe_text(index.load(), "attention/multi_head")
-    assert "\n  num_kv_heads: int | None = None  heads of keys and values" in text
+    assert "\n  num_kv_heads: int | None = None  key/value heads" in text
     assert "\n  qk_norm: norm, default none; layer none rms" in text
-    assert "Given by its owner: dim, num_heads" in text
+    assert "Context arguments: dim, num_heads" in text
     assert "follows the owner's attention" in describe_text(index.load(), "decoder/cross")
 
 

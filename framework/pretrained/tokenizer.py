@@ -1,0 +1,46 @@
+"""The tokenizer of a run that starts from a pretrained model or learns from a teacher is theirs: weights are bound to token ids."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from framework.config import catalogue as index
+from framework.config.constraints import default_node
+from framework.errors import UserError
+from framework.pretrained.source import PretrainedSource, tokenizer_overrides
+from framework.registry import build
+
+PRETRAINED = "tokenizer/pretrained"
+_FREE = "tokenizer.additional_special_tokens="  # the one option that may be typed beside model.pretrained: tables of embeddings can grow
+
+
+def with_tokenizer(
+    config: Mapping[str, Any], overrides: Sequence[str], pretrained: PretrainedSource | None, teacher: PretrainedSource | None
+) -> dict[str, Any]:
+    """The config with the tokenizer of the pretrained model, or else of the teacher; a task's or an experiment's gives way.
+
+    UserError: another tokenizer was typed, or the pretrained model and the teacher have different ones.
+    """
+    if pretrained is not None:
+        _refuse_typed(overrides, "model.pretrained", pretrained, (*tokenizer_overrides(pretrained),), (_FREE,))
+        node = config["tokenizer"] if config["tokenizer"]["part"] == PRETRAINED else default_node(PRETRAINED, index.load())
+        config = {**config, "tokenizer": {**node, **pretrained.tokenizer}}
+    if teacher is None:
+        return dict(config)
+    node = {**default_node(PRETRAINED, index.load()), **teacher.tokenizer}
+    if pretrained is None:
+        _refuse_typed(overrides, "task.teacher", teacher)
+        return {**config, "tokenizer": node}
+    if len({build(tokenizer).train(tuple).to_json() for tokenizer in (config["tokenizer"], node)}) > 1:
+        raise UserError(
+            f"model.pretrained={pretrained.name} and task.teacher={teacher.name} have different tokenizers; their token ids must agree"
+        )
+    return dict(config)
+
+
+def _refuse_typed(
+    overrides: Sequence[str], option: str, source: PretrainedSource, equal: Sequence[str] = (), free: tuple[str, ...] = ()
+) -> None:
+    for word in overrides:
+        if re.match(r"\+*tokenizer[=./@]", word) and word not in equal and not word.lstrip("+").startswith(free):
+            raise UserError(f"{word}: with {option} the tokenizer is that of {source.name}, whose weights belong to its ids; leave it out")

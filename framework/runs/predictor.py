@@ -1,0 +1,131 @@
+"""A trained run, loaded for prediction."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from torch import nn
+
+from framework.data.formats import Batch, Features, Format, Row
+from framework.data.sources.base import error_context
+from framework.data.spec import DataSpec
+from framework.data.tokenization.trainers import Tokenizer
+from framework.errors import UserError
+from framework.generation.engine import Decode
+from framework.registry import build
+from framework.runs.checkpoint import load_task
+from framework.runs.folder import Run
+from framework.tasks.base import Task
+
+BATCH_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A trained task in evaluation mode, with the text format and tokenizer that make its batches. path: of its weights.
+
+    >>> predictor = load("runs/last")
+    >>> predictor.model is predictor.task.model, predictor.tokenizer.decode(predictor.tokenizer.encode("good"))
+    (True, 'good')
+    >>> answers = predictor.predict(["a good film", {"text": "a dull one"}])
+    >>> [answer["prediction"] in predictor.spec.labels for answer in answers]
+    [True, True]
+    """
+
+    task: Task
+    format: Format
+    tokenizer: Tokenizer
+    spec: DataSpec
+    config: dict[str, Any]
+    path: Path
+
+    @classmethod
+    def load(cls, run: Run | Path | str, config: dict[str, Any] | None = None) -> "Predictor":
+        """The best weights of a run (the last ones if none were measured), or those of a folder exported with to=safetensors.
+
+        config: the run's own with other options that no weight depends on; None = the run's own.
+        UserError: no run, no weights, or weights that are truncated, foreign, hostile or of another model.
+        """
+        run = run if isinstance(run, Run) else Run.open(Path(run))
+        if run.checkpoint is None:
+            raise UserError(f"{run.folder} has no checkpoint yet; resume={run.folder} starts it again")
+        for needed in (run.tokenizer, run.spec):
+            if not needed.exists():
+                raise UserError(f"{run.folder} is not complete: {needed.name} is missing")
+        config, spec = run.config() if config is None else config, DataSpec.load(run.spec)
+        format = build(config["task"]["format"])
+        task = load_task(config, spec, run.checkpoint, format)
+        return cls(task, format, Tokenizer.load(run.tokenizer), spec, config, run.checkpoint)
+
+    @property
+    def model(self) -> nn.Module:
+        return self.task.model
+
+    def predict(self, inputs: str | Row | Iterable[str | Row]) -> list[dict[str, Any]]:
+        """One answer for each text or row, in their order, with its `prediction` and what else the task reports.
+
+        A text is a row of one column; a row may lack the columns that only training needs. UserError: an input that the format cannot
+        encode, by its number.
+        """
+        rows = self._rows(inputs)
+        features = self._encoded(rows)
+        by_length = sorted(range(len(rows)), key=lambda number: self.format.length(features[number]))
+        answers: dict[int, dict[str, Any]] = {}
+        task, generator, device = self.task.eval(), self.generator(), next(self.task.parameters()).device
+        with torch.inference_mode():
+            for start in range(0, len(by_length), BATCH_ROWS):
+                numbers = by_length[start : start + BATCH_ROWS]
+                batch = self._collated(rows, features, numbers)
+                answers.update(zip(numbers, task.predict(moved(batch, device), generator), strict=True))
+        return [answers[number] for number in range(len(rows))]
+
+    def batch(self, inputs: str | Row | Iterable[str | Row]) -> Batch:
+        """The batch of texts or rows, as the task gets it: padded token ids, the padding mask and what else the format makes."""
+        rows = self._rows(inputs)
+        return self._collated(rows, self._encoded(rows), range(len(rows)))
+
+    def _rows(self, inputs: str | Row | Iterable[str | Row]) -> list[Row]:
+        rows = []
+        for number, each in enumerate([inputs] if isinstance(inputs, (str, dict)) else inputs, 1):
+            with error_context(f"row {number}"):
+                row = self.format.from_text(each) if isinstance(each, str) else each
+            rows.append(row)
+        return rows
+
+    def _encoded(self, rows: Sequence[Row]) -> list[Features]:
+        encoded = []
+        for number, row in enumerate(rows, 1):
+            try:
+                with error_context(f"row {number}"):
+                    features = self.format.encode(row, self.tokenizer, self.spec)
+            except KeyError as error:
+                if error.args[0] not in self.format.columns:
+                    raise
+                raise UserError(f"row {number} has no {error.args[0]}; it has: {', '.join(row) or 'nothing'}") from None
+            if features is None:
+                raise UserError(f"row {number}: there is nothing in it to predict from: {row}")
+            encoded.append(features)
+        return encoded
+
+    def _collated(self, rows: Sequence[Row], features: Sequence[Features], numbers: Sequence[int]) -> Batch:
+        batch = self.format.collate([features[number] for number in numbers], self.spec, Random(0))
+        return batch | {"row": torch.tensor(numbers), "raw": [rows[number] for number in numbers]}
+
+    def generator(self, split: str = "predict", rows: int | None = None) -> Decode:
+        """The text generator for a split of so many rows."""
+        return make_generator(self.config, self.tokenizer, self.spec, split, rows)
+
+
+def make_generator(config: Mapping[str, Any], tokenizer: Tokenizer, spec: DataSpec, split: str, rows: int | None = None) -> Decode:
+    """The text generator of a task for a split of so many rows; a task that generates no text gets a greedy one that stays unused."""
+    options = config["task"]
+    strategy = build(options.get("decoding") or {"part": "decoding/greedy"})
+    return Decode(strategy, tokenizer.decode, spec.end, options.get(f"{split}_rows"), rows)
+
+
+def moved(batch: Batch, device: torch.device) -> Batch:
+    """The batch with its tensors on a device."""
+    return {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in batch.items()}
