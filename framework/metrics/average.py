@@ -39,9 +39,12 @@ class Average(Metric):
 
 
 class RowAverage(Average):
-    """Mean over rows of a score of each prediction and its reference: `RowAverage(str.__eq__)` is accuracy.
+    """Mean over rows of a score of each prediction and its reference. score: (prediction, reference) -> number.
 
-    score: (prediction, reference) -> number.
+    >>> accuracy = RowAverage(str.__eq__)
+    >>> accuracy.update(["good", "bad", "bad"], ["good", "bad", "good"])
+    >>> round(float(accuracy.compute()), 3)
+    0.667
     """
 
     def __init__(self, score: Callable[[Any, Any], float]):
