@@ -15,9 +15,9 @@ from framework import registry
 from framework.config import catalogue as index
 from framework.config.constraints import default_node, explicit
 from framework.config.derived_defaults import effective, normalized
+from framework.config.presets import node_of
 from framework.data.spec import DataSpec
 from framework.huggingface.family import Family
-from framework.huggingface.nodes import preset_node
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "families.md"
 Node = Mapping[str, Any]
@@ -25,7 +25,7 @@ Node = Mapping[str, Any]
 # Heading -> family, and the preset that stands for it in the table of parts.
 KINDS: dict[str, dict[str, tuple[str, str]]] = {
     "Encoders": {
-        "BERT": ("bert", "bert_base_uncased"),
+        "BERT": ("bert", "bert_base"),
         "RoBERTa": ("roberta", "roberta_base"),
         "DistilBERT": ("distilbert", "distilbert_base"),
         "ALBERT": ("albert", "albert_base"),
@@ -45,10 +45,11 @@ KINDS: dict[str, dict[str, tuple[str, str]]] = {
 }
 # Entries of the published vocabularies: no option of a model, the tokenizer decides.
 VOCABULARIES = {
-    "bert_base_uncased": 30522,
-    "bert_base_cased": 28996,
-    "bert_large_uncased": 30522,
-    "bert_large_cased": 28996,
+    "bert_tiny": 30522,
+    "bert_mini": 30522,
+    "bert_small": 30522,
+    "bert_base": 30522,
+    "bert_large": 30522,
     "minilm_l6": 30522,
     "roberta_base": 50265,
     "roberta_large": 50265,
@@ -111,10 +112,10 @@ a part is and what its options mean.
 """
 
 
-def node_of(preset: str) -> dict[str, Any]:
+def plain_node(preset: str) -> dict[str, Any]:
     """The explicit node of a preset, with null for what null stands for."""
     known = index.load()
-    return normalized(explicit(preset_node(preset, "model", known), known))
+    return normalized(explicit(node_of(preset, "model", known), known))
 
 
 def family_of(name: str) -> Family:
@@ -123,7 +124,7 @@ def family_of(name: str) -> Family:
 
 def _parts(kind: str, columns: Mapping[str, tuple[str, str]]) -> str:
     """The table of a kind: a row a slot or option, a column a family."""
-    nodes = [node_of(preset) for _, preset in columns.values()]
+    nodes = [plain_node(preset) for _, preset in columns.values()]
     rows = [["", *columns], ["---"] * (len(columns) + 1)]
     rows.append(["preset", *(f"`{preset}`" for _, preset in columns.values())])
     rows.append(["model_type", *(f"`{family_of(family).type}`" for family, _ in columns.values())])
@@ -212,7 +213,7 @@ def _sizes() -> str:
     """Every preset of a published model, with its numbers."""
     rows = [["preset", "width", "heads", "layers", "behind the first map", "reads", "vocabulary", "parameters"], ["---"] + ["---:"] * 7]
     for preset, vocab_size in VOCABULARIES.items():
-        node = node_of(preset)
+        node = plain_node(preset)
         with torch.device("meta"):
             model = registry.build(node, spec=DataSpec(vocab_size, node["max_length"]))
         num_kv_heads = node["attention"]["num_kv_heads"]
@@ -254,7 +255,7 @@ LOADING = """\
 
 ```
 python train.py task=classification data=files data.train=train.csv model.pretrained=FOLDER
-python train.py task=classification model=bert_base_uncased model.pretrained=FOLDER      # only if the folder holds just that
+python train.py task=classification model=bert_base model.pretrained=FOLDER      # only if the folder holds just that
 ```
 
 FOLDER has `config.json` and `model.safetensors` (or its shards); `model.pretrained=FOLDER/pytorch_model.bin` reads a file of

@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT))
 
 
 def main(presets: list[str]) -> int:
-    for preset in presets or ["bert_base_uncased", "gpt2", "t5_small"]:
+    for preset in presets or ["bert_base", "gpt2", "t5_small"]:
         with tempfile.TemporaryDirectory() as folder:
             for name in (preset, "warm"):  # a small one first: imports are not loading
                 (Path(folder) / name).mkdir()
@@ -27,13 +27,13 @@ def main(presets: list[str]) -> int:
 def written(preset: str, folder: Path, small: bool) -> None:
     from framework.config import catalogue as index
     from framework.config.constraints import explicit
+    from framework.config.presets import node_of
     from framework.data.spec import DataSpec
-    from framework.huggingface.nodes import preset_node
     from framework.huggingface.writing import write
     from framework.registry import build
 
     catalogue = index.load()
-    config = explicit({**preset_node(preset, "model", catalogue), **({"num_layers": 1} if small else {})}, catalogue)
+    config = explicit({**node_of(preset, "model", catalogue), **({"num_layers": 1} if small else {})}, catalogue)
     spec = DataSpec(100 if small else 30000, config["max_length"], begin=1, end=2)
     model = build(config, spec=spec)
     write(folder, config, {f"model.{name}": value for name, value in model.state_dict().items()}, spec)

@@ -147,6 +147,7 @@ _NAMES = {
     "workflows.interactive": "build_model compose load open_run train",
 }
 _MODULES = {name: f"{__name__}.{module}" for module, names in _NAMES.items() for name in names.split()}
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
@@ -157,7 +158,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(_MODULES)
+    return __all__
 
 
 def _homes() -> Mapping[str, str]:

@@ -47,8 +47,7 @@ def is_outside(known: Mapping[str, Any]) -> bool:
 
 def _names(catalogue: Catalogue, kind: str) -> list[str]:
     """What can be chosen, guests first; `bert_mini bert_tiny` in short as `bert_{mini,tiny}`."""
-    known = {**catalogue.presets.get(kind, {}), **catalogue.options.get(kind, {})}
-    guests = [name for name in catalogue.names(kind) if is_outside(known[name])]
+    guests = [name for name in catalogue.names(kind) if is_outside(catalogue.known(kind, name))]
     families: dict[str, list[str]] = {}
     for name in catalogue.names(kind):
         if name not in guests:
@@ -86,14 +85,15 @@ def _folded(names: list[str], width: int) -> str:
 
 def list_text(catalogue: Catalogue, kind: str | None) -> str:
     """Every option, or those of one kind, with its one-line description. UserError: no such kind."""
-    kinds = [kind] if kind else list(dict.fromkeys([*GROUPS, *sorted({*catalogue.options, *catalogue.presets} - {""})]))
+    recipes = [path for path in catalogue.presets if path.startswith("recipe/")] if kind in ("recipe", None) else []
+    others = [kind] if kind else [*GROUPS, *sorted({*catalogue.options, *catalogue.presets} - {"", *recipes})]
     lines = []
-    for each in kinds:
+    for each in dict.fromkeys([*(name for name in others if name != "recipe"), *sorted(recipes)]):
         if each not in catalogue.options and each not in catalogue.presets:
             catalogue.option(f"{each}/")
         lines.append(each)
         for name in catalogue.names(each):
-            known = catalogue.options.get(each, {}).get(name) or catalogue.presets[each][name]
+            known = catalogue.known(each, name)
             origin = known["distribution"] if is_outside(known) else ""
             lines.append(f"  {name:<24}{known['doc'][:100]}{f'  [{origin}]' if origin else ''}")
     return "\n".join(lines)
@@ -101,7 +101,7 @@ def list_text(catalogue: Catalogue, kind: str | None) -> str:
 
 def describe_text(catalogue: Catalogue, part: str) -> str:
     """One option: its description, every field with type, default and meaning, slots, context arguments, rules, file and line."""
-    kind, _, name = part.partition("/")
+    kind, _, name = part.rpartition("/") if part.startswith("recipe/") else part.partition("/")
     preset = catalogue.presets.get(kind, {}).get(name)
     if preset:
         text = open(preset["file"], encoding="utf-8").read().strip()

@@ -31,12 +31,15 @@ def _main(argv: list[str]) -> int:
         return 0
     folders = config_folders(arguments.config_dir)
     if arguments.multirun:
-        return _sweep(rest, arguments.config_dir, folders)
+        return _sweep(rest, folders)
     if flags := [word for word in rest if word.startswith("-")]:
         if arguments.cfg or not _hydras_own(flags[0]):
-            raise UserError(f"{flags[0]}: no such flag; see python train.py --help")
-        return _hydra(argv, folders, lambda config: None)
-    from framework.pretrained.transfer import pinned
+            raise UserError(f"{flags[0]}: there is no such flag; python train.py --help lists all")
+        from framework.config.hydra_source import attach
+
+        attach(folders)
+        return _hydra(rest, lambda config: None)
+    from framework.pretrained.overrides import pinned
     from framework.workflows.processes import launch
     from framework.workflows.start import Start, compose_run
 
@@ -72,31 +75,28 @@ def config_folders(folder: str | None) -> list[Path]:
 def _show(config: Mapping[str, Any], package: str | None) -> None:
     from omegaconf import OmegaConf
 
-    shown: Any = config
+    node: Any = config
     for key in package.split(".") if package else ():
-        if not isinstance(shown, Mapping) or key not in shown:
-            raise UserError(f"--package {package}: there is no {key!r}")
-        shown = shown[key]
-    print(OmegaConf.to_yaml(shown) if isinstance(shown, (Mapping, list)) else shown, end="")
+        if not isinstance(node, Mapping) or key not in node:
+            raise UserError(f"--package {package}: the config has no {key!r} there; --cfg job without --package prints all of it")
+        node = node[key]
+    print(OmegaConf.to_yaml(node) if isinstance(node, (Mapping, list)) else node, end="")
 
 
-def _hydra(argv: list[str], folders: list[Path], job: Any) -> int:
-    """Hands the command line to Hydra itself: sweeps, completion, --info."""
+def _hydra(argv: list[str], job: Any) -> int:
+    """Runs Hydra's own main function: sweeps, shell completion, --info."""
     import hydra
 
-    from framework.config.hydra_source import attach
-
-    attach() if "--config-dir" in argv or "-cd" in argv else attach(folders)
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and leaving
-    kept, sys.argv = sys.argv, [sys.argv[0], *argv]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
+    arguments, sys.argv = sys.argv, [sys.argv[0], *argv]
     try:
         hydra.main(version_base="1.3", config_path=None, config_name="config")(job)()
     finally:
-        sys.argv = kept
+        sys.argv = arguments
     return 0
 
 
-def _sweep(overrides: list[str], config_dir: str | None, folders: list[Path]) -> int:
+def _sweep(overrides: list[str], folders: list[Path]) -> int:
     """Hydra's own sweep over runs; all jobs of a plain sweep are checked before the first one trains."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.hydra_config import HydraConfig
@@ -105,8 +105,10 @@ def _sweep(overrides: list[str], config_dir: str | None, folders: list[Path]) ->
     from omegaconf import DictConfig
 
     from framework.config.compose import open_dictionaries
-    from framework.pretrained.source import Sources, overrides_from
-    from framework.pretrained.transfer import pinned
+    from framework.config.hydra_source import attach
+    from framework.config.recipes import recipe_of
+    from framework.pretrained.overrides import overrides_from, pinned
+    from framework.pretrained.source import Sources
     from framework.workflows.processes import launch
     from framework.workflows.start import Start, compose_run
 
@@ -126,8 +128,9 @@ def _sweep(overrides: list[str], config_dir: str | None, folders: list[Path]) ->
         start = starts.get(_job_words(words)) or Start.fresh(compose_run(words, folders, sources), sources)
         return launch(start)[1]
 
-    flags = ["-m", *(["--config-dir", config_dir] if config_dir else [])]
-    return _hydra([*flags, *shared, *overrides], folders, job)
+    attach(folders)
+    attach(folders, recipe_of([*shared, *overrides]), [*shared, *overrides])
+    return _hydra(["-m", *shared, *overrides], job)
 
 
 def _job_words(words: Sequence[str]) -> tuple[str, ...]:

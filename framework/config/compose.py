@@ -1,4 +1,4 @@
-"""From a command line to a checked, explicit config."""
+"""Composes command-line overrides to a checked, explicit config."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException
-from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from framework import registry
@@ -16,14 +15,15 @@ from framework.config.catalogue import GROUPS, Catalogue
 from framework.config.constraints import explicit, is_node, report
 from framework.config.diagnose import diagnose
 from framework.config.hydra_source import attach, hydra_config, plain_config
+from framework.config.recipes import check_recipe, recipe_of
 from framework.config.validate import problems
 from framework.errors import UserError
 
 
 @dataclass(frozen=True)
 class Composed:
-    """A checked run: config is plain and explicit; overrides are what the user typed, and before it what that implies where a run begins
-    from a published model; chosen is group -> option."""
+    """A checked, explicit config. overrides: what the user typed, after those that a pretrained model implies; chosen: group -> option,
+    with the recipe that the task took."""
 
     config: dict[str, Any]
     overrides: list[str]
@@ -31,42 +31,37 @@ class Composed:
 
 
 def compose(overrides: list[str], folders: Iterable[Path] = (), implied: Iterable[str] = ()) -> Composed:
-    """The explicit config of a command line. UserError: everything that is wrong with it.
+    """The explicit config of command-line overrides. UserError: everything that is wrong with them.
 
-    folders: config folders of the user's own. implied: overrides that a pretrained model stands for; those that were typed win over them.
+    folders: the user's own config folders. implied: overrides that a pretrained model implies; typed ones take precedence.
     """
-    attach(folders)
-    catalogue = index.load()
+    catalogue = attach(folders)
     overrides = open_dictionaries(overrides, catalogue)
-    meant = [*implied, *overrides]
+    words = [*implied, *overrides]
     try:
-        config = hydra_config(meant)
+        attach(folders, recipe_of(words))
+        config = hydra_config(words)
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(shorten(diagnose(meant, catalogue, error))) from error
-    return finish(config, config.hydra.runtime.choices, meant, overrides)
-
-
-def finish(config: DictConfig, choices: Mapping[Any, Any], overrides: list[str], typed: list[str] | None = None) -> Composed:
-    """What Hydra composed, checked and made explicit; typed: those of the overrides that a person wrote, null = all.
-    UserError: everything that is wrong with it."""
-    chosen = {str(key): str(name) for key, name in choices.items() if name is not None and not str(key).startswith("hydra")}
-    return Composed(checked(plain_config(config), overrides if typed is None else typed), overrides, chosen)
+        raise UserError(shorten(diagnose(words, catalogue, error))) from error
+    choices = {str(key): str(name) for key, name in config.hydra.runtime.choices.items() if name is not None}
+    check_recipe(choices.pop("recipe", None), choices["task"], catalogue)
+    chosen = {"recipe" if key.startswith("recipe/") else key: name for key, name in choices.items() if not key.startswith("hydra")}
+    return Composed(checked(plain_config(config), overrides), words, chosen)
 
 
 def checked(config: Mapping[str, Any], typed: list[str]) -> dict[str, Any]:
     """A plain config made explicit, with a name. UserError: everything that is wrong with it."""
-    catalogue, plain = index.load(), dict(config)
-    wrong = problems(plain, catalogue) or _columns(plain, catalogue) or report(plain, catalogue)
+    catalogue = index.load()
+    wrong = problems(config, catalogue) or _columns(config, catalogue) or report(dict(config), catalogue)
     if wrong:
         raise UserError(shorten(wrong))
-    plain = {key: explicit(value, catalogue) if is_node(value) else value for key, value in plain.items()}
-    plain["name"] = plain["name"] or default_name(plain, typed)
-    return plain
+    explicit_config = {key: explicit(value, catalogue) if is_node(value) else value for key, value in config.items()}
+    return explicit_config | {"name": config["name"] or default_name(explicit_config, typed)}
 
 
 def open_dictionaries(overrides: list[str], catalogue: Catalogue) -> list[str]:
-    """`data.columns.text=review` may name a key that is not there yet: the user need not write `++`. And `debug=nan` is a name, which
-    Hydra would read as a number; the brackets of `model.freeze=layers.[0-3].*` it would read as a list."""
+    """Overrides as Hydra needs them: `++` for new keys of dictionaries (`data.columns.text=review`); quotes for `debug=nan`, which it would
+    read as a number, and for `model.freeze=layers.[0-3].*`, whose brackets it would read as a list."""
     open_fields = {
         f"{group}.{name}"
         for group in GROUPS
@@ -99,7 +94,7 @@ def _quote(pattern: str) -> str:
 
 
 def default_name(config: dict[str, Any], overrides: list[str]) -> str:
-    """The task and what was overridden, short enough for a folder."""
+    """The name of a run: the task and the overrides, short enough for a folder."""
     quiet = re.compile(r"(\+\+)?(task|name|resume|logger.*|callbacks.*|hydra.*|data\.folder|data\.(train|validation|test))$")
     words = [config["task"]["part"].partition("/")[2]]
     for text in overrides:
@@ -110,12 +105,12 @@ def default_name(config: dict[str, Any], overrides: list[str]) -> str:
 
 
 def shorten(lines: list[str], most: int = 6) -> str:
-    """At most six lines; the last tells how many more there are."""
+    """At most six lines; the last one counts the rest."""
     return "\n".join(lines if len(lines) <= most else [*lines[: most - 1], f"... and {len(lines) - most + 1} more"])
 
 
-def _columns(config: dict[str, Any], catalogue: Catalogue) -> list[str]:
-    """Columns that the format does not have: found here, before a file is opened."""
+def _columns(config: Mapping[str, Any], catalogue: Catalogue) -> list[str]:
+    """A line for each column that the format does not have, before any file is opened."""
     columns, kind = config["data"].get("columns"), (config["task"].get("format") or {}).get("part")
     if not columns or not kind:
         return []

@@ -164,7 +164,7 @@ def _remedies(config: Node, catalogue: Catalogue, values: list[Conflict]) -> dic
                 continue
             owner[slot] = default_node(f"{kind}/{name}", catalogue)
             if all(conflict in values for conflict in conflicts(config, catalogue)):
-                presets = [key for key, preset in catalogue.presets.get(kind, {}).items() if preset.get("base") == name]
+                presets = [key for key in catalogue.presets.get(kind, {}) if catalogue.base(kind, key) == name]
                 remedies.setdefault(path, []).extend(presets if presets and "/" not in path else [name])
         owner[slot] = chosen
     return remedies

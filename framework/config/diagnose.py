@@ -11,7 +11,8 @@ from omegaconf.errors import OmegaConfBaseException
 from framework import registry
 from framework.config.catalogue import GROUPS, Catalogue
 from framework.config.constraints import is_node
-from framework.config.hydra_source import CatalogueSearchPath, hydra_config, is_group_override, plain_config
+from framework.config.hydra_source import hydra_config, is_group_override, plain_config
+from framework.config.recipes import is_group_word
 from framework.errors import UserError
 
 
@@ -53,12 +54,8 @@ def _wrong_group(override: Override, catalogue: Catalogue) -> Iterator[str]:
         inside = [path for path in paths if path.endswith(f"/{key}")]
         near = f" (did you mean {inside[0]!r}?)" if inside else registry.nearest(key, paths)
         yield f"{key}: there is no such group{near}; groups: {', '.join(GROUPS)}"
-    elif value not in (names := [*catalogue.names(kind), *_own_options(key)]):
+    elif value not in (names := catalogue.names(kind)):
         yield f"{key}: there is no {kind} {value!r}{registry.nearest(value, names)}; there are: {', '.join(names) or 'none'}"
-
-
-def _own_options(group: str) -> list[str]:
-    return [path.stem for folder in CatalogueSearchPath.folders for path in sorted((folder / group).glob("*.yaml"))]
 
 
 def _absent_slot(override: Override, overrides: list[str], catalogue: Catalogue) -> Iterator[str]:
@@ -68,7 +65,7 @@ def _absent_slot(override: Override, overrides: list[str], catalogue: Catalogue)
         return
     others = [text for text in overrides if not text.lstrip("+~").startswith(f"{key}=") and not text.lstrip("+~").startswith(f"{key}/")]
     try:
-        node: Any = plain_config(hydra_config([text for text in others if _group_text(text)]))
+        node: Any = plain_config(hydra_config([text for text in others if is_group_word(text)]))
     except (HydraException, OmegaConfBaseException, UserError):
         return
     names = key.split("/")
@@ -81,11 +78,6 @@ def _absent_slot(override: Override, overrides: list[str], catalogue: Catalogue)
             yield f"{key}: {above} is not chosen; it follows its owner's. Choose it first: {above}=NAME"
             return
         node = node.get(slot)
-
-
-def _group_text(text: str) -> bool:
-    key = text.partition("=")[0].lstrip("+~")
-    return "/" in key or key in GROUPS
 
 
 def _keys(node: Any, path: str = "") -> Iterator[str]:

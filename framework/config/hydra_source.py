@@ -1,6 +1,6 @@
-"""The catalogue as Hydra sees it: a config source of ours. Nothing is stored beforehand, a node is made when it is chosen."""
+"""The catalogue as a config source of Hydra. Nothing is stored beforehand: a node is made when it is chosen."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,31 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from framework.config import catalogue as index
-from framework.config.catalogue import GROUPS, TOP, Catalogue
+from framework.config.catalogue import FILES, GROUPS, TOP, Catalogue
 from framework.config.discovery import conf_folder
+from framework.config.presets import parse
 from framework.errors import UserError
+
+SCRATCH = "scratch"  # the recipe of a task where no other is asked for
 
 
 class CatalogueSource(ConfigSource):
-    """Hands Hydra the options of the catalogue: registered parts as nodes, presets as their files, at every slot of their kind."""
+    """Gives Hydra the options of the catalogue at every slot of their kind: registered parts as nodes, presets by `presets.parse`.
+
+    Hydra loads what comes first in precedence first: debug, experiment, recipe, then presets; and of two choices for a slot it takes the
+    one that it has met first. So whether a preset's choice for a slot counts is known when the preset is loaded, and its values for the
+    slot are left out where it does not.
+    """
+
+    catalogue: Catalogue
+    recipe: str  # that every task takes, if it has one of that name
+    typed: frozenset[str]  # slots that the command line chooses for
+
+    def __init__(self, provider: str, path: str):
+        super().__init__(provider, path)
+        # Of this object: a launcher sends it to another process.
+        self.catalogue, self.recipe, self.typed = CatalogueSource.catalogue, CatalogueSource.recipe, CatalogueSource.typed
+        self.chosen: set[str] = set()
 
     @staticmethod
     def scheme() -> str:
@@ -32,18 +50,24 @@ class CatalogueSource(ConfigSource):
 
     def load_config(self, config_path: str) -> ConfigResult:
         group, _, name = config_path.removesuffix(".yaml").rpartition("/")
-        catalogue = index.load()
-        kind = catalogue.kind_at(group) if group else None
-        header: dict[str, str | None] = {"package": None}
+        kind = self.catalogue.kind_at(group) if group else None
+        header: dict[str, str | None] = {"package": "_global_" if group.partition("/")[0] in FILES else None}
         if not group:
+            self.chosen = set(self.typed)  # a composition begins
             config = OmegaConf.load(conf_folder() / f"{name}.yaml")
         elif group == "recipe":
-            config = OmegaConf.create(catalogue.option(f"task/{name}")["declarations"]["recipe"])
-        elif kind and name in catalogue.options.get(kind, {}):
-            config = OmegaConf.create(_node(f"{kind}/{name}", catalogue))
-        elif kind and name in catalogue.presets.get(kind, {}):
-            text = Path(catalogue.presets[kind][name]["file"]).read_text(encoding="utf-8")
-            header, config = self._get_header_dict(text), OmegaConf.create(text)
+            config = OmegaConf.create({})  # the choice alone; the values are the task's, below
+        elif kind and name in self.catalogue.options.get(kind, {}):
+            config = OmegaConf.create(self._node(f"{kind}/{name}"))
+        elif kind and name in self.catalogue.presets.get(kind, {}):
+            file = self.catalogue.presets[kind][name]["file"]
+            text = Path(file).read_text(encoding="utf-8")
+            header |= {key: value for key, value in self._get_header_dict(text).items() if value is not None}
+            content = OmegaConf.to_container(OmegaConf.create(text))
+            assert isinstance(content, dict)
+            config = self._composable(
+                {str(key): value for key, value in content.items()}, file, kind, "" if header["package"] == "_global_" else group
+            )
         else:
             raise ConfigLoadError(f"Config not found: {config_path}")
         return ConfigResult(provider=self.provider, path=self.full_path(), config=config, header=header)
@@ -52,25 +76,58 @@ class CatalogueSource(ConfigSource):
         return True
 
     def is_group(self, config_path: str) -> bool:
-        return config_path in ("", "recipe") or index.load().kind_at(config_path) is not None
+        return config_path == "" or self.catalogue.kind_at(config_path) is not None
 
     def is_config(self, config_path: str) -> bool:
         group, _, name = config_path.removesuffix(".yaml").rpartition("/")
         if not group:
             return (conf_folder() / f"{name}.yaml").is_file()
-        kind = index.load().kind_at(group)
-        return group == "recipe" or (kind is not None and name in index.load().names(kind))
+        kind = self.catalogue.kind_at(group)
+        return group == "recipe" or (kind is not None and name in self.catalogue.names(kind))
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        catalogue = index.load()
-        kind = catalogue.kind_at(config_path) if config_path else None
-        slots = list(catalogue.slots(kind)) if kind else [] if config_path else list(GROUPS)
-        names = catalogue.names(kind) if kind else []
+        kind = self.catalogue.kind_at(config_path) if config_path else None
+        slots = list(self.catalogue.slots(kind)) if kind else [] if config_path else list(GROUPS)
+        names = self.catalogue.names(kind) if kind else []
         return sorted({*(slots if results_filter != ObjectType.CONFIG else ()), *(names if results_filter != ObjectType.GROUP else ())})
+
+    def _composable(self, content: Mapping[str, Any], file: str, kind: str, group: str) -> Any:
+        """A preset's mapping with a defaults list for what it chooses; group: where it is loaded, empty for one of all groups."""
+        given = list(content.get("defaults") or [])
+        for entry in given:  # of Hydra's own grammar
+            key = next(iter(entry)) if isinstance(entry, Mapping) else ""
+            if key.startswith("override "):
+                self.chosen.add(self._absolute(group, key.removeprefix("override ").strip()))
+        preset = parse(content, kind, self.catalogue, file, lambda path: self._choose(self._absolute(group, path)))
+        if preset.base or preset.choices:
+            base = [preset.base] if preset.base else []
+            chosen = [{f"override {'' if group else '/'}{path}": name} for path, name in preset.choices.items()]
+            given = [*base, *(entry for entry in given if entry != "_self_"), *chosen, "_self_"]
+        return OmegaConf.create({**({"defaults": given} if given else {}), **preset.values})
+
+    def _choose(self, slot: str) -> bool:
+        """Whether nobody has chosen for a slot before."""
+        free = slot not in self.chosen
+        self.chosen.add(slot)
+        return free
+
+    @staticmethod
+    def _absolute(group: str, path: str) -> str:
+        return path[1:] if path.startswith("/") else f"{group}/{path}".lstrip("/")
+
+    def _node(self, part: str) -> dict[str, Any]:
+        """A registered part, with its recipe if it is a task. `_self_` comes first: last, it would undo a choice for an empty slot."""
+        option = self.catalogue.option(part)
+        slots = [{slot: entry["default"] if not entry["follows"] else None} for slot, entry in option["slots"].items()]
+        kind, _, name = part.partition("/")
+        recipes = self.catalogue.presets.get(f"recipe/{name}", {}) if kind == "task" else {}
+        taken = [{f"/recipe/{name}@_global_": recipe} for recipe in (self.recipe, SCRATCH) if recipe in recipes][:1]
+        fields = {field: entry["default"] for field, entry in option["fields"].items()} | dict.fromkeys(option["slots"])
+        return {"defaults": ["_self_", *slots, *taken], "part": part, **fields}
 
 
 class CatalogueSearchPath(SearchPathPlugin):
-    """Puts the catalogue, and folders of the user's own, on Hydra's search path."""
+    """Puts the catalogue, and what else lies in folders of the user's own, on Hydra's search path."""
 
     folders: tuple[Path, ...] = ()
 
@@ -80,28 +137,22 @@ class CatalogueSearchPath(SearchPathPlugin):
             search_path.append("--config-dir", f"file://{folder}")
 
 
-def attach(folders: Iterable[Path] = ()) -> None:
-    """Makes Hydra look into the catalogue and into folders of the user's own."""
+def attach(folders: Iterable[Path] = (), recipe: str = SCRATCH, words: Iterable[str] = ()) -> Catalogue:
+    """Makes Hydra look into the catalogue with the presets in folders of the user's own, which is returned. recipe: that tasks take;
+    words: of the command line."""
     CatalogueSearchPath.folders = tuple(folders)
+    CatalogueSource.catalogue = index.load().with_folders(CatalogueSearchPath.folders)
+    CatalogueSource.recipe = recipe
+    CatalogueSource.typed = frozenset(key_of(word) for word in words)
     SourcesRegistry.instance().register(CatalogueSource)
     Plugins.instance().register(CatalogueSearchPath)
-
-
-def _node(part: str, catalogue: Catalogue) -> dict[str, Any]:
-    """A registered part as Hydra wants it. `_self_` comes first: last, it would undo a choice for an empty slot."""
-    option = catalogue.option(part)
-    slots = [{slot: entry["default"] if not entry["follows"] else None} for slot, entry in option["slots"].items()]
-    # What a task brings along: options of other groups, and values that suit it (its recipe, set after the presets').
-    chosen = option["declarations"].get("defaults", {})
-    brought = [{f"override /{group}@_global_.{group.replace('/', '.')}": name} for group, name in chosen.items()]
-    recipe = [{"/recipe@_global_": part.partition("/")[2]}] if option["declarations"].get("recipe") else []
-    fields = {name: field["default"] for name, field in option["fields"].items()} | dict.fromkeys(option["slots"])
-    return {"defaults": ["_self_", *slots, *recipe, *brought], "part": part, **fields}
+    return CatalogueSource.catalogue
 
 
 def hydra_config(overrides: list[str]) -> DictConfig:
     """What Hydra makes of a command line, its own part included. Raises what Hydra and OmegaConf raise."""
     GlobalHydra.instance().clear()
+    CatalogueSource.typed = frozenset(map(key_of, overrides))
     with initialize(version_base="1.3", config_path=None):
         return hydra_compose("config", overrides=overrides, return_hydra_config=True)
 
@@ -120,3 +171,8 @@ def is_group_override(override: Override, catalogue: Catalogue) -> bool:
     """Whether an override chooses an option rather than setting a value."""
     key = override.key_or_group
     return "/" in key or override.package is not None or key in GROUPS or (key in catalogue.options and key not in TOP)
+
+
+def key_of(word: str) -> str:
+    """`+model/attention=linear` -> `model/attention`."""
+    return word.partition("=")[0].lstrip("+~")

@@ -1,4 +1,4 @@
-"""What the registry knows, written down: names, signatures, docstrings, rules. It imports every part, so it is done once and kept."""
+"""Makes the index of all options and presets. This imports every part, so the catalogue keeps the result."""
 
 import importlib
 import inspect
@@ -13,11 +13,11 @@ from framework.config.discovery import Origin, conf_folder
 from framework.config.traits import option_traits
 from framework.errors import UserError
 
-_DECLARATIONS = ("provides", "rules", "apart", "sealed", "columns", "optional", "defaults", "recipe")
+_DECLARATIONS = ("provides", "rules", "apart", "sealed", "columns", "optional")
 
 
 def take_inventory(sources: list[Origin]) -> dict[str, Any]:
-    """Imports everything that registers parts and writes down what the registry knows then."""
+    """Imports all modules that register parts and makes the index of the registry and of all presets."""
     distributions: dict[str, str] = {}
     for source in sources:
         for module in source.modules():
@@ -41,24 +41,21 @@ def _presets(sources: list[Origin], options: dict[str, dict[str, Any]]) -> dict[
             group, name = path.relative_to(folder).parent.as_posix(), path.stem
             other = presets.setdefault(group, {}).get(name, {}).get("file") or options.get(group, {}).get(name, {}).get("file")
             if other:
-                raise UserError(f"{group}/{name} exists twice:\n  {other}\n  {path}\nA preset needs a name of its own.")
-            presets[group][name] = {"file": str(path), "doc": _comment(path), "base": _base(path), "distribution": distribution}
-    for named in presets.values():
-        for preset in named.values():
-            while preset["base"] in named:  # a preset of a preset
-                preset["base"] = named[preset["base"]]["base"]
+                raise UserError(f"{group}/{name} exists twice:\n  {other}\n  {path}\nRename the preset.")
+            presets[group][name] = preset_entry(path, distribution)
     return presets
 
 
-def _base(path: Path) -> str:
-    """The option or preset that a preset starts from: the first name of its defaults list."""
-    found = re.search(r"^defaults:\s*(?:\[|\n\s*-)\s*(\w+)\s*[],\n]", path.read_text(encoding="utf-8"), re.MULTILINE)
-    return found[1] if found else ""
+def preset_entry(path: Path, distribution: str) -> dict[str, str]:
+    """The entry of a preset: its file, its first comment, and the option or preset that it starts from."""
+    text = path.read_text(encoding="utf-8")
+    base = re.search(r"^(?:is:\s*|defaults:\s*(?:\[|\n\s*-)\s*)(\w+)\s*(?:#.*)?[],\n]", f"{text}\n", re.MULTILINE)
+    return {"file": str(path), "doc": _comment(text), "base": base[1] if base else "", "distribution": distribution}
 
 
-def _comment(path: Path) -> str:
-    """What a preset says of itself: its first comment that is not a Hydra header."""
-    for line in path.read_text(encoding="utf-8").splitlines():
+def _comment(text: str) -> str:
+    """The first comment that is not a Hydra header."""
+    for line in text.splitlines():
         if line.startswith("#") and "@package" not in line:
             return line.lstrip("# ").strip()
         if line and not line.startswith("#"):
@@ -67,6 +64,7 @@ def _comment(path: Path) -> str:
 
 
 def _option(kind: str, name: str, cls: type) -> dict[str, Any]:
+    """The entry of a class: where it is defined, its options and slots with types, defaults and meanings, and its declarations."""
     parameters = registry.signature(cls)
     hints = _hints(cls)
     meanings = _meanings(cls)
@@ -83,8 +81,7 @@ def _option(kind: str, name: str, cls: type) -> dict[str, Any]:
     source = inspect.getsourcefile(cls) or ""
     return {
         "doc": (inspect.getdoc(cls) or "").partition("\n")[0],
-        # A class that is not ours is registered by a module of ours: that module is what must be imported.
-        "module": registry.registrar(cls),
+        "module": registry.registrar(cls),  # which may be another module than the class's own
         "class": f"{cls.__module__}.{cls.__qualname__}",
         "file": source,
         "line": inspect.getsourcelines(cls)[1] if source else 0,
@@ -97,7 +94,7 @@ def _option(kind: str, name: str, cls: type) -> dict[str, Any]:
 
 
 def _hints(cls: type) -> dict[str, Any]:
-    """Types of a class's parameters; none where an annotation names what only a type checker imports."""
+    """Types of a class's parameters; none if an annotation uses a name that only type checkers import."""
     try:
         constructors = reversed(registry.signature(cls).constructors)
         hints = {name: hint for base in constructors for name, hint in typing.get_type_hints(base.__init__).items()}  # type: ignore[misc]
@@ -108,7 +105,7 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 def _type_name(hint: Any) -> str:
-    """A type as text, of those a config can hold; `Any` for the rest."""
+    """A type as text if a config can hold its values, else `Any`."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return " | ".join(dict.fromkeys(_type_name(argument) for argument in arguments))
@@ -129,7 +126,7 @@ def _type_name(hint: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A default as JSON has it."""
+    """A value as JSON can hold it."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -138,7 +135,7 @@ def _plain(value: Any) -> Any:
 
 
 def _meanings(cls: type) -> dict[str, str]:
-    """Option -> its one line in a class docstring: `name: meaning.`, up to the next name or paragraph."""
+    """Option -> its meaning in the class docstring: `name: meaning.`, up to the next name or paragraph."""
     meanings: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         name = None

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from framework import registry
-from framework.config.catalogue import GROUPS, NAMED, TOP, Catalogue
+from framework.config.catalogue import FILES, GROUPS, NAMED, TOP, Catalogue
 
 
 def problems(config: Mapping[str, Any], catalogue: Catalogue) -> list[str]:
@@ -14,7 +14,7 @@ def problems(config: Mapping[str, Any], catalogue: Catalogue) -> list[str]:
 
 
 def _top(config: Mapping[str, Any], catalogue: Catalogue) -> Iterator[str]:
-    groups = [group for group in GROUPS if group not in ("experiment", "debug")]
+    groups = [group for group in GROUPS if group not in FILES]
     for key, value in config.items():
         if key in TOP:
             yield from _value(key, value, TOP[key])

@@ -137,7 +137,7 @@ def fit_statistics(source: Source, format: Format) -> dict[str, Any]:
 
 
 def data_spec_of(tokenizer: Tokenizer, max_length: int, statistics: dict[str, Any], special_tokens: Sequence[str] = ()) -> DataSpec:
-    """The data spec of a tokenizer and of what `Format.fit` returned. special_tokens: those that the format asks for."""
+    """The data spec of a tokenizer and the statistics of `Format.fit`. special_tokens: `Format.special_tokens`."""
     special = dict(tokenizer.special_ids)
     padding = special.pop("padding")
     return DataSpec(

@@ -1,6 +1,6 @@
-"""Tasks as modules that take tensors and give tensors: what a graph is made of.
+"""Modules from tensors to tensors, which programs and graphs are exported from.
 
-Shapes: B batch, T tokens that enter, P tokens before them, S tokens of a source.
+Shapes: B batch, T tokens of this call, P tokens before them, S source tokens, V vocabulary.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from framework.parts.layout import make_positions
 from framework.tasks.capabilities import Exportable
 
 
-class Scoring(nn.Module):
+class Scores(nn.Module):
     """`Exportable.export_forward` of tensors: scores of texts, or of their tokens."""
 
     def __init__(self, task: Exportable):
@@ -26,8 +26,8 @@ class Scoring(nn.Module):
         return self.task.export_forward(batch if segments is None else {**batch, "segments": segments})
 
 
-class Continuing(nn.Module):
-    """Scores of the token that comes next, after every token of a text; padding is on either side."""
+class DecoderLogits(nn.Module):
+    """Next-token logits of a decoder-only model; padding on either side."""
 
     def __init__(self, model: Any):
         super().__init__()
@@ -37,8 +37,8 @@ class Continuing(nn.Module):
         return self.model.logits(self.model(ids, padding_mask))  # (B, T, V)
 
 
-class Rewriting(nn.Module):
-    """Scores of the token that comes next, after every token of a target, padded on the right."""
+class EncoderDecoderLogits(nn.Module):
+    """Next-token logits of an encoder-decoder model; targets are padded on the right."""
 
     def __init__(self, model: Any):
         super().__init__()
@@ -48,59 +48,58 @@ class Rewriting(nn.Module):
         return self.model.logits(self.model(source, target, source_padding_mask))  # (B, T, V)
 
 
-class Remembering(nn.Module):
-    """What the layers of a decoder keep of a source, in one row."""
+class EncoderKeysValues(nn.Module):
+    """Encoder: keys and values of the source for the cross-attention of every decoder layer, flattened."""
 
     def __init__(self, model: Any):
         super().__init__()
         self.model = model
 
     def forward(self, source: Tensor, source_padding_mask: Tensor) -> tuple[Tensor, ...]:
-        return flat(self.model.decoder.encoder_keys_values(self.model.encode(source, source_padding_mask)))
+        return flatten(self.model.decoder.encoder_keys_values(self.model.encode(source, source_padding_mask)))
 
 
-class Stepping(nn.Module):
-    """Goes on with a text from what is kept of it: scores of the token that comes next, and what is kept now.
+class DecoderStep(nn.Module):
+    """One step of incremental decoding: next-token logits, and the state of the caches after it.
 
-    encoder_keys_values: number of tensors that each layer keeps of the encoder output; empty without an encoder. caches: of the text.
+    cache_sizes: number of cache tensors of each layer. encoder_sizes: number of encoder tensors of each layer; empty without an encoder.
     """
 
-    def __init__(self, model: Any, caches: Sequence[int], encoder_keys_values: Sequence[int]):
+    def __init__(self, model: Any, cache_sizes: Sequence[int], encoder_sizes: Sequence[int] = ()):
         super().__init__()
-        self.model, self.caches, self.encoder_keys_values = model, caches, encoder_keys_values
+        self.model, self.cache_sizes, self.encoder_sizes = model, cache_sizes, encoder_sizes
 
-    def forward(self, ids: Tensor, padding_mask: Tensor, past_padding_mask: Tensor, *kept: Tensor) -> tuple[Tensor, ...]:
-        """ids (B, T), of which padding_mask (B, T) are tokens, behind past_padding_mask (B, P)."""
-        return self.step(ids, padding_mask, past_padding_mask, iter(kept), DecodingState(self.model.decoder.caches()))
+    def forward(self, ids: Tensor, padding_mask: Tensor, past_padding_mask: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """ids, padding_mask (B, T); past_padding_mask (B, P); tensors: of the caches."""
+        return self.step(ids, padding_mask, past_padding_mask, iter(tensors), DecodingState(self.model.decoder.caches()))
 
     def step(
-        self, ids: Tensor, padding_mask: Tensor, past_padding_mask: Tensor, kept: Iterator[Tensor], state: DecodingState
+        self, ids: Tensor, padding_mask: Tensor, past_padding_mask: Tensor, tensors: Iterator[Tensor], state: DecodingState
     ) -> tuple[Tensor, ...]:
         state.positions, state.padding_mask = make_positions(past_padding_mask, past_padding_mask), past_padding_mask  # (B, P)
-        for cache, number in zip(state.caches, self.caches, strict=True):
-            cache.load_state(tuple(islice(kept, number)))
+        for cache, size in zip(state.caches, self.cache_sizes, strict=True):
+            cache.load_state(tuple(islice(tensors, size)))
         logits = self.model.logits(self.model.decode(ids, state, padding_mask))  # (B, T, V)
         assert state.padding_mask is not None
-        return logits, state.padding_mask, *flat([cache.state() for cache in state.caches])
+        return logits, state.padding_mask, *flatten([cache.state() for cache in state.caches])
 
 
-class LookingStepping(Stepping):
-    """The same with a source to look at."""
+class CrossDecoderStep(DecoderStep):
+    """The same with cross-attention to a source."""
 
     def forward(  # type: ignore[override]
-        self, ids: Tensor, padding_mask: Tensor, past_padding_mask: Tensor, source_padding_mask: Tensor, *kept: Tensor
+        self, ids: Tensor, padding_mask: Tensor, past_padding_mask: Tensor, source_padding_mask: Tensor, *tensors: Tensor
     ) -> tuple[Tensor, ...]:
-        """source_padding_mask (B, S): which tokens of the source are some."""
-        tensors = iter(kept)
-        encoder_keys_values = [tuple(islice(tensors, number)) for number in self.encoder_keys_values]
+        """source_padding_mask (B, S); tensors: of the encoder, then of the caches."""
+        remaining = iter(tensors)
         state = DecodingState(
             self.model.decoder.caches(),
-            encoder_keys_values=encoder_keys_values,
+            encoder_keys_values=[tuple(islice(remaining, size)) for size in self.encoder_sizes],
             encoder_padding_mask=source_padding_mask,
             encoder_length=source_padding_mask.shape[1],
         )
-        return self.step(ids, padding_mask, past_padding_mask, tensors, state)
+        return self.step(ids, padding_mask, past_padding_mask, remaining, state)
 
 
-def flat(layers: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+def flatten(layers: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
     return tuple(tensor for layer in layers for tensor in layer)

@@ -7,7 +7,8 @@ from typing import Any
 from framework.config import catalogue as index
 from framework.config.constraints import default_node
 from framework.errors import UserError
-from framework.pretrained.source import PretrainedSource, tokenizer_overrides
+from framework.pretrained.overrides import tokenizer_overrides
+from framework.pretrained.source import PretrainedSource
 from framework.registry import build
 
 PRETRAINED = "tokenizer/pretrained"

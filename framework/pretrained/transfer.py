@@ -8,7 +8,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.config import catalogue as index
@@ -19,7 +18,6 @@ from framework.errors import UserError
 from framework.huggingface.folder import fill
 from framework.pretrained.source import OPTION, PretrainedSource, PublishedSource
 from framework.registry import build
-from framework.runs.folder import Run
 from framework.weights.layer_selection import select_layers
 from framework.weights.shapes import Shapes
 from framework.weights.shapes import shapes as shapes_of
@@ -27,23 +25,7 @@ from framework.weights.shapes import shapes as shapes_of
 if TYPE_CHECKING:
     from framework.tasks.base import Task
 
-_NAMES_A_RUN = (OPTION, "task.teacher")
 _POSITION_TABLE = re.compile(r"model\.(encoder|decoder)\.position\.table\.weight")
-
-
-def pinned(words: Sequence[str]) -> list[str]:
-    """Overrides with `runs/last` replaced by the folder it points to now: in a sweep the first job moves `runs/last`."""
-    return [_pinned(word) if word.lstrip("+").partition("=")[0] in _NAMES_A_RUN else word for word in words]
-
-
-def _pinned(word: str) -> str:
-    option, _, names = word.partition("=")
-    return f"{option}={','.join(_folder(name) if Path(name).name == 'last' else name for name in names.split(','))}"
-
-
-def _folder(name: str) -> str:
-    folder = Run.open(Path(name)).folder
-    return str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder)
 
 
 class WeightTransfer:

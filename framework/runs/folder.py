@@ -8,10 +8,8 @@ train.log        printed output
 """
 
 import contextlib
-import importlib.metadata
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,12 +19,11 @@ from typing import Any, TextIO
 
 import yaml
 
-from framework.config import catalogue as index
 from framework.errors import UserError
+from framework.runs.provenance import distributions, library_versions
 from framework.utils.files import write_text
 
 RUNS = Path("runs")  # the folder of all runs, in the current one
-_VERSIONS = ("plugformer", "torch", "pytorch-lightning", "torchmetrics", "tokenizers", "hydra-core", "wandb")
 
 
 class Run:
@@ -66,7 +63,7 @@ class Run:
                 folder = root / task / f"{stem}_{number}"
         run = cls(folder)
         run.save_config(config)
-        run._write_notes(overrides=list(overrides), chosen=dict(chosen or {}), versions=versions(), parts=origins(config))
+        run._write_notes(overrides=list(overrides), chosen=dict(chosen or {}), versions=library_versions(), parts=distributions(config))
         _point(root / "last", folder)
         return run
 
@@ -95,9 +92,9 @@ class Run:
     def go_on(self, config: Mapping[str, Any], overrides: Sequence[str]) -> "Run":
         """The same folder for the resumed run, with its changed config and the overrides that changed it."""
         notes = self._notes()
-        typed = [text for text in overrides if not text.lstrip("+").startswith("resume=")]
+        notes["overrides"] += [word for word in overrides if not word.lstrip("+").startswith("resume=")]
         self.save_config(config)
-        self._write_notes(**{**notes, "overrides": [*notes["overrides"], *typed], "versions": versions(), "parts": origins(config)})
+        self._write_notes(**{**notes, "versions": library_versions(), "parts": distributions(config)})
         return self
 
     def config(self) -> dict[str, Any]:
@@ -169,29 +166,6 @@ class Run:
 
     def _write_notes(self, **notes: Any) -> None:
         write_text(self.folder / "run.json", json.dumps(notes, indent=1, ensure_ascii=False) + "\n")
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and the libraries that metrics may depend on."""
-    versions = {"python": platform.python_version()}
-    for name in _VERSIONS:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    return versions
-
-
-def origins(config: Any) -> dict[str, str]:
-    """Part -> the distribution that registered it, for each part of a config."""
-    catalogue = index.load()
-    return {part: catalogue.option(part)["distribution"] for part in sorted(set(_parts(config)))}
-
-
-def _parts(node: Any) -> Iterator[str]:
-    if isinstance(node, Mapping):
-        if isinstance(node.get("part"), str):
-            yield node["part"]
-        for value in node.values():
-            yield from _parts(value)
 
 
 def _point(link: Path, folder: Path) -> None:

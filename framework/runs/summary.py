@@ -27,6 +27,12 @@ def parts_line(config: Mapping[str, Any]) -> str:
     return f"{config['task']['part'].partition('/')[2]} with {model['part'].partition('/')[2]}: {'; '.join(stacks)}"
 
 
+def recipe_line(config: Mapping[str, Any], chosen: Mapping[str, str]) -> str:
+    """The recipe that a run took, with what trains it in the end: `recipe finetune; adamw at 5e-05, linear`."""
+    optimizer, schedule = (config[group]["part"].partition("/")[2] for group in ("optimizer", "schedule"))
+    return f"recipe {chosen.get('recipe', 'none')}; {optimizer} at {config['optimizer'].get('lr')}, {schedule}"
+
+
 def parameter_lines(task: nn.Module) -> list[str]:
     """Parameters in total and by part; tied ones are counted once, in the first part. A line for the trained ones if others are frozen."""
     seen: set[int] = set()

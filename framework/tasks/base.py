@@ -58,8 +58,6 @@ class Task(nn.Module):
     consumed: ClassVar[tuple[str, ...]] = ("format", "baseline")  # options that the framework reads and no constructor takes
     option_traits: ClassVar[dict[str, tuple[str, ...]]] = {"may_change": ("baseline",)}
     format: Any = choice("format", None)  # of an instance: the format itself
-    defaults: ClassVar[dict[str, str]] = {}
-    recipe: ClassVar[dict[str, dict[str, Any]]] = {}
     rules: ClassVar[dict[str, str]] = {}
     monitor: str = "validation/loss"  # the metric of the best checkpoint; where an option decides, it is set in `__init__`
     mode: str = "min"

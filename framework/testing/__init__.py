@@ -1,10 +1,12 @@
-"""The conformance suite: what is promised of parts, tasks and sources of rows, here or in somebody's package.
+"""Contract tests for parts, tasks and sources of rows, built in or in a package of yours.
+
+A test class inherits the tests of its kind:
 
     class TestMine(AttentionPromises):  # or PositionPromises, TaskPromises, SourcePromises, ...
         part = "attention/mine"
 
-As functions: `check(toy_model("decoder_only", attention=Part(Mine)))` and `check_task(ToyTask("task/mine"))` raise a BrokenPromise that
-begins with the name of the promise.
+As functions, `check(toy_model("decoder_only", attention=Part(Mine)))` and `check_task(ToyTask("task/mine"))` raise a BrokenPromise, whose
+message begins with the name of the broken contract.
 """
 
 from framework.testing.order import order_is_learned

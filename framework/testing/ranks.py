@@ -81,8 +81,8 @@ def _found(toy: ToyTask, rank: int, world_size: int) -> Found:
     evaluation = Evaluation(task, toy.decode, torch.device("cpu"), keep=False)
     with torch.no_grad():
         for part in toy.prepared.loader("test", rank=rank, world_size=world_size):
-            evaluation.add(part)
-    return gradients, evaluation.figures()
+            evaluation.update(part)
+    return gradients, evaluation.compute()
 
 
 def figures_of(task: Task, pieces: Iterable[list[dict[str, Any]]]) -> dict[str, float]:

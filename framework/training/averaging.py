@@ -1,6 +1,6 @@
-"""Averages of the weights: what is validated, kept and used is the average, what is trained are the live weights.
+"""Weight averaging. Validation, checkpoints and the final model use the average; training continues with the live weights.
 
-A checkpoint holds the average as its weights (`state_dict`) and beside it the live ones, for a run that is resumed.
+In a checkpoint the average is `state_dict`, and the live weights are a second entry, for resuming.
 """
 
 from collections.abc import Mapping
@@ -16,27 +16,27 @@ from framework.errors import UserError
 from framework.registry import register
 from framework.training.strategies import ShardedStrategy
 
-LIVE = "current_model_state"  # Lightning's name for the live weights in a checkpoint whose weights are an average
+LIVE = "current_model_state"  # Lightning's key of the live weights in a checkpoint with averaged weights
 
 
 def load_live_weights(module: pl.LightningModule, checkpoint: Mapping[str, Any]) -> None:
-    """Takes the average, which has just been loaded as the weights, back out of a module that goes on training."""
+    """Replace the average, which has been loaded from a checkpoint, by the live weights to continue training."""
     if LIVE in checkpoint:
         module.load_state_dict(checkpoint[LIVE])
 
 
 def check_weights_are_whole(trainer: pl.Trainer, option: str) -> None:
-    """UserError: every process holds but a part of the weights."""
+    """UserError: the weights are sharded over the processes."""
     if isinstance(trainer.strategy, ShardedStrategy):
-        raise UserError(f"{option}: an average needs whole weights on every process; use trainer=ddp, or null")
+        raise UserError(f"{option} needs all weights on every process: set trainer=ddp, or {option}=null")
 
 
 @register("callback")
 class Average(EMAWeightAveraging):
-    """Keeps a moving average of the weights; validation, `best` and everything made of a checkpoint use it. Polyak and Juditsky 1992, https://doi.org/10.1137/0330046
+    """Exponential moving average of the weights, used in validation and in checkpoints. Polyak and Juditsky 1992, https://doi.org/10.1137/0330046
 
-    decay: share of the average that stays at each step (0.999 is usual); null keeps none.
-    start: optimizer steps before the average begins.
+    decay: decay of the average in each step (0.999 is usual); null = no average.
+    start: optimizer steps before the average starts.
     """
 
     provides: ClassVar[dict[str, str]] = {"moving_average": "decay is not None"}
@@ -46,8 +46,8 @@ class Average(EMAWeightAveraging):
         self.off, self.decay = decay is None, decay or 0.0
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """As Lightning's, which would call our `configure_model` a second time, and whose sum of two shares rounds at each step: frozen
-        weights would wander off. What is interpolated between equal numbers stays."""
+        """As Lightning's method, which however calls `configure_model` a second time, and whose weighted sum rounds in each step, so that
+        frozen weights drift. Interpolation between equal weights is exact."""
         if stage == "fit":
             check_weights_are_whole(trainer, "callbacks.average.decay")
             ema = get_ema_multi_avg_fn(self.decay)
@@ -55,43 +55,42 @@ class Average(EMAWeightAveraging):
             self._average_model = AveragedModel(pl_module, device, multi_avg_fn=ema, use_buffers=self._use_buffers)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Nothing yet: `last` may still be written, with the live weights."""
+        """Nothing: `last` may still be written with the live weights."""
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The model holds the average from here on, and so does what is loaded into it: `best`, to be measured."""
+        """The model holds the average from now on, as the checkpoint `best` does, which is loaded for testing."""
         super().on_train_end(trainer, pl_module)
         self._average_model = None
 
     def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Only training goes on with the live weights; Lightning would also test them."""
+        """Load the live weights for training only; Lightning would also test them."""
         if trainer.state.fn == "fit":
             super().on_load_checkpoint(trainer, pl_module, checkpoint)
 
 
 @register("callback")
 class AverageLast(Callback):
-    """Validation, `best` and all that is made of a checkpoint use the mean of the last few weights. Vaswani et al. 2017, section 6.1
+    """Mean of the last snapshots of the weights, used in validation and in checkpoints. Vaswani et al. 2017, section 6.1
 
-    https://arxiv.org/abs/1706.03762. So `best` is the mean that was best, with the figures that were measured of it. Until there
-    are as many, it is the mean of those there are. Each is a copy of the weights in main memory, on every process, and in the
-    checkpoint files.
+    https://arxiv.org/abs/1706.03762. `best` is the best mean, with its own metrics. Each snapshot is a copy of the weights in main memory,
+    on every process, and in the checkpoint files.
 
-    last: how many are averaged (5 and 10 are usual); null averages none.
-    every: optimizer steps from one to the next; null takes the weights at each validation (without one, of each epoch).
+    last: number of snapshots (5 and 10 are usual); null = no average.
+    every: optimizer steps between snapshots; null = at each validation, or each epoch without validation.
     """
 
     rules: ClassVar[dict[str, str]] = {
-        "last is None or last >= 1": "the mean is one of at least one checkpoint",
-        "every is None or every >= 1": "every counts optimizer steps",
-        "last is None or 'moving_average' not in provided": "one average is kept: the moving one (callbacks.average.decay) or that of the "
-        "last checkpoints (callbacks.average_last.last); set the other to null",
+        "last is None or last >= 1": "last must be at least 1",
+        "every is None or every >= 1": "every must be at least 1 optimizer step",
+        "last is None or 'moving_average' not in provided": "callbacks.average.decay and callbacks.average_last.last "
+        "exclude each other; set one to null",
     }
 
     def __init__(self, last: int | None = None, every: int | None = None):
         self.off = last is None
         self.last, self.every = last or 1, every
-        self.taken: list[dict[str, Tensor]] = []  # the weights to average, oldest first
-        self.step = 0  # the newest one's
+        self.snapshots: list[dict[str, Tensor]] = []  # oldest first
+        self.step = 0  # of the newest snapshot
         self._live: dict[str, Tensor] | None = None  # while the module holds the mean
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -100,14 +99,14 @@ class AverageLast(Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.every is not None and trainer.global_step % self.every == 0:
-            self._take(trainer, pl_module)
+            self._add_snapshot(trainer, pl_module)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         if self.every is None:
-            self._take(trainer, pl_module)
-        if self.taken:
+            self._add_snapshot(trainer, pl_module)
+        if self.snapshots:
             self._live = weights(pl_module)
             pl_module.load_state_dict(self.mean())
 
@@ -118,32 +117,32 @@ class AverageLast(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.every is None and not trainer.enable_validation:
-            self._take(trainer, pl_module)
+            self._add_snapshot(trainer, pl_module)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The module holds the mean from here on; what is loaded into it for a measurement is one too."""
-        if self.taken:
+        """The module holds the mean from now on, as the checkpoint `best` does, which is loaded for testing."""
+        if self.snapshots:
             pl_module.load_state_dict(self.mean())
-            self.taken = []
+            self.snapshots = []
 
-    def _take(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.global_step > self.step:  # a step may end several micro-batches, and a resumed run begins where it has been
-            self.taken = [*self.taken, weights(pl_module)][-self.last :]
+    def _add_snapshot(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.global_step > self.step:  # once a step, also with micro-batches and after a resume
+            self.snapshots = [*self.snapshots, weights(pl_module)][-self.last :]
             self.step = trainer.global_step
 
     def mean(self) -> dict[str, Tensor]:
-        """Added in float64, so that it is the same whatever is added first; counts and the like are the newest."""
-        mean = dict(self.taken[-1])
+        """The mean, computed in float64; tensors of integers are the newest ones."""
+        mean = dict(self.snapshots[-1])
         for name, newest in mean.items():
             if newest.is_floating_point():
                 total = torch.zeros_like(newest, dtype=torch.float64)
-                for taken in self.taken:
-                    total += taken[name]
-                mean[name] = (total / len(self.taken)).to(newest.dtype)
+                for snapshot in self.snapshots:
+                    total += snapshot[name]
+                mean[name] = (total / len(self.snapshots)).to(newest.dtype)
         return mean
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
-        if self.taken:
+        if self.snapshots:
             checkpoint[LIVE], checkpoint["state_dict"] = checkpoint["state_dict"], self.mean()
 
     def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -151,12 +150,12 @@ class AverageLast(Callback):
             load_live_weights(pl_module, checkpoint)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"step": self.step, "taken": self.taken}
+        return {"step": self.step, "snapshots": self.snapshots}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.step, self.taken = state_dict["step"], state_dict["taken"][-self.last :]
+        self.step, self.snapshots = state_dict["step"], state_dict["snapshots"][-self.last :]
 
 
 def weights(module: pl.LightningModule) -> dict[str, Tensor]:
-    """A copy in main memory."""
+    """A copy of the weights in main memory."""
     return {name: value.detach().to("cpu", copy=True) for name, value in module.state_dict().items()}

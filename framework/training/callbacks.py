@@ -1,7 +1,7 @@
-"""What happens around training, besides the learner: saving and stopping early. Averages of the weights have a file of their own.
+"""Callbacks: checkpoints and early stopping.
 
-An owner offers: folder (of the run), monitor and mode (what the best checkpoint is best at: the task's).
-A callback with `off` true is left out: its option says so.
+An owner offers: folder (of the run), monitor and mode (the task's monitored metric).
+A callback whose attribute `off` is true is not used.
 """
 
 import math
@@ -26,35 +26,35 @@ from framework.utils.files import remove_partial, replacing
 
 
 def build_callbacks(nodes: Mapping[str, Mapping[str, Any]], **offers: Any) -> list[Callback]:
-    """The callbacks of a config, those that are switched off left out."""
+    """The callbacks of a config that are not off."""
     built = [build(node, **offers) for node in nodes.values()]
     return [callback for callback in built if not getattr(callback, "off", False)]
 
 
 @register("callback")
 class Checkpoint(LightningCheckpoint):
-    """Keeps `checkpoints/last.ckpt`, where the run stands, and `checkpoints/best.ckpt`, where it was best at what the task monitors.
+    """Saves `checkpoints/last.ckpt`, the newest state, and `checkpoints/best.ckpt`, the state with the best monitored metric.
 
-    Both are written at each validation (at the end of each epoch where nothing is validated). Ctrl-C lets the step in hand
-    finish and keeps `last`; a second Ctrl-C stops at once.
+    Both are written at each validation (without validation, at the end of each epoch). Ctrl-C finishes the current step and saves `last`;
+    a second Ctrl-C stops at once.
 
-    every_n_train_steps: also writes `last` every so many optimizer steps; null does not.
+    every_n_train_steps: optimizer steps after which `last` is also saved; null = never.
     """
 
     def __init__(self, folder: Path, monitor: str, mode: Literal["min", "max"], every_n_train_steps: int | None = None):
         self.folder = Path(folder) / "checkpoints"
         self.monitor, self.mode, self.every_n_train_steps = monitor, mode, every_n_train_steps
         self.best: float | None = None
-        self.saved = -1  # the step that `last` holds
+        self.saved = -1  # step of `last`
         self.interrupted = False
-        self._before: Any = None  # who gets Ctrl-C otherwise
+        self._previous_handler: Any = None  # of Ctrl-C
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage == "fit":
             if trainer.is_global_zero:
                 remove_partial(self.folder)
-            if threading.current_thread() is threading.main_thread():  # elsewhere Python gives no signals
-                self._before = signal.signal(signal.SIGINT, self._interrupt)
+            if threading.current_thread() is threading.main_thread():  # signals exist there only
+                self._previous_handler = signal.signal(signal.SIGINT, self._interrupt)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._release()
@@ -63,21 +63,21 @@ class Checkpoint(LightningCheckpoint):
         self._release()
 
     def _release(self) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-            self._before = None
+        if self._previous_handler is not None:
+            signal.signal(signal.SIGINT, self._previous_handler)
+            self._previous_handler = None
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self.interrupted = True
         self._release()
-        print("\nStopping after this step; Ctrl-C again stops at once.", flush=True)
+        print("\nStopping after this step; press Ctrl-C again to stop at once.", flush=True)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         if trainer.fit_loop._should_accumulate():
-            return  # in the middle of a step: what is gathered of its gradient would be lost
+            return  # within a step its accumulated gradient would be lost
         due = self.every_n_train_steps is not None and trainer.global_step % self.every_n_train_steps == 0
         if trainer.max_steps != -1 and trainer.global_step >= trainer.max_steps:
-            trainer.should_stop = True  # the last step is validated and saved, wherever in an epoch it falls
+            trainer.should_stop = True  # validate and save the last step, also within an epoch
         stopping = trainer.strategy.reduce_boolean_decision(self.interrupted, all=False)
         if due or stopping:
             self._save(trainer, "last")
@@ -89,9 +89,7 @@ class Checkpoint(LightningCheckpoint):
             return
         score = trainer.callback_metrics.get(self.monitor)
         if score is None:
-            raise UserError(
-                f"the task monitors {self.monitor!r}; validation gave {', '.join(sorted(trainer.callback_metrics)) or 'nothing'}"
-            )
+            raise UserError(f"the monitored metric {self.monitor!r} is not among {', '.join(sorted(trainer.callback_metrics)) or 'none'}")
         self._keep(trainer, float(score))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -99,11 +97,11 @@ class Checkpoint(LightningCheckpoint):
             self._keep(trainer, None)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.saved != trainer.global_step:  # training ended between two validations
+        if self.saved != trainer.global_step:  # training ended between validations
             self._keep(trainer, None) if self.best is None else self._save(trainer, "last")
 
     def _keep(self, trainer: pl.Trainer, score: float | None) -> None:
-        """Writes `last`; makes it `best` too if it is. Without a score the newest is the best."""
+        """Save `last`, and as `best` too if its score is. Without a score the newest is the best."""
         better = score is None or self.best is None or math.isnan(self.best)
         if score is not None and self.best is not None:
             better = better or (score < self.best if self.mode == "min" else score > self.best)
@@ -121,20 +119,20 @@ class Checkpoint(LightningCheckpoint):
         self.saved = trainer.global_step
 
     def _copy(self, source: str, target: str) -> None:
-        """A second name for the same bytes: both files are only ever replaced, never written into."""
+        """Hard-link a file; files are always replaced and never modified."""
         old, new = self.folder / f"{source}.ckpt", self.folder / f"{target}.ckpt"
-        beside = self.folder / f".{target}.ckpt.partial"
-        beside.unlink(missing_ok=True)
+        link = self.folder / f".{target}.ckpt.partial"
+        link.unlink(missing_ok=True)
         try:
-            os.link(old, beside)
-        except OSError:  # a file system without hard links
+            os.link(old, link)
+        except OSError:  # the file system has no hard links
             with open(old, "rb") as data, replacing(new) as file:
                 shutil.copyfileobj(data, file)
         else:
-            os.replace(beside, new)
+            os.replace(link, new)
 
     def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Training goes on with the live weights, whether or not it still keeps an average of them."""
+        """Resume from the live weights, with or without averaging."""
         if trainer.state.fn == "fit":
             load_live_weights(pl_module, checkpoint)
 
@@ -147,10 +145,10 @@ class Checkpoint(LightningCheckpoint):
 
 @register("callback")
 class EarlyStopping(LightningEarlyStopping):
-    """Stops when what the task monitors has not become better for a while.
+    """Stops training when the monitored metric has stopped improving.
 
-    patience: validations without progress that are waited for; null never stops early.
-    min_delta: a smaller change is no progress.
+    patience: validations without improvement before stopping; null = no early stopping.
+    min_delta: least change that counts as an improvement.
     """
 
     def __init__(self, monitor: str, mode: Literal["min", "max"], patience: int | None = None, min_delta: float = 0.0):

@@ -1,4 +1,4 @@
-"""What `debug=` adds to a run: learning one batch by heart, a table of where the time goes, the first module that gives no number."""
+"""Callbacks of `debug=`: overfitting one batch, profiling, and finding the first module with an infinite or NaN output."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,32 +14,32 @@ from framework.registry import register
 from framework.tasks.base import Result
 from framework.utils.files import write_text
 
-_REGULARIZES = ("p", "dropout", "token_dropout", "label_smoothing")  # attributes that keep a model from learning by heart
+_REGULARIZERS = ("p", "dropout", "token_dropout", "label_smoothing")  # attributes of modules, set to 0 for overfitting
 
 
 @register("callback", "one_batch")
 class OneBatch(Callback):
-    """Trains on the first batch alone, over and over, without dropout and smoothing: wiring that can learn brings its loss near zero.
+    """Overfits the first batch, without dropout and label smoothing: a correctly wired model brings its loss near zero.
 
-    Stops as soon as it is; a run that ends before that is refused with the loss it reached.
+    Stops as soon as the loss is near zero; a run that ends before is an error.
 
-    enough: the share of the first loss that counts as near zero.
+    enough: share of the first loss that counts as near zero.
     """
 
     def __init__(self, enough: float = 0.05):
         self.enough, self.first, self.newest = enough, None, None  # type: tuple[float, float | None, float | None]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # The order of an epoch and what is drawn for its batches depend on its number: let it be the first for ever.
+        # the order and the random draws of an epoch depend on its number, so it stays the first
         trainer.train_dataloader.sampler.set_epoch = lambda epoch: None  # type: ignore[union-attr]
         for module in pl_module.modules():
-            for name in _REGULARIZES:
+            for name in _REGULARIZERS:
                 if isinstance(module.__dict__.get(name), float):
                     setattr(module, name, 0.0)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if (loss := pl_module.figures.get("train/loss")) is None:  # type: ignore[union-attr,operator]
-            return  # the learner logs after its callbacks are asked
+        if (loss := pl_module.logged_metrics.get("train/loss")) is None:  # type: ignore[union-attr,operator]
+            return  # the learner logs after its callbacks
         self.newest = float(loss)
         self.first = self.newest if self.first is None else self.first
         trainer.should_stop = trainer.should_stop or self.newest < self.enough * self.first
@@ -47,19 +47,19 @@ class OneBatch(Callback):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.first is None or self.newest is None:
             return
-        went = f"the loss of one batch went from {self.first:.4g} to {self.newest:.4g} in {trainer.global_step} steps"
+        change = f"the loss of one batch went from {self.first:.4g} to {self.newest:.4g} in {trainer.global_step} steps"
         if not self.newest < self.enough * self.first:
-            raise UserError(f"{went}: not near zero. Either the wiring cannot learn, or it takes more trainer.max_steps or optimizer.lr.")
+            raise UserError(f"{change}: not near zero. Check the wiring of the model, or raise trainer.max_steps or optimizer.lr.")
         if trainer.is_global_zero:
-            print(f"{went}: the wiring can learn.", flush=True)
+            print(f"{change}: the model can learn.", flush=True)
 
 
 @register("callback", "profile")
 class ProfileReport(Callback):
-    """Where the time of a training step goes: a table of operations in profile.txt of the run's folder, its head on the terminal.
+    """Profiles training steps: a table of operations in profile.txt of the run's folder, its first rows on the terminal.
 
-    skip: steps before the first that is looked at; they are slower than the rest.
-    steps: that are looked at.
+    skip: steps before the profiled ones; the first steps are slower.
+    steps: number of profiled steps.
     """
 
     def __init__(self, folder: Path, skip: int = 3, steps: int = 5):
@@ -89,19 +89,19 @@ class ProfileReport(Callback):
 
 
 def short_table(averages: Any, order: str, steps: int, rows: int = 15) -> str:
-    """The operations that take the most of a step's time by themselves."""
+    """The operations with the most time of their own in a step."""
     total = sum(getattr(each, order) for each in averages) or 1
     most = sorted(averages, key=lambda each: getattr(each, order), reverse=True)[:rows]
     lines = [f"{'operation':<60}{'share':>7}{'ms a step':>11}{'calls a step':>14}"]
     for each in most:
-        own = getattr(each, order)
-        lines.append(f"{each.key[:58]:<60}{own / total:>7.1%}{own / 1000 / steps:>11.2f}{each.count / steps:>14.0f}")
+        time = getattr(each, order)
+        lines.append(f"{each.key[:58]:<60}{time / total:>7.1%}{time / 1000 / steps:>11.2f}{each.count / steps:>14.0f}")
     return "\n".join([f"Of {total / 1000 / steps:.1f} ms a step:", *lines])
 
 
 @register("callback", "finite")
 class FiniteCheck(Callback):
-    """Looks at what every module gives, and at the gradients that come back to it: stops at the first infinity, or what is no number.
+    """Checks the outputs and the gradients of every module, and stops at the first infinite or NaN value.
 
     https://docs.pytorch.org/docs/stable/generated/torch.nn.modules.module.register_module_forward_hook.html
     """
@@ -111,16 +111,16 @@ class FiniteCheck(Callback):
         self._where = "step 1"
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        scaled = str(trainer.precision).startswith("16")  # a gradient scaled for half precision overflows now and then, and is left out
+        scaled = str(trainer.precision).startswith("16")  # gradients scaled for float16 may overflow
         for name, module in pl_module.named_modules():
             if name:
-                self._hooks.append(module.register_forward_hook(self._look(f"{name} ({type(module).__name__})", not scaled)))
+                self._hooks.append(module.register_forward_hook(self._check(f"{name} ({type(module).__name__})", not scaled)))
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
         self._where = f"step {trainer.global_step + 1}"
         for name, parameter in pl_module.named_parameters():
             if not parameter.isfinite().all():
-                raise UserError(f"before {self._where} the weights of {name} hold {_what(parameter)}: the step before was too large.")
+                raise UserError(f"before {self._where} the weights of {name} have {_what(parameter)}: the previous step was too large.")
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._where = f"validation after step {trainer.global_step}"
@@ -130,25 +130,25 @@ class FiniteCheck(Callback):
             hook.remove()
         self._hooks.clear()
 
-    def _look(self, name: str, backward: bool) -> Any:
-        def look(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+    def _check(self, name: str, backward: bool) -> Any:
+        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             for tensor in _floats(output):
                 if not tensor.isfinite().all():
                     largest = max((float(each.detach().abs().max()) for each in _floats(inputs) if each.numel()), default=None)
-                    given = "" if largest is None else f"; what went in reached {largest:.3g}"
-                    raise UserError(f"{self._where}: {name} gave {_what(tensor)}{given}. It is the first module that does.")
+                    inputs_reach = "" if largest is None else f"; its inputs reach {largest:.3g}"
+                    raise UserError(f"{self._where}: the output of {name}, the first such module, has {_what(tensor)}{inputs_reach}")
                 if backward and tensor.requires_grad:
-                    tensor.register_hook(lambda gradient: self._look_back(name, gradient))
+                    tensor.register_hook(lambda gradient: self._check_gradient(name, gradient))
 
-        return look
+        return hook
 
-    def _look_back(self, name: str, gradient: Tensor) -> None:
+    def _check_gradient(self, name: str, gradient: Tensor) -> None:
         if not gradient.isfinite().all():
-            raise UserError(f"{self._where}: going back from the loss, the gradient at {name} is the first with {_what(gradient)}.")
+            raise UserError(f"{self._where}: the gradient at {name}, the first in the backward pass, has {_what(gradient)}")
 
 
 def _floats(value: Any) -> Iterator[Tensor]:
-    """The tensors of real numbers in what a module takes or gives."""
+    """The floating-point tensors in the inputs or outputs of a module."""
     if isinstance(value, Tensor):
         if value.is_floating_point():
             yield value

@@ -1,4 +1,4 @@
-"""One pass over the rows of a split: figures that count each row once, whatever the number of ranks, and the rows themselves."""
+"""Evaluation of a split: metrics that count each row once on any number of ranks, and the predictions of all rows."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from framework.utils.files import write_text
 
 
 class MeanLoss(Metric):
-    """Sum of losses over sum of weights, in float64: 10,000 batches add up as exactly as ten."""
+    """Sum of losses / sum of weights, in float64, so that the error does not grow with the number of batches."""
 
     full_state_update = False
     loss: Tensor
@@ -37,45 +37,45 @@ class MeanLoss(Metric):
 
 
 class Evaluation:
-    """A pass over one split. Its metrics are fresh: nothing of an earlier pass is in them.
+    """One pass over a split, with fresh metrics.
 
-    decode: None for a task that never writes. keep: also keeps the rows, for predictions.jsonl.
+    decode: generator of the task, None if it generates no text. keep: also keep the rows, for predictions.jsonl.
     """
 
     def __init__(self, task: Task, decode: Any, device: torch.device, keep: bool):
-        home = device if device.type == "cuda" else torch.device("cpu")  # where ranks can sync; and float64 exists
-        self.task, self.decode, self.keep, self.home = task, decode, keep, home
-        self.loss = MeanLoss().to(home)
-        self.metrics: dict[str, Metric] = {name: metric.to(home) for name, metric in task.metrics().items()}
+        metric_device = device if device.type == "cuda" else torch.device("cpu")  # has float64, and ranks can sync there
+        self.task, self.decode, self.keep, self.metric_device = task, decode, keep, metric_device
+        self.loss = MeanLoss().to(metric_device)
+        self.metrics: dict[str, Metric] = {name: metric.to(metric_device) for name, metric in task.metrics().items()}
         self.rows: list[tuple[int, dict[str, Any]]] = []
 
-    def add(self, batch: Batch) -> None:
-        """Evaluates a batch. A ghost (a stand-in row that keeps the ranks in step) is computed and not counted."""
+    def update(self, batch: Batch) -> None:
+        """Evaluate a batch. A dummy batch, which keeps the ranks in step, is computed and not counted."""
         result, rows = self.task.evaluate(batch, self.decode)
         if batch.get("dummy"):
             return
-        self.loss.update(result.loss.to(self.home), result.weight.to(self.home))
+        self.loss.update(result.loss.to(self.metric_device), result.weight.to(self.metric_device))
         if rows:
             self.task.update(self.metrics, rows)
         if self.keep:
-            self.rows += zip(self._numbers(batch, len(rows)), rows, strict=True)
+            self.rows += zip(self._row_numbers(batch, len(rows)), rows, strict=True)
 
-    def _numbers(self, batch: Batch, count: int) -> list[int]:
-        """The row numbers that `evaluate` gave `count` rows for: all, or those that are decoded."""
+    def _row_numbers(self, batch: Batch, count: int) -> list[int]:
+        """Numbers of the rows that `evaluate` returned: all of the batch, or the decoded ones."""
         numbers = batch["row"]
         return (numbers if len(numbers) == count else numbers[self.decode.wanted(numbers)]).tolist()
 
-    def figures(self) -> dict[str, float]:
-        """Loss and the task's metrics over all ranks; every rank must ask."""
-        figures: dict[str, float] = {}
+    def compute(self) -> dict[str, float]:
+        """Loss and metrics over all ranks. A collective call: all ranks must make it."""
+        values: dict[str, float] = {}
         for name, metric in {"loss": self.loss, **self.metrics}.items():
-            found = metric.compute()
-            figures |= {key: float(value) for key, value in (found if isinstance(found, Mapping) else {name: found}).items()}
-        return figures
+            computed = metric.compute()
+            values |= {key: float(value) for key, value in (computed if isinstance(computed, Mapping) else {name: computed}).items()}
+        return values
 
     def write(self, path: Path) -> None:
-        """Every row once, in the order of the split, as JSON lines, and beside them what the task reports of them; rank zero
-        writes and every rank must call."""
+        """Write every row once, in the order of the split, as JSON lines, and the task's reports beside them. A collective call: all ranks
+        must make it; rank zero writes."""
         ranks = gathered(self.rows)
         if ranks is None:
             return
@@ -86,7 +86,7 @@ class Evaluation:
 
 
 def gathered(rows: list[Any]) -> list[list[Any]] | None:
-    """What each rank holds, on rank zero; None on the others."""
+    """The rows of each rank on rank zero; None on the other ranks."""
     if not (dist.is_available() and dist.is_initialized()):
         return [rows]
     ranks: list[Any] | None = [None] * dist.get_world_size() if dist.get_rank() == 0 else None

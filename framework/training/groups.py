@@ -1,4 +1,4 @@
-"""The parameters of a task in groups: which are trained at what rate, and which decay."""
+"""Parameter groups with their learning rates and weight decay."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
@@ -11,21 +11,21 @@ Group = dict[str, Any]
 
 
 class LayerRates:
-    """An optimizer that can train layers at different rates (`rate_factors`).
+    """An optimizer with layer-wise learning rates (`lr_multipliers`).
 
-    layer_decay: factor on the rate from each layer to the one below it (0.65 to 0.95 are usual to fine-tune); 1 = all alike.
-    head_lr_multiplier: factor on the rate of what the task adds to the model.
+    layer_decay: ratio of the learning rate of a layer to that of the layer above (0.65 to 0.95 are usual in fine-tuning); 1 = equal rates.
+    head_lr_multiplier: multiplies the learning rate of the parameters that the task adds to the model.
     """
 
     rules: ClassVar[dict[str, str]] = {
-        "layer_decay > 0": "each layer learns; model.freeze names those that should not",
-        "head_lr_multiplier > 0": "what the task adds learns; model.freeze names what should not",
+        "layer_decay > 0": "layer_decay must be positive; freeze layers with model.freeze",
+        "head_lr_multiplier > 0": "head_lr_multiplier must be positive; freeze parameters with model.freeze",
     }
     option_traits: ClassVar = {"optimizer_state": ("layer_decay", "head_lr_multiplier")}
-    state_tensors: ClassVar[int] = 2  # the size of a weight that the optimizer keeps for each weight, at most
+    state_tensors: ClassVar[int] = 2  # most state tensors of the size of a parameter
 
 
-def groups(
+def parameter_groups(
     task: nn.Module,
     lr: float,
     weight_decay: float,
@@ -33,19 +33,19 @@ def groups(
     head_lr_multiplier: float = 1.0,
     only: Iterable[nn.Parameter] | None = None,
 ) -> list[Group]:
-    """Groups of what is trained, highest rate first: matrices decay; norms and biases (fewer than two dimensions) do not.
+    """Groups of the trainable parameters, highest learning rate first. Matrices decay; norms and biases (fewer than 2 dimensions) do not.
 
-    only: of these parameters; None = of all.
+    only: the parameters to group; None = all.
     """
-    factors = rate_factors(task, layer_decay, head_lr_multiplier)
-    wanted = None if only is None else {id(parameter) for parameter in only}
-    found: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    multipliers = lr_multipliers(task, layer_decay, head_lr_multiplier)
+    selected = None if only is None else {id(parameter) for parameter in only}
+    members: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in task.named_parameters():
-        if parameter.requires_grad and (wanted is None or id(parameter) in wanted):
-            found.setdefault((factors[name], parameter.ndim >= 2), []).append(parameter)
+        if parameter.requires_grad and (selected is None or id(parameter) in selected):
+            members.setdefault((multipliers[name], parameter.ndim >= 2), []).append(parameter)
     return [
-        {"params": parameters, "lr": lr * factor, "weight_decay": weight_decay if decays else 0.0}
-        for (factor, decays), parameters in sorted(found.items(), key=lambda item: item[0], reverse=True)
+        {"params": parameters, "lr": lr * multiplier, "weight_decay": weight_decay if decays else 0.0}
+        for (multiplier, decays), parameters in sorted(members.items(), key=lambda item: item[0], reverse=True)
     ]
 
 
@@ -54,29 +54,29 @@ def is_stack(module: nn.Module) -> bool:
     return isinstance(getattr(module, "layers", None), nn.ModuleList)
 
 
-def rate_factors(task: nn.Module, layer_decay: float, head_lr_multiplier: float) -> dict[str, float]:
-    """Factor on the learning rate by the name of a parameter. Howard and Ruder 2018, section 3.2, https://arxiv.org/abs/1801.06146;
+def lr_multipliers(task: nn.Module, layer_decay: float, head_lr_multiplier: float) -> dict[str, float]:
+    """parameter name -> multiplier of the learning rate. Howard and Ruder 2018, section 3.2, https://arxiv.org/abs/1801.06146;
     Clark et al. 2020 (ELECTRA), appendix B, https://arxiv.org/abs/2003.10555
 
-    | parameters                                                        | factor                                         |
-    |-------------------------------------------------------------------|------------------------------------------------|
-    | what the task adds to the model                                   | head_lr_multiplier                             |
-    | the top layer of a stack, its final norm, the model's output      | 1                                              |
-    | a layer k below the top of its stack                              | layer_decay ** k                               |
-    | positions of a stack of n layers                                  | layer_decay ** n                               |
-    | embeddings, before stacks of which the deepest has n layers       | layer_decay ** n                               |
+    | parameters                                                        | multiplier         |
+    |-------------------------------------------------------------------|--------------------|
+    | parameters that the task adds to the model                        | head_lr_multiplier |
+    | top layer of a stack, its final norm, the model's output layer    | 1                  |
+    | layer k below the top of its stack                                | layer_decay ** k   |
+    | positions of a stack of n layers                                  | layer_decay ** n   |
+    | embeddings, with n layers in the deepest of the stacks after them | layer_decay ** n   |
 
-    UserError: layers are to be trained at different rates, and the model has none.
+    UserError: layer_decay is set for a model without a stack.
     """
     depths = dict(_below_top(task))
     if layer_decay != 1.0 and not any(depths.values()):
-        raise UserError("optimizer.layer_decay gives each layer of a stack a rate of its own, and this model has no stack: leave it at 1")
+        raise UserError("optimizer.layer_decay needs a model with a stack of layers, and this one has none: set optimizer.layer_decay=1")
     return {name: layer_decay ** depths[name] if name in depths else head_lr_multiplier for name, _ in task.named_parameters()}
 
 
 def _below_top(task: nn.Module) -> Iterator[tuple[str, int]]:
-    """Names of the model's parameters, and how many layers each stands below the top. What stands before a stack stands below all of
-    it, and below those that follow; what stands behind the last is at the top."""
+    """Names of the model's parameters, each with the number of layers above it in its stack. Modules before a stack are below all of its
+    layers and those of later stacks; modules after the last stack are at the top."""
     level = 0
     for name, child in reversed(list(getattr(task, "model", nn.Module()).named_children())):
         if not is_stack(child):

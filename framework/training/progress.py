@@ -1,4 +1,4 @@
-"""How far the run is: one bar on a terminal, a few plain lines anywhere else."""
+"""Progress of training: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -16,9 +16,9 @@ _REDRAW = 0.2  # seconds
 
 @register("callback", "progress")
 class ProgressReport(Callback):
-    """Shows step, loss, tokens a second and the monitored figure.
+    """Shows step, loss, tokens per second and the monitored metric.
 
-    style: bar, lines (about twenty for a run, one more for each validation), off, or auto (a bar on a terminal, lines elsewhere).
+    style: bar, lines (about twenty a run and one for each validation), off, or auto (a bar on a terminal, lines elsewhere).
     """
 
     def __init__(self, monitor: str, style: Literal["auto", "bar", "lines", "off"] = "auto"):
@@ -27,30 +27,30 @@ class ProgressReport(Callback):
         self.off = style == "off"
         self._progress: Progress | None = None
         self._drawn = 0.0
-        self._said = 0  # steps, when the last line was printed
+        self._printed = 0  # step of the last line
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.total, self._said = trainer.estimated_stepping_batches, trainer.global_step
+        self.total, self._printed = trainer.estimated_stepping_batches, trainer.global_step
         if self.style == "bar" and trainer.is_global_zero:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
             self._progress = Progress(
-                *columns, TextColumn("{task.fields[figures]}"), console=Console(file=sys.__stdout__), auto_refresh=False
+                *columns, TextColumn("{task.fields[metrics]}"), console=Console(file=sys.__stdout__), auto_refresh=False
             )
-            self._bar = self._progress.add_task("training", total=self.total, completed=trainer.global_step, figures="")
+            self._bar = self._progress.add_task("training", total=self.total, completed=trainer.global_step, metrics="")
             self._progress.start()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self._progress is not None and time.monotonic() - self._drawn > _REDRAW:
             self._draw(trainer, pl_module)
-        elif self.style == "lines" and trainer.global_step - self._said >= self.total / 20 and trainer.is_global_zero:
-            self._say(trainer, pl_module)
+        elif self.style == "lines" and trainer.global_step - self._printed >= self.total / 20 and trainer.is_global_zero:
+            self._print(trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking and trainer.is_global_zero:
             if self._progress is not None:
                 self._draw(trainer, pl_module)
             elif self.style == "lines":
-                self._say(trainer, pl_module)
+                self._print(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._progress is not None:
@@ -67,16 +67,16 @@ class ProgressReport(Callback):
 
     def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert self._progress is not None
-        self._progress.update(self._bar, completed=trainer.global_step, figures=self._figures(trainer, pl_module))
+        self._progress.update(self._bar, completed=trainer.global_step, metrics=self._metrics(trainer, pl_module))
         self._progress.refresh()
         self._drawn = time.monotonic()
 
-    def _say(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        print(f"step {trainer.global_step}/{self.total}  {self._figures(trainer, pl_module)}", flush=True)
-        self._said = trainer.global_step
+    def _print(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        print(f"step {trainer.global_step}/{self.total}  {self._metrics(trainer, pl_module)}", flush=True)
+        self._printed = trainer.global_step
 
-    def _figures(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> str:
-        logged = getattr(pl_module, "figures", {})
+    def _metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> str:
+        logged = getattr(pl_module, "logged_metrics", {})
         names = ("train/loss", "train/tokens_per_second", "validation/loss", self.monitor)
         shown = {name: logged[name] for name in names if name in logged}
         return "  ".join(f"{name.removeprefix('train/').replace('_per_second', '/s')} {value:.4g}" for name, value in shown.items())

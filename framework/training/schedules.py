@@ -1,4 +1,4 @@
-"""How the learning rate moves over a run: each schedule gives the factor on the optimizer's `lr` at a step."""
+"""Learning rate schedules: multipliers of the optimizer's `lr`."""
 
 import math
 from typing import ClassVar
@@ -8,12 +8,12 @@ from framework.registry import register
 
 
 class Schedule:
-    """A factor for every step: it rises linearly during the warm-up, then takes the shape of its class.
+    """Base class: linear warm-up, then the shape of the class.
 
-    An owner offers: total (optimizer steps of the whole run; `math.inf` where the trainer sets no end).
+    An owner offers: total (optimizer steps of the run; `math.inf` if the trainer has no limit).
     """
 
-    rules: ClassVar[dict[str, str]] = {"warmup >= 0": "a warm-up is a number of steps, or a share of all steps below 1"}
+    rules: ClassVar[dict[str, str]] = {"warmup >= 0": "warmup must be a number of steps, or a share of all steps below 1"}
 
     def __init__(self, total: float, warmup: float = 0.0, floor: float = 0.0):
         self.total = total
@@ -21,19 +21,19 @@ class Schedule:
         self.floor = floor
 
     def steps(self, amount: float, option: str) -> float:
-        """Steps as they are; a share (below 1) of all steps."""
+        """A number of steps, or a share (below 1) of all steps as a number."""
         if 0 < amount < 1 and math.isinf(self.total):
-            raise UserError(f"schedule.{option}={amount} is a share of a run without end: set trainer.max_steps, or give steps (1 or more)")
+            raise UserError(f"schedule.{option}={amount} is a share of a run without limit: set trainer.max_steps, or a number of steps")
         return round(amount * self.total) if 0 < amount < 1 else amount
 
     def __call__(self, step: int) -> float:
-        """The factor of the update that follows `step` updates."""
+        """The multiplier of the update after `step` updates."""
         if step < self.warmup:
             return (step + 1) / (self.warmup + 1)
         return self.floor + (1 - self.floor) * self.shape(step)
 
     def shape(self, step: int) -> float:
-        """From 1 at the end of the warm-up; the floor is taken care of."""
+        """The multiplier after the warm-up, from 1 down to 0; `__call__` adds the floor."""
         raise NotImplementedError
 
     def progress(self, step: int) -> float:
@@ -42,20 +42,20 @@ class Schedule:
 
 
 class _Ending(Schedule):
-    """A schedule that has to know where the run ends."""
+    """Base class of schedules that depend on the length of the run."""
 
     rules: ClassVar[dict[str, str]] = {
         **Schedule.rules,
-        "0 <= floor <= 1": "the floor is a share of the learning rate",
-        "total < 1e18": "this schedule ends with the run, and the run has no end: set trainer.max_steps or trainer.max_epochs",
+        "0 <= floor <= 1": "floor must be in [0, 1], a share of optimizer.lr",
+        "total < 1e18": "this schedule needs a run with a limit: set trainer.max_steps or trainer.max_epochs",
     }
 
 
 @register("schedule")
 class Constant(Schedule):
-    """The learning rate stays where the warm-up ends.
+    """Constant learning rate after the warm-up.
 
-    warmup: steps of linear rise; below 1, a share of all steps.
+    warmup: number of warm-up steps, or a share of all steps if below 1.
     """
 
     def __init__(self, total: float, warmup: float = 0.0):
@@ -67,10 +67,10 @@ class Constant(Schedule):
 
 @register("schedule")
 class Linear(_Ending):
-    """The learning rate falls on a line, to the floor at the last step. Devlin et al. 2019, appendix A.2, https://arxiv.org/abs/1810.04805
+    """Linear decay to the floor at the last step. Devlin et al. 2019, appendix A.2, https://arxiv.org/abs/1810.04805
 
-    warmup: steps of linear rise; below 1, a share of all steps.
-    floor: where it ends, as a share of the learning rate.
+    warmup: number of warm-up steps, or a share of all steps if below 1.
+    floor: final learning rate as a share of optimizer.lr.
     """
 
     def shape(self, step: int) -> float:
@@ -79,10 +79,10 @@ class Linear(_Ending):
 
 @register("schedule")
 class Cosine(_Ending):
-    """The learning rate falls on half a cosine, to the floor at the last step. Loshchilov and Hutter 2017, equation 5, https://arxiv.org/abs/1608.03983
+    """Cosine decay to the floor at the last step. Loshchilov and Hutter 2017, equation 5, https://arxiv.org/abs/1608.03983
 
-    warmup: steps of linear rise; below 1, a share of all steps.
-    floor: where it ends, as a share of the learning rate.
+    warmup: number of warm-up steps, or a share of all steps if below 1.
+    floor: final learning rate as a share of optimizer.lr.
     """
 
     def shape(self, step: int) -> float:
@@ -91,13 +91,13 @@ class Cosine(_Ending):
 
 @register("schedule")
 class InverseSquareRoot(Schedule):
-    """The learning rate falls with the square root of the steps. Vaswani et al. 2017, equation 3, https://arxiv.org/abs/1706.03762
+    """Decay with the inverse square root of the step. Vaswani et al. 2017, equation 3, https://arxiv.org/abs/1706.03762
 
-    warmup: steps of linear rise; below 1, a share of all steps.
-    floor: what it never falls below, as a share of the learning rate.
+    warmup: number of warm-up steps, or a share of all steps if below 1.
+    floor: lowest learning rate as a share of optimizer.lr.
     """
 
-    rules: ClassVar[dict[str, str]] = {**Schedule.rules, "0 <= floor <= 1": "the floor is a share of the learning rate"}
+    rules: ClassVar[dict[str, str]] = {**Schedule.rules, "0 <= floor <= 1": "floor must be in [0, 1], a share of optimizer.lr"}
 
     def shape(self, step: int) -> float:
         return math.sqrt((self.warmup + 1) / (step + 1))
@@ -105,11 +105,11 @@ class InverseSquareRoot(Schedule):
 
 @register("schedule")
 class WarmupStableDecay(_Ending):
-    """The learning rate stays, then falls during the last steps. Hägele et al. 2024, section 3, https://arxiv.org/abs/2405.18392
+    """Constant learning rate, then decay in the last steps. Hägele et al. 2024, section 3, https://arxiv.org/abs/2405.18392
 
-    warmup: steps of linear rise; below 1, a share of all steps.
-    floor: where it ends, as a share of the learning rate.
-    decay: steps of the fall at the end; below 1, a share of all steps.
+    warmup: number of warm-up steps, or a share of all steps if below 1.
+    floor: final learning rate as a share of optimizer.lr.
+    decay: number of decay steps at the end, or a share of all steps if below 1.
     """
 
     def __init__(self, total: float, warmup: float = 0.0, floor: float = 0.0, decay: float = 0.2):

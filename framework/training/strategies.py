@@ -1,4 +1,4 @@
-"""How weights lie on several devices, where Lightning has no name for it: one strategy so far, fully sharded."""
+"""Fully sharded data parallelism (FSDP2), which Lightning does not offer on CPUs."""
 
 from typing import Any
 
@@ -11,50 +11,50 @@ from framework.training.groups import is_stack
 
 
 class ShardedStrategy(ModelParallelStrategy):
-    """Weights, gradients and optimizer state spread over all processes. Zhao et al. 2023, https://arxiv.org/abs/2304.11277
+    """Weights, gradients and optimizer state sharded over all processes. Zhao et al. 2023, https://arxiv.org/abs/2304.11277
 
-    FSDP2 through Lightning's model-parallel strategy (its own `fsdp` refuses a CPU); checkpoints are single ordinary files.
+    FSDP2 on top of Lightning's model-parallel strategy (its `fsdp` does not run on CPUs); a checkpoint is one ordinary file.
     """
 
     def __init__(self) -> None:
         super().__init__(tensor_parallel_size=1, save_distributed_checkpoint=False)
 
     def setup_environment(self) -> None:
-        self._data_parallel_size = self.num_nodes * self.num_processes  # all of them; "auto" would mean one for each node
+        self._data_parallel_size = self.num_nodes * self.num_processes  # all processes; "auto" is one for each node
         super().setup_environment()
 
 
 def lightning_strategy(name: Any) -> Any:
-    """What Lightning is given for `trainer.strategy`."""
+    """Lightning's strategy for `trainer.strategy`."""
     return ShardedStrategy() if name == "fsdp" else name
 
 
 def shard(task: nn.Module, mesh: DeviceMesh) -> None:
-    """Shards every layer of every stack, then what is left with the task. A task that is sharded already stays as it is."""
+    """Shard every layer of every stack, then the rest of the task; nothing if the task is sharded already."""
     if isinstance(task, FSDPModule):
         return
     for layer in layers(task):
         fully_shard(layer, mesh=mesh)
-        if hasattr(layer, "encoder_keys_values"):  # called beside `forward`: the layer's weights must be gathered for it as well
+        if hasattr(layer, "encoder_keys_values"):  # called without `forward`, so it must gather the weights too
             register_fsdp_forward_method(layer, "encoder_keys_values")
     fully_shard(task, mesh=mesh)
 
 
 def layers(task: nn.Module) -> list[nn.Module]:
-    """The layers of the encoder and decoder: what stands in the module lists of the stacks."""
+    """The layers of the encoder and the decoder."""
     stacks = [module for module in task.modules() if is_stack(module)]
     return [layer for stack in stacks for child in stack.children() if isinstance(child, nn.ModuleList) for layer in child]
 
 
 def gather(task: nn.Module) -> None:
-    """Puts all weights on every rank and keeps them there: ranks may then decode, each as many steps as its rows take."""
+    """Gather all weights on every rank, so that each rank can decode any number of steps."""
     for module in _sharded(task):
         module.set_reshard_after_forward(False, recurse=False)
         module.unshard()
 
 
 def scatter(task: nn.Module) -> None:
-    """Undoes `gather`."""
+    """Undo `gather`."""
     for module in _sharded(task):
         module.set_reshard_after_forward(module is not task, recurse=False)
         module.reshard()

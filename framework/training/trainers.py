@@ -1,6 +1,7 @@
-"""Lightning's trainer under our names, and checkpoints that are whole or not there."""
+"""Lightning's trainer as a registered part, and atomic checkpoints."""
 
 import inspect
+import math
 import os
 import typing
 from collections.abc import Callable
@@ -18,14 +19,13 @@ from framework.training.strategies import lightning_strategy
 from framework.utils.files import replacing
 from framework.weights.torch_files import read_checkpoint
 
-# What nobody may set: the bar, the card, the checkpoints and the dealing of rows to ranks are ours.
-_DECIDED = ("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "use_distributed_sampler")
+# set here: progress, summary, checkpoints and the sharding of rows are parts of this framework
+_FIXED = ("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "use_distributed_sampler")
 _OFFERED = ("callbacks", "logger", "plugins", "default_root_dir")
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Checkpoints written beside their target, synced and renamed (Lightning's own loses the old file where TMPDIR is elsewhere),
-    and read with distrust."""
+    """Atomic checkpoint files (Lightning loses the old file if TMPDIR is on another file system), loaded safely."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None) -> None:
         with replacing(Path(path)) as file:
@@ -36,13 +36,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def options_of(parent: Callable[..., Any], without: typing.Iterable[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Shows a constructor that passes `**options` on with the parameters of the one it passes them to: no copied list drifts."""
+    """Decorator: the signature of a constructor shows the parameters of `parent`, to which it passes `**options`."""
 
     def show(constructor: Callable[..., None]) -> Callable[..., None]:
-        own = [p for p in inspect.signature(constructor).parameters.values() if p.kind is not p.VAR_KEYWORD]
-        taken = {*without, *(parameter.name for parameter in own)}
-        inherited = [parameter for parameter in inspect.signature(parent).parameters.values() if parameter.name not in taken]
-        constructor.__signature__ = inspect.Signature([*own, *inherited])  # type: ignore[attr-defined]
+        explicit = [p for p in inspect.signature(constructor).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        excluded = {*without, *(parameter.name for parameter in explicit)}
+        inherited = [parameter for parameter in inspect.signature(parent).parameters.values() if parameter.name not in excluded]
+        constructor.__signature__ = inspect.Signature([*explicit, *inherited])  # type: ignore[attr-defined]
         hints = typing.get_type_hints(parent)
         constructor.__annotations__ |= {parameter.name: hints[parameter.name] for parameter in inherited if parameter.name in hints}
         return constructor
@@ -52,56 +52,65 @@ def options_of(parent: Callable[..., Any], without: typing.Iterable[str]) -> Cal
 
 @register("trainer", "lightning", given=_OFFERED)
 class LightningTrainer(pl.Trainer):
-    """PyTorch Lightning's Trainer, with all its options. https://lightning.ai/docs/pytorch/stable/common/trainer.html
+    """Trainer of PyTorch Lightning, with all its options. https://lightning.ai/docs/pytorch/stable/common/trainer.html
 
     An owner offers: callbacks, logger, plugins (lists), default_root_dir.
 
-    strategy: auto, ddp, fsdp (FSDP2: weights spread over the processes), or another of Lightning's.
+    strategy: auto, ddp, fsdp (FSDP2: sharded weights), or another strategy of Lightning.
     compile: compile the task with torch.compile.
     accelerator: auto, cpu, gpu, mps.
-    devices: how many processes, or which devices.
-    num_nodes: machines.
-    precision: 32-true, bf16-mixed, 16-mixed, or another of Lightning's.
-    max_epochs: passes over the training rows; -1 is no limit.
-    max_steps: optimizer steps; -1 is no limit.
-    min_epochs, min_steps: training goes on for at least so many.
-    max_time: stops after DD:HH:MM:SS.
-    gradient_clip_val: largest norm of the gradient; null does not clip.
-    gradient_clip_algorithm: norm, or value for each component by itself.
-    accumulate_grad_batches: batches to one optimizer step.
-    val_check_interval: how often to validate: a share of an epoch, or a number of batches.
-    check_val_every_n_epoch: how often to validate, in epochs.
-    log_every_n_steps: how often the training figures are logged, in optimizer steps.
-    limit_train_batches, limit_val_batches, limit_test_batches, limit_predict_batches: at most this share or number of batches.
-    overfit_batches: trains and validates on this share or number of batches, the same ones.
-    fast_dev_run: one batch of everything, or this many, to see that the code runs.
+    devices: number of processes, or a list of devices.
+    num_nodes: number of machines.
+    precision: 32-true, bf16-mixed, 16-mixed, or another precision of Lightning.
+    max_epochs: most epochs; -1 = no limit; null = the epoch that reaches both min_epochs and min_steps is the last.
+    max_steps: most optimizer steps; -1 = no limit.
+    min_epochs, min_steps: least epochs and optimizer steps.
+    max_time: time limit, DD:HH:MM:SS.
+    gradient_clip_val: largest norm of the gradient; null = no clipping.
+    gradient_clip_algorithm: norm, or value to clip each component.
+    accumulate_grad_batches: batches for one optimizer step.
+    val_check_interval: share of an epoch, or number of batches, between validations.
+    check_val_every_n_epoch: epochs between validations.
+    log_every_n_steps: optimizer steps between logs of training metrics.
+    limit_train_batches, limit_val_batches, limit_test_batches, limit_predict_batches: most batches, as a share or a number.
+    overfit_batches: share or number of batches that are used in training and in validation.
+    fast_dev_run: number of batches for a test run of training, validation and test; true = 1.
     num_sanity_val_steps: validation batches before training starts.
-    reload_dataloaders_every_n_epochs: asks for the loaders again after so many epochs.
-    deterministic: only kernels that give the same result every time.
-    benchmark: cuDNN tries its kernels and keeps the fastest.
-    inference_mode: evaluates under torch.inference_mode rather than no_grad.
-    detect_anomaly: stops at the operation whose gradient is no number; slow.
-    profiler: simple, advanced or pytorch: where the time goes.
-    barebones: leaves out everything that costs time; to measure Lightning's own.
-    sync_batchnorm: batch norms share their statistics between processes.
-    enable_autolog_hparams: logs hyper-parameters at the start.
-    model_registry: name under which Lightning's registry keeps the model.
+    reload_dataloaders_every_n_epochs: epochs after which data loaders are rebuilt.
+    deterministic: use deterministic kernels only.
+    benchmark: let cuDNN choose its fastest kernels.
+    inference_mode: evaluate in torch.inference_mode instead of no_grad.
+    detect_anomaly: stop at the operation with a NaN gradient; slow.
+    profiler: simple, advanced or pytorch.
+    barebones: disable everything that takes time, to measure Lightning's overhead.
+    sync_batchnorm: synchronize batch norm statistics between processes.
+    enable_autolog_hparams: log hyper-parameters at the start.
+    model_registry: name of the model in Lightning's registry.
     """
 
-    @options_of(pl.Trainer.__init__, without=("self", *_DECIDED))
+    @options_of(pl.Trainer.__init__, without=("self", *_FIXED))
     def __init__(self, strategy: Any = "auto", compile: bool = False, **options: Any):
         self.compile = compile
+        minima = [options.get(name) or 0 for name in ("min_epochs", "min_steps")]
+        self.ends_at_minima = any(minima) and options.get("max_epochs") is None and options.get("max_steps", -1) == -1
+        if self.ends_at_minima:
+            options["max_epochs"] = max(1, minima[0])  # `fit` raises it for min_steps, which takes the number of batches
         options["plugins"] = [*(options.get("plugins") or ()), AtomicCheckpointIO()]
-        saved = any(isinstance(callback, Checkpoint) for callback in options.get("callbacks") or ())  # else Lightning saves on its own
-        options |= dict.fromkeys(_DECIDED, False) | {"enable_checkpointing": saved}
+        saved = any(isinstance(callback, Checkpoint) for callback in options.get("callbacks") or ())  # otherwise Lightning saves its own
+        options |= dict.fromkeys(_FIXED, False) | {"enable_checkpointing": saved}
         super().__init__(strategy=lightning_strategy(strategy), **options)
 
-    def fit(self, model: pl.LightningModule, *arguments: Any, **keywords: Any) -> None:
-        """Lightning's fit; Ctrl-C reaches the caller as what it is (Lightning would leave with exit code 1)."""
+    def fit(self, model: pl.LightningModule, train_dataloaders: Any = None, *arguments: Any, **keywords: Any) -> None:
+        """Lightning's fit, but Ctrl-C raises KeyboardInterrupt (Lightning exits with code 1)."""
+        if self.ends_at_minima and self.min_steps:
+            limit = self.limit_train_batches
+            batches = min(len(train_dataloaders), limit) if isinstance(limit, int) else int(len(train_dataloaders) * limit)
+            steps = max(1, math.ceil(batches / self.accumulate_grad_batches))
+            self.fit_loop.max_epochs = max(self.fit_loop.max_epochs or 1, math.ceil(self.min_steps / steps))
         if self.compile:
-            model.task.compile()  # type: ignore[operator, union-attr]  # in place: the names of the weights stay
+            model.task.compile()  # type: ignore[operator, union-attr]  # in place, so weight names do not change
         try:
-            super().fit(model, *arguments, **keywords)
+            super().fit(model, train_dataloaders, *arguments, **keywords)
         except SystemExit:
             if self.state.status == TrainerStatus.INTERRUPTED:
                 raise KeyboardInterrupt from None

@@ -34,8 +34,8 @@ def evaluate(folder: Path, overrides: Sequence[str]) -> dict[str, float]:
         evaluation = Evaluation(task, predictor.generator(split, prepared.count(split)), device, keep=False)
         with torch.no_grad():
             for batch in prepared.loader(split, shuffle=False):
-                evaluation.add(moved(batch, device))
-        metrics |= {f"{split}/{name}": value for name, value in evaluation.figures().items()}
+                evaluation.update(moved(batch, device))
+        metrics |= {f"{split}/{name}": value for name, value in evaluation.compute().items()}
     return metrics
 
 

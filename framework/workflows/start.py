@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.config.compose import Composed, checked, compose
-from framework.pretrained.source import PretrainedSource, Sources, overrides_from
+from framework.pretrained.overrides import overrides_from, pinned
+from framework.pretrained.source import PretrainedSource, Sources
 from framework.pretrained.teacher import Teacher, open_teacher
 from framework.pretrained.tokenizer import with_tokenizer
-from framework.pretrained.transfer import pinned
 from framework.runs.folder import RUNS, Run
 from framework.runs.resume import changed, run_to_resume
 from framework.workflows.preflight import preflight
@@ -48,8 +48,7 @@ class Start:
             name = next((word.partition("=")[2] for word in overrides if word.startswith("name=")), None)
         run = run_to_resume(overrides, RUNS, name, _task(composed.config) if composed else None)
         if run is None:
-            assert composed is not None
-            return cls.fresh(composed, sources)
+            return cls.fresh(composed or compose_run(overrides, folders, sources), sources)
         if composed is not None:  # the command that started the run: its own overrides are no changes
             overrides = [word for word in overrides if word not in run.overrides()]
         return cls.resumed(run, overrides, folders)

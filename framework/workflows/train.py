@@ -21,7 +21,7 @@ from framework.runs.build import build_task
 from framework.runs.folder import Run
 from framework.runs.freezing import frozen_lines
 from framework.runs.predictor import make_generator
-from framework.runs.summary import parameter_lines, parts_line
+from framework.runs.summary import parameter_lines, parts_line, recipe_line
 from framework.tasks.base import Task
 from framework.tracking.base import Tracker, build_trackers, finish
 from framework.training.callbacks import build_callbacks
@@ -50,7 +50,7 @@ def train(start: Start) -> float | None:
                 prepared.tokenizer.save(run.tokenizer)
                 prepared.spec.save(run.spec)
             run.save_sizes(prepared.sizes)
-            print_card(config, prepared, task, run.folder, world, [*lines, *teacher_lines(config)])
+            print_card(config, prepared, task, run.folder, world, [*lines, *teacher_lines(config), recipe_line(config, start.chosen)])
         trackers = build_trackers(config["logger"], run.folder, name=config["name"], config=config, chosen=start.chosen)
         exit_code = 1
         try:
@@ -82,7 +82,7 @@ def _fit(start: Start, run: Run, prepared: Prepared, task: Task, trackers: list[
     for split, measure in (("validation", trainer.validate), ("test", trainer.test)):
         if split in loaders:
             measure(learner, loaders[split], ckpt_path=run.best if run.best.exists() else None, verbose=False)
-    metrics = {name: value for name, value in learner.figures.items() if not name.startswith("train/")}
+    metrics = {name: value for name, value in learner.logged_metrics.items() if not name.startswith("train/")}
     if rank == 0:
         metrics |= baseline(prepared, task) if start.config["task"]["baseline"] else {}
         signatures = {name: str(metric.signature) for name, metric in task.metrics().items() if hasattr(metric, "signature")}

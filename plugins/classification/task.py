@@ -47,17 +47,6 @@ class ClassificationTask(Distillable, Exportable):
     consumed: ClassVar[tuple[str, ...]] = ("target",)  # by the format
     format = choice("format", "classification")
     target: Any = choice("target", "label")  # of an instance: the format's
-    defaults: ClassVar[dict[str, str]] = {
-        "model": "bert_nano",
-        "tokenizer": "wordpiece",
-        "data": "builtin",
-        "data/batches": "buckets_2k",
-    }
-    recipe: ClassVar[dict[str, dict[str, Any]]] = {
-        "optimizer": {"lr": 1.0e-3, "weight_decay": 0.1},
-        "schedule": {"warmup": 0.1},
-        "trainer": {"max_epochs": 6},
-    }
     rules: ClassVar[dict[str, str]] = {
         "'cross' not in provided": "this task has one text: choose an encoder or a decoder, not an encoder-decoder",
         "pooling != 'first' or 'encoder' in provided": "a decoder's first token attends to itself alone; choose task.pooling=last",

@@ -45,18 +45,6 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
     """
 
     format = choice("format", "completion")
-    defaults: ClassVar[dict[str, str]] = {
-        "model": "gpt_mini",
-        "tokenizer": "bpe_2k",
-        "data": "builtin",
-        "data/batches": "packed_2k",
-        "optimizer": "muon",
-    }
-    recipe: ClassVar[dict[str, dict[str, Any]]] = {
-        "optimizer": {"lr": 3.0e-3},
-        "schedule": {"warmup": 0.05},
-        "trainer": {"max_epochs": 1},
-    }
     rules: ClassVar[dict[str, str]] = {
         "'decoder' in provided and 'encoder' not in provided": "a text is continued by a decoder; choose model=decoder_only "
         "or a preset of it"

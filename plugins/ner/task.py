@@ -41,18 +41,6 @@ class NerTask(Distillable, Exportable):
     """
 
     format = choice("format", "ner")
-    defaults: ClassVar[dict[str, str]] = {
-        "model": "bert_tagger",
-        "tokenizer": "bpe_2k",
-        "data": "builtin",
-        "data/batches": "buckets_1k",
-        "optimizer": "muon",
-    }
-    recipe: ClassVar[dict[str, dict[str, Any]]] = {
-        "optimizer": {"lr": 2.0e-3, "weight_decay": 0.1},
-        "schedule": {"warmup": 0.1},
-        "trainer": {"max_epochs": 3},
-    }
     rules: ClassVar[dict[str, str]] = {
         "'cross' not in provided": "this task has one text: choose an encoder or a decoder, not an encoder-decoder",
         "'encoder' in provided or 'whole_words' in provided": "the first subword of a word in a decoder has no attention to the others; "

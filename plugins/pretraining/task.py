@@ -52,19 +52,6 @@ class PretrainingTask(GenerationTask, Distillable, Exportable):
     """
 
     format = choice("format", "masked")
-    defaults: ClassVar[dict[str, str]] = {
-        "task/format": "masked_30",
-        "model": "bert_micro",
-        "tokenizer": "bytes",
-        "data": "builtin",
-        "data/batches": "packed_2k",
-        "optimizer": "muon",
-    }
-    recipe: ClassVar[dict[str, dict[str, Any]]] = {
-        "optimizer": {"lr": 3.0e-3},
-        "schedule": {"warmup": 0.05},
-        "trainer": {"max_epochs": 1},
-    }
     rules: ClassVar[dict[str, str]] = {
         "'pretraining' in provided": "this format has no pretraining targets; choose task/format=masked|causal|span_corruption|infilling",
     }

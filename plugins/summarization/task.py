@@ -1,6 +1,6 @@
 """Abstractive summarization."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from torchmetrics import Metric
 
@@ -25,18 +25,6 @@ class SummarizationTask(SequenceToSequence):
     """
 
     format = choice("format", "summarization")
-    defaults: ClassVar[dict[str, str]] = {
-        "model": "summarizer_nano",
-        "tokenizer": "wordpiece_2k",
-        "data": "builtin",
-        "data/batches": "buckets_1k",
-        "optimizer": "muon",
-    }
-    recipe: ClassVar[dict[str, dict[str, Any]]] = {
-        "optimizer": {"lr": 3.0e-3},
-        "schedule": {"warmup": 0.05},
-        "trainer": {"max_epochs": 5},
-    }
 
     def __init__(
         self,

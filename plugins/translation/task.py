@@ -1,7 +1,5 @@
 """Translation."""
 
-from typing import Any, ClassVar
-
 from framework import BaselineData, SequenceToSequence, choice, register
 
 from .baseline import word_by_word
@@ -20,18 +18,6 @@ class TranslationTask(SequenceToSequence):
     """
 
     format = choice("format", "translation")
-    defaults: ClassVar[dict[str, str]] = {
-        "model": "transformer_tiny",
-        "tokenizer": "bpe_2k",
-        "data": "builtin",
-        "data/batches": "buckets_1k",
-        "optimizer": "muon",
-    }
-    recipe: ClassVar[dict[str, dict[str, Any]]] = {
-        "optimizer": {"lr": 3.0e-3},
-        "schedule": {"warmup": 0.05},
-        "trainer": {"max_epochs": 2},
-    }
 
     def baseline(self, data: BaselineData) -> dict[str, float]:
         """Word-by-word translation."""

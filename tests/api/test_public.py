@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_surface_is_what_dir_lists():
-    assert dir(framework) == sorted(framework._MODULES) and not {name for name in dir(framework) if name.startswith("_")}
+    assert dir(framework) == framework.__all__ and not {name for name in dir(framework) if name.startswith("_")}
     with pytest.raises(AttributeError, match="no_such_name"):
         framework.no_such_name  # noqa: B018 - the access is what raises
 

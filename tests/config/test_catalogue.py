@@ -115,6 +115,21 @@ def test_a_package_from_outside_brings_parts_and_presets(guest):
     assert registry.get("attention/echo").__module__ == "guest_of_tests.echo"
 
 
+def test_a_package_from_outside_writes_the_same_grammar(guest):
+    guest.preset("echo_few", "# Few heads\nis: echo\nnum_kv_heads: 1\n")
+    guest.preset("echoing", "# Echoes\nis: gpt2\nattention: {is: echo_few, scale: 0.5}\n", group="model")
+    guest.preset("loud", "# Louder\nmodel: {is: echoing, num_layers: 2}\n", group="experiment")
+    (guest.folder / "conf" / "recipe" / "completion").mkdir(parents=True)
+    guest.preset("calm", "# Calmer\nis: scratch\noptimizer: {is: sgd, lr: 0.5}\n", group="recipe/completion")
+    assert guest.load().base("attention", "echo_few") == "echo" and guest.load().base("model", "echoing") == "decoder_only"
+    composed = compose(["experiment=loud", "recipe=calm"])
+    attention = composed.config["model"]["decoder"]["attention"]
+    assert (attention["part"], attention["num_kv_heads"], attention["scale"]) == ("attention/echo", 1, 0.5)
+    assert (composed.chosen["model"], composed.chosen["model/attention"], composed.chosen["recipe"]) == ("echoing", "echo_few", "calm")
+    assert (composed.config["optimizer"]["part"], composed.config["optimizer"]["lr"]) == ("optimizer/sgd", 0.5)
+    assert composed.config["tokenizer"]["vocab_size"] == 2000  # of the recipe that it starts from
+
+
 def later(path: Path) -> None:
     """A change within the clock's grain is a change all the same."""
     stat = path.stat()
@@ -263,7 +278,7 @@ def test_options_from_outside_carry_traits(guest, tmp_path):
 def test_a_preset_of_a_preset_starts_from_the_part(guest):
     guest.preset("echo_few")
     guest.preset("echo_fewer", "# None\ndefaults: [echo_few, _self_]\n")
-    assert guest.load().presets["attention"]["echo_fewer"]["base"] == "echo"
+    assert guest.load().base("attention", "echo_fewer") == "echo"
 
 
 class Sample:

@@ -40,7 +40,7 @@ def test_the_command_line_comes_before_an_experiment_before_a_recipe_before_a_pr
     catalogue = index.load()
     signature = catalogue.option("trainer/lightning")["fields"]
     preset = yaml.safe_load(open(catalogue.presets["trainer"]["default"]["file"], encoding="utf-8"))
-    recipe = catalogue.option("task/completion")["declarations"]["recipe"]["trainer"]
+    recipe = yaml.safe_load(open(catalogue.presets["recipe/completion"]["scratch"]["file"], encoding="utf-8"))["trainer"]
     folders = mine("own", trainer={"max_epochs": 77, "limit_val_batches": 5})
 
     plain = compose([]).config["trainer"]
@@ -59,17 +59,6 @@ def test_the_order_of_words_does_not_count(order, mine):
     assert compose(list(order), folders).config["trainer"]["max_epochs"] == 3
 
 
-@pytest.mark.parametrize("task", ["classification", "completion", "translation"])
-def test_a_task_brings_what_it_declares(task):
-    declared = index.load().option(f"task/{task}")["declarations"]["defaults"]
-    composed = compose([f"task={task}"])
-    assert declared
-    for group, name in declared.items():
-        assert composed.chosen[group] == name, group
-        if name in index.load().options.get(group.rpartition("/")[2], {}):
-            assert at(composed.config, group)["part"].endswith(f"/{name}")
-
-
 def test_what_is_typed_or_stands_in_an_experiment_is_not_replaced_by_what_a_task_brings(mine):
     assert (
         compose(["task=classification", "model=encoder_only", "tokenizer=characters"]).config["tokenizer"]["part"] == "tokenizer/characters"
@@ -82,7 +71,7 @@ def test_what_is_typed_or_stands_in_an_experiment_is_not_replaced_by_what_a_task
 
 def test_a_preset_does_not_block_a_swap():
     """Values of the part that a preset had chosen go with it."""
-    for preset in ("gpt_tiny", "decoder_only"):
+    for preset in ("tiny_decoder", "decoder_only"):
         config = compose([f"model={preset}", "model/attention=linear", "model/position=rotary", "model/norm=rms"]).config
         assert config["model"]["decoder"]["attention"]["part"] == "attention/linear"
         assert set(config["model"]["norm"]) == {"part", *index.load().option("norm/rms")["fields"]}
@@ -174,7 +163,7 @@ def swaps():
     catalogue = index.load()
     tasks = {"encoder_only": "classification", "decoder_only": "completion", "encoder_decoder": "translation"}
     for model in catalogue.names("model"):
-        family = catalogue.presets["model"].get(model, {}).get("base", model)
+        family = catalogue.base("model", model)
         for path, kind in catalogue.groups():
             if path.startswith("model/"):
                 yield from ((tasks[family], model, path, name) for name in catalogue.names(kind))
@@ -190,9 +179,7 @@ def composes_or_is_refused(task, model, path, name):
         assert not any(words in said for words in HYDRA_SAYS), said
         return False
     catalogue = index.load()
-    preset = catalogue.presets.get(catalogue.kind_at(path) or "", {}).get(name)
-    part = preset["base"] if preset else name
-    assert at(config, path)["part"].endswith(f"/{part}")
+    assert at(config, path)["part"].endswith(f"/{catalogue.base(catalogue.kind_at(path) or '', name)}")
     return True
 
 

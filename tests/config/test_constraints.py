@@ -31,7 +31,7 @@ REFUSED = {
     "a translation needs a source": (["task=translation", "model=bert_tiny"], "this task needs an encoder-decoder"),
     "an encoder cannot go on": (["model=bert_tiny"], "a text is continued by a decoder"),
     "a decoder's first token knows nothing": (
-        ["task=classification", "model=gpt_tiny", "task.pooling=first"],
+        ["task=classification", "model=tiny_decoder", "task.pooling=first"],
         "choose task.pooling=last",
     ),
     "no encoder to look at": (["model/decoder=cross"], "cross-attention needs an encoder"),

@@ -22,7 +22,10 @@ FLOORS = [
     ["framework.errors", "framework.metrics"],
 ]
 LOOSE = {"__init__", "__main__", "errors", "registry"}  # modules that stand in framework/ itself
-HYDRA = {f"framework/{name}.py" for name in ("config/compose", "config/diagnose", "config/hydra_source", "cli/train", "runs/resume")}
+HYDRA = {
+    f"framework/{name}.py"
+    for name in ("config/compose", "config/diagnose", "config/hydra_source", "config/presets", "config/recipes", "cli/train", "runs/resume")
+}
 
 
 def _sources():

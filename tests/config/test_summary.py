@@ -42,7 +42,7 @@ def test_the_card_counts_what_is_built(words, capsys):
     [
         (["model=gpt2", "tokenizer=bpe", "tokenizer.vocab_size=50257", "model.max_length=1024"], 124_439_808),
         (
-            ["task=classification", "model=bert_base_uncased", "tokenizer=wordpiece", "tokenizer.vocab_size=30522", "model.max_length=512"],
+            ["task=classification", "model=bert_base", "tokenizer=wordpiece", "tokenizer.vocab_size=30522", "model.max_length=512"],
             109_483_778,
         ),
     ],

@@ -1,4 +1,4 @@
-"""Every data test has a cache folder of its own."""
+"""A separate cache folder for every data test."""
 
 import pytest
 

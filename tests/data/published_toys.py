@@ -1,4 +1,4 @@
-"""Small tokenizers as published models have them, written by hand: vocabularies, and the bytes of sentencepiece's files."""
+"""Toy files of published tokenizers: vocabularies, and sentencepiece models as bytes."""
 
 import json
 import struct
@@ -21,7 +21,7 @@ TEXTS = [
     "it's I'LL we've 3.14 1,000 x=y+z -- (a) [b] {c} <d>",
     "cats CATS Cats thecat overthehouses",
 ]
-# Words that special tokens are made of, none of which may be read as one
+# texts with the characters of special tokens, none of which may be encoded as one
 SPELLED = [
     "[MASK] [CLS][SEP] [PAD] a[UNK]b",
     "<mask> <s></s> <pad>a<unk>",
@@ -79,7 +79,7 @@ def field(number: int, value: int | float | bytes | str) -> bytes:
 
 
 def sentencepiece_bytes(pieces: list[tuple[str, float, int]], trainer: dict[int, int], normalizer: dict[int, int | bytes]) -> bytes:
-    """A model file of sentencepiece. trainer and normalizer: numbers of their fields -> values."""
+    """A sentencepiece model file. trainer, normalizer: field number -> value."""
     listed = b"".join(field(1, field(1, text) + field(2, score) + (field(3, type) if type != 1 else b"")) for text, score, type in pieces)
     trained = field(1, "text of the authors") + b"".join(field(number, value) for number, value in trainer.items())
     normal = field(1, "nmt_nfkc") + b"".join(field(number, value) for number, value in normalizer.items())
@@ -87,7 +87,7 @@ def sentencepiece_bytes(pieces: list[tuple[str, float, int]], trainer: dict[int,
 
 
 def charsmap(table: dict[str, str]) -> bytes:
-    """A compiled table of characters of one byte: a double array with one level, and the texts that they become."""
+    """A precompiled_charsmap for characters of one byte: a double array with one level, and the replacement texts."""
     units, texts = [0] * 1024, b""
     units[0] = 256 << 10  # the root's children lie behind here
     for key, value in table.items():

@@ -1,4 +1,4 @@
-"""Every row once an epoch, the same number of batches always, and an order that seed and epoch decide."""
+"""Batch samplers: every row once an epoch, a fixed number of batches, and an order that depends on seed and epoch."""
 
 import numpy as np
 import pytest
@@ -68,7 +68,7 @@ def test_other_rows_are_together_in_the_next_epoch():
     assert len(together(0) & together(1)) < len(together(0)) / 10
 
 
-def test_one_process_two_processes_and_accumulation_see_the_same_rows():
+def test_one_process_two_processes_and_accumulation_have_the_same_rows():
     one = RowsBatches(64).plan_batches(LENGTHS, 5, 2, 1, True)
     two = RowsBatches(32).plan_batches(LENGTHS, 5, 2, 2, True)
     small = RowsBatches(32).plan_batches(LENGTHS, 5, 2, 1, True)
@@ -78,15 +78,15 @@ def test_one_process_two_processes_and_accumulation_see_the_same_rows():
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 5])
-def test_rows_are_dealt_once_and_evenly(world_size):
+def test_rows_are_sharded_once_and_evenly(world_size):
     batch = np.arange(100, 111)
-    dealt = [shard(batch, rank, world_size) for rank in range(world_size)]
-    assert sorted(row for rows, _ in dealt for row in rows) == batch.tolist()
-    assert max(len(rows) for rows, _ in dealt) - min(len(rows) for rows, _ in dealt) <= 1
-    assert not any(dummy for _, dummy in dealt)
+    shards = [shard(batch, rank, world_size) for rank in range(world_size)]
+    assert sorted(row for rows, _ in shards for row in rows) == batch.tolist()
+    assert max(len(rows) for rows, _ in shards) - min(len(rows) for rows, _ in shards) <= 1
+    assert not any(dummy for _, dummy in shards)
 
 
-def test_a_rank_without_a_row_gets_a_ghost():
+def test_a_rank_without_a_row_gets_a_dummy():
     assert [shard(np.array([7, 9]), rank, 3) for rank in range(3)] == [([7], False), ([9], False), ([7], True)]
 
 
@@ -125,7 +125,7 @@ def test_only_running_text_is_packed():
         ({"stride": 0}, "data.batches.stride must be at least 1"),
     ],
 )
-def test_a_format_must_know_of_documents_and_of_what_is_counted(option, reason):
+def test_a_format_must_provide_documents_and_counted(option, reason):
     plain = {"isolated": False, "stride": None}
     assert registry.broken(PackedBatches.rules, {**plain, "provided": {"stream"}}) == []
     known = set() if option.get("stride") != 0 else {"counted"}

@@ -1,4 +1,4 @@
-"""A cache entry is whole or made again, and one process makes it for all."""
+"""Cache entries: complete or written again, by one process for all."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Columns by name, by number from either end, several as one, filled in; list values pass as they are."""
+"""Columns by name, by index, by list and by template; list values are kept unchanged."""
 
 import json
 

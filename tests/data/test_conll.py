@@ -1,4 +1,4 @@
-"""CoNLL files as they stand: tabs or blanks, comments, document marks, prefixes; a mistake is said with its line."""
+"""CoNLL files: delimiters, comments, document marks, prefixes; errors have their line."""
 
 import pytest
 
@@ -65,7 +65,7 @@ def test_comments_before_a_sentence(write, text):
     assert read(write(text)) == [("#/O EU/B-ORG", 4 if "\t" in text else 5), ("EU/B-ORG", 10 if "\t" in text else 11)]
 
 
-def test_comments_that_look_like_tokens_are_told_how_they_begin(write):
+def test_comments_that_look_like_tokens_need_their_prefix(write):
     text = "# id 5239 domain=en\nEU _ _ B-ORG\n\n# id 77 domain=en\n#1 _ _ O\n"
     assert read(write(text), comment="# id") == [("EU/B-ORG", 2), ("#1/O", 5)]
 

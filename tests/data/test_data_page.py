@@ -1,4 +1,4 @@
-"""What docs/data.md tells to type reads data that looks like what stands beside it."""
+"""The commands of docs/data.md read samples of the data that they are for."""
 
 import re
 import shlex

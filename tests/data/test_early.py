@@ -1,4 +1,4 @@
-"""A run refuses data of every kind before it begins, with the place of the mistake."""
+"""Errors in data of every kind are reported before a run starts, with their place."""
 
 import json
 

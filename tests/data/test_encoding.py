@@ -1,4 +1,4 @@
-"""Encoded rows come back as they were, from a memory map, keyed by everything that made them."""
+"""Encoded rows: equal when read from the memory map, and cached by all that they depend on."""
 
 import pickle
 import tracemalloc
@@ -19,7 +19,7 @@ TABLE = "text,label\nfine,good\ndrop,good\n,bad\nmuch too long,bad\nö,good\n"
 
 
 class Everything(Labeled):
-    """Features of every type, in lists of unlike length."""
+    """Features of every type, in lists of different length."""
 
     def encode(self, row, tokenizer, spec):
         ids = tokenizer.encode(row["text"])
@@ -120,7 +120,7 @@ def test_the_corpus_is_never_in_memory(tmp_path):
         for number in range(6_000):
             file.write(f"line {number}: " + "much more text than what may be held in memory at once, " * 10 + "\n")
     size = path.stat().st_size
-    prepare(files(Stream(), train=str(path), limit=10, validation_share=0), BytesTokenizer(), Stream(), 64)  # so that all is imported
+    prepare(files(Stream(), train=str(path), limit=10, validation_share=0), BytesTokenizer(), Stream(), 64)  # imports everything
     tracemalloc.start()
     data = prepare(files(Stream(), train=str(path), validation_share=0.1), BytesTokenizer(), Stream(), 64)
     peak = tracemalloc.get_traced_memory()[1]

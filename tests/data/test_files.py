@@ -1,4 +1,4 @@
-"""Files of every kind are read row by row, with the place of each row."""
+"""Readers of files by kind, and the place of each row."""
 
 import json
 

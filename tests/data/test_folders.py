@@ -1,4 +1,4 @@
-"""A folder of one text per file, and packed files."""
+"""Folders of texts, and gzip files."""
 
 import gzip
 
@@ -10,7 +10,7 @@ from tests.data.toy import Labeled, Pairs, Stream, files
 
 @pytest.fixture
 def folder(tmp_path):
-    """As IMDB is published: texts by class, and other files beside the classes."""
+    """The layout of IMDB: one folder a class, and other files."""
     for split, count in (("train", 4), ("test", 2)):
         for label in ("pos", "neg", "unsup"):
             place = tmp_path / split / label
@@ -73,14 +73,14 @@ def test_mistakes(folder):
         ("a.JSON.gz", '[{"text": "fine", "label": "good"}]'),
     ],
 )
-def test_packed_files_are_unpacked(tmp_path, name, text):
+def test_gzip_files_are_decompressed(tmp_path, name, text):
     (tmp_path / name).write_bytes(gzip.compress(text.encode()))
     data = files(train=str(tmp_path / name), validation_share=0)
     data.check()
     assert [row for row, _ in data.rows("train")] == [{"text": "fine", "label": "good"}]
 
 
-def test_packed_text_and_parallel_text(tmp_path):
+def test_gzip_text_and_parallel_text(tmp_path):
     for name, text in (("a.txt.gz", "one\ntwo"), ("b.en.gz", "one\n"), ("b.de.gz", "eins\n")):
         (tmp_path / name).write_bytes(gzip.compress(text.encode("utf-16"), 1))
     texts = files(Stream(), folder=str(tmp_path), train="a.txt.gz", encoding="utf-16", validation_share=0)
@@ -90,7 +90,7 @@ def test_packed_text_and_parallel_text(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"text,label\n", gzip.compress(b"text,label\nfine,good\n" * 99, mtime=0)[:40]])
-def test_packed_files_that_are_broken(tmp_path, content):
+def test_damaged_gzip_files(tmp_path, content):
     path = tmp_path / "a.csv.gz"
     path.write_bytes(content)
     assert f"{path}: not a whole gzip file" in complaint(files(train=str(path)))

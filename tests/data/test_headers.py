@@ -1,4 +1,4 @@
-"""Tables as they are published: a header in one file and none in the other, line breaks written in their own way."""
+"""Header detection and notations of line breaks in published tables."""
 
 import pytest
 
@@ -36,12 +36,12 @@ def test_a_header_in_one_file_and_none_in_the_other(write, header):
     assert [sum(1 for _ in both.rows(split)) for split in ("train", "test")] == [7, 7]
 
 
-def test_a_header_that_says_the_names_of_the_task_needs_no_numbers_below(write):
+def test_a_header_with_the_names_of_the_task_needs_no_numbers_below(write):
     assert first(write("a.tsv", "Text\tLabel\nfine\tgood\n"), columns={"text": 0, "label": 1}) == {"text": "fine", "label": "good"}
     assert first(write("b.tsv", "fine\tgood\n"), columns={"text": 0, "label": 1}) == {"text": "fine", "label": "good"}
 
 
-def test_names_can_be_said_for_files_that_have_none(write):
+def test_names_for_files_without_a_header(write):
     names = ["class", "title", "body"]
     for text in ("World,Oil rises,A lot\n", "Class, title,body\nWorld,Oil rises,A lot\n"):
         assert first(write("a.csv", text), columns={"text": "body", "label": "class"}, header=names) == {"text": "A lot", "label": "World"}
@@ -53,7 +53,7 @@ def test_rows_are_no_header(write, rows):
     assert sum(1 for _ in source.rows("train")) == len(rows)
 
 
-def test_a_header_is_found_in_a_file_to_predict(write):
+def test_a_header_is_detected_in_a_file_to_predict(write):
     path = write("a.csv", f"Class Index,Title,Description\n{NEWS}")
     source = FilesData.to_predict(Labeled(), path, columns=ASKED)
     assert sum(1 for _ in source.rows("test")) == 7
@@ -74,7 +74,7 @@ def test_a_header_is_found_in_a_file_to_predict(write):
         (None, "one\ntwo"),
     ],
 )
-def test_what_stands_for_a_line_break(write, mark, text):
+def test_notations_of_line_breaks(write, mark, text):
     path = write("a.csv", f'"3","{text}"\n"4","last"\n')
     found = list(files(train=path, columns={"label": 0, "text": 1}, line_break=mark, validation_share=0).rows("train"))
     assert [row["text"] for row, _ in found] == ["one\ntwo", "last"]

@@ -1,4 +1,4 @@
-"""Data sets in the layout of the Hugging Face Hub, from a folder; without a network that is said at once."""
+"""Data sets in the layout of the Hugging Face Hub, from a folder; without a network the error is immediate."""
 
 import socket
 import time
@@ -17,7 +17,7 @@ from tests.data.toy import Labeled, Pairs, Tagged
 
 @pytest.fixture(autouse=True)
 def offline(monkeypatch, tmp_path_factory):
-    """No test asks the network, and the cache of `datasets` is our own."""
+    """No network, and a separate cache of `datasets`."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("datasets")))
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
@@ -87,7 +87,7 @@ def test_the_fingerprint_follows_the_rows(folder):
     assert before != source(folder, columns={"text": "sentence"}).fingerprint("train")
 
 
-def test_columns_and_splits_that_are_not_there(folder):
+def test_missing_columns_and_splits(folder):
     with pytest.raises(UserError, match=r"row 1: there is no column 'sentense' \(did you mean 'sentence'\?\)"):
         source(folder, columns={"text": "sentense"}).check()
     with pytest.raises(UserError, match=r"has no split 'trian' \(did you mean 'train'\?\); it has: train, test"):
@@ -104,7 +104,7 @@ def test_no_name():
         HubData(Labeled(), 0, batches=Part("batches/rows")).check()
 
 
-def test_offline_it_says_so_at_once():
+def test_offline_the_error_is_immediate():
     began = time.monotonic()
     with pytest.raises(UserError, match="the Hugging Face Hub cannot be reached and 'nobody/nothing' was not downloaded before") as caught:
         source("nobody/nothing").check()

@@ -1,4 +1,4 @@
-"""Where a model lies: a folder, or the cache of the Hub; without a network that is said at once. No test asks the network."""
+"""Published models from a folder or the Hub's cache; without a network the error is immediate. The tests use no network."""
 
 import time
 
@@ -20,7 +20,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @pytest.fixture(autouse=True)
 def cache(monkeypatch, tmp_path):
-    """An empty cache of our own, and no network."""
+    """An empty, separate cache, and no network."""
     folder = tmp_path / "home" / "hub"
     folder.mkdir(parents=True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(folder))  # read from HF_HOME and HF_HUB_CACHE when imported
@@ -45,7 +45,7 @@ def downloaded(cache, name, files):
 
 @pytest.fixture
 def online(monkeypatch):
-    """The Hub can be reached; what it answers is `answer`, and what it was asked is returned."""
+    """A reachable Hub that answers with `answer`; returns the requests."""
     asked = []
 
     def snapshot_download(name, **values):
@@ -63,7 +63,7 @@ def online(monkeypatch):
     return asked, answers
 
 
-def test_what_exists_is_itself(tmp_path, monkeypatch):
+def test_existing_paths_are_unchanged(tmp_path, monkeypatch):
     (tmp_path / "org" / "model").mkdir(parents=True)
     (tmp_path / "org" / "model" / "pytorch_model.bin").write_bytes(b"")
     monkeypatch.chdir(tmp_path)
@@ -74,12 +74,12 @@ def test_what_exists_is_itself(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["owner/model", "model"])
-def test_what_was_downloaded_needs_no_network(cache, name):
+def test_cached_models_need_no_network(cache, name):
     snapshot = downloaded(cache, name, ["config.json", "model.safetensors", "tokenizer.json"])
     assert hub.folder_of(name) == snapshot
 
 
-def test_offline_it_says_so_at_once(cache):
+def test_offline_the_error_is_immediate(cache):
     began = time.monotonic()
     with pytest.raises(UserError, match="there is no folder owner/model, no model of that name in the cache of the Hugging") as caught:
         hub.folder_of("owner/model")
@@ -102,11 +102,11 @@ def test_single_files_that_others_fetched_are_completed(cache, online, tmp_path,
     assert hub.folder_of("owner/model") == tmp_path / "whole"
     assert [values["local_files_only"] for values in asked] == [True, False]
     monkeypatch.setattr(hub, "reachable", lambda: False)
-    assert hub.folder_of("owner/model") == partial  # what is lacking is said by whoever wants it
+    assert hub.folder_of("owner/model") == partial  # the caller reports missing files
 
 
-def test_what_is_asked_for(cache, online, tmp_path):
-    """Weights as safetensors, everything of a tokenizer, nothing of folders; pickled weights by name alone, and then no others."""
+def test_requested_files(cache, online, tmp_path):
+    """Safetensors and all tokenizer files, without subfolders; pickled weights by their name alone, and then no others."""
     asked, answers = online
     answers.append(tmp_path)
     hub.folder_of("owner/model")

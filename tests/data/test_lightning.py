@@ -1,4 +1,4 @@
-"""Lightning, stopped in the middle of an epoch and started again, serves the batches that were left."""
+"""Lightning resumed in the middle of an epoch gets the remaining batches."""
 
 import pytest
 import pytorch_lightning as pl
@@ -12,7 +12,7 @@ from tests.data.toy import Labeled
 
 
 class Witness(pl.LightningModule):
-    """Notes which rows it sees."""
+    """Records the rows of its batches."""
 
     def __init__(self):
         super().__init__()
@@ -56,7 +56,7 @@ def fit(callbacks=(), **how):
 
 @pytest.mark.parametrize("step", [3, 5, 7, 10])  # 5 batches an epoch: in the middle and at the end of one
 @pytest.mark.filterwarnings("ignore")
-def test_the_batches_that_were_left(tmp_path, step):
+def test_the_remaining_batches(tmp_path, step):
     path = str(tmp_path / "last.ckpt")
     whole = fit([SaveAt(step, path)])
     assert [epoch for epoch, _ in whole] == [0] * 5 + [1] * 5 + [2] * 5

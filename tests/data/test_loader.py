@@ -1,4 +1,4 @@
-"""Loaders: what a rank gets, and going on in the middle of an epoch as if nothing had happened."""
+"""Data loaders: sharding over ranks, and resuming in the middle of an epoch."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def prepared(table, way="rows", **values):
 
 
 def plain(batch):
-    """A batch that can be compared."""
+    """A batch as values that can be compared."""
     return {name: value.tolist() if isinstance(value, torch.Tensor) else value for name, value in batch.items()}
 
 
@@ -54,7 +54,7 @@ def test_an_epoch_is_known_in_advance_and_the_next_one_differs(data):
     assert first != [plain(batch) for batch in loader]
 
 
-def test_going_on_in_the_middle_of_an_epoch(data):
+def test_resuming_in_the_middle_of_an_epoch(data):
     whole = data.loader("train", seed=1)
     whole.set_epoch(3)
     expected = [plain(batch) for batch in whole]
@@ -105,7 +105,7 @@ def test_ranks_share_the_rows_of_a_batch(data):
     assert sorted(served) == sorted(row for rows in one for row in rows)
 
 
-def test_a_ghost_costs_nothing(table):
+def test_a_dummy_batch_has_no_tokens(table):
     data = prepared(table, limit=9)  # two batches of 4, and one row for two ranks
     last = [list(data.loader("train", rank=rank, world_size=2))[-1] for rank in range(2)]
     assert [batch["dummy"] for batch in last] == [False, True]
@@ -129,7 +129,7 @@ def test_evaluation_has_raw_rows_in_the_order_of_the_file(table):
     assert "raw" not in next(iter(data.loader("train")))
 
 
-def test_chance_is_that_of_the_step(table):
+def test_random_draws_depend_on_the_step(table):
     data = prepared(table)
     draws = [batch["draw"] for batch in data.loader("train", seed=1)]
     assert len(set(draws)) == len(draws)

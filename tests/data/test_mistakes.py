@@ -1,4 +1,4 @@
-"""What is wrong with data is said in a few lines: what, where (file, line, byte), what would be right."""
+"""Error messages about data: what is wrong, where (file, line, byte), and the option to set."""
 
 import re
 import subprocess
@@ -17,7 +17,7 @@ from tests.data.toy import Labeled, Pairs, Stream, files
 
 
 def complaint(source, split="train"):
-    """The message of reading everything, which must be short."""
+    """The error of reading all rows, which must be short."""
     with pytest.raises(UserError) as caught:
         source.check()
         list(source.rows(split))
@@ -40,7 +40,7 @@ def test_no_file_is_named():
     assert "data=files has no file: set data.train=FILE" in complaint(files())
 
 
-def test_a_missing_file_is_answered_with_where_the_data_is_published(tmp_path):
+def test_a_missing_file_is_answered_with_the_address_of_the_data(tmp_path):
     message = complaint(files(train="train.tsv", published="https://example.org/data"))
     assert message.startswith("train.tsv does not exist (data.train=train.tsv)")
     assert "data.folder=DIR" in message
@@ -191,7 +191,7 @@ def prepared(source, format=None):
     return prepare(source, BytesTokenizer(), format or Labeled(), max_length=8)
 
 
-def test_what_a_format_says_of_a_row_gets_its_place(write, own_cache):
+def test_errors_of_encode_have_the_place_of_the_row(write, own_cache):
     train = write("a.csv", "text,label\na,x\nb,y\n")
     test = write("b.csv", "text,label\na,x\nb,z\n")
     with pytest.raises(UserError, match=re.escape(f"{test}, line 3: label 'z' does not occur in training")):
@@ -199,13 +199,13 @@ def test_what_a_format_says_of_a_row_gets_its_place(write, own_cache):
     assert not [path for path in own_cache.rglob("*") if path.suffix == ".part"]
 
 
-def test_what_a_format_says_while_it_learns_gets_the_place_of_the_row(write):
+def test_errors_of_fit_have_the_place_of_the_row(write):
     path = write("a.csv", "text,label\na,x\nb,bad\nc,x\n")
     with pytest.raises(UserError, match=re.escape(f"{path}, line 3: the label is bad")):
         prepared(files(train=path, validation_share=0))
 
 
-def test_what_a_format_says_of_a_text_gets_the_place_of_the_row(write):
+def test_errors_of_tokenizer_texts_have_the_place_of_the_row(write):
     class Picky(Labeled):
         def tokenizer_texts(self, row):
             raise ValueError("no such text")
@@ -221,7 +221,7 @@ def test_a_split_whose_rows_are_all_dropped(write):
         prepared(files(train=path, validation_share=0))
 
 
-def test_nothing_to_learn_from(write):
+def test_no_training_split(write):
     path = write("a.csv", "text,label\na,x\n")
     with pytest.raises(UserError, match=r"no training split, only test: set data.train"):
         prepared(files(test=path))
@@ -239,7 +239,7 @@ def test_a_stream_that_is_too_short(write):
         prepared(files(Stream(), train=path, validation_share=0, batches=Part("batches/packed")), Stream()).loader("train")
 
 
-def test_mistakes_are_found_early_without_torch(write):
+def test_errors_are_reported_without_torch(write):
     path = write("a.csv", "text,label\none\n")
     code = f"""
 import sys

@@ -1,4 +1,4 @@
-"""Preparing data: one order, every step made once, no torch before the first batch."""
+"""Data preparation: its order, its cache, and no torch before the first batch."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ def prepared(source=None, tokenizer=None, **values):
     return prepare(source or builtin(), tokenizer or WordpieceTokenizer(80), Labeled(), max_length=16, **values)
 
 
-def test_facts_say_what_tokenizer_and_format_learned():
+def test_the_data_spec_has_the_tokenizer_and_the_statistics():
     data = prepared()
     assert data.spec == DataSpec(
         vocab_size=data.tokenizer.vocab_size,
@@ -73,7 +73,7 @@ def test_how_batches_are_formed_makes_nothing_again():
     assert prepared(source).encoded["train"].folder == prepared().encoded["train"].folder
 
 
-def test_a_run_folder_gives_tokenizer_and_facts(tmp_path):
+def test_a_run_folder_gives_tokenizer_and_data_spec(tmp_path):
     data = prepared()
     data.tokenizer.save(tmp_path / "tokenizer.json")
     data.spec.save(tmp_path / "data_spec.json")
@@ -103,7 +103,7 @@ def test_bytes_read_no_text_to_be_trained(monkeypatch):
 
 
 def test_data_is_prepared_without_torch(tmp_path):
-    """Mistakes in rows are answered before anybody waits for torch."""
+    """Errors in rows are reported before torch is imported."""
     (tmp_path / "a.txt").write_text("a line\n" * 50)
     code = f"""
 import sys

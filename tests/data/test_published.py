@@ -35,13 +35,13 @@ CASES = {
 
 @pytest.fixture(autouse=True)
 def no_sentencepiece(monkeypatch):
-    """transformers reads such a file with protobuf alone, but asks whether the library is there."""
+    """transformers needs only protobuf for such a file, but checks that sentencepiece is installed."""
     monkeypatch.setattr(transformers.convert_slow_tokenizer, "requires_backends", lambda *_: None)
 
 
 @pytest.fixture(params=CASES)
 def case(request, tmp_path):
-    """Ours, and that of transformers from the same folder."""
+    """Our tokenizer, and the one of transformers, from the same folder."""
     write, values, theirs = CASES[request.param]
     folder = write(tmp_path, **values)
     return published_tokenizer(folder), theirs.from_pretrained(folder)
@@ -82,7 +82,7 @@ def test_a_text_is_never_a_special_token(case):
 
 
 def without_scores(tokenizer):
-    """The library reads the last digit of a number not always as it wrote it."""
+    """The library may change the last digit of a number when it saves and loads it."""
     described = json.loads(tokenizer.to_json())
     if described["model"]["type"] == "Unigram":
         described["model"]["vocab"] = [[text, round(score, 9)] for text, score in described["model"]["vocab"]]

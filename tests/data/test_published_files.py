@@ -1,4 +1,4 @@
-"""Which files of a folder count, and what is said of those that are damaged or do not belong together."""
+"""Layouts of tokenizer files: their order, and errors for damaged or mismatched files."""
 
 import json
 
@@ -13,7 +13,7 @@ from tests.data.published_toys import TEXTS, byte_level_folder, t5_folder, wordp
 
 
 def test_the_layouts_in_their_order(tmp_path):
-    """A folder with all of them has the first; each that is taken away leaves the next."""
+    """A folder with all layouts uses the first; without it the next, and so on."""
     sizes = []
     whole = BPETokenizer(300).train(lambda: TEXTS)
     whole.save(tmp_path / "tokenizer.json")
@@ -44,7 +44,7 @@ def test_a_file_of_any_name(tmp_path):
 
 
 def test_a_run_keeps_ids_and_size(tmp_path):
-    """tokenizer.json alone does not say which token ends a text, nor how many rows a table has; data_spec.json beside it does."""
+    """tokenizer.json does not have the end token and the size of the embedding table; data_spec.json has."""
     made = BPETokenizer(300).train(lambda: TEXTS)
     made.save(tmp_path / "tokenizer.json")
     spec = {
@@ -68,8 +68,8 @@ def test_a_run_keeps_ids_and_size(tmp_path):
         published_tokenizer(tmp_path)
 
 
-def test_published_json_that_can_spell_special_tokens(tmp_path):
-    """A T5 of the library's own layout has </s> among its pieces; a text that says so stays a text."""
+def test_published_json_with_special_tokens_as_pieces(tmp_path):
+    """T5's tokenizer.json has </s> among its pieces; the text "</s>" is still not encoded as it."""
     entries = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *((letter, -3.0) for letter in "▁/s<>ab"), ("▁a", -1.0)]
     inner = tokenizers.Tokenizer(tokenizers.models.Unigram(entries, unk_id=2))
     inner.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace()
@@ -95,8 +95,8 @@ def test_other_algorithms_are_not_guessed(tmp_path):
             published_tokenizer(write(tmp_path) / file)
     (tmp_path / "config.json").write_text('{"model_type": "albert", "tokenizer_class": "T5Tokenizer"}')
     assert published_tokenizer(tmp_path / "spiece.model").special_ids["end"] == 1
-    for told in ("BertTokenizer", "DistilBertTokenizerFast", "mobile-bert"):
-        assert published_tokenizer(wordpiece_folder(tmp_path, tokenizer_class=told) / "vocab.txt").special_ids["mask"] == 4
+    for name in ("BertTokenizer", "DistilBertTokenizerFast", "mobile-bert"):
+        assert published_tokenizer(wordpiece_folder(tmp_path, tokenizer_class=name) / "vocab.txt").special_ids["mask"] == 4
 
 
 def write(path, text):
@@ -140,14 +140,14 @@ def test_damaged_files(name, content, message, tmp_path):
         published_tokenizer(tmp_path)
 
 
-def test_merges_that_are_cut_off(tmp_path):
+def test_truncated_merges(tmp_path):
     merges = byte_level_folder(tmp_path) / "merges.txt"
     merges.write_text("\n".join(merges.read_text(encoding="utf-8").split("\n")[:60]), encoding="utf-8")
     with pytest.raises(UserError, match="merges.txt does not belong to .*vocab.json, or is truncated: 4[0-9] of 3[0-9]+ entries lack"):
         published_tokenizer(tmp_path)
 
 
-def test_half_of_a_pair(tmp_path):
+def test_one_file_of_two(tmp_path):
     byte_level_folder(tmp_path)
     (tmp_path / "merges.txt").unlink()
     with pytest.raises(UserError, match=r"it must have .*, and has only vocab.json"):

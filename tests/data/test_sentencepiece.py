@@ -1,4 +1,4 @@
-"""Sentencepiece's files without sentencepiece: read as its own schema reads them, split as its algorithms are written down."""
+"""Sentencepiece models without sentencepiece: parsed as by its schema, encoded as by its published algorithms."""
 
 import itertools
 
@@ -20,14 +20,14 @@ LLAMA_TRAINER = {3: 2, 35: 1, 40: 0, 41: 1, 42: 2, 43: -1}
 
 
 def llama_folder(folder, normalizer=(), **options):
-    """Byte pairs with bytes for what is unknown, a space before the text, and every space kept."""
+    """BPE with byte fallback, a space before the text, and all spaces kept."""
     values = sentencepiece_bytes(LLAMA, LLAMA_TRAINER, {3: 1, 4: 0} | dict(normalizer))
     (folder / "tokenizer.model").write_bytes(values)
     return settled(folder, **options)
 
 
 def by_merges(text, before="▁"):
-    """Sentencepiece's own loop: of all neighbors that make a piece, the best one is joined, the leftmost of equals."""
+    """Sentencepiece's loop: merge the neighbors that form the piece with the highest score, leftmost first."""
     ids = {piece: id for id, (piece, _, _) in enumerate(LLAMA)}
     scores = {piece: score for piece, score, type in LLAMA if type == 1}
     symbols = list(before + text.replace(" ", "▁")) if text else []
@@ -43,7 +43,7 @@ def by_merges(text, before="▁"):
 
 
 def by_likelihood(word):
-    """The best of all ways to split a word; a character without a piece costs ten more than the worst piece, and those in a row are one."""
+    """The best split of a word; unknown characters cost 10 more than the worst piece, and consecutive ones are a single piece."""
     scores = {piece: (score, id) for id, (piece, score, type) in enumerate(UNIGRAM) if type == 1}
     unknown = (min(score for score, _ in scores.values()) - 10, 2)
     best = [(0.0, [])]
@@ -73,7 +73,7 @@ def test_bytes_are_read_as_the_schema_reads_them(tmp_path):
 
 
 def test_what_the_schema_writes_is_read(tmp_path):
-    """Written by protobuf itself, with the values that stand for what is left out."""
+    """Written by protobuf, with the default values of absent fields."""
     model = schema.ModelProto()
     for text, score, type in LLAMA:
         model.pieces.add(piece=text, score=score, type=type)
@@ -108,11 +108,11 @@ def test_characters_are_mapped_first(tmp_path):
     assert ours.encode("Zat\tXZat") == ours.encode("cat cat")
     merged = published_tokenizer(llama_folder(tmp_path, normalizer={2: charsmap(table)}) / "tokenizer.model")
     assert merged.encode("Q\tZat") == by_merges("cat cat")
-    assert normalizers.Precompiled(charsmap(table)).normalize_str("aQZXb") == "acatcb"  # that our toy is one
+    assert normalizers.Precompiled(charsmap(table)).normalize_str("aQZXb") == "acatcb"  # the toy is valid
 
 
 def test_spaces_are_collapsed_where_the_file_says_so(tmp_path):
-    """Pieces that go beyond a word: the text stays whole, with single spaces."""
+    """Pieces across words: the text is not split, and spaces are single."""
     ours = published_tokenizer(llama_folder(tmp_path, normalizer={4: 1}))
     assert ours.encode("  the   cat ") == by_merges("the cat")
     bare = published_tokenizer(llama_folder(tmp_path, normalizer={3: 0}))
@@ -120,7 +120,7 @@ def test_spaces_are_collapsed_where_the_file_says_so(tmp_path):
 
 
 def test_likely_pieces_with_bytes_for_what_is_unknown(tmp_path):
-    """The names of bytes are entries, which no text may spell."""
+    """Byte tokens are entries of the vocabulary, which no text may match."""
     pieces = [*UNIGRAM, *((byte, 0.0, 6) for byte in BYTES)]
     (tmp_path / "spiece.model").write_bytes(sentencepiece_bytes(pieces, {**T5_TRAINER, 35: 1}, {}))
     ours = published_tokenizer(tmp_path)
@@ -191,7 +191,7 @@ def test_damaged_models(name, tmp_path):
         published_tokenizer(tmp_path)
 
 
-def test_cut_off_anywhere_it_is_a_message_or_a_smaller_model(tmp_path):
+def test_truncated_anywhere_it_is_an_error_or_a_smaller_model(tmp_path):
     path = tmp_path / "spiece.model"
     refused = 0
     for end in range(0, len(WHOLE), 7):

@@ -1,4 +1,4 @@
-"""The files beside a vocabulary say which tokens are special, and what was added to it."""
+"""Special and added tokens in the JSON files of a published tokenizer."""
 
 import json
 
@@ -21,24 +21,24 @@ def words(names, **kept):
     return inner
 
 
-def test_told_names_count_before_known_ones():
+def test_given_names_count_before_usual_ones():
     inner = words(["<unk>", "<s>", "<|im_end|>", "a"])
     assert Tokenizer(inner).special_ids == {"padding": None, "begin": 1, "end": None, "unknown": 0, "mask": None}
-    told = Tokenizer(inner, {"end": "<|im_end|>", "begin": None, "padding": "<unk>"}, min_vocab_size=9, start=2)
-    assert told.special_ids == {"padding": 0, "begin": None, "end": 2, "unknown": 0, "mask": None, "start": 2}
-    assert told.vocab_size == 9
-    more = told.with_special_tokens(["<new>"])
-    assert (more.special_ids, more.vocab_size, more.backend.token_to_id("<new>")) == (told.special_ids, 9, 4)
+    given = Tokenizer(inner, {"end": "<|im_end|>", "begin": None, "padding": "<unk>"}, min_vocab_size=9, start=2)
+    assert given.special_ids == {"padding": 0, "begin": None, "end": 2, "unknown": 0, "mask": None, "start": 2}
+    assert given.vocab_size == 9
+    more = given.with_special_tokens(["<new>"])
+    assert (more.special_ids, more.vocab_size, more.backend.token_to_id("<new>")) == (given.special_ids, 9, 4)
 
 
-def test_nothing_is_added_where_ids_have_holes():
-    """The library would give the new token the id of another one."""
+def test_nothing_is_added_to_a_vocabulary_with_gaps():
+    """The library gives the new token the id of another one."""
     with pytest.raises(UserError, match=r"'<a>' cannot be added: the vocabulary has gaps \(3 entries, last id 3\)"):
         Tokenizer(words(["<unk>", "a"], high=3)).with_special_tokens(["<a>", "<b>"])
     assert Tokenizer(words(["<unk>", "a"], high=2)).with_special_tokens(["<a>"]).backend.token_to_id("<a>") == 3
 
 
-def test_the_map_names_tokens_that_nobody_would_guess(tmp_path):
+def test_the_map_has_tokens_with_unusual_names(tmp_path):
     byte_level_folder(tmp_path, special=("<|im_start|>", "<|im_end|>", "<|pad|>"))
     (tmp_path / "special_tokens_map.json").write_text(
         json.dumps({"eos_token": {"content": "<|im_end|>", "lstrip": True}, "pad_token": "<|pad|>", "bos_token": None})
@@ -52,8 +52,8 @@ def test_the_map_names_tokens_that_nobody_would_guess(tmp_path):
     assert ours.decode([ids["<|pad|>"], *ours.encode("a cat"), ids["<|im_end|>"]]) == "a cat"
 
 
-def test_the_newer_layout_has_the_last_word(tmp_path):
-    """tokenizer_config.json with added_tokens_decoder says everything; without, the map counts before it."""
+def test_the_newer_layout_overrides_the_map(tmp_path):
+    """tokenizer_config.json with added_tokens_decoder overrides the map; without it, the map overrides."""
     byte_level_folder(tmp_path, special=("<a>", "<b>"), eos_token="<a>")
     (tmp_path / "special_tokens_map.json").write_text('{"eos_token": "<b>"}')
     assert published_tokenizer(tmp_path).special_tokens["end"] == "<b>"
@@ -96,7 +96,7 @@ def test_tokens_and_rows_added_by_the_user(tmp_path):
     assert more.vocab_size == plain.vocab_size + 2
     assert [more.backend.token_to_id(token) for token in ("<title>", "</title>")] == [plain.vocab_size, plain.vocab_size + 1]
     assert more.special_ids == plain.special_ids and more.encode("the cat") == plain.encode("the cat")
-    assert not {plain.vocab_size} & set(more.encode("<title>"))  # special: a format puts it there, no text does
+    assert not {plain.vocab_size} & set(more.encode("<title>"))  # special: added by formats, never encoded from text
     assert PretrainedTokenizer(str(tmp_path), vocab_size=plain.vocab_size + 28).train(list).vocab_size == plain.vocab_size + 28
     assert (
         PretrainedTokenizer(str(tmp_path), additional_special_tokens=["<title>"], vocab_size=160).train(list).backend.token_to_id("<title>")
@@ -105,8 +105,8 @@ def test_tokens_and_rows_added_by_the_user(tmp_path):
     assert PretrainedTokenizer(str(tmp_path), vocab_size=3).train(list).vocab_size == plain.vocab_size
 
 
-def test_what_a_tokenizer_is_made_of_follows_all_its_files(tmp_path):
-    """The cache of encoded rows must not confuse two of them."""
+def test_origin_depends_on_all_files(tmp_path):
+    """Encoded rows of different tokenizers must have different cache entries."""
     wordpiece_folder(tmp_path)
     origins = [PretrainedTokenizer(str(tmp_path)).origin()]
     assert origins[0] == PretrainedTokenizer(str(tmp_path)).origin()

@@ -1,4 +1,4 @@
-"""A validation part that nobody gave is split off: exactly the share, every row once, the same with the same seed."""
+"""Derived splits: exact shares, every row once, reproducible by seed."""
 
 import pytest
 

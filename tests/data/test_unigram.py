@@ -1,4 +1,4 @@
-"""Unigram training against all splits written out one by one."""
+"""Unigram training against the enumeration of all splits."""
 
 from itertools import product
 

@@ -1,4 +1,4 @@
-"""Windows of running text: every token is predicted exactly once an epoch."""
+"""Windows of running text: every token is a target exactly once an epoch."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def encoded(tmp_path):
 
 
 def predicted(windows, offset=0):
-    """Every (token, the one after it) that the windows teach, in order."""
+    """All pairs (token, next token) of the windows, in order."""
     rows = [windows.features(example, offset)["ids"] for example in range(len(windows.lengths))]
     assert [len(row) - 1 for row in rows] == windows.lengths.tolist()
     return [pair for row in rows for pair in zip(row, row[1:], strict=False)]
@@ -63,7 +63,7 @@ def test_all_features_are_cut_alike(encoded):
 
 
 def counted(windows, offset=0):
-    """Every (token, the one after it) that the windows count, in order."""
+    """All pairs (token, next token) of the windows that are counted, in order."""
     found = []
     for example in range(len(windows.lengths)):
         features = windows.features(example, offset)
@@ -104,7 +104,7 @@ def test_a_stride_counts_every_token_once(encoded, length, stride):
     assert counted(windows) == list(zip(ids, ids[1:], strict=False))
     assert windows.lengths.max() <= length
     for example in range(1, len(windows.lengths)):
-        first = windows.features(example, 0)["counted"].index(1)  # so many tokens stand before it
+        first = windows.features(example, 0)["counted"].index(1)  # number of tokens before it
         assert first > length - stride
 
 
@@ -127,7 +127,7 @@ def test_a_long_row_is_read_once_for_all_its_windows(encoded, monkeypatch):
     monkeypatch.setattr(encoded, "raw", lambda row: (read.append(row), raw(row))[1])
     rows = [windows.raw(example)["text"] for example in range(len(windows.lengths))]
     assert read == [0, 1, 2]
-    assert (rows[0], rows[-1]) == (LINES[0], LINES[2])  # the last begins in the third line
+    assert (rows[0], rows[-1]) == (LINES[0], LINES[2])  # the last window begins in the third line
 
 
 def test_the_ring_begins_elsewhere_in_every_epoch(encoded):

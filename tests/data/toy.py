@@ -1,4 +1,4 @@
-"""Small formats that the data tests share."""
+"""Toy formats of the data tests."""
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,7 +36,7 @@ class Labeled(Format):
         return {"ids": ids[: spec.max_length], "label": spec.labels.index(row["label"]), "truncated": len(ids) > spec.max_length}
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: random.Random) -> Batch:
-        import torch  # here, so that processes that only prepare data start quickly
+        import torch  # imported here, because data preparation needs no torch
 
         width = max(len(row["ids"]) for row in features)
         ids = torch.tensor([row["ids"] + [spec.padding] * (width - len(row["ids"])) for row in features])

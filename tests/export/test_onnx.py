@@ -12,7 +12,7 @@ import torch
 from framework.errors import UserError
 from framework.export.graphs import Graph
 from framework.export.onnx import write
-from framework.export.programs import stepwise
+from framework.export.programs import incremental_programs
 from framework.parts.caches import KVCache
 from framework.runs.predictor import Predictor
 from tests.export.runs import make_run
@@ -96,12 +96,12 @@ def test_the_card_writes_what_the_engine_writes(task, writers):
 def test_padding_on_the_left_and_texts_of_other_lengths(writers):
     """Rows that stand at different places go on as each would alone."""
     loaded, folder, _ = writers["completion"]
-    (program,) = stepwise(loaded)
+    (program,) = incremental_programs(loaded)
     graph, model = Graph(program, folder / "model.onnx"), loaded.task.model
     texts = [torch.randint(5, 261, (1, length)) for length in (4, 1)]
     ids = torch.cat([torch.nn.functional.pad(text, (4 - text.shape[1], 0)) for text in texts])
     padding_mask = torch.tensor([[True] * 4, [False] * 3 + [True]])
-    past_padding_mask, *past = graph.nothing(2)
+    past_padding_mask, *past = graph.initial_state(2)
     _, past_padding_mask, *past = graph([ids, padding_mask, past_padding_mask, *past])
     more = torch.randint(5, 261, (2, 1))
     logits, *_ = graph([more, torch.ones(2, 1, dtype=torch.bool), past_padding_mask, *past])
@@ -145,7 +145,7 @@ def test_an_attention_that_does_not_say_what_it_keeps_is_refused(tmp_path, monke
 
     loaded = made(tmp_path, "completion")
     monkeypatch.setattr("framework.parts.attention.base.KVCache", Secret)
-    with pytest.raises(UserError, match=r"Secret does not say as which tensors it is kept .*; to=torch exports the model without a cache"):
+    with pytest.raises(UserError, match=r"Secret has no state and load_state.*; to=torch exports the model without a cache"):
         write(loaded, tmp_path)
 
 
@@ -157,4 +157,4 @@ def test_another_number_is_noticed_and_without_onnxruntime_it_is_said(tmp_path, 
         write(loaded, tmp_path)
     monkeypatch.setattr(importlib.util, "find_spec", missing("onnxruntime"))
     monkeypatch.setattr("framework.export.onnx.write_graph", lambda program, path: None)
-    assert "# these graphs were not checked: onnxruntime was not installed where they were exported" in write(loaded, tmp_path)
+    assert "# these graphs were not checked: onnxruntime was not installed at the export" in write(loaded, tmp_path)

@@ -8,7 +8,7 @@ import torch
 
 from framework.errors import UserError
 from framework.export import program as programs
-from framework.export.programs import whole
+from framework.export.programs import batch_program
 from framework.export.torch import write
 from framework.runs.predictor import Predictor
 from plugins.ner.heads import CrfTagHead
@@ -155,7 +155,7 @@ def test_masked_tokens_have_scores(tmp_path):
     with torch.no_grad():
         scores = loaded.task.export_forward({"ids": ids, "padding_mask": torch.ones_like(ids, dtype=torch.bool)})
         same(scores, loaded.task.logits(loaded.task.model(ids)))
-    assert whole(loaded).outputs[0].shape == ("batch", "tokens", 261)
+    assert batch_program(loaded).outputs[0].shape == ("batch", "tokens", 261)
 
 
 # -- what cannot be exported is said ------------------------------------------------------------------------------------------
@@ -176,18 +176,21 @@ class Drifting(torch.nn.Module):
 
 
 def made(module):
-    inputs = [programs.Slot("ids", ("batch", "tokens"), "ids", 9), programs.Slot("padding_mask", ("batch", "tokens"), "right")]
-    return programs.Program("model", module, inputs, [programs.Slot("scores", ("batch", "tokens"))])
+    inputs = [
+        programs.TensorSpec("ids", ("batch", "tokens"), "ids", 9),
+        programs.TensorSpec("padding_mask", ("batch", "tokens"), "right_padding"),
+    ]
+    return programs.Program("model", module, inputs, [programs.TensorSpec("scores", ("batch", "tokens"))])
 
 
 def test_a_part_that_decides_by_a_value_is_refused():
-    with pytest.raises(UserError, match="cannot be exported for texts of any length: what it does depends on a size or a value"):
-        programs.traced(made(Deciding()))
+    with pytest.raises(UserError, match="cannot be exported for texts of any length: it branches on a size or a value"):
+        programs.export_program(made(Deciding()))
 
 
 def test_another_number_is_noticed(tmp_path, monkeypatch):
     loaded = Predictor.load(make_run(tmp_path, "classification"))
-    monkeypatch.setattr("framework.export.torch.whole", lambda loaded: made(Drifting()))
+    monkeypatch.setattr("framework.export.torch.batch_program", lambda loaded: made(Drifting()))
     with pytest.raises(UserError, match=r"the exported program gives other numbers than the model: scores \(3, 2\) differs by 0.5"):
         write(loaded, tmp_path)
     assert not (tmp_path / "model.pt2").exists()

@@ -122,11 +122,11 @@ def test_added_tokens_make_the_tables_grow(here, capsys):
 
 def test_a_preset_that_says_the_same_is_chosen_by_name(here):
     base = json.loads(Path("bert/config.json").read_text())
-    numbers = {"hidden_size": 128, "num_attention_heads": 4, "intermediate_size": 512, "max_position_embeddings": 256}
+    numbers = {"hidden_size": 128, "num_attention_heads": 2, "intermediate_size": 512, "max_position_embeddings": 512}
     Path("bert/config.json").write_text(json.dumps({**base, **numbers}))
     composed = compose(["task=classification", "model.pretrained=bert"])
-    assert "model.pooler=true" in composed.overrides  # bert_tiny has none
-    own = compose(["task=classification", "model=bert_tiny", "model.pooler=true"]).config["model"]
+    assert "model=bert_tiny" in composed.overrides
+    own = compose(["task=classification", "model=bert_tiny"]).config["model"]
     assert {**composed.config["model"], "pretrained": None} == own
 
 
@@ -149,7 +149,7 @@ def test_a_published_model_without_the_head_cannot_teach(here, capsys):
 
 def test_a_model_that_was_named_must_be_what_is_there(here, capsys):
     said = refused(capsys, "model=bert_tiny", "model.pretrained=bert", "model.num_layers=2")
-    assert said.startswith("model=bert_tiny is not the model in bert; leave it out, or add what differs: model.dim=16 model.num_heads=2")
+    assert said.startswith("model=bert_tiny is not the model in bert; leave it out, or add what differs: model.dim=16 model.max_length=32")
     assert "model.num_layers" not in said
 
 

@@ -27,7 +27,7 @@ SMALL = [
 ]
 ROWS = 100
 TAGS = {"Paris": "B-place", "Lyon": "B-place", "Anna": "B-who"}
-BERT = ["model=bert_tiny", "model.pooler=true", *SMALL]
+BERT = ["model=bert_tiny", *SMALL]
 T5 = [
     *("model=encoder_decoder", "model/position=relative", "model/norm=rms", "model/feed_forward=relu", "model.bias=false", *SMALL),
     *("model.attention.scale=1.0", "model.output_scale=0.1767767"),
@@ -37,7 +37,7 @@ RUNS = {
     "ner": ["task=ner", *BERT, "task/head=softmax", "task.format.pieces=first", "tokenizer=wordpiece", "tokenizer.vocab_size=300"],
     "completion": [
         "task=completion",
-        "model=gpt_mini",
+        "model=tiny_decoder",
         *SMALL,
         "tokenizer=bpe",
         "tokenizer.vocab_size=300",
@@ -158,8 +158,8 @@ def test_what_is_exported_may_be_begun_from(runs, tmp_path, monkeypatch, capsys)
             ["model=bert_tiny", "model.attention.scale=0.5"],
             "no published family computes as this model does. The nearest is bert, which would have model.attention.scale=null",
         ),
-        (["model=bert_tiny", "model.pooler=true", "task.pooling=mean"], "scores by 'pooler, linear', and this task by 'mean, linear'"),
-        (["model=gpt_mini", "task.pooling=last"], "scores by 'last, linear without bias', and this task by 'last, linear'"),
+        (["model=bert_tiny", "task.pooling=mean"], "scores by 'pooler, linear', and this task by 'mean, linear'"),
+        (["model=tiny_decoder", "task.pooling=last"], "scores by 'last, linear without bias', and this task by 'last, linear'"),
     ],
 )
 def test_what_no_published_class_computes_is_refused(tmp_path, words, said):

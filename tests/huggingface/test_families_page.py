@@ -43,7 +43,7 @@ def test_it_can_be_read_as_it_is() -> None:
 
 def test_what_it_says_to_type_composes(maker: ModuleType) -> None:
     for words in {f"{maker.TASKS['text-classification']}{words}" for form, words in maker.WORDS.items() if "pooling" in words}:
-        model = "gpt2" if "last" in words else "bert_base_uncased"
+        model = "gpt2" if "last" in words else "bert_base"
         assert compose([*words.split(), f"model={model}"]).config["task"]["part"] == "task/classification"
     compose([*f"task=ner{maker.WORDS['first piece, softmax']}".split(), "model=roberta_base"])
     compose(["model=gpt2", "model/position=rotary"])

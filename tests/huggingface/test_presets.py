@@ -9,14 +9,16 @@ from framework import registry
 from framework.config import catalogue
 from framework.config.compose import compose
 from framework.config.constraints import default_node, explicit
+from framework.config.presets import node_of
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.huggingface.folder import family_of
-from framework.huggingface.nodes import preset_node, words
+from framework.huggingface.nodes import words
 from framework.huggingface.writing import layout_of
 
 # What the published config.json files say that is not a default of transformers' class.
 LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
+TURC = {"hidden_size": 256, "num_hidden_layers": 2, "intermediate_size": 1024}
 ROBERTA = {"vocab_size": 50265, "max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
 STRETCHED = {"rope_type": "llama3", "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
 LLAMA = {
@@ -34,10 +36,11 @@ BART = {"attention_dropout": 0.1, "activation_dropout": 0.1, "vocab_size": 50265
 BASE = {"encoder_layers": 6, "decoder_layers": 6, "encoder_attention_heads": 12, "decoder_attention_heads": 12}
 
 PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
-    "bert_base_uncased": ("BertConfig", {}),
-    "bert_large_uncased": ("BertConfig", LARGE),
-    "bert_base_cased": ("BertConfig", {"vocab_size": 28996}),
-    "bert_large_cased": ("BertConfig", {**LARGE, "vocab_size": 28996}),
+    "bert_base": ("BertConfig", {}),
+    "bert_large": ("BertConfig", LARGE),
+    "bert_tiny": ("BertConfig", {**TURC, "hidden_size": 128, "num_attention_heads": 2, "intermediate_size": 512}),
+    "bert_mini": ("BertConfig", {**TURC, "num_hidden_layers": 4, "num_attention_heads": 4}),
+    "bert_small": ("BertConfig", {"hidden_size": 512, "num_hidden_layers": 4, "num_attention_heads": 8, "intermediate_size": 2048}),
     "minilm_l6": ("BertConfig", {"hidden_size": 384, "num_hidden_layers": 6, "intermediate_size": 1536}),
     "roberta_base": ("RobertaConfig", ROBERTA),
     "roberta_large": ("RobertaConfig", {**ROBERTA, **LARGE}),
@@ -116,8 +119,11 @@ PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 NAMED = {  # as their papers, cards or files say; bert-base with its pooler
-    "bert_base_uncased": 109_482_240,
-    "bert_large_uncased": 335_141_888,
+    "bert_tiny": 4_385_920,
+    "bert_mini": 11_170_560,
+    "bert_small": 28_763_648,
+    "bert_base": 109_482_240,
+    "bert_large": 335_141_888,
     "minilm_l6": 22_713_216,
     "albert_base": 11_683_584,
     "gpt2": 124_439_808,
@@ -151,7 +157,7 @@ def test_a_preset_has_as_many_parameters_as_transformers_counts(preset: str) -> 
     import transformers
 
     told, known = config(preset), catalogue.load()
-    node = explicit(preset_node(preset, "model", known), known)
+    node = explicit(node_of(preset, "model", known), known)
     encoder = node["part"] == "model/encoder_only"
     auto = "AutoModel" if encoder else "AutoModelForCausalLM" if node["part"] == "model/decoder_only" else "AutoModelForSeq2SeqLM"
     with torch.device("meta"):
@@ -171,7 +177,7 @@ def test_a_preset_has_as_many_parameters_as_transformers_counts(preset: str) -> 
 def test_a_published_config_is_known_by_its_preset(preset: str, tmp_path: Any) -> None:
     told = {**PUBLISHED[preset][1], **config(preset).to_dict()}
     family = family_of(told, tmp_path)
-    assert words(family.ours(told, ()), catalogue.load()) == [f"model={preset.replace('_cased', '_uncased')}"]
+    assert words(family.ours(told, ()), catalogue.load()) == [f"model={preset}"]
 
 
 @pytest.mark.parametrize(
@@ -179,7 +185,7 @@ def test_a_published_config_is_known_by_its_preset(preset: str, tmp_path: Any) -
 )
 def test_whatever_part_is_in_a_slot_there_is_a_layout_or_a_message(model: str) -> None:
     known, written = catalogue.load(), 0
-    base = preset_node(model, "model", known)
+    base = node_of(model, "model", known)
     for slot, entry in known.option(base["part"])["slots"].items():
         for name in known.options[entry["kind"]]:
             node = explicit({**base, slot: default_node(f"{entry['kind']}/{name}", known)}, known)
@@ -205,8 +211,7 @@ def test_every_preset_of_a_family_is_here() -> None:
     """Whoever adds a published model says what its config.json holds."""
     known = catalogue.load().presets["model"]
     line = (
-        "bert_base",
-        "bert_large",
+        "bert_",
         "minilm",
         "roberta",
         "distilbert",
@@ -222,10 +227,10 @@ def test_every_preset_of_a_family_is_here() -> None:
     assert {name for name in known if name.startswith((*line, "marian"))} == set(PUBLISHED)
 
 
-@pytest.mark.parametrize("preset", ["bert_base_cased", "llama_8b", "modernbert_base", "albert_base", "marian", "flan_t5_small"])
+@pytest.mark.parametrize("preset", ["bert_base", "llama_8b", "modernbert_base", "albert_base", "marian", "flan_t5_small"])
 def test_a_preset_composes_to_what_its_file_says(preset: str) -> None:
     known = catalogue.load()
-    node = explicit(preset_node(preset, "model", known), known)
+    node = explicit(node_of(preset, "model", known), known)
     tasks = {"encoder_only": "classification", "decoder_only": "completion", "encoder_decoder": "translation"}
     composed = compose([f"task={tasks[node['part'].partition('/')[2]]}", f"model={preset}"]).config["model"]
     assert explicit(composed, known) == node

@@ -71,14 +71,14 @@ CONFIG = {
     "a key below a slot that follows": ("model.decoder.attention.bias=true", "model.decoder.attention"),
     "dim and heads": ("model.dim=30", "dim must be a multiple of num_heads"),
     "no grammar": ("model", "model: this is not key=value"),
-    "no such flag": ("--fast", "--fast: no such flag; see python train.py --help"),
+    "no such flag": ("--fast", "--fast: there is no such flag"),
     "no such folder of configs": ("--config-dir=mine", "--config-dir mine: there is no such folder"),
     "a column of no format": (
         "data=files data.columns.txt=a",
         "data.columns.txt: format/completion has no such column (did you mean 'text'?)",
     ),
     "no task for the model": ("task=translation model=bert_tiny", "the model needs an encoder and a decoder with cross-attention"),
-    "a task for another model": ("task=classification model=transformer_tiny", "an encoder-decoder reads one text to write another"),
+    "a task for another model": ("task=classification model=tiny_encoder_decoder", "an encoder-decoder reads one text to write another"),
     "a bias without scores": ("model/attention=linear model/position=alibi", "linear"),
     "rows that are no text": ("task=classification data/batches=packed", "running text; choose data/batches=buckets"),
 }
@@ -92,7 +92,7 @@ def test_config(refused, words, said):
 def test_an_impossible_combination_names_the_ways_out(refused):
     message = refused("task=translation", "model=bert_tiny")
     (ways,) = re.findall("Any one of these resolves it: (.*)", message)
-    assert "model=" in ways and "task=classification" in ways and "transformer_tiny" in ways
+    assert "model=" in ways and "task=classification" in ways and "tiny_encoder_decoder" in ways
     message = refused("model/attention=linear", "model/position=alibi")
     (ways,) = re.findall("Any one of these resolves it: (.*)", message)
     assert "model/attention=multi_head" in ways and "rotary" in ways
@@ -105,7 +105,7 @@ def test_everything_that_is_wrong_is_said_at_once(refused):
     assert "'bret_tiny'" in message and "'bype'" in message
     message = refused("model.dmi=3", "optimizer.lrr=3")
     assert "model.dmi" in message and "optimizer.lrr" in message
-    wrong = ["model.dim=30", "model/attention=linear", "model/position=alibi", "model=gpt_tiny", "task.pooling=first"]
+    wrong = ["model.dim=30", "model/attention=linear", "model/position=alibi", "model=tiny_decoder", "task.pooling=first"]
     message = refused("task=classification", *wrong)
     assert "dim=30" in message and "linear" in message and "task.pooling=last" in message
 

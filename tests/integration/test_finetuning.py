@@ -21,7 +21,7 @@ from framework.workflows.inference import evaluate
 from tests.integration.conftest import CLASSIFICATION, copied, train, write_data, write_text
 
 SMALL = [
-    "model=bert_mini",
+    "model=small_encoder",
     "model.dim=16",
     "model.num_layers=2",
     "model.num_heads=2",

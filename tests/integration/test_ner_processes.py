@@ -12,9 +12,16 @@ pytestmark = pytest.mark.slow
 NAMES = {"person": ("ada", "kurt", "emmy", "alan"), "place": ("rome", "lima", "oslo", "cairo"), None: ("met", "in", "and", "the", "near")}
 ROWS = {"train": 60, "validation": 21, "test": 23}  # neither 21 nor 23 can be dealt evenly to two
 NER = ["task=ner", "data=files", *(f"data.{part}={part}.jsonl" for part in ROWS), "task.format.overlap=2"]
-NER += ["model=bert_mini", "model.dim=16", "model.num_layers=1", "model.num_heads=2", "model.max_length=16"]
+NER += ["model=small_encoder", "model.dim=16", "model.num_layers=1", "model.num_heads=2", "model.max_length=16"]
 NER += ["data/batches=rows", "data.batches.rows=8", "callbacks.progress.style=off", "trainer.accelerator=cpu"]
-LEARNED = ["tokenizer=wordpiece_2k", "model.dropout=0", "optimizer=adamw", "optimizer.lr=0.02", "trainer.max_epochs=4"]
+LEARNED = [
+    "tokenizer=wordpiece",
+    "tokenizer.vocab_size=2000",
+    "model.dropout=0",
+    "optimizer=adamw",
+    "optimizer.lr=0.02",
+    "trainer.max_epochs=4",
+]
 
 
 def sentence(draw):

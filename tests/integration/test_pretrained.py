@@ -8,16 +8,17 @@ import pytest
 import torch
 import yaml
 
+from framework.__main__ import main as framework_main
 from framework.cli.train import main
 from framework.config import catalogue as index
 from framework.config.diff import differences
-from framework.pretrained.transfer import pinned
+from framework.pretrained.overrides import pinned
 from framework.runs.checkpoint import load_weights
 from framework.workflows.inference import evaluate, predict
 from tests.integration.conftest import CLASSIFICATION, copied, newest, refused, train, write_text
 
 SMALL = [
-    "model=bert_mini",
+    "model=small_encoder",
     "model.dim=16",
     "model.num_layers=1",
     "model.num_heads=2",
@@ -89,7 +90,7 @@ def test_what_does_not_fit_is_refused_with_names_shapes_and_what_would_fit(here,
         (["model.pretrained=nowhere"], "there is no folder nowhere, no model of that name in the cache"),
         (["model.pretrained=runs/last", "tokenizer=bytes"], "tokenizer=bytes: with model.pretrained the tokenizer is that of runs"),
         (["model.pretrained=runs/last", "tokenizer.vocab_size=9"], "tokenizer.vocab_size=9: with model.pretrained"),
-        (["model.pretrained=runs/last", "model=gpt_nano", "model.dim=16"], "is a encoder_only model and this one a decoder_only"),
+        (["model.pretrained=runs/last", "model=tiny_decoder", "model.dim=16"], "is a encoder_only model and this one a decoder_only"),
         (["model.pretrained=runs/last", "data.train=missing.csv"], "missing.csv"),
     ],
 )
@@ -115,7 +116,7 @@ def test_the_same_task_keeps_its_head_and_another_function_is_named(here, capsys
 
 
 def test_a_table_that_grows_by_special_tokens_keeps_its_rows(here, capsys):
-    small = [word for word in SMALL if word != "model=bert_mini"]
+    small = [word for word in SMALL if word != "model=small_encoder"]
     family = ["model=encoder_decoder", "model/position=rotary", "model/embedding_norm=layer"]
     words = ["task=pretraining", "task/format=span_corruption", *family, *small, "data=files", "data.train=text.txt", "trainer.max_steps=1"]
     run = train(*words, f"model.pretrained={here}", "optimizer.lr=0.0")
@@ -126,6 +127,14 @@ def test_a_table_that_grows_by_special_tokens_keeps_its_rows(here, capsys):
     shared = [name for name in before if name.startswith("model.encoder.")]
     assert shared and all(torch.equal(before[name], after[name]) for name in shared)
     assert "model.decoder" in said and "differs there      model=encoder_only" in said
+
+
+def test_an_export_is_a_source_like_its_run(here, capsys):
+    assert framework_main(["export", str(here), "to=safetensors", "folder=out"]) == 0
+    run = train(*LABELED, "model.pretrained=out", "optimizer.lr=0.0")
+    assert "pretrained out: " in capsys.readouterr().out
+    before, after = weights(here), weights(run)
+    assert all(torch.equal(before[name], after[name]) for name in before if name.startswith("model."))
 
 
 def test_the_jobs_of_a_sweep_begin_from_the_same_run(here):

@@ -92,6 +92,7 @@ def test_a_config_starts_the_run_of_its_overrides(project):
     words = [word for word in BASE if not word.startswith("callbacks")]
     start, other = Start.of(words), Start.of_config({**compose(words), "name": "own"})
     assert {**start.config, "name": "own"} == other.config
+    assert Start.of([*words, "resume=null"]).run is None
     with pytest.raises(UserError, match=r"model\.dim"):
         Start.of_config({**other.config, "model": {**other.config["model"], "dim": "wide"}})
 

@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from framework.cli.train import main
-from framework.pretrained.transfer import pinned
+from framework.pretrained.overrides import pinned
 from framework.runs.checkpoint import load_weights
 from framework.workflows.inference import evaluate, predict
 from tests.integration.conftest import CLASSIFICATION, TRANSLATION, copied, newest, refused, train, write_data

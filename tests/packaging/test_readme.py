@@ -49,7 +49,7 @@ def published(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("readme")
     (folder / "DIR").mkdir()
-    config = compose(["task=classification", "model=bert_tiny", "model.pooler=true", "model.dim=16", "model.num_layers=6"]).config["model"]
+    config = compose(["task=classification", "model=bert_tiny", "model.dim=16", "model.num_layers=6"]).config["model"]
     torch.manual_seed(0)
     model = build(config, spec=DataSpec(30, config["max_length"]))
     write(

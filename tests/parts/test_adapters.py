@@ -194,11 +194,11 @@ def test_an_adapter_takes_no_draw_from_what_is_built_before():
 
 
 def test_rates_follow_layers_into_adapters_and_copies_work():
-    from framework.training.groups import rate_factors
+    from framework.training.groups import lr_multipliers
 
     task = nn.Module()
     task.model = adapted("encoder_only")
-    factors = rate_factors(task, 0.5, 1.0)
+    factors = lr_multipliers(task, 0.5, 1.0)
     assert factors["model.encoder.layers.0.attention.query.lora_down"] == 0.5
     assert factors["model.encoder.layers.1.attention.query.lora_up"] == 1.0
     assert torch.equal(outputs(copy.deepcopy(task.model)), outputs(task.model))

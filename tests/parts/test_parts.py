@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from framework.config import catalogue as index
 from framework.config import compose
 from framework.data.spec import DataSpec
 from framework.errors import UserError
@@ -21,12 +22,12 @@ PRESETS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "mo
 
 def preset(name: str, vocab_size: int) -> nn.Module:
     """The model of a preset on the meta device."""
-    node = compose.compose([f"model={name}", f"task={'classification' if name.startswith('bert') else TASKS[name[:3]]}"]).config["model"]
+    node = compose.compose([f"model={name}", f"task={TASKS[index.load().base('model', name)]}"]).config["model"]
     with torch.device("meta"):
         return Part(node["part"], **{key: parts(value) for key, value in node.items() if key != "part"})(spec=DataSpec(vocab_size, 8))
 
 
-TASKS = {"gpt": "completion", "tra": "translation", "sum": "summarization"}
+TASKS = {"encoder_only": "classification", "decoder_only": "completion", "encoder_decoder": "translation"}
 
 
 def parts(value):
@@ -46,7 +47,7 @@ def test_transformer_base_has_the_published_size():
     assert size(preset("transformer_base", 37000)) == parameters
 
 
-@pytest.mark.parametrize("name", [name for name in PRESETS if name.endswith("tiny")])
+@pytest.mark.parametrize("name", [name for name in PRESETS if name.startswith("tiny")])
 def test_tiny_presets_are_tiny(name):
     assert size(preset(name, 1000)) < 1_500_000
 

@@ -153,8 +153,8 @@ def test_a_long_prompt_leaves_room_to_write():
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["model=gpt_tiny"], "predicted by an encoder"),
-        (["model=transformer_tiny"], "task/format=span_corruption for an encoder-decoder"),
+        (["model=tiny_decoder"], "predicted by an encoder"),
+        (["model=tiny_encoder_decoder"], "task/format=span_corruption for an encoder-decoder"),
         (["task/format=causal"], "causal language modeling needs a decoder"),
         (["task/format=span_corruption"], "denoising needs an encoder-decoder"),
         (["task/format=classification"], r"task/format=masked\|causal\|span_corruption\|infilling"),
@@ -168,8 +168,13 @@ def test_what_does_not_go_together_is_refused_with_its_reason(words, reason):
 
 @pytest.mark.parametrize(
     ("format", "model"),
-    [("masked_30", "bert_tiny"), ("causal", "gpt_tiny"), ("span_corruption", "transformer_tiny"), ("infilling", "transformer_tiny")],
+    [
+        ("masked", "bert_tiny"),
+        ("causal", "tiny_decoder"),
+        ("span_corruption", "tiny_encoder_decoder"),
+        ("infilling", "tiny_encoder_decoder"),
+    ],
 )
 def test_every_format_has_its_family(format, model):
     config = compose(["task=pretraining", f"task/format={format}", f"model={model}"]).config
-    assert config["task"]["format"]["part"].startswith(f"format/{format.removesuffix('_30')}")
+    assert config["task"]["format"]["part"] == f"format/{format}"

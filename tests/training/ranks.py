@@ -1,4 +1,4 @@
-"""What the tests of two processes run in each of them; started as `python -m tests.training.ranks FOLDER JOB ...`."""
+"""Jobs of the tests with two processes; started as `python -m tests.training.ranks FOLDER JOB ...`."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ def fit(
     steps: int = 20,
     task: Callable[..., NextTokenTask] = NextTokenTask,
 ) -> None:
-    """Some steps over 70 rows in batches of 32: the last has six; then a test. Rank zero keeps weights and files."""
+    """Some steps over 70 rows in batches of 32 (the last has 6), then a test. Rank zero saves weights and files."""
     module = learner(task(dropout=dropout), Part(SGD, lr=0.5, momentum=0.9), Part(Cosine, warmup=2), folder=folder)
     callbacks = [Checkpoint(folder, "validation/loss", "min", every_n_train_steps=4), *([KillYourself()] if kill else [])]
     loop = trainer(folder, max_steps=steps, max_epochs=-1, devices=2, strategy=strategy, callbacks=callbacks, logger=[CsvTracker(folder)])

@@ -1,4 +1,4 @@
-"""The mean of rows is one number, however they are cut into batches and ranks."""
+"""Average: the same for any batches and ranks."""
 
 import math
 import random
@@ -15,14 +15,14 @@ def average(*pieces: list[float]) -> float:
     return metric.compute().item()
 
 
-def test_order_and_pieces_do_not_count_to_the_last_bit():
+def test_order_and_batches_change_no_bit():
     draw = random.Random(0)
     values = [draw.uniform(-1, 1) * 10 ** draw.randint(-8, 8) for _ in range(500)]
     shuffled = draw.sample(values, 500)
     assert average(values) == average(shuffled[:7], [], shuffled[7:]) == math.fsum(values) / 500
 
 
-def test_without_rows_it_is_no_number():
+def test_without_rows_it_is_nan():
     assert math.isnan(average())
 
 

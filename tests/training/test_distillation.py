@@ -45,7 +45,7 @@ def test_soft_targets_are_a_divergence_at_a_temperature(temperature):
 
 @pytest.mark.parametrize("targets", [5, 15])
 def test_states_are_compared_by_their_direction(targets):
-    """Of three targets that share a hidden state, each counts."""
+    """Several targets of one hidden state all count."""
     student, teacher = random_outputs(0, targets, states=5), random_outputs(1, targets, states=5)
     expected = 0.0
     for mine, right in zip(student.hidden.tolist(), teacher.hidden.tolist(), strict=True):
@@ -97,7 +97,7 @@ def trained(folder, size=32, accumulate=1, steps=3, mix=MIX, **options):
     student, teacher = DistillableToy(), DistillableToy(seed=7)
     module = learner(student, Part(SGD, lr=0.1, momentum=0.5), distillation=StandardDistillation(teacher, **mix))
     losses = []
-    module._log = lambda figures: losses.append(figures.get("train/loss"))
+    module._log = lambda metrics: losses.append(metrics.get("train/loss"))
     loop = trainer(folder, max_epochs=-1, max_steps=steps, accumulate_grad_batches=accumulate, **options)
     loop.fit(module, Loader(rows(70), size))
     return module, losses
@@ -111,15 +111,15 @@ def near(one, other):
 @pytest.mark.parametrize("mix", [MIX, {**MIX, "soft": 0.0}, {**MIX, "hidden": 0.0}, {**MIX, "hard": 0.0}])
 @pytest.mark.parametrize(("size", "accumulate"), [(32, 1), (8, 4)])
 def test_steps_are_those_of_a_loop_by_hand(tmp_path, size, accumulate, mix):
-    """Also in micro-batches, and with a window that is a short one: the third batch has 6 rows of 32."""
+    """Also with micro-batches and a short accumulation window: the third batch has 6 rows of 32."""
     expected, expected_losses = by_hand(32, 3, mix)
     module, losses = trained(tmp_path, size, accumulate, mix=mix)
     near(expected, weights(module.task))
     assert losses == pytest.approx(expected_losses, abs=1e-5)
-    assert module.task.runs == module.distillation.teacher.runs == 3 * accumulate - (accumulate > 1) * 3  # each model once a batch
+    assert module.task.runs == module.distillation.teacher.runs == 3 * accumulate - (accumulate > 1) * 3  # each model runs once a batch
 
 
-def test_the_teacher_stays_as_it_was_and_nobody_keeps_it(tmp_path):
+def test_the_teacher_is_unchanged_and_not_saved(tmp_path):
     teacher = DistillableToy(dropout=0.5, seed=7)
     before = weights(teacher)
     module = learner(DistillableToy(), Part(AdamW, lr=0.01), distillation=StandardDistillation(teacher))
@@ -145,7 +145,7 @@ def flattened(node):
 
 
 def test_dropout_is_drawn_as_without_a_teacher(tmp_path):
-    """With all weight on its own loss, and the teacher's too small to see, the pupil goes the same way."""
+    """With a negligible weight of the teacher, the student takes the same steps."""
     found = []
     for distillation in (None, StandardDistillation(DistillableToy(dropout=0.5, seed=7), soft=1e-30, hidden=0.0, hard=1.0)):
         module = learner(DistillableToy(dropout=0.3), Part(SGD, lr=0.1), distillation=distillation)
@@ -154,7 +154,7 @@ def test_dropout_is_drawn_as_without_a_teacher(tmp_path):
     assert_equal(*found)
 
 
-def test_a_run_that_was_killed_goes_on_with_its_teacher(tmp_path):
+def test_a_killed_run_resumes_with_its_teacher(tmp_path):
     def run(folder, stop=None, resume=None):
         module = learner(
             DistillableToy(dropout=0.3), Part(AdamW, lr=0.02), distillation=StandardDistillation(DistillableToy(seed=7), **MIX)
@@ -170,37 +170,37 @@ def test_a_run_that_was_killed_goes_on_with_its_teacher(tmp_path):
     assert_equal(whole, run(tmp_path / "parts", resume=tmp_path / "parts/checkpoints/last.ckpt"))
 
 
-def test_a_ghost_teaches_nothing(tmp_path):
+def test_a_dummy_batch_changes_nothing(tmp_path):
     module = learner(DistillableToy(), Part(SGD, lr=0.5), distillation=StandardDistillation(DistillableToy(seed=7)))
     before = weights(module.task)
     trainer(tmp_path).fit(module, Loader(rows(1), 1, rank=1, world_size=2))
     assert_equal(before, weights(module.task))
 
 
-def test_measuring_asks_no_teacher(tmp_path):
-    figures = []
+def test_evaluation_runs_no_teacher(tmp_path):
+    losses = []
     for distillation in (None, StandardDistillation(teacher := DistillableToy(seed=7))):
         module = learner(DistillableToy(), distillation=distillation)
         trainer(tmp_path).validate(module, Loader(rows(20), 8), verbose=False)
-        figures.append(module.figures["validation/loss"])
-    assert figures[0] == figures[1] and teacher.runs == 0
+        losses.append(module.logged_metrics["validation/loss"])
+    assert losses[0] == losses[1] and teacher.runs == 0
 
 
-def test_the_teacher_takes_the_precision_of_the_pupil(tmp_path):
+def test_the_teacher_has_the_precision_of_the_student(tmp_path):
     module, losses = trained(tmp_path, precision="bf16-true")
     assert module.distillation.teacher.output.weight.dtype == torch.bfloat16
     assert losses == pytest.approx(by_hand(32, 3, MIX)[1], rel=0.05)
 
 
 class WideTask(DistillableToy):
-    """Its states are twice as wide."""
+    """Hidden states of twice the width."""
 
     def distillation_outputs(self, batch, result):
         return DistillationOutputs(torch.cat((result.output.hidden, result.output.hidden), dim=-1), result.output.logits)
 
 
 class OtherTask(DistillableToy):
-    """Has one answer more."""
+    """One class more."""
 
     def distillation_outputs(self, batch, result):
         return replace(result.output, logits=nn.functional.pad(result.output.logits, (1, 0)))
@@ -214,7 +214,7 @@ class OtherTask(DistillableToy):
         (OtherTask, f"the teacher has 3 targets of {VOCABULARY + 1} classes and this task 3 targets of {VOCABULARY} classes"),
     ],
 )  # fmt: skip
-def test_what_cannot_teach(teacher, said):
+def test_teachers_that_do_not_fit(teacher, said):
     batch = {"ids": torch.tensor([[1, 2, 3]]), "targets": torch.tensor([[2, 3, 4]])}
     task = DistillableToy()
     with pytest.raises(UserError) as error:
@@ -222,7 +222,7 @@ def test_what_cannot_teach(teacher, said):
     assert said in str(error.value)
 
 
-def test_other_widths_are_no_matter_without_the_cosine():
+def test_widths_may_differ_without_the_cosine_loss():
     batch = {"ids": torch.tensor([[1, 2, 3]]), "targets": torch.tensor([[2, 3, 4]])}
     task = DistillableToy()
     found = StandardDistillation(WideTask(seed=7), hidden=0.0, soft=1.0, hard=0.0)(task, batch, task(batch))
@@ -243,8 +243,8 @@ def test_options_that_make_no_sense(options, said):
         Part(StandardDistillation, **options)(teacher=DistillableToy())
 
 
-def test_a_pupil_learns_a_rule_from_its_teacher_alone(tmp_path):
-    """The next token is the last one plus three. The pupil sees no right answer: the targets it is given are all the same one."""
+def test_a_student_learns_a_rule_from_its_teacher_alone(tmp_path):
+    """The next token is the last one plus three; all targets are the same token, so only the teacher has the rule."""
 
     def sequences(count, seed):
         starts = torch.randint(1, VOCABULARY, (count,), generator=torch.Generator().manual_seed(seed)).tolist()

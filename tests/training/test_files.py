@@ -31,7 +31,7 @@ def test_permissions_are_those_of_an_ordinary_file(tmp_path):
 
 @pytest.fixture
 def small_files():
-    """No file may grow beyond 100 kB: what a full disk does, without filling one. Python ignores the signal and gets the error."""
+    """A file size limit of 100 kB, which acts like a full disk. Python ignores the signal and gets the error."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     yield
@@ -47,7 +47,7 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_old_one_whole(tmp_path, small
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
 
 
-def test_a_full_disk_is_the_users_to_know(tmp_path):
+def test_a_full_disk_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match="disk is full.*still whole"), replacing(tmp_path / "x"):
         raise OSError(28, os.strerror(28))
 
@@ -63,7 +63,7 @@ with replacing(Path(sys.argv[1])) as file:
 """
 
 
-def test_what_a_kill_leaves_is_swept(tmp_path):
+def test_partial_files_of_a_killed_process_are_removed(tmp_path):
     path = tmp_path / "last.ckpt"
     write_text(path, "old")
     done = subprocess.run([sys.executable, "-c", KILLED, str(path)], timeout=60)

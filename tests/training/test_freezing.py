@@ -53,12 +53,12 @@ def test_names_are_those_of_the_model():
         (["embedding.*", "stack.*", "output.*"], r"leaves nothing to train: embedding.\*, stack.\*, output.\*"),
     ],
 )
-def test_what_cannot_be_frozen(patterns, said):
+def test_patterns_that_are_refused(patterns, said):
     with pytest.raises(UserError, match=said):
         freeze(NextTokenTask(), patterns)
 
 
-def test_new_weights_that_are_frozen_are_told():
+def test_new_weights_that_are_frozen_are_reported():
     task = frozen_task()
     assert frozen_lines(task, ["output.weight"]) == []
     assert frozen_lines(task, list(task.state_dict())) == [
@@ -68,7 +68,7 @@ def test_new_weights_that_are_frozen_are_told():
 
 
 def fit(folder, task, optimizer=AdamW, stop=None, resume=False, average=None):
-    """Two epochs of nine batches, with dropout; killed before a step, if that is asked for."""
+    """Two epochs of nine batches, with dropout; optionally killed before a step."""
     module = learner(task, Part(optimizer, lr=0.02), Part(Cosine, warmup=3))
     callbacks = [Checkpoint(folder, "validation/loss", "min", every_n_train_steps=1), *([Average(average)] if average else [])]
     begin = module.training_step
@@ -135,12 +135,12 @@ def test_muon_takes_the_matrices_of_an_adapter():
 def test_muon_with_no_matrix_left_to_train():
     task = NextTokenTask()
     freeze(task, "stack.*")
-    with pytest.raises(UserError, match="here it has none to train: choose adamw"):
+    with pytest.raises(UserError, match="choose optimizer=adamw"):
         Muon(task)
 
 
 def test_frozen_parts_still_drop():
-    """Frozen is not switched off: what regularized the layers that are trained still does."""
+    """Dropout of frozen modules stays on, because it regularizes the trained layers."""
     task = frozen_task(dropout=0.5).train()
     data = next(iter(Loader(rows(8), 8)))
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Rates of layers, group by group, against tables written by hand."""
+"""Layer-wise learning rates against tables written by hand."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from framework.errors import UserError
 from framework.registry import Part, build
 from framework.testing.toy_models import toy_model
 from framework.training.callbacks import Checkpoint
-from framework.training.groups import groups, rate_factors
+from framework.training.groups import lr_multipliers, parameter_groups
 from framework.training.optimizers import SGD, Adafactor, AdamW, Muon
 from framework.training.schedules import Linear
 from tests.training.toys import Loader, NextTokenTask, learner, rows, trainer, weights
@@ -19,7 +19,7 @@ D, H = 0.5, 4.0  # layer_decay and head_lr_multiplier: powers of two, so that pr
 
 
 class Headed(nn.Module):
-    """A task as the rates see one: a model, and what it adds."""
+    """A task with a model and a head."""
 
     def __init__(self, family, **options):
         super().__init__()
@@ -28,7 +28,7 @@ class Headed(nn.Module):
 
 
 def expected(task, table):
-    """The factor of each parameter: of the first line of the table that its name begins with."""
+    """The multiplier of each parameter, from the first row of the table with a prefix of its name."""
     return {name: next(factor for prefix, factor in table if name.startswith(prefix)) for name, _ in task.named_parameters()}
 
 
@@ -66,7 +66,7 @@ TABLES = {
         "encoder_decoder",
         {"num_layers": 2, "num_decoder_layers": 3, "embedding_norm": Part("norm/layer"), "output_bias": True},
         [
-            ("model.tokens.", 1 / 8),  # below both stacks, of which the decoder is the deeper
+            ("model.tokens.", 1 / 8),  # below both stacks; the decoder is the deeper one
             ("model.source.", 1 / 8),
             ("model.encoder.position.", 1 / 4),
             ("model.encoder.layers.0.", 1 / 2),
@@ -90,7 +90,7 @@ TABLES = {
 def test_every_group_has_the_rate_of_the_table(family, options, table, optimizer):
     task = Headed(family, **options)
     wanted = expected(task, table)
-    assert set(dict(table)) == {prefix for prefix, _ in table if any(name.startswith(prefix) for name in wanted)}  # no line in vain
+    assert set(dict(table)) == {prefix for prefix, _ in table if any(name.startswith(prefix) for name in wanted)}  # all match
     names = {id(parameter): name for name, parameter in task.named_parameters()}
     made = optimizer(task, lr=0.1, weight_decay=0.25, layer_decay=D, head_lr_multiplier=H)
     found = {names[id(p)]: (group["lr"], group["weight_decay"]) for group in made.param_groups for p in group["params"]}
@@ -100,19 +100,19 @@ def test_every_group_has_the_rate_of_the_table(family, options, table, optimizer
 
 def test_by_default_there_is_one_rate_and_two_groups():
     task = Headed("encoder_only")
-    assert set(rate_factors(task, 1.0, 1.0).values()) == {1.0}
-    assert [(group["lr"], group["weight_decay"]) for group in groups(task, 0.1, 0.25)] == [(0.1, 0.25), (0.1, 0.0)]
+    assert set(lr_multipliers(task, 1.0, 1.0).values()) == {1.0}
+    assert [(group["lr"], group["weight_decay"]) for group in parameter_groups(task, 0.1, 0.25)] == [(0.1, 0.25), (0.1, 0.0)]
 
 
 def test_the_highest_rate_comes_first():
-    made = groups(Headed("encoder_only", num_layers=3), 1.0, 0.25, D, H)
+    made = parameter_groups(Headed("encoder_only", num_layers=3), 1.0, 0.25, D, H)
     assert [group["lr"] for group in made] == [4, 4, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.125]
 
 
 def test_a_layer_that_is_every_layer_is_one():
     task = Headed("encoder_only", num_layers=1)
     task.model.encoder.layers.append(task.model.encoder.layers[0])
-    factors = rate_factors(task, D, H)
+    factors = lr_multipliers(task, D, H)
     assert {factor for name, factor in factors.items() if ".layers." in name} == {1.0}
     assert factors["model.tokens.weight"] == 0.5
 
@@ -120,23 +120,25 @@ def test_a_layer_that_is_every_layer_is_one():
 def test_parameters_of_a_model_or_a_stack_itself_stand_below_its_layers():
     task = Headed("encoder_only", num_layers=2)
     task.model.direction, task.model.encoder.bias = nn.Parameter(torch.zeros(8)), nn.Parameter(torch.zeros(8))
-    factors = rate_factors(task, D, H)
+    factors = lr_multipliers(task, D, H)
     assert (factors["model.direction"], factors["model.encoder.bias"]) == (0.25, 0.25)
 
 
-def test_layers_at_different_rates_need_layers():
-    with pytest.raises(UserError, match="optimizer.layer_decay gives each layer of a stack a rate of its own, and this model has no"):
+def test_layer_decay_needs_layers():
+    with pytest.raises(UserError, match="optimizer.layer_decay needs a model with a stack of layers"):
         AdamW(NextTokenTask(), layer_decay=0.9)
 
 
-@pytest.mark.parametrize(("option", "reason"), [("layer_decay", "each layer learns"), ("head_lr_multiplier", "what the task adds learns")])
-def test_a_rate_of_nothing_is_refused(option, reason):
+@pytest.mark.parametrize(
+    ("option", "reason"), [("layer_decay", "layer_decay must be positive"), ("head_lr_multiplier", "head_lr_multiplier must be")]
+)
+def test_a_multiplier_of_zero_is_refused(option, reason):
     with pytest.raises(UserError, match=reason):
         build({"part": "optimizer/adamw", option: 0.0}, model=Headed("encoder_only"))
 
 
 class Modelled(NextTokenTask):
-    """The toy task with its stack where the rates look for one."""
+    """The toy task with a stack of layers."""
 
     def __init__(self, **options):
         super().__init__(**options)
@@ -153,7 +155,7 @@ OPTIONS = {"layer_decay": D, "head_lr_multiplier": H}
 
 @pytest.mark.parametrize("optimizer", ALL)
 def test_rates_move_weights_as_far_as_the_table_says(optimizer):
-    """One step with a rate of 0 everywhere but where the factor is 1 moves that alone."""
+    """One step with a learning rate of 0 for all parameters but those with multiplier 1 changes only these."""
     task = Modelled()
     made = optimizer(task, weight_decay=0.0, **OPTIONS)
     names = {id(parameter): name for name, parameter in task.named_parameters()}
@@ -170,11 +172,11 @@ def test_rates_move_weights_as_far_as_the_table_says(optimizer):
 
 
 class Killed(Exception):
-    """Stands for a kill -9: nothing is saved on the way out."""
+    """Like kill -9: nothing is saved."""
 
 
 class Watch(Callback):
-    """The rates of every step; kills the run before one."""
+    """Records the learning rates of every step; kills the run before one."""
 
     def __init__(self, kill):
         self.kill, self.rates = kill, []
@@ -202,7 +204,7 @@ def test_rates_keep_their_ratio_through_schedule_and_resume(tmp_path, optimizer)
     assert (max(table), min(table)) == (0.02 * H, 0.02 * D**2)
     schedule = Linear(warmup=2, floor=0.25, total=8)
     assert [pytest.approx([lr * schedule(step) for lr in table]) for step in range(8)] == watch.rates
-    assert whole.figures["train/lr"] == pytest.approx(max(table) * schedule(8))  # the top one, for the step to come
+    assert whole.logged_metrics["train/lr"] == pytest.approx(max(table) * schedule(8))  # the highest one, of the next step
 
     with pytest.raises(Killed):
         fit(tmp_path / "cut", optimizer, cut)

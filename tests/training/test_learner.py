@@ -1,4 +1,4 @@
-"""The learner: the gradient of the whole global batch, figures, and the end of a run that diverges."""
+"""Learner: the gradient of the global batch, metrics, and runs that diverge."""
 
 import itertools
 import json
@@ -13,10 +13,10 @@ from tests.training.toys import SGD, Loader, NextTokenTask, learner, rows, train
 
 
 def trained(folder, size, accumulate=1, steps=20, task=None, optimizer=None, **options):
-    """Weights and logged losses after some steps over 70 rows of unequal length: the last global batch is a short one."""
+    """Weights and logged losses after some steps over 70 rows of different length; the last global batch is short."""
     model = learner(task or NextTokenTask(), optimizer or Part(SGD, lr=0.1, momentum=0.5))
     losses = []
-    model._log = lambda figures: losses.append(figures["train/loss"])
+    model._log = lambda metrics: losses.append(metrics["train/loss"])
     loop = trainer(folder, max_epochs=-1, max_steps=steps, accumulate_grad_batches=accumulate, **options)
     loop.fit(model, Loader(rows(70), size))
     return weights(model.task), losses
@@ -44,7 +44,7 @@ def assert_same(one, other, tolerance=1e-5):
 
 @pytest.mark.parametrize(("size", "accumulate"), [(32, 1), (16, 2), (8, 4)])
 def test_a_step_is_the_mean_over_the_global_batch(tmp_path, size, accumulate):
-    """Also for the last window of an epoch: 70 rows leave 6, which are one micro-batch where four make a step."""
+    """Also for the last accumulation window of an epoch, 6 rows in one micro-batch instead of four."""
     expected, expected_losses = by_hand(32, 20)
     found, losses = trained(tmp_path, size, accumulate)
     assert_same(expected, found)
@@ -53,7 +53,7 @@ def test_a_step_is_the_mean_over_the_global_batch(tmp_path, size, accumulate):
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
 def test_a_step_is_the_same_in_half_precision(tmp_path, precision):
-    """Gradients of sums would overflow float16; and clipping must see them unscaled, with fused optimizers too."""
+    """Gradients of sums would overflow float16; clipping needs them unscaled, also with fused optimizers."""
     options = {"precision": precision, "gradient_clip_val": 1.0, "steps": 6}
     _, expected = trained(tmp_path, 32, steps=6, optimizer=Part(AdamW, lr=0.01), gradient_clip_val=1.0)
     for size, accumulate in ((32, 1), (8, 4)):
@@ -70,7 +70,7 @@ def test_compile_is_in_place(tmp_path, monkeypatch):
     assert compiled == [task]
 
 
-def test_clipping_sees_the_mean_gradient(tmp_path):
+def test_clipping_is_of_the_mean_gradient(tmp_path):
     one, _ = trained(tmp_path, 32, gradient_clip_val=0.05)
     two, _ = trained(tmp_path, 16, 2, gradient_clip_val=0.05)
     unclipped, _ = trained(tmp_path, 32)
@@ -78,18 +78,18 @@ def test_clipping_sees_the_mean_gradient(tmp_path):
     assert any((one[name] - unclipped[name]).abs().max() > 1e-3 for name in one)
 
 
-def test_ghosts_do_not_train_or_count(tmp_path):
-    """The second of two ranks has no row of its own in a batch of one."""
+def test_dummy_batches_do_not_train_or_count(tmp_path):
+    """The second of two ranks has no row in a batch of one row."""
     model = learner(optimizer=Part(SGD, lr=0.5))
     before = weights(model.task)
-    ghosts = Loader(rows(1), 1, rank=1, world_size=2)
-    trainer(tmp_path).fit(model, ghosts, ghosts)
+    dummies = Loader(rows(1), 1, rank=1, world_size=2)
+    trainer(tmp_path).fit(model, dummies, dummies)
     assert_same(before, weights(model.task), 0)
-    assert model.figures["validation/rows"] == 0
+    assert model.logged_metrics["validation/rows"] == 0
 
 
 @pytest.mark.parametrize("broken", [float("nan"), float("inf")])
-def test_a_loss_that_is_no_number_stops_the_run(tmp_path, broken):
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, broken):
     class Breaks(NextTokenTask):
         steps = 0
 
@@ -102,13 +102,13 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path, broken):
     model = learner(Breaks())
     kept = []
     model.on_train_batch_end = lambda *arguments: kept.append(weights(model.task))
-    with pytest.raises(Diverged, match=r"step 3.*\n.*learning rate 0.01.*\n.*optimizer.lr"):
+    with pytest.raises(Diverged, match=r"step 3.*\n.*learning rate was 0.01.*\n.*optimizer.lr"):
         trainer(tmp_path).fit(model, Loader(rows(70), 8))
     assert len(kept) == 2
     assert_same(kept[-1], weights(model.task), 0)
 
 
-def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     model = learner()
     loop = trainer(tmp_path)
     loop.fit(model, Loader(rows(8), 8))
@@ -119,12 +119,12 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
     assert list(tmp_path.glob("*.ckpt")) == []
 
 
-def test_figures_of_training(tmp_path):
+def test_training_metrics(tmp_path):
     model = learner()
     logged = []
-    model._log = lambda figures: logged.append((model.trainer.global_step, figures))
+    model._log = lambda metrics: logged.append((model.trainer.global_step, metrics))
     trainer(tmp_path, log_every_n_steps=2).fit(model, loader := Loader(rows(40), 8))
-    assert [step for step, _ in logged] == [2, 4, 5]  # the last of an epoch too
+    assert [step for step, _ in logged] == [2, 4, 5]  # also the last step of an epoch
     batches = list(loader)[:2]
     tokens, padded = sum(b["tokens"] for b in batches), sum(b["padded_tokens"] for b in batches)
     assert logged[0][1]["train/padding"] == pytest.approx(1 - tokens / padded)
@@ -132,16 +132,16 @@ def test_figures_of_training(tmp_path):
     assert logged[0][1]["train/tokens_per_second"] > 0
 
 
-def test_validation_figures_are_of_all_rows_and_fresh_each_time(tmp_path):
+def test_validation_metrics_are_of_all_rows_and_fresh_each_time(tmp_path):
     model = learner(optimizer=Part(SGD, lr=0.0))
     seen = []
-    model._log = lambda figures: seen.append(figures) if "validation/loss" in figures else None
+    model._log = lambda metrics: seen.append(metrics) if "validation/loss" in metrics else None
     trainer(tmp_path, max_epochs=2, log_every_n_steps=100).fit(model, Loader(rows(8), 8), Loader(rows(30, seed=1), 7))
     with torch.no_grad():
         results = [model.task.eval()(batch) for batch in Loader(rows(30, seed=1), 30)]
     expected = results[0].loss.item() / results[0].weight.item()
-    assert [figures["validation/loss"] for figures in seen] == pytest.approx([expected, expected])
-    assert [figures["validation/rows"] for figures in seen] == [30, 30]
+    assert [metrics["validation/loss"] for metrics in seen] == pytest.approx([expected, expected])
+    assert [metrics["validation/rows"] for metrics in seen] == [30, 30]
 
 
 def test_predictions_are_written_in_the_order_of_the_rows(tmp_path):
@@ -150,7 +150,7 @@ def test_predictions_are_written_in_the_order_of_the_rows(tmp_path):
     written = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
     assert [row["row"] for row in written] == list(range(30))
     assert [row["input"] for row in written] == [sequence[:-1] for sequence in rows(30)]
-    assert model.figures["test/rows"] == 30
+    assert model.logged_metrics["test/rows"] == 30
 
 
 def test_dropout_is_a_function_of_seed_epoch_and_batch(tmp_path):

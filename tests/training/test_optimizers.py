@@ -1,4 +1,4 @@
-"""Optimizers: what decays, what Muon takes, and one optimizer made of two that survives a resume."""
+"""Optimizers: weight decay, the parameters of Muon, and resuming its two inner optimizers."""
 
 import copy
 
@@ -96,7 +96,7 @@ def test_muon_is_torchs_muon_and_adamw():
 
 
 @pytest.mark.parametrize("optimizer", ALL)
-def test_a_resumed_optimizer_goes_on_bit_for_bit(optimizer):
+def test_a_resumed_optimizer_continues_bit_for_bit(optimizer):
     whole, half = NextTokenTask(), NextTokenTask()
     one, two = optimizer(whole), optimizer(half)
     for number in range(6):
@@ -126,7 +126,7 @@ def test_a_schedule_reaches_both_halves_of_muon_after_a_resume():
 
 
 def test_muon_without_a_stack_is_refused():
-    with pytest.raises(UserError, match="choose adamw"):
+    with pytest.raises(UserError, match="choose optimizer=adamw"):
         Muon(nn.Linear(2, 2))
 
 
@@ -136,5 +136,5 @@ def test_options_are_found_by_name(name):
 
 
 def test_batches_of_the_toys_are_uneven():
-    """What these tests stand on: rows of unequal length, or every mean of means would do."""
+    """These tests need rows of different length, or a mean of means would pass."""
     assert len({int((b["targets"] != -100).sum()) for b in Loader(rows(70), 8)}) > 3

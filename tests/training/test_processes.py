@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 
 def two(folder, *jobs):
-    """Runs jobs of ranks.py in two processes, one after the other. Exit codes."""
+    """Run jobs of ranks.py in two processes, one after the other; returns exit codes."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -59,8 +59,8 @@ def fit_alone(folder, task):
     return folder, weights(module.task)
 
 
-def figures(folder):
-    """step -> figure -> value, without the clock's."""
+def metrics(folder):
+    """step -> metric -> value, without times."""
     with open(folder / "metrics.csv", newline="") as file:
         lines = list(csv.DictReader(file))
     return [{name: float(value) for name, value in line.items() if value and "second" not in name} for line in lines]
@@ -70,14 +70,14 @@ def assert_like_alone(folder, found, alone):
     expected_folder, expected = alone
     for name in expected:
         torch.testing.assert_close(found[name], expected[name], atol=1e-4, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
-    for one, other in zip(figures(expected_folder), figures(folder), strict=True):
+    for one, other in zip(metrics(expected_folder), metrics(folder), strict=True):
         assert other == pytest.approx({**one, "train/padding": other.get("train/padding")} if "train/padding" in one else one, abs=1e-4)
     assert (folder / "predictions.jsonl").read_text() == (expected_folder / "predictions.jsonl").read_text()
 
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory):
-    """Two processes: they do whole jobs and are killed in the middle of the last. Starting them is what costs time."""
+    """Two processes that run complete jobs and are killed within the last; one start for all, because starting is slow."""
     folder = tmp_path_factory.mktemp("together")
     assert all(code != 0 for code in two(folder, "ddp", "fsdp", "ddp_taught", "fsdp_taught", "adapted", "adapted_fsdp", "whole", "killed"))
     return folder
@@ -85,7 +85,7 @@ def together(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def resumed(together, tmp_path_factory):
-    """Two new processes that go on where the first ones stood."""
+    """Two new processes that resume the first ones."""
     folder = tmp_path_factory.mktemp("resumed") / "runs"
     shutil.copytree(together, folder)
     assert not (folder / "cut" / "weights.pt").exists()
@@ -134,4 +134,4 @@ def test_killed_and_resumed_in_two_processes(resumed):
     """With dropout: bit for bit."""
     one, other = (torch.load(resumed / name / "weights.pt") for name in ("whole", "cut"))
     assert all(torch.equal(one[name], other[name]) for name in one)
-    assert figures(resumed / "whole") == figures(resumed / "cut")
+    assert metrics(resumed / "whole") == metrics(resumed / "cut")

@@ -1,4 +1,4 @@
-"""A run that stops anywhere and goes on ends with the weights of one that was never stopped, to the last bit."""
+"""A run that is killed anywhere and resumed ends with exactly the weights of an uninterrupted run."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from tests.training.toys import Loader, NextTokenTask, learner, rows, trainer, w
 
 
 class Killed(Exception):
-    """Stands for a kill -9: nothing is saved on the way out."""
+    """Like kill -9: nothing is saved."""
 
 
 class Stop(Callback):
@@ -57,7 +57,7 @@ def assert_equal(one, other):
 
 
 def csv(folder):
-    """metrics.csv without what the clock has to do with."""
+    """metrics.csv without times."""
     lines = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()]
     clock = lines[0].index("train/tokens_per_second")
     return [[value for number, value in enumerate(line) if number != clock] for line in lines]
@@ -65,7 +65,7 @@ def csv(folder):
 
 @pytest.mark.parametrize("step", [1, 4, 9, 11, 18, 20, 26])
 def test_killed_in_any_place(tmp_path, step):
-    """`last` is written every step: step 4 is mid-epoch, 9 and 18 are epoch ends, 26 is before the last batch of all."""
+    """`last` is saved every step: step 4 is within an epoch, 9 and 18 are ends of epochs, 26 is before the last batch."""
     whole = run(tmp_path / "whole")
     with pytest.raises(Killed):
         run(tmp_path / "cut", stop=Stop(step, kill), every=1)
@@ -133,7 +133,7 @@ def test_ctrl_c_keeps_last(tmp_path):
 
 
 def test_options_of_optimizer_and_schedule_may_change(tmp_path):
-    """What the config says now is meant, not what the checkpoint remembers."""
+    """The options of the config override those in the checkpoint."""
     with pytest.raises(Killed):
         run(tmp_path, stop=Stop(5, kill), every=1)
     seen = []

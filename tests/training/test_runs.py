@@ -20,9 +20,9 @@ CONFIG = {
 
 
 @pytest.fixture(autouse=True)
-def origins(monkeypatch):
-    """The catalogue is another's business."""
-    monkeypatch.setattr(runs, "origins", lambda config: {"task/classification": "plugformer 0.1"})
+def registered(monkeypatch):
+    """The catalogue is not read."""
+    monkeypatch.setattr(runs, "distributions", lambda config: {"task/classification": "plugformer 0.1"})
 
 
 def created(root, name="small", task="classification", **options):
@@ -92,14 +92,14 @@ def test_a_resumed_run_keeps_its_folder_and_both_command_lines(tmp_path):
         (lambda path: (path.mkdir(), (path / "config.yaml").write_text("!!python/object/apply:os.system [id]")), "is damaged"),
     ],
 )
-def test_what_is_no_run(tmp_path, make, said):
+def test_folders_that_are_no_run(tmp_path, make, said):
     make(tmp_path / "x")
     with pytest.raises(UserError, match=said) as caught:
         Run.open(tmp_path / "x")
     assert len(str(caught.value).splitlines()) <= 6 and "x" in str(caught.value)
 
 
-def test_final_figures(tmp_path):
+def test_final_metrics(tmp_path):
     run = created(tmp_path)
     assert run.objective() is None
     run.save_metrics({"validation/loss": 1.5, "test/loss": 2.0}, "validation/loss")
@@ -116,7 +116,7 @@ def test_sizes_of_the_data(tmp_path):
     assert run.versions()["torch"] and run.overrides() == []  # and nothing else is lost
 
 
-def test_what_is_printed_is_kept(tmp_path, capsys):
+def test_printed_text_is_saved(tmp_path, capsys):
     run = created(tmp_path)
     with run.logged():
         print("trained")

@@ -36,7 +36,7 @@ def test_columns_are_added_when_they_come(tmp_path):
     ]
 
 
-def test_a_resumed_run_goes_on_in_the_same_file(tmp_path):
+def test_a_resumed_run_appends_to_the_same_file(tmp_path):
     first = CsvTracker(tmp_path)
     for step in (10, 20, 30):
         first.log_metrics({"train/loss": step}, step=step)
@@ -72,7 +72,7 @@ def test_other_ranks_write_nothing(tmp_path, monkeypatch):
 
 
 def offline(folder):
-    """Everything W&B wrote in a folder, by kind of record, in the order of writing."""
+    """All records of W&B in a folder, by kind, in the order of writing."""
     (file,) = folder.glob("wandb/offline-run-*/*.wandb")
     inspect = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
     done = subprocess.run(inspect, capture_output=True, text=True, timeout=120, check=True)
@@ -90,7 +90,7 @@ def tracked(tmp_path_factory):
         trainer(folder, logger=trackers, log_every_n_steps=5).fit(learner(), Loader(rows(40), 4), Loader(rows(4), 4))
     finally:
         finish(trackers, exit_code=3)
-    assert "WANDB_DATA_DIR" not in os.environ and "WANDB_CACHE_DIR" not in os.environ  # the next job of a sweep has its own
+    assert "WANDB_DATA_DIR" not in os.environ and "WANDB_CACHE_DIR" not in os.environ  # the next job of a sweep sets its own
     return folder, offline(folder)
 
 
@@ -101,8 +101,8 @@ def find(records, kind):
 def test_wandb_knows_the_run(tracked):
     folder, records = tracked
     (run,) = find(records, "run")[:1]
-    told = [run[key] for key in ("project", "display_name", "run_group", "tags", "notes", "job_type")]
-    assert told == ["p", "a run", "g", ["t", "u"], "n", "j"]
+    values = [run[key] for key in ("project", "display_name", "run_group", "tags", "notes", "job_type")]
+    assert values == ["p", "a run", "g", ["t", "u"], "n", "j"]
     assert run["run_id"] == (folder / "wandb_id.txt").read_text().strip()
     config = run["config"]["update"]
     assert config["task"] == CONFIG["task"]
@@ -110,7 +110,7 @@ def test_wandb_knows_the_run(tracked):
     assert config["chosen"] == CHOSEN
 
 
-def test_wandb_has_the_figures_and_the_end(tracked):
+def test_wandb_has_the_metrics_and_the_end(tracked):
     _, records = tracked
     history = [entry["item"] for entry in find(records, "history")]
     trained = [entry for entry in history if "train/loss" in entry]

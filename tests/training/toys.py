@@ -43,7 +43,7 @@ class Stack(nn.Module):
 
 
 class NextTokenTask(Task):
-    """The next token from the token; as small as a language model gets."""
+    """Predicts the next token from the token: the smallest language model."""
 
     def __init__(self, dropout: float = 0.0, seed: int = 0):
         nn.Module.__init__(self)
@@ -72,7 +72,7 @@ class NextTokenTask(Task):
 
 
 class DistillableToy(NextTokenTask, Distillable):
-    """The toy as a student or a teacher; counts how often it runs."""
+    """The toy task as a student or a teacher; counts its forward passes."""
 
     runs = 0
 
@@ -92,7 +92,7 @@ class DistillableToy(NextTokenTask, Distillable):
 
 
 def adapted_task(**options: Any) -> NextTokenTask:
-    """As a fine-tuned one: the embedding is frozen, the stack has an adapter in place of its own weights, the output is new."""
+    """A task in fine-tuning: frozen embedding, a stack with adapters, and a new output layer."""
     task = NextTokenTask(**options)
     LoraAdapter(rank=2, target_modules="*").attach(task.stack)
     freeze(task, "embedding.*")
@@ -100,7 +100,7 @@ def adapted_task(**options: Any) -> NextTokenTask:
 
 
 def rows(count: int, seed: int = 0) -> list[list[int]]:
-    """Token sequences of unequal length."""
+    """Token sequences of different length."""
     random = torch.Generator().manual_seed(seed)
     lengths = torch.randint(2, 9, (count,), generator=random).tolist()
     return [torch.randint(1, VOCABULARY, (length,), generator=random).tolist() for length in lengths]
@@ -116,7 +116,7 @@ def batch(sequences: list[list[int]], numbers: list[int], dummy: bool = False) -
 
 
 class Loader:
-    """Global batches of `size` rows, dealt row by row to the ranks; a rank without a row gets a ghost. Goes on where its state says."""
+    """Global batches of `size` rows, sharded over the ranks; a rank without a row gets a dummy. Resumes from its state."""
 
     def __init__(self, sequences: list[list[int]], size: int, rank: int = 0, world_size: int = 1, shuffle: bool = False):
         self.sequences, self.size, self.rank, self.world_size, self.shuffle = sequences, size, rank, world_size, shuffle
@@ -126,7 +126,7 @@ class Loader:
         return -(-len(self.sequences) // self.size)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        if self.served == len(self):  # Lightning never asks for the end of an epoch
+        if self.served == len(self):  # Lightning does not request the end of an epoch
             self.epoch, self.served = self.epoch + 1, 0
         order = list(range(len(self.sequences)))
         if self.shuffle:

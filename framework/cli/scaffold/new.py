@@ -1,8 +1,7 @@
-"""`python -m framework new KIND NAME`: a folder that already trains.
+"""`python -m framework new KIND NAME`: a plugin that trains as it stands, with a test, a preset and a README.
 
-What it writes are the templates in `framework/cli/scaffold`, working code of ours with another name. In a clone the folder is one of
-`plugins/`; in any other folder too, where `discovery` finds it as long as somebody stands there; `package=true` writes a package that is
-installed with pip and found from everywhere.
+Its files are the templates in this folder, in which `specimen` is replaced by the name. The plugin is written to `plugins/NAME`, in a clone
+or in any other folder, and found from that folder (`config/discovery`); `package=true` writes a package that is installed with pip.
 """
 
 import importlib.util
@@ -18,96 +17,81 @@ from framework.config.catalogue import Catalogue
 from framework.errors import UserError
 
 TEMPLATES = Path(__file__).parent
-LONGEST = 30  # characters of a name
+LONGEST_NAME = 30  # characters that fit a column of `list`
 USAGE = "python -m framework new task|attention|position|data NAME [package=true]"
 
 
 def new(arguments: Sequence[str]) -> str:
-    """Writes what the command line asks for; what to say of it. UserError: what is wrong with the command, the name or the folder."""
+    """Writes the plugin that a command line describes. Returns the message for the user. UserError: the command, the name or the folder."""
     words = [word for word in arguments if "=" not in word]
     options = dict(word.split("=", 1) for word in arguments if "=" in word)
     unknown = [key for key in options if key != "package"]
     if unknown or len(words) != 2 or options.get("package", "false") not in ("true", "false"):
         raise UserError(f"{f'{unknown[0]}: there is no such option; ' if unknown else ''}write {USAGE}")
     kind, name = words
-    package = options.get("package") == "true"
     if kind not in KINDS:
-        raise UserError(f"new writes no {kind}{registry.nearest(kind, KINDS)}; it writes: {', '.join(KINDS)}")
-    catalogue = index.load()
+        raise UserError(f"there is no template for {kind}{registry.nearest(kind, KINDS)}; there are: {', '.join(KINDS)}")
+    catalogue, package = index.load(), options.get("package") == "true"
     check_name(kind, name, catalogue)
     folder = Path(name) if package else Path("plugins") / name
     if folder.exists():
         raise UserError(f"{folder} exists already; nothing was written")
     files = contents(kind, name, package, folder, catalogue)
     write(files, folder)
-    return said(kind, folder, files)
+    commands = re.findall(r"^```\n(.*?)```", files["README.md"], re.DOTALL | re.MULTILINE)[0].splitlines()
+    lines = [f"{folder} is ready to train. {KINDS[kind].title}", *(f"  {path}" for path in sorted(files))]
+    return "\n".join([*lines, "", "Next:", *(f"  {command}" for command in commands)])
+
+
+def templates(kind: str) -> list[Path]:
+    """The template files of a kind, relative to its folder."""
+    folder = TEMPLATES / kind
+    return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.suffix in (".py", ".yaml"))
 
 
 def check_name(kind: str, name: str, catalogue: Catalogue) -> None:
-    """UserError: no name for an option, a module and a class at once, or one that is taken."""
+    """UserError: the name does not serve as an option, a module and a class, or it is taken."""
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or keyword.iskeyword(name):
-        raise UserError(f"{name!r} is no name for an option: small letters, digits and single underscores, and no word of Python's")
-    if len(name) > LONGEST:
-        raise UserError(f"{name!r} has {len(name)} characters; at most {LONGEST} are allowed")
-    options = [(kind, name), (KINDS[kind].group, renamed(KINDS[kind].preset_name, name)), *([("format", name)] if kind == "task" else [])]
-    for group, option in options:
+        raise UserError(f"{name!r} is not a valid name: use lower-case letters, digits and single underscores, and no Python keyword")
+    if len(name) > LONGEST_NAME:
+        raise UserError(f"{name!r} has {len(name)} characters; use at most {LONGEST_NAME}")
+    presets = [path for path in templates(kind) if path.suffix == ".yaml"]
+    options = [(kind, name), *((path.parent.relative_to("conf").as_posix(), renamed(path.stem, name)) for path in presets)]
+    for group, option in [*options, *([("format", name)] if kind == "task" else [])]:
         known = catalogue.presets.get(group, {}).get(option) or catalogue.options.get(group, {}).get(option)
         if known:
             raise UserError(f"{group}/{option} exists already: {known['file']}")
     if importlib.util.find_spec(name) is not None:
-        raise UserError(f"{name!r} is the name of a module that Python finds already; it would hide yours")
+        raise UserError(f"{name!r} is the name of an installed module, which the plugin would hide; choose another name")
 
 
 def contents(kind: str, name: str, package: bool, folder: Path, catalogue: Catalogue) -> dict[str, str]:
-    """Path inside the folder -> text."""
-    texts = KINDS[kind]
-    code, test = (f"plugformer_{name}/", "tests/") if package else ("", "")
-    form, task = reader(catalogue) if kind == "data" else ("", "")
-    marks = {
-        "WHAT": texts.what,
-        "FILES": texts.files,
-        "PRESET": texts.preset[0],
-        "INSTALL": f"python -m pip install -e {folder}",
-        "FOLDER": folder.as_posix(),
-        "KIND": kind,
-        "TRAIN": f"{training()} {texts.train}",
-        "HINT": texts.hint,
-        "DASHED": name.replace("_", "-"),
-        "a_reader": task,
-        "of_a_reader": form,
-    }
-    files = {
-        f"{code}conf/{texts.group}/{texts.preset_name}.yaml": texts.preset[1],
-        "README.md": README if package else README.replace("INSTALL\n", ""),
-    }
-    for path in sorted((TEMPLATES / kind).glob("*.py")):
-        where = test if path.name.startswith("test_") else code
-        files[f"{where}{path.name}"] = path.read_text(encoding="utf-8")
+    """The files of a plugin: path inside its folder -> text."""
+    format, task = format_and_task(catalogue) if kind == "data" else ("", "")
+    code, tests = (f"plugformer_{name}/", "tests/") if package else ("", "")
+    install = f"python -m pip install -e {folder}\n" if package else ""
+    train = f"{'python train.py' if Path('train.py').is_file() else 'python -m framework train'} {KINDS[kind].train.format(task=task)}"
+    files = {"README.md": README.format(kind=KINDS[kind], name=kind, folder=folder.as_posix(), install=install, train=train)}
     if package:
-        files["pyproject.toml"] = PYPROJECT
-    return {renamed(path, name): renamed(filled(text, marks), name) for path, text in files.items()}
+        files["pyproject.toml"] = PYPROJECT.format(kind=KINDS[kind], dashed=name.replace("_", "-"))
+    for path in templates(kind):
+        text = (TEMPLATES / kind / path).read_text(encoding="utf-8").replace("format/specimen_labels", f"format/{format}")
+        files[f"{tests if path.name.startswith('test_') else code}{path.as_posix()}"] = text
+    return {renamed(path, name): renamed(text, name) for path, text in files.items()}
 
 
-def reader(catalogue: Catalogue) -> tuple[str, str]:
-    """A format whose rows have a text and a label, and the task that reads it. UserError: there is none."""
-    for form, option in catalogue.options.get("format", {}).items():
+def format_and_task(catalogue: Catalogue) -> tuple[str, str]:
+    """A format whose rows have a text and a label, and a task that reads it. UserError: there is none."""
+    for format, option in catalogue.options.get("format", {}).items():
         if list(option["declarations"].get("columns", ())) == ["text", "label"]:
             for task, known in catalogue.options.get("task", {}).items():
-                if known["slots"].get("format", {}).get("default") == form:
-                    return form, task
-    raise UserError("new data writes a source of texts with labels, and no task here reads such rows")
-
-
-def filled(text: str, marks: Mapping[str, str]) -> str:
-    """Marks replaced as whole words; what a mark holds may hold another one."""
-    pattern = re.compile(rf"\b({'|'.join(marks)})\b")
-    while pattern.search(text):
-        text = pattern.sub(lambda found: marks[found[1]], text)
-    return text
+                if known["slots"].get("format", {}).get("default") == format:
+                    return format, task
+    raise UserError("new data writes a source of texts with labels, and no installed task reads such rows")
 
 
 def renamed(text: str, name: str) -> str:
-    """The template under its new name; the option is named outright where its class does not say the name."""
+    """A template with the name of the plugin. A class whose name does not give the name of the option is registered under it explicitly."""
     camel = "".join(word.capitalize() for word in name.split("_"))
     text = text.replace("Specimen", camel).replace("specimen", name)
     for kind in (*KINDS, "format"):
@@ -117,21 +101,10 @@ def renamed(text: str, name: str) -> str:
 
 
 def write(files: Mapping[str, str], folder: Path) -> None:
-    """UserError: the disk does not take them."""
+    """Writes the files. UserError: the file system refuses."""
     try:
         for path, text in files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"{error.filename or folder} cannot be written: {error.strerror or error}") from error
-
-
-def training() -> str:
-    return "python train.py" if Path("train.py").is_file() else "python -m framework train"
-
-
-def said(kind: str, folder: Path, files: Mapping[str, str]) -> str:
-    """What was written, and what to type next."""
-    commands = re.findall(r"^```\n(.*?)```", files["README.md"], re.DOTALL | re.MULTILINE)[0].splitlines()
-    written, typed = (f"  {path}" for path in sorted(files)), (f"  {line}" for line in commands)
-    return "\n".join([f"{folder} trains already. {KINDS[kind].what}", *written, "", "Next:", *typed])

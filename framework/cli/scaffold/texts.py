@@ -1,6 +1,6 @@
-"""The texts beside the code that `python -m framework new` writes: a preset, a README, a pyproject.
+"""Texts of `python -m framework new` beside its templates: what a README says of each kind, and a pyproject.toml.
 
-`specimen` becomes the chosen name; words in capitals are filled in; `a_reader` is a task that reads the rows of a source.
+`specimen` is replaced by the name of the plugin; braces are fields of `str.format`.
 """
 
 from dataclasses import dataclass
@@ -8,87 +8,47 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of thing to write.
+    """One kind of plugin.
 
-    what: the README's first line. files: what the code does. preset: how the preset is chosen, and what stands in it.
-    train: overrides that train with it. hint: what to try next.
+    title: the first line of its README. files: what its files contain. preset: the override that chooses its preset.
+    train: overrides of a training run with it. hint: what to try next.
     """
 
-    what: str
+    title: str
     files: str
-    preset: tuple[str, str]
+    preset: str
     train: str
     hint: str
-
-    @property
-    def group(self) -> str:
-        """`model/attention=specimen_sharp` -> attention."""
-        return self.preset[0].partition("=")[0].rpartition("/")[2]
-
-    @property
-    def preset_name(self) -> str:
-        return self.preset[0].partition("=")[2]
 
 
 KINDS = {
     "task": Kind(
-        what="A task: a text in, a label out.",
-        files="`data.py` says what a row is and how it becomes tensors, `task.py` what the model learns from them.",
-        preset=(
-            "model=specimen_small",
-            """\
-# specimen: small enough to train in seconds
-defaults: [encoder_only, override position: rotary, _self_]
-dim: 64
-num_heads: 4
-num_layers: 2
-max_length: 128
-""",
-        ),
+        title="A task: a text in, a label out.",
+        files="`data.py` defines the rows and turns them into tensors, `task.py` has the loss, the predictions and the metrics.",
+        preset="model=specimen_small",
         train="task=specimen",
-        hint="Rows of your own: `task=specimen data=files data.train=rows.csv`, with columns `text` and `label` "
+        hint="With rows of your own: `task=specimen data=files data.train=rows.csv`, with columns `text` and `label` "
         "(`data.columns.text=review` renames one).",
     ),
     "attention": Kind(
-        what="An attention: cosines instead of dot products.",
-        files="`attention.py` has the two steps of every attention: what is kept of the tokens looked at, and what is made of it.",
-        preset=(
-            "model/attention=specimen_sharp",
-            """\
-# specimen with sharper scores
-defaults: [specimen, _self_]
-scale: 20.0
-""",
-        ),
+        title="An attention: cosine similarity in place of dot products.",
+        files="`attention.py` has the two methods of an attention: keys and values of the context, and attention of the queries to them.",
+        preset="model/attention=specimen_sharp",
         train="model/attention=specimen",
-        hint="It goes everywhere, or into one stack (`model/decoder/attention=specimen`).",
+        hint="`model/attention=specimen` sets it for all stacks, `model/decoder/attention=specimen` for one.",
     ),
     "position": Kind(
-        what="A position: a penalty for distance that is learned.",
-        files="`position.py` fills one of three hooks: `embed` adds to embeddings, `turn` rotates queries and keys, `bias` adds to scores.",
-        preset=(
-            "model/position=specimen_steep",
-            """\
-# specimen that begins steeper
-defaults: [specimen, _self_]
-slope: 4.0
-""",
-        ),
+        title="A position: a learned bias by distance.",
+        files="`position.py` overrides one of three hooks: `embed` (embeddings), `rotary` (queries and keys), `bias` (attention scores).",
+        preset="model/position=specimen_steep",
         train="model/position=specimen",
-        hint="It goes everywhere, or into one stack (`model/decoder/position=specimen`).",
+        hint="`model/position=specimen` sets it for all stacks, `model/decoder/position=specimen` for one.",
     ),
     "data": Kind(
-        what="A source of rows.",
-        files="`data.py` reads the rows, one at a time; `origin` says what they depend on.",
-        preset=(
-            "data=specimen_small",
-            """\
-# specimen: few rows, to try things out
-defaults: [specimen, _self_]
-limit: 100
-""",
-        ),
-        train="task=a_reader data=specimen",
+        title="A source of rows.",
+        files="`data.py` reads the rows, one at a time; its `origin` identifies them for the cache.",
+        preset="data=specimen_small",
+        train="task={task} data=specimen",
         hint="It serves every task whose rows have the columns `text` and `label`.",
     ),
 }
@@ -96,17 +56,16 @@ limit: 100
 README = """\
 # specimen
 
-WHAT FILES
-The presets lie in `conf/`: `PRESET` is one.
+{kind.title} {kind.files}
+`conf/` has its presets, such as `{kind.preset}`.
 
 ```
-INSTALL
-python -m pytest FOLDER
-python -m framework describe KIND/specimen
-TRAIN
+{install}python -m pytest {folder}
+python -m framework describe {name}/specimen
+{train}
 ```
 
-HINT
+{kind.hint}
 """
 
 PYPROJECT = """\
@@ -115,9 +74,9 @@ requires = ["setuptools>=77"]
 build-backend = "setuptools.build_meta"
 
 [project]
-name = "plugformer-DASHED"
+name = "plugformer-{dashed}"
 version = "0.1.0"
-description = "WHAT"
+description = "{kind.title}"
 requires-python = ">=3.11"
 dependencies = ["plugformer"]
 

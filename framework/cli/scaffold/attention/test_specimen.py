@@ -1,4 +1,4 @@
-"""The attention specimen keeps what every attention promises."""
+"""Contract tests of the attention specimen."""
 
 from framework.testing import AttentionPromises
 

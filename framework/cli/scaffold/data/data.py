@@ -1,4 +1,4 @@
-"""Where the rows of specimen come from."""
+"""The source of rows specimen."""
 
 from collections.abc import Iterator
 from random import Random
@@ -11,9 +11,9 @@ MOODS = {"good": "fine great lovely superb warm bright".split(), "bad": "dull aw
 
 @register("data")
 class SpecimenData(BuiltinData):
-    """Texts and labels that a simulation makes: a database, an archive or a service is read in the same place.
+    """Generated texts with labels. A source that reads a database, an archive or a service has the same methods.
 
-    words: in a text, at most.
+    words: maximum number of words in a text.
     """
 
     def __init__(
@@ -32,16 +32,16 @@ class SpecimenData(BuiltinData):
         return ("train", "validation", "test")
 
     def read(self, split: str) -> Iterator[LocatedRow]:
-        """One row at a time, and where it was found: a mistake in it is told with its place."""
+        """One row at a time, with its place, which error messages name."""
         for number, row in enumerate(self._rows(split), 1):
             yield row, f"simulated {split} rows, row {number}"
 
     def origin(self, split: str) -> Any:
-        """Everything that the rows depend on: the cache of encoded rows is valid as long as it is equal. The base class adds the code."""
+        """All that the rows depend on, for the cache of encoded rows; the base class adds the source code."""
         return [super().origin(split), self.words]
 
     def _rows(self, split: str) -> Iterator[Row]:
-        """Texts of an odd number of words, most of them of the mood that is the label; none of one split is in another."""
+        """Texts whose majority of words belongs to the label; each text contains its split and number, so that splits share none."""
         random = Random(split)
         for number in range(1000 if split == "train" else 100):
             label = random.choice(list(MOODS))

@@ -1,8 +1,8 @@
-"""The rows of specimen keep what every source promises."""
+"""Contract tests of the data source specimen."""
 
 from framework.testing import SourcePromises
 
 
 class TestSpecimenData(SourcePromises):
     data = "data/specimen"
-    format = "format/of_a_reader"
+    format = "format/specimen_labels"

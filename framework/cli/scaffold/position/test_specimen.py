@@ -1,4 +1,4 @@
-"""The position specimen keeps what every position promises."""
+"""Contract tests of the position specimen."""
 
 from framework.testing import PositionPromises
 

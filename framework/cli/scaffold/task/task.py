@@ -22,13 +22,6 @@ class SpecimenTask(Task):
     """
 
     format = choice("format", "specimen")
-    defaults: ClassVar[dict[str, str]] = {
-        "model": "specimen_small",
-        "tokenizer": "wordpiece",
-        "data": "builtin",
-        "data/batches": "buckets_1k",
-    }
-    recipe: ClassVar[dict[str, dict[str, Any]]] = {"optimizer": {"lr": 2.0e-3}, "trainer": {"max_epochs": 8}}
     rules: ClassVar[dict[str, str]] = {
         "'cross' not in provided": "this task has one text: choose an encoder (model=encoder_only) or a decoder (model=decoder_only)",
         "'untied' not in provided": "no text is generated, so an untied lm_head would never learn; model.tied=true has none",

@@ -1,4 +1,4 @@
-"""The task specimen keeps what every task promises."""
+"""Contract tests of the task specimen."""
 
 from framework.testing import TaskPromises
 

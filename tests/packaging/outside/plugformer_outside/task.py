@@ -55,5 +55,4 @@ class ReversalTask(SequenceToSequence):
     """Words written backwards."""
 
     format = choice("format", "reversal")
-    defaults = {"model": "outside_tiny", "tokenizer": "characters", "data": "builtin"}
     input, reference = "text", "backwards"

@@ -1,0 +1,101 @@
+"""The grammar of presets, recipes and experiments: values stand below the slot they belong to, in the file that chooses its option.
+
+    attention: {is: multi_head, num_kv_heads: 8}    an option of a slot (or a preset of one) with values
+    norm: rms                                       an option as it is
+    trainer: {max_epochs: 6}                        values of whatever is chosen there
+
+A preset of a model is such a mapping in a file of its own, with `is` at its top; in a recipe or an experiment the slots are the groups.
+Values beside `is` belong to that choice: another option for the slot takes them away.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from framework import registry
+from framework.config.catalogue import FILES, GROUPS, NAMED, TOP, Catalogue
+from framework.config.constraints import Node, default_node
+from framework.errors import UserError
+
+
+@dataclass
+class Preset:
+    """A parsed mapping. base: the option that `is` names at its top; null: none. choices: path of a slot -> an option, or null for an
+    empty slot. values: the rest, with those of a choice below its slot."""
+
+    base: str | None
+    choices: dict[str, str | None] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+def parse(
+    content: Mapping[str, Any], kind: str, catalogue: Catalogue, file: str, free: Callable[[str], bool] = lambda slot: True, path: str = ""
+) -> Preset:
+    """The mapping at a path of a file, for a slot of a kind. free: whether a slot has not been chosen by somebody who comes first; if it
+    has, the values go with the choice. UserError: an option or a key that does not exist, with file and path."""
+    base = content.get("is")
+    slots, fields = _known(kind, base, catalogue, f"{file}: {'.'.join(filter(None, (path.replace('/', '.'), 'is')))}")
+    preset = Preset(base)
+    for key, value in content.items():
+        inner = f"{path}/{key}".lstrip("/")
+        if key in ("is", "defaults"):
+            continue
+        if fields and key not in slots and key not in fields:
+            near, known = registry.nearest(key, [*fields, *slots]), ", ".join([*fields, *slots])
+            raise UserError(f"{file}: {inner.replace('/', '.')}: there is no such key{near}; there are: {known}")
+        if key not in slots or not isinstance(value, Mapping | str | None):
+            preset.values[key] = value
+            continue
+        below = {"is": value} if isinstance(value, str) else value or {}
+        chooses = value is None or "is" in below
+        taken = chooses and not free(inner)
+        parsed = parse(below, slots[key], catalogue, file, (lambda slot: False) if taken else free, inner)
+        if taken:
+            continue
+        preset.choices |= {inner: parsed.base} if chooses else {}
+        preset.choices |= parsed.choices
+        preset.values |= {key: parsed.values} if parsed.values else {}
+    return preset
+
+
+def _known(kind: str, base: Any, catalogue: Catalogue, place: str) -> tuple[dict[str, str], list[str]]:
+    """What a mapping may hold: slot -> kind, and fields; those of the option that it starts from, else of all options of the kind.
+    No fields: anything may stand there."""
+    names = catalogue.names(kind)
+    if base is not None and base not in names:
+        near = registry.nearest(base, names) if isinstance(base, str) else ""
+        raise UserError(f"{place}: there is no {kind} {base!r}{near}; there are: {', '.join(names) or 'none'}")
+    if kind.partition("/")[0] in FILES:
+        return {group: group for group in GROUPS if group not in ("experiment", "debug")}, [*TOP, "hydra"]
+    if kind in NAMED:
+        return {}, []
+    options = catalogue.options.get(kind, {})
+    among = [options[part]] if base and (part := catalogue.base(kind, base)) else list(options.values())
+    slots = {slot: entry["kind"] for option in among for slot, entry in option["slots"].items()}
+    return slots, list(dict.fromkeys(name for option in among for name in ("part", *option["fields"])))
+
+
+def node_of(choice: str | Mapping[str, Any], kind: str, catalogue: Catalogue, file: str = "") -> Node:
+    """The node of an option, a preset, or a mapping with `is`, with null for slots that follow their owner's: what Hydra composes where
+    nothing is overridden. Hydra takes a fifth of a second a preset, too long to compare a published model with all of them."""
+    if isinstance(choice, str):
+        if choice in catalogue.options.get(kind, {}):
+            return default_node(f"{kind}/{choice}", catalogue)
+        file = catalogue.presets[kind][choice]["file"]
+        choice = dict(OmegaConf.to_container(OmegaConf.load(file)))  # type: ignore[arg-type]
+    preset = parse(choice, kind, catalogue, file)
+    assert preset.base is not None, f"{file} starts from no option"
+    node = node_of(preset.base, kind, catalogue)
+    for path, name in preset.choices.items():
+        *above, slot = path.split("/")
+        holder = node
+        for owner in above:
+            holder = holder[owner]
+        holder[slot] = name and node_of(name, catalogue.option(holder["part"])["slots"][slot]["kind"], catalogue)
+    return _merged(node, preset.values)
+
+
+def _merged(node: Node, values: Mapping[str, Any]) -> Node:
+    return {**node, **{key: _merged(node[key], value) if isinstance(node.get(key), dict) else value for key, value in values.items()}}

@@ -1,0 +1,65 @@
+"""Overrides that name a pretrained model, and those that one stands for."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from framework.config import catalogue as index
+from framework.huggingface.nodes import without, words
+from framework.pretrained.source import OPTION, PretrainedSource, Sources
+from framework.runs.folder import Run
+
+_NAMES_A_RUN = (OPTION, "task.teacher")
+
+
+def pinned(words: Sequence[str]) -> list[str]:
+    """Overrides with `runs/last` replaced by the folder it points to now: in a sweep the first job moves `runs/last`."""
+    return [_pinned(word) if word.lstrip("+").partition("=")[0] in _NAMES_A_RUN else word for word in words]
+
+
+def _pinned(word: str) -> str:
+    option, _, names = word.partition("=")
+    return f"{option}={','.join(_folder(name) if Path(name).name == 'last' else name for name in names.split(','))}"
+
+
+def _folder(name: str) -> str:
+    folder = Run.open(Path(name)).folder
+    return str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder)
+
+
+def overrides_from(typed: Sequence[str], sources: Sources) -> list[str]:
+    """The overrides that a command line with model.pretrained=PUBLISHED stands for: the options of that model, and its tokenizer.
+
+    A group that was typed is left as it was typed; `transfer.check_pretrained` compares a typed model with the published one.
+    """
+    name = pretrained_name(typed)
+    model, tokenizer = (any(re.match(rf"\+*{group}[=@]", word) for word in typed) for group in ("model", "tokenizer"))
+    if name is None or (model and tokenizer):  # nothing is left to say, and the folder may be gone
+        return []
+    source = sources.published(name)
+    if source is None:
+        return []
+    options = [] if model else without(words(source.published.parts, index.load()), typed)
+    return options if tokenizer else [*options, *tokenizer_overrides(source)]
+
+
+def tokenizer_overrides(source: PretrainedSource) -> list[str]:
+    """The overrides that choose the tokenizer of a source."""
+    values = {key: value for key, value in source.tokenizer.items() if key != "part"}
+    return ["tokenizer=pretrained", *(f"tokenizer.{key}={_quoted(str(value))}" for key, value in values.items())]
+
+
+def _quoted(value: str) -> str:
+    """A value in Hydra's grammar, for any name of a folder."""
+    if re.fullmatch(r"[\w./:@+-]+", value):
+        return value
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def pretrained_name(typed: Sequence[str]) -> str | None:
+    """The typed value of model.pretrained; None if there is none, or several for a sweep."""
+    values = [word.partition("=")[2] for word in typed if word.lstrip("+").startswith(f"{OPTION}=")]
+    value = values[-1] if values else ""
+    if value[:1] in ("'", '"') and value[-1:] == value[:1]:
+        return re.sub(r"\\(.)", r"\1", value[1:-1])
+    return value if value not in ("", "null") and "," not in value else None
