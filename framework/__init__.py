@@ -55,6 +55,7 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.generation.engine import generated_row as generated_row
     from framework.generation.engine import pad_left as pad_left
     from framework.generation.strategy import Strategy as Strategy
+    from framework.huggingface.folder import load_model as load_model
     from framework.metrics.average import Average as Average
     from framework.metrics.average import RowAverage as RowAverage
     from framework.metrics.bleu import Bleu as Bleu
@@ -119,6 +120,7 @@ _NAMES = {
     "errors": "UserError",
     "generation.engine": "Decode generated_row pad_left",
     "generation.strategy": "Strategy",
+    "huggingface.folder": "load_model",
     "metrics.average": "Average RowAverage",
     "metrics.bleu": "Bleu Chrf",
     "metrics.ratio": "BitsPerByte Perplexity Ratio",

@@ -30,6 +30,12 @@ class Decode:
 
     strategy: a built part of kind `decoding`. text: ids -> text. end: the end token, None = there is none. wanted_rows: number of
     a split's total_rows rows that are decoded in validation; None = all.
+
+    >>> model = build_model(compose(["task=completion"]))
+    >>> decode = Decode(Part("decoding/greedy", max_new_tokens=5)(), text=str, end=None)
+    >>> (generated,) = decode(model, torch.tensor([[65, 66]]))
+    >>> len(generated[0].ids)
+    5
     """
 
     def __init__(
@@ -173,7 +179,12 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def pad_left(rows: Sequence[Sequence[int]], padding: int, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
-    """Prompts of different lengths as ids (B, P) and padding_mask (B, P), padded on the left."""
+    """Prompts of different lengths as ids (B, P) and padding_mask (B, P), padded on the left.
+
+    >>> ids, padding_mask = pad_left([[5, 6, 7], [8]], padding=0)
+    >>> ids.tolist(), padding_mask.tolist()
+    ([[5, 6, 7], [0, 0, 8]], [[True, True, True], [False, False, True]])
+    """
     longest = max(len(row) for row in rows)
     ids = torch.tensor([[padding] * (longest - len(row)) + list(row) for row in rows], device=device)
     padding_mask = torch.arange(longest, device=device) >= longest - torch.tensor([[len(row)] for row in rows], device=device)

@@ -46,6 +46,10 @@ class Strategy:
     max_new_tokens: maximum number of generated tokens; null = as many as the model can read.
     min_new_tokens: minimum number of tokens before the end token.
     no_repeat_ngram_size: no n-gram of this size is generated twice; null = no limit.
+
+    >>> strategy = Part("decoding/beam", num_beams=4, max_new_tokens=50)()
+    >>> isinstance(strategy, Strategy), strategy.max_new_tokens
+    (True, 50)
     """
 
     rules: ClassVar[dict[str, str]] = {

@@ -91,7 +91,11 @@ def is_published(path: Path) -> bool:
 
 
 def load_model(folder: Path | str) -> "nn.Module":
-    """The model in a folder, in evaluation mode, made of our parts. UserError: as `Published.open`, and weights that are not there."""
+    """A published model of a folder, in evaluation mode. UserError: as `Published.open`, or weights are missing.
+
+    >>> load_model("published")(torch.tensor([[5, 6, 7]])).shape
+    torch.Size([1, 3, 16])
+    """
     import torch
 
     from framework.data.spec import DataSpec

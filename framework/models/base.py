@@ -41,6 +41,10 @@ class Model(nn.Module):
     adapter: new weights that are trained in place of the model's own.
 
     A subclass builds its modules from `offers`, then calls `initialize`.
+
+    >>> model = build_model(compose(["task=classification", "model.dim=16"]))
+    >>> isinstance(model, Model), model(torch.tensor([[5, 6, 7]])).shape
+    (True, torch.Size([1, 3, 16]))
     """
 
     consumed: ClassVar[tuple[str, ...]] = ("pretrained", "init_layers", "freeze", "adapter")

@@ -20,6 +20,12 @@ class Adapter:
     """Base class of adapters.
 
     weights: file of an exported adapter (to=adapter) that a new run starts from.
+
+    >>> model = build_model(compose(["task=classification"]))
+    >>> adapter = Part("adapter/lora", rank=4, target_modules="*.query")()
+    >>> adapter.attach(model)
+    >>> {name.rpartition(".")[2] for name, parameter in model.named_parameters() if parameter.requires_grad} == {"lora_down", "lora_up"}
+    True
     """
 
     weights: str | None = None

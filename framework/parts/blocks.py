@@ -19,6 +19,10 @@ class Block(nn.Module):
     number), norm (a Part, called with dim, epsilon, bias).
 
     final_norm: whether a stack of these blocks needs a norm after the last layer.
+
+    >>> block = Part("block/pre_norm")(dim=8, dropout=0.0, bias=True, epsilon=1e-5, layer=0, sublayers=2, norm=Part("norm/layer"))
+    >>> block(torch.ones(1, 3, 8), (torch.zeros_like, torch.zeros_like)).equal(torch.ones(1, 3, 8))  # the residual stream alone
+    True
     """
 
     final_norm: ClassVar[bool] = False

@@ -9,7 +9,14 @@ from framework.parts.layout import make_positions
 
 
 class Cache:
-    """Keys and values of one attention, over the tokens decoded so far."""
+    """Keys and values of one attention, over the tokens decoded so far.
+
+    >>> cache: Cache = KVCache()
+    >>> keys, values = cache.update((torch.randn(1, 2, 3, 8), torch.randn(1, 2, 3, 8)))
+    >>> keys, values = cache.update((torch.randn(1, 2, 1, 8), torch.randn(1, 2, 1, 8)))
+    >>> keys.shape
+    torch.Size([1, 2, 4, 8])
+    """
 
     def update(self, keys_values: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Append keys and values of new tokens; return all that the attention's `forward` takes."""
@@ -29,7 +36,14 @@ class Cache:
 
 
 class KVCache(Cache):
-    """Concatenated keys and values: tensors (B, K, S, d), growing along S."""
+    """Concatenated keys and values: tensors (B, K, S, d), growing along S.
+
+    >>> cache = KVCache()
+    >>> keys, values = cache.update((torch.randn(2, 4, 3, 8), torch.randn(2, 4, 3, 8)))
+    >>> cache.reorder(torch.tensor([1, 1]))
+    >>> cache.state()[0][0].equal(keys[1])
+    True
+    """
 
     def __init__(self) -> None:
         self.keys_values: tuple[Tensor, ...] = ()
@@ -52,7 +66,13 @@ class KVCache(Cache):
 
 @dataclass
 class EncoderOutput:
-    """Hidden states of an encoder (B, S, D) and their padding mask (B, S), True = token; None = no padding."""
+    """Hidden states of an encoder (B, S, D) and their padding mask (B, S), True = token; None = no padding.
+
+    >>> model = build_model(compose(["task=translation", "model.dim=32"]))
+    >>> output = model.encode(torch.tensor([[5, 6, 7]]))
+    >>> isinstance(output, EncoderOutput), output.hidden_states.shape
+    (True, torch.Size([1, 3, 32]))
+    """
 
     hidden_states: Tensor
     padding_mask: Tensor | None = None

@@ -14,7 +14,11 @@ from framework.registry import Part
 
 
 class Tokens(nn.Embedding):
-    """Token embeddings, multiplied by sqrt(E) if scaled. Vaswani et al. 2017, section 3.4, https://arxiv.org/abs/1706.03762"""
+    """Token embeddings, multiplied by sqrt(E) if scaled. Vaswani et al. 2017, section 3.4, https://arxiv.org/abs/1706.03762
+
+    >>> Tokens(261, 16)(torch.tensor([[5, 6, 7]])).shape
+    torch.Size([1, 3, 16])
+    """
 
     def __init__(self, vocab_size: int, embedding_dim: int, scaled: bool = False):
         super().__init__(vocab_size, embedding_dim)

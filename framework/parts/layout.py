@@ -14,6 +14,10 @@ class RotaryEmbedding:
     """Rotation of the first r features of every head by an angle per position.
 
     cos, sin: (B or 1, 1, T, r/2). interleaved: pairs are neighbors (0,1), (2,3), ... instead of halves (i, i + r/2).
+
+    >>> rotary = Part("position/rotary")().rotary(torch.arange(3)[None], 4)
+    >>> isinstance(rotary, RotaryEmbedding), rotary(torch.randn(1, 2, 3, 8)).shape
+    (True, torch.Size([1, 2, 3, 8]))
     """
 
     cos: Tensor
@@ -40,6 +44,10 @@ class SequenceLayout:
 
     positions: (B or 1, T), explicit, so that packing, left padding and caching agree.
     padding_mask: (B, T), True = token; None = no padding. rotary: None = queries and keys are not rotated.
+
+    >>> layout = SequenceLayout(torch.arange(3)[None], padding_mask=torch.tensor([[True, True, False]]))
+    >>> layout.apply_rotary(torch.ones(1, 1, 3, 4)).equal(torch.ones(1, 1, 3, 4))  # no rotary embedding: unchanged
+    True
     """
 
     positions: Tensor

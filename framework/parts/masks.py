@@ -18,6 +18,9 @@ class Mask:
     documents: the document number of every query (B, T) and key (B, S); a token attends to its own document.
     window: a token attends to tokens nearer than this many, itself included.
     bias: (B or 1, H, T, S), added to the scores.
+
+    >>> Mask(3, 3, causal=True).dense()[0, 0].int().tolist()
+    [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
     """
 
     queries: int

@@ -15,6 +15,14 @@ class Tracker(Logger):
 
     Its owner provides: folder (of the run), name (of the run), config (plain and explicit), chosen (group -> option).
     A tracker writes on rank zero only (`rank_zero_only`).
+
+    >>> class PrintTracker(Tracker):
+    ...     name = "print"
+    ...
+    ...     def log_metrics(self, metrics, step=None):
+    ...         print(step, metrics)
+    >>> PrintTracker().log_metrics({"train/loss": 2.0}, step=10)
+    10 {'train/loss': 2.0}
     """
 
     @property

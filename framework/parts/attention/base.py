@@ -17,6 +17,14 @@ class Attention(nn.Module):
     An owner offers: dim, num_heads, num_layers, dropout, bias, epsilon, layer (from 0).
 
     rotary_dim: features of a head that a position may rotate.
+
+    >>> attention = Part("attention/multi_head", num_kv_heads=2)(dim=64, num_heads=4, dropout=0.0, bias=True, epsilon=1e-5)
+    >>> x, layout = torch.randn(1, 5, 64), SequenceLayout(torch.arange(5)[None])
+    >>> keys_values = attention.keys_values(x, layout)
+    >>> [tuple(tensor.shape) for tensor in keys_values]
+    [(1, 2, 5, 16), (1, 2, 5, 16)]
+    >>> attention(x, keys_values, layout, Mask(5, 5, causal=True)).shape
+    torch.Size([1, 5, 64])
     """
 
     rotary_dim: int

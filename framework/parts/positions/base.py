@@ -12,6 +12,11 @@ class Position(nn.Module):
 
     An owner offers: dim (of the embeddings), num_heads, max_length, causal (whether the stack is).
     A position with a bias declares `provides = ("bias",)`; one with a table of fixed length, `("table",)`.
+
+    >>> position = Part("position/alibi")(num_heads=4, causal=True)
+    >>> positions = torch.arange(5)[None]
+    >>> isinstance(position, Position), position.bias(positions, positions).shape
+    (True, torch.Size([1, 4, 5, 5]))
     """
 
     rules: ClassVar[dict[str, str]] = {}
