@@ -160,7 +160,12 @@ def repeats(ids: Tensor, length: int, vocab_size: int) -> Tensor:
 
 
 def generated_row(generated: Sequence[Generated]) -> dict[str, Any]:
-    """The prediction of a prompt as a row: the best text, and with num_return_sequences also the others."""
+    """The generated texts of a prompt as a row of predictions: the best, and `others` if there are more.
+
+    >>> from framework.generation.engine import Generated
+    >>> generated_row([Generated([7], "yes", -0.1), Generated([8], "no", -2.5)])
+    {'prediction': 'yes', 'score': -0.1, 'others': [{'prediction': 'no', 'score': -2.5}]}
+    """
     best, *others = generated
     row: dict[str, Any] = {"prediction": best.text, "score": best.score}
     return {**row, "others": [{"prediction": other.text, "score": other.score} for other in others]} if others else row
