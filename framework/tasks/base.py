@@ -55,7 +55,7 @@ class Task(nn.Module):
     baseline: whether a simple method is measured on the test rows at the end of a run.
     """
 
-    consumed: ClassVar[tuple[str, ...]] = ("format", "baseline")  # options that the framework reads and no constructor takes
+    framework_options: ClassVar[tuple[str, ...]] = ("format", "baseline")  # options that the framework reads and no constructor takes
     option_traits: ClassVar[dict[str, tuple[str, ...]]] = {"may_change": ("baseline",)}
     format: Any = choice("format", None)  # of an instance: the format itself
     rules: ClassVar[dict[str, str]] = {}
@@ -115,7 +115,7 @@ class GenerationTask(Task):
     test_rows: number of test rows to generate for at the end; null = all.
     """
 
-    consumed: ClassVar[tuple[str, ...]] = ("decoding", "validation_rows", "test_rows")
+    framework_options: ClassVar[tuple[str, ...]] = ("decoding", "validation_rows", "test_rows")
     decoding: ClassVar[Any] = choice("decoding", "greedy")
     validation_rows: ClassVar[int | None] = 200
     test_rows: ClassVar[int | None] = None

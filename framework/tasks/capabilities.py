@@ -29,7 +29,7 @@ class Distillable(Task):
     distillation: the loss that compares student and teacher.
     """
 
-    consumed: ClassVar[tuple[str, ...]] = ("teacher", "distillation")
+    framework_options: ClassVar[tuple[str, ...]] = ("teacher", "distillation")
     teacher: ClassVar[str | None] = None
     distillation: ClassVar[Any] = choice("distillation", "standard")
     option_traits: ClassVar = {"may_change": ("teacher",)}  # its folder may move
