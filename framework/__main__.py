@@ -1,4 +1,4 @@
-"""`python -m framework VERB [RUN] key=value ...`: everything besides training, and training too where there is no train.py."""
+"""`python -m framework VERB [RUN] key=value ...`: all commands; training is also `python train.py`."""
 
 import sys
 from collections.abc import Callable, Sequence

@@ -81,7 +81,7 @@ BREAKAGES = {
         "framework/workflows/train.py",
         "finish(trackers, exit_code)",
         "pass",
-        ("tests/integration/test_run_folder.py::test_a_run_that_fails_is_told_to_have_failed",),
+        ("tests/integration/test_run_folder.py::test_a_failed_run_is_reported_as_failed",),
     ),
 }
 

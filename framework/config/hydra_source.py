@@ -27,20 +27,19 @@ SCRATCH = "scratch"  # the recipe of a task where no other is asked for
 
 
 class CatalogueSource(ConfigSource):
-    """Gives Hydra the options of the catalogue at every slot of their kind: registered parts as nodes, presets by `presets.parse`.
+    """Config source of the catalogue: at every slot its options as nodes, and presets as `presets.parse` reads them.
 
-    Hydra loads what comes first in precedence first: debug, experiment, recipe, then presets; and of two choices for a slot it takes the
-    one that it has met first. So whether a preset's choice for a slot counts is known when the preset is loaded, and its values for the
-    slot are left out where it does not.
+    Hydra loads files in the order of precedence (debug, experiment, recipe, presets) and takes the first choice for a slot. So it is known
+    when a file is loaded which of its choices count, and the values of the others are left out.
     """
 
     catalogue: Catalogue
-    recipe: str  # that every task takes, if it has one of that name
-    typed: frozenset[str]  # slots that the command line chooses for
+    recipe: str  # of the task
+    typed: frozenset[str]  # keys of the command line
 
     def __init__(self, provider: str, path: str):
         super().__init__(provider, path)
-        # Of this object: a launcher sends it to another process.
+        # Copied to the instance, which a launcher may send to another process.
         self.catalogue, self.recipe, self.typed = CatalogueSource.catalogue, CatalogueSource.recipe, CatalogueSource.typed
         self.chosen: set[str] = set()
 
@@ -56,7 +55,7 @@ class CatalogueSource(ConfigSource):
             self.chosen = set(self.typed)  # a composition begins
             config = OmegaConf.load(conf_folder() / f"{name}.yaml")
         elif group == "recipe":
-            config = OmegaConf.create({})  # the choice alone; the values are the task's, below
+            config = OmegaConf.create({})  # the choice only: the file is that of the task, see `_node`
         elif kind and name in self.catalogue.options.get(kind, {}):
             config = OmegaConf.create(self._node(f"{kind}/{name}"))
         elif kind and name in self.catalogue.presets.get(kind, {}):
@@ -92,9 +91,9 @@ class CatalogueSource(ConfigSource):
         return sorted({*(slots if results_filter != ObjectType.CONFIG else ()), *(names if results_filter != ObjectType.GROUP else ())})
 
     def _composable(self, content: Mapping[str, Any], file: str, kind: str, group: str) -> Any:
-        """A preset's mapping with a defaults list for what it chooses; group: where it is loaded, empty for one of all groups."""
+        """The content of a preset with its choices as a defaults list. group: of its slot; empty for a recipe or an experiment."""
         given = list(content.get("defaults") or [])
-        for entry in given:  # of Hydra's own grammar
+        for entry in given:  # a file may have a defaults list of Hydra as well
             key = next(iter(entry)) if isinstance(entry, Mapping) else ""
             if key.startswith("override "):
                 self.chosen.add(self._absolute(group, key.removeprefix("override ").strip()))
@@ -106,7 +105,7 @@ class CatalogueSource(ConfigSource):
         return OmegaConf.create({**({"defaults": given} if given else {}), **preset.values})
 
     def _choose(self, slot: str) -> bool:
-        """Whether nobody has chosen for a slot before."""
+        """Whether the first choice for a slot is the present one."""
         free = slot not in self.chosen
         self.chosen.add(slot)
         return free
@@ -116,7 +115,7 @@ class CatalogueSource(ConfigSource):
         return path[1:] if path.startswith("/") else f"{group}/{path}".lstrip("/")
 
     def _node(self, part: str) -> dict[str, Any]:
-        """A registered part, with its recipe if it is a task. `_self_` comes first: last, it would undo a choice for an empty slot."""
+        """The node of a registered part, of a task with its recipe. `_self_` first: last, it would undo the choice for an empty slot."""
         option = self.catalogue.option(part)
         slots = [{slot: entry["default"] if not entry["follows"] else None} for slot, entry in option["slots"].items()]
         kind, _, name = part.partition("/")
@@ -127,7 +126,7 @@ class CatalogueSource(ConfigSource):
 
 
 class CatalogueSearchPath(SearchPathPlugin):
-    """Puts the catalogue, and what else lies in folders of the user's own, on Hydra's search path."""
+    """Adds the catalogue, and the other files in the user's config folders, to Hydra's search path."""
 
     folders: tuple[Path, ...] = ()
 
@@ -138,7 +137,7 @@ class CatalogueSearchPath(SearchPathPlugin):
 
 
 def attach(folders: Iterable[Path] = (), recipe: str = SCRATCH, words: Iterable[str] = ()) -> Catalogue:
-    """Makes Hydra look into the catalogue with the presets in folders of the user's own, which is returned. recipe: that tasks take;
+    """Registers the catalogue, with the presets in the user's config folders, as a source of Hydra, and returns it. recipe: of the task.
     words: of the command line."""
     CatalogueSearchPath.folders = tuple(folders)
     CatalogueSource.catalogue = index.load().with_folders(CatalogueSearchPath.folders)

@@ -33,8 +33,8 @@ class Preset:
 def parse(
     content: Mapping[str, Any], kind: str, catalogue: Catalogue, file: str, free: Callable[[str], bool] = lambda slot: True, path: str = ""
 ) -> Preset:
-    """The mapping at a path of a file, for a slot of a kind. free: whether a slot has not been chosen by somebody who comes first; if it
-    has, the values go with the choice. UserError: an option or a key that does not exist, with file and path."""
+    """Parses the mapping at a path of a file, for a slot of a kind. free(path): whether this file may choose for a slot; if another
+    choice comes first, its values are left out. UserError: an option or a key that does not exist, with file and path."""
     base = content.get("is")
     slots, fields = _known(kind, base, catalogue, f"{file}: {'.'.join(filter(None, (path.replace('/', '.'), 'is')))}")
     preset = Preset(base)
@@ -42,7 +42,7 @@ def parse(
         inner = f"{path}/{key}".lstrip("/")
         if key in ("is", "defaults"):
             continue
-        if fields and key not in slots and key not in fields:
+        if fields is not None and key not in slots and key not in fields:
             near, known = registry.nearest(key, [*fields, *slots]), ", ".join([*fields, *slots])
             raise UserError(f"{file}: {inner.replace('/', '.')}: there is no such key{near}; there are: {known}")
         if key not in slots or not isinstance(value, Mapping | str | None):
@@ -60,9 +60,9 @@ def parse(
     return preset
 
 
-def _known(kind: str, base: Any, catalogue: Catalogue, place: str) -> tuple[dict[str, str], list[str]]:
-    """What a mapping may hold: slot -> kind, and fields; those of the option that it starts from, else of all options of the kind.
-    No fields: anything may stand there."""
+def _known(kind: str, base: Any, catalogue: Catalogue, place: str) -> tuple[dict[str, str], list[str] | None]:
+    """Slots of a mapping with their kinds, and its fields (null: any key): those of the option that it starts from, or of all options of
+    the kind. UserError: there is no such option."""
     names = catalogue.names(kind)
     if base is not None and base not in names:
         near = registry.nearest(base, names) if isinstance(base, str) else ""
@@ -70,16 +70,16 @@ def _known(kind: str, base: Any, catalogue: Catalogue, place: str) -> tuple[dict
     if kind.partition("/")[0] in FILES:
         return {group: group for group in GROUPS if group not in ("experiment", "debug")}, [*TOP, "hydra"]
     if kind in NAMED:
-        return {}, []
+        return {}, None
     options = catalogue.options.get(kind, {})
     among = [options[part]] if base and (part := catalogue.base(kind, base)) else list(options.values())
     slots = {slot: entry["kind"] for option in among for slot, entry in option["slots"].items()}
-    return slots, list(dict.fromkeys(name for option in among for name in ("part", *option["fields"])))
+    return slots, list(dict.fromkeys(name for option in among for name in option["fields"]))
 
 
 def node_of(choice: str | Mapping[str, Any], kind: str, catalogue: Catalogue, file: str = "") -> Node:
     """The node of an option, a preset, or a mapping with `is`, with null for slots that follow their owner's: what Hydra composes where
-    nothing is overridden. Hydra takes a fifth of a second a preset, too long to compare a published model with all of them."""
+    nothing is overridden. Composing all presets by Hydra, to find the one of a published model, would take seconds."""
     if isinstance(choice, str):
         if choice in catalogue.options.get(kind, {}):
             return default_node(f"{kind}/{choice}", catalogue)

@@ -185,6 +185,21 @@ def test_a_name_that_is_taken_is_refused_with_both_files(mine, tmp_path):
     assert str(tmp_path) in str(refused.value) and index.load().presets["experiment"]["sst2"]["file"] in str(refused.value)
 
 
+def test_jobs_of_a_sweep_choose_for_themselves(own, tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr("framework.workflows.processes.launch", lambda start: (None, started.append(start)))
+    monkeypatch.chdir(tmp_path)
+    words = ["model.dim=32", "model.decoder.window=null", "model/position=rotary", "recipe=scratch,finetune", "schedule.floor=0.5"]
+    attentions = "model/attention=multi_head,linear"
+    assert main(["-m", "--config-dir", str(tmp_path), "experiment=own", attentions, "optimizer.lr=0.1,0.2", *words]) == 0
+    jobs = {(start.chosen["model/attention"], start.config["optimizer"]["lr"], start.chosen["recipe"]) for start in started}
+    assert len(jobs) == len(started) == 8
+    for start in started:
+        attention, schedule = start.config["model"]["attention"], start.config["schedule"]
+        assert attention.get("num_kv_heads") is None and start.config["optimizer"]["momentum"] == 0.7
+        assert (schedule["part"], schedule["floor"]) == (f"schedule/{'linear' if start.chosen['recipe'] == 'finetune' else 'cosine'}", 0.5)
+
+
 # ---------------------------------------------------------------------------------------------------------------------------- recipes
 
 
@@ -233,7 +248,7 @@ def test_what_is_typed_and_what_an_experiment_says_come_before_a_recipe(mine):
 def test_a_recipe_of_ones_own(mine):
     folders = mine("recipe/ner/calm", "is: finetune\noptimizer: {is: adamw, lr: 2.0e-5}\n")
     assert recipe(["task=ner", "recipe=calm"], folders) == ("calm", "adamw", 2e-5)
-    assert compose(["task=ner", "recipe=calm"], folders).config["trainer"]["min_epochs"] == 5
+    assert compose(["task=ner", "recipe=calm"], folders).config["trainer"]["min_epochs"] == 6
     with pytest.raises(UserError, match=r"task/classification has no recipe 'calm'; it has: finetune, scratch"):
         compose(["task=classification", "recipe=calm"], folders)
 

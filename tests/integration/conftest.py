@@ -1,4 +1,4 @@
-"""A folder of one's own with small data, and the command line as a person types it."""
+"""A project folder with small data, and training through the command line."""
 
 import random
 import shutil
@@ -39,32 +39,32 @@ def write_text(folder: Path) -> None:
 
 
 def copied(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of a folder with runs, to work in: it is the current one."""
+    """A copy of a folder with runs, as the current folder."""
     shutil.copytree(folder, tmp_path / "here", symlinks=True)
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "here"
 
 
 def newest() -> Path:
-    """The newest run here, by its path from here."""
+    """The newest run, relative to the current folder."""
     return Path("runs/last").resolve().relative_to(Path.cwd())
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """What `python train.py WORDS` says when it refuses them."""
+    """The message of `python train.py WORDS`, which must fail."""
     assert train_main(list(words)) == 2
     return capsys.readouterr().err
 
 
 def train(*words: str) -> Path:
-    """Runs `python train.py WORDS` here, where it must end well. The folder of the newest run."""
+    """Runs `python train.py WORDS`, which must succeed. Returns the folder of the newest run."""
     assert train_main(list(words)) == 0
     return Path("runs/last").resolve()
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """The current folder: data, nothing else."""
+    """The current folder, with data and nothing else."""
     write_data(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -1,4 +1,4 @@
-"""What a mistake gets: exit code 2, a few lines that say what, where and what would be right, and nothing on disk."""
+"""Users' mistakes: exit code 2, a message of a few lines with what is wrong, where and what is right, and nothing on disk."""
 
 import os
 import pickle
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def refused(project, capfd):
-    """Types a command that is a mistake; gives the message."""
+    """Runs a wrong command; returns the message."""
 
     def type_(*words, main=train_main):
         before = sorted(project.rglob("*"))
@@ -89,7 +89,7 @@ def test_config(refused, words, said):
     assert said in refused(*words.split())
 
 
-def test_an_impossible_combination_names_the_ways_out(refused):
+def test_an_impossible_combination_names_remedies(refused):
     message = refused("task=translation", "model=bert_tiny")
     (ways,) = re.findall("Any one of these resolves it: (.*)", message)
     assert "model=" in ways and "task=classification" in ways and "tiny_encoder_decoder" in ways
@@ -98,7 +98,7 @@ def test_an_impossible_combination_names_the_ways_out(refused):
     assert "model/attention=multi_head" in ways and "rotary" in ways
 
 
-def test_everything_that_is_wrong_is_said_at_once(refused):
+def test_all_mistakes_are_reported_at_once(refused):
     message = refused("model.dim=wide", "seed=many", "+model.dmi=3", "~model.num_layers")
     assert all(said in message for said in ("model.dim: 'wide'", "seed: 'many'", "model.dmi: ", "model.num_layers: is required"))
     message = refused("model=bret_tiny", "tokenizer=bype")
@@ -116,7 +116,7 @@ def test_more_than_six_mistakes_are_counted(refused):
 
 
 @pytest.mark.parametrize("verb", ["train", "check"])
-def test_every_verb_checks_alike(refused, verb):
+def test_every_verb_checks_overrides(refused, verb):
     assert "(did you mean 'dim'?)" in refused(verb, "model.dmi=16", main=framework_main)
 
 
@@ -138,7 +138,7 @@ def test_verbs(refused, words, said):
 
 
 def quick(words, folder):
-    """A process of its own: its message, CPU seconds, and whether it imported torch."""
+    """Message and CPU seconds of a separate process, and whether it imported torch."""
     index.load.cache_clear()
     index.load()  # made and kept, if a source has changed since
     probe = (
@@ -163,7 +163,7 @@ def quick(words, folder):
     ],
     ids=["conflict", "sweep", "data", "resume"],
 )
-def test_mistakes_are_answered_without_torch_in_two_seconds(project, words):
+def test_mistakes_are_reported_without_torch_in_two_seconds(project, words):
     code, seconds, torch_too, _ = quick(words, project)
     assert (code, torch_too) == (2, False)
     assert seconds < 2
@@ -213,7 +213,7 @@ def test_data(project, refused, words, content, said):
     assert said in refused(*CLASSIFICATION, *words)
 
 
-def test_a_missing_folder_is_answered_with_where_the_data_is_published(refused):
+def test_a_missing_folder_is_reported_with_the_source_of_the_data(refused):
     message = refused("experiment=sst2")
     assert "data.folder=DIR" in message and "https://github.com/" in message
 
@@ -307,7 +307,7 @@ def test_a_broken_checkpoint(trained, monkeypatch, capfd, spoil, command):
             path.write_bytes(content)
 
 
-def test_a_run_whose_config_is_no_config(project, refused):
+def test_a_run_with_a_damaged_config(project, refused):
     (project / "odd").mkdir()
     (project / "odd" / "config.yaml").write_text("just: this")
     assert "config.yaml is not the config of a run" in refused("evaluate", "odd", main=framework_main)
@@ -322,7 +322,7 @@ def test_a_loss_that_is_no_number_stops_the_run(project, capsys):
     assert len(message.strip().splitlines()) <= 6
 
 
-def test_ctrl_c_keeps_last_and_tells_how_to_go_on(project, monkeypatch, capsys):
+def test_ctrl_c_keeps_last_and_prints_how_to_resume(project, monkeypatch, capsys):
     from framework.training.learner import Learner
 
     begin = Learner.training_step

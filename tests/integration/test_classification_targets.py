@@ -1,4 +1,4 @@
-"""Several labels, and a number for two texts, through the command line: files in, figures and predictions out."""
+"""Multi-label classification, and regression on two texts, from files to metrics and predictions."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Fine-tuning from the command line: what is frozen and adapted wherever a task is made, and an adapter that stands alone."""
+"""Fine-tuning from the command line: frozen and adapted models in every workflow, and exported adapters."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ LORA = ["model/adapter=lora", "model.adapter.rank=2", "optimizer.lr=0.01", "trai
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A folder with data, a run that learned from text alone (BASE), one that adapted it to labels (TUNED) and its adapter (FILE)."""
+    """A folder with data, a pretraining run (base), a run with an adapter on top of it (tuned), and its adapter file."""
     folder = tmp_path_factory.mktemp("finetuning")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -51,7 +51,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def here(made, tmp_path, monkeypatch):
-    """A copy of that folder to work in."""
+    """A copy of that folder, as the current folder."""
     return copied(made, tmp_path, monkeypatch)
 
 
@@ -66,7 +66,7 @@ def weights(run):
     return load_weights(run / "checkpoints" / "last.ckpt")
 
 
-def test_an_adapted_run_keeps_the_weights_it_began_with(here):
+def test_an_adapted_run_keeps_the_pretrained_weights(here):
     before, after = weights(Path("base")), weights(Path("tuned"))
     shared = [name for name in before if name.startswith("model.")]
     assert shared and all(torch.equal(before[name], after[name]) for name in shared)
@@ -76,7 +76,7 @@ def test_an_adapted_run_keeps_the_weights_it_began_with(here):
     assert {name.split(".")[-2] for name in after if ".lora_" in name} == {"query", "value"}
 
 
-def test_it_is_measured_used_and_resumed_with_its_adapter(here, capsys):
+def test_an_adapted_run_is_evaluated_and_resumed_with_its_adapter(here, capsys):
     shutil.rmtree("base")  # a run is complete by itself
     figures = evaluate(Path("tuned"), [])
     assert figures["test/loss"] == pytest.approx(json.loads(Path("tuned/metrics.json").read_text())["test/loss"])
@@ -90,7 +90,7 @@ def test_it_is_measured_used_and_resumed_with_its_adapter(here, capsys):
     assert changed == trained(loaded.task).keys()
 
 
-def test_the_card_tells_what_is_trained(here, capsys):
+def test_the_summary_counts_trained_parameters(here, capsys):
     train(*LABELED, "model.pretrained=base", *LORA, "trainer.max_steps=1")
     lines = capsys.readouterr().out.splitlines()
     count = sum(value.numel() for value in trained(Predictor.load("runs/last").task).values())
@@ -99,7 +99,7 @@ def test_the_card_tells_what_is_trained(here, capsys):
     assert not any("new and frozen" in line for line in lines)
 
 
-def test_merged_it_predicts_what_it_predicted(here):
+def test_a_merged_adapter_gives_the_same_predictions(here):
     loaded = Predictor.load("tuned")
     loaded.task.double()
     rows = [loaded.format.from_text(text) for text in ("fine great", "awful", "bleak lovely cold")]
@@ -111,7 +111,7 @@ def test_merged_it_predicts_what_it_predicted(here):
         assert one["prediction"] == other["prediction"] and one["score"] == pytest.approx(other["score"], abs=1e-6)
 
 
-def test_what_begins_from_an_adapted_run_begins_from_its_merged_weights(here, capsys):
+def test_an_adapted_run_is_loaded_with_merged_weights(here, capsys):
     loaded = without_adapter(Predictor.load("tuned"))
     train(*LABELED, "model.pretrained=tuned", "optimizer.lr=0.0", "trainer.max_steps=1")
     said = capsys.readouterr().out
@@ -121,7 +121,7 @@ def test_what_begins_from_an_adapted_run_begins_from_its_merged_weights(here, ca
     assert all(torch.equal(value, found[name]) for name, value in loaded.task.state_dict().items())
 
 
-def test_an_adapter_alone_is_all_that_another_run_needs_beside_the_base(here, capsys):
+def test_base_and_adapter_file_restore_the_adapted_run(here, capsys):
     saved, notes = load_file("one.safetensors"), safe_open("one.safetensors", "pt").metadata()
     assert saved.keys() == trained(Predictor.load("tuned").task).keys()
     adapter = json.loads(notes["notes"])["adapter"]
@@ -143,7 +143,7 @@ def test_an_adapter_alone_is_all_that_another_run_needs_beside_the_base(here, ca
     assert main(["resume=runs/last", "trainer.max_epochs=4"]) == 0
 
 
-def test_another_task_takes_the_adapter_without_the_head(here, capsys):
+def test_another_task_loads_the_adapter_without_the_head(here, capsys):
     lines = Path("train.csv").read_text().splitlines()
     Path("train.csv").write_text("\n".join([*lines, "neither nor,neutral", ""]))
     words = ["model.pretrained=base", "model.adapter.weights=one.safetensors", *LORA, "trainer.max_steps=1"]
@@ -189,14 +189,14 @@ FILE = "model.adapter.weights=one.safetensors"
         (["model.freeze=[encoder.layers.[2-9].*]"], ["model.freeze: 'encoder.layers.[2-9].*' matches no parameter"]),
     ],
 )
-def test_mistakes_are_told_before_there_is_a_folder(here, capsys, words, said):
+def test_mistakes_are_reported_before_there_is_a_folder(here, capsys, words, said):
     message = refused(capsys, "model.pretrained=base", "model/adapter=lora", *words)
     assert len(message.splitlines()) <= 6
     for part in said:
         assert part in message, message
 
 
-def test_an_adapter_of_weights_that_are_drawn_anew(here, capsys):
+def test_an_adapter_file_without_a_pretrained_model(here, capsys):
     assert "model.adapter.weights needs model.pretrained" in refused(capsys, "model/adapter=lora", FILE)
 
 
@@ -216,7 +216,7 @@ def test_files_that_are_no_adapter(here, damage):
         read_adapter("one.safetensors")
 
 
-def test_a_run_without_an_adapter_has_none_to_stand_alone(here):
+def test_a_run_without_an_adapter_exports_none(here):
     loaded = Predictor.load("base")
     with pytest.raises(UserError, match="to=adapter needs a run with an adapter"):
         save_adapter(loaded.task, loaded.config, loaded.spec, Path("two.safetensors"))
@@ -245,7 +245,7 @@ def test_frozen_layers_and_rates_by_layer(here, capsys):
     assert all(torch.equal(value, after[name]) for name, value in weights(Path("runs/last")).items())
 
 
-def test_what_is_new_and_frozen_is_told(here, capsys):
+def test_new_and_frozen_parameters_are_reported(here, capsys):
     train(*LABELED, "model.pretrained=base", "model.freeze=head.weight", "trainer.max_steps=1")
     assert "  new and frozen     head.weight: they keep their random values" in capsys.readouterr().out
 

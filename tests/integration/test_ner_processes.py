@@ -1,4 +1,4 @@
-"""Named entities in two real processes: the figures of one, to the last digit."""
+"""Named entities in two processes: exactly the metrics of one process."""
 
 import json
 from random import Random
@@ -25,7 +25,7 @@ LEARNED = [
 
 
 def sentence(draw):
-    """A few words and their tags; one entity in four bears the other type, so that nobody can find all."""
+    """A few words and their tags; one entity in four has the other type, so that no model finds all."""
     tokens, tags = [], []
     for type in draw.choices(list(NAMES), k=draw.randint(1, 9)):
         tokens.append(draw.choice(NAMES[type]))
@@ -34,7 +34,7 @@ def sentence(draw):
     return json.dumps({"tokens": tokens, "tags": tags})
 
 
-def test_figures_of_two_processes_are_those_of_one(tmp_path, monkeypatch):
+def test_two_processes_have_the_metrics_of_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     draw = Random(0)
     for name, count in ROWS.items():

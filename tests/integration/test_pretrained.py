@@ -1,4 +1,4 @@
-"""Runs that begin from a run: what is taken, what is refused and how it is said, and that nothing of the other run is needed later."""
+"""Runs with pretrained weights of a run: what is loaded, what is refused, and that the pretrained run is not needed later."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ LABELED = [word for word in CLASSIFICATION if not word.startswith(("tokenizer", 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A folder with data and one run that learned from text alone."""
+    """A folder with data and one pretraining run."""
     from tests.integration.conftest import write_data
 
     folder = tmp_path_factory.mktemp("pretrained")
@@ -46,7 +46,7 @@ def runs(tmp_path_factory):
 
 @pytest.fixture
 def here(runs, tmp_path, monkeypatch):
-    """A copy of that folder to work in, and the run in it."""
+    """The run in a copy of that folder, which is the current folder."""
     copied(runs, tmp_path, monkeypatch)
     return newest()
 
@@ -55,7 +55,7 @@ def weights(run):
     return load_weights(run / "checkpoints" / "best.ckpt")
 
 
-def test_a_classifier_begins_with_what_fits_and_lives_on_without_it(here, capsys):
+def test_a_classifier_loads_what_fits_and_needs_the_source_no_more(here, capsys):
     before = weights(here)
     run = train(*LABELED, f"model.pretrained={here}", "optimizer.lr=0.0")
     said = capsys.readouterr().out
@@ -76,7 +76,7 @@ def test_a_classifier_begins_with_what_fits_and_lives_on_without_it(here, capsys
     assert "pretrained " not in capsys.readouterr().out
 
 
-def test_what_does_not_fit_is_refused_with_names_shapes_and_what_would_fit(here, capsys):
+def test_a_mismatch_is_refused_with_names_shapes_and_options_that_fit(here, capsys):
     said = refused(capsys, *LABELED, f"model.pretrained={here}", "model.dim=32", "model.attention.num_kv_heads=1")
     assert said.splitlines()[0] == f"model.pretrained={here} does not fit this model:"
     assert "model.tokens.weight: (300, 16) there, (300, 32) here" in said and "more" in said
@@ -106,7 +106,7 @@ def test_a_run_that_is_not_complete(here, capsys, lost):
     assert f"it has no {'a checkpoint' if lost == 'checkpoints' else lost}" in refused(capsys, *LABELED, f"model.pretrained={here}")
 
 
-def test_the_same_task_keeps_its_head_and_another_function_is_named(here, capsys):
+def test_the_same_task_loads_its_head_and_other_options_are_reported(here, capsys):
     words = [word for word in PRETRAINING if not word.startswith("tokenizer")]
     run = train(*words, f"model.pretrained={here}", "optimizer.lr=0.0", "model.num_heads=4", "model.dropout=0.2", "seed=1")
     said = capsys.readouterr().out
@@ -137,7 +137,7 @@ def test_an_export_is_a_source_like_its_run(here, capsys):
     assert all(torch.equal(before[name], after[name]) for name in before if name.startswith("model."))
 
 
-def test_the_jobs_of_a_sweep_begin_from_the_same_run(here):
+def test_the_jobs_of_a_sweep_have_the_same_source(here):
     assert pinned(["seed=0,1", "model.pretrained=runs/last"]) == ["seed=0,1", f"model.pretrained={here}"]
     assert pinned(["model.pretrained=null,runs/last"]) == [f"model.pretrained=null,{here}"]
     assert main(["-m", *LABELED, "model.pretrained=null,runs/last", "trainer.max_steps=1"]) == 0
@@ -166,7 +166,7 @@ def test_differences_are_overrides():
     assert differences(saved, saved, index.load()) == []
 
 
-def test_a_run_from_before_an_option_was_there_is_used_as_before(here, capsys):
+def test_an_option_that_a_saved_config_lacks_has_its_default(here, capsys):
     path = here / "config.yaml"
     config = yaml.safe_load(path.read_text())
     del config["model"]["pretrained"], config["model"]["encoder"]["attention"]["qk_norm"]
@@ -180,7 +180,7 @@ def test_a_run_from_before_an_option_was_there_is_used_as_before(here, capsys):
 
 
 @pytest.mark.slow
-def test_every_rank_begins_from_it_and_figures_are_those_of_one(here):
+def test_every_rank_loads_the_weights_and_has_the_metrics_of_one_process(here):
     words = [*PRETRAINING, f"model.pretrained={here}", "optimizer.lr=0.0", "trainer.accelerator=cpu", "data.test=text.txt"]
     words = [word for word in words if not word.startswith("tokenizer")]
     alone, both = train(*words, "trainer.devices=1"), train(*words, "trainer=ddp")

@@ -1,4 +1,4 @@
-"""The command line in several processes: the figures of one, one folder and one W&B run, and kill -9 loses nothing."""
+"""Training in several processes: the metrics of one process, one folder, one W&B run, and resuming after kill -9."""
 
 import contextlib
 import csv
@@ -69,7 +69,7 @@ def test_two_accumulated_batches_are_one(alone):
 
 
 def torchrun(*words):
-    """`torchrun --nproc_per_node 2 train.py WORDS`, at a port that is free."""
+    """`torchrun --nproc_per_node 2 train.py WORDS`, at a free port."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", TRAIN_PY, *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
@@ -93,7 +93,7 @@ LONG += ["callbacks.checkpoint.every_n_train_steps=1", "trainer.accelerator=cpu"
 
 @pytest.fixture(scope="module")
 def swept(place):
-    """Two jobs of two processes each, with the weights on both and spread over them: the folders they made."""
+    """The folders of two jobs of two processes each, with replicated and with sharded weights."""
     before = set(runs())
     assert main(["-m", *LONG, "trainer=ddp,fsdp"]) == 0
     return sorted(set(runs()) - before, key=strategy)
@@ -110,7 +110,7 @@ def test_a_sweep_of_two_jobs_makes_two_folders(swept):
 
 
 def killed(*words):
-    """Starts a run in a process group of its own and kills all of it as soon as there is a checkpoint."""
+    """Starts a run in a new process group and kills the group as soon as there is a checkpoint."""
     command = [sys.executable, TRAIN_PY, *words, "name=killed"]
     group = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
     before = set(runs())
@@ -129,7 +129,7 @@ def killed(*words):
 
 @pytest.mark.parametrize("devices", [1, 2])
 def test_kill_9_in_the_middle_of_an_epoch_and_resume(place, request, devices):
-    """The weights of a run that nobody killed, to the last bit."""
+    """The final weights are bit-equal to those of a run that was not killed."""
     words = [*LONG, "trainer=ddp" if devices == 2 else "trainer=cpu"]
     whole = request.getfixturevalue("swept")[0] if devices == 2 else train(*words, "name=whole")
     run = killed(*words)

@@ -1,4 +1,4 @@
-"""A run through the real command line: its folder is complete, and it can be measured, asked, repeated and continued."""
+"""A run through the command line: its folder is complete; it is evaluated, used, repeated and resumed."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ BOTH = ["logger=both", "logger.wandb.mode=offline", "logger.wandb.project=tests"
 
 @pytest.fixture(scope="module")
 def module_folder(tmp_path_factory) -> Iterator[Path]:
-    """The current folder of the tests that only look at a run."""
+    """The current folder of tests that only read a run."""
     folder = tmp_path_factory.mktemp("runs")
     write_data(folder)
     with pytest.MonkeyPatch.context() as patch:
@@ -48,7 +48,7 @@ def predictions(run: Path) -> list[dict]:
 
 
 def history(run: Path) -> list[dict[str, str]]:
-    """metrics.csv without the clock's."""
+    """metrics.csv without its columns of time."""
     with open(run / "metrics.csv", newline="") as file:
         return [{name: value for name, value in row.items() if "second" not in name} for row in csv.DictReader(file)]
 
@@ -95,7 +95,7 @@ def test_the_config_says_everything(run):
     assert all(re.fullmatch(r"\w+/\w+", node["part"]) for node in nodes(config) if "part" in node)
 
 
-def test_what_was_typed_versions_and_origins_are_kept(run):
+def test_overrides_versions_and_distributions_are_saved(run):
     notes = json.loads((run / "run.json").read_text())
     assert notes["overrides"] == [*CLASSIFICATION, *BOTH, "name=first"]
     assert notes["versions"]["torch"] == torch.__version__
@@ -105,7 +105,7 @@ def test_what_was_typed_versions_and_origins_are_kept(run):
     assert notes["chosen"]["data/batches"] == recipe["data"]["batches"]["is"]
 
 
-def test_what_was_printed_is_kept(run):
+def test_printed_text_is_saved(run):
     log = (run / "train.log").read_text()
     for said in ("parameters", "vocabulary 261; 1 process on cpu", "accuracy", "python -m framework predict", "resume="):
         assert said in log
@@ -119,7 +119,7 @@ def test_the_history_has_training_and_validation(run):
     assert any(row.get("train/padding") for row in rows)
 
 
-def test_figures_of_a_classification_can_be_computed_again(run):
+def test_metrics_of_a_classification_follow_from_its_predictions(run):
     found, rows = figures(run), predictions(run)
     names = {f"{split}/{name}" for split in ("validation", "test") for name in ("loss", "accuracy", "f1")}
     assert set(found) == names | {"baseline/accuracy", "baseline/f1"}
@@ -130,7 +130,7 @@ def test_figures_of_a_classification_can_be_computed_again(run):
     assert found["test/loss"] == pytest.approx(-sum(math.log(row["scores"][row["reference"]]) for row in rows) / len(rows), abs=1e-5)
 
 
-def test_figures_of_a_completion_can_be_computed_again(project):
+def test_metrics_of_a_completion_follow_from_its_predictions(project):
     for name in ("train", "dev", "test"):
         (project / f"{name}.txt").write_text((project / f"{name}.csv").read_text())
     words = ["task=completion", *(word.replace(".csv", ".txt") for word in FILES), *MODEL, "data.batches.budget=256", "data.text_unit=file"]
@@ -149,7 +149,7 @@ def translated(module_folder) -> Path:
     return train(*TRANSLATION, "data.test=[dev.en,dev.de]", "data.batches.budget=256", "optimizer.lr=0.01", "trainer.max_epochs=3")
 
 
-def test_figures_of_a_translation_can_be_computed_again(translated):
+def test_metrics_of_a_translation_follow_from_its_predictions(translated):
     found, rows = figures(translated), predictions(translated)
     written, expected = [row["prediction"] for row in rows], [row["reference"] for row in rows]
     assert expected == Path("dev.de").read_text().splitlines()
@@ -169,7 +169,7 @@ def printed_figures(capsys) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("which", ["run", "translated"])
-def test_evaluate_gives_the_final_figures(request, capsys, which):
+def test_evaluate_gives_the_final_metrics(request, capsys, which):
     folder = request.getfixturevalue(which)
     capsys.readouterr()
     assert framework_main(["evaluate", str(folder)]) == 0
@@ -203,7 +203,7 @@ def test_predict_a_text(run, capsys):
     assert told["scores"] == pytest.approx(first["scores"], abs=1e-5)
 
 
-def test_predict_a_file_without_its_answers(run, capsys):
+def test_predict_a_file_without_labels(run, capsys):
     lines = [line.rpartition(",")[0] for line in Path("test.csv").read_text().splitlines()]
     Path("asked.csv").write_text("\n".join([*lines, ""]))
     assert framework_main(["predict", str(run), "file=asked.csv"]) == 0
@@ -216,7 +216,7 @@ def test_predict_a_file_without_its_answers(run, capsys):
     assert [json.loads(line) for line in Path("answers.jsonl").read_text().splitlines()] == told
 
 
-def test_predict_writes_what_the_test_wrote(translated, capsys):
+def test_predict_gives_the_predictions_of_the_test(translated, capsys):
     rows = predictions(translated)[:3]
     assert framework_main(["predict", str(translated), *(f"text={row['input']}" for row in rows)]) == 0
     assert capsys.readouterr().out.splitlines() == [row["prediction"] for row in rows]
@@ -249,7 +249,7 @@ def test_cfg_job_shows_the_explicit_config_and_trains_nothing(project, capsys):
 
 
 def test_the_whole_config_of_one_run_makes_the_same_run(project, capsys):
-    """What `--cfg job` says and what the run folder keeps are one thing."""
+    """`--cfg job` prints the config that is saved in the folder."""
     assert train_main([*CLASSIFICATION, "name=x", "--cfg", "job"]) == 0
     shown = yaml.safe_load(capsys.readouterr().out)
     assert yaml.safe_load((train(*CLASSIFICATION, "name=x", "trainer.limit_train_batches=1") / "config.yaml").read_text()) == {
@@ -282,7 +282,7 @@ callbacks: {progress: {style: "off"}}
     return project
 
 
-def test_an_experiment_and_a_model_of_ones_own(own):
+def test_an_experiment_and_a_model_of_the_user(own):
     run = train("--config-dir", "own", "experiment=mine", "seed=3")
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert (config["model"]["position"]["part"], config["model"]["dim"], config["seed"]) == ("position/rotary", 16, 3)
@@ -290,7 +290,7 @@ def test_an_experiment_and_a_model_of_ones_own(own):
     assert yaml.safe_load((run / "config.yaml").read_text())["model"]["position"]["part"] == "position/learned"
 
 
-def test_a_misspelt_experiment_of_ones_own_is_answered_with_it(own, capsys):
+def test_a_misspelt_experiment_of_the_user_is_suggested(own, capsys):
     assert train_main(["--config-dir", "own", "experiment=mien"]) == 2
     assert "(did you mean 'mine'?)" in capsys.readouterr().err
 
@@ -312,7 +312,7 @@ def test_all_jobs_of_a_sweep_are_checked_before_the_first_trains(project, capsys
     assert not Path("runs").exists()
 
 
-def test_the_name_says_the_task_and_what_was_overridden(project):
+def test_the_name_has_the_task_and_the_overrides(project):
     run = train(
         *CLASSIFICATION[:5], *MODEL[:2], "tokenizer=bytes", "model/position=rotary", "trainer.max_steps=1", "callbacks=none", "logger=none"
     )
@@ -324,7 +324,7 @@ def test_the_name_says_the_task_and_what_was_overridden(project):
 # -- the same run again, and on --------------------------------------------------------------------------------------------
 
 
-def test_the_same_run_twice_has_the_same_figures(project):
+def test_the_same_run_twice_has_the_same_metrics(project):
     words = [*CLASSIFICATION, "model.dropout=0.3", "trainer.log_every_n_steps=1"]
     one = train(*words)
     torch.rand(7)  # whatever the process did in between
@@ -337,7 +337,7 @@ def test_the_same_run_twice_has_the_same_figures(project):
     assert figures(third)["test/loss"] != figures(one)["test/loss"]
 
 
-def test_a_resumed_run_goes_on_in_its_folder(project, capsys):
+def test_a_resumed_run_continues_in_its_folder(project, capsys):
     run = train(*CLASSIFICATION, "name=x")
     changes = ["trainer.max_epochs=4", "optimizer.lr=0.002", "schedule=linear", "callbacks.checkpoint.every_n_train_steps=1", "logger=csv"]
     assert train(f"resume={run}", *changes) == run
@@ -350,7 +350,7 @@ def test_a_resumed_run_goes_on_in_its_folder(project, capsys):
     assert torch.load(run / "checkpoints/last.ckpt", weights_only=True)["epoch"] == 3
 
 
-def test_a_finished_run_that_is_resumed_as_it_is_changes_nothing(project):
+def test_resuming_a_finished_run_changes_nothing(project):
     run = train(*CLASSIFICATION)
     before, one = figures(run), torch.load(run / "checkpoints/last.ckpt", weights_only=True)
     train("resume=runs/last")
@@ -378,7 +378,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("word", "said"), REFUSED.items(), ids=REFUSED)
-def test_what_may_not_change_is_refused_with_the_reason(run, capsys, word, said):
+def test_a_fixed_option_is_refused_with_the_reason(run, capsys, word, said):
     before = (run / "config.yaml").read_text()
     assert train_main([f"resume={run}", *word.split()]) == 2
     message = capsys.readouterr().err
@@ -386,7 +386,7 @@ def test_what_may_not_change_is_refused_with_the_reason(run, capsys, word, said)
     assert (run / "config.yaml").read_text() == before
 
 
-def test_resume_auto_starts_and_then_goes_on(project, capsys):
+def test_resume_auto_starts_and_then_resumes(project, capsys):
     run = train(*CLASSIFICATION, "name=x", "resume=auto")
     assert train(*CLASSIFICATION, "name=x", "resume=auto", "trainer.max_epochs=3") == run
     assert torch.load(run / "checkpoints/last.ckpt", weights_only=True)["epoch"] == 2
@@ -420,7 +420,7 @@ def test_weights_and_biases_offline(run):
     assert [record["exit"]["exit_code"] for record in records if "exit" in record] == [0]
 
 
-def test_a_resumed_run_is_one_run_to_weights_and_biases(project):
+def test_a_resumed_run_is_one_run_in_weights_and_biases(project):
     run = train(*CLASSIFICATION, "logger=wandb", "logger.wandb.mode=offline", "trainer.max_epochs=1")
     second = int(time.time())
     while int(time.time()) == second:  # W&B names its folders by the second
@@ -432,7 +432,7 @@ def test_a_resumed_run_is_one_run_to_weights_and_biases(project):
     assert not Path("wandb").exists()
 
 
-def test_a_run_that_fails_is_told_to_have_failed(project, monkeypatch):
+def test_a_failed_run_is_reported_as_failed(project, monkeypatch):
     def broken(self, batch, batch_index):
         raise RuntimeError("a bug")
 

@@ -1,4 +1,4 @@
-"""Runs that learn from a run: the smaller one begins with its layers, nothing of the teacher stays, and every mistake is told."""
+"""Distillation from a run: the student is initialized with some of its layers, its checkpoints hold no teacher, mistakes are refused."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ FROM = [*SMALLER, "task.teacher=runs/last"]
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A folder with data and a run to learn from."""
+    """A folder with data and the run of a teacher."""
     folder = tmp_path_factory.mktemp("teacher")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -33,7 +33,7 @@ def runs(tmp_path_factory):
 
 @pytest.fixture
 def here(runs, tmp_path, monkeypatch):
-    """A copy of that folder to work in, and the run in it."""
+    """The run in a copy of that folder, which is the current folder."""
     copied(runs, tmp_path, monkeypatch)
     return newest()
 
@@ -42,7 +42,7 @@ def weights(run, file="best.ckpt"):
     return load_weights(run / "checkpoints" / file)
 
 
-def test_a_student_of_some_layers_lives_on_without_its_teacher(here, capsys):
+def test_a_student_of_some_layers_needs_no_teacher_after_training(here, capsys):
     before, teacher = weights(here), {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
     begin = [f"model.pretrained={here}", "model.init_layers=[0,2]", "optimizer.lr=0.0"]
     run = train(*FROM, *begin, "task.distillation.temperature=3")
@@ -67,7 +67,7 @@ def test_a_student_of_some_layers_lives_on_without_its_teacher(here, capsys):
     assert "teacher elsewhere" in capsys.readouterr().out
 
 
-def test_a_resumed_run_ends_where_one_that_never_stopped_does(here):
+def test_a_resumed_student_is_bit_equal(here):
     words = [*SMALLER, f"task.teacher={here}", "schedule=constant", "schedule.warmup=0"]
     whole = train(*words, "name=whole", "trainer.max_steps=6")
     cut = train(*words, "name=cut", "trainer.max_steps=3")
@@ -76,8 +76,8 @@ def test_a_resumed_run_ends_where_one_that_never_stopped_does(here):
     assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_what_is_learned_depends_on_the_teacher_alone_where_nothing_else_counts(here):
-    """Two students, one without labels that are right: with hard=0 they learn the same."""
+def test_without_the_hard_loss_the_labels_do_not_matter(here):
+    """Two students, one with wrong labels: with hard=0 their weights are equal."""
     text = Path("train.csv").read_text()
     swapped = text.replace(",good", ",x").replace(",bad", ",good").replace(",x", ",bad")
     Path("wrong.csv").write_text(swapped)
@@ -144,5 +144,5 @@ def test_a_teacher_that_is_not_complete(here, capsys, lost):
     assert f"task.teacher={here}: this run is not complete, it has no {'a checkpoint' if lost == 'checkpoints' else lost}" in said
 
 
-def test_last_is_the_run_that_it_is_now(here):
+def test_last_is_replaced_by_the_folder_it_points_to(here):
     assert pinned(["task.teacher=runs/last", "seed=1"]) == [f"task.teacher={here}", "seed=1"]

@@ -1,4 +1,4 @@
-"""Checkpoints: a run's task comes back; a file that is broken, foreign or hostile is named and never run."""
+"""Checkpoints: weights are restored; a damaged, foreign or hostile file is refused and never executed."""
 
 import os
 import pickle
@@ -62,7 +62,7 @@ def test_foreign_tensors(tmp_path):
 
 
 def test_damaged_anywhere(tmp_path):
-    """Random bytes changed: it is read (tensors have no check sum), or refused in words; nothing else is raised."""
+    """With random bytes changed a file is read (tensors have no checksum) or refused with a UserError."""
     whole = save(tmp_path, ToyTask().state_dict()).read_bytes()
     random, refusals = Random(0), 0
     for _ in range(300):
@@ -94,7 +94,7 @@ def test_hostile(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_another_models_weights_are_told_apart_by_name_and_shape(tmp_path):
+def test_weights_of_another_model_are_refused_by_name_and_shape(tmp_path):
     task = ToyTask()
     state = dict(task.state_dict())
     state["output.weight"] = torch.zeros(11, 9)
@@ -107,7 +107,7 @@ def test_another_models_weights_are_told_apart_by_name_and_shape(tmp_path):
     )
 
 
-def test_a_resumed_run_is_told_too(tmp_path):
+def test_a_broken_checkpoint_is_refused_when_resuming(tmp_path):
     path = save(tmp_path, ToyTask().state_dict())
     path.write_bytes(path.read_bytes()[:1000])
     refused(lambda: trainer(tmp_path).fit(learner(), Loader(rows(8), 8), ckpt_path=path), "is truncated or damaged")

@@ -1,4 +1,4 @@
-"""Layers that become those of a smaller model: names alone, and their errors."""
+"""Selecting layers for a smaller model, by the names of weights."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from framework.weights.layer_selection import select_layers
 
 
 def model(**depths):
-    """Name -> what stood there, of stacks with so many layers."""
+    """Weight name -> value, of stacks with so many layers."""
     weights = {"model.tokens.weight": "tokens", "head.0": "head"}
     for stack, num_layers in depths.items():
         weights[f"model.{stack}.position.table"] = f"{stack} table"

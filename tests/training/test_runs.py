@@ -1,4 +1,4 @@
-"""Run folders: unique, complete, found again; and what is said about folders that are none."""
+"""Run folders: unique, complete, found again; other folders are refused."""
 
 import json
 import sys
