@@ -38,11 +38,13 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.data.formats import texts_of as texts_of
     from framework.data.padding import pad as pad
     from framework.data.padding import padding_mask as padding_mask
+    from framework.data.padding import stack_features as stack_features
     from framework.data.pairs import PairFormat as PairFormat
     from framework.data.sources.base import LocatedRow as LocatedRow
     from framework.data.sources.base import Source as Source
     from framework.data.sources.builtin import BuiltinData as BuiltinData
     from framework.data.spec import DataSpec as DataSpec
+    from framework.data.stdlib import StandardLibrary as StandardLibrary
     from framework.data.tokenization.alignment import NO_WORD as NO_WORD
     from framework.data.tokenization.alignment import Span as Span
     from framework.data.tokenization.alignment import best_windows as best_windows
@@ -50,10 +52,12 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.data.tokenization.alignment import tokenize_words as tokenize_words
     from framework.errors import UserError as UserError
     from framework.generation.engine import Decode as Decode
+    from framework.generation.engine import generated_row as generated_row
     from framework.generation.engine import pad_left as pad_left
     from framework.generation.strategy import Strategy as Strategy
     from framework.huggingface.folder import load_model as load_model
     from framework.metrics.average import Average as Average
+    from framework.metrics.average import RowAverage as RowAverage
     from framework.metrics.bleu import Bleu as Bleu
     from framework.metrics.bleu import Chrf as Chrf
     from framework.metrics.ratio import BitsPerByte as BitsPerByte
@@ -85,9 +89,10 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.runs.data import prepare_data as prepare_data
     from framework.runs.folder import Run as Run
     from framework.runs.predictor import Predictor as Predictor
+    from framework.tasks.base import BaselineData as BaselineData
+    from framework.tasks.base import GenerationTask as GenerationTask
     from framework.tasks.base import Result as Result
     from framework.tasks.base import Task as Task
-    from framework.tasks.base import WritingTask as WritingTask
     from framework.tasks.capabilities import Distillable as Distillable
     from framework.tasks.capabilities import DistillationOutputs as DistillationOutputs
     from framework.tasks.capabilities import Exportable as Exportable
@@ -105,17 +110,18 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
 
 _NAMES = {
     "data.formats": "Batch Features Format Row TextTokenizer text_of texts_of",
-    "data.padding": "pad padding_mask",
+    "data.padding": "pad padding_mask stack_features",
     "data.pairs": "PairFormat",
     "data.sources.base": "LocatedRow Source",
     "data.sources.builtin": "BuiltinData",
     "data.spec": "DataSpec",
+    "data.stdlib": "StandardLibrary",
     "data.tokenization.alignment": "NO_WORD Span best_windows token_windows tokenize_words",
     "errors": "UserError",
-    "generation.engine": "Decode pad_left",
+    "generation.engine": "Decode generated_row pad_left",
     "generation.strategy": "Strategy",
     "huggingface.folder": "load_model",
-    "metrics.average": "Average",
+    "metrics.average": "Average RowAverage",
     "metrics.bleu": "Bleu Chrf",
     "metrics.ratio": "BitsPerByte Perplexity Ratio",
     "metrics.rouge": "Rouge",
@@ -135,7 +141,7 @@ _NAMES = {
     "runs.data": "prepare_data",
     "runs.folder": "Run",
     "runs.predictor": "Predictor",
-    "tasks.base": "Result Task WritingTask",
+    "tasks.base": "BaselineData GenerationTask Result Task",
     "tasks.capabilities": "Distillable DistillationOutputs Exportable",
     "tasks.cross_entropy": "IGNORED logits_at_targets row_losses target_losses",
     "tasks.sequence_to_sequence": "SequenceToSequence",

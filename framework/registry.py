@@ -61,8 +61,8 @@ class Part:
             if name not in parameters.consumed:
                 arguments[name] = value
         options = {name: self.values.get(name, parameters.fields[name]) for name in parameters.consumed}
-        slots = {f"{name}_part": option_of(value) for name, value in {**options, **arguments}.items() if isinstance(value, Part)}
-        if reasons := broken(getattr(cls, "rules", {}), {**options, **arguments, **slots}):
+        slots = {f"{name}_part": option_of(value) for name, value in {**arguments, **options}.items() if isinstance(value, Part)}
+        if reasons := broken(getattr(cls, "rules", {}), {**arguments, **options, **slots}):
             raise UserError(f"{describe(cls)}: {'; '.join(reasons)}")
         return cls(**arguments)
 
@@ -188,8 +188,8 @@ class Signature:
 
     fields: name -> default, what a config may set. offered: names the builder gives (required: those it must give).
     constructors: the classes whose constructors have these parameters: `**options` stands for the parameters of the next one up the bases.
-    consumed: fields that the kind declares for its builder and no constructor sees (class attribute `consumed`); a class has those
-        of its bases too.
+    consumed: fields that the builder reads (class attribute `consumed`; a class has those of its bases too). No constructor takes their
+        values; one that asks for a name of them takes what the builder makes of it. The name of a method is a switch: true = it is called.
     """
 
     def __init__(self, cls: type):
@@ -209,9 +209,10 @@ class Signature:
                 self.fields[parameter.name] = parameter.default
         declared = [name for base in reversed(cls.__mro__) for name in vars(base).get("consumed", ())]
         self.consumed: tuple[str, ...] = tuple(dict.fromkeys(declared))
-        if taken := [name for name in self.consumed if name in (*self.fields, *self.offered)]:
+        if taken := [name for name in self.consumed if name in self.fields]:
             raise UserError(f"{cls.__name__} asks for {taken[0]!r}, an option that the framework reads itself: it needs another name")
-        self.fields.update({name: getattr(cls, name) for name in self.consumed})
+        defaults = {name: getattr(cls, name) for name in self.consumed}
+        self.fields.update({name: True if inspect.isfunction(value) else value for name, value in defaults.items()})
 
 
 def _constructors(cls: type) -> list[type]:

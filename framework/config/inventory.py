@@ -74,7 +74,8 @@ def _option(kind: str, name: str, cls: type) -> dict[str, Any]:
         if isinstance(default, registry.Choice):
             slots[field] = {"kind": default.kind, "default": default.name, "follows": default.follows}
         else:
-            fields[field] = {"type": _type_name(hints.get(field, Any)), "default": _plain(default)}
+            switch = inspect.isfunction(getattr(cls, field, None))  # of a method
+            fields[field] = {"type": "bool" if switch else _type_name(hints.get(field, Any)), "default": _plain(default)}
         entry = slots[field] if field in slots else fields[field]
         entry |= {"meaning": meanings.get(field, ""), "traits": traits.get(field, [])}
     source = inspect.getsourcefile(cls) or ""

@@ -106,14 +106,6 @@ class Format:
         """Built-in rows of a split ("train", "validation" or "test"), without a download."""
         raise NotImplementedError
 
-    def baseline(self, train: Iterable[Row], test: Iterable[Row]) -> dict[str, float]:
-        """Metrics of a simple method on the test rows, reported beside the model's under the same names (`accuracy`)."""
-        return {}
-
-    def token_baseline(self, train: Iterable[Features], test: Iterable[Batch], spec: DataSpec) -> dict[str, float]:
-        """`baseline` on encoded training rows and the test batches of the model, for metrics that depend on tokens or on noise."""
-        return {}
-
 
 def text_of(row: Row, column: str = "text") -> str:
     """The text in a column of a row. ValueError: the value has another type.

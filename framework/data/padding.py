@@ -33,7 +33,12 @@ def padding_mask(rows: Sequence[Sequence[float]]) -> Tensor | None:
 
 def stack_features(features: Sequence[Mapping[str, Any]], padding: int) -> dict[str, Any]:
     """Every feature as a tensor of the same name: lists padded to (B, T), `ids` with the padding token and others with 0; numbers as (B,).
-    With `padding_mask` (B, T), or None where no row is padded."""
+    With `padding_mask` (B, T), or None where no row is padded.
+
+    >>> batch = stack_features([{"ids": [5, 6, 7], "label": 1}, {"ids": [8], "label": 0}], padding=0)
+    >>> batch["ids"].tolist(), batch["label"].tolist()
+    ([[5, 6, 7], [8, 0, 0]], [1, 0])
+    """
     batch: dict[str, Any] = {"padding_mask": padding_mask([row["ids"] for row in features])} if "ids" in features[0] else {}
     for name, value in features[0].items():
         values = [row[name] for row in features]

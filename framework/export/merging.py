@@ -14,6 +14,6 @@ def without_adapter(loaded: Predictor) -> Predictor:
     if (node.get("adapter") or {}).get("part", "adapter/none") == "adapter/none":
         return loaded
     config = {**loaded.config, "model": {**node, "adapter": {"part": "adapter/none"}}}
-    task = build_task(config, loaded.spec)
+    task = build_task(config, loaded.spec, loaded.format)
     fill(task, merged(loaded.task.state_dict(), node), loaded.path)
     return replace(loaded, task=task.eval(), config=config)

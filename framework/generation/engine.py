@@ -159,9 +159,9 @@ def repeats(ids: Tensor, length: int, vocab_size: int) -> Tensor:
     return torch.zeros(rows, vocab_size + 1, dtype=torch.bool, device=ids.device).scatter_(1, completed, True)[:, :vocab_size]
 
 
-def answer(texts: Sequence[Generated]) -> dict[str, Any]:
-    """The generated texts of a prompt as a row of predictions: the best, and `others` if there are more."""
-    best, *others = texts
+def generated_row(generated: Sequence[Generated]) -> dict[str, Any]:
+    """The prediction of a prompt as a row: the best text, and with num_return_sequences also the others."""
+    best, *others = generated
     row: dict[str, Any] = {"prediction": best.text, "score": best.score}
     return {**row, "others": [{"prediction": other.text, "score": other.score} for other in others]} if others else row
 

@@ -1,7 +1,8 @@
 """Average of one number a row, exact for any number of batches and ranks."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,3 +36,20 @@ class Average(Metric):
         gathered = [self.values] if isinstance(self.values, Tensor) else self.values
         values = [value for part in gathered for value in part.tolist()]
         return torch.tensor(math.fsum(values) / len(values) if values else math.nan, dtype=torch.float64)
+
+
+class RowAverage(Average):
+    """Mean over rows of a score of each prediction and its reference. score: (prediction, reference) -> number.
+
+    >>> accuracy = RowAverage(str.__eq__)
+    >>> accuracy.update(["good", "bad", "bad"], ["good", "bad", "good"])
+    >>> round(float(accuracy.compute()), 3)
+    0.667
+    """
+
+    def __init__(self, score: Callable[[Any, Any], float]):
+        super().__init__()
+        self.score = score
+
+    def update(self, predictions: Sequence[Any], references: Sequence[Any]) -> None:  # type: ignore[override]
+        super().update([float(self.score(*pair)) for pair in zip(predictions, references, strict=True)])

@@ -15,14 +15,15 @@ class CorpusMetric(Metric):
     """A corpus metric of sacrebleu with one or several references a text. Post 2018, https://aclanthology.org/W18-6319.
 
     Its sufficient statistics are sums over texts, so the score does not depend on batches and ranks.
+    sync: whether the statistics of all processes are summed.
     """
 
     full_state_update = False
     higher_is_better = True
     statistics: Tensor
 
-    def __init__(self, scorer: SacreMetric):
-        super().__init__()
+    def __init__(self, scorer: SacreMetric, sync: bool = True):
+        super().__init__(sync_on_compute=sync)
         self.scorer = scorer
         self.add_state("statistics", torch.tensor(self._count([""], [""])), dist_reduce_fx="sum")  # zeros
 
@@ -59,8 +60,8 @@ class Bleu(CorpusMetric):
     100.0
     """
 
-    def __init__(self) -> None:
-        super().__init__(BLEU(force=True))  # `force` only silences a warning about tokenized texts
+    def __init__(self, sync: bool = True) -> None:
+        super().__init__(BLEU(force=True), sync)  # `force` only silences a warning about tokenized texts
 
 
 class Chrf(CorpusMetric):
@@ -72,5 +73,5 @@ class Chrf(CorpusMetric):
     100.0
     """
 
-    def __init__(self) -> None:
-        super().__init__(CHRF())
+    def __init__(self, sync: bool = True) -> None:
+        super().__init__(CHRF(), sync)

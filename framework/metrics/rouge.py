@@ -26,6 +26,7 @@ class Rouge(Metric):
 
     references: of several references, take the best for each score, or the mean.
     stem: compare stems of words. sentences: in Lsum a sentence is a line, or also ends with . ! or ?
+    sync: whether the scores of all processes are taken.
 
     The state holds the scores of all texts, which are added exactly, so the result does not depend on batches and ranks.
 
@@ -44,8 +45,9 @@ class Rouge(Metric):
         references: Literal["best", "mean"] = "best",
         stem: bool = True,
         sentences: Literal["lines", "punctuation"] = "lines",
+        sync: bool = True,
     ):
-        super().__init__()
+        super().__init__(sync_on_compute=sync)
         self.references, self.stem, self.sentences = references, stem, sentences
         self.set_dtype(torch.float64)  # also of the empty state of a rank without texts
         self.add_state("scores", [], dist_reduce_fx="cat")  # text by text, each in the order of SCORES

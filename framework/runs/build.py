@@ -8,13 +8,14 @@ from framework.registry import as_part, build
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from framework.data.formats import Format
     from framework.data.spec import DataSpec
     from framework.tasks.base import Task
 
 
-def build_task(config: Mapping[str, Any], spec: "DataSpec") -> "Task":
-    """The task of a config with initial weights. UserError: its parts do not fit, or a pattern of `model.adapter` or `model.freeze`
-    matches nothing.
+def build_task(config: Mapping[str, Any], spec: "DataSpec", format: "Format | None" = None) -> "Task":
+    """The task of a config with initial weights. format: of the data; None = built from the config. UserError: its parts do not fit, or a
+    pattern of `model.adapter` or `model.freeze` matches nothing.
 
     >>> config = compose(["task=classification", "model.dim=16"])
     >>> build_task(config, DataSpec(vocab_size=261, max_length=512, labels=("bad", "good"))).model.dim
@@ -22,7 +23,8 @@ def build_task(config: Mapping[str, Any], spec: "DataSpec") -> "Task":
     """
     from framework.runs.freezing import freeze
 
-    task: Task = build(config["task"], model=as_part(config["model"]), spec=spec)
+    format = format or build(config["task"]["format"])
+    task: Task = build(config["task"], model=as_part(config["model"]), spec=spec, format=format)
     attach_adapter(config["model"], task.model)
     freeze(task, config["model"].get("freeze"))
     return task

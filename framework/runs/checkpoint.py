@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from framework.data.formats import Format
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.runs.build import build_task
@@ -28,9 +29,9 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     return {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
 
 
-def load_task(config: Mapping[str, Any], spec: DataSpec, path: Path) -> Task:
+def load_task(config: Mapping[str, Any], spec: DataSpec, path: Path, format: Format | None = None) -> Task:
     """The task of a config with the weights in a file, in evaluation mode. UserError: see `load_weights` and `fill`."""
-    task = build_task(config, spec)
+    task = build_task(config, spec, format)
     fill(task, load_weights(path), path)
     return task.eval()
 

@@ -56,8 +56,9 @@ class Predictor:
             if not needed.exists():
                 raise UserError(f"{run.folder} is not complete: {needed.name} is missing")
         config, spec = run.config() if config is None else config, DataSpec.load(run.spec)
-        task = load_task(config, spec, run.checkpoint)
-        return cls(task, build(config["task"]["format"]), Tokenizer.load(run.tokenizer), spec, config, run.checkpoint)
+        format = build(config["task"]["format"])
+        task = load_task(config, spec, run.checkpoint, format)
+        return cls(task, format, Tokenizer.load(run.tokenizer), spec, config, run.checkpoint)
 
     @property
     def model(self) -> nn.Module:

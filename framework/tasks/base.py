@@ -1,83 +1,118 @@
-"""What a task computes: the model half of a plugin. Plain PyTorch; no Lightning, Hydra or W&B."""
+"""Base classes of tasks: the model half of a plugin. Plain PyTorch; no Lightning, Hydra or W&B."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from framework.data.formats import Batch, Format, Row
+from framework.data.formats import Batch, Features, Format, Row
 from framework.data.spec import DataSpec
 from framework.generation.engine import Decode
-from framework.registry import choice
+from framework.registry import Part, choice
 
 
 @dataclass
 class Result:
-    """loss: summed over targets. weight: their number; the learner divides by the weight of the whole global batch.
-    output: whatever the task wants to use again."""
+    """What `Task.forward` returns.
+
+    loss: scalar, summed over targets. weight: scalar, their number; a step follows the summed loss of the global batch over its weight.
+    output: whatever the task uses again, such as logits.
+    """
 
     loss: Tensor
     weight: Tensor
     output: Any = None
 
+    @classmethod
+    def of(cls, losses: Tensor, output: Any = None) -> "Result":
+        """The result of the losses of all targets, in any shape; an empty tensor where a batch has none."""
+        return cls(losses.sum(), torch.tensor(losses.numel(), device=losses.device), output)
 
-class Task(nn.Module):
-    """A model with a hf_task.
 
-    A subclass takes `model: Part, spec: DataSpec` and options of its own, and builds `self.model = model(spec=spec)`.
-    format: how rows become batches: columns, encoding, built-in rows.
-    consumed: options that the framework reads and no constructor sees, beside those of the bases.
+@dataclass(frozen=True)
+class BaselineData:
+    """Rows for `Task.baseline`, each to be read once: at most ROWS rows and TOKENS tokens of either part (framework/workflows/baseline.py).
+
+    train, test: rows as the source reads them. encoded: the training rows, encoded. batches: the test rows, as the model gets them.
     """
 
-    consumed: ClassVar[tuple[str, ...]] = ("format",)
-    format: ClassVar[Any] = choice("format", None)
+    train: Iterable[Row]
+    test: Iterable[Row]
+    encoded: Iterable[Features] = ()
+    batches: Iterable[Batch] = ()
+
+
+class Task(nn.Module):
+    """A model with a loss, predictions and metrics.
+
+    A subclass gives `forward` and `rows`; one whose predictions do not come from `forward` gives `evaluate` and `predict`.
+    Its constructor takes `model: Part, spec: DataSpec, format: Format` and options of its own.
+
+    format: columns, encoding, batches and built-in rows of the data.
+    baseline: whether a simple method is measured on the test rows at the end of a run.
+    """
+
+    consumed: ClassVar[tuple[str, ...]] = ("format", "baseline")  # options that the framework reads and no constructor takes
+    option_traits: ClassVar[dict[str, tuple[str, ...]]] = {"may_change": ("baseline",)}
+    format: Any = choice("format", None)  # of an instance: the format itself
     rules: ClassVar[dict[str, str]] = {}
-    provides: ClassVar[tuple[str, ...]] = ()
-    monitor: str = "validation/loss"  # what the best checkpoint is best at; an option may decide, in `__init__`
+    monitor: str = "validation/loss"  # the metric of the best checkpoint; where an option decides, it is set in `__init__`
     mode: str = "min"
 
-    model: Any  # what its family offers: `forward`, `encode`, `decode`, `logits`
+    model: Any  # with the methods of its family: `forward`, `encode`, `decode`, `logits`
     spec: DataSpec
 
+    def __init__(self, model: Part, spec: DataSpec, format: Format):
+        super().__init__()
+        self.spec, self.format = spec, format
+        self.model = model(spec=spec)
+
     def forward(self, batch: Batch) -> Result:
-        """Loss of a batch with targets."""
+        """Loss and outputs of a batch. A batch to predict from has no targets; its loss is that of none."""
+        raise NotImplementedError
+
+    def rows(self, result: Result, batch: Batch) -> list[dict[str, Any]]:
+        """A JSON-able dict for each row of `batch["raw"]`: `prediction`, and where the row has a target also `input` and `reference`."""
         raise NotImplementedError
 
     def predict(self, batch: Batch, decode: Decode) -> list[dict[str, Any]]:
-        """One JSON-able dict a row: `prediction`, `score` and what else is worth keeping. Needs no targets."""
-        raise NotImplementedError
+        """The rows of a batch without targets."""
+        return self.rows(self(batch), batch)
 
     def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:
-        """Loss and the rows that `update` makes figures of (with `input`, `reference`, `prediction`): what stands in
-        predictions.jsonl. A task that decodes may leave out rows that `decode.wanted` does not name."""
-        raise NotImplementedError
+        """Loss and rows of a batch with targets. The rows are written to predictions.jsonl, and metrics are computed from them alone.
+        A task that generates may leave out rows that `decode.wanted` does not select."""
+        result = self(batch)
+        return result, self.rows(result, batch)
 
     def metrics(self) -> dict[str, Metric]:
-        """Fresh metrics by the name of their figure (`loss` is the learner's). One whose `compute` gives a mapping gives several
-        figures, each by its own key."""
+        """New metrics by name (`loss` is the learner's). A metric that computes a mapping has a figure for each of its keys."""
         return {}
 
     def update(self, metrics: dict[str, Metric], rows: list[dict[str, Any]]) -> None:
-        """Feeds rows as `evaluate` gave them to the metrics."""
+        """Updates the metrics with rows of `evaluate`. By default each takes `update(predictions, references)`."""
+        for metric in metrics.values():
+            metric.update([row["prediction"] for row in rows], [row["reference"] for row in rows])
 
-    def baseline(self, format: Format, train: Iterable[Row], test: Iterable[Row]) -> dict[str, float]:
-        """Figures of the format's simple method on the test rows; a task whose options say how to measure, measures it so too.
-        One process of several measures it: a `Metric` used here must not wait for the others (`sync_on_compute=False`)."""
-        return format.baseline(train, test)
+    def baseline(self, data: BaselineData) -> dict[str, float]:
+        """Metrics of a simple method on the test rows, by name. One process of several computes it, so a `Metric` used here must not
+        wait for the others (`sync_on_compute=False`)."""
+        return {}
 
     def report(self, rows: list[dict[str, Any]]) -> dict[str, str]:
-        """Files to write beside predictions.jsonl after the test, name -> text, made of all its rows (a confusion matrix)."""
+        """Files to write beside predictions.jsonl after the test, name -> text, from all its rows (a confusion matrix)."""
         return {}
 
 
-class WritingTask(Task):
-    """A task whose answers are texts, written token by token.
+class GenerationTask(Task):
+    """A task whose predictions are texts, generated token by token.
 
-    decoding: how they are written.
-    validation_rows: how many rows of the validation part are written at each validation, spread evenly; null = all.
-    test_rows: how many rows of the test part are written at the end; null = all.
+    decoding: the decoding strategy.
+    validation_rows: number of validation rows to generate for at each validation, spread evenly; null = all.
+    test_rows: number of test rows to generate for at the end; null = all.
     """
 
     consumed: ClassVar[tuple[str, ...]] = ("decoding", "validation_rows", "test_rows")

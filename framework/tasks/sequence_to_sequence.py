@@ -1,4 +1,4 @@
-"""What every task that rewrites one text as another shares: teacher forcing, decoding, BLEU and chrF.
+"""Sequence-to-sequence tasks: teacher forcing, generation, BLEU and chrF.
 
 Shapes: B batch, S source length, T target length.
 """
@@ -13,45 +13,49 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from framework.data.formats import Batch
+from framework.data.pairs import PairFormat
 from framework.data.spec import DataSpec
-from framework.generation.engine import Decode, answer, evaluating
+from framework.generation.engine import Decode, evaluating, generated_row
 from framework.metrics.bleu import Bleu, Chrf
 from framework.registry import Part
-from framework.tasks.base import Result, WritingTask
+from framework.tasks.base import GenerationTask, Result
 from framework.tasks.capabilities import Distillable, DistillationOutputs, Exportable
 from framework.tasks.cross_entropy import IGNORED, logits_at_targets, target_losses
 
-ROWS_WRITTEN_TOGETHER = 64
+GROUP_SIZE = 64  # rows that are generated together
 ROUNDED_TO = 32  # tokens
 
 
-class SequenceToSequence(WritingTask, Distillable, Exportable):
-    """An encoder-decoder that reads a source and writes a target.
+class SequenceToSequence(GenerationTask, Distillable, Exportable):
+    """An encoder-decoder from a source text to a target text. The format is a PairFormat.
 
-    A batch has: source (B, S), source_padding_mask (B, S) or None, target (B, T) as the decoder reads it (the begin token first; without
-    references nothing else) and labels (B, T) as it should write it (the end token last; -100 = padding).
+    A batch has: source (B, S), source_padding_mask (B, S) or None, target (B, T), the input of the decoder (the start token first; without
+    references nothing else), and labels (B, T), its targets (the end token last; -100 = padding).
 
-    input, reference: the columns of a row that are read and to be written.
-    label_smoothing: the share of probability taken from the right token and spread over all, in training alone.
-    max_ratio, max_extra: a text is written to at most max_ratio tokens for each of its source's and max_extra more, rounded up to
-        a multiple of 32; max_ratio=null = as many as the model can hold. Input length + 50: Vaswani et al. 2017, section 6.1.
+    label_smoothing: share of the target's probability that is spread over the vocabulary, in training alone.
+    max_ratio, max_extra: a target has at most max_ratio tokens for each of its source's, and max_extra more, rounded up to a multiple
+        of 32; max_ratio=null = as many as the model takes. Input length + 50: Vaswani et al. 2017, section 6.1.
     """
 
     hf_task = "text2text-generation"
-    input: ClassVar[str] = "source"
-    reference: ClassVar[str] = "target"
     rules: ClassVar[dict[str, str]] = {
-        "'cross' in provided": "the written text must look at the source: the model needs an encoder and a decoder with cross-attention",
-        "0 <= label_smoothing < 1": "label_smoothing is the share of probability taken from the right token",
-        "max_ratio is None or max_ratio >= 0": "max_ratio is how many tokens may be written for each that is read",
-        "max_extra >= 1": "max_extra is how many tokens may be written whatever is read",
+        "'cross' in provided": "this task needs an encoder-decoder; choose model=encoder_decoder or a preset of it",
+        "0 <= label_smoothing < 1": "label_smoothing must be in [0, 1)",
+        "max_ratio is None or max_ratio >= 0": "max_ratio must not be negative",
+        "max_extra >= 1": "max_extra must be at least 1",
     }
 
-    def __init__(self, model: Part, spec: DataSpec, label_smoothing: float = 0.1, max_ratio: float | None = 1.0, max_extra: int = 50):
-        super().__init__()
-        self.spec = spec
+    def __init__(
+        self,
+        model: Part,
+        spec: DataSpec,
+        format: PairFormat,
+        label_smoothing: float = 0.1,
+        max_ratio: float | None = 1.0,
+        max_extra: int = 50,
+    ):
+        super().__init__(model, spec, format)
         self.label_smoothing, self.max_ratio, self.max_extra = label_smoothing, max_ratio, max_extra
-        self.model = model(spec=spec)
 
     def forward(self, batch: Batch) -> Result:
         return self._loss(batch, self.label_smoothing)
@@ -66,18 +70,18 @@ class SequenceToSequence(WritingTask, Distillable, Exportable):
         return result.output
 
     def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:
-        """The loss without smoothing, so that it compares between runs, and the rows of the sample."""
+        """The loss without label smoothing, so that it compares between runs, and the selected rows."""
         wanted = decode.wanted(batch["row"]).nonzero()[:, 0]
-        rows = self._write(batch, decode, wanted)
+        rows = self._generate(batch, decode, wanted)
         for row, number in zip(rows, wanted.tolist(), strict=True):
-            row["reference"] = batch["raw"][number][self.reference]
+            row["reference"] = batch["raw"][number][self.format.columns[1]]
         return self._loss(batch, label_smoothing=0.0), rows
 
     def predict(self, batch: Batch, decode: Decode) -> list[dict[str, Any]]:
-        return self._write(batch, decode, torch.arange(len(batch["source"]), device=batch["source"].device))
+        return self._generate(batch, decode, torch.arange(len(batch["source"]), device=batch["source"].device))
 
-    def _write(self, batch: Batch, decode: Decode, wanted: Tensor) -> list[dict[str, Any]]:
-        """What is written for the wanted rows, in their order. Rows of like length are written together: less padding to look at."""
+    def _generate(self, batch: Batch, decode: Decode, wanted: Tensor) -> list[dict[str, Any]]:
+        """The generated texts of the wanted rows, in their order. Rows of similar length are generated together, with less padding."""
         if not len(wanted):
             return []
         model: Any = self.model
@@ -88,36 +92,32 @@ class SequenceToSequence(WritingTask, Distillable, Exportable):
             for limit, group in self._groups(wanted, lengths):
                 width = int(lengths[group].max())
                 encoder_output = model.encode(source[group, :width], None if padding_mask is None else padding_mask[group, :width])
-                found = decode(model, batch["target"][group, :1], encoder_output=encoder_output, longest=limit)
-                for number, written in zip(group.tolist(), found, strict=True):
-                    rows[number] = {"input": self._input(batch, number, decode), **answer(written)}
+                generated = decode(model, batch["target"][group, :1], encoder_output=encoder_output, longest=limit)
+                for number, texts in zip(group.tolist(), generated, strict=True):
+                    rows[number] = {"input": self._input(batch, number, decode), **generated_row(texts)}
         return [rows[number] for number in wanted.tolist()]
 
     def _groups(self, wanted: Tensor, lengths: Tensor) -> Iterator[tuple[int | None, Tensor]]:
-        """The wanted rows by length, a few at a time, and how many tokens may be written for each. A row's limit is its own, whatever
-        stands beside it."""
+        """The wanted rows by length, a few at a time, and how many tokens may be generated for each. The limit of a row does not depend on
+        the others."""
         ordered = wanted[lengths[wanted].argsort(stable=True)]
         limits = [self._limit(length) for length in lengths[ordered].tolist()]
         start = 0
-        for limit, alike in groupby(limits):
-            stop = start + len(list(alike))
-            yield from ((limit, group) for group in ordered[start:stop].split(ROWS_WRITTEN_TOGETHER))
+        for limit, same in groupby(limits):
+            stop = start + len(list(same))
+            yield from ((limit, group) for group in ordered[start:stop].split(GROUP_SIZE))
             start = stop
 
     def _limit(self, length: int) -> int | None:
-        """Rounded up, so that many rows have the same one and are written together."""
+        """Rounded up, so that many rows have the same limit and are generated together."""
         if self.max_ratio is None:
             return None
         return min(math.ceil((self.max_ratio * length + self.max_extra) / ROUNDED_TO) * ROUNDED_TO, self.spec.max_length)
 
     def _input(self, batch: Batch, number: int, decode: Decode) -> str:
         if "raw" in batch:
-            return batch["raw"][number][self.input]
+            return batch["raw"][number][self.format.columns[0]]
         return decode.text(batch["source"][number].tolist())
 
     def metrics(self) -> dict[str, Metric]:
         return {"bleu": Bleu(), "chrf": Chrf()}
-
-    def update(self, metrics: dict[str, Metric], rows: list[dict[str, Any]]) -> None:
-        for metric in metrics.values():
-            metric.update([row["prediction"] for row in rows], [row["reference"] for row in rows])

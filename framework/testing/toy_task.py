@@ -60,7 +60,7 @@ class ToyTask:
     def task(self, seed: int = 0) -> Task:
         """A fresh task, in evaluation mode."""
         torch.manual_seed(seed)
-        return self.part(model=self.model, spec=self.spec).double().eval()
+        return self.part(model=self.model, spec=self.spec, format=self.format).double().eval()
 
     def batch(self, numbers: Sequence[int] | None = None, number: int = 0, padding: int | None = None) -> Batch:
         """The batch of some examples (all, if nobody says which), as evaluation gets it. padding: the id that fills up."""

@@ -26,6 +26,7 @@ from framework.tasks.base import Task
 from framework.tracking.base import Tracker, build_trackers, finish
 from framework.training.callbacks import build_callbacks
 from framework.training.learner import Learner
+from framework.workflows.baseline import baseline
 from framework.workflows.start import Start
 
 
@@ -42,7 +43,7 @@ def train(start: Start) -> float | None:
         prepared = start.prepared or start.prepare().prepared
         assert prepared is not None
         pl.seed_everything(config["seed"], verbose=False)
-        task = build_task(config, prepared.spec)
+        task = build_task(config, prepared.spec, prepared.format)
         lines = load_initial_weights(start, task, prepared)
         if rank == 0:
             if not start.resumes:  # a resumed run keeps the files that its weights were trained with
@@ -83,7 +84,7 @@ def _fit(start: Start, run: Run, prepared: Prepared, task: Task, trackers: list[
             measure(learner, loaders[split], ckpt_path=run.best if run.best.exists() else None, verbose=False)
     metrics = {name: value for name, value in learner.logged_metrics.items() if not name.startswith("train/")}
     if rank == 0:
-        metrics |= baseline(prepared, task)
+        metrics |= baseline(prepared, task) if start.config["task"]["baseline"] else {}
         signatures = {name: str(metric.signature) for name, metric in task.metrics().items() if hasattr(metric, "signature")}
         run.save_metrics(metrics, task.monitor, signatures)
         for tracker in trackers:
@@ -113,17 +114,6 @@ def build_learner(start: Start, prepared: Prepared, task: Task, folder: Path | N
     return Learner(
         task, optimizer, schedule, dict(config), generate, test_generate, folder=folder, seed=config["seed"], distillation=taught
     )
-
-
-def baseline(prepared: Prepared, task: Task) -> dict[str, float]:
-    """Metrics of the baseline of the task, on the test rows, or on the validation rows if there is no test split."""
-    split = "test" if "test" in prepared.splits else "validation"
-    if split not in prepared.splits:
-        return {}
-    found = dict(task.baseline(prepared.format, prepared.rows("train"), prepared.rows(split)))
-    train, test = prepared.encoded["train"], prepared.loader(split, shuffle=False)
-    found |= prepared.format.token_baseline((train[row] for row in range(len(train))), test, prepared.spec)
-    return {f"baseline/{name}": value for name, value in found.items()}
 
 
 def print_card(config: Mapping[str, Any], prepared: Prepared, task: Task, folder: Path, world: int, lines: Sequence[str] = ()) -> None:

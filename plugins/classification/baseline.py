@@ -1,4 +1,4 @@
-"""The floor under a classifier: what counting words already gives."""
+"""Baselines of classification: naive Bayes on words, and its metrics."""
 
 import math
 import re
@@ -8,15 +8,15 @@ from collections.abc import Set as AbstractSet
 
 
 class NaiveBayes:
-    """Naive Bayes over the words and word pairs that a text has, each counted once.
+    """Naive Bayes over the words and word pairs of a text, each counted once.
     Wang and Manning 2012, section 2.1, https://aclanthology.org/P12-2018
 
     rows: the features of a text, and its label. Counts are smoothed by one.
     """
 
     def __init__(self, rows: Iterable[tuple[AbstractSet[str], str]]):
-        self.rows_of: Counter[str] = Counter()  # label -> texts
-        self.counts: dict[str, Counter[str]] = {}  # label -> feature -> texts that have it
+        self.rows_of: Counter[str] = Counter()  # label -> number of texts
+        self.counts: dict[str, Counter[str]] = {}  # label -> feature -> number of texts
         for words, label in rows:
             self.rows_of[label] += 1
             self.counts.setdefault(label, Counter()).update(words)
@@ -26,12 +26,12 @@ class NaiveBayes:
     def score(self, words: AbstractSet[str], label: str) -> float:
         """log P(label) + the sum of log P(feature | label) over the features seen in training."""
         counts, total = self.counts[label], math.log(self.totals[label])
-        found = [counts[feature] for feature in words & self.known]
+        known = [counts[feature] for feature in words & self.known]
         prior = math.log(self.rows_of[label] / self.rows_of.total())
-        return prior + math.fsum(math.log(count + 1) - total for count in found)
+        return prior + math.fsum(math.log(count + 1) - total for count in known)
 
     def __call__(self, words: AbstractSet[str]) -> str:
-        """The likeliest label; of equals the first in the alphabet."""
+        """The likeliest label; of ties the first in the alphabet."""
         return max(sorted(self.counts), key=lambda label: self.score(words, label))
 
 
@@ -50,12 +50,12 @@ def figures(predicted: Sequence[str], expected: Sequence[str]) -> dict[str, floa
     }
 
 
-def figures_of_counts(right: Sequence[int], told: Sequence[int], true: Sequence[int], exact: int, texts: int) -> dict[str, float]:
-    """Figures of several labels for a text. right, told, true: for each label the texts that it was told of rightly, told of at
-    all, and true of. exact: texts with all labels right."""
-    f1s = [_share(2 * each[0], each[1] + each[2]) for each in zip(right, told, true, strict=True)]
+def figures_of_counts(right: Sequence[int], predicted: Sequence[int], true: Sequence[int], exact: int, texts: int) -> dict[str, float]:
+    """Metrics of several labels for a text. right, predicted, true: for each label its true positives, predictions and references.
+    exact: texts with all labels right."""
+    f1s = [_share(2 * each[0], each[1] + each[2]) for each in zip(right, predicted, true, strict=True)]
     return {
-        "micro_f1": _share(2 * sum(right), sum(told) + sum(true)),
+        "micro_f1": _share(2 * sum(right), sum(predicted) + sum(true)),
         "macro_f1": math.fsum(f1s) / len(f1s),
         "subset_accuracy": _share(exact, texts),
     }

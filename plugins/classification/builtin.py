@@ -1,20 +1,21 @@
-"""Rows for classification that need no download: which package of Python's standard library is this from?
+"""Built-in rows of one label: which package of Python's standard library is a text from?
 
 A row is the docstring of a module, class or function, or the source of a function without one. The running Python's own
-library is read, never imported, so its figures differ a little between Python versions.
+library is read, so metrics differ a little between Python versions.
 """
 
 import ast
 import hashlib
 import re
-import sysconfig
 import textwrap
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from framework import StandardLibrary
+
 PACKAGES = 12
-_SHORTEST = 30  # characters: "See the base class." could come from anywhere
+_SHORTEST = 30  # characters: "See the base class." could be from any package
 _LEFT_OUT = {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"}
 
 
@@ -26,7 +27,7 @@ def rows(split: str) -> Iterator[dict[str, str]]:
 
 
 def split_of(text: str) -> str:
-    """The text itself decides, so that no change elsewhere moves it from training to test."""
+    """The split of a text by its own hash, so that it never changes."""
     tenth = digest(text)[0] * 10 // 256
     return {0: "test", 1: "validation"}.get(tenth, "train")
 
@@ -37,18 +38,17 @@ def digest(text: str) -> bytes:
 
 @cache
 def _texts() -> tuple[tuple[str, str], ...]:
-    """(text, package) of the packages with the most texts, every text once, their names masked in all of them."""
-    library = Path(sysconfig.get_path("stdlib"))
-    found = {folder.name: [text for path in sources(folder) for text in _pieces(path)] for folder in packages(library)}
-    largest = sorted(sorted(found), key=lambda name: len(found[name]), reverse=True)[:PACKAGES]
+    """(text, package) of the packages with the most texts, every text once, with the names of these packages masked."""
+    texts = {folder.name: [text for path in sources(folder) for text in _pieces(path)] for folder in packages(StandardLibrary().root)}
+    largest = sorted(sorted(texts), key=lambda name: len(texts[name]), reverse=True)[:PACKAGES]
     names = re.compile("|".join(sorted(largest, key=len, reverse=True)), re.IGNORECASE)
-    owners: dict[str, str] = {}
+    package_of: dict[str, str] = {}
     for package in sorted(largest):
-        for text in found[package]:
+        for text in texts[package]:
             masked = names.sub("package", text)
             if len(masked) >= _SHORTEST:
-                owners.setdefault(masked, package)
-    return tuple(owners.items())
+                package_of.setdefault(masked, package)
+    return tuple(package_of.items())
 
 
 def packages(library: Path) -> list[Path]:
@@ -60,18 +60,15 @@ def packages(library: Path) -> list[Path]:
 
 
 def sources(package: Path) -> list[Path]:
-    return sorted(path for path in package.rglob("*.py") if not _LEFT_OUT.intersection(path.relative_to(package).parts))
+    return sorted(package / path for path in StandardLibrary(package).paths(_LEFT_OUT))
 
 
 def _pieces(path: Path) -> Iterator[str]:
-    """Every docstring of a file, and every function that has none."""
-    source = path.read_bytes()
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):  # a sample of broken code, or of another Python's
+    """Every docstring of a file, and every function without one."""
+    if not (parsed := StandardLibrary.parse(path)):
         return
-    lines = source.decode("utf-8", errors="replace").splitlines()
-    for node in ast.walk(tree):
+    lines = parsed[0].splitlines()
+    for node in ast.walk(parsed[1]):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             docstring = ast.get_docstring(node)
             if docstring:

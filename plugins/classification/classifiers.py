@@ -1,16 +1,15 @@
-"""From one vector for a text to scores. An owner offers: dim, outputs, dropout."""
+"""Classifier heads: from the pooled state of a text to scores. An owner offers: dim, outputs, dropout."""
 
 from torch import Tensor, nn
 
-from framework.parts.feed_forward.activations import ACTIVATIONS, Activation
-from framework.registry import register
+from framework import ACTIVATIONS, Activation, register
 
 
 @register("classifier", "linear")
 class LinearClassifier(nn.Linear):
-    """One linear map. Devlin et al. 2019, section 4.1, https://arxiv.org/abs/1810.04805
+    """A linear layer. Devlin et al. 2019, section 4.1, https://arxiv.org/abs/1810.04805
 
-    bias: whether it has one.
+    bias: whether the layer has a bias.
     """
 
     def __init__(self, dim: int, outputs: int, bias: bool = True):
@@ -20,10 +19,10 @@ class LinearClassifier(nn.Linear):
 
 @register("classifier", "dense")
 class DenseClassifier(nn.Module):
-    """A layer as wide as the model, then a linear map. As in https://github.com/facebookresearch/fairseq/blob/main/fairseq/models/roberta/model.py
+    """A hidden layer as wide as the model, then a linear layer. As in https://github.com/facebookresearch/fairseq/blob/main/fairseq/models/roberta/model.py
     (RobertaClassificationHead): Liu et al. 2019, https://arxiv.org/abs/1907.11692
 
-    activation: the function of the layer (RoBERTa: tanh, DistilBERT: relu).
+    activation: of the hidden layer (RoBERTa: tanh, DistilBERT: relu).
     """
 
     def __init__(self, dim: int, outputs: int, dropout: float, activation: Activation = "tanh"):

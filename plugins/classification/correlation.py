@@ -1,10 +1,10 @@
-"""How well predicted numbers go with the true ones; every sum is exact, so the order of rows shows in no digit."""
+"""Correlation of predicted and true numbers. Sums are exact, so the order of rows does not matter."""
 
 import math
 from collections.abc import Sequence
 
 
-def number_figures(references: Sequence[float], predictions: Sequence[float]) -> dict[str, float]:
+def number_figures(predictions: Sequence[float], references: Sequence[float]) -> dict[str, float]:
     differences = (abs(reference - prediction) for reference, prediction in zip(references, predictions, strict=True))
     return {
         "pearson": pearson(references, predictions),
@@ -14,7 +14,7 @@ def number_figures(references: Sequence[float], predictions: Sequence[float]) ->
 
 
 def pearson(x: Sequence[float], y: Sequence[float]) -> float:
-    """Linear correlation; not a number where one of both never changes."""
+    """Linear correlation; NaN where x or y is constant."""
     if min(len(set(x)), len(set(y))) < 2:
         return math.nan
     dx, dy = _deviations(x), _deviations(y)
@@ -28,15 +28,15 @@ def _deviations(x: Sequence[float]) -> list[float]:
 
 
 def ranks(x: Sequence[float]) -> list[float]:
-    """The place of each value in the order of all, from 1; equal values share the mean of their places."""
+    """The rank of each value, from 1; ties share their mean rank."""
     order = sorted(range(len(x)), key=x.__getitem__)
-    found = [0.0] * len(x)
+    ranked = [0.0] * len(x)
     start = 0
     while start < len(order):
         stop = start
         while stop < len(order) and x[order[stop]] == x[order[start]]:
             stop += 1
         for place in order[start:stop]:
-            found[place] = (start + 1 + stop) / 2
+            ranked[place] = (start + 1 + stop) / 2
         start = stop
-    return found
+    return ranked

@@ -1,58 +1,52 @@
-"""A text in, and what is told of it out: the rows of classification."""
+"""Format of classification: a text and its target."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 from typing import Any, ClassVar, Literal
 
-import torch
-from torch import Tensor
+from framework import Batch, DataSpec, Features, Format, Part, Row, TextTokenizer, choice, register, stack_features, text_of
 
-from framework.data.formats import Batch, Features, Format, Row, TextTokenizer, text_of
-from framework.data.spec import DataSpec
-from framework.registry import Part, choice, register
-
-from . import label as default_target  # noqa: F401 - registers what the slot holds when nobody chooses
-from .baseline import features
+from . import label as default_target  # noqa: F401 - registers the default of the slot
+from .baseline import features as words_of
 from .target import Target, Words
 
 
 @register("format")
 class ClassificationFormat(Format):
-    """A text and what is told of it.
+    """A text and its target.
 
-    long: what to do with a text of more tokens than the model reads: cut its end off, or refuse it.
-    target: what is told of it; the task's own unless another is chosen.
+    long: truncate a text of more tokens than the model takes, or refuse it.
+    target: reads the target of a row; the task's unless another is chosen.
     """
 
     columns: ClassVar[tuple[str, ...]] = ("text", "label")
     optional: ClassVar[tuple[str, ...]] = ("label",)
-    texts_of_row: ClassVar[tuple[str, ...]] = ("text",)
+    text_columns: ClassVar[tuple[str, ...]] = ("text",)
 
     def __init__(self, long: Literal["truncate", "refuse"] = "truncate", target: Part = choice("target", "label", follows="target")):
         self.long = long
         self.target: Target = target()
 
     def tokenizer_texts(self, row: Row) -> Iterable[str]:
-        return [text_of(row, column) for column in self.texts_of_row]
+        return [text_of(row, column) for column in self.text_columns]
 
     def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
         return self.target.fit(rows)
 
     def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features:
         """ids: begin, tokens, end, at most spec.max_length. truncated: 1 if the text was cut. label: if the row has one."""
-        found = self.read(row, tokenizer, spec)
-        return found if row.get("label") is None else {**found, **self.target.encode(row, spec)}
+        features = self.encode_text(row, tokenizer, spec)
+        return features if row.get("label") is None else {**features, "label": self.target.encode(row, spec)}
 
-    def read(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features:
-        """The text of a row as tokens."""
+    def encode_text(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features:
         begin = [] if spec.begin is None else [spec.begin]
         end = [] if spec.end is None else [spec.end]
         tokens = tokenizer.encode(text_of(row))
         room = spec.max_length - len(begin) - len(end)
         if len(tokens) > room and self.long == "refuse":
             raise ValueError(
-                f"the text has {len(tokens)} tokens, the model reads {room} (model.max_length={spec.max_length}); "
-                "a larger model.max_length reads it, task.format.long=truncate cuts it"
+                f"the text has {len(tokens)} tokens, the model takes {room} (model.max_length={spec.max_length}); choose a larger "
+                "model.max_length, or task.format.long=truncate"
             )
         ids = begin + tokens[:room] + end
         if not ids:
@@ -60,25 +54,17 @@ class ClassificationFormat(Format):
         return {"ids": ids, "truncated": int(len(tokens) > room)}
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
-        lengths = torch.tensor([len(row["ids"]) for row in features])
-        longest = int(lengths.max())
-        ids = torch.full((len(features), longest), spec.padding)  # (B, T)
-        for row, into in zip(features, ids, strict=True):
-            into[: len(row["ids"])] = torch.tensor(row["ids"])
-        padding_mask: Tensor | None = None if int(lengths.min()) == longest else torch.arange(longest) < lengths[:, None]  # (B, T)
-        batch: Batch = {"ids": ids, "padding_mask": padding_mask}
+        """ids, padding_mask (B, T), and label as `Target.collate` returns it."""
+        inputs = [{name: value for name, value in row.items() if name not in ("label", "truncated")} for row in features]
+        batch = stack_features(inputs, spec.padding)
         if all("label" in row for row in features):
             batch["label"] = self.target.collate([row["label"] for row in features], spec)
         return batch
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:
-        """What the target brings along. The split does not depend on the seed."""
+        """The built-in rows of the target. The split does not depend on the seed."""
         return self.target.builtin(split)
 
-    def baseline(self, train: Iterable[Row], test: Iterable[Row]) -> dict[str, float]:
-        """What a simple method makes of words and word pairs."""
-        seen, asked = (((self.words(row), self.target.value(row)) for row in rows) for rows in (train, test))
-        return self.target.baseline(seen, asked)
-
     def words(self, row: Row) -> Words:
-        return features(text_of(row))
+        """The features of a row for a baseline."""
+        return words_of(text_of(row))

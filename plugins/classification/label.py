@@ -9,11 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from framework.data.formats import Features, Row
-from framework.data.spec import DataSpec
-from framework.errors import UserError
-from framework.registry import nearest, register
-from framework.tasks.capabilities import DistillationOutputs
+from framework import DataSpec, DistillationOutputs, Row, UserError, nearest, register
 
 from .baseline import NaiveBayes, figures
 from .builtin import rows as builtin_rows
@@ -26,10 +22,10 @@ if TYPE_CHECKING:
 
 @register("target")
 class LabelTarget(Target):
-    """One of several labels, by softmax over their scores. Figures: accuracy and macro F1.
+    """One of several labels, by a softmax over their scores. Metrics: accuracy and macro F1.
 
-    class_weights: what a text of each label counts in the loss: `{rare: 5, usual: 1}` (labels not named count 1); balanced
-        makes all labels count the same, whatever their number of rows; null counts every text once.
+    class_weights: weight of a text in the loss, by its label: `{rare: 5, usual: 1}` (1 for labels without a weight); balanced = all
+        labels have the same weight in total, whatever their number of rows; null = every text has weight 1.
     """
 
     monitor: ClassVar[str] = "validation/accuracy"
@@ -39,7 +35,7 @@ class LabelTarget(Target):
         if isinstance(class_weights, dict):
             class_weights = {str(label): weight for label, weight in class_weights.items()}
             if any(not 0 <= weight < math.inf for weight in class_weights.values()):
-                raise UserError(f"task.target.class_weights={class_weights}: a weight is 0 or more, and finite")
+                raise UserError(f"task.target.class_weights={class_weights}: weights must be finite and at least 0")
         self.class_weights = class_weights
 
     def value(self, row: Row) -> str:
@@ -48,14 +44,14 @@ class LabelTarget(Target):
         if label is None or str(label) == "":
             raise ValueError("the row has no label")
         if isinstance(label, (list, dict)):
-            raise ValueError(f"the label is {label!r}; task/target=labels reads several for a text")
+            raise ValueError(f"the label is {label!r}; task/target=labels takes several for a text")
         return str(label)
 
     def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
         counts = Counter(self.value(row) for row in rows)
         labels = tuple(sorted(counts))
         if len(labels) < 2:
-            raise ValueError(f"to tell labels apart there must be two at least; the training rows have {listed(labels)}")
+            raise ValueError(f"at least two labels are needed; the training rows have {listed(labels)}")
         if self.class_weights == "balanced":
             return {"labels": labels, "rows_of": [counts[label] for label in labels]}
         for label in self.class_weights or ():
@@ -65,20 +61,14 @@ class LabelTarget(Target):
                 )
         return {"labels": labels}
 
-    def encode(self, row: Row, spec: DataSpec) -> Features:
+    def encode(self, row: Row, spec: DataSpec) -> int:
         label = self.value(row)
         if label not in spec.labels:
             raise ValueError(f"label {label!r} does not occur in the training rows; they have {listed(spec.labels)}")
-        return {"label": spec.labels.index(label)}
-
-    def collate(self, targets: Sequence[int], spec: DataSpec) -> Tensor:
-        return torch.tensor(targets)  # (B,)
-
-    def outputs(self, spec: DataSpec) -> int:
-        return len(spec.labels)
+        return spec.labels.index(label)
 
     def weights(self, spec: DataSpec) -> list[float] | None:
-        """What each label counts. Balanced: King and Zeng 2001, section 4, https://doi.org/10.1093/oxfordjournals.pan.a004868"""
+        """The weight of each label. Balanced: King and Zeng 2001, section 4, https://doi.org/10.1093/oxfordjournals.pan.a004868"""
         if self.class_weights is None:
             return None
         if isinstance(self.class_weights, dict):
@@ -91,12 +81,9 @@ class LabelTarget(Target):
         if weights is None:
             loss = cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum")
             return loss, torch.tensor(float(len(logits)), device=loss.device)
-        each = torch.tensor(weights, device=logits.device, dtype=torch.promote_types(logits.dtype, torch.float32))  # (C,)
-        loss = cross_entropy(logits.to(each.dtype), targets, weight=each, label_smoothing=smoothing, reduction="sum")
-        return loss, each[targets].sum()
-
-    def distillation_outputs(self, outputs: DistillationOutputs) -> DistillationOutputs:
-        return outputs
+        weight = torch.tensor(weights, device=logits.device, dtype=torch.promote_types(logits.dtype, torch.float32))  # (C,)
+        loss = cross_entropy(logits.to(weight.dtype), targets, weight=weight, label_smoothing=smoothing, reduction="sum")
+        return loss, weight[targets].sum()
 
     def predict(self, logits: Tensor, spec: DataSpec) -> list[dict[str, Any]]:
         labels = spec.labels
@@ -109,8 +96,11 @@ class LabelTarget(Target):
     def postprocessing(self, spec: DataSpec) -> dict[str, Any]:
         return {"probability": "softmax"}
 
+    def distillation_outputs(self, outputs: DistillationOutputs) -> DistillationOutputs:
+        return outputs
+
     def metrics(self, spec: DataSpec) -> "dict[str, Metric]":
-        from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score  # which reading rows can do without
+        from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score  # formats do without
 
         labels = len(spec.labels)
         return {"accuracy": MulticlassAccuracy(labels, average="micro"), "f1": MulticlassF1Score(labels, average="macro")}
@@ -124,7 +114,7 @@ class LabelTarget(Target):
             metric.update(predicted, expected)
 
     def report(self, rows: Sequence[dict[str, Any]], spec: DataSpec) -> dict[str, str]:
-        """confusion.csv, and report.csv with the figures of each label."""
+        """confusion.csv, and report.csv with the metrics of each label."""
         pairs = [(row["reference"], row["prediction"]) for row in rows]
         return {
             "confusion.csv": confusion(pairs, spec.labels),

@@ -7,10 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
-from framework.data.formats import Features, Row
-from framework.data.spec import DataSpec
-from framework.registry import register
-from framework.tasks.capabilities import DistillationOutputs
+from framework import DataSpec, DistillationOutputs, Row, register
 
 from .baseline import NaiveBayes
 from .builtin_functions import blanked
@@ -23,19 +20,19 @@ if TYPE_CHECKING:
 
 @register("target")
 class LabelsTarget(Target):
-    """Any number of labels, each told by a sigmoid of its own. Figures: micro and macro F1, share of texts with all labels right.
+    """Any number of labels, each by a sigmoid of its score. Metrics: micro and macro F1, subset accuracy.
 
-    A row's label is a list of names, or one text with them in it; an empty one is a text without any.
+    The label of a row is a list of names, or one text of names; it is empty for a text without labels.
 
-    separator: what stands between the labels of a row that has them in one text.
-    threshold: a label with at least this probability is told.
+    separator: separates the labels in one text.
+    threshold: labels of at least this probability are predicted.
     """
 
     monitor: ClassVar[str] = "validation/micro_f1"
     problem: ClassVar[str | None] = "multi_label_classification"
     rules: ClassVar[dict[str, str]] = {
-        "0 < threshold < 1": "threshold is a probability",
-        "len(separator) > 0": "labels in one text have something between them",
+        "0 < threshold < 1": "threshold must be in (0, 1)",
+        "len(separator) > 0": "separator must not be empty",
     }
 
     def __init__(self, separator: str = ",", threshold: float = 0.5):
@@ -43,12 +40,12 @@ class LabelsTarget(Target):
 
     def value(self, row: Row) -> list[str]:
         """Every label once, sorted."""
-        found = row.get("label")
-        if found is None:
-            raise ValueError("the row has no label; a text without any has an empty one")
-        if isinstance(found, dict):
-            raise ValueError(f"the label is {found!r}, of type dict; it is a list of names, or one text")
-        names = found if isinstance(found, (list, tuple)) else str(found).split(self.separator)
+        label = row.get("label")
+        if label is None:
+            raise ValueError("the row has no label; a text without labels has an empty one")
+        if isinstance(label, dict):
+            raise ValueError(f"the label is {label!r}, of type dict; it must be a list of names, or one text")
+        names = label if isinstance(label, (list, tuple)) else str(label).split(self.separator)
         return sorted({name for name in (str(name).strip() for name in names) if name})
 
     def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
@@ -57,40 +54,37 @@ class LabelsTarget(Target):
             raise ValueError("none of the training rows has a label")
         return {"labels": labels}
 
-    def encode(self, row: Row, spec: DataSpec) -> Features:
+    def encode(self, row: Row, spec: DataSpec) -> list[int]:
         names = self.value(row)
         for label in names:
             if label not in spec.labels:
                 raise ValueError(
                     f"label {label!r} does not occur in the training rows; they have {listed(spec.labels)} "
-                    f"(task.target.separator={self.separator!r} stands between labels)"
+                    f"(labels are separated by task.target.separator={self.separator!r})"
                 )
-        return {"label": [spec.labels.index(label) for label in names]}
+        return [spec.labels.index(label) for label in names]
 
-    def collate(self, targets: Sequence[list[int]], spec: DataSpec) -> Tensor:
-        """(B, C), 1 for each label that a text has."""
-        has = torch.zeros(len(targets), len(spec.labels))
-        for row, into in zip(targets, has, strict=True):
-            into[row] = 1.0
-        return has
-
-    def outputs(self, spec: DataSpec) -> int:
-        return len(spec.labels)
+    def collate(self, values: Sequence[list[int]], spec: DataSpec) -> Tensor:
+        """(B, C), 1 for each label of a text."""
+        targets = torch.zeros(len(values), len(spec.labels))
+        for labels, row in zip(values, targets, strict=True):
+            row[labels] = 1.0
+        return targets
 
     def loss(self, logits: Tensor, targets: Tensor, spec: DataSpec, smoothing: float) -> tuple[Tensor, Tensor]:
-        """A target is a label of a text: weight B * C. Smoothing moves each by half its share toward the other answer."""
+        """A target is a label of a text: weight B * C. Smoothing moves each target by half its share toward the other class."""
         targets = targets.to(logits.dtype) * (1 - smoothing) + smoothing / 2
         loss = binary_cross_entropy_with_logits(logits, targets, reduction="sum")
         return loss, torch.tensor(float(logits.numel()), device=loss.device)
 
     def distillation_outputs(self, outputs: DistillationOutputs) -> DistillationOutputs:
-        """Each label of a text is a target with two answers, no and yes: a sigmoid is the softmax of 0 and its score."""
+        """Each label of a text is a target of two classes, no and yes: a sigmoid is the softmax of 0 and its score."""
         return DistillationOutputs(outputs.hidden, pad(outputs.logits.flatten()[:, None], (1, 0)))  # (B * C, 2)
 
     def predict(self, logits: Tensor, spec: DataSpec) -> list[dict[str, Any]]:
         rows = []
-        for each in logits.float().sigmoid().tolist():  # C
-            scores = dict(zip(spec.labels, each, strict=True))
+        for probabilities in logits.float().sigmoid().tolist():  # C
+            scores = dict(zip(spec.labels, probabilities, strict=True))
             rows.append({"prediction": [label for label in spec.labels if scores[label] >= self.threshold], "scores": scores})
         return rows
 
@@ -98,15 +92,12 @@ class LabelsTarget(Target):
         return {"probability": "sigmoid", "threshold": self.threshold}
 
     def metrics(self, spec: DataSpec) -> "dict[str, Metric]":
-        from .label_metric import LabelFigures  # torchmetrics, which reading rows can do without
+        from .label_metric import LabelFigures  # torchmetrics: formats do without
 
         return {"labels": LabelFigures(spec.labels)}
 
-    def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], spec: DataSpec) -> None:
-        metrics["labels"].update([row["reference"] for row in rows], [row["prediction"] for row in rows])
-
     def report(self, rows: Sequence[dict[str, Any]], spec: DataSpec) -> dict[str, str]:
-        """report.csv with the figures of each label."""
+        """report.csv with the metrics of each label."""
         return {"report.csv": per_label([(set(row["reference"]), set(row["prediction"])) for row in rows], spec.labels)}
 
     def builtin(self, split: str) -> Iterator[Row]:
@@ -119,8 +110,9 @@ class LabelsTarget(Target):
         from .label_metric import LabelFigures  # torchmetrics, as above
 
         seen, asked = list(train), list(test)
-        labels = sorted({label for _, having in seen for label in having})
-        tell = {label: NaiveBayes((words, str(label in having)) for words, having in seen) for label in labels}
-        found = LabelFigures(labels, alone=True)  # the other ranks do not take part
-        found.update([having for _, having in asked], [[label for label in labels if tell[label](words) == "True"] for words, _ in asked])
-        return found.compute()
+        labels = sorted({label for _, value in seen for label in value})
+        classify = {label: NaiveBayes((words, str(label in value)) for words, value in seen) for label in labels}
+        metric = LabelFigures(labels, sync=False)  # the other ranks compute no baseline
+        predictions = [[label for label in labels if classify[label](words) == "True"] for words, _ in asked]
+        metric.update(predictions, [value for _, value in asked])
+        return metric.compute()

@@ -1,4 +1,4 @@
-"""Two texts in, and what is told of them out: does one follow from the other, do they say the same?"""
+"""Format of text pairs: does one follow from the other, are they similar?"""
 
 from collections.abc import Iterator, Sequence
 from random import Random
@@ -6,30 +6,27 @@ from typing import ClassVar
 
 import torch
 
-from framework.data.formats import Batch, Features, Row, TextTokenizer
-from framework.data.spec import DataSpec
-from framework.errors import UserError
-from framework.registry import register
+from framework import Batch, DataSpec, Features, Row, TextTokenizer, UserError, register
 
 from .baseline import features as words_of
 from .builtin_functions import halves
 from .data import ClassificationFormat
 from .target import Words
 
-BETWEEN = " ||| "  # two texts that are typed, or shown, as one
+BETWEEN = " ||| "  # separates two texts that are typed, or shown, as one
 
 
 @register("format")
 class PairsFormat(ClassificationFormat):
-    """Two texts and what is told of them, read as one: begin, first, end, second, end. Devlin et al. 2019, figure 1, https://arxiv.org/abs/1810.04805
+    """Two texts and their target, as one sequence: begin, first, end, second, end. Devlin et al. 2019, figure 1, https://arxiv.org/abs/1810.04805
 
-    A model with two kinds of segments (model.segments=2) is told which text a token is of.
+    A model with segment embeddings (model.segments=2) gets the segment of each token.
 
-    long: what to do with a pair of more tokens than the model reads: cut the end of the longer text off, or refuse it.
+    long: truncate the longer text of a pair of more tokens than the model takes, or refuse the pair.
     """
 
     columns: ClassVar[tuple[str, ...]] = ("text", "second", "label")
-    texts_of_row: ClassVar[tuple[str, ...]] = ("text", "second")
+    text_columns: ClassVar[tuple[str, ...]] = ("text", "second")
     rules: ClassVar[dict[str, str]] = {
         "data_part != 'builtin' or target_part == 'label'": "the built-in pairs have one label each; bring your own pairs with data=files",
     }
@@ -37,11 +34,11 @@ class PairsFormat(ClassificationFormat):
     def from_text(self, text: str) -> Row:
         first, between, second = text.partition(BETWEEN.strip())
         if not between:
-            raise UserError(f'two texts are told apart by {BETWEEN.strip()}: text="first{BETWEEN}second"; this is {text!r}')
+            raise UserError(f'two texts are separated by {BETWEEN.strip()}: text="first{BETWEEN}second"; this is {text!r}')
         return {"text": first.strip(), "second": second.strip()}
 
-    def read(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features:
-        """ids, and where the second text begins in them."""
+    def encode_text(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features:
+        """ids, and second: the position of the second text in them."""
         if spec.end is None:
             raise UserError(
                 "two texts need an end token between them, and this tokenizer has none; tokenizer=wordpiece|bpe|unigram has one"
@@ -51,8 +48,8 @@ class PairsFormat(ClassificationFormat):
         room = spec.max_length - len(begin) - 2
         if len(first) + len(second) > room and self.long == "refuse":
             raise ValueError(
-                f"the texts have {len(first)} and {len(second)} tokens, the model reads {room} (model.max_length={spec.max_length}); "
-                "a larger model.max_length reads them, task.format.long=truncate cuts the longer"
+                f"the texts have {len(first)} and {len(second)} tokens, the model takes {room} (model.max_length={spec.max_length}); "
+                "choose a larger model.max_length, or task.format.long=truncate"
             )
         kept = shortened(len(first), len(second), room)
         start = [*begin, *first[: kept[0]], spec.end]
@@ -62,8 +59,7 @@ class PairsFormat(ClassificationFormat):
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
         """Also segments (B, T): 0 in the first text, 1 in the second."""
         batch = super().collate(features, spec, random)
-        second = torch.tensor([row["second"] for row in features])
-        batch["segments"] = (torch.arange(batch["ids"].shape[1]) >= second[:, None]).long()
+        batch["segments"] = (torch.arange(batch["ids"].shape[1]) >= batch.pop("second")[:, None]).long()
         return batch
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:
@@ -72,13 +68,13 @@ class PairsFormat(ClassificationFormat):
             yield {"text": first, "second": second, "label": order}
 
     def words(self, row: Row) -> Words:
-        """Those of either text, told apart."""
+        """Those of the first text and those of the second, as different features."""
         first, second = (words_of(text) for text in self.tokenizer_texts(row))
         return {*(f"1 {word}" for word in first), *(f"2 {word}" for word in second)}
 
 
 def shortened(first: int, second: int, room: int) -> tuple[int, int]:
-    """How much is kept of two lengths: the longer gives way, until both are equal."""
+    """The lengths of two texts truncated to `room` tokens: first the longer one, until both are equal."""
     over = max(0, first + second - room)
     longer = max(first, second) - min(first, second)
     if over <= longer:

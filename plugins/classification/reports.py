@@ -1,4 +1,4 @@
-"""Tables of test rows, as CSV: what was taken for what, and how each label fares."""
+"""Tables of the test rows, as CSV: the confusion matrix, and metrics of each label."""
 
 import csv
 import io
@@ -8,20 +8,25 @@ from typing import Any
 
 
 def confusion(pairs: Iterable[tuple[str, str]], labels: Sequence[str]) -> str:
-    """How often each label (a row) was told as each (a column). pairs: (reference, predicted)."""
+    """Counts of each reference label (row) and predicted label (column). pairs: (reference, predicted)."""
     counts = Counter(pairs)
     table = [[reference, *(counts[reference, predicted] for predicted in labels)] for reference in labels]
     return _csv([["reference", *labels], *table])
 
 
 def per_label(pairs: Sequence[tuple[set[str], set[str]]], labels: Sequence[str]) -> str:
-    """Precision, recall, F1 and number of rows of each label; empty where nothing can be said. pairs: (reference, predicted)."""
-    right, told, true = (
+    """Precision, recall, F1 and number of rows of each label; a ratio of zeros is left empty. pairs: (reference, predicted)."""
+    right, predicted, true = (
         Counter(label for pair in pairs for label in of(*pair))
-        for of in (lambda reference, predicted: reference & predicted, lambda _, predicted: predicted, lambda reference, _: reference)
+        for of in (lambda true, predicted: true & predicted, lambda _, predicted: predicted, lambda true, _: true)
     )
     table = [
-        [label, _ratio(right[label], told[label]), _ratio(right[label], true[label]), _ratio(2 * right[label], told[label] + true[label])]
+        [
+            label,
+            _ratio(right[label], predicted[label]),
+            _ratio(right[label], true[label]),
+            _ratio(2 * right[label], predicted[label] + true[label]),
+        ]
         for label in labels
     ]
     return _csv([["label", "precision", "recall", "f1", "rows"], *([*line, true[line[0]]] for line in table)])

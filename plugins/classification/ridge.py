@@ -1,4 +1,4 @@
-"""The floor under a number: a sum of what each word adds."""
+"""Baseline of regression: a linear model of words."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from collections.abc import Set as AbstractSet
 import numpy as np
 from numpy.typing import NDArray
 
-MOST = 2000  # features: the solution is cubic in them
+MOST = 2000  # features: the time of the solution is cubic in them
 PENALTY = 10.0
 
 
 class Ridge:
-    """Ridge regression on the words and word pairs that a text has, the most frequent. Hoerl and Kennard 1970, https://doi.org/10.2307/1267351
+    """Ridge regression on the most frequent words and word pairs of a text. Hoerl and Kennard 1970, https://doi.org/10.2307/1267351
 
     rows: the features of a text, and its number.
     """
@@ -27,10 +27,10 @@ class Ridge:
         self.weights = np.linalg.solve(x.T @ x + PENALTY * np.eye(len(known)), x.T @ (y - self.mean))
 
     def _matrix(self, texts: Sequence[AbstractSet[str]]) -> NDArray[np.float64]:
-        """(texts, features), 1 where a text has a feature."""
+        """(texts, features), 1 for each feature of a text."""
         x = np.zeros((len(texts), len(self.places)))
-        for words, into in zip(texts, x, strict=True):
-            into[[self.places[word] for word in words if word in self.places]] = 1.0
+        for words, row in zip(texts, x, strict=True):
+            row[[self.places[word] for word in words if word in self.places]] = 1.0
         return x
 
     def __call__(self, texts: Sequence[AbstractSet[str]]) -> list[float]:

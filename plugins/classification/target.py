@@ -1,84 +1,78 @@
-"""What is told of a text: the contract of the kind `target`.
+"""Base class of targets: what is predicted of a text.
 
-A target is what the format and the task share: the format reads it from rows, the task learns and tells it.
-It has no state; what the training rows teach stands in the data spec.
+Format and task share a target: the format reads it from rows, the task learns it. It has no state; statistics of the training rows are in
+the data spec.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import torch
 from torch import Tensor
 
-from framework.data.formats import Features, Row
-from framework.data.spec import DataSpec
-from framework.errors import UserError
-from framework.registry import describe
-from framework.tasks.capabilities import DistillationOutputs
+from framework import DataSpec, DistillationOutputs, Row, UserError, describe
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
 
-Words = set[str]  # the features of a text that a baseline sees
+Words = set[str]  # the features of a text for a baseline
 
 
 class Target:
-    """One option of the slot.
+    """Base class of the kind `target`. A head computes as many scores of a text as there are labels, or one.
 
-    monitor, mode: the figure that the best checkpoint is best at.
+    monitor, mode: the metric of the best checkpoint, and its direction.
     problem: `problem_type` of the exported config.json.
     variant: its name in the `head_variant` of the task; empty = published heads compute it.
     """
 
     monitor: ClassVar[str]
+    mode: ClassVar[Literal["min", "max"]] = "max"
     problem: ClassVar[str | None] = None
     variant: ClassVar[str] = ""
-    mode: ClassVar[Literal["min", "max"]] = "max"
     rules: ClassVar[dict[str, str]] = {}
 
     def value(self, row: Row) -> Any:
-        """What the row tells, as JSON has it: a row's `reference`. ValueError: it tells nothing of this kind."""
+        """The target of a row, JSON-able: its `reference`. ValueError: the row has none, or one of another kind."""
         raise NotImplementedError
 
     def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
-        """What the training rows teach, as `Format.fit` gives it."""
+        """Statistics of the training rows, as `Format.fit` returns them."""
         raise NotImplementedError
 
-    def encode(self, row: Row, spec: DataSpec) -> Features:
-        """The value as one feature, named `label`."""
+    def encode(self, row: Row, spec: DataSpec) -> Any:
+        """The value as a feature: a number, or a list of ints."""
         raise NotImplementedError
 
-    def collate(self, targets: Sequence[Any], spec: DataSpec) -> Tensor:
-        """The targets of a batch as a tensor: (B,) or (B, C)."""
-        raise NotImplementedError
-
-    def outputs(self, spec: DataSpec) -> int:
-        """C, the scores that the head gives for a text."""
-        raise NotImplementedError
+    def collate(self, values: Sequence[Any], spec: DataSpec) -> Tensor:
+        """The encoded values of a batch: (B,), or (B, C)."""
+        return torch.tensor(values)
 
     def loss(self, logits: Tensor, targets: Tensor, spec: DataSpec, smoothing: float) -> tuple[Tensor, Tensor]:
         """Loss of scores (B, C), summed, and its weight."""
         raise NotImplementedError
+
+    def predict(self, logits: Tensor, spec: DataSpec) -> list[dict[str, Any]]:
+        """A dict with `prediction` for each text, from its scores (B, C)."""
+        raise NotImplementedError
+
+    def postprocessing(self, spec: DataSpec) -> dict[str, Any]:
+        """JSON metadata to compute the `prediction` of `predict` from exported scores."""
+        return {}
 
     def distillation_outputs(self, outputs: DistillationOutputs) -> DistillationOutputs:
         """Pooled states (B, D) and logits (N, classes) of the targets, from pooled states and scores (B, C). UserError: there are no
         probabilities to compare."""
         raise UserError(f"{describe(type(self))} cannot be distilled: it has no probabilities (distillation_outputs)")
 
-    def predict(self, logits: Tensor, spec: DataSpec) -> list[dict[str, Any]]:
-        """What scores (B, C) say: a row with its `prediction` for each text."""
-        raise NotImplementedError
-
-    def postprocessing(self, spec: DataSpec) -> dict[str, Any]:
-        """How `predict` makes a prediction of scores, for who does it elsewhere: JSON-able."""
-        return {}
-
     def metrics(self, spec: DataSpec) -> "dict[str, Metric]":
-        """Fresh metrics, as `Task.metrics`."""
+        """New metrics, as `Task.metrics`."""
         raise NotImplementedError
 
     def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], spec: DataSpec) -> None:
-        """Feeds rows to the metrics, as `Task.update`."""
-        raise NotImplementedError
+        """Updates the metrics, as `Task.update`."""
+        for metric in metrics.values():
+            metric.update([row["prediction"] for row in rows], [row["reference"] for row in rows])
 
     def report(self, rows: Sequence[dict[str, Any]], spec: DataSpec) -> dict[str, str]:
         """Files of the test rows, as `Task.report`."""
@@ -89,11 +83,11 @@ class Target:
         raise NotImplementedError
 
     def baseline(self, train: Iterable[tuple[Words, Any]], test: Iterable[tuple[Words, Any]]) -> dict[str, float]:
-        """Figures of a simple method that sees the words of a text and nothing of their order."""
+        """Metrics of a simple method on the words of each text and its value."""
         raise NotImplementedError
 
 
 def listed(names: Sequence[str], most: int = 12) -> str:
     """The first names, and how many more there are."""
-    said = ", ".join(repr(name) for name in names[:most]) or "none"
-    return f"{said} and {len(names) - most} more" if len(names) > most else said
+    text = ", ".join(repr(name) for name in names[:most]) or "none"
+    return f"{text} and {len(names) - most} more" if len(names) > most else text

@@ -1,31 +1,26 @@
-"""Running text, to be continued."""
+"""Format of language modeling: documents of running text."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 from typing import ClassVar
 
-from framework.data.formats import Batch, Features, Format, Row, TextTokenizer, text_of
-from framework.data.spec import DataSpec
-from framework.errors import UserError
-from framework.registry import register
+from framework import Batch, DataSpec, Features, Format, Row, StandardLibrary, TextTokenizer, UserError, register, text_of
 
-from .baseline import order_three
-from .builtin import files
 from .shift import shifted
 from .words import words_of
 
 
 @register("format")
 class CompletionFormat(Format):
-    """Documents of running text; in batches each token is followed by the one to predict.
+    """Documents of running text; the target of a token is the next one.
 
     end_of_document: put the end token after every document, so that the model learns where texts end.
-    builtin_megabytes: the most of the standard library's source that the built-in training part takes.
+    builtin_megabytes: size of the built-in training part at most.
     """
 
     columns: ClassVar[tuple[str, ...]] = ("text",)
     stream: ClassVar[bool] = True
-    rules: ClassVar[dict[str, str]] = {"builtin_megabytes > 0": "training needs some text"}
+    rules: ClassVar[dict[str, str]] = {"builtin_megabytes > 0": "builtin_megabytes must be positive"}
     provides: ClassVar[tuple[str, ...]] = ("stream", "documents", "counted")
 
     def __init__(self, end_of_document: bool = True, builtin_megabytes: float = 2.0):
@@ -35,13 +30,13 @@ class CompletionFormat(Format):
         return [text_of(row)]
 
     def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
-        """ids, and the bytes and words of the text that each stands for: the end token for none. A row without a token is dropped."""
+        """ids, and for each the bytes and words of the text that it stands for (0 for the end token). A row without tokens is dropped."""
         ids, offsets = tokenizer.encode_with_offsets(text := text_of(row))
         features = {"ids": ids, "bytes": tokenizer.byte_lengths(ids), "words": words_of(text, offsets)}
         if self.end_of_document:
             if spec.end is None:
                 raise UserError(
-                    "the tokenizer has no end token to mark the end of a document; task.format.end_of_document=false does without"
+                    "task.format.end_of_document needs a tokenizer with an end token; task.format.end_of_document=false does not"
                 )
             for name, value in (("ids", spec.end), ("bytes", 0), ("words", 0)):
                 features[name].append(value)
@@ -51,8 +46,5 @@ class CompletionFormat(Format):
         return shifted(features, spec)
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:
-        """Files of the running Python's own standard library, the same for every seed so that seeds compare."""
-        return files(split, self.builtin_megabytes)
-
-    def baseline(self, train: Iterable[Row], test: Iterable[Row]) -> dict[str, float]:
-        return {"bits_per_byte": order_three((row["text"] for row in train), (row["text"] for row in test))}
+        """Files of the running Python's own standard library, the same for every seed."""
+        return StandardLibrary().rows(split, self.builtin_megabytes)

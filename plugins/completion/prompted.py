@@ -1,4 +1,4 @@
-"""Prompts and what follows them: the model learns to write the second and only reads the first."""
+"""Format of prompts and completions: the loss is of the completions alone."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from random import Random
@@ -6,12 +6,8 @@ from typing import ClassVar, Literal
 
 import torch
 
-from framework.data.formats import Batch, Features, Format, Row, TextTokenizer, text_of
-from framework.data.spec import DataSpec
-from framework.errors import UserError
-from framework.registry import register
+from framework import Batch, DataSpec, Features, Format, Row, TextTokenizer, UserError, register, text_of
 
-from .baseline import order_three
 from .shift import shifted
 from .signatures import signatures
 from .words import words_of
@@ -19,17 +15,17 @@ from .words import words_of
 
 @register("format")
 class PromptedFormat(Format):
-    """A prompt and its completion. The loss is of the completion and its end alone, as is usual: Shi et al. 2024, https://arxiv.org/abs/2405.14394
+    """A prompt and its completion. Only the completion and its end token have a loss: Shi et al. 2024, https://arxiv.org/abs/2405.14394
 
-    marked: put the begin token between the two, so that the model sees where it is to answer; false for prompts that say it themselves.
-    long: what happens to a row that is longer than the model reads: `truncate` (the prompt loses its beginning, down to half of what
-        the model reads, then the completion its end) or `refuse` it.
-    builtin_rows: the most pairs that the built-in training part takes: functions of the standard library, and what they are for.
+    marked: put the begin token between prompt and completion; false for prompts that end in a mark of their own.
+    long: truncate a row of more tokens than the model takes (first the beginning of the prompt, down to half of them, then the end of
+        the completion), or refuse it.
+    builtin_rows: number of built-in training pairs at most: functions of the standard library and their docstrings.
     """
 
     columns: ClassVar[tuple[str, ...]] = ("prompt", "completion")
     optional: ClassVar[tuple[str, ...]] = ("completion",)
-    rules: ClassVar[dict[str, str]] = {"builtin_rows >= 1": "training needs at least one pair"}
+    rules: ClassVar[dict[str, str]] = {"builtin_rows >= 1": "builtin_rows must be at least 1"}
 
     def __init__(self, marked: bool = True, long: Literal["truncate", "refuse"] = "truncate", builtin_rows: int = 8000):
         self.marked, self.long, self.builtin_rows = marked, long, builtin_rows
@@ -38,46 +34,43 @@ class PromptedFormat(Format):
         return [text_of(row, "prompt"), text_of(row, "completion")]
 
     def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
-        """ids of both, and the bytes and words that each stands for; prompt: how many of them are read alone. truncated: 1 if some
-        were cut. A row without a completion is one to predict of; one in which nothing can be predicted is dropped."""
+        """ids of both, and for each its bytes and words; prompt: the number of tokens without a loss. truncated: 1 if some were cut.
+        A row without a completion is one to predict from; a row without a target is dropped."""
         if spec.end is None:
-            raise UserError("a completion needs a tokenizer with an end token: without it no written text would end")
+            raise UserError("format/prompted needs a tokenizer with an end token: generation would not end without one")
         if self.marked and spec.begin is None:
-            raise UserError("the tokenizer has no begin token to put between prompt and completion; task.format.marked=false does without")
+            raise UserError("task.format.marked needs a tokenizer with a begin token; task.format.marked=false does not")
         prompt = tokenizer.encode(text_of(row, "prompt"))
-        answers = row.get("completion") is not None
-        answer, offsets = tokenizer.encode_with_offsets(text_of(row, "completion")) if answers else ([], [])
-        room = spec.max_length + 1 - self.marked  # what is predicted last is never read
-        wanted = len(prompt) + len(answer) + answers
-        if wanted > room and self.long == "refuse":
+        has_completion = row.get("completion") is not None
+        completion, offsets = tokenizer.encode_with_offsets(text_of(row, "completion")) if has_completion else ([], [])
+        room = spec.max_length + 1 - self.marked  # the last target is no input
+        total = len(prompt) + len(completion) + has_completion
+        if total > room and self.long == "refuse":
             raise ValueError(
-                f"prompt and completion have {wanted} tokens together, the model reads {room} (model.max_length={spec.max_length}); "
-                "a larger model.max_length reads them, task.format.long=truncate cuts them"
+                f"prompt and completion have {total} tokens together, the model takes {room} (model.max_length={spec.max_length}); "
+                "choose a larger model.max_length, or task.format.long=truncate"
             )
-        prompt = prompt[max(0, len(prompt) - max(room // 2, room - len(answer) - answers)) :]
-        kept = min(len(answer), room - len(prompt))
-        ended = [spec.end] if answers and len(prompt) + kept < room else []  # what was cut does not end there
-        read = prompt + ([spec.begin] if self.marked else [])
-        ids = [*read, *answer[:kept], *ended]
-        if not ids or (answers and len(ids) < 2):
+        prompt = prompt[max(0, len(prompt) - max(room // 2, room - len(completion) - has_completion)) :]
+        length = min(len(completion), room - len(prompt))
+        end = [spec.end] if has_completion and len(prompt) + length < room else []  # a truncated completion has no end
+        inputs = prompt + ([spec.begin] if self.marked else [])
+        ids = [*inputs, *completion[:length], *end]
+        if not ids or (has_completion and len(ids) < 2):
             return None
-        blank, mark = [0] * len(read), [0] * len(ended)
+        before, after = [0] * len(inputs), [0] * len(end)
         return {
             "ids": ids,
-            "bytes": [*blank, *tokenizer.byte_lengths(answer[:kept]), *mark],
-            "words": [*blank, *words_of(row["completion"] if answers else "", offsets)[:kept], *mark],
-            "prompt": len(read),
-            "truncated": int(wanted > room),
+            "bytes": [*before, *tokenizer.byte_lengths(completion[:length]), *after],
+            "words": [*before, *words_of(row["completion"] if has_completion else "", offsets)[:length], *after],
+            "prompt": len(inputs),
+            "truncated": int(total > room),
         }
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
-        """As running text, but that the tokens of the prompts (B,) are no targets."""
+        """As running text, but the tokens of the prompts (prompt: their number, (B,)) are no targets."""
         counted = [{**row, "counted": [0] * row["prompt"] + [1] * (len(row["ids"]) - row["prompt"])} for row in features]
         return {**shifted(counted, spec), "prompt": torch.tensor([row["prompt"] for row in features])}
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:
-        """The first line of a function's docstring, to be written from its signature: the same for every seed so that seeds compare."""
+        """The signature of a function, and the first line of its docstring; the same for every seed."""
         return signatures(split, self.builtin_rows)
-
-    def baseline(self, train: Iterable[Row], test: Iterable[Row]) -> dict[str, float]:
-        return {"bits_per_byte": order_three((row["completion"] for row in train), (row["completion"] for row in test))}

@@ -1,4 +1,4 @@
-"""Where words end up among tokens."""
+"""Words of a text, counted by token."""
 
 import re
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ _WORD_OR_LINE_END = re.compile(r"\S+|\n")
 
 
 def words_of(text: str, offsets: Sequence[tuple[int, int]]) -> list[int]:
-    """How many words begin in each token, given the characters (from, to) that it stands for.
+    """The number of words that begin in each token. offsets: its characters, from and to.
 
-    Words are what blanks part, and every line end is one more: the `<eos>` of the figures published on wikitext-2. What stands in
-    no token, as line ends that a tokenizer drops, counts for the last, so that the sum is always that of the text.
+    Words are separated by blanks, and every line end is a word: the `<eos>` of published results on wikitext-2. Words in no token, such
+    as line ends that a tokenizer drops, count for the last token, so that the sum is always that of the text.
     """
     begins = np.array([match.start() for match in _WORD_OR_LINE_END.finditer(text)], dtype=np.int64)
     reached = np.maximum.accumulate(np.array([end for _, end in offsets], dtype=np.int64))

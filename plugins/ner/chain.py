@@ -1,7 +1,7 @@
-"""A linear chain: scores of tags at every word and of every tag behind another. Lafferty et al. 2001, section 3,
+"""Linear chains: scores of tags at every word and of transitions between tags. Lafferty et al. 2001, section 3,
 https://repository.upenn.edu/handle/20.500.14332/6188
 
-Shapes: B batch, W words, C tags. Padding stands on the right.
+Shapes: B batch, W words, C tags. Padding is on the right.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from torch import Tensor
 class Chain:
     """scores (B, W, C) of words and tags; step (C, C) from one tag to the next; start, end (C,); padding_mask (B, W): True = a word.
 
-    Everything adds up; -inf forbids. A gradient passes through where no word has all its ways forbidden.
+    Scores are summed; -inf forbids. Gradients are finite where every word has an allowed path.
     """
 
     scores: Tensor
@@ -26,7 +26,7 @@ class Chain:
     padding_mask: Tensor
 
     def forward(self) -> Tensor:
-        """(B, W, C): log of the sum over all beginnings that end in a tag at a word; behind the last word it stays as it is."""
+        """(B, W, C): log of the sum over all prefixes that end in a tag at a word; constant after the last word."""
         alpha = self.start + self.scores[:, 0]  # (B, C)
         every = [alpha]
         for word in range(1, self.scores.shape[1]):
@@ -36,7 +36,7 @@ class Chain:
         return torch.stack(every, dim=1)
 
     def backward(self) -> Tensor:
-        """(B, W, C): log of the sum over all ways to go on behind a tag at a word, to the end."""
+        """(B, W, C): log of the sum over all suffixes that follow a tag at a word."""
         beta = self.end.expand_as(self.scores[:, 0])  # (B, C)
         every = [beta]
         for word in range(self.scores.shape[1] - 1, 0, -1):
@@ -50,7 +50,7 @@ class Chain:
         return torch.logsumexp(self.forward()[:, -1] + self.end, dim=1)
 
     def score(self, tags: Tensor) -> Tensor:
-        """(B,): of the sequences `tags` (B, W)."""
+        """(B,): scores of the sequences `tags` (B, W)."""
         words = self.scores.gather(2, tags[..., None])[..., 0]  # (B, W)
         steps = self.step[tags[:, :-1], tags[:, 1:]]  # (B, W - 1)
         last = tags.gather(1, self.padding_mask.sum(dim=1, keepdim=True) - 1)[:, 0]
@@ -77,7 +77,7 @@ class Chain:
 
 
 class Posterior:
-    """How likely pieces of sequences are, all other words being whatever they may."""
+    """Marginal probabilities of parts of sequences."""
 
     def __init__(self, chain: Chain):
         scores, step, start, end = (value.double().cpu() for value in (chain.scores, chain.step, chain.start, chain.end))
@@ -86,8 +86,8 @@ class Posterior:
         self.total = torch.logsumexp(self.alpha[:, -1] + self.chain.end, dim=1)
         self.lengths = self.chain.padding_mask.sum(dim=1).tolist()
 
-    def probability(self, row: int, start: int, path: Sequence[int], behind: Tensor) -> float:
-        """Of a row having the tags `path` from a word on, and behind them one of the tags in behind (C,), or the end."""
+    def probability(self, row: int, start: int, path: Sequence[int], next_tags: Tensor) -> float:
+        """Probability that a row has the tags `path` from a word on, followed by one of next_tags (C,), or by the end."""
         chain, end, last = self.chain, start + len(path), path[-1]
         log = self.alpha[row, start, path[0]] - self.total[row]
         for word, (before, tag) in enumerate(pairwise(path), start + 1):
@@ -96,5 +96,5 @@ class Posterior:
             log = log + chain.end[last]
         else:
             after = chain.step[last] + chain.scores[row, end] + self.beta[row, end]  # (C,)
-            log = log + torch.logsumexp(after.masked_fill(~behind, float("-inf")), dim=0)
+            log = log + torch.logsumexp(after.masked_fill(~next_tags, float("-inf")), dim=0)
         return min(1.0, float(log.exp()))

@@ -1,4 +1,4 @@
-"""Words in, tags out: the rows of named entity recognition."""
+"""Formats of named entity recognition: words, and a tag for each."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,16 +7,25 @@ from typing import Any, ClassVar, Literal
 
 import torch
 
-from framework.data.formats import Batch, Features, Format, Row, TextTokenizer
-from framework.data.padding import pad, padding_mask
-from framework.data.spec import DataSpec
-from framework.data.tokenization.alignment import NO_WORD, best_windows, token_windows, tokenize_words
-from framework.errors import UserError
-from framework.registry import register
+from framework import (
+    NO_WORD,
+    Batch,
+    DataSpec,
+    Features,
+    Format,
+    Row,
+    TextTokenizer,
+    UserError,
+    best_windows,
+    pad,
+    padding_mask,
+    register,
+    token_windows,
+    tokenize_words,
+)
 
-from .baseline import figures
 from .builtin import rows
-from .schemes import OUTSIDE, Scheme, entities, parse, tags_of, write
+from .schemes import OUTSIDE, Entity, Scheme, entities, parse, tags_of, write
 from .sentences import WORD, Sentence, sentence, spaced
 
 
@@ -24,9 +33,9 @@ from .sentences import WORD, Sentence, sentence, spaced
 class NerFormat(Format):
     """Tokens, and a tag for each: IOB1, IOB2, IOBES or BILOU.
 
-    scheme: the tags that the model learns, whatever the data's are. IOBES also marks the last word, and words alone.
-    pieces: which pieces speak for a word: its first, its last, or all (their mean).
-    overlap: pieces that neighboring windows share, where a text is longer than the model.
+    scheme: the tags that the model learns, whatever the data's are. IOBES also marks the last word of an entity, and single words.
+    pieces: the subwords that represent a word: its first, its last, or all (their mean).
+    overlap: subwords that neighboring windows share, where a text is longer than the model.
     word_pattern: a regular expression of a word, for texts that are not split into tokens.
     """
 
@@ -49,123 +58,124 @@ class NerFormat(Format):
             raise UserError(f"task.format.overlap={overlap}: at least 0")
         self.scheme, self.pieces, self.overlap, self.word_pattern = scheme, pieces, overlap, word_pattern
 
-    def read(self, row: Row) -> Sentence:
+    def parse(self, row: Row) -> Sentence:
         return sentence(row, self.word_pattern)
 
     def from_text(self, text: str) -> Row:
         return {"text": text}
 
-    def shown(self, read: Sentence) -> Sentence:
-        """What the model reads: a blank between tokens, also where somebody typed a text, so that both look alike."""
-        return spaced(read)
+    def model_input(self, parsed: Sentence) -> Sentence:
+        """The text that the tokenizer gets: a space between tokens, also where a text was typed, so that both are encoded alike."""
+        return spaced(parsed)
 
     def tokenizer_texts(self, row: Row) -> Iterable[str]:
-        yield self.shown(self.read(row)).text
+        yield self.model_input(self.parse(row)).text
 
     def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
         types: set[str] = set()
         for row in rows:
-            types.update(entity.type for entity in _entities(self.read(row)))
+            types.update(entity.type for entity in _entities(self.parse(row)))
         if not types:
-            raise ValueError("no row has an entity: there is nothing to learn but O")
-        return {"labels": tuple(sorted(types)), "scheme": self.scheme, "pieces": self.pieces, "word_pattern": self.word_pattern}
+            raise ValueError("no training row has an entity")
+        return {"labels": tuple(sorted(types))}
 
     def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
-        """ids of the pieces and the word of each; how many words; their tags if the row has them. None: there is no word."""
-        self._room(spec)  # which may be none: said before anything is trained
-        read = self.shown(self.read(row))
-        if not read.words:
+        """ids of the subwords, word_ids: the word of each; num_words; tags, if the row has them. None: the row has no word."""
+        self._frame(spec)  # UserError before anything is trained
+        parsed = self.model_input(self.parse(row))
+        if not parsed.words:
             return None
-        ids, owners = tokenize_words(read.text, read.words, tokenizer)
-        features: Features = {"ids": ids, "word": owners, "words": len(read.words)}
-        if read.entities is not None:
-            for entity in read.entities:
+        ids, word_ids = tokenize_words(parsed.text, parsed.words, tokenizer)
+        features: Features = {"ids": ids, "word_ids": word_ids, "num_words": len(parsed.words)}
+        if parsed.entities is not None:
+            for entity in parsed.entities:
                 if entity.type not in spec.labels:
                     raise ValueError(f"the type {entity.type!r} does not occur in the training rows; they have {', '.join(spec.labels)}")
-            spoken = set(owners)
-            tags = write(read.entities, len(read.words))
-            heard = [parse(tag if word in spoken else OUTSIDE) for word, tag in enumerate(tags)]
+            aligned = set(word_ids)
+            tags = write(parsed.entities, len(parsed.words))
+            learnable = [parse(tag if word in aligned else OUTSIDE) for word, tag in enumerate(tags)]
             numbers = {tag: number for number, tag in enumerate(tags_of(spec.labels, self.scheme))}
-            features["tags"] = [numbers[tag] for tag in write(entities(heard), len(read.words), self.scheme)]
+            features["tags"] = [numbers[tag] for tag in write(entities(learnable), len(parsed.words), self.scheme)]
         return features
 
     def length(self, features: Features) -> int:
         return len(features["ids"]) + 2
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
-        """ids, padding_mask (R, T): a window each, of which a long text has several. word (R, T): which of the batch's B x W words a piece
-        belongs to, B x W for none; speaks (R, T): whether it speaks for it, which it does in one window. words (B,), tags (B, W)."""
-        begin, end, room = self._room(spec)
-        most = max(row["words"] for row in features)
+        """ids, padding_mask (R, T): a row for each window, of which a long text has several. num_words (B,), tags (B, W).
+
+        word_ids (R, T): the word of a subword among the B * W words of the batch, B * W = none. word_mask (R, T): the subwords that
+        represent their word, in one window alone.
+        """
+        begin, end, room = self._frame(spec)
+        most = max(row["num_words"] for row in features)
         none = len(features) * most
-        ids, words, speaks = [], [], []  # a list for each window
+        ids, words, represents = [], [], []  # a list for each window
         for number, row in enumerate(features):
-            pieces, owners = row["ids"], row["word"]
+            pieces, word_ids = row["ids"], row["word_ids"]
             spans = token_windows(len(pieces), room, self.overlap)
-            home = best_windows(owners, spans) if len(spans) > 1 else {}
-            voices = self._voices(owners)
+            window_of = best_windows(word_ids, spans) if len(spans) > 1 else {}
+            mask = self._word_mask(word_ids)
             for window, (start, stop) in enumerate(spans):
-                mine = range(start, stop)
+                inside = range(start, stop)
                 ids.append([*begin, *pieces[start:stop], *end] or [spec.padding])
-                words.append([none] * len(begin) + [none if owners[i] == NO_WORD else number * most + owners[i] for i in mine])
-                speaks.append([False] * len(begin) + [voices[i] and home.get(owners[i], 0) == window for i in mine])
+                words.append([none] * len(begin) + [none if word_ids[i] == NO_WORD else number * most + word_ids[i] for i in inside])
+                represents.append([False] * len(begin) + [mask[i] and window_of.get(word_ids[i], 0) == window for i in inside])
+        length = max(map(len, ids))
         batch: Batch = {
             "ids": pad(ids, spec.padding),
             "padding_mask": padding_mask(ids),
-            "word": pad(words, none, length=max(map(len, ids))),
-            "speaks": pad(speaks, False, length=max(map(len, ids))),
-            "words": torch.tensor([row["words"] for row in features]),
+            "word_ids": pad(words, none, length),
+            "word_mask": pad(represents, False, length),
+            "num_words": torch.tensor([row["num_words"] for row in features]),
         }
         if all("tags" in row for row in features):
             batch["tags"] = pad([row["tags"] for row in features], 0)
         return batch
 
-    def _room(self, spec: DataSpec) -> tuple[list[int], list[int], int]:
-        """What frames a window, and how many pieces it has room for."""
+    def _frame(self, spec: DataSpec) -> tuple[list[int], list[int], int]:
+        """The special tokens before and after a window, and the number of subwords between them."""
         begin = [] if spec.begin is None else [spec.begin]
         end = [] if spec.end is None else [spec.end]
         room = spec.max_length - len(begin) - len(end)
         if self.overlap >= room:
             raise UserError(
-                f"task.format.overlap={self.overlap}: a window of {room} pieces (model.max_length={spec.max_length}) has to go on by one"
+                f"task.format.overlap={self.overlap} must be smaller than the {room} subwords of a window "
+                f"(model.max_length={spec.max_length})"
             )
         return begin, end, room
 
-    def _voices(self, owners: Sequence[int]) -> list[bool]:
-        """Whether each piece speaks for its word."""
+    def _word_mask(self, word_ids: Sequence[int]) -> list[bool]:
+        """Whether each subword represents its word."""
         if self.pieces == "all":
-            return [word != NO_WORD for word in owners]
-        neighbors = ([NO_WORD, *owners] if self.pieces == "first" else [*owners[1:], NO_WORD])[: len(owners)]
-        return [word not in (NO_WORD, neighbor) for word, neighbor in zip(owners, neighbors, strict=True)]
+            return [word != NO_WORD for word in word_ids]
+        neighbors = ([NO_WORD, *word_ids] if self.pieces == "first" else [*word_ids[1:], NO_WORD])[: len(word_ids)]
+        return [word not in (NO_WORD, neighbor) for word, neighbor in zip(word_ids, neighbors, strict=True)]
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:
         """Python source with its names tagged by `ast`. The split does not depend on the seed."""
         return rows(split)
-
-    def baseline(self, train: Iterable[Row], test: Iterable[Row]) -> dict[str, float]:
-        """The most frequent tag of each word."""
-        return figures(map(self.read, train), map(self.read, test))
 
 
 @register("format")
 class NerSpansFormat(NerFormat):
     """Texts, and the characters of their entities: spans = [{"start": 0, "end": 5, "label": "person"}, ...].
 
-    scheme: the tags that the model learns. IOBES also marks the last word, and words alone.
-    pieces: which pieces speak for a word: its first, its last, or all (their mean).
-    overlap: pieces that neighboring windows share, where a text is longer than the model.
+    scheme: the tags that the model learns. IOBES also marks the last word of an entity, and single words.
+    pieces: the subwords that represent a word: its first, its last, or all (their mean).
+    overlap: subwords that neighboring windows share, where a text is longer than the model.
     word_pattern: a regular expression of a word; a span that ends inside a word takes all of it.
     """
 
     columns = ("text", "spans")
     optional = ("spans",)
 
-    def shown(self, read: Sentence) -> Sentence:
+    def model_input(self, parsed: Sentence) -> Sentence:
         """The text as it is."""
-        return read
+        return parsed
 
 
-def _entities(read: Sentence) -> list[Any]:
-    if read.entities is None:
+def _entities(parsed: Sentence) -> list[Entity]:
+    if parsed.entities is None:
         raise ValueError("the row has no tags")
-    return read.entities
+    return parsed.entities

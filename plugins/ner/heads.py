@@ -1,4 +1,4 @@
-"""From the states of words to tags.
+"""Tagging heads: from the hidden states of words to sequences of tags.
 
 Shapes: B batch, W words, D width, C tags.
 """
@@ -10,27 +10,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from framework.registry import register
+from framework import register
 
 from .chain import Chain
 from .schemes import Scheme, Tag, may_follow, parse
 
-FORBIDDEN = -1e4  # in a sum of scores that a gradient passes through, where infinities would end as no numbers
+FORBIDDEN = -1e4  # large and finite: -inf would give NaN gradients
 
 
 class TagHead(nn.Module):
-    """Scores every tag at every word; the likeliest legal sequence is taken.
+    """Scores every tag at every word; the prediction is the likeliest legal sequence.
 
     An owner offers: dim, tags (their names), scheme.
 
     variant: its name in the `head_variant` of the task.
-    normalized: whether the scores of a word are log-probabilities when sequences are compared.
+    normalized: whether the scores of a word go through log_softmax before sequences are compared.
     """
 
     variant: ClassVar[str]
     normalized: ClassVar[bool] = False
 
-    allowed: Tensor  # (C + 1, C + 1): one tag behind another; the last row and column are the text's own ends
+    allowed: Tensor  # (C + 1, C + 1): transitions from row to column; the last row and column are the begin and end of the text
 
     def __init__(self, dim: int, tags: Sequence[str], scheme: Scheme):
         super().__init__()
@@ -39,18 +39,18 @@ class TagHead(nn.Module):
         allowed = [[may_follow(before, after, scheme) for after in outside] for before in outside]
         self.register_buffer("allowed", torch.tensor(allowed), persistent=False)
 
-    def forward(self, states: Tensor, silent: Tensor) -> Tensor:
-        """states (B, W, D) -> scores (B, W, C), at least float32; a word without a piece, silent (B, W), is O."""
+    def forward(self, states: Tensor, unaligned: Tensor) -> Tensor:
+        """states (B, W, D) -> scores (B, W, C), at least float32. Unaligned (B, W) words, which have no subword, are O."""
         scores = self.scores(states)
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-        if not silent.any():
+        if not unaligned.any():
             return scores
         outside = torch.full_like(scores[0, 0], FORBIDDEN)
         outside[0] = 0.0
-        return torch.where(silent[..., None], outside, scores)
+        return torch.where(unaligned[..., None], outside, scores)
 
     def loss(self, scores: Tensor, tags: Tensor, padding_mask: Tensor) -> Tensor:
-        """Summed over the words that are padding_mask (B, W); tags (B, W)."""
+        """Loss of tags (B, W), summed over the words of padding_mask (B, W)."""
         raise NotImplementedError
 
     def marginal_logits(self, scores: Tensor, padding_mask: Tensor) -> Tensor:
@@ -58,21 +58,21 @@ class TagHead(nn.Module):
         raise NotImplementedError
 
     def chain(self, scores: Tensor, padding_mask: Tensor) -> Chain:
-        """What sequences are decoded from: nothing illegal has a chance."""
+        """The linear chain to decode from; illegal transitions are -inf."""
         raise NotImplementedError
 
     def _chain(self, scores: Tensor, padding_mask: Tensor, step: Tensor, start: Tensor, end: Tensor, forbidden: float) -> Chain:
         steps, starts, ends = self.allowed[:-1, :-1], self.allowed[-1, :-1], self.allowed[:-1, -1]
 
-        def legal(value: Tensor, good: Tensor) -> Tensor:
-            return value.to(scores).masked_fill(~good, forbidden)
+        def legal(value: Tensor, allowed: Tensor) -> Tensor:
+            return value.to(scores).masked_fill(~allowed, forbidden)
 
         return Chain(scores, legal(step, steps), legal(start, starts), legal(end, ends), padding_mask)
 
 
 @register("tag_head")
 class SoftmaxTagHead(TagHead):
-    """Each word for itself in training; of all sequences the likeliest legal one. Devlin et al. 2019, section 5.3, https://arxiv.org/abs/1810.04805"""
+    """Words are independent in training; decoding takes the likeliest legal sequence. Devlin et al. 2019, section 5.3, https://arxiv.org/abs/1810.04805"""
 
     variant = "softmax"
     normalized = True
@@ -84,15 +84,15 @@ class SoftmaxTagHead(TagHead):
         return scores
 
     def chain(self, scores: Tensor, padding_mask: Tensor) -> Chain:
-        nothing = scores.new_zeros(scores.shape[-1], scores.shape[-1])
-        return self._chain(scores.log_softmax(dim=-1), padding_mask, nothing, nothing[0], nothing[0], float("-inf"))
+        zeros = scores.new_zeros(scores.shape[-1], scores.shape[-1])
+        return self._chain(scores.log_softmax(dim=-1), padding_mask, zeros, zeros[0], zeros[0], float("-inf"))
 
 
 @register("tag_head")
 class CrfTagHead(TagHead):
-    """Whole sequences of tags, by a linear chain with learned steps. Lample et al. 2016, section 2.2, https://arxiv.org/abs/1603.01360
+    """Conditional random field: a linear chain with learned transitions. Lample et al. 2016, section 2.2, https://arxiv.org/abs/1603.01360
 
-    An illegal step has no probability in training either.
+    Illegal transitions have no probability in training either.
     """
 
     variant = "crf"
@@ -100,20 +100,20 @@ class CrfTagHead(TagHead):
     def __init__(self, dim: int, tags: Sequence[str], scheme: Scheme):
         super().__init__(dim, tags, scheme)
         self.step = nn.Parameter(torch.zeros(len(tags), len(tags)))
-        self.ends = nn.Parameter(torch.zeros(2, len(tags)))  # before the first word, behind the last
+        self.ends = nn.Parameter(torch.zeros(2, len(tags)))  # transitions from the begin, to the end
 
     def loss(self, scores: Tensor, tags: Tensor, padding_mask: Tensor) -> Tensor:
         with torch.autocast(scores.device.type, enabled=False):
-            chain = self._learned(scores, padding_mask)
+            chain = self._training_chain(scores, padding_mask)
             return (chain.log_partition() - chain.score(tags)).sum()
 
     def marginal_logits(self, scores: Tensor, padding_mask: Tensor) -> Tensor:
         """The marginals of all sequences. Wang et al. 2020 (posterior distillation), https://arxiv.org/abs/2004.03846"""
         with torch.autocast(scores.device.type, enabled=False):
-            chain = self._learned(scores, padding_mask)
+            chain = self._training_chain(scores, padding_mask)
             return chain.forward() + chain.backward()
 
-    def _learned(self, scores: Tensor, padding_mask: Tensor) -> Chain:
+    def _training_chain(self, scores: Tensor, padding_mask: Tensor) -> Chain:
         return self._chain(scores, padding_mask, self.step, self.ends[0], self.ends[1], FORBIDDEN)
 
     def chain(self, scores: Tensor, padding_mask: Tensor) -> Chain:

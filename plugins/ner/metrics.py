@@ -18,44 +18,44 @@ class SpanF1(Metric):
     Figures as seqeval's: `precision`, `recall`, `f1` over all entities, `f1_macro` the mean over the types that occur, `f1/TYPE`
     for each. Its states are counts, so that any split into batches and ranks gives the same figures.
 
-    mode: default reads illegal sequences as conlleval does; strict takes only entities written as the scheme wants them.
-    alone: what this process has seen is all; the others are not asked.
+    mode: default parses illegal sequences as conlleval does; strict counts only entities tagged as the scheme demands.
+    sync: whether the counts of all processes are summed.
     """
 
     full_state_update = False
     higher_is_better = True
     counts: Tensor
 
-    def __init__(self, types: Sequence[str], mode: Literal["default", "strict"] = "default", scheme: Scheme = "iob2", alone: bool = False):
-        super().__init__(sync_on_compute=not alone)
+    def __init__(self, types: Sequence[str], mode: Literal["default", "strict"] = "default", scheme: Scheme = "iob2", sync: bool = True):
+        super().__init__(sync_on_compute=sync)
         self.types, self.mode, self.scheme = tuple(types), mode, scheme
         self.numbers = {type: number for number, type in enumerate(self.types)}
-        self.add_state("counts", torch.zeros(len(self.types), 3, dtype=torch.int64), dist_reduce_fx="sum")  # right, found, there
+        self.add_state("counts", torch.zeros(len(self.types), 3, dtype=torch.int64), dist_reduce_fx="sum")  # right, predicted, true
 
-    def update(self, references: Sequence[Sequence[str]], predictions: Sequence[Sequence[str]]) -> None:
-        """Tags of texts, a list for each."""
+    def update(self, predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> None:
+        """predictions, references: the tags of each text."""
         added: Counter[tuple[str, int]] = Counter()
-        for expected, predicted in zip(references, predictions, strict=True):
-            assert len(expected) == len(predicted), f"{len(expected)} tags to find, {len(predicted)} predicted"
-            there, found = set(self._entities(expected)), set(self._entities(predicted))
-            for column, some in enumerate((there & found, found, there)):
-                added.update((entity.type, column) for entity in some)
+        for predicted_tags, true_tags in zip(predictions, references, strict=True):
+            assert len(true_tags) == len(predicted_tags), f"{len(true_tags)} reference tags, {len(predicted_tags)} predicted ones"
+            true, predicted = set(self._entities(true_tags)), set(self._entities(predicted_tags))
+            for column, counted in enumerate((true & predicted, predicted, true)):
+                added.update((entity.type, column) for entity in counted)
         for (type, column), count in added.items():
             self.counts[self.numbers[type], column] += count
 
     def _entities(self, tags: Sequence[str]) -> list[Entity]:
-        read = [parse(tag) for tag in tags]
-        return strict_entities(read, self.scheme) if self.mode == "strict" else entities(read)
+        parsed = [parse(tag) for tag in tags]
+        return strict_entities(parsed, self.scheme) if self.mode == "strict" else entities(parsed)
 
     def compute(self) -> dict[str, Tensor]:
         rows = self.counts.tolist()
-        right, found, there = (sum(row[column] for row in rows) for column in range(3))
+        right, predicted, true = (sum(row[column] for row in rows) for column in range(3))
         each = {type: _share(2 * row[0], row[1] + row[2]) for type, row in zip(self.types, rows, strict=True)}
         occurring = [each[type] for type, row in zip(self.types, rows, strict=True) if row[1] + row[2]]
         figures = {
-            "precision": _share(right, found),
-            "recall": _share(right, there),
-            "f1": _share(2 * right, found + there),
+            "precision": _share(right, predicted),
+            "recall": _share(right, true),
+            "f1": _share(2 * right, predicted + true),
             "f1_macro": _share(sum(occurring), len(occurring)),
             **{f"f1/{type}": figure for type, figure in each.items()},
         }
@@ -63,5 +63,5 @@ class SpanF1(Metric):
 
 
 def _share(part: float, whole: float) -> float:
-    """0 where there is nothing, as seqeval has it."""
+    """0 / 0 is 0, as in seqeval."""
     return part / whole if whole else 0.0

@@ -1,8 +1,8 @@
-"""Entities as tags, one a word: IOB1, IOB2, IOBES, BILOU.
+"""Tagging schemes: IOB1, IOB2, IOBES, BILOU.
 
-A tag is a letter and a type (B-person), or O. However a data set writes them, all are read alike, as conlleval reads them
-(Tjong Kim Sang and De Meulder 2003, section 2.2, https://aclanthology.org/W03-0419): an entity goes on as long as the next tag
-says so, and begins wherever something begins, also at an I where the scheme wants a B.
+A tag is a letter and a type (B-person), or O. Tags of every scheme are parsed as by conlleval
+(Tjong Kim Sang and De Meulder 2003, section 2.2, https://aclanthology.org/W03-0419): an entity continues as long as the next tag
+does, and begins at any other tag but O, also at an I where the scheme demands a B.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ LETTERS = {"B": "B", "I": "I", "E": "E", "S": "S", "M": "I", "L": "E", "U": "S",
 
 
 class Entity(NamedTuple):
-    """Words `start` to `end` (not included) and what they name."""
+    """Words `start` to `end` (exclusive) and their type."""
 
     start: int
     end: int
@@ -30,7 +30,7 @@ class Tag(NamedTuple):
 
 
 def parse(tag: str) -> Tag:
-    """ValueError: no tag."""
+    """ValueError: the text is no tag."""
     letter, dash, type = tag.partition("-")
     if tag == OUTSIDE:
         return Tag(OUTSIDE, "")
@@ -40,22 +40,22 @@ def parse(tag: str) -> Tag:
 
 
 def entities(tags: Iterable[Tag]) -> list[Entity]:
-    """The entities of any scheme, illegal sequences included, as conlleval reads them."""
-    found: list[Entity] = []
+    """The entities of any scheme, illegal sequences included, as parsed by conlleval."""
+    parsed: list[Entity] = []
     before, start, place = Tag(OUTSIDE, ""), 0, 0
     for place, tag in enumerate([*tags, Tag(OUTSIDE, "")]):
-        goes_on = tag.letter in "IE" and before.letter in "BI" and tag.type == before.type
-        if not goes_on:
+        continues = tag.letter in "IE" and before.letter in "BI" and tag.type == before.type
+        if not continues:
             if before.letter != OUTSIDE:
-                found.append(Entity(start, place, before.type))
+                parsed.append(Entity(start, place, before.type))
             start = place
         before = tag
-    return found
+    return parsed
 
 
 def strict_entities(tags: Sequence[Tag], scheme: Scheme) -> list[Entity]:
-    """The entities that are written as the scheme wants them, whole; nothing else is one."""
-    found: list[Entity] = []
+    """The entities that are tagged as the scheme demands."""
+    parsed: list[Entity] = []
     place = 0
     while place < len(tags):
         first = tags[place]
@@ -68,15 +68,15 @@ def strict_entities(tags: Sequence[Tag], scheme: Scheme) -> list[Entity]:
             if tags[end - 1].letter == "E":
                 break
         if scheme == "iob2" or tags[end - 1].letter in "ES":
-            found.append(Entity(place, end, first.type))
+            parsed.append(Entity(place, end, first.type))
         place = end
-    return found
+    return parsed
 
 
-def write(found: Iterable[Entity], words: int, scheme: Scheme = "iob2") -> list[str]:
+def write(spans: Iterable[Entity], words: int, scheme: Scheme = "iob2") -> list[str]:
     """The tags of entities that do not overlap."""
     tags = [OUTSIDE] * words
-    for start, end, type in found:
+    for start, end, type in spans:
         letters = ["B", *"I" * (end - start - 1)]
         if scheme == "iobes":
             letters[-1] = "E" if end - start > 1 else "S"
@@ -85,13 +85,13 @@ def write(found: Iterable[Entity], words: int, scheme: Scheme = "iob2") -> list[
 
 
 def tags_of(types: Iterable[str], scheme: Scheme) -> tuple[str, ...]:
-    """Every tag of a scheme; O is the first."""
+    """All tags of a scheme; O is the first."""
     letters = {"iob2": "BI", "iobes": "BIES"}[scheme]
     return (OUTSIDE, *(f"{letter}-{type}" for type in types for letter in letters))
 
 
 def may_follow(before: Tag, after: Tag, scheme: Scheme) -> bool:
-    """Whether a tag may stand behind another. A text begins and ends as if O stood outside it."""
+    """Whether a tag may follow another. Outside a text there is O."""
     if after.letter in "IE":
         return before.letter in "BI" and before.type == after.type
     return scheme == "iob2" or before.letter not in "BI"

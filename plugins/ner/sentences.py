@@ -1,4 +1,4 @@
-"""A row of named entity recognition: words that stand in a text, and the entities among them."""
+"""A row of named entity recognition: the words of a text, and the entities among them."""
 
 import re
 from collections.abc import Sequence
@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from framework.data.formats import Row, text_of
-from framework.data.tokenization.alignment import Span
+from framework import Row, Span, text_of
 
 from .schemes import Entity, entities, parse
 
-WORD = r"(?:https?://|www\.)\S+|[@#]?\w+|[^\w\s]"  # addresses, names and tags of social media, words; any other character alone
+WORD = r"(?:https?://|www\.)\S+|[@#]?\w+|[^\w\s]"  # URLs, @names and #tags, words; any other character alone
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """words: from and to which character each stands. entities: None where the row does not say."""
+    """words: the characters of each, from and to. entities: None where the row has no tags."""
 
     text: str
     words: list[Span]
@@ -26,25 +25,25 @@ class Sentence:
     def tokens(self) -> list[str]:
         return [self.text[begin:end] for begin, end in self.words]
 
-    def piece(self, entity: Entity) -> dict[str, Any]:
-        """An entity as characters of the text."""
+    def span(self, entity: Entity) -> dict[str, Any]:
+        """An entity by the characters of the text."""
         begin, end = self.words[entity.start][0], self.words[entity.end - 1][1]
         return {"text": self.text[begin:end], "start": begin, "end": end, "type": entity.type}
 
 
 def sentence(row: Row, pattern: str = WORD) -> Sentence:
-    """A row of tokens and tags, or of a text and spans. ValueError: it is neither."""
+    """Parses a row of tokens and tags, or of a text and spans. ValueError: it is neither."""
     return _of_text(row, pattern) if "tokens" not in row and "text" in row else _of_tokens(row)
 
 
-def spaced(read: Sentence) -> Sentence:
-    """The same words, one blank apart."""
-    return _joined(read.tokens, read.entities)
+def spaced(parsed: Sentence) -> Sentence:
+    """The same words, separated by one space."""
+    return _joined(parsed.tokens, parsed.entities)
 
 
-def _joined(tokens: Sequence[str], found: list[Entity] | None) -> Sentence:
+def _joined(tokens: Sequence[str], tagged: list[Entity] | None) -> Sentence:
     ends = [*accumulate(len(token) + 1 for token in tokens)]
-    return Sentence(" ".join(tokens), [(end - 1 - len(token), end - 1) for token, end in zip(tokens, ends, strict=True)], found)
+    return Sentence(" ".join(tokens), [(end - 1 - len(token), end - 1) for token, end in zip(tokens, ends, strict=True)], tagged)
 
 
 def _of_tokens(row: Row) -> Sentence:
@@ -73,25 +72,25 @@ def _of_text(row: Row, pattern: str) -> Sentence:
     words = [match.span() for match in re.finditer(pattern, text) if match[0]]
     if spans is None:
         return Sentence(text, words, None)
-    found = sorted(_entity(span, text, words) for span in _list(row, "spans"))
-    for one, other in zip(found, found[1:], strict=False):
+    ordered = sorted(_entity(span, text, words) for span in _list(row, "spans"))
+    for one, other in zip(ordered, ordered[1:], strict=False):
         if other.start < one.end:
             first, second = (text[words[entity.start][0] : words[entity.end - 1][1]] for entity in (one, other))
             raise ValueError(
-                f"the spans {first!r} and {second!r} share a word; a word has one tag (task.format.word_pattern says what a word is)"
+                f"the spans {first!r} and {second!r} share a word, and a word has one tag (words are matches of task.format.word_pattern)"
             )
-    return Sentence(text, words, found)
+    return Sentence(text, words, ordered)
 
 
 def _entity(span: Any, text: str, words: Sequence[Span]) -> Entity:
-    """The words that a span touches: one that ends inside a word takes all of it."""
+    """The words that a span overlaps: one that ends inside a word takes all of it."""
     wanted = '{"start": 0, "end": 5, "label": "person"}'
     if not isinstance(span, dict) or not isinstance(span.get("label"), str) or not span["label"]:
         raise ValueError(f"the span {span!r} is not like {wanted}")
     start, end = span.get("start"), span.get("end")
     if not isinstance(start, int) or not isinstance(end, int) or not 0 <= start < end <= len(text):
         raise ValueError(f"the span {span!r} is not like {wanted}, with 0 <= start < end <= {len(text)}, the characters of the text")
-    touched = [number for number, (begin, stop) in enumerate(words) if begin < end and start < stop]
-    if not touched:
-        raise ValueError(f"the span {span!r} holds no word, but {text[start:end]!r}")
-    return Entity(touched[0], touched[-1] + 1, span["label"])
+    overlapped = [number for number, (begin, stop) in enumerate(words) if begin < end and start < stop]
+    if not overlapped:
+        raise ValueError(f"the span {span!r} has no word, only {text[start:end]!r}")
+    return Entity(overlapped[0], overlapped[-1] + 1, span["label"])

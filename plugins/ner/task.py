@@ -1,6 +1,6 @@
-"""Which words of a text name something, and what.
+"""Named entity recognition by tagging words.
 
-Shapes: B texts, R windows of them, T pieces, W words, D model width, C tags.
+Shapes: B texts, R windows of them, T subwords, W words, D model width, C tags.
 """
 
 from typing import Any, ClassVar, NamedTuple
@@ -9,148 +9,135 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from framework.data.formats import Batch
-from framework.data.spec import DataSpec
-from framework.errors import UserError
-from framework.generation.engine import Decode
-from framework.registry import Part, choice, register
-from framework.tasks.base import Result
-from framework.tasks.capabilities import Distillable, DistillationOutputs, Exportable
+from framework import BaselineData, Batch, DataSpec, Distillable, DistillationOutputs, Exportable, Part, Result, UserError, choice, register
 
+from .baseline import figures
 from .chain import Posterior
+from .data import NerFormat
 from .heads import FORBIDDEN
 from .metrics import SpanF1
 from .schemes import entities, parse, tags_of, write
-from .sentences import WORD, sentence
 
 
 class Words(NamedTuple):
-    """What was read of the words of a batch."""
+    """Outputs for the words of a batch."""
 
     states: Tensor  # (B, W, D)
     scores: Tensor  # (B, W, C)
     padding_mask: Tensor  # (B, W)
-    silent: Tensor  # (B, W): real, without a piece to speak for it
+    aligned: Tensor  # (B, W): words that a subword represents
 
 
 @register("task")
 class NerTask(Distillable, Exportable):
     """Entities in a text, by a tag for each word. Devlin et al. 2019, section 5.3, https://arxiv.org/abs/1810.04805
 
-    A text longer than the model is read in overlapping windows; each word is tagged from the one where it sees most on both sides.
+    A text longer than the model is split into overlapping windows; each word is tagged in the one with most context on both sides.
 
-    head: from the states of words to a legal sequence of tags.
-    dropout: share of the words' features that training leaves out.
-    word_dropout: share of the words that training masks, so that the words around them learn to tell. Iyyer et al. 2015, section
-        3.1, https://aclanthology.org/P15-1162
+    head: from the hidden states of words to a legal sequence of tags.
+    dropout: dropout probability of the hidden states of words.
+    word_dropout: probability that training masks a word, so that its context has to predict the tag. Iyyer et al. 2015, section 3.1,
+        https://aclanthology.org/P15-1162
     """
 
     format = choice("format", "ner")
     rules: ClassVar[dict[str, str]] = {
-        "'cross' not in provided": "an encoder-decoder reads one text to write another, and here there is only one",
-        "'encoder' in provided or 'whole_words' in provided": "the first piece of a word in a decoder has not seen the rest of it; "
-        "task.format.pieces=last or all have",
-        "'untied' not in provided": "no text is written here, so an output layer of its own would never learn; model.tied=true has none",
-        "0 <= dropout < 1": "dropout is a share of the features",
-        "0 <= word_dropout < 1": "word_dropout is a share of the words",
+        "'cross' not in provided": "this task has one text: choose an encoder or a decoder, not an encoder-decoder",
+        "'encoder' in provided or 'whole_words' in provided": "the first subword of a word in a decoder has no attention to the others; "
+        "task.format.pieces=last or all represent the whole word",
+        "'untied' not in provided": "no text is generated, so an untied lm_head would never learn; model.tied=true has none",
+        "0 <= dropout < 1": "dropout must be in [0, 1)",
+        "0 <= word_dropout < 1": "word_dropout must be in [0, 1)",
     }
     hf_task = "token-classification"
     monitor = "validation/f1"
     mode = "max"
     model: Any  # an encoder or a decoder: states (R, T, D) of ids (R, T)
-    begins: Tensor  # (C,): tags that go on with no entity
+    begins: Tensor  # (C,): tags that do not continue an entity
 
     def __init__(
         self,
         model: Part,
         spec: DataSpec,
+        format: NerFormat,
         dropout: float = 0.1,
         word_dropout: float = 0.0,
         head: Part = choice("tag_head", "softmax"),
     ):
-        super().__init__()
+        super().__init__(model, spec, format)
         if word_dropout and spec.mask is None:
             raise UserError("task.word_dropout needs a tokenizer with a mask token, and this one has none")
-        self.spec, self.word_dropout = spec, word_dropout
-        self.model = model(spec=spec)
+        self.word_dropout = word_dropout
         self.dropout = nn.Dropout(dropout)
-        scheme = spec.statistics.get("scheme", "iob2")
-        tags = tags_of(spec.labels, scheme)
-        self.head = head(dim=self.model.dim, tags=tags, scheme=scheme)
-        self.tags = [parse(tag) for tag in tags]
-        self.head_variant = f"{spec.statistics.get('pieces', 'first')} piece, {self.head.variant}"
-        self.word_pattern = spec.statistics.get("word_pattern", WORD)
-        self.register_buffer("begins", torch.tensor([tag.letter not in "IE" for tag in self.tags]), persistent=False)
+        self.tags = tags_of(spec.labels, format.scheme)
+        self.head = head(dim=self.model.dim, tags=self.tags, scheme=format.scheme)
+        self.parsed_tags = [parse(tag) for tag in self.tags]
+        self.head_variant = f"{format.pieces} piece, {self.head.variant}"
+        self.register_buffer("begins", torch.tensor([tag.letter not in "IE" for tag in self.parsed_tags]), persistent=False)
 
     def hf_config(self) -> dict[str, Any]:
-        return {"id2label": dict(enumerate(tags_of(self.spec.labels, self.spec.statistics.get("scheme", "iob2"))))}
+        return {"id2label": dict(enumerate(self.tags))}
 
     def export_forward(self, batch: Batch) -> Tensor:
-        """Of pieces; a word's are the mean of those of the pieces that speak for it, because scores are linear in states."""
+        """Scores of subwords. A word's are the mean of those of the subwords that represent it: scores are linear in the states."""
         return self.head.scores(self.dropout(self.model(batch["ids"], padding_mask=batch["padding_mask"])))  # (B, T, C)
 
     def postprocessing(self) -> dict[str, Any]:
-        """Which pieces speak for a word, and the chain whose likeliest sequence is the answer: `normalized` says that each word's scores
-        go through log_softmax first; start + scores of the first word + step from tag to tag + scores ... + end."""
+        """pieces: the subwords that represent a word. start, step, end: the chain whose likeliest sequence is the prediction: start +
+        scores of the first word + step from tag to tag + scores ... + end. normalized: scores go through log_softmax first."""
         chain = self.head.chain(self.begins.new_zeros(1, 1, len(self.tags), dtype=torch.float32), self.begins.new_ones(1, 1))
         tables = {name: getattr(chain, name).clamp(min=FORBIDDEN).tolist() for name in ("start", "step", "end")}
-        return {"pieces": self.spec.statistics.get("pieces", "first"), "normalized": self.head.normalized, **tables}
+        return {"pieces": self.format.pieces, "normalized": self.head.normalized, **tables}
 
     def forward(self, batch: Batch) -> Result:
-        words = self.read(batch)
-        return Result(self.head.loss(words.scores, batch["tags"], words.padding_mask), (words.padding_mask & ~words.silent).sum(), words)
+        words = self.words(batch)
+        if "tags" not in batch:
+            return Result.of(words.scores.new_zeros(0), words)
+        return Result(self.head.loss(words.scores, batch["tags"], words.padding_mask), words.aligned.sum(), words)
 
     def distillation_outputs(self, batch: Batch, result: Result) -> DistillationOutputs:
         words: Words = result.output
-        spoken = words.padding_mask & ~words.silent
-        return DistillationOutputs(
-            words.states[spoken], self.head.marginal_logits(words.scores, words.padding_mask)[spoken]
-        )  # (N, D), (N, C)
+        logits = self.head.marginal_logits(words.scores, words.padding_mask)
+        return DistillationOutputs(words.states[words.aligned], logits[words.aligned])  # (N, D), (N, C)
 
-    def read(self, batch: Batch) -> Words:
-        """Words from their pieces, whatever the windows."""
-        rows, most = len(batch["words"]), int(batch["words"].max())
-        word = batch["word"].masked_fill(~batch["speaks"], rows * most).flatten()
+    def words(self, batch: Batch) -> Words:
+        """Outputs for words, from those of their subwords in all windows."""
+        rows, most = len(batch["num_words"]), int(batch["num_words"].max())
+        word = batch["word_ids"].masked_fill(~batch["word_mask"], rows * most).flatten()
         states = self.model(self._masked(batch), padding_mask=batch["padding_mask"])  # (R, T, D)
-        voices = torch.bincount(word, minlength=rows * most + 1)[:-1].view(rows, most)
+        counts = torch.bincount(word, minlength=rows * most + 1)[:-1].view(rows, most)
         sums = states.new_zeros(rows * most + 1, states.shape[-1]).index_add(0, word, states.flatten(0, 1))
-        means = sums[:-1].view(rows, most, -1) / voices.clamp(min=1)[..., None]  # (B, W, D)
-        padding_mask = torch.arange(most, device=word.device) < batch["words"][:, None]  # (B, W)
-        silent = padding_mask & (voices == 0)
-        return Words(means, self.head(self.dropout(means), silent), padding_mask, silent)
+        means = sums[:-1].view(rows, most, -1) / counts.clamp(min=1)[..., None]  # (B, W, D)
+        padding_mask = torch.arange(most, device=word.device) < batch["num_words"][:, None]  # (B, W)
+        unaligned = padding_mask & (counts == 0)
+        return Words(means, self.head(self.dropout(means), unaligned), padding_mask, padding_mask & ~unaligned)
 
     def _masked(self, batch: Batch) -> Tensor:
-        """ids (R, T), in training with all pieces of a share of the words masked, in every window alike."""
+        """ids (R, T), in training with all subwords of a share of the words masked, in every window alike."""
         ids = batch["ids"]
         if not (self.training and self.word_dropout) or self.spec.mask is None:
             return ids
-        words = len(batch["words"]) * int(batch["words"].max())
+        words = len(batch["num_words"]) * int(batch["num_words"].max())
         masked = torch.rand(words + 1, device=ids.device) < self.word_dropout
         masked[-1] = False
-        return ids.masked_fill(masked[batch["word"]], self.spec.mask)
-
-    def predict(self, batch: Batch, decode: Decode) -> list[dict[str, Any]]:
-        return self._rows(batch, self.read(batch))
-
-    def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:
-        result = self(batch)
-        return result, self._rows(batch, result.output)
+        return ids.masked_fill(masked[batch["word_ids"]], self.spec.mask)
 
     @torch.no_grad()
-    def _rows(self, batch: Batch, words: Words) -> list[dict[str, Any]]:
-        """Tags are IOB2, whatever the model's. The score of an entity is its probability: exactly these words, exactly this type."""
+    def rows(self, result: Result, batch: Batch) -> list[dict[str, Any]]:
+        """Tags are IOB2, whatever the model's. The score of an entity is the probability of exactly its words and its type."""
+        words: Words = result.output
         chain = self.head.chain(words.scores, words.padding_mask)
         posterior = Posterior(chain)
         begins = self.begins.cpu()
         rows = []
         for number, (raw, path) in enumerate(zip(batch["raw"], chain.best(), strict=True)):
-            read = sentence(raw, self.word_pattern)
-            found = entities(self.tags[tag] for tag in path)
-            sure = [posterior.probability(number, start, path[start:end], begins) for start, end, _ in found]
-            row: dict[str, Any] = {"input": read.text, "tokens": read.tokens, "predicted_tags": write(found, len(path))}
-            if read.entities is not None:
-                row |= {"reference_tags": write(read.entities, len(path)), "reference": [read.piece(entity) for entity in read.entities]}
-            row["prediction"] = [{**read.piece(entity), "score": score} for entity, score in zip(found, sure, strict=True)]
+            parsed = self.format.parse(raw)
+            predicted = entities(self.parsed_tags[tag] for tag in path)
+            scores = [posterior.probability(number, start, path[start:end], begins) for start, end, _ in predicted]
+            row: dict[str, Any] = {"input": parsed.text, "tokens": parsed.tokens, "predicted_tags": write(predicted, len(path))}
+            if parsed.entities is not None:
+                row |= {"reference_tags": write(parsed.entities, len(path)), "reference": [parsed.span(each) for each in parsed.entities]}
+            row["prediction"] = [{**parsed.span(entity), "score": score} for entity, score in zip(predicted, scores, strict=True)]
             rows.append(row)
         return rows
 
@@ -158,4 +145,8 @@ class NerTask(Distillable, Exportable):
         return {"entities": SpanF1(self.spec.labels)}
 
     def update(self, metrics: dict[str, Metric], rows: list[dict[str, Any]]) -> None:
-        metrics["entities"].update([row["reference_tags"] for row in rows], [row["predicted_tags"] for row in rows])
+        metrics["entities"].update([row["predicted_tags"] for row in rows], [row["reference_tags"] for row in rows])
+
+    def baseline(self, data: BaselineData) -> dict[str, float]:
+        """The most frequent tag of each word."""
+        return figures(map(self.format.parse, data.train), map(self.format.parse, data.test))

@@ -1,21 +1,20 @@
-"""What counting neighbors already gives."""
+"""Baseline of pretraining: the likeliest token between its neighbors."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from framework.data.formats import Batch
-from framework.tasks.cross_entropy import IGNORED
+from framework import IGNORED, Batch
 
-PRIOR = 1.0  # what the frequency of a token counts, in neighbors seen
-CANDIDATES = 20  # of each side: one of them is all but surely the best
+PRIOR = 1.0  # weight of the frequency of a token, in counts of neighbors
+CANDIDATES = 20  # tokens of each side that are scored
 
-Beside = dict[int, Counter[int]]  # token -> the tokens beside it
+Beside = dict[int, Counter[int]]  # token -> its neighbors
 
 
 class Neighbors:
-    """Which token stands between two others, by how often each stands beside them.
+    """The likeliest token between two others, by counts of neighbors.
 
-    P(x | left, right) ~ P(x | left) P(right | x), each mixed with the frequency of its token; a neighbor that is hidden says nothing.
+    P(x | left, right) ~ P(x | left) P(right | x), each mixed with the frequency of its token. Tokens of `hidden` (masks) are no neighbors.
     """
 
     def __init__(self, texts: Iterable[Sequence[int]], hidden: Iterable[int]):
@@ -30,8 +29,8 @@ class Neighbors:
         self.total = self.count.total()
         self.hidden = {*hidden}
         self.frequent = likely(self.count)
-        self.followers = {token: likely(found) for token, found in self.after.items()}
-        self.leaders = {token: likely(found) for token, found in self.before.items()}
+        self.followers = {token: likely(counts) for token, counts in self.after.items()}
+        self.leaders = {token: likely(counts) for token, counts in self.before.items()}
 
     def __call__(self, left: int | None, right: int | None) -> int:
         left, right = (None if token in self.hidden else token for token in (left, right))
@@ -43,27 +42,27 @@ class Neighbors:
         return score if right is None else score * self._follows(token, right)
 
     def _follows(self, left: int, right: int) -> float:
-        seen = self.after[left][right] if left in self.after else 0
-        return (seen + PRIOR * self._share(right)) / (self.count[left] + PRIOR)
+        count = self.after[left][right] if left in self.after else 0
+        return (count + PRIOR * self._share(right)) / (self.count[left] + PRIOR)
 
     def _share(self, token: int) -> float:
         return (self.count[token] + 1) / (self.total + 1)
 
 
-def likely(found: Counter[int]) -> list[int]:
-    return [token for token, _ in found.most_common(CANDIDATES)]
+def likely(counts: Counter[int]) -> list[int]:
+    return [token for token, _ in counts.most_common(CANDIDATES)]
 
 
-def accuracy(tell: Neighbors, batches: Iterable[Batch], read: str, both: bool) -> float:
-    """The share of targets told from their neighbors. read: name of the tokens that stand where the targets do. both: a target is hidden
-    between two tokens; otherwise it follows the token that stands where it does."""
+def accuracy(predict: Neighbors, batches: Iterable[Batch], input_name: str, both_sides: bool) -> float:
+    """The share of targets that are predicted from their neighbors. input_name: of the tokens at the positions of the targets.
+    both_sides: a target is masked between two tokens; otherwise it follows the token at its position."""
     right = total = 0
     for batch in batches:
-        for ids, targets in zip(batch[read].tolist(), batch["targets"].tolist(), strict=True):
+        for ids, targets in zip(batch[input_name].tolist(), batch["targets"].tolist(), strict=True):
             for place, target in enumerate(targets):
                 if target != IGNORED:
                     around = (ids[place - 1] if place else None, ids[place + 1] if place + 1 < len(ids) else None)
-                    sides = around if both else (ids[place], None)
-                    right += tell(*sides) == target
+                    sides = around if both_sides else (ids[place], None)
+                    right += predict(*sides) == target
                     total += 1
     return right / total if total else float("nan")

@@ -1,4 +1,4 @@
-"""Spoiled text, and what was there: for models that read one text and write another."""
+"""Denoising: corrupted text, and the original, for encoder-decoders."""
 
 import re
 from collections.abc import Sequence
@@ -7,70 +7,66 @@ from typing import ClassVar
 
 import numpy as np
 
-from framework.data.formats import Batch, Features, Row, TextTokenizer, text_of
-from framework.data.padding import pad, padding_mask
-from framework.data.spec import DataSpec
-from framework.registry import register
-from framework.tasks.cross_entropy import IGNORED
+from framework import IGNORED, Batch, DataSpec, Features, Row, TextTokenizer, pad, padding_mask, register, text_of
 
 from .noise import generator_of, partition, place, poisson
-from .running_text import RunningText, needed
+from .running_text import RunningText, required
 
-Pair = tuple[list[int], list[int]]  # what is read, what is to be written; without end tokens
+Pair = tuple[list[int], list[int]]  # source and target, without end tokens
 SENTENCE_END = re.compile(r"[.!?][\"')\]]*\s+|\s*\n\s*")
-_FAMILY = {"'cross' in provided": "spoiled text is read and what was there is written: by an encoder, and a decoder that looks at it"}
+_FAMILY = {"'cross' in provided": "denoising needs an encoder-decoder; choose model=encoder_decoder or a preset of it"}
 
 
 class Denoising(RunningText):
-    """Batches as a translation has them: source, source_real, target (what the decoder reads) and targets (what it should write)."""
+    """Batches as of a translation: source, source_padding_mask, target (the decoder's input) and targets (its labels)."""
 
-    stands_at: ClassVar[str] = "target"
+    input_name: ClassVar[str] = "target"
 
     def window(self, spec: DataSpec) -> int:
-        return spec.max_length - 4  # room for end tokens, a last sentinel, and the token more that windows have
+        return spec.max_length - 4  # end tokens, a last sentinel, and the additional token of a window
 
     def pair(self, features: Features, spec: DataSpec, generator: np.random.Generator) -> Pair:
         raise NotImplementedError
 
     def gaps(self, spec: DataSpec) -> Sequence[int | None]:
-        """What stands for the gaps of a text, in their order."""
+        """The tokens that mark the gaps of a text, in order."""
         raise NotImplementedError
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
         """source (B, S), source_padding_mask (B, S) or None, target and targets (B, T)."""
-        seed, room, end = random.getrandbits(32), self.window(spec) + 1, needed(spec.end, "end")
+        seed, room, end = random.getrandbits(32), self.window(spec) + 1, required(spec.end, "end")
         begin = spec.decoder_start
         gaps = {*self.gaps(spec)}
         pairs = []
         for row in features:
-            row = {name: values[:room] for name, values in row.items()}  # only a text to predict may be longer
-            given = gaps.intersection(row["ids"])
-            pairs.append((row["ids"], []) if given else self.pair(row, spec, generator_of(seed, row["ids"])))
-        sources, written = [[*source, end] for source, _ in pairs], [[*target, end] for _, target in pairs]
+            row = {name: values[:room] for name, values in row.items()}  # a text to predict may be longer
+            has_gaps = gaps.intersection(row["ids"])
+            pairs.append((row["ids"], []) if has_gaps else self.pair(row, spec, generator_of(seed, row["ids"])))
+        sources, targets = [[*source, end] for source, _ in pairs], [[*target, end] for _, target in pairs]
         return {
             "source": pad(sources, spec.padding),
             "source_padding_mask": padding_mask(sources),
-            "target": pad([[begin, *ids[:-1]] for ids in written], spec.padding),
-            "targets": pad(written, IGNORED),
+            "target": pad([[begin, *ids[:-1]] for ids in targets], spec.padding),
+            "targets": pad(targets, IGNORED),
         }
 
 
 @register("format")
 class SpanCorruptionFormat(Denoising):
-    """Spans of text are replaced by sentinels, and written behind their sentinels. Raffel et al. 2020 (T5), section 3.1.4, https://arxiv.org/abs/1910.10683
+    """Span corruption: spans are replaced by sentinels; the target is each sentinel and its span. Raffel et al. 2020 (T5), section 3.1.4, https://arxiv.org/abs/1910.10683
 
-    share: of the tokens that are taken out.
-    span: mean length of what is taken out in one piece.
-    sentinels: special tokens that mark the places, added to the tokenizer where it has none.
-    builtin_megabytes: the most of the standard library's source that the built-in training part takes.
+    share: share of the tokens in spans.
+    span: mean length of a span.
+    sentinels: number of sentinel tokens, added to the tokenizer if it has none.
+    builtin_megabytes: size of the built-in training part at most.
     """
 
     rules: ClassVar[dict[str, str]] = {
         **_FAMILY,
-        "0 < share < 1": "share is a share of the tokens",
-        "span >= 1": "a span is one token at least",
-        "sentinels >= 2": "one sentinel marks a place and another one the end",
-        "builtin_megabytes > 0": "training needs some text",
+        "0 < share < 1": "share must be in (0, 1)",
+        "span >= 1": "span must be at least 1",
+        "sentinels >= 2": "sentinels must be at least 2: one for a span and one for the end",
+        "builtin_megabytes > 0": "builtin_megabytes must be positive",
     }
 
     def __init__(self, share: float = 0.15, span: float = 3.0, sentinels: int = 100, builtin_megabytes: float = 1.5):
@@ -81,14 +77,14 @@ class SpanCorruptionFormat(Denoising):
         return spec.special_ids[:-1]
 
     def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
-        ids = self.given(row, tokenizer, spec, self.gaps(spec)) or tokenizer.encode(text_of(row))
+        ids = self.filled_tokens(row, tokenizer, spec, self.gaps(spec)) or tokenizer.encode(text_of(row))
         return {"ids": ids} if ids else None
 
     def pair(self, features: Features, spec: DataSpec, generator: np.random.Generator) -> Pair:
         ids = features["ids"]
-        taken = min(max(1, round(len(ids) * self.share)), max(1, len(ids) - 1))
-        most = min(taken, len(ids) - taken + 1, len(spec.special_ids) - 1, max(1, spec.max_length - taken - 3))
-        spans = place(len(ids) - taken, partition(taken, min(max(1, round(taken / self.span)), most), generator), generator)
+        masked = min(max(1, round(len(ids) * self.share)), max(1, len(ids) - 1))
+        most = min(masked, len(ids) - masked + 1, len(spec.special_ids) - 1, max(1, spec.max_length - masked - 3))
+        spans = place(len(ids) - masked, partition(masked, min(max(1, round(masked / self.span)), most), generator), generator)
         source, target, reached = [], [], 0
         for sentinel, (start, stop) in zip(spec.special_ids, spans, strict=False):
             source += [*ids[reached:start], sentinel]
@@ -99,21 +95,21 @@ class SpanCorruptionFormat(Denoising):
 
 @register("format")
 class InfillingFormat(Denoising):
-    """Spans of text are each replaced by one mask token, sentences change places, and the whole text is written.
+    """Text infilling: each span is replaced by one mask token and sentences are permuted; the target is the whole text.
     Lewis et al. 2020 (BART), section 2.2, https://arxiv.org/abs/1910.13461
 
-    share: of the tokens that are taken out.
-    span: mean length of what is taken out in one piece, drawn from a Poisson distribution; pieces of length 0 are masks put in.
-    permute_sentences: sentences in random order.
-    builtin_megabytes: the most of the standard library's source that the built-in training part takes.
+    share: share of the tokens in spans.
+    span: mean length of a span, drawn from a Poisson distribution; a span of length 0 is an inserted mask.
+    permute_sentences: put sentences into random order.
+    builtin_megabytes: size of the built-in training part at most.
     """
 
     rules: ClassVar[dict[str, str]] = {
         **_FAMILY,
-        "0 <= share < 1": "share is a share of the tokens",
-        "span > 0": "a span of no token takes nothing out",
-        "share > 0 or permute_sentences": "nothing is spoiled: task.format.share=0.3, or task.format.permute_sentences=true",
-        "builtin_megabytes > 0": "training needs some text",
+        "0 <= share < 1": "share must be in [0, 1)",
+        "span > 0": "span must be positive",
+        "share > 0 or permute_sentences": "no noise: choose task.format.share=0.3 or task.format.permute_sentences=true",
+        "builtin_megabytes > 0": "builtin_megabytes must be positive",
     }
 
     def __init__(self, share: float = 0.3, span: float = 3.0, permute_sentences: bool = True, builtin_megabytes: float = 1.5):
@@ -123,8 +119,8 @@ class InfillingFormat(Denoising):
         return [spec.mask] * spec.max_length
 
     def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
-        """ids, and with permute_sentences where sentences begin."""
-        ids, begins = self.given(row, tokenizer, spec, self.gaps(spec)), []
+        """ids, and with permute_sentences begins: 1 for the first token of a sentence."""
+        ids, begins = self.filled_tokens(row, tokenizer, spec, self.gaps(spec)), []
         if ids is None:
             ids, offsets = tokenizer.encode_with_offsets(text_of(row))
             begins = sentence_begins(row["text"], offsets) if self.permute_sentences else []
@@ -135,19 +131,19 @@ class InfillingFormat(Denoising):
         ids = np.array(features["ids"])
         sentences = np.split(ids, np.flatnonzero(features["begins"])) if self.permute_sentences else [ids]
         shuffled = np.concatenate([sentences[number] for number in generator.permutation(len(sentences))]).tolist()
-        taken = round(len(ids) * self.share)
-        drawn = poisson(taken, self.span, generator)
-        apart = min(len(drawn), len(ids) - taken + 1)  # spans that have a token between them
-        lengths = np.array([part.sum() for part in np.array_split(drawn, apart)], dtype=np.int64) if apart else drawn
+        masked = round(len(ids) * self.share)
+        drawn = poisson(masked, self.span, generator)
+        count = min(len(drawn), len(ids) - masked + 1)  # of spans with a token between them
+        lengths = np.array([part.sum() for part in np.array_split(drawn, count)], dtype=np.int64) if count else drawn
         source, reached = [], 0
         for start, stop in place(len(ids) - int(lengths.sum()), lengths, generator):
-            source += [*shuffled[reached:start], needed(spec.mask)]
+            source += [*shuffled[reached:start], required(spec.mask)]
             reached = stop
         return [*source, *shuffled[reached:]], ids.tolist()
 
 
 def sentence_begins(text: str, offsets: Sequence[tuple[int, int]]) -> list[int]:
-    """1 for each token, which stands for the characters (from, to) of a text, that is the first of a sentence."""
+    """1 for the first token of a sentence, else 0. offsets: the characters of each token, from and to."""
     begins = [0] * len(offsets)
     ends = [stop for _, stop in offsets]
     for character in (0, *(match.end() for match in SENTENCE_END.finditer(text))):
@@ -157,15 +153,15 @@ def sentence_begins(text: str, offsets: Sequence[tuple[int, int]]) -> list[int]:
     return begins
 
 
-def filled(source: Sequence[int], written: Sequence[int], sentinels: Sequence[int]) -> list[int]:
-    """A source with each of its sentinels replaced by what is written behind it; what is written behind none is left out."""
+def filled(source: Sequence[int], generated: Sequence[int], sentinels: Sequence[int]) -> list[int]:
+    """A source with each sentinel replaced by the tokens that were generated after it."""
     known = {*sentinels}
     spans: dict[int, list[int]] = {}
-    place_of: int | None = None
-    for id in written:
+    sentinel: int | None = None
+    for id in generated:
         if id in known:
-            place_of = id
+            sentinel = id
             spans.setdefault(id, [])
-        elif place_of is not None:
-            spans[place_of].append(id)
+        elif sentinel is not None:
+            spans[sentinel].append(id)
     return [id for token in source for id in (spans.get(token, []) if token in known else [token])]

@@ -1,4 +1,4 @@
-"""From the states of an encoder to scores of tokens."""
+"""The masked language modeling head of an encoder."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from framework.parts.embeddings import Tokens
+from framework import Tokens
 
 
 class TokenHead(nn.Module):
-    """A layer, and the table of the embeddings as the output, with a bias for each token. Devlin et al. 2019, section 3.1; as in
+    """A hidden layer, and the token embeddings as output layer, with a bias for each token. Devlin et al. 2019, section 3.1; as in
     https://github.com/google-research/bert/blob/master/run_pretraining.py (get_masked_lm_output)
 
-    dim: of the states. width: of the table. bias: whether the layer and its norm have one; each token has one all the same.
+    dim: of the hidden states. width: of the embeddings. bias: whether the hidden layer and its norm have a bias.
     """
 
     def __init__(self, dim: int, width: int, vocab_size: int, bias: bool, epsilon: float, activation: Callable[[Tensor], Tensor]):
@@ -25,12 +25,12 @@ class TokenHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 
     def forward(self, hidden: Tensor, tokens: Tokens) -> Tensor:
-        """hidden (N, D) -> (N, V). The table is handed in: it is the model's."""
+        """hidden (N, D) -> (N, V). The embeddings are an argument: they are the model's."""
         x = self.norm(self.activation(self.transform(hidden)))  # (N, E)
         return functional.linear(x, tokens.weight, self.bias)
 
 
 def token_head(model: Any, vocab_size: int) -> TokenHead:
-    """The head of a model, with the biases, the epsilon and the activation of its layers: as in every published model that has one."""
+    """The head of a model, with the bias, epsilon and activation of its layers, as in published models."""
     activation = next((module.activation for module in model.encoder.modules() if hasattr(module, "activation")), functional.gelu)
     return TokenHead(model.dim, model.tokens.embedding_dim, vocab_size, model.bias, model.epsilon, activation)

@@ -1,4 +1,4 @@
-"""Hidden tokens, told from both sides."""
+"""Masked language modeling: masked tokens, predicted from both sides."""
 
 from collections.abc import Sequence
 from random import Random
@@ -6,40 +6,36 @@ from typing import ClassVar
 
 import numpy as np
 
-from framework.data.formats import Batch, Features, Row, TextTokenizer, text_of
-from framework.data.padding import pad, padding_mask
-from framework.data.spec import DataSpec
-from framework.registry import register
-from framework.tasks.cross_entropy import IGNORED
+from framework import IGNORED, Batch, DataSpec, Features, Row, TextTokenizer, pad, padding_mask, register, text_of
 
-from .noise import Marks, generator_of, some
-from .running_text import RunningText, needed
+from .noise import Marks, choose, generator_of
+from .running_text import RunningText, required
 
-GAPS = 100  # of a text to predict; no model reads as many
+GAPS = 100  # of a text to predict, at most
 
 
 @register("format")
 class MaskedFormat(RunningText):
-    """Masked language modeling: a share of the tokens is hidden and told. Devlin et al. 2019, section 3.1, https://arxiv.org/abs/1810.04805
+    """Masked language modeling: a share of the tokens is masked and predicted. Devlin et al. 2019, section 3.1, https://arxiv.org/abs/1810.04805
 
-    Drawn anew for each batch (Liu et al. 2019, section 4.1, https://arxiv.org/abs/1907.11692), in evaluation always alike. A window
-    stands between the begin and the end token, as a text to classify does.
+    Masks are drawn for each batch (Liu et al. 2019, section 4.1, https://arxiv.org/abs/1907.11692), in evaluation always the same. A window
+    is between the begin and the end token, as a text to classify is.
 
-    share: of the tokens that are to be told.
-    masked: share of those that the mask token hides.
-    random: share of those that another token replaces; what is left stays as it is.
-    whole_words: hide words with all their pieces.
+    share: share of the tokens that are targets.
+    masked: share of the targets that are replaced by the mask token.
+    random: share of the targets that are replaced by a random token; the others stay.
+    whole_words: mask words with all their subwords.
     end_of_document: put the end token between documents.
-    builtin_megabytes: the most of the standard library's source that the built-in training part takes.
+    builtin_megabytes: size of the built-in training part at most.
     """
 
     both_sides: ClassVar[bool] = True
     rules: ClassVar[dict[str, str]] = {
-        "'encoder' in provided and 'decoder' not in provided": "a hidden token is told where it stands, from both sides: by an encoder. A "
-        "decoder sees one side (task/format=causal), and an encoder-decoder writes what is hidden (task/format=span_corruption)",
-        "0 < share < 1": "share is a share of the tokens",
-        "masked >= 0 and random >= 0 and masked + random <= 1": "masked and random are shares of the tokens to be told",
-        "builtin_megabytes > 0": "training needs some text",
+        "'encoder' in provided and 'decoder' not in provided": "masked tokens are predicted by an encoder; choose task/format=causal for a "
+        "decoder, task/format=span_corruption for an encoder-decoder",
+        "0 < share < 1": "share must be in (0, 1)",
+        "masked >= 0 and random >= 0 and masked + random <= 1": "masked and random must not be negative, and their sum at most 1",
+        "builtin_megabytes > 0": "builtin_megabytes must be positive",
     }
 
     def __init__(
@@ -55,12 +51,12 @@ class MaskedFormat(RunningText):
         self.end_of_document, self.builtin_megabytes = end_of_document, builtin_megabytes
 
     def window(self, spec: DataSpec) -> int:
-        return spec.max_length - 3  # begin, end, and the token more that windows have
+        return spec.max_length - 3  # begin, end, and the additional token of a window
 
     def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
-        """ids, and with whole_words where words begin."""
+        """ids, and with whole_words begins: 1 for the first token of a word."""
         begins: list[bool] = []
-        ids = self.given(row, tokenizer, spec, [spec.mask] * GAPS)
+        ids = self.filled_tokens(row, tokenizer, spec, [spec.mask] * GAPS)
         if ids is None:
             if self.whole_words:
                 ids, offsets = tokenizer.encode_with_offsets(text_of(row))
@@ -69,14 +65,14 @@ class MaskedFormat(RunningText):
                 ids = tokenizer.encode(text_of(row))
             if not ids:
                 return None
-            ids = ids + ([needed(spec.end, "end")] if self.end_of_document else [])
+            ids = ids + ([required(spec.end, "end")] if self.end_of_document else [])
         begins += [True] * (len(ids) - len(begins))
         return {"ids": ids, **({"begins": [int(begin) for begin in begins]} if self.whole_words else {})}
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
         """ids, targets (B, T), padding_mask (B, T) or None."""
         seed = random.getrandbits(32)
-        room = self.window(spec) + 1  # only a text to predict may be longer
+        room = self.window(spec) + 1  # a text to predict may be longer
         ordinary = ordinary_tokens(spec)
         pairs = [self._noised(row["ids"][:room], row.get("begins"), ordinary, spec, seed) for row in features]
         begin, end = ([] if id is None else [id] for id in (spec.begin, spec.end))
@@ -91,24 +87,24 @@ class MaskedFormat(RunningText):
     def _noised(
         self, row: Sequence[int], begins: Sequence[int] | None, ordinary: Marks, spec: DataSpec, seed: int
     ) -> tuple[list[int], list[int]]:
-        """What the model reads of a row, and what it is to tell. ordinary (V,): the tokens that are hidden, and stand in for another."""
-        mask, generator = needed(spec.mask), generator_of(seed, row)
+        """Input and targets of a row. ordinary (V,): the tokens that may be masked, and may replace another."""
+        mask, generator = required(spec.mask), generator_of(seed, row)
         ids = np.array(row)
         targets = np.full(len(ids), IGNORED)
-        if mask in row:  # which no text is encoded as: its gaps were given
+        if mask in row:  # no text is encoded to it: the row has gaps
             return list(row), targets.tolist()
         words = None if begins is None else np.array(begins[: len(ids)], dtype=bool)
-        chosen = some(ordinary[ids], self.share, generator, words)
+        chosen = choose(ordinary[ids], self.share, generator, words)
         targets[chosen] = ids[chosen]
-        fate = generator.random(len(chosen))
-        ids[chosen[fate < self.masked]] = mask
-        replaced = chosen[(self.masked <= fate) & (fate < self.masked + self.random)]
+        drawn = generator.random(len(chosen))
+        ids[chosen[drawn < self.masked]] = mask
+        replaced = chosen[(self.masked <= drawn) & (drawn < self.masked + self.random)]
         ids[replaced] = generator.choice(np.flatnonzero(ordinary), len(replaced))
         return ids.tolist(), targets.tolist()
 
 
 def ordinary_tokens(spec: DataSpec) -> Marks:
-    """(V,) True for tokens that texts are made of, which the special ones are not."""
+    """(V,) True for all but special tokens."""
     ordinary = np.ones(spec.vocab_size, dtype=bool)
     special = (spec.padding, spec.begin, spec.end, spec.unknown, spec.mask, *spec.special_ids)
     ordinary[[id for id in special if id is not None]] = False
@@ -116,8 +112,8 @@ def ordinary_tokens(spec: DataSpec) -> Marks:
 
 
 def word_begins(text: str, offsets: Sequence[tuple[int, int]]) -> list[bool]:
-    """Whether each token, which stands for the characters (from, to) of a text, begins a word. A word is a run of letters, digits
-    and _; every other character stands alone, as in BERT."""
+    """Whether each token begins a word. offsets: its characters, from and to. A word is a run of letters, digits and _; every other
+    character is a word of its own, as in BERT."""
     begins, reached = [], -1
     for start, stop in offsets:
         inside = start < reached or (0 < start < len(text) and _in_word(text[start]) and _in_word(text[start - 1]))

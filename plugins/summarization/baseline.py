@@ -1,23 +1,23 @@
-"""What copying the right part of a document already gives."""
+"""Baselines of summarization: extracts of the document."""
 
 import re
 from collections.abc import Callable, Iterable
 from statistics import median
+from typing import Any
 
-from framework.data.formats import Row, texts_of
-from framework.metrics.rouge import SCORES, Rouge, mean
+from framework import Rouge, Row, texts_of
 
 SENTENCES = 3
 WORD = re.compile(r"[A-Za-z0-9]+")
 
 
-def extracts(train: Iterable[Row], test: Iterable[Row], rouge: Rouge | None = None) -> dict[str, float]:
-    """ROUGE of LEAD, as many first words of the document as a training summary has in the middle; and, named so, of the first three
-    and of the longest three of its sentences, in their order. Chen et al. 2021, section 4.1, https://aclanthology.org/2021.findings-acl.449
+def extracts(train: Iterable[Row], test: Iterable[Row], **options: Any) -> dict[str, float]:
+    """ROUGE of LEAD, as many first words of the document as the median training summary has; and, as lead3 and longest3, of its first three
+    and its longest three sentences. Chen et al. 2021, section 4.1, https://aclanthology.org/2021.findings-acl.449
 
-    rouge: how it is measured.
+    options: of `Rouge`.
     """
-    measure, rows = rouge or Rouge(), list(test)
+    rows = list(test)
     length = round(median([len(WORD.findall(summary)) for row in train for summary in texts_of(row, "summary")]))
     methods: dict[str, Callable[[str], str]] = {
         "": lambda document: " ".join(WORD.findall(document)[:length]),
@@ -26,13 +26,14 @@ def extracts(train: Iterable[Row], test: Iterable[Row], rouge: Rouge | None = No
     }
     figures: dict[str, float] = {}
     for name, method in methods.items():
-        scores = [measure.score(method(row["document"]), row["summary"]) for row in rows]
-        figures |= {f"{name}{figure}": mean([score[figure] for score in scores]) for figure in SCORES}
+        rouge = Rouge(**options, sync=False)  # the other ranks compute no baseline
+        rouge.update([method(row["document"]) for row in rows], [row["summary"] for row in rows])
+        figures |= {f"{name}{figure}": float(value) for figure, value in rouge.compute().items()}
     return figures
 
 
 def sentences(document: str) -> list[str]:
-    """Its lines, which are the turns of a dialogue; of a text in one line, its sentences."""
+    """The lines of a document (the turns of a dialogue); the sentences of a document of one line."""
     lines = [line.strip() for line in document.splitlines() if line.strip()]
     return lines if len(lines) > 1 else re.split(r"(?<=[.!?])\s+", document.strip())
 

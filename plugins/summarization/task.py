@@ -1,15 +1,10 @@
-"""A long text into a short one."""
+"""Abstractive summarization."""
 
-from collections.abc import Iterable
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from torchmetrics import Metric
 
-from framework.data.formats import Format, Row
-from framework.data.spec import DataSpec
-from framework.metrics.rouge import Rouge
-from framework.registry import Part, choice, register
-from framework.tasks.sequence_to_sequence import SequenceToSequence
+from framework import BaselineData, Rouge, SequenceToSequence, choice, register
 
 from .baseline import extracts
 
@@ -18,37 +13,33 @@ from .baseline import extracts
 class SummarizationTask(SequenceToSequence):
     """Summarization by an encoder-decoder, measured by ROUGE (0 to 100). Rush et al. 2015, https://aclanthology.org/D15-1044
 
-    label_smoothing: the share of probability taken from the right token and spread over all, in training alone.
-    max_ratio, max_extra: a summary is written to at most max_ratio tokens for each of its document's and max_extra more, rounded up
-        to a multiple of 32; max_ratio=null = as many as the model can hold.
-    references: where a document has several summaries, compare with the `best`, by figure, or take the `mean` over all.
-    stem: compare words without their endings (Porter's stemmer), as is usual.
-    sentences: what a sentence is in ROUGE-Lsum: a line, as in the package rouge_score, or also what ends in . ! or ?.
-    decoding: how summaries are written.
-    validation_rows: how many rows of the validation part are summarized at each validation, spread evenly; null = all.
-    test_rows: how many rows of the test part are summarized at the end; null = all.
+    label_smoothing: share of the target's probability that is spread over the vocabulary, in training alone.
+    max_ratio, max_extra: a summary has at most max_ratio tokens for each of its document's, and max_extra more, rounded up
+        to a multiple of 32; max_ratio=null = as many as the model takes.
+    references: of several summaries of a document: take the `best` score, by metric, or the `mean` over all.
+    stem: compare stems of words (Porter's stemmer), as is usual.
+    sentences: the sentences of ROUGE-Lsum: lines, as in the package rouge_score, or lines and text up to . ! or ?.
+    decoding: the decoding strategy.
+    validation_rows: number of validation rows to summarize at each validation, spread evenly; null = all.
+    test_rows: number of test rows to summarize at the end; null = all.
     """
 
-    input: ClassVar[str] = "document"
-    reference: ClassVar[str] = "summary"
-    format: ClassVar[Any] = choice("format", "summarization")
+    format = choice("format", "summarization")
 
     def __init__(
         self,
-        model: Part,
-        spec: DataSpec,
-        label_smoothing: float = 0.1,
         max_ratio: float | None = 0.5,
-        max_extra: int = 50,
         references: Literal["best", "mean"] = "best",
         stem: bool = True,
         sentences: Literal["lines", "punctuation"] = "lines",
+        **options: Any,
     ):
-        super().__init__(model, spec, label_smoothing, max_ratio, max_extra)
-        self.measure: dict[str, Any] = {"references": references, "stem": stem, "sentences": sentences}
+        super().__init__(max_ratio=max_ratio, **options)
+        self.rouge_options: dict[str, Any] = {"references": references, "stem": stem, "sentences": sentences}
 
     def metrics(self) -> dict[str, Metric]:
-        return {"rouge": Rouge(**self.measure)}
+        return {"rouge": Rouge(**self.rouge_options)}
 
-    def baseline(self, format: Format, train: Iterable[Row], test: Iterable[Row]) -> dict[str, float]:
-        return extracts(train, test, Rouge(**self.measure))
+    def baseline(self, data: BaselineData) -> dict[str, float]:
+        """Extracts of the document."""
+        return extracts(data.train, data.test, **self.rouge_options)

@@ -1,6 +1,6 @@
-"""Synthetic English-German pairs: a small synchronous grammar and one lexicon table.
+"""Built-in rows: synthetic English-German pairs from a small synchronous grammar and one lexicon.
 
-English leaves out what German says: gender, case, endings, the verb at the end. Every English sentence has exactly one German one.
+German has gender, case, endings and verbs at the end. Every English sentence has exactly one German translation.
 """
 
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from zlib import crc32
 
-from framework.data.formats import Row
+from framework import Row
 
 # Beings, then things: English singular, plural; gender; German singular, plural. Then verbs: English base, third person, past;
 # German infinitive, third person singular, participle.
@@ -31,7 +31,7 @@ ADVERBS = {"today": "heute", "often": "oft", "now": "jetzt", "there": "dort", "h
 MODALS = {"can": ("kann", "können"), "must": ("muss", "müssen"), "should": ("sollte", "sollten")}
 PREPOSITIONS = [("with", "mit", "d"), ("without", "ohne", "a"), ("behind", "hinter", "d"), ("for", "für", "a")]  # and their case
 
-# Endings by case (nominative, accusative, dative), then by gender (m, f, n, plural): of the articles, of the adjective behind them
+# Endings by case (nominative, accusative, dative), then by gender (m, f, n, plural): of articles, of adjectives after them
 DER = {"n": "der die das die", "a": "den die das die", "d": "dem der dem den"}
 EIN = {"n": "- e - e", "a": "en e - e", "d": "em er em en"}
 BEHIND_DER = {"n": "e e e en", "a": "en e e en", "d": "en en en en"}
@@ -63,7 +63,7 @@ class Phrase:
 
 @dataclass(frozen=True)
 class Clause:
-    """Who does what to whom. tense: present, past, or a modal verb. adverb, addition: English and German, or empty."""
+    """Subject, verb and object. tense: present, past, or a modal verb. adverb, addition: English and German, or empty."""
 
     subject: Phrase
     verb: list[str]
@@ -108,7 +108,7 @@ def phrase(random: Random, nouns: list[list[str]], articles: str) -> Phrase:
 
 
 def clause(random: Random, split: str, objects: list[list[str]]) -> Clause:
-    """A clause whose subject, verb and object meet in this split alone."""
+    """A clause whose combination of subject, verb and object is in this split alone."""
     while True:
         subject, verb, thing = phrase(random, BEINGS, "the a my"), random.choice(VERBS), phrase(random, objects, "the the a my no")
         part = crc32(f"{subject.noun[0]} {verb[0]} {thing.noun[0]}".encode()) % 20
@@ -134,7 +134,7 @@ def sentence(random: Random, split: str) -> tuple[str, str]:
         return f"{speaker.english()} says that {english}.", f"{speaker.german('n')} sagt, dass {main.german('last')}."
     if kind == "reason":
         quality, thing = random.choice(list(ADJECTIVES)), main.object
-        pronoun = "sie" if thing.plural else {"m": "er", "f": "sie", "n": "es"}[thing.noun[2]]  # "it" is what it stands for
+        pronoun = "sie" if thing.plural else {"m": "er", "f": "sie", "n": "es"}[thing.noun[2]]  # "it" by the gender of its noun
         because, weil = ("they are", "sind") if thing.plural else ("it is", "ist")
         return f"{english} because {because} {quality}.", f"{german}, weil {pronoun} {ADJECTIVES[quality]} {weil}."
     return f"{english}.", f"{german}."

@@ -1,11 +1,9 @@
-"""Pairs of a source and its translation."""
+"""Format of translation: source texts and their translations."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
-from framework.data.formats import Row
-from framework.data.pairs import PairFormat
-from framework.registry import register
+from framework import PairFormat, Row, register
 
 from .builtin import pairs
 
@@ -14,22 +12,17 @@ from .builtin import pairs
 class TranslationFormat(PairFormat):
     """A source text and its translation, with one vocabulary for both.
 
-    long: what happens to a text that is longer than the model reads, `truncate` it or `refuse` the row.
-    builtin_rows: pairs in the training part of the built-in synthetic English-German data.
+    long: truncate a text of more tokens than the model takes, or refuse the row.
+    builtin_rows: training pairs of the built-in synthetic English-German data.
     """
 
-    rules: ClassVar[dict[str, str]] = {"builtin_rows >= 1": "training needs at least one pair"}
+    rules: ClassVar[dict[str, str]] = {"builtin_rows >= 1": "builtin_rows must be at least 1"}
 
     def __init__(self, long: Literal["truncate", "refuse"] = "truncate", builtin_rows: int = 16_000):
         super().__init__(long)
         self.builtin_rows = builtin_rows
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:
-        """Synthetic pairs, the same for every seed so that seeds compare; no combination of subject, verb and object is in two splits."""
+        """Synthetic pairs, the same for every seed; no combination of subject, verb and object is in two splits."""
         count = self.builtin_rows if split == "train" else min(1000, self.builtin_rows)
         return pairs(split, count)
-
-    def baseline(self, train: Iterable[Row], test: Iterable[Row]) -> dict[str, float]:
-        from .baseline import word_by_word  # its metrics are needed by nobody who only encodes
-
-        return word_by_word(train, test)

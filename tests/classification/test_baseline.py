@@ -8,9 +8,10 @@ from sklearn.linear_model import Ridge as Reference
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.naive_bayes import MultinomialNB
 
+from framework.tasks.base import BaselineData
 from plugins.classification.baseline import NaiveBayes, features, figures
-from plugins.classification.data import ClassificationFormat
 from plugins.classification.ridge import PENALTY, Ridge
+from tests.classification.test_task import make_task
 
 ROWS = [
     ("the snow fell and fell", "cold"),
@@ -60,7 +61,7 @@ def test_figures_are_those_of_scikit_learn(predicted, expected):
 def test_the_format_compares_with_it():
     rows = [{"text": text, "label": label} for text, label in ROWS]
     test = [{"text": "snow fell", "label": "cold"}, {"text": "a hot sun", "label": "warm"}, {"text": "snow", "label": "warm"}]
-    assert ClassificationFormat().baseline(iter(rows), iter(test)) == pytest.approx({"accuracy": 2 / 3, "f1": 2 / 3})
+    assert make_task().baseline(BaselineData(iter(rows), iter(test))) == pytest.approx({"accuracy": 2 / 3, "f1": 2 / 3})
 
 
 def test_a_number_is_that_of_scikit_learns_ridge_regression():

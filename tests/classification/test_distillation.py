@@ -8,6 +8,7 @@ from framework.errors import UserError
 from framework.registry import Part
 from framework.tasks.capabilities import DistillationOutputs
 from framework.training.distillation import StandardDistillation, soft_loss
+from plugins.classification.data import ClassificationFormat
 from plugins.classification.labels import LabelsTarget
 from plugins.classification.number import NumberTarget
 from plugins.classification.task import pool
@@ -36,7 +37,7 @@ def test_several_labels_are_questions_with_two_answers():
 
 def test_halves_of_a_batch_add_up_also_with_class_weights():
     """The weight of a batch stays that of its own loss."""
-    student, teacher = make_task(target=Part("target/label", class_weights={"warm": 3.0})), make_task()
+    student, teacher = make_task(ClassificationFormat(target=Part("target/label", class_weights={"warm": 3.0}))), make_task()
     with torch.no_grad():
         teacher.head.weight.mul_(2)
     lesson = StandardDistillation(teacher)
@@ -49,7 +50,7 @@ def test_halves_of_a_batch_add_up_also_with_class_weights():
 
 
 def test_a_number_is_refused_before_anything_is_built():
-    with pytest.raises(UserError, match="a number has no probabilities, and these are what a teacher teaches"):
+    with pytest.raises(UserError, match="a number has no probabilities to distill"):
         compose(["task=classification", "task/target=number", "task.teacher=runs/x"])
     with pytest.raises(UserError, match="target/number cannot be distilled"):
         NumberTarget().distillation_outputs(DistillationOutputs(torch.zeros(1, 2), torch.zeros(1, 1)))

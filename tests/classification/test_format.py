@@ -35,7 +35,7 @@ def test_a_long_text_is_cut_to_the_length_of_the_model_and_still_ends():
 
 def test_a_text_that_just_fits_is_not_long():
     assert encode("abcd", long="refuse")["ids"] == [1, 3, 4, 5, 6, 2]
-    with pytest.raises(ValueError, match="5 tokens, the model reads 4"):
+    with pytest.raises(ValueError, match="5 tokens, the model takes 4"):
         encode("abcde", long="refuse")
 
 
@@ -79,7 +79,7 @@ def test_a_training_row_without_a_label_is_refused(label):
 
 @pytest.mark.parametrize("labels", [(), ("warm",), ("warm", "warm")])
 def test_one_label_is_nothing_to_learn(labels):
-    with pytest.raises(ValueError, match="two at least"):
+    with pytest.raises(ValueError, match="at least two labels"):
         ClassificationFormat().fit([{"text": "abc", "label": label} for label in labels])
 
 

@@ -12,6 +12,7 @@ from framework.errors import UserError
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.models.encoder_only import EncoderOnlyModel
 from framework.registry import Part, broken
+from framework.tasks.base import BaselineData
 from framework.testing import import_parts
 from plugins.classification.pairs import PairsFormat, shortened
 from plugins.classification.task import ClassificationTask
@@ -54,7 +55,7 @@ def test_the_longer_text_gives_way_token_by_token():
 def test_a_pair_that_is_cut_is_counted_or_refused():
     assert encode("abcdef", "gh") == {"ids": [1, 3, 4, 5, 6, 2, 9, 10, 2], "second": 6, "truncated": 1, "label": 1}
     assert encode("abcd", "gh", long="refuse")["truncated"] == 0
-    with pytest.raises(ValueError, match="6 and 2 tokens, the model reads 6"):
+    with pytest.raises(ValueError, match="6 and 2 tokens, the model takes 6"):
         encode("abcdef", "gh", long="refuse")
 
 
@@ -79,7 +80,7 @@ def make_task(model, **options):
     import_parts()
     torch.manual_seed(0)
     tiny = Part(model, dim=16, num_heads=2, num_layers=1, max_length=9, initial_std=0.3, **options)
-    return ClassificationTask(model=tiny, spec=SPEC, pooling="last").double().eval()
+    return ClassificationTask(tiny, SPEC, PairsFormat(), pooling="last").double().eval()
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_two_texts_are_typed_and_shown_with_bars_between():
 def test_the_baseline_knows_which_text_a_word_is_of():
     train = [("snow", "sun", "yes"), ("sun", "snow", "no")] * 3
     rows = [{"text": first, "second": second, "label": label} for first, second, label in train]
-    assert PairsFormat().baseline(rows, rows)["accuracy"] == 1.0
+    assert make_task(EncoderOnlyModel).baseline(BaselineData(rows, rows))["accuracy"] == 1.0
 
 
 def test_built_in_pairs_have_one_label():

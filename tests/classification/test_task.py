@@ -14,6 +14,7 @@ from framework.models.decoder_only import DecoderOnlyModel
 from framework.models.encoder_only import EncoderOnlyModel
 from framework.registry import Part, broken
 from framework.testing import import_parts
+from plugins.classification.data import ClassificationFormat
 from plugins.classification.task import ClassificationTask, pool
 
 SPEC = DataSpec(vocab_size=11, max_length=8, begin=1, end=2, labels=("cold", "mild", "warm"))
@@ -33,9 +34,9 @@ class BagModel(nn.Module):
         return self.embed(ids)  # (B, T, D)
 
 
-def make_task(**options):
+def make_task(format=None, **options):
     torch.manual_seed(0)
-    return ClassificationTask(model=Part(BagModel), spec=SPEC, **options).double().eval()
+    return ClassificationTask(Part(BagModel), SPEC, format or ClassificationFormat(), **options).double().eval()
 
 
 def make_batch(**changes):
@@ -140,7 +141,7 @@ def test_figures_are_those_of_scikit_learn(predicted, expected):
 @pytest.mark.parametrize("options", [{"dropout": 1.0}, {"label_smoothing": -0.1}, {"label_smoothing": 1.0}])
 def test_shares_are_shares(options):
     with pytest.raises(UserError, match=next(iter(options))):
-        Part(ClassificationTask, **options)(model=Part(BagModel), spec=SPEC)
+        Part(ClassificationTask, **options)(model=Part(BagModel), spec=SPEC, format=ClassificationFormat())
 
 
 @pytest.mark.parametrize(
@@ -166,7 +167,7 @@ def test_the_models_of_the_framework_classify_whatever_the_padding(model, poolin
     import_parts()  # those that a model chooses by name
     torch.manual_seed(0)
     tiny = Part(model, dim=16, num_heads=2, num_layers=2, max_length=8)
-    task = ClassificationTask(model=tiny, spec=SPEC, pooling=pooling).double().eval()
+    task = ClassificationTask(tiny, SPEC, ClassificationFormat(), pooling=pooling).double().eval()
     batch = make_batch()
     together = task(batch).output.logits
     for row, length in enumerate((5, 3, 4)):

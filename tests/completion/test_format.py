@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from framework.data.spec import DataSpec
+from framework.data.stdlib import StandardLibrary
 from framework.data.tokenization.trainers import BPETokenizer, BytesTokenizer, CharactersTokenizer, UnigramTokenizer, WordpieceTokenizer
 from framework.errors import UserError
-from plugins.completion.builtin import files
 from plugins.completion.data import CompletionFormat
 from plugins.completion.words import words_of
 from tests.letters import Letters
@@ -106,13 +106,14 @@ def test_the_standard_library_is_split_by_path(tmp_path) -> None:
         (tmp_path / left_out).write_text("left = 'out'\n")
     (tmp_path / "broken.py").write_bytes(b"\xff\xfe broken\n")
     (tmp_path / "latin.py").write_bytes("# coding: latin-1\nx = 'é'\n".encode("latin-1"))
-    found = {split: [row["text"] for row in files(split, 10.0, tmp_path)] for split in ("train", "validation", "test")}
+    library = StandardLibrary(tmp_path)
+    found = {split: [row["text"] for row in library.rows(split, 10.0)] for split in ("train", "validation", "test")}
     everything = [text for texts in found.values() for text in texts]
     assert sorted(everything) == sorted([f"number = {number}\n" for number in range(200)] + ["# coding: latin-1\nx = 'é'\n"])
     assert all(found.values()) and len(found["train"]) > 150
-    assert found["test"] == [row["text"] for row in files("test", 10.0, tmp_path)]
+    assert found["test"] == [row["text"] for row in library.rows("test", 10.0)]
     (tmp_path / "new.py").write_text("new = 1\n")
-    again = {split: {row["text"] for row in files(split, 10.0, tmp_path)} for split in found}
+    again = {split: {row["text"] for row in library.rows(split, 10.0)} for split in found}
     assert all(set(texts) <= again[split] for split, texts in found.items())  # nobody moved
 
 

@@ -47,7 +47,7 @@ def task_with(**values) -> CompletionTask:
 
     torch.manual_seed(0)
     options = {"dim": 16, "num_heads": 4, "num_layers": 2, "max_length": 16, "initial_std": 0.3, "dropout": 0.0, **values}
-    return CompletionTask(model=Part("model/decoder_only", **options), spec=SPEC).eval()
+    return CompletionTask(Part("model/decoder_only", **options), SPEC, FORMAT).eval()
 
 
 def batch_of(windows: WindowExamples, offset: int = 0) -> Batch:

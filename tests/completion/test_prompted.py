@@ -14,6 +14,7 @@ from framework.generation.engine import Decode
 from framework.generation.greedy import Greedy
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.registry import Part
+from framework.tasks.base import BaselineData
 from framework.tasks.cross_entropy import IGNORED
 from plugins.completion.prompted import PromptedFormat
 from plugins.completion.signatures import signatures
@@ -65,7 +66,7 @@ def test_a_prompt_loses_its_beginning_then_a_completion_its_end() -> None:
 
 
 def test_a_long_row_can_be_refused() -> None:
-    with pytest.raises(ValueError, match=r"have 14 tokens together, the model reads 12 \(model.max_length=12\)"):
+    with pytest.raises(ValueError, match=r"have 14 tokens together, the model takes 12 \(model.max_length=12\)"):
         encoded("abcdef", "ghijklm", long="refuse")
 
 
@@ -88,7 +89,7 @@ def test_a_prompt_has_no_targets() -> None:
 def task() -> CompletionTask:
     torch.manual_seed(0)
     model = Part(DecoderOnlyModel, dim=16, num_heads=2, num_layers=2, max_length=12, initial_std=0.4)
-    return CompletionTask(model=model, spec=SPEC).double().eval()
+    return CompletionTask(model, SPEC, PromptedFormat()).double().eval()
 
 
 def batch_of(*rows) -> Batch:
@@ -146,6 +147,7 @@ def test_builtin_rows_are_signatures_and_what_they_are_for(tmp_path) -> None:
     assert rows["test"][:3] == list(signatures("test", 30, tmp_path))  # a tenth
 
 
-def test_the_baseline_is_of_completions() -> None:
+def test_the_baseline_is_of_completions(task: CompletionTask) -> None:
     rows = [{"prompt": "never read", "completion": "abab"}]
-    assert PromptedFormat().baseline(rows, rows) == PromptedFormat().baseline([{"prompt": "", "completion": "abab"}], rows)
+    other = [{"prompt": "", "completion": "abab"}]
+    assert task.baseline(BaselineData(rows, rows)) == task.baseline(BaselineData(other, rows))

@@ -22,7 +22,7 @@ SPEC = DataSpec(vocab_size=19, max_length=12, padding=0, end=2)
 def task() -> CompletionTask:
     torch.manual_seed(0)
     model = Part(DecoderOnlyModel, dim=16, num_heads=2, num_layers=2, max_length=12, initial_std=0.4)
-    return CompletionTask(model=model, spec=SPEC).double().eval()
+    return CompletionTask(model, SPEC, CompletionFormat()).double().eval()
 
 
 def batch_of(*rows: list[int]) -> Batch:

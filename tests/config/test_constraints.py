@@ -28,11 +28,11 @@ def ways(said):
 REFUSED = {
     "keys that are summed have no score": (["model/attention=linear", "model/position=alibi"], "no scores to add a position bias"),
     "keys that are summed stay": (["model/attention=linear", "model.decoder.window=3"], "cannot drop those outside a window"),
-    "a translation needs a source": (["task=translation", "model=bert_tiny"], "the written text must look at the source"),
-    "an encoder cannot go on": (["model=bert_tiny"], "a text is continued by a model that only looks back"),
+    "a translation needs a source": (["task=translation", "model=bert_tiny"], "this task needs an encoder-decoder"),
+    "an encoder cannot go on": (["model=bert_tiny"], "a text is continued by a decoder"),
     "a decoder's first token knows nothing": (
         ["task=classification", "model=tiny_decoder", "task.pooling=first"],
-        "task.pooling=last sees all",
+        "choose task.pooling=last",
     ),
     "no encoder to look at": (["model/decoder=cross"], "cross-attention needs an encoder"),
     "no look at the encoder": (["task=translation", "model/decoder=standard"], "no cross-attention"),

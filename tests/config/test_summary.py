@@ -9,8 +9,8 @@ from framework.__main__ import main
 from framework.config.compose import compose
 from framework.data.spec import DataSpec
 from framework.errors import UserError
-from framework.registry import as_part, build
 from framework.runs import summary as card
+from framework.runs.build import build_task
 
 RUNS = [
     ["task=classification", "model.num_layers=1"],
@@ -31,7 +31,7 @@ def test_the_card_counts_what_is_built(words, capsys):
     total, parts = counted(capsys.readouterr().out)
     config = compose([*words, "tokenizer=bpe", "tokenizer.vocab_size=300"]).config
     spec = DataSpec(300, config["model"]["max_length"], begin=1, end=2, unknown=3, mask=4, labels=("a", "b"))
-    task = build(config["task"], model=as_part(config["model"]), spec=spec)
+    task = build_task(config, spec)
     assert total == sum(parameter.numel() for parameter in task.parameters()) == sum(parts.values())
     assert not any(parameter.is_meta for parameter in task.parameters())
 

@@ -41,11 +41,11 @@ class LetterFormat(Format):
 class Right(Task):
     """Nothing is wrong with this one."""
 
-    format: ClassVar[Any] = choice("format", "of_wrong_tasks")
+    format = choice("format", "of_wrong_tasks")
 
-    def __init__(self, model: Part, spec: Any):
-        super().__init__()
-        self.model, self.head = model(spec=spec), nn.Linear(16, 2)
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        self.head = nn.Linear(16, 2)
 
     def states(self, batch: dict[str, Any]) -> Tensor:
         hidden = self.model(batch["ids"], padding_mask=batch["padding_mask"])  # (B, T, D)
@@ -54,18 +54,14 @@ class Right(Task):
 
     def forward(self, batch):
         logits = self.head(self.states(batch))
-        return Result(cross_entropy(logits, batch["label"], reduction="sum"), torch.tensor(len(logits)), logits)
+        losses = cross_entropy(logits, batch["label"], reduction="none") if "label" in batch else logits.new_zeros(0)
+        return Result.of(losses, logits)
 
-    def rows(self, logits: Tensor) -> list[dict[str, Any]]:
-        return [{"prediction": row.index(max(row)), "score": max(row)} for row in logits.tolist()]
-
-    def evaluate(self, batch, decode):
-        result = self(batch)
-        known = ({"input": raw["text"], "reference": raw["label"]} for raw in batch["raw"])
-        return result, [known | found for known, found in zip(known, self.rows(result.output), strict=True)]
-
-    def predict(self, batch, decode):
-        return self.rows(self.head(self.states(batch)))
+    def rows(self, result, batch):
+        return [
+            {"input": raw["text"], "reference": raw.get("label"), "prediction": row.index(max(row)), "score": max(row)}
+            for raw, row in zip(batch["raw"], result.output.tolist(), strict=True)
+        ]
 
     def metrics(self) -> dict[str, Metric]:
         return {"accuracy": Average()}
@@ -76,8 +72,8 @@ class Right(Task):
 
 class MeanLoss(Right):
     def forward(self, batch):
-        logits = self.head(self.states(batch))
-        return Result(cross_entropy(logits, batch["label"]), torch.tensor(1), logits)
+        result = super().forward(batch)
+        return Result(result.loss / result.weight, torch.tensor(1), result.output)
 
 
 class ReadsPadding(Right):
@@ -92,16 +88,16 @@ class ReadsNeighbors(Right):
 
 
 class DeadWeight(Right):
-    def __init__(self, model: Part, spec: Any):
-        super().__init__(model, spec)
+    def __init__(self, **options: Any):
+        super().__init__(**options)
         self.spare = nn.Linear(16, 2)
 
 
 class HiddenWeight(Right):
     """A list of layers is no module: its weights are in no checkpoint."""
 
-    def __init__(self, model: Part, spec: Any):
-        super().__init__(model, spec)
+    def __init__(self, **options: Any):
+        super().__init__(**options)
         self.layers = [nn.Linear(16, 16, dtype=torch.float64)]
 
     def states(self, batch):
@@ -109,13 +105,13 @@ class HiddenWeight(Right):
 
 
 class NeedsTargets(Right):
-    def predict(self, batch, decode):
-        return self.rows(self(batch).output)
+    def forward(self, batch):
+        return super().forward({**batch, "label": batch["label"]})
 
 
 class GivesTensors(Right):
-    def rows(self, logits):
-        return [{"prediction": row.argmax(), "score": row.max()} for row in logits]
+    def rows(self, result, batch):
+        return [{"prediction": row.argmax(), "score": row.max()} for row in result.output]
 
 
 class GivesNoRows(Right):
@@ -153,8 +149,8 @@ class FiguresOfOneRank(Right):
 class ReadsTooMuch(Right):
     """Has room for as many tokens as the rows have."""
 
-    def __init__(self, model: Part, spec: Any):
-        super().__init__(model, spec)
+    def __init__(self, **options: Any):
+        super().__init__(**options)
         self.places = nn.Parameter(torch.ones(9, 16))
 
     def states(self, batch):
@@ -195,11 +191,11 @@ class SilentFormat(LetterFormat):
 
 
 class ReadsNumbers(Right):
-    format: ClassVar[Any] = Part(SilentFormat)
+    format = Part(SilentFormat)
 
 
 class ChecksNoType(Right):
-    format: ClassVar[Any] = Part(UncheckedFormat)
+    format = Part(UncheckedFormat)
 
 
 class OutputsOfTheBatch(Right, Distillable):

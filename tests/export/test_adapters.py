@@ -53,7 +53,7 @@ def test_a_published_layout_has_it_in_its_weights(here, monkeypatch):
     loaded = Predictor.load(run)
     batch = {"ids": torch.tensor([[loaded.spec.begin, *loaded.tokenizer.encode("fine great"), loaded.spec.end]]), "padding_mask": None}
     with torch.no_grad():
-        mine = dict(zip(loaded.spec.labels, loaded.task.logits(batch)[0].softmax(0).tolist(), strict=True))
+        mine = dict(zip(loaded.spec.labels, loaded.task.export_forward(batch)[0].softmax(0).tolist(), strict=True))
     (theirs,) = pipeline("text-classification", model="whole", top_k=None)(["fine great"])
     assert {score["label"]: score["score"] for score in theirs} == pytest.approx(mine, abs=1e-5)
 

@@ -45,9 +45,9 @@ def test_classification_is_told_from_the_files_of_the_folder(tmp_path):
     labels = json.loads((tmp_path / "interface.json").read_text())["labels"]
     with torch.no_grad():
         scores = program(batch["ids"], batch["padding_mask"])
-        same(scores, loaded.task.logits(batch))
+        same(scores, loaded.task.export_forward(batch))
         one = program(batch["ids"][:1, :1], batch["padding_mask"][:1, :1])  # one text of one token
-        same(one, loaded.task.logits({"ids": batch["ids"][:1, :1], "padding_mask": None}))
+        same(one, loaded.task.export_forward({"ids": batch["ids"][:1, :1], "padding_mask": None}))
     assert [labels[best] for best in scores.argmax(dim=1).tolist()] == [row["prediction"] for row in predicted(loaded, rows)]
 
 
@@ -57,7 +57,7 @@ def test_pairs_of_texts_have_segments(tmp_path):
     _, batch = asked(loaded, ["a ||| good one", "so it is ||| b", "one ||| of them"])
     assert batch["segments"].any()
     with torch.no_grad():
-        same(program(batch["ids"], batch["padding_mask"], batch["segments"]), loaded.task.logits(batch))
+        same(program(batch["ids"], batch["padding_mask"], batch["segments"]), loaded.task.export_forward(batch))
     assert list(json.loads((tmp_path / "interface.json").read_text())["model"]["inputs"]) == ["ids", "padding_mask", "segments"]
 
 
@@ -111,12 +111,12 @@ def test_entities_follow_from_the_scores_of_pieces(tmp_path, head, pieces):
     labels = loaded.task.hf_config()["id2label"]
     with torch.no_grad():
         scores = loaded.task.export_forward(batch)  # (B, T, C)
-    most = int(batch["words"].max())
+    most = int(batch["num_words"].max())
     assert legend["pieces"] == pieces
     for number, row in enumerate(predicted(loaded, rows)):
         words = [
-            scores[number][(batch["word"][number] == number * most + word) & batch["speaks"][number]].mean(dim=0)
-            for word in range(int(batch["words"][number]))
+            scores[number][(batch["word_ids"][number] == number * most + word) & batch["word_mask"][number]].mean(dim=0)
+            for word in range(int(batch["num_words"][number]))
         ]
         assert [labels[tag] for tag in likeliest(torch.stack(words), legend)] == row["predicted_tags"]
 

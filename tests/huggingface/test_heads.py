@@ -59,7 +59,7 @@ def test_a_classifier_gives_the_same_scores_and_leaves_as_it_came(architecture, 
     padding_mask = torch.arange(9) < torch.tensor([9, 6, 3])[:, None]
     ids = ids.masked_fill(~padding_mask, padding)
     wanted = theirs(input_ids=ids, attention_mask=padding_mask.long()).logits
-    torch.testing.assert_close(task.logits({"ids": ids, "padding_mask": padding_mask}), wanted, rtol=0, atol=1e-5)
+    torch.testing.assert_close(task.export_forward({"ids": ids, "padding_mask": padding_mask}), wanted, rtol=0, atol=1e-5)
 
     (tmp_path / "out").mkdir()
     write(tmp_path / "out", config["model"], task.state_dict(), spec, task.hf_task, task.head_variant, task.hf_config())

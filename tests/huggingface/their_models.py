@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from framework.data.spec import DataSpec
 from framework.huggingface.folder import Published, fill
 from framework.registry import as_part
+from plugins.pretraining.masked import MaskedFormat
 from plugins.pretraining.task import PretrainingTask
 
 VOCABULARY, PADDING, END = 40, 1, 2
@@ -114,7 +115,7 @@ def load(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[PretrainingT
     """A task of ours with all weights of a folder, in evaluation mode; no weight of the task is another's."""
     found = Published.open(folder)
     node = found.node()
-    task = PretrainingTask(as_part(node), DataSpec(found.vocab_size, node["max_length"], padding=PADDING, end=END))
+    task = PretrainingTask(as_part(node), DataSpec(found.vocab_size, node["max_length"], padding=PADDING, end=END), MaskedFormat())
     own = task.state_dict()
     lacking = set(own) - set(found.weights)
     assert not lacking, lacking

@@ -116,9 +116,9 @@ def test_the_loss_of_a_softmax_is_the_sum_of_its_words():
 def test_a_word_without_a_piece_is_outside_and_learns_nothing(head):
     made = make_head(head, "iob2")
     states = torch.randn(2, 3, 5, dtype=torch.float64, requires_grad=True)
-    silent = torch.tensor([[False, True, False], [False, False, False]])
+    unaligned = torch.tensor([[False, True, False], [False, False, False]])
     padding_mask = torch.ones(2, 3, dtype=torch.bool)
-    scores = made(states, silent)
+    scores = made(states, unaligned)
     assert made.chain(scores, padding_mask).best()[0][1] == 0
     made.loss(scores, torch.tensor([[1, 0, 3], [0, 1, 2]]), padding_mask).backward()
     assert states.grad.isfinite().all()

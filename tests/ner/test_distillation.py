@@ -17,7 +17,7 @@ def test_words_without_a_piece_are_left_out(head):
     result = task(batch)
     outputs, words = task.distillation_outputs(batch, result), result.output
     assert len(outputs.hidden) == len(outputs.logits) == int(result.weight) == 8  # of nine words, one is a digit
-    spoken = [(row, word) for row in range(3) for word in range(5) if words.padding_mask[row, word] and not words.silent[row, word]]
+    spoken = [(row, word) for row in range(3) for word in range(5) if words.aligned[row, word]]
     assert torch.equal(outputs.hidden, torch.stack([words.states[place] for place in spoken]))
     if head is SoftmaxTagHead:
         assert torch.equal(outputs.logits, torch.stack([words.scores[place] for place in spoken]))

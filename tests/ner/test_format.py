@@ -12,8 +12,7 @@ from framework.errors import UserError
 from plugins.ner.data import NerFormat, NerSpansFormat
 from plugins.ner.schemes import Entity
 
-LEARNED = {"scheme": "iob2", "word_pattern": r"\w+|[^\w\s]"}
-SPEC = DataSpec(30, 8, padding=0, begin=1, end=2, labels=("place", "who"), statistics=LEARNED)
+SPEC = DataSpec(30, 8, padding=0, begin=1, end=2, labels=("place", "who"))
 
 
 class Pairs:
@@ -42,36 +41,36 @@ def test_what_stands_between_words_belongs_to_none():
 
 def test_a_text_has_pieces_and_tags_by_the_word():
     row = {"tokens": ["Anna", "in", "New", "York"], "tags": ["B-who", "O", "B-place", "I-place"]}
-    expected = {"ids": [5, 5, 5, 5, 4, 5, 5], "word": [0, 0, 1, 2, 2, 3, 3], "words": 4, "tags": [3, 0, 1, 2]}
+    expected = {"ids": [5, 5, 5, 5, 4, 5, 5], "word_ids": [0, 0, 1, 2, 2, 3, 3], "num_words": 4, "tags": [3, 0, 1, 2]}
     assert encode(row) == expected
     assert encode({"tokens": row["tokens"]}) == {key: value for key, value in expected.items() if key != "tags"}
 
 
-@pytest.mark.parametrize(("pieces", "speaks"), [("first", "0101100"), ("last", "0011010"), ("all", "0111110")])
-def test_the_pieces_that_speak_for_a_word(pieces, speaks):
+@pytest.mark.parametrize(("pieces", "mask"), [("first", "0101100"), ("last", "0011010"), ("all", "0111110")])
+def test_the_pieces_that_speak_for_a_word(pieces, mask):
     batch = collate([{"tokens": ["abc", "de", "fgh"]}], pieces=pieces)
-    assert batch["word"].tolist() == [[3, 0, 0, 1, 2, 2, 3]]
-    assert batch["speaks"].int().tolist() == [[int(digit) for digit in speaks]]
+    assert batch["word_ids"].tolist() == [[3, 0, 0, 1, 2, 2, 3]]
+    assert batch["word_mask"].int().tolist() == [[int(digit) for digit in mask]]
 
 
 def test_a_word_without_a_piece_is_outside_and_cuts_the_entity():
     row = {"tokens": ["New", "7", "York"], "tags": ["B-place", "I-place", "I-place"]}
     assert encode(row)["tags"] == [1, 0, 1]
-    assert collate([row])["word"].tolist() == [[3, 0, 0, 3, 2, 2, 3]]  # the blank before the digit is a piece of no word
+    assert collate([row])["word_ids"].tolist() == [[3, 0, 0, 3, 2, 2, 3]]  # the blank before the digit is a piece of no word
 
 
 def test_a_text_of_words_without_any_piece_still_makes_a_batch():
-    bare = DataSpec(30, 8, labels=SPEC.labels, statistics=LEARNED)
-    batch = NerFormat(overlap=0).collate([{"ids": [], "word": [], "words": 1}], bare, Random(0))
-    assert batch["ids"].tolist() == [[0]] and not batch["speaks"].any()
+    bare = DataSpec(30, 8, labels=SPEC.labels)
+    batch = NerFormat(overlap=0).collate([{"ids": [], "word_ids": [], "num_words": 1}], bare, Random(0))
+    assert batch["ids"].tolist() == [[0]] and not batch["word_mask"].any()
 
 
 def test_padding_stands_on_the_right_and_belongs_to_no_word():
     batch = collate([{"tokens": ["ab"], "tags": ["O"]}, {"tokens": ["ab", "cd"], "tags": ["B-who", "O"]}])
     assert batch["ids"].tolist() == [[1, 5, 2, 0], [1, 5, 5, 2]]
     assert batch["padding_mask"].tolist() == [[True, True, True, False], [True] * 4]
-    assert batch["word"].tolist() == [[4, 0, 4, 4], [4, 2, 3, 4]]
-    assert batch["tags"].tolist() == [[0, 0], [3, 0]] and batch["words"].tolist() == [1, 2]
+    assert batch["word_ids"].tolist() == [[4, 0, 4, 4], [4, 2, 3, 4]]
+    assert batch["tags"].tolist() == [[0, 0], [3, 0]] and batch["num_words"].tolist() == [1, 2]
     assert collate([{"tokens": ["ab"]}])["padding_mask"] is None
 
 
@@ -92,17 +91,17 @@ def test_a_word_is_at_home_where_it_has_most_context_on_both_sides():
     assert best_windows([0, 0, 0, 0, 0], [(0, 3), (2, 5)]) == {0: 0}  # longer than a window
 
 
-def test_a_long_text_is_read_in_windows_and_every_word_is_heard_once():
+def test_a_long_text_is_read_in_windows_and_every_word_is_represented_once():
     tokens = ["ab", "cd", "ef", "gh", "ijk", "lm", "no", "pq", "rs"]
     batch = collate([{"tokens": tokens}, {"tokens": ["ab"]}], pieces="all")
     assert batch["ids"].shape == (3, 8)  # two windows of six pieces for ten, and the short text
-    heard = batch["word"][batch["speaks"]].tolist()
-    assert sorted(heard) == [0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 9]
-    assert batch["words"].tolist() == [9, 1]
+    represented = batch["word_ids"][batch["word_mask"]].tolist()
+    assert sorted(represented) == [0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 9]
+    assert batch["num_words"].tolist() == [9, 1]
 
 
 def test_windows_that_do_not_go_on_are_refused():
-    with pytest.raises(UserError, match=r"task.format.overlap=6: a window of 6 pieces \(model.max_length=8\)"):
+    with pytest.raises(UserError, match=r"task.format.overlap=6 must be smaller than the 6 subwords of a window \(model.max_length=8\)"):
         encode({"tokens": ["ab"]}, overlap=6)
     with pytest.raises(UserError, match="overlap=-1"):
         NerFormat(overlap=-1)
@@ -112,16 +111,16 @@ def test_the_model_may_learn_iobes():
     rows = [{"tokens": ["a", "b", "c"], "tags": ["I-x", "I-x", "B-x"]}]
     form = NerFormat(scheme="iobes", overlap=2)
     statistics = form.fit(rows)
-    assert statistics["labels"] == ("x",) and statistics["scheme"] == "iobes"
+    assert statistics == {"labels": ("x",)}
     assert form.encode(rows[0], Pairs(), DataSpec(30, 8, labels=statistics["labels"]))["tags"] == [1, 3, 4]
 
 
 def test_what_was_typed_is_split_into_words_that_stay_where_they_were():
     form = NerFormat()
-    read = form.read(form.from_text("  Anna's at https://x.org/a-b, @tom  "))
+    read = form.parse(form.from_text("  Anna's at https://x.org/a-b, @tom  "))
     assert read.tokens == ["Anna", "'", "s", "at", "https://x.org/a-b,", "@tom"]
-    assert read.piece(Entity(0, 3, "who")) == {"text": "Anna's", "start": 2, "end": 8, "type": "who"}
-    assert NerFormat(word_pattern=r"\S+").read({"text": "Anna's at"}).tokens == ["Anna's", "at"]
+    assert read.span(Entity(0, 3, "who")) == {"text": "Anna's", "start": 2, "end": 8, "type": "who"}
+    assert NerFormat(word_pattern=r"\S+").parse({"text": "Anna's at"}).tokens == ["Anna's", "at"]
 
 
 def test_what_was_typed_looks_like_tokens_to_a_model_that_learned_from_tokens():
@@ -139,13 +138,13 @@ def test_spans_of_characters_become_tags():
         "text": "Anna left New York-born Bo.",
         "spans": [{"start": 10, "end": 18, "label": "place"}, {"start": 0, "end": 4, "label": "who"}],
     }
-    assert NerSpansFormat().read(row).entities == [Entity(0, 1, "who"), Entity(2, 4, "place")]
+    assert NerSpansFormat().parse(row).entities == [Entity(0, 1, "who"), Entity(2, 4, "place")]
     assert encode(row, form=NerSpansFormat)["tags"] == [3, 0, 1, 2, 0, 0, 0, 0]
-    assert encode({"text": "Anna"}, form=NerSpansFormat)["words"] == 1
+    assert encode({"text": "Anna"}, form=NerSpansFormat)["num_words"] == 1
 
 
 def test_a_span_takes_the_whole_of_a_word_it_ends_in():
-    assert NerSpansFormat().read({"text": "pre Yorkers", "spans": [{"start": 4, "end": 8, "label": "x"}]}).entities == [Entity(1, 2, "x")]
+    assert NerSpansFormat().parse({"text": "pre Yorkers", "spans": [{"start": 4, "end": 8, "label": "x"}]}).entities == [Entity(1, 2, "x")]
 
 
 def span(start, end, label="who"):
@@ -165,7 +164,7 @@ def span(start, end, label="who"):
         (span(0, 99), "0 <= start < end <= 9"),
         (span(4, 4), "0 <= start < end <= 9"),
         (span("0", 4), "0 <= start < end <= 9"),
-        (span(4, 5), "holds no word"),
+        (span(4, 5), "has no word"),
         (span(0, 4, None), "is not like"),
         ({"text": "ab", "spans": ["ab"]}, "the span 'ab' is not like"),
         ({"text": "ab", "spans": "ab"}, "spans is 'ab'"),
@@ -183,7 +182,7 @@ def test_a_bad_row_is_told_what_is_wrong(row, message):
 def test_training_rows_need_tags_and_an_entity():
     with pytest.raises(ValueError, match="the row has no tags"):
         NerFormat().fit([{"tokens": ["a"]}])
-    with pytest.raises(ValueError, match="no row has an entity"):
+    with pytest.raises(ValueError, match="no training row has an entity"):
         NerFormat().fit([{"tokens": ["a"], "tags": ["O"]}])
 
 
@@ -195,6 +194,6 @@ def test_a_pattern_that_is_none_is_refused():
 def test_batches_are_integers_and_booleans():
     batch = collate([{"tokens": ["ab"], "tags": ["O"]}])
     assert {name: value.dtype for name, value in batch.items() if value is not None} == {
-        **dict.fromkeys(("ids", "word", "words", "tags"), torch.int64),
-        "speaks": torch.bool,
+        **dict.fromkeys(("ids", "word_ids", "num_words", "tags"), torch.int64),
+        "word_mask": torch.bool,
     }

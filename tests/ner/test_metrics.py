@@ -22,7 +22,8 @@ def random_rows(random, letters, rows):
 
 def figures(rows, **options):
     metric = SpanF1(TYPES, **options)
-    metric.update(*rows)
+    expected, predicted = rows
+    metric.update(predicted, expected)
     return {name: float(value) for name, value in metric.compute().items()}
 
 
@@ -73,7 +74,7 @@ def test_parts_of_the_rows_on_two_ranks_give_the_same_figures():
     expected, found = random_rows(Random(2), "BI", 40)
     ranks = [SpanF1(TYPES), SpanF1(TYPES)]
     for row in range(40):
-        ranks[row % 2].update(expected[row : row + 1], found[row : row + 1])
+        ranks[row % 2].update(found[row : row + 1], expected[row : row + 1])
     one, other = ranks
     assert isinstance(one, Metric) and one._reductions["counts"].__name__ == "dim_zero_sum"
     one.counts += other.counts

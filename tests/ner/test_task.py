@@ -16,16 +16,14 @@ from framework.registry import Part, broken
 from framework.testing.toy_models import import_parts
 from plugins.ner.data import NerFormat
 from plugins.ner.heads import CrfTagHead, SoftmaxTagHead
-from plugins.ner.sentences import WORD
 from plugins.ner.task import NerTask
 
 NO_DECODE = None  # a tagger writes nothing
 HEADS = [SoftmaxTagHead, CrfTagHead]
 
 
-def make_spec(scheme="iob2", max_length=12):
-    statistics = {"scheme": scheme, "word_pattern": WORD}
-    return DataSpec(40, max_length, begin=1, end=2, mask=3, labels=("place", "who"), statistics=statistics)
+def make_spec(max_length=12):
+    return DataSpec(40, max_length, begin=1, end=2, mask=3, labels=("place", "who"))
 
 
 class Letters:
@@ -57,9 +55,9 @@ ROWS = [
 ]
 
 
-def make_task(spec=None, model=BagModel, **options):
+def make_task(spec=None, model=BagModel, format=None, **options):
     torch.manual_seed(0)
-    return NerTask(model=Part(model), spec=spec or make_spec(), **options).double().eval()
+    return NerTask(Part(model), spec or make_spec(), format or NerFormat(overlap=2), **options).double().eval()
 
 
 def make_batch(rows=ROWS, spec=None, **options):
@@ -71,8 +69,8 @@ def make_batch(rows=ROWS, spec=None, **options):
 @pytest.mark.parametrize("pieces", ["first", "last", "all"])
 def test_a_word_has_the_state_of_its_pieces(pieces):
     task, batch = make_task(dropout=0.0), make_batch(pieces=pieces)
-    _, scores, padding_mask, silent = task.read(batch)
-    assert padding_mask.sum(dim=1).tolist() == [5, 1, 3] and silent.nonzero().tolist() == [[2, 1]]
+    _, scores, padding_mask, aligned = task.words(batch)
+    assert padding_mask.sum(dim=1).tolist() == [5, 1, 3] and (padding_mask & ~aligned).nonzero().tolist() == [[2, 1]]
     letters = [4 + ord(letter) - ord("a") for letter in "left"]
     chosen = {"first": letters[:1], "last": letters[-1:], "all": letters}[pieces]
     by_hand = task.head.scores(task.model.embed.weight[chosen].mean(dim=0))
@@ -81,12 +79,12 @@ def test_a_word_has_the_state_of_its_pieces(pieces):
 
 def test_windows_and_company_change_nothing_where_context_does_not_count():
     task = make_task()
-    whole = task.read(make_batch(spec=make_spec(max_length=40))).scores
+    whole = task.words(make_batch(spec=make_spec(max_length=40))).scores
     windows = make_batch(spec=make_spec(max_length=8))
     assert len(windows["ids"]) > len(ROWS)
-    torch.testing.assert_close(task.read(windows).scores, whole)
+    torch.testing.assert_close(task.words(windows).scores, whole)
     for number, row in enumerate(ROWS):
-        alone = task.read(make_batch([row])).scores[0]
+        alone = task.words(make_batch([row])).scores[0]
         torch.testing.assert_close(alone, whole[number, : len(alone)])
 
 
@@ -102,8 +100,7 @@ def test_the_loss_is_summed_over_words_that_have_a_piece(head):
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("scheme", ["iob2", "iobes"])
 def test_rows_can_be_read_by_seqeval_and_give_the_figures(head, scheme):
-    spec = make_spec(scheme)
-    task, batch = make_task(spec, head=Part(head)), make_batch(spec=spec, scheme=scheme)
+    task, batch = make_task(format=NerFormat(scheme=scheme, overlap=2), head=Part(head)), make_batch(scheme=scheme)
     result, rows = task.evaluate(batch, NO_DECODE)
     rows = json.loads(json.dumps(rows))
     assert result.loss.item() == task(batch).loss.item()
@@ -137,19 +134,19 @@ def test_entities_are_characters_of_what_was_typed_with_their_probability():
 
 def test_word_dropout_masks_whole_words_in_training_alone():
     task, batch = make_task(word_dropout=0.5), make_batch(spec=make_spec(max_length=8))
-    task.read(batch)
+    task.words(batch)
     assert torch.equal(task.model.seen[-1], batch["ids"])
     task.train()
     for _ in range(20):
-        task.read(batch)
+        task.words(batch)
         masked = task.model.seen[-1] == 3
-        words = batch["word"]
+        words = batch["word_ids"]
         assert not masked[words == 15].any()
         for word in range(15):
             assert len(set(masked[words == word].tolist())) <= 1
     assert not masked.all() and masked.any()
     with pytest.raises(UserError, match="word_dropout needs a tokenizer with a mask"):
-        NerTask(model=Part(BagModel), spec=DataSpec(40, 12, labels=("x",)), word_dropout=0.1)
+        make_task(DataSpec(40, 12, labels=("x",)), word_dropout=0.1)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +160,7 @@ def test_which_models_can_tag(provided, legal):
 @pytest.mark.parametrize("options", [{"dropout": 1.0}, {"word_dropout": -0.1}])
 def test_shares_are_shares(options):
     with pytest.raises(UserError, match=next(iter(options))):
-        Part(NerTask, **options)(model=Part(BagModel), spec=make_spec())
+        Part(NerTask, **options)(model=Part(BagModel), spec=make_spec(), format=NerFormat())
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -172,11 +169,12 @@ def test_the_models_of_the_framework_tag_whatever_the_company_and_learn(model, p
     import_parts()  # those that a model chooses by name
     torch.manual_seed(0)
     spec = make_spec(max_length=16)
-    task = NerTask(model=Part(model, dim=16, num_heads=2, num_layers=1, max_length=16, dropout=0.0), spec=spec, head=Part(head)).double()
+    small = Part(model, dim=16, num_heads=2, num_layers=1, max_length=16, dropout=0.0)
+    task = NerTask(small, spec, NerFormat(pieces=pieces), head=Part(head)).double()
     batch = make_batch(spec=spec, pieces=pieces)
-    together = task.eval().read(batch).scores
+    together = task.eval().words(batch).scores
     for number, row in enumerate(ROWS):
-        alone = task.read(make_batch([row], spec, pieces=pieces)).scores[0]
+        alone = task.words(make_batch([row], spec, pieces=pieces)).scores[0]
         torch.testing.assert_close(together[number, : len(alone)], alone)
     optimizer = torch.optim.Adam(task.train().parameters(), 0.02)
     for _ in range(40):

@@ -101,7 +101,7 @@ def test_a_gap_that_somebody_typed_is_a_mask_and_nothing_else_is_hidden():
     batch = format.collate([features], SPEC, Random(0))
     assert batch["ids"][0].tolist() == [1, 97, 4, 98, 4, 2] and (batch["targets"] == -100).all()
     assert format.encode({"text": "[MASK]"}, Letters(), SPEC)["ids"] == [*map(ord, "[MASK]"), 2]  # a text that says so is a text
-    with pytest.raises(ValueError, match="has 101 tokens, and gaps are filled in 78 at once"):
+    with pytest.raises(ValueError, match="has 101 tokens; gaps are filled in at most 78"):
         format.encode(format.from_text("a" * 100 + "[MASK]"), Letters(), SPEC)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from plugins.pretraining.noise import generator_of, partition, place, poisson, some
+from plugins.pretraining.noise import choose, generator_of, partition, place, poisson
 
 
 def generator(seed=0):
@@ -13,19 +13,19 @@ def generator(seed=0):
 @pytest.mark.parametrize("length", [1, 2, 7, 64])
 def test_a_share_of_what_may_be_hidden_is(length):
     may = np.arange(length) % 3 != 1
-    hidden = some(may, 0.25, generator())
+    hidden = choose(may, 0.25, generator())
     assert len(hidden) == max(1, round(0.25 * may.sum()))
     assert may[hidden].all() and list(hidden) == sorted({*hidden.tolist()})
 
 
 def test_nothing_is_hidden_where_nothing_may_be():
-    assert len(some(np.zeros(4, dtype=bool), 0.5, generator())) == 0
+    assert len(choose(np.zeros(4, dtype=bool), 0.5, generator())) == 0
 
 
 def test_every_token_is_hidden_as_often():
     counts = np.zeros(20)
     for seed in range(2000):
-        counts[some(np.ones(20, dtype=bool), 0.15, generator(seed))] += 1
+        counts[choose(np.ones(20, dtype=bool), 0.15, generator(seed))] += 1
     assert abs(counts / 2000 - 0.15).max() < 0.03
 
 
@@ -33,13 +33,13 @@ def test_whole_words_are_hidden_whole():
     begins = np.array([1, 0, 0, 1, 1, 0, 1, 0, 0, 0, 1, 1, 0], dtype=bool)
     words = np.cumsum(begins)
     for seed in range(200):
-        hidden = some(np.ones(len(begins), dtype=bool), 0.3, generator(seed), begins)
+        hidden = choose(np.ones(len(begins), dtype=bool), 0.3, generator(seed), begins)
         assert set(hidden) == {place for place in range(len(begins)) if words[place] in words[hidden]}
         assert 1 <= len(hidden) <= 4  # round(0.3 * 13), which the longest word alone is as long as
 
 
 def test_a_first_word_too_long_is_hidden_all_the_same():
-    assert some(np.ones(5, dtype=bool), 0.2, generator(), np.array([1, 0, 0, 0, 0], dtype=bool)).tolist() == [0, 1, 2, 3, 4]
+    assert choose(np.ones(5, dtype=bool), 0.2, generator(), np.array([1, 0, 0, 0, 0], dtype=bool)).tolist() == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(("total", "parts"), [(1, 1), (5, 5), (9, 4), (50, 3)])

@@ -34,7 +34,7 @@ ROWS = [list(range(5, 20)), list(range(20, 28)), [9, 8, 7]]
 def make(name, **options):
     torch.manual_seed(0)
     model = Part(FORMATS[name][1], **{"dim": 16, "num_heads": 2, "num_layers": 1, "max_length": 24, "initial_std": 0.4, **options})
-    return PretrainingTask(model=model, spec=SPEC).double().eval()
+    return PretrainingTask(model, SPEC, FORMATS[name][0]).double().eval()
 
 
 def batch_of(name, rows=ROWS):
@@ -153,12 +153,12 @@ def test_a_long_prompt_leaves_room_to_write():
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["model=tiny_decoder"], "both sides: by an encoder"),
-        (["model=tiny_encoder_decoder"], "writes what is hidden"),
-        (["task/format=causal"], "must not look ahead"),
-        (["task/format=span_corruption"], "by an encoder, and a decoder that looks at it"),
+        (["model=tiny_decoder"], "predicted by an encoder"),
+        (["model=tiny_encoder_decoder"], "task/format=span_corruption for an encoder-decoder"),
+        (["task/format=causal"], "causal language modeling needs a decoder"),
+        (["task/format=span_corruption"], "denoising needs an encoder-decoder"),
         (["task/format=classification"], r"task/format=masked\|causal\|span_corruption\|infilling"),
-        (["task.format.share=1.5"], "share of the tokens"),
+        (["task.format.share=1.5"], r"share must be in \(0, 1\)"),
     ],
 )
 def test_what_does_not_go_together_is_refused_with_its_reason(words, reason):

@@ -7,7 +7,7 @@ import pytest
 from plugins.summarization import builtin
 from plugins.summarization.data import SummarizationFormat
 
-SOURCE = b'''
+SOURCE = '''
 class Box:
     @property
     def size(self):
@@ -42,13 +42,18 @@ def splits() -> dict[str, list[dict[str, str]]]:
     return {split: list(SummarizationFormat().builtin(split, seed=0)) for split in ("train", "validation", "test")}
 
 
-def test_code_and_sentence() -> None:
+def test_code_and_sentence(tmp_path) -> None:
     code = "@property\ndef size(self):\n    # one by one\n    return len(self.things)"
-    assert sorted(builtin.functions(SOURCE)) == [(code, "Return the number of things."), ("def bare():", "Say what the name says")]
+    (tmp_path / "module.py").write_text(SOURCE)
+    assert sorted(builtin.functions(tmp_path / "module.py")) == [
+        (code, "Return the number of things."),
+        ("def bare():", "Say what the name says"),
+    ]
 
 
-def test_what_is_no_python_has_no_functions() -> None:
-    assert list(builtin.functions(b"def f(:\n")) == []
+def test_what_is_no_python_has_no_functions(tmp_path) -> None:
+    (tmp_path / "module.py").write_text("def f(:\n")
+    assert list(builtin.functions(tmp_path / "module.py")) == []
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from framework.generation.greedy import Greedy
 from framework.metrics.rouge import SCORES, Rouge
 from framework.models.encoder_decoder import EncoderDecoderModel
 from framework.registry import Part, broken
+from framework.tasks.base import BaselineData
 from plugins.summarization.data import SummarizationFormat
 from plugins.summarization.task import SummarizationTask
 from tests.letters import Letters
@@ -28,7 +29,7 @@ ROWS: list[dict[str, Any]] = [
 def make(**options: Any) -> SummarizationTask:
     torch.manual_seed(0)
     model = Part(EncoderDecoderModel, dim=16, num_heads=2, num_layers=1, max_length=SPEC.max_length, initial_std=0.5)
-    return SummarizationTask(model=model, spec=SPEC, **options).double().eval()
+    return SummarizationTask(model=model, spec=SPEC, format=SummarizationFormat(), **options).double().eval()
 
 
 def batch_of(rows: list[dict[str, Any]] = ROWS) -> Batch:
@@ -100,12 +101,14 @@ def test_a_summary_is_as_long_as_its_own_document_allows() -> None:
 
 
 def test_limits_that_leave_nothing_are_refused() -> None:
-    assert "max_extra is how many" in broken(SummarizationTask.rules, {"label_smoothing": 0.1, "max_ratio": 1.0, "max_extra": 0})[0]
-    assert "max_ratio is how many" in broken(SummarizationTask.rules, {"label_smoothing": 0.1, "max_ratio": -1.0, "max_extra": 9})[0]
+    assert "max_extra must be at least 1" in broken(SummarizationTask.rules, {"label_smoothing": 0.1, "max_ratio": 1.0, "max_extra": 0})[0]
+    assert (
+        "max_ratio must not be negative" in broken(SummarizationTask.rules, {"label_smoothing": 0.1, "max_ratio": -1.0, "max_extra": 9})[0]
+    )
     assert not broken(SummarizationTask.rules, {"label_smoothing": 0.1, "max_ratio": None, "max_extra": 9, "provided": {"cross"}})
 
 
 def test_the_baseline_is_measured_as_the_task_is() -> None:
     train, test = [{"document": "", "summary": "a b"}], [{"document": "cats run fast", "summary": ["cat runs", "dogs sleep"]}]
-    found = {stem: make(references="mean", stem=stem).baseline(SummarizationFormat(), train, test)["rouge1"] for stem in (True, False)}
+    found = {stem: make(references="mean", stem=stem).baseline(BaselineData(train, test))["rouge1"] for stem in (True, False)}
     assert found == {True: pytest.approx(50.0), False: 0.0}

@@ -15,7 +15,7 @@ from framework.training.callbacks import Checkpoint
 from framework.training.distillation import StandardDistillation
 from framework.training.optimizers import SGD
 from framework.training.schedules import Cosine
-from tests.training.toys import DistillableToy, Loader, ToyTask, adapted_task, learner, rows, trainer
+from tests.training.toys import DistillableToy, Loader, NextTokenTask, adapted_task, learner, rows, trainer
 
 RANK = int(os.environ["RANK"])
 
@@ -33,7 +33,7 @@ def fit(
     kill: bool = False,
     resume: bool = False,
     steps: int = 20,
-    task: Callable[..., ToyTask] = ToyTask,
+    task: Callable[..., NextTokenTask] = NextTokenTask,
 ) -> None:
     """Some steps over 70 rows in batches of 32 (the last has 6), then a test. Rank zero saves weights and files."""
     module = learner(task(dropout=dropout), Part(SGD, lr=0.5, momentum=0.9), Part(Cosine, warmup=2), folder=folder)

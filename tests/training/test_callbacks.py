@@ -13,10 +13,10 @@ from framework.training.averaging import Average, AverageLast
 from framework.training.callbacks import Checkpoint, EarlyStopping, build_callbacks
 from framework.training.optimizers import SGD
 from framework.training.progress import ProgressReport
-from tests.training.toys import Loader, ToyTask, learner, rows, trainer, weights
+from tests.training.toys import Loader, NextTokenTask, learner, rows, trainer, weights
 
 
-class Scripted(ToyTask):
+class Scripted(NextTokenTask):
     """A task with scripted validation losses."""
 
     def __init__(self, script):
@@ -108,7 +108,7 @@ class Record(Callback):
 
 
 def test_the_average_is_validated_saved_and_kept(tmp_path):
-    task, record = ToyTask(), Record()
+    task, record = NextTokenTask(), Record()
     module = learner(task, Part(SGD, lr=0.3))
     held_out = Loader(rows(9, seed=3), 9)
     callbacks = [Average(decay=0.6), record, Checkpoint(tmp_path, "validation/loss", "min")]
@@ -137,7 +137,7 @@ def mean(taken):
 
 def loss(state, held_out):
     """Loss of the weights on the only batch."""
-    task = ToyTask()
+    task = NextTokenTask()
     task.load_state_dict(state)
     with torch.no_grad():
         result = task.eval()(next(iter(held_out)))
@@ -155,7 +155,7 @@ def loss(state, held_out):
     ids=str,
 )
 def test_the_mean_of_the_last_weights_is_validated_saved_and_kept(tmp_path, options, taken):
-    task, record = ToyTask(), Record()
+    task, record = NextTokenTask(), Record()
     module = learner(task, Part(SGD, lr=0.3))
     held_out = Loader(rows(9, seed=3), 9)
     loop = trainer(tmp_path, max_epochs=4, callbacks=[AverageLast(**options), record, Checkpoint(tmp_path, "validation/loss", "min")])

@@ -10,7 +10,7 @@ import torch
 from framework.errors import UserError
 from framework.runs.checkpoint import fill, load_weights
 from framework.runs.predictor import Predictor
-from tests.training.toys import Loader, ToyTask, learner, rows, trainer, weights
+from tests.training.toys import Loader, NextTokenTask, learner, rows, trainer, weights
 
 
 def save(folder, state, name="best.ckpt"):
@@ -29,7 +29,7 @@ def refused(call, *said):
 
 
 def test_weights_come_back(tmp_path):
-    source, target = ToyTask(seed=1), ToyTask(seed=2)
+    source, target = NextTokenTask(seed=1), NextTokenTask(seed=2)
     path = save(tmp_path, source.state_dict())
     fill(target, load_weights(path), path)
     for name, value in weights(source).items():
@@ -38,7 +38,7 @@ def test_weights_come_back(tmp_path):
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
 def test_truncated(tmp_path, share):
-    path = save(tmp_path, ToyTask().state_dict())
+    path = save(tmp_path, NextTokenTask().state_dict())
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
     refused(lambda: load_weights(path), str(path), "is truncated or damaged" if share else "is not a checkpoint")
@@ -63,7 +63,7 @@ def test_foreign_tensors(tmp_path):
 
 def test_damaged_anywhere(tmp_path):
     """With random bytes changed a file is read (tensors have no checksum) or refused with a UserError."""
-    whole = save(tmp_path, ToyTask().state_dict()).read_bytes()
+    whole = save(tmp_path, NextTokenTask().state_dict()).read_bytes()
     random, refusals = Random(0), 0
     for _ in range(300):
         damaged = bytearray(whole)
@@ -95,7 +95,7 @@ def test_hostile(tmp_path):
 
 
 def test_weights_of_another_model_are_refused_by_name_and_shape(tmp_path):
-    task = ToyTask()
+    task = NextTokenTask()
     state = dict(task.state_dict())
     state["output.weight"] = torch.zeros(11, 9)
     state["extra"] = state.pop("embedding.weight")
@@ -108,7 +108,7 @@ def test_weights_of_another_model_are_refused_by_name_and_shape(tmp_path):
 
 
 def test_a_broken_checkpoint_is_refused_when_resuming(tmp_path):
-    path = save(tmp_path, ToyTask().state_dict())
+    path = save(tmp_path, NextTokenTask().state_dict())
     path.write_bytes(path.read_bytes()[:1000])
     refused(lambda: trainer(tmp_path).fit(learner(), Loader(rows(8), 8), ckpt_path=path), "is truncated or damaged")
 

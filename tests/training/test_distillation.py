@@ -18,7 +18,7 @@ from framework.training.distillation import StandardDistillation, hidden_loss, s
 from framework.training.optimizers import AdamW
 from framework.weights.torch_files import read_checkpoint
 from tests.training.test_resume import Killed, Stop, assert_equal, kill
-from tests.training.toys import DIM, SGD, VOCABULARY, DistillableToy, Loader, ToyTask, learner, rows, trainer, weights
+from tests.training.toys import DIM, SGD, VOCABULARY, DistillableToy, Loader, NextTokenTask, learner, rows, trainer, weights
 
 
 def random_outputs(seed, targets=5, answers=3, dim=4, states=None):
@@ -74,7 +74,7 @@ MIX = {"temperature": 3.0, "soft": 0.7, "hidden": 0.4, "hard": 0.2}
 
 def by_hand(size, steps, mix):
     """Two towers, three losses and a step, in plain PyTorch."""
-    student, teacher = ToyTask(), ToyTask(seed=7)
+    student, teacher = NextTokenTask(), NextTokenTask(seed=7)
     optimizer = torch.optim.SGD(student.parameters(), 0.1, 0.5)
     losses = []
     for batch in itertools.islice(itertools.cycle(Loader(rows(70), size)), steps):

@@ -11,14 +11,14 @@ from framework.training.averaging import Average
 from framework.training.callbacks import Checkpoint
 from framework.training.optimizers import SGD, Adafactor, AdamW, Muon
 from framework.training.schedules import Cosine
-from tests.training.toys import Loader, ToyTask, adapted_task, learner, rows, trainer, weights
+from tests.training.toys import Loader, NextTokenTask, adapted_task, learner, rows, trainer, weights
 
 ALL = [AdamW, Adafactor, SGD, Muon]
 FROZEN = ["embedding.*", "stack.layers.0.*"]
 
 
 def frozen_task(**options):
-    task = ToyTask(**options)
+    task = NextTokenTask(**options)
     freeze(task, FROZEN)
     return task
 
@@ -28,7 +28,7 @@ TASKS = {"frozen": frozen_task, "adapted": adapted_task}
 
 @pytest.mark.parametrize("patterns", [["stack.layers.[0].*"], "stack.layers.0.*"])
 def test_patterns_choose_by_name(patterns):
-    task = ToyTask()
+    task = NextTokenTask()
     freeze(task, patterns)
     assert trained(task).keys() == {name for name, _ in task.named_parameters() if not name.startswith("stack.layers.0.")}
 
@@ -55,7 +55,7 @@ def test_names_are_those_of_the_model():
 )
 def test_patterns_that_are_refused(patterns, said):
     with pytest.raises(UserError, match=said):
-        freeze(ToyTask(), patterns)
+        freeze(NextTokenTask(), patterns)
 
 
 def test_new_weights_that_are_frozen_are_reported():
@@ -133,7 +133,7 @@ def test_muon_takes_the_matrices_of_an_adapter():
 
 
 def test_muon_with_no_matrix_left_to_train():
-    task = ToyTask()
+    task = NextTokenTask()
     freeze(task, "stack.*")
     with pytest.raises(UserError, match="choose optimizer=adamw"):
         Muon(task)

@@ -12,7 +12,7 @@ from framework.training.callbacks import Checkpoint
 from framework.training.groups import lr_multipliers, parameter_groups
 from framework.training.optimizers import SGD, Adafactor, AdamW, Muon
 from framework.training.schedules import Linear
-from tests.training.toys import Loader, ToyTask, learner, rows, trainer, weights
+from tests.training.toys import Loader, NextTokenTask, learner, rows, trainer, weights
 
 ALL = [AdamW, Adafactor, SGD, Muon]
 D, H = 0.5, 4.0  # layer_decay and head_lr_multiplier: powers of two, so that products are exact
@@ -126,7 +126,7 @@ def test_parameters_of_a_model_or_a_stack_itself_stand_below_its_layers():
 
 def test_layer_decay_needs_layers():
     with pytest.raises(UserError, match="optimizer.layer_decay needs a model with a stack of layers"):
-        AdamW(ToyTask(), layer_decay=0.9)
+        AdamW(NextTokenTask(), layer_decay=0.9)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_multiplier_of_zero_is_refused(option, reason):
         build({"part": "optimizer/adamw", option: 0.0}, model=Headed("encoder_only"))
 
 
-class Modelled(ToyTask):
+class Modelled(NextTokenTask):
     """The toy task with a stack of layers."""
 
     def __init__(self, **options):

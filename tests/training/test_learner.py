@@ -9,12 +9,12 @@ import torch
 from framework.registry import Part
 from framework.training.learner import Diverged
 from framework.training.optimizers import AdamW
-from tests.training.toys import SGD, Loader, ToyTask, learner, rows, trainer, weights
+from tests.training.toys import SGD, Loader, NextTokenTask, learner, rows, trainer, weights
 
 
 def trained(folder, size, accumulate=1, steps=20, task=None, optimizer=None, **options):
     """Weights and logged losses after some steps over 70 rows of different length; the last global batch is short."""
-    model = learner(task or ToyTask(), optimizer or Part(SGD, lr=0.1, momentum=0.5))
+    model = learner(task or NextTokenTask(), optimizer or Part(SGD, lr=0.1, momentum=0.5))
     losses = []
     model._log = lambda metrics: losses.append(metrics["train/loss"])
     loop = trainer(folder, max_epochs=-1, max_steps=steps, accumulate_grad_batches=accumulate, **options)
@@ -24,7 +24,7 @@ def trained(folder, size, accumulate=1, steps=20, task=None, optimizer=None, **o
 
 def by_hand(size, steps):
     """The same in ten lines of PyTorch."""
-    task = ToyTask()
+    task = NextTokenTask()
     optimizer = torch.optim.SGD(task.parameters(), 0.1, 0.5)
     losses: list[float] = []
     for batch in itertools.islice(itertools.chain.from_iterable(itertools.repeat(Loader(rows(70), size))), steps):
@@ -64,8 +64,8 @@ def test_a_step_is_the_same_in_half_precision(tmp_path, precision):
 
 def test_compile_is_in_place(tmp_path, monkeypatch):
     compiled = []
-    monkeypatch.setattr(ToyTask, "compile", lambda self: compiled.append(self))
-    task = ToyTask()
+    monkeypatch.setattr(NextTokenTask, "compile", lambda self: compiled.append(self))
+    task = NextTokenTask()
     trained(tmp_path, 32, steps=1, task=task, compile=True)
     assert compiled == [task]
 
@@ -90,7 +90,7 @@ def test_dummy_batches_do_not_train_or_count(tmp_path):
 
 @pytest.mark.parametrize("broken", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, broken):
-    class Breaks(ToyTask):
+    class Breaks(NextTokenTask):
         steps = 0
 
         def forward(self, batch):
@@ -154,9 +154,9 @@ def test_predictions_are_written_in_the_order_of_the_rows(tmp_path):
 
 
 def test_dropout_is_a_function_of_seed_epoch_and_batch(tmp_path):
-    one, _ = trained(tmp_path, 16, task=ToyTask(dropout=0.5))
+    one, _ = trained(tmp_path, 16, task=NextTokenTask(dropout=0.5))
     torch.randn(1000)
-    two, _ = trained(tmp_path, 16, task=ToyTask(dropout=0.5))
+    two, _ = trained(tmp_path, 16, task=NextTokenTask(dropout=0.5))
     without, _ = trained(tmp_path, 16)
     assert_same(one, two, 0)
     assert any((one[name] - without[name]).abs().max() > 1e-3 for name in one)

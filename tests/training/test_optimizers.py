@@ -9,7 +9,7 @@ from torch import nn
 from framework.errors import UserError
 from framework.registry import get
 from framework.training.optimizers import SGD, Adafactor, AdamW, Muon, stack_matrices
-from tests.training.toys import Loader, ToyTask, batch, rows, weights
+from tests.training.toys import Loader, NextTokenTask, batch, rows, weights
 
 ALL = [AdamW, Adafactor, SGD, Muon]
 
@@ -29,7 +29,7 @@ def step(task, optimizer, number=0):
 
 @pytest.mark.parametrize("optimizer", ALL)
 def test_matrices_decay_and_norms_and_biases_do_not(optimizer):
-    task = ToyTask()
+    task = NextTokenTask()
     groups = optimizer(task, weight_decay=0.3).param_groups
     decayed = names_of(task, [p for group in groups if group["weight_decay"] == 0.3 for p in group["params"]])
     kept = names_of(task, [p for group in groups if group["weight_decay"] == 0 for p in group["params"]])
@@ -39,7 +39,7 @@ def test_matrices_decay_and_norms_and_biases_do_not(optimizer):
 
 @pytest.mark.parametrize("optimizer", ALL)
 def test_frozen_weights_are_left_out(optimizer):
-    task = ToyTask()
+    task = NextTokenTask()
     task.embedding.weight.requires_grad_(False)
     task.stack.layers[0].linear.weight.requires_grad_(False)
     found = names_of(task, [p for group in optimizer(task).param_groups for p in group["params"]])
@@ -47,7 +47,7 @@ def test_frozen_weights_are_left_out(optimizer):
 
 
 def test_adamw_is_torchs():
-    ours, theirs = ToyTask(), ToyTask()
+    ours, theirs = NextTokenTask(), NextTokenTask()
     one = AdamW(ours, lr=0.02, betas=(0.8, 0.9), eps=1e-6, weight_decay=0.0)
     two = torch.optim.AdamW(theirs.parameters(), lr=0.02, betas=(0.8, 0.9), eps=1e-6, weight_decay=0.0)
     for number in range(5):
@@ -59,7 +59,7 @@ def test_adamw_is_torchs():
 
 @pytest.mark.parametrize("optimizer", ALL)
 def test_a_step_makes_the_loss_smaller(optimizer):
-    task = ToyTask()
+    task = NextTokenTask()
     made = optimizer(task)
     data = batch(rows(8), list(range(8)))
     before = task(data).loss.item()
@@ -69,7 +69,7 @@ def test_a_step_makes_the_loss_smaller(optimizer):
 
 
 def test_muon_takes_the_matrices_inside_the_stacks():
-    task = ToyTask()
+    task = NextTokenTask()
     assert names_of(task, stack_matrices(task)) == {"stack.layers.0.linear.weight", "stack.layers.1.linear.weight"}
     muon, *adamw = Muon(task).inner
     assert names_of(task, [p for group in muon.param_groups for p in group["params"]]) == names_of(task, stack_matrices(task))
@@ -77,7 +77,7 @@ def test_muon_takes_the_matrices_inside_the_stacks():
 
 
 def test_muon_is_torchs_muon_and_adamw():
-    ours, theirs = ToyTask(), ToyTask()
+    ours, theirs = NextTokenTask(), NextTokenTask()
     one = Muon(ours, lr=0.02, weight_decay=0.1)
     matrices = stack_matrices(theirs)
     rest = [p for p in theirs.parameters() if all(p is not m for m in matrices)]
@@ -97,13 +97,13 @@ def test_muon_is_torchs_muon_and_adamw():
 
 @pytest.mark.parametrize("optimizer", ALL)
 def test_a_resumed_optimizer_continues_bit_for_bit(optimizer):
-    whole, half = ToyTask(), ToyTask()
+    whole, half = NextTokenTask(), NextTokenTask()
     one, two = optimizer(whole), optimizer(half)
     for number in range(6):
         step(whole, one, number)
     for number in range(3):
         step(half, two, number)
-    resumed = ToyTask(seed=5)
+    resumed = NextTokenTask(seed=5)
     three = optimizer(resumed)
     resumed.load_state_dict(half.state_dict())
     three.load_state_dict(copy.deepcopy(two.state_dict()))
@@ -114,7 +114,7 @@ def test_a_resumed_optimizer_continues_bit_for_bit(optimizer):
 
 
 def test_a_schedule_reaches_both_halves_of_muon_after_a_resume():
-    task = ToyTask()
+    task = NextTokenTask()
     optimizer = Muon(task)
     step(task, optimizer)
     optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))

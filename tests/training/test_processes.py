@@ -17,7 +17,7 @@ from framework.training.callbacks import Checkpoint
 from framework.training.distillation import StandardDistillation
 from framework.training.optimizers import SGD
 from framework.training.schedules import Cosine
-from tests.training.toys import DistillableToy, Loader, ToyTask, adapted_task, learner, rows, trainer, weights
+from tests.training.toys import DistillableToy, Loader, NextTokenTask, adapted_task, learner, rows, trainer, weights
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +46,7 @@ def two(folder, *jobs):
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     """One process with whole batches."""
-    return fit_alone(tmp_path_factory.mktemp("alone"), ToyTask())
+    return fit_alone(tmp_path_factory.mktemp("alone"), NextTokenTask())
 
 
 def fit_alone(folder, task):

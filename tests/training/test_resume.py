@@ -13,7 +13,7 @@ from framework.training.averaging import Average, AverageLast
 from framework.training.callbacks import Checkpoint
 from framework.training.optimizers import AdamW, Muon
 from framework.training.schedules import Cosine
-from tests.training.toys import Loader, ToyTask, learner, rows, trainer, weights
+from tests.training.toys import Loader, NextTokenTask, learner, rows, trainer, weights
 
 
 class Killed(Exception):
@@ -39,7 +39,7 @@ def interrupt():
 
 def run(folder, stop=None, resume=False, optimizer=None, every=None, accumulate=1, epochs=3, average=None, size=8, **options):
     """Three epochs of nine batches (the last one short), with dropout, shuffling and validation."""
-    module = learner(ToyTask(dropout=0.3), optimizer or Part(AdamW, lr=0.02), Part(Cosine, warmup=3))
+    module = learner(NextTokenTask(dropout=0.3), optimizer or Part(AdamW, lr=0.02), Part(Cosine, warmup=3))
     callbacks = [Checkpoint(folder, "validation/loss", "min", every_n_train_steps=every), *([stop] if stop else [])]
     callbacks += [average()] if average else []
     loop = trainer(
@@ -142,7 +142,9 @@ def test_options_of_optimizer_and_schedule_may_change(tmp_path):
         def on_train_batch_start(self, loop, module, batch, batch_idx):
             seen.append((loop.global_step, dict(loop.optimizers[0].param_groups[0])))
 
-    module = learner(ToyTask(dropout=0.3), Part(AdamW, lr=0.5, weight_decay=0.7, betas=(0.5, 0.6)), Part(Cosine, warmup=50, floor=0.5))
+    module = learner(
+        NextTokenTask(dropout=0.3), Part(AdamW, lr=0.5, weight_decay=0.7, betas=(0.5, 0.6)), Part(Cosine, warmup=50, floor=0.5)
+    )
     loop = trainer(tmp_path, max_epochs=1, callbacks=[Look()])
     loop.fit(module, Loader(rows(70), 8, shuffle=True), ckpt_path=tmp_path / "checkpoints/last.ckpt")
     assert [step for step, _ in seen] == [5, 6, 7, 8]

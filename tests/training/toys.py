@@ -42,11 +42,11 @@ class Stack(nn.Module):
         return x
 
 
-class ToyTask(Task):
+class NextTokenTask(Task):
     """Predicts the next token from the token: the smallest language model."""
 
     def __init__(self, dropout: float = 0.0, seed: int = 0):
-        super().__init__()
+        nn.Module.__init__(self)
         torch.manual_seed(seed)
         self.spec = DataSpec(VOCABULARY, 16)
         self.embedding, self.stack, self.output = nn.Embedding(VOCABULARY, DIM), Stack(dropout), nn.Linear(DIM, VOCABULARY)
@@ -71,7 +71,7 @@ class ToyTask(Task):
         metrics["rows"].update(float(len(rows)))
 
 
-class DistillableToy(ToyTask, Distillable):
+class DistillableToy(NextTokenTask, Distillable):
     """The toy task as a student or a teacher; counts its forward passes."""
 
     runs = 0
@@ -91,9 +91,9 @@ class DistillableToy(ToyTask, Distillable):
         return self(batch), []
 
 
-def adapted_task(**options: Any) -> ToyTask:
+def adapted_task(**options: Any) -> NextTokenTask:
     """A task in fine-tuning: frozen embedding, a stack with adapters, and a new output layer."""
-    task = ToyTask(**options)
+    task = NextTokenTask(**options)
     LoraAdapter(rank=2, target_modules="*").attach(task.stack)
     freeze(task, "embedding.*")
     return task
@@ -145,7 +145,7 @@ class Loader:
 
 def learner(task: Task | None = None, optimizer: Part | None = None, schedule: Part | None = None, **options: Any) -> Learner:
     optimizer = optimizer or Part(AdamW, lr=0.01)
-    return Learner(task or ToyTask(), optimizer, schedule or Part(Constant), config={"task": {"part": "task/toy"}}, **options)
+    return Learner(task or NextTokenTask(), optimizer, schedule or Part(Constant), config={"task": {"part": "task/toy"}}, **options)
 
 
 def trainer(folder: Path, **options: Any) -> LightningTrainer:
@@ -157,4 +157,4 @@ def weights(task: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in task.state_dict().items()}
 
 
-__all__ = ["SGD", "Loader", "DistillableToy", "ToyTask", "adapted_task", "batch", "learner", "rows", "trainer", "weights"]
+__all__ = ["SGD", "Loader", "DistillableToy", "NextTokenTask", "adapted_task", "batch", "learner", "rows", "trainer", "weights"]

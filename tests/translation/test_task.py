@@ -23,7 +23,7 @@ PAIRS = [([5, 6, 7, 2], [4, 2]), ([8, 2], [9, 10, 11, 2]), ([3, 4, 2], [12, 5, 2
 def make(**options: float) -> TranslationTask:
     torch.manual_seed(0)
     model = Part(EncoderDecoderModel, dim=16, num_heads=2, num_layers=2, max_length=8, initial_std=0.5, tied=False)
-    return TranslationTask(model=model, spec=SPEC, **options).double().eval()
+    return TranslationTask(model, SPEC, TranslationFormat(), **options).double().eval()
 
 
 def batch_of(*pairs: tuple[list[int], list[int]], targets: bool = True) -> Batch:
@@ -93,7 +93,7 @@ def test_rows_are_translated_as_each_would_be_alone(monkeypatch: pytest.MonkeyPa
     """Also where they are written in several groups, sorted by length."""
     task = make()
     for together in (64, 2):
-        monkeypatch.setattr("framework.tasks.sequence_to_sequence.ROWS_WRITTEN_TOGETHER", together)
+        monkeypatch.setattr("framework.tasks.sequence_to_sequence.GROUP_SIZE", together)
         _, rows = task.evaluate(batch_of(*PAIRS), decode())
         for row, (source, target) in zip(rows, PAIRS, strict=True):
             text, score = greedy(task, source)
@@ -148,4 +148,4 @@ def test_which_models_can_do_it(task: type, provided: set[str], legal: bool) -> 
 
 
 def test_all_smoothing_is_refused() -> None:
-    assert "label_smoothing is the share" in broken(TranslationTask.rules, {"label_smoothing": 1.0})[0]
+    assert "label_smoothing must be in [0, 1)" in broken(TranslationTask.rules, {"label_smoothing": 1.0})[0]

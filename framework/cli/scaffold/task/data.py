@@ -1,6 +1,5 @@
-"""The rows of specimen, and what they become as numbers."""
+"""The data of specimen: its rows and their encoding."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from random import Random
 from typing import Any, ClassVar
@@ -15,8 +14,8 @@ OTHERS = "one two three four five six seven eight nine ten left right up down he
 class SpecimenFormat(Format):
     """A text and its label.
 
-    A batch holds what `encode` gives of its rows under the same names, lists filled up on the right, and `padding_mask`, which tells tokens
-    from what fills up; another `collate` would change that.
+    A batch has the encoded features under their own names, lists padded on the right, and `padding_mask` (True = token). Override `collate`
+    for another one.
     """
 
     columns: ClassVar[tuple[str, ...]] = ("text", "label")
@@ -26,7 +25,7 @@ class SpecimenFormat(Format):
         return {"labels": tuple(sorted({str(row["label"]) for row in rows}))}
 
     def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features:
-        """ids: the begin token and the text, cut to what the model reads. label: its number, if the row has one."""
+        """ids: the begin token and the text, truncated to spec.max_length. label: its index, if the row has one."""
         ids = [*([] if spec.begin is None else [spec.begin]), *tokenizer.encode(text_of(row))]
         if not ids:
             raise ValueError("the text is empty")
@@ -38,15 +37,9 @@ class SpecimenFormat(Format):
         return features
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:
-        """Which of two words comes first? Whoever only counts words is right half of the time. The same for every seed."""
+        """Which of two words comes first? A bag of words is right half of the time. The rows are the same for every seed."""
         random = Random(split)
         for _ in range(2000 if split == "train" else 200):
             words = [*COLORS, *random.sample(OTHERS, random.randint(3, 8))]
             random.shuffle(words)
             yield {"text": " ".join(words), "label": min(COLORS, key=words.index)}
-
-    def baseline(self, train: Iterable[Row], test: Iterable[Row]) -> dict[str, float]:
-        """The label that most training rows have."""
-        most = Counter(str(row["label"]) for row in train).most_common(1)[0][0]
-        right = [str(row["label"]) == most for row in test]
-        return {"accuracy": sum(right) / len(right)}

@@ -1,51 +1,60 @@
-"""Which label a text has.
+"""The task specimen: one label for a text.
 
 Shapes: B rows, T tokens, D model width, C labels.
 """
 
+from collections import Counter
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.functional import cross_entropy
+from torchmetrics import Metric
 
-from framework import Batch, DataSpec, Part, choice, register
-from framework.tasks.row_task import RowTask
+from framework import BaselineData, Batch, DataSpec, Format, Part, Result, RowAverage, Task, choice, register
 
 
 @register("task")
-class SpecimenTask(RowTask):
-    """One label for a text, by a linear layer over the mean of its states.
+class SpecimenTask(Task):
+    """One label for a text, by a linear layer over the mean of its hidden states.
 
-    dropout: share of the features that training leaves out.
+    dropout: dropout probability of the pooled features.
     """
 
-    format: ClassVar[Any] = choice("format", "specimen")
+    format = choice("format", "specimen")
     rules: ClassVar[dict[str, str]] = {
-        "'cross' not in provided": "a model that reads one text to write another finds only one here",
-        "'untied' not in provided": "nothing is written, so an output layer of its own would never learn; model.tied=true has none",
-        "0 <= dropout < 1": "a share is left out, and not everything",
+        "'cross' not in provided": "this task has one text: choose an encoder (model=encoder_only) or a decoder (model=decoder_only)",
+        "'untied' not in provided": "no text is generated, so an untied lm_head would never learn; model.tied=true has none",
+        "0 <= dropout < 1": "dropout must be in [0, 1)",
     }
-    figures: ClassVar[dict[str, Any]] = {"accuracy": lambda prediction, label: prediction == str(label)}  # the mean over the rows
     monitor = "validation/accuracy"
     mode = "max"
 
-    def __init__(self, model: Part, spec: DataSpec, dropout: float = 0.1):
-        super().__init__(model, spec)
+    def __init__(self, model: Part, spec: DataSpec, format: Format, dropout: float = 0.1):
+        super().__init__(model, spec, format)
         self.dropout, self.head = nn.Dropout(dropout), nn.Linear(self.model.dim, len(spec.labels))
 
-    def read(self, batch: Batch) -> Tensor:
-        """The scores of the labels."""
+    def forward(self, batch: Batch) -> Result:
         states = self.model(batch["ids"], padding_mask=batch["padding_mask"])  # (B, T, D)
         padding_mask = torch.ones_like(batch["ids"]) if batch["padding_mask"] is None else batch["padding_mask"]  # (B, T)
         mean = (states * padding_mask[..., None]).sum(dim=1) / padding_mask.sum(dim=1, keepdim=True)  # (B, D)
-        return self.head(self.dropout(mean))  # (B, C)
+        logits = self.head(self.dropout(mean))  # (B, C)
+        if "label" not in batch:  # texts to predict
+            return Result.of(logits.new_zeros(0), logits)
+        return Result.of(cross_entropy(logits, batch["label"], reduction="none"), logits)
 
-    def loss(self, found: Tensor, batch: Batch) -> Tensor:
-        """One for every row: the learner adds them up, and divides by their number in the whole global batch."""
-        return cross_entropy(found, batch["label"], reduction="none")  # (B,)
+    def rows(self, result: Result, batch: Batch) -> list[dict[str, Any]]:
+        best = result.output.float().softmax(dim=-1).max(dim=-1)
+        return [
+            {"input": row["text"], "reference": row.get("label"), "prediction": self.spec.labels[label], "score": score}
+            for row, label, score in zip(batch["raw"], best.indices.tolist(), best.values.tolist(), strict=True)
+        ]
 
-    def answers(self, found: Tensor, batch: Batch) -> list[dict[str, Any]]:
-        best = found.float().softmax(dim=-1).max(dim=-1)
-        pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-        return [{"prediction": self.spec.labels[label], "score": score} for label, score in pairs]
+    def metrics(self) -> dict[str, Metric]:
+        return {"accuracy": RowAverage(lambda prediction, label: prediction == str(label))}
+
+    def baseline(self, data: BaselineData) -> dict[str, float]:
+        """The most frequent label of the training rows."""
+        most = Counter(str(row["label"]) for row in data.train).most_common(1)[0][0]
+        right = [str(row["label"]) == most for row in data.test]
+        return {"accuracy": sum(right) / len(right)}

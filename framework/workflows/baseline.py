@@ -1,0 +1,46 @@
+"""The baseline of a run: a simple method of its task, measured on the same rows, at a bounded cost."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from framework.data.formats import Batch
+from framework.data.module import Prepared
+from framework.tasks.base import BaselineData, Task
+
+ROWS, TOKENS = 100_000, 20_000_000  # that are read at most, of the training part and of the part measured on
+
+
+def baseline(prepared: Prepared, task: Task) -> dict[str, float]:
+    """`Task.baseline` on the test part, or on validation where there is no test. Says so where it does not read all rows."""
+    split = "test" if "test" in prepared.splits else "validation"
+    if split not in prepared.splits:
+        return {}
+    counts = {name: rows_within(prepared.encoded[name].lengths) for name in ("train", split)}
+    for name, count in counts.items():
+        if count < (total := len(prepared.encoded[name])):
+            print(f"baseline reads the first {count:,} of {total:,} rows of {name}; task.baseline=false leaves it out", flush=True)
+    train = prepared.encoded["train"]
+    data = BaselineData(
+        islice(prepared.rows("train"), counts["train"]),
+        islice(prepared.rows(split), counts[split]),
+        (train[row] for row in range(counts["train"])),
+        batches_within(prepared, split),
+    )
+    return {f"baseline/{name}": value for name, value in task.baseline(data).items()}
+
+
+def rows_within(lengths: NDArray[np.int64]) -> int:
+    """How many of the first rows a baseline reads: one at least."""
+    return max(1, int(np.searchsorted(np.cumsum(lengths[:ROWS]), TOKENS, side="right")))
+
+
+def batches_within(prepared: Prepared, split: str) -> Iterator[Batch]:
+    left = TOKENS
+    for batch in prepared.loader(split, shuffle=False):
+        yield batch
+        left -= batch["tokens"]
+        if left <= 0:
+            return
