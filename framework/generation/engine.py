@@ -160,7 +160,14 @@ def repeats(ids: Tensor, length: int, vocab_size: int) -> Tensor:
 
 
 def generated_row(generated: Sequence[Generated]) -> dict[str, Any]:
-    """The prediction of a prompt as a row: the best text, and with num_return_sequences also the others."""
+    """The generated texts of a prompt as a row of predictions: the best, and `others` if there are more.
+
+    >>> model = build_model(compose(["task=completion"]))
+    >>> decode = Decode(Part("decoding/greedy", max_new_tokens=5)(), text=str, end=None)
+    >>> (generated,) = decode(model, torch.tensor([[65, 66]]))
+    >>> sorted(generated_row(generated))
+    ['prediction', 'score']
+    """
     best, *others = generated
     row: dict[str, Any] = {"prediction": best.text, "score": best.score}
     return {**row, "others": [{"prediction": other.text, "score": other.score} for other in others]} if others else row

@@ -137,7 +137,9 @@ class Sources:
 
     def published(self, name: str) -> PublishedSource | None:
         """The published model of that name; None if the name is that of a run, which is not opened."""
-        if name not in self._opened and not is_published(_path_of(name)):
-            return None
-        source = self.open(name)
+        if name not in self._opened:
+            if not is_published(path := _path_of(name)):
+                return None
+            self._opened[name] = PublishedSource(name, path)
+        source = self._opened[name]
         return source if isinstance(source, PublishedSource) else None

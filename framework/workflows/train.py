@@ -1,16 +1,11 @@
 """The order of a run: data -> spec -> model -> task -> learner -> metrics."""
 
 import contextlib
-import json
 import os
 import warnings
-from collections.abc import Mapping, Sequence
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
-import torch
 
 from framework.data.module import Prepared
 from framework.pretrained.adapter_file import load_adapter
@@ -21,12 +16,13 @@ from framework.runs.build import build_task
 from framework.runs.folder import Run
 from framework.runs.freezing import frozen_lines
 from framework.runs.predictor import make_generator
-from framework.runs.summary import parameter_lines, parts_line, recipe_line
+from framework.runs.summary import recipe_line
 from framework.tasks.base import Task
 from framework.tracking.base import Tracker, build_trackers, finish
 from framework.training.callbacks import build_callbacks
 from framework.training.learner import Learner
 from framework.workflows.baseline import baseline
+from framework.workflows.report import print_end, print_start
 from framework.workflows.start import Start
 
 
@@ -50,7 +46,7 @@ def train(start: Start) -> float | None:
                 prepared.tokenizer.save(run.tokenizer)
                 prepared.spec.save(run.spec)
             run.save_sizes(prepared.sizes)
-            print_card(config, prepared, task, run.folder, world, [*lines, *teacher_lines(config), recipe_line(config, start.chosen)])
+            print_start(config, prepared, task, run.folder, world, [*lines, *teacher_lines(config), recipe_line(config, start.chosen)])
         trackers = build_trackers(config["logger"], run.folder, name=config["name"], config=config, chosen=start.chosen)
         exit_code = 1
         try:
@@ -114,52 +110,3 @@ def build_learner(start: Start, prepared: Prepared, task: Task, folder: Path | N
     return Learner(
         task, optimizer, schedule, dict(config), generate, test_generate, folder=folder, seed=config["seed"], distillation=taught
     )
-
-
-def print_card(config: Mapping[str, Any], prepared: Prepared, task: Task, folder: Path, world: int, lines: Sequence[str] = ()) -> None:
-    """Prints model, initial weights, data, device and folder of a run."""
-    trainer = config["trainer"]
-    print(parts_line(config))
-    print("\n".join([*parameter_lines(task), *lines]))
-    for split, size in prepared.sizes.items():
-        lost = "".join(f", {size[key]:,} {key}" for key in ("truncated", "dropped") if size[key])
-        print(f"{split:<12}{size['rows']:>10,} rows {size['tokens']:>12,} tokens{lost}")
-    device = "cuda" if trainer["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
-    precision = trainer["precision"] or "32-true"
-    print(f"vocabulary {prepared.spec.vocab_size:,}; {world} process{'es' * (world > 1)} on {device}, precision {precision}")
-    print(f"folder {folder}", flush=True)
-
-
-def print_end(run: Run, figures: Mapping[str, float], signatures: Mapping[str, str]) -> None:
-    """Prints metrics, a few predictions, and commands to continue with."""
-    print()
-    for row in sample(run.predictions, 3):
-        for name in ("input", "reference", "prediction"):
-            if name in row:
-                print(f"{name:>10}: {short(str(row[name]))}")
-        print()
-    names = sorted({key.partition("/")[2] for key in figures})
-    width = max(16, *(len(name) + 1 for name in names))
-    for name in names:
-        measured = {split: figures.get(f"{split}/{name}") for split in ("validation", "test", "baseline")}
-        columns = [f"{split} {figure:.4f}" for split, figure in measured.items() if figure is not None]
-        print(f"{name:<{width}}{'   '.join(columns)}")
-    for name, signature in signatures.items():
-        print(f"{name:<{width}}{signature}")
-    print(f"\nfolder   {run.folder}")
-    print(f'predict  python -m framework predict {run.folder} text="..."')
-    print(f"resume   python train.py resume={run.folder} trainer.max_epochs=...", flush=True)
-
-
-def sample(predictions: Path, count: int) -> list[dict[str, Any]]:
-    """The first rows with a prediction."""
-    if not predictions.exists():
-        return []
-    with open(predictions, encoding="utf-8") as file:
-        rows = (json.loads(line) for line in file)
-        return list(islice((row for row in rows if "prediction" in row), count))
-
-
-def short(text: str, width: int = 110) -> str:
-    text = text.replace("\n", "\\n")
-    return text if len(text) <= width else f"{text[: width - 1]}…"

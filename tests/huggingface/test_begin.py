@@ -212,7 +212,7 @@ def test_another_tokenizer_is_refused(here, capsys):
 
 def test_a_task_that_such_a_model_cannot_do(here, capsys):
     said = refused(capsys, "task=translation", "model.pretrained=bert", "data.train=train.csv")
-    assert "the written text must look at the source" in said
+    assert "needs an encoder-decoder" in said
 
 
 class Code:

@@ -1,0 +1,64 @@
+"""What a run prints at its start and at its end."""
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from framework.data.module import Prepared
+from framework.runs.folder import Run
+from framework.runs.summary import parameter_lines, parts_line
+from framework.tasks.base import Task
+
+
+def print_start(config: Mapping[str, Any], prepared: Prepared, task: Task, folder: Path, world: int, lines: Sequence[str] = ()) -> None:
+    """Prints model, initial weights, data, device and folder of a run."""
+    trainer = config["trainer"]
+    print(parts_line(config))
+    print("\n".join([*parameter_lines(task), *lines]))
+    for split, size in prepared.sizes.items():
+        lost = "".join(f", {size[key]:,} {key}" for key in ("truncated", "dropped") if size[key])
+        print(f"{split:<12}{size['rows']:>10,} rows {size['tokens']:>12,} tokens{lost}")
+    device = "cuda" if trainer["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
+    precision = trainer["precision"] or "32-true"
+    print(f"vocabulary {prepared.spec.vocab_size:,}; {world} process{'es' * (world > 1)} on {device}, precision {precision}")
+    print(f"folder {folder}", flush=True)
+
+
+def print_end(run: Run, metrics: Mapping[str, float], signatures: Mapping[str, str]) -> None:
+    """Prints metrics, a few predictions, and commands to continue with."""
+    print()
+    for row in sample(run.predictions, 3):
+        for name in ("input", "reference", "prediction"):
+            if name in row:
+                print(f"{name:>10}: {short(str(row[name]))}")
+        print()
+    names = sorted({key.partition("/")[2] for key in metrics})
+    width = max(16, *(len(name) + 1 for name in names))
+    for name in names:
+        values = {split: metrics.get(f"{split}/{name}") for split in ("validation", "test", "baseline")}
+        columns = [f"{split} {value:.4f}" for split, value in values.items() if value is not None]
+        print(f"{name:<{width}}{'   '.join(columns)}")
+    for name, signature in signatures.items():
+        print(f"{name:<{width}}{signature}")
+    print(f"\nfolder   {run.folder}")
+    print(f'predict  python -m framework predict {run.folder} text="..."')
+    print(f"resume   python train.py resume={run.folder} trainer.max_epochs=...", flush=True)
+
+
+def sample(predictions: Path, count: int) -> list[dict[str, Any]]:
+    """The first rows with a prediction."""
+    if not predictions.exists():
+        return []
+    with open(predictions, encoding="utf-8") as file:
+        rows = (json.loads(line) for line in file)
+        return list(islice((row for row in rows if "prediction" in row), count))
+
+
+def short(text: str, width: int = 110) -> str:
+    """A text on one line of at most so many characters."""
+    text = text.replace("\n", "\\n")
+    return text if len(text) <= width else f"{text[: width - 1]}…"
