@@ -1,7 +1,8 @@
 """plugformer: Transformers composed of registered parts, trained as task plugins.
 
 Everything public is a name of this package or of `framework.testing`; every other module may change without notice. A name is imported
-when it is first used, so `import framework` itself loads neither torch nor Hydra.
+when it is first used, so `import framework` itself loads neither torch nor Hydra. The examples in docstrings run in a folder with a run,
+runs/last, and its data, reviews.csv, after `from framework import *`, and with torch, math and Counter imported.
 
     >>> import framework
     >>> config = framework.compose(["task=ner", "model.num_layers=4"])

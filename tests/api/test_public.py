@@ -3,6 +3,7 @@
 import ast
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,3 +47,16 @@ def test_importing_loads_nothing():
     loaded = set(ast.literal_eval(done.stdout))
     assert not {name for name in loaded if name.partition(".")[0] in ("torch", "hydra", "numpy", "yaml", "omegaconf", "pytorch_lightning")}
     assert {name for name in loaded if name.startswith("framework")} == {"framework", "framework.errors", "framework.registry"}
+
+
+def _sources_of_plugins() -> list[Path]:
+    """What imports from the public API alone: plugins, templates, the package from outside, and pages."""
+    code = [path for folder in ("plugins", "tests/packaging/outside") for path in sorted((ROOT / folder).rglob("*.py"))]
+    templates = sorted((ROOT / "framework" / "cli" / "scaffold").glob("*/*.py"))
+    return [*code, *templates, *sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+
+
+@pytest.mark.parametrize("path", _sources_of_plugins(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_plugins_templates_and_pages_import_from_the_public_api_alone(path):
+    imported = re.findall(r"^\s*(?:from|import)\s+(framework\.[\w.]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(imported) <= {"framework.testing"}
