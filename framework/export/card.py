@@ -19,13 +19,15 @@ def card(run: Run, loaded: Predictor, library: str, loading: Sequence[str]) -> s
     """README.md. library: the Hub's name of the library that loads the folder. loading: lines of Python; FOLDER stands for the folder."""
     config, tag = loaded.config, pipeline_tag(loaded.task)
     parameters = parameter_lines(loaded.task)[0].split()[-1]
+    command = shlex.join(["python", "-m", "framework", "train", *run.overrides()])
+    versions = ", ".join(f"{name} {version}" for name, version in run.versions().items())
     head = ["---", f"library_name: {library}", *([f"pipeline_tag: {tag}"] if tag else []), "---"]
     sections = {
         "": [f"{parts_line(config)}.", f"{parameters} parameters; at most {loaded.spec.max_length:,} tokens of input."],
         "Loading": ["In this folder:", "", "```python", *(line.replace("FOLDER", ".") for line in loading), "```"],
         "Training data": list(data_lines(config["data"], run.sizes())),
         "Metrics": list(metric_lines(run.results())),
-        "Training": [*command_lines(run.overrides()), "", "With " + named(run.versions()) + "."],
+        "Training": ["```", command, "```", "", f"With {versions}."],
         "License": ["None is given. Whoever publishes this folder chooses one and names it here and as `license:` above."],
     }
     body = [line for title, lines in sections.items() for line in ([f"## {title}", ""] if title else []) + [*lines, ""]]
@@ -65,16 +67,8 @@ def metric_lines(metrics: Mapping[str, float]) -> Iterator[str]:
         yield from ("", "`baseline` is a simple method on the same rows.")
 
 
-def command_lines(overrides: Sequence[str]) -> list[str]:
-    return ["```", shlex.join(["python", "-m", "framework", "train", *overrides]), "```"]
-
-
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
-
-
-def named(versions: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def _names(value: Any) -> list[str]:

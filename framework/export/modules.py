@@ -26,48 +26,44 @@ class Scores(nn.Module):
         return self.task.export_forward(batch if segments is None else {**batch, "segments": segments})
 
 
-class DecoderLogits(nn.Module):
-    """Next-token logits of a decoder-only model; padding on either side."""
+class ModelModule(nn.Module):
+    """Base class of modules that compute with a language model."""
 
     def __init__(self, model: Any):
         super().__init__()
         self.model = model
+
+
+class DecoderLogits(ModelModule):
+    """Next-token logits of a decoder-only model; padding on either side."""
 
     def forward(self, ids: Tensor, padding_mask: Tensor) -> Tensor:
         return self.model.logits(self.model(ids, padding_mask))  # (B, T, V)
 
 
-class EncoderDecoderLogits(nn.Module):
+class EncoderDecoderLogits(ModelModule):
     """Next-token logits of an encoder-decoder model; targets are padded on the right."""
-
-    def __init__(self, model: Any):
-        super().__init__()
-        self.model = model
 
     def forward(self, source: Tensor, source_padding_mask: Tensor, target: Tensor) -> Tensor:
         return self.model.logits(self.model(source, target, source_padding_mask))  # (B, T, V)
 
 
-class EncoderKeysValues(nn.Module):
+class EncoderKeysValues(ModelModule):
     """Encoder: keys and values of the source for the cross-attention of every decoder layer, flattened."""
-
-    def __init__(self, model: Any):
-        super().__init__()
-        self.model = model
 
     def forward(self, source: Tensor, source_padding_mask: Tensor) -> tuple[Tensor, ...]:
         return flatten(self.model.decoder.encoder_keys_values(self.model.encode(source, source_padding_mask)))
 
 
-class DecoderStep(nn.Module):
+class DecoderStep(ModelModule):
     """One step of incremental decoding: next-token logits, and the state of the caches after it.
 
     cache_sizes: number of cache tensors of each layer. encoder_sizes: number of encoder tensors of each layer; empty without an encoder.
     """
 
     def __init__(self, model: Any, cache_sizes: Sequence[int], encoder_sizes: Sequence[int] = ()):
-        super().__init__()
-        self.model, self.cache_sizes, self.encoder_sizes = model, cache_sizes, encoder_sizes
+        super().__init__(model)
+        self.cache_sizes, self.encoder_sizes = cache_sizes, encoder_sizes
 
     def forward(self, ids: Tensor, padding_mask: Tensor, past_padding_mask: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         """ids, padding_mask (B, T); past_padding_mask (B, P); tensors: of the caches."""

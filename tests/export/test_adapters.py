@@ -31,7 +31,7 @@ def here(tmp_path_factory):
     return folder
 
 
-def test_the_adapter_alone_begins_another_run(here, monkeypatch, capsys):
+def test_another_run_loads_the_adapter_alone(here, monkeypatch, capsys):
     monkeypatch.chdir(here)
     run = Path("runs/last").resolve()
     assert main(["export", str(run), "to=adapter", "folder=alone"]) == 0

@@ -1,4 +1,4 @@
-"""What an attention keeps, put away as tensors: whoever takes it up goes on as if nothing had been."""
+"""Cache.state and load_state: decoding continues from a loaded state without a difference."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ def test_a_text_goes_on_from_what_was_kept(attention, pieces):
 
 
 def _again(model, state):
-    """A fresh state that knows what the other one has as tensors alone."""
+    """A new decoding state with the tensors of another one."""
     fresh = DecodingState(model.decoder.caches(), state.positions.clone())
     for cache, old in zip(fresh.caches, state.caches, strict=True):
         cache.load_state(tuple(tensor.clone() for tensor in old.state()))
@@ -35,7 +35,7 @@ def _again(model, state):
 
 @pytest.mark.parametrize("attention", sorted(registered()["attention"]))
 def test_nothing_is_kept_of_no_text(attention):
-    """Empty where it grows, zero elsewhere: what is restored then changes nothing."""
+    """The state after no tokens: growing tensors are empty, others zero."""
     model = toys.toy_model("decoder_only", attention=Part(f"attention/{attention}"), position=Part("position/none")).eval()
     ids = torch.stack(toys.texts(5, 5))
     with torch.no_grad():

@@ -39,7 +39,7 @@ def predicted(loaded, rows):
     return loaded.predict(rows)
 
 
-def test_classification_is_told_from_the_files_of_the_folder(tmp_path):
+def test_classification_from_the_files_of_the_folder(tmp_path):
     loaded, program = exported(tmp_path, "classification", "model.num_layers=1")
     rows, batch = asked(loaded)
     labels = json.loads((tmp_path / "interface.json").read_text())["labels"]
@@ -84,17 +84,17 @@ def test_translation_has_the_tasks_logits(tmp_path):
 # -- reading the scores: what interface.json says is enough ---------------------------------------------------------------------
 
 
-def likeliest(scores, legend):
-    """The best sequence of tags by the tables of a legend, by trying all ways one word at a time."""
-    if legend["normalized"]:
+def likeliest(scores, postprocessing):
+    """The best sequence of tags by the tables of the postprocessing, by exhaustive search word by word."""
+    if postprocessing["normalized"]:
         scores = scores.log_softmax(dim=-1)
-    ways = {tag: (legend["start"][tag] + float(scores[0][tag]), [tag]) for tag in range(scores.shape[1])}
+    ways = {tag: (postprocessing["start"][tag] + float(scores[0][tag]), [tag]) for tag in range(scores.shape[1])}
     for word in scores[1:]:
         ways = {
-            tag: max((total + legend["step"][path[-1]][tag] + float(word[tag]), [*path, tag]) for total, path in ways.values())
+            tag: max((total + postprocessing["step"][path[-1]][tag] + float(word[tag]), [*path, tag]) for total, path in ways.values())
             for tag in range(scores.shape[1])
         }
-    return max((total + legend["end"][path[-1]], path) for total, path in ways.values())[1]
+    return max((total + postprocessing["end"][path[-1]], path) for total, path in ways.values())[1]
 
 
 @pytest.mark.parametrize("head", ["softmax", "crf"])
@@ -107,18 +107,18 @@ def test_entities_follow_from_the_scores_of_pieces(tmp_path, head, pieces):
         torch.nn.init.normal_(loaded.task.head.step)
         torch.nn.init.normal_(loaded.task.head.ends)
     rows, batch = asked(loaded)
-    legend = json.loads(json.dumps(loaded.task.postprocessing()))
+    postprocessing = json.loads(json.dumps(loaded.task.postprocessing()))
     labels = loaded.task.hf_config()["id2label"]
     with torch.no_grad():
         scores = loaded.task.export_forward(batch)  # (B, T, C)
     most = int(batch["num_words"].max())
-    assert legend["pieces"] == pieces
+    assert postprocessing["pieces"] == pieces
     for number, row in enumerate(predicted(loaded, rows)):
         words = [
             scores[number][(batch["word_ids"][number] == number * most + word) & batch["word_mask"][number]].mean(dim=0)
             for word in range(int(batch["num_words"][number]))
         ]
-        assert [labels[tag] for tag in likeliest(torch.stack(words), legend)] == row["predicted_tags"]
+        assert [labels[tag] for tag in likeliest(torch.stack(words), postprocessing)] == row["predicted_tags"]
 
 
 def test_ner_as_a_program(tmp_path):
@@ -130,22 +130,22 @@ def test_ner_as_a_program(tmp_path):
 
 
 @pytest.mark.parametrize("target", ["label", "labels", "number"])
-def test_the_legend_says_how_scores_become_predictions(tmp_path, target):
+def test_postprocessing_turns_scores_into_predictions(tmp_path, target):
     spec = {"statistics": {"mean": 3.0, "deviation": 2.0}}
     loaded = Predictor.load(make_run(tmp_path, "classification", f"task/target={target}", spec=spec))
     rows, batch = asked(loaded)
-    legend, labels = loaded.task.postprocessing(), loaded.task.hf_config()["id2label"]
+    postprocessing, labels = loaded.task.postprocessing(), loaded.task.hf_config()["id2label"]
     with torch.no_grad():
         scores = loaded.task.export_forward(batch)
     for row, found in zip(predicted(loaded, rows), scores, strict=True):
         if target == "number":
-            assert row["prediction"] == pytest.approx(legend["mean"] + legend["deviation"] * float(found[0]), rel=1e-5)
+            assert row["prediction"] == pytest.approx(postprocessing["mean"] + postprocessing["deviation"] * float(found[0]), rel=1e-5)
         elif target == "labels":
             sure = found.sigmoid()
-            assert legend["probability"] == "sigmoid"
-            assert row["prediction"] == [labels[number] for number in range(len(labels)) if sure[number] >= legend["threshold"]]
+            assert postprocessing["probability"] == "sigmoid"
+            assert row["prediction"] == [labels[number] for number in range(len(labels)) if sure[number] >= postprocessing["threshold"]]
         else:
-            assert legend["probability"] == "softmax"
+            assert postprocessing["probability"] == "softmax"
             assert row["score"] == pytest.approx(float(found.softmax(dim=0).max()), rel=1e-5)
 
 

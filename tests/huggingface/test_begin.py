@@ -1,4 +1,4 @@
-"""Runs that begin from a published model: what is taken along, and that what does not fit is said before a folder exists."""
+"""Runs with model.pretrained=PUBLISHED: what is loaded, and errors before the run has a folder."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ BERT = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "in
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory):
-    """A folder with data, and `bert` in it as transformers saves one, its table larger than the tokenizer."""
+    """A folder with data and a BERT saved by transformers, whose embedding table is larger than the tokenizer."""
     import transformers
 
     folder = tmp_path_factory.mktemp("published")
@@ -63,7 +63,7 @@ def published(folder="bert"):
     return load_file(Path(folder) / "model.safetensors")
 
 
-def test_options_weights_tokenizer_and_head_come_along(here, capsys):
+def test_options_weights_tokenizer_and_head_are_loaded(here, capsys):
     run = train("model.pretrained=bert", "task.pooling=pooler")
     said = capsys.readouterr().out
     assert "pretrained bert: 41 of 41 tensors loaded" in said and "newly initialized" not in said and "not used" not in said
@@ -90,7 +90,7 @@ def test_folders_of_any_name_and_the_file_itself(here, name):
     assert yaml.safe_load((run / "config.yaml").read_text())["model"]["segments"] == 2
 
 
-def test_another_task_begins_with_a_new_head(here, capsys):
+def test_another_task_has_a_new_head(here, capsys):
     train("task=pretraining", "model.pretrained=bert", "data.columns.text=text", "data.test=null")
     said = capsys.readouterr().out
     assert "newly initialized  head (5)" in said and "not used           head (2)" in said
@@ -105,7 +105,7 @@ def test_a_part_may_be_another_and_new_weights_are_named(here, capsys):
     assert config["model"]["position"]["part"] == "position/rotary" and config["model"]["dim"] == 16
 
 
-def test_a_shorter_table_of_places_is_the_beginning_of_theirs(here):
+def test_a_shorter_position_table_has_the_first_rows(here):
     run = train("model.pretrained=bert", "model.max_length=20")
     mine = load_weights(run / "checkpoints" / "best.ckpt")["model.encoder.position.table.weight"]
     assert torch.equal(mine, published()["bert.embeddings.position_embeddings.weight"][:20])
@@ -120,7 +120,7 @@ def test_added_tokens_make_the_tables_grow(here, capsys):
     assert mine.shape == (273, 16) and torch.equal(mine[:270], published()["bert.embeddings.word_embeddings.weight"])
 
 
-def test_a_preset_that_says_the_same_is_chosen_by_name(here):
+def test_an_equivalent_preset_is_chosen_by_name(here):
     base = json.loads(Path("bert/config.json").read_text())
     numbers = {"hidden_size": 128, "num_attention_heads": 2, "intermediate_size": 512, "max_position_embeddings": 512}
     Path("bert/config.json").write_text(json.dumps({**base, **numbers}))
@@ -130,7 +130,7 @@ def test_a_preset_that_says_the_same_is_chosen_by_name(here):
     assert {**composed.config["model"], "pretrained": None} == own
 
 
-def test_a_pupil_of_every_second_layer_learns_from_the_published_model(here, capsys):
+def test_a_student_of_every_second_layer_learns_from_the_published_model(here, capsys):
     words = ["model.pretrained=bert", "model.num_layers=1", "model.init_layers=[1]", "task.pooling=pooler", "task.teacher=bert"]
     run = train(*words)
     said = capsys.readouterr().out
@@ -153,7 +153,7 @@ def test_a_model_that_was_named_must_be_what_is_there(here, capsys):
     assert "model.num_layers" not in said
 
 
-def test_jobs_of_a_sweep_may_begin_from_different_models(here):
+def test_jobs_of_a_sweep_may_have_different_pretrained_models(here):
     shutil.copytree("bert", "other")
     config = json.loads(Path("other/config.json").read_text())
     Path("other/config.json").write_text(json.dumps({**config, "layer_norm_eps": 1e-3}))
@@ -199,7 +199,7 @@ def test_a_key_that_is_needed(here, capsys):
     assert "it contains no JSON object" in refused(capsys, "model.pretrained=bert")
 
 
-def test_folders_that_are_nothing_to_begin_from(here, capsys):
+def test_folders_without_a_model(here, capsys):
     assert "model.pretrained=../no: there is no such folder; it takes a run (" in refused(capsys, "model.pretrained=../no")
     Path("bert/config.json").unlink()
     assert "model.pretrained=bert: that folder is neither a run, which has a config.yaml, nor" in refused(capsys, "model.pretrained=bert")
@@ -256,7 +256,7 @@ def test_a_pickle_with_code_is_not_executed(here, capsys):
     assert "truncated or damaged" in refused(capsys, "model.pretrained=bert/pytorch_model.bin")
 
 
-def test_tensors_of_a_pickle_are_taken_where_that_is_asked_for(here, capsys):
+def test_tensors_of_a_pickle_are_loaded_if_it_is_named(here, capsys):
     torch.save(published(), "bert/pytorch_model.bin")
     Path("bert/model.safetensors").unlink()
     train("model.pretrained=bert/pytorch_model.bin", "task.pooling=pooler")

@@ -1,4 +1,4 @@
-"""Published families are lists of our parts: states, scores, losses, gradients and written texts are those of transformers."""
+"""Published families as parts: hidden states, scores, losses, gradients and generated texts equal those of transformers."""
 
 import copy
 from typing import Any
@@ -19,7 +19,7 @@ from framework.huggingface.writing import write
 from framework.tasks.cross_entropy import IGNORED
 from tests.huggingface.toy_models import DECODERS, ENCODERS, PADDING, PAIRS, TOYS, VOCABULARY, load, texts
 
-NEW = 12  # tokens are written
+NEW = 12  # generated tokens
 
 
 def close(got: Tensor, wanted: Tensor, tolerance: float = 1e-5) -> None:
@@ -68,7 +68,7 @@ def test_an_encoder_decoder_gives_the_same_states_and_scores(name: str, saved: A
 
 
 def batches(name: str, theirs: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The same rows for a task of ours and for theirs: of an encoder every second token is told, else every one."""
+    """The same batch for a task and for the transformers model; an encoder has targets at every second token."""
     ids, padding_mask = texts()
     labels = ids.masked_fill(~padding_mask, IGNORED)
     given = {"input_ids": ids, "attention_mask": padding_mask.long()}
@@ -78,8 +78,8 @@ def batches(name: str, theirs: Any) -> tuple[dict[str, Tensor], dict[str, Tensor
     if name in DECODERS:  # they look one further by themselves
         following = torch.cat((labels[:, 1:], torch.full_like(labels[:, :1], IGNORED)), dim=1)
         return {"ids": ids, "targets": following}, {**given, "labels": labels}
-    written, told = texts(seed=1)
-    labels = written.masked_fill(~told, IGNORED)
+    written, written_mask = texts(seed=1)
+    labels = written.masked_fill(~written_mask, IGNORED)
     start = torch.full_like(written[:, :1], theirs.config.decoder_start_token_id)
     target = torch.cat((start, written[:, :-1]), dim=1)
     return {"source": ids, "source_padding_mask": padding_mask, "target": target, "targets": labels}, {**given, "labels": labels}
@@ -128,7 +128,7 @@ def common(written: list[list[int]]) -> int:
 
 @pytest.mark.parametrize("num_beams", [1, 4])
 @pytest.mark.parametrize("name", [*DECODERS, *PAIRS])
-def test_texts_are_written_as_transformers_writes_them(name: str, num_beams: int, saved: Any) -> None:
+def test_generated_texts_equal_those_of_transformers(name: str, num_beams: int, saved: Any) -> None:
     """In double precision on both sides, so that near ties do not fall otherwise."""
     theirs, folder = saved(name, std=1.0)  # else a text is one token over and over
     theirs, (ours, _) = copy.deepcopy(theirs).double(), load(folder, torch.float64)
@@ -157,8 +157,8 @@ def test_texts_are_written_as_transformers_writes_them(name: str, num_beams: int
 
 @pytest.mark.parametrize("name", TOYS)
 @torch.no_grad()
-def test_what_is_written_is_read_by_transformers(name: str, saved: Any, tmp_path: Any) -> None:
-    """And by us: the folder that comes out has the scores of the folder that went in."""
+def test_transformers_loads_an_export(name: str, saved: Any, tmp_path: Any) -> None:
+    """The exported folder gives the same scores in transformers and in this framework as the original."""
     import transformers
 
     theirs, folder = saved(name)
@@ -177,8 +177,8 @@ def test_what_is_written_is_read_by_transformers(name: str, saved: Any, tmp_path
 
 
 @pytest.mark.parametrize("name", TOYS)
-def test_what_was_read_is_told_and_named_as_theirs_again(name: str, saved: Any) -> None:
-    """config.json -> our options -> config.json -> our options; and every weight goes back to where it came from."""
+def test_config_and_weight_names_round_trip(name: str, saved: Any) -> None:
+    """config.json -> options -> config.json -> options, and weights by their published names."""
     theirs, folder = saved(name)
     ours, found = load(folder)
     known, node = catalogue.load(), found.node()
@@ -201,7 +201,7 @@ def test_what_was_read_is_told_and_named_as_theirs_again(name: str, saved: Any) 
 
 
 @pytest.mark.parametrize("name", ["albert", "modernbert_odd", "llama_3", "qwen2", "flan_t5", "marian"])
-def test_the_words_of_a_folder_compose_to_what_it_holds(name: str, saved: Any) -> None:
+def test_overrides_of_a_folder_compose_to_its_config(name: str, saved: Any) -> None:
     found = PublishedModel.open(saved(name)[1])
     task = "pretraining" if name in ENCODERS else "completion" if name in DECODERS else "translation"
     composed = compose([f"task={task}", *model_overrides(found.parts, catalogue.load())]).config["model"]

@@ -1,4 +1,4 @@
-"""Runs in a published layout: what transformers makes of the folder is what `predict` says of the run."""
+"""Export with to=huggingface: transformers gives the predictions of `predict`."""
 
 import json
 import random
@@ -107,9 +107,9 @@ def test_ner(runs):
     theirs = pipeline("token-classification", model=str(folder), aggregation_strategy="first")(sentences())
     found = 0
     for mine, spans in zip(asked(run, sentences()), theirs, strict=True):
-        told = [(span["start"], span["end"], span["type"]) for span in mine["prediction"]]
-        assert told == [(span["start"], span["end"], span["entity_group"]) for span in spans]
-        found += len(told)
+        entities = [(span["start"], span["end"], span["type"]) for span in mine["prediction"]]
+        assert entities == [(span["start"], span["end"], span["entity_group"]) for span in spans]
+        found += len(entities)
     assert found > ROWS // 2
 
 
@@ -137,7 +137,7 @@ def test_translation(runs):
     assert mine == theirs and len(set(mine)) >= 5
 
 
-def test_what_is_exported_may_be_begun_from(runs, tmp_path, monkeypatch, capsys):
+def test_an_export_is_a_pretrained_model(runs, tmp_path, monkeypatch, capsys):
     """Out and in again: the same weights, head and tokenizer."""
     run, folder = runs["classification"]
     monkeypatch.chdir(tmp_path)
@@ -162,7 +162,7 @@ def test_what_is_exported_may_be_begun_from(runs, tmp_path, monkeypatch, capsys)
         (["model=tiny_decoder", "task.pooling=last"], "scores by 'last, linear without bias', this task by 'last, linear'"),
     ],
 )
-def test_what_no_published_class_computes_is_refused(tmp_path, words, said):
+def test_a_model_without_a_published_class_is_refused(tmp_path, words, said):
     from framework.workflows.start import compose_run as compose
 
     config = compose(["task=classification", *words, *SMALL]).config

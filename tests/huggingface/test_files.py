@@ -131,7 +131,7 @@ def test_the_mask_of_gpt2s_first_files_is_no_weight(saved: Any, tmp_path: Path) 
     assert PublishedModel.open(tmp_path / "gpt2").unexpected == []
 
 
-def test_what_nothing_has_a_place_for_is_left_and_told(folder: Path, wanted: Tensor) -> None:
+def test_weights_without_a_counterpart_are_unexpected(folder: Path, wanted: Tensor) -> None:
     write(folder, {**weights(folder), "cls.seq_relationship.weight": torch.zeros(2, 16)})
     found = PublishedModel.open(folder)
     assert found.unexpected == ["cls.seq_relationship.weight"]
@@ -202,7 +202,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("name", "changes", "reason"), REFUSED, ids=lambda value: next(iter(value)) if isinstance(value, dict) else None)
-def test_a_config_that_there_is_no_part_for_is_refused(name: str, changes: dict[str, Any], reason: str, saved: Any, tmp_path: Path) -> None:
+def test_an_unsupported_config_is_refused(name: str, changes: dict[str, Any], reason: str, saved: Any, tmp_path: Path) -> None:
     shutil.copytree(saved(name)[1], tmp_path / "changed")
     damage(tmp_path / "changed", **changes)
     with pytest.raises(UserError, match=reason) as refused:
@@ -210,7 +210,7 @@ def test_a_config_that_there_is_no_part_for_is_refused(name: str, changes: dict[
     assert str(tmp_path / "changed") in str(refused.value)
 
 
-def test_weights_that_are_lacking_are_named(folder: Path) -> None:
+def test_missing_weights_are_named(folder: Path) -> None:
     write(folder, {name: tensor for name, tensor in weights(folder).items() if ".layer.1." not in name})
     with pytest.raises(UserError, match=r"has no weights for encoder.layers.1\S+, encoder.layers.1\S+, encoder.layers.1\S+ and 13 more"):
         load_model(folder)

@@ -1,4 +1,4 @@
-"""Heads of published classifiers: a folder with one gives the scores that transformers gives, and leaves as it came."""
+"""Heads of published classifiers: the scores of transformers, and an unchanged export."""
 
 import json
 
@@ -44,7 +44,7 @@ def made(architecture, folder):
 
 @pytest.mark.parametrize("architecture", HEADS)
 @torch.no_grad()
-def test_a_classifier_gives_the_same_scores_and_leaves_as_it_came(architecture, tmp_path):
+def test_a_classifier_gives_the_same_scores_and_exports_unchanged(architecture, tmp_path):
     from safetensors.torch import load_file
 
     theirs, words = made(architecture, tmp_path / "in")

@@ -156,34 +156,34 @@ def size(model: torch.nn.Module) -> int:
 def test_a_preset_has_as_many_parameters_as_transformers_counts(preset: str) -> None:
     import transformers
 
-    told, known = config(preset), catalogue.load()
+    published, known = config(preset), catalogue.load()
     node = explicit(node_of(preset, "model", known), known)
     encoder = node["part"] == "model/encoder_only"
     auto = "AutoModel" if encoder else "AutoModelForCausalLM" if node["part"] == "model/decoder_only" else "AutoModelForSeq2SeqLM"
     with torch.device("meta"):
-        ours = registry.build(node, spec=DataSpec(told.vocab_size, node["max_length"]))
-        theirs = getattr(transformers, auto).from_config(told)
+        ours = registry.build(node, spec=DataSpec(published.vocab_size, node["max_length"]))
+        theirs = getattr(transformers, auto).from_config(published)
     if encoder:
         ours.requires_grad_(True)  # a pooler rests until a task takes it
     counted = size(theirs)
     if preset.startswith("flan"):  # transformers 5 ties its output as it is made; the published files have one of their own
-        counted += told.vocab_size * told.d_model
+        counted += published.vocab_size * published.d_model
     if preset == "marian":  # the bias of the output is a buffer of theirs
-        counted += told.vocab_size
+        counted += published.vocab_size
     assert size(ours) == counted == NAMED.get(preset, counted)
 
 
 @pytest.mark.parametrize("preset", PUBLISHED)
-def test_a_published_config_is_known_by_its_preset(preset: str, tmp_path: Any) -> None:
-    told = {**PUBLISHED[preset][1], **config(preset).to_dict()}
-    family = family_of(told, tmp_path)
-    assert model_overrides(family.from_hf(told, ()), catalogue.load()) == [f"model={preset}"]
+def test_a_published_config_gives_its_preset(preset: str, tmp_path: Any) -> None:
+    published = {**PUBLISHED[preset][1], **config(preset).to_dict()}
+    family = family_of(published, tmp_path)
+    assert model_overrides(family.from_hf(published, ()), catalogue.load()) == [f"model={preset}"]
 
 
 @pytest.mark.parametrize(
     "model", ["encoder_only", "decoder_only", "encoder_decoder", "modernbert_base", "llama_8b", "t5_base", "bart_base"]
 )
-def test_whatever_part_is_in_a_slot_there_is_a_layout_or_a_message(model: str) -> None:
+def test_any_part_in_a_slot_gives_a_family_or_an_error(model: str) -> None:
     known, written = catalogue.load(), 0
     base = node_of(model, "model", known)
     for slot, entry in known.option(base["part"])["slots"].items():
@@ -197,11 +197,11 @@ def test_whatever_part_is_in_a_slot_there_is_a_layout_or_a_message(model: str) -
     assert written or model not in PUBLISHED
 
 
-def test_older_files_say_the_same_in_other_words(tmp_path: Any) -> None:
+def test_older_files_give_the_same_presets(tmp_path: Any) -> None:
     """As they were written before transformers 5: no `rope_parameters`, no `layer_types`, no `scale_decoder_outputs`."""
     for preset in ("llama_1b", "llama_8b", "qwen2_0_5b", "modernbert_base", "t5_base", "flan_t5_base"):
-        told = config(preset).to_dict()
-        written = {**told, **PUBLISHED[preset][1]}
+        published = config(preset).to_dict()
+        written = {**published, **PUBLISHED[preset][1]}
         for key in ("rope_parameters", "layer_types", "scale_decoder_outputs"):
             written.pop(key, None)
         assert model_overrides(family_of(written, tmp_path).from_hf(written, ()), catalogue.load()) == [f"model={preset}"]

@@ -1,4 +1,4 @@
-"""Toy models as transformers makes and saves them, one or two of each family, and the same weights in a task of ours."""
+"""Small transformers models, one or two of each family, and the same weights in a task."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +47,7 @@ STRETCHED = {
 
 @dataclass(frozen=True)
 class Toy:
-    """config: name of its class, and what is not its default. kind: what its head tells."""
+    """config: name of the config class. kind: of the Auto class. values: arguments of the config."""
 
     config: str
     kind: str
@@ -89,7 +89,7 @@ TOYS = {**ENCODERS, **DECODERS, **PAIRS}
 
 
 def make(name: str, std: float) -> Any:
-    """A model of theirs in evaluation mode, its weights drawn anew: matrices with this deviation, gains around 1, biases around 0."""
+    """A transformers model in evaluation mode with random weights: matrices of this standard deviation, gains around 1, biases around 0."""
     import transformers
 
     toy = TOYS[name]
@@ -102,7 +102,7 @@ def make(name: str, std: float) -> Any:
         for key, parameter in model.named_parameters():
             if parameter.ndim == 1:
                 parameter.normal_(mean=float(key.endswith("weight")), std=0.2)
-            elif parameter.requires_grad:  # Marian's waves are no weights
+            elif parameter.requires_grad:  # Marian's sinusoids are no weights
                 parameter.normal_(std=std)
         if name == "flan_t5":  # transformers 5 ties its output as it is made; the files have one of their own
             model.lm_head.weight = nn.Parameter(std * torch.randn_like(model.lm_head.weight))
@@ -112,7 +112,7 @@ def make(name: str, std: float) -> Any:
 
 
 def load(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[PretrainingTask, PublishedModel]:
-    """A task of ours with all weights of a folder, in evaluation mode; no weight of the task is another's."""
+    """A task with all weights of a folder, in evaluation mode."""
     found = PublishedModel.open(folder)
     node = found.node()
     task = PretrainingTask(as_part(node), DataSpec(found.vocab_size, node["max_length"], padding=PADDING, end=END), MaskedFormat())

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from framework.huggingface.families.bart import BartFamily, stack
+from framework.huggingface.families.bart import BartFamily
 from framework.huggingface.family import Head
 from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
@@ -27,15 +27,8 @@ class MarianFamily(BartFamily):
         "static_position_embeddings": True,
         "share_encoder_decoder_embeddings": True,
     }
-    weights: ClassVar[Sequence[WeightMap]] = (
-        WeightMap(
-            "tokens.weight",
-            "shared.weight",
-            aliases=("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "/lm_head.weight"),
-        ),
-        *stack("encoder", {"attention": "self_attn"}),
-        *stack("decoder", {"attention": "self_attn", "cross": "encoder_attn"}),
-        WeightMap("lm_head.bias", "/final_logits_bias", "row"),
+    weights: ClassVar[Sequence[WeightMap]] = tuple(
+        weight for weight in BartFamily.weights if not weight.hf_name.endswith(("embed_positions.weight", "layernorm_embedding.*"))
     )
     task_heads: ClassVar[Mapping[str, Head]] = {"text2text-generation": Head("MarianMTModel")}
     ignored: ClassVar[Sequence[str]] = ("encoder.embed_positions.weight", "decoder.embed_positions.weight")  # sinusoids, computed
