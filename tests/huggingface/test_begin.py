@@ -158,11 +158,11 @@ def test_jobs_of_a_sweep_may_have_different_pretrained_models(here):
     config = json.loads(Path("other/config.json").read_text())
     Path("other/config.json").write_text(json.dumps({**config, "layer_norm_eps": 1e-3}))
     assert main(["-m", *WORDS, "model.pretrained=bert,other"]) == 0
-    told = {
+    epsilons = {
         yaml.safe_load(path.read_text())["model"]["pretrained"]: yaml.safe_load(path.read_text())["model"]["epsilon"]
         for path in Path("runs/classification").glob("*/config.yaml")
     }
-    assert told == {"bert": 1e-12, "other": 1e-3}
+    assert epsilons == {"bert": 1e-12, "other": 1e-3}
 
 
 def test_a_sweep_from_one_model(here):
@@ -174,9 +174,9 @@ def test_a_sweep_from_one_model(here):
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({"model_type": "brt"}, "which is none of the families there are (did you mean 'bert'?): "),
+        ({"model_type": "brt"}, "model_type='brt', which is not supported (did you mean 'bert'?); supported: albert"),
         ({"model_type": None}, "bert/config.json has model_type=None"),
-        ({"hidden_act": "mish"}, "config.json has hidden_act='mish', and there is no part for it; there are parts for gelu"),
+        ({"hidden_act": "mish"}, "config.json has hidden_act='mish'; supported values: gelu"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type='relative_key'; bert models need"),
         ({"hidden_size": 32}, "model.tokens.weight: (270, 16) there, (270, 32) here"),
         ({"num_attention_heads": 3}, "dim must be a multiple of num_heads"),
@@ -216,7 +216,7 @@ def test_a_task_that_such_a_model_cannot_do(here, capsys):
 
 
 class Code:
-    """What runs when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __reduce__(self):
         return Path.touch, (Path("executed"),)
@@ -225,11 +225,11 @@ class Code:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda path: path.write_bytes(path.read_bytes()[:-100]), "is truncated, damaged or no safetensors file"),
-        (lambda path: path.write_bytes(path.read_bytes()[:5]), "is truncated, damaged or no safetensors file"),
-        (lambda path: path.write_bytes(b"\xff" * 100), "is truncated, damaged or no safetensors file"),
-        (lambda path: path.write_text("<html>not found</html>"), "is truncated, damaged or no safetensors file"),
-        (lambda path: path.unlink(), "has no weights: there is no model.safetensors"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-100]), "is truncated or damaged, or no safetensors file"),
+        (lambda path: path.write_bytes(path.read_bytes()[:5]), "is truncated or damaged, or no safetensors file"),
+        (lambda path: path.write_bytes(b"\xff" * 100), "is truncated or damaged, or no safetensors file"),
+        (lambda path: path.write_text("<html>not found</html>"), "is truncated or damaged, or no safetensors file"),
+        (lambda path: path.unlink(), "has no weights: neither model.safetensors nor model.safetensors.index.json"),
         (lambda path: path.rename(path.with_name("pytorch_model.bin")), "a format that can hide code"),
     ],
     ids=["truncated", "stub", "noise", "page", "absent", "pickled"],
@@ -243,7 +243,7 @@ def test_weights_of_another_model_and_of_another_shape(here, capsys):
     from safetensors.torch import save_file
 
     save_file({"a": torch.zeros(2)}, "bert/model.safetensors")
-    assert "bert has no weights of a bert in its files" in refused(capsys, "model.pretrained=bert")
+    assert "bert has no weights of a bert model" in refused(capsys, "model.pretrained=bert")
 
 
 def test_a_pickle_with_code_is_not_executed(here, capsys):
