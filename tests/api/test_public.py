@@ -29,14 +29,6 @@ def test_a_public_name_is_that_of_its_module(name):
         assert value.__module__ == framework._MODULES[name], f"{name} is defined in another module"
 
 
-def test_type_checkers_are_told_the_same_names():
-    """The block under TYPE_CHECKING and the table that `__getattr__` reads are equal."""
-    tree = ast.parse(Path(framework.__file__).read_text(encoding="utf-8"))
-    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
-    told = {alias.asname: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
-    assert told == framework._MODULES
-
-
 def test_no_public_name_hides_a_subpackage():
     assert not {module.name for module in pkgutil.iter_modules(framework.__path__)} & set(dir(framework))
 

@@ -107,7 +107,15 @@ def test_overrides_versions_and_distributions_are_saved(run):
 
 def test_printed_text_is_saved(run):
     log = (run / "train.log").read_text()
-    for said in ("parameters", "vocabulary 261; 1 process on cpu", "accuracy", "python -m framework predict", "resume="):
+    printed = (
+        "parameters",
+        "recipe scratch; adamw at 0.001, ",
+        "vocabulary 261; 1 process on cpu",
+        "accuracy",
+        "python -m framework predict",
+        "resume=",
+    )
+    for said in printed:
         assert said in log
     assert re.search(r"train +70 rows", log)
 
@@ -369,6 +377,7 @@ REFUSED = {
     "data.batches.budget=64": "the run would go on in the middle of other rows",
     "data.limit=5": "the run would go on in the middle of other rows",
     "optimizer=sgd": "the saved optimizer state is of that optimizer",
+    "recipe=finetune": "the recipe may not change, this run took recipe=scratch",
     "seed=7": "order and dropout would not be those of one run",
     "name=y": "the run goes on in the same folder",
     "model.dmi=3": "(did you mean 'dim'?)",

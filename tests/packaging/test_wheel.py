@@ -89,7 +89,8 @@ def guest(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Machine
 
 
 def test_the_wheel_holds_every_module_and_preset(wheel: Path):
-    expected = {path.relative_to(ROOT).as_posix() for path in (ROOT / "framework").rglob("*.py")} | {"framework/py.typed"}
+    framework = [path for pattern in ("*.py", "*.yaml", "py.typed") for path in (ROOT / "framework").rglob(pattern)]
+    expected = {path.relative_to(ROOT).as_posix() for path in framework}
     for folder, patterns in {"plugins": ("*.py", "*.yaml"), "conf": ("*.yaml",)}.items():
         expected |= {f"framework/{path.relative_to(ROOT).as_posix()}" for pattern in patterns for path in (ROOT / folder).rglob(pattern)}
     inside = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}

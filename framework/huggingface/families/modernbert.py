@@ -127,7 +127,7 @@ class ModernbertFamily(Family):
 
 
 def _windows(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Window options: `local_attention` counts the tokens on both sides, `window` is one more than the largest distance of a visible token."""
+    """Window options; `local_attention` counts tokens on both sides, `window` is 1 more than the largest distance of a visible token."""
     num_layers, every = config["num_hidden_layers"], config.get("global_attn_every_n_layers", 3)
     full = [kind == _KINDS[True] for kind in config.get("layer_types") or ()] or [layer % every == 0 for layer in range(num_layers)]
     window = config.get("local_attention", 128) // 2 + 1
