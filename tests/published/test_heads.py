@@ -1,5 +1,6 @@
 """Heads of published classifiers: a folder with one gives the scores that transformers gives, and leaves as it came."""
 
+import copy
 import json
 
 import pytest
@@ -10,6 +11,7 @@ from framework.data.facts import Facts
 from framework.making import make_task
 from framework.pretrained import take
 from framework.published.writing import write
+from tests.precision import close, in_double
 
 LABELS = ("bad", "good", "odd")
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 40, "max_position_embeddings": 32}
@@ -57,8 +59,8 @@ def test_a_classifier_gives_the_same_scores_and_leaves_as_it_came(architecture, 
     ids = torch.randint(4, 50, (3, 9))
     real = torch.arange(9) < torch.tensor([9, 6, 3])[:, None]
     ids = ids.masked_fill(~real, padding)
-    wanted = theirs(input_ids=ids, attention_mask=real.long()).logits
-    torch.testing.assert_close(task.logits({"ids": ids, "real": real}), wanted, rtol=0, atol=1e-5)
+    wanted = in_double(theirs)(input_ids=ids, attention_mask=real.long()).logits
+    close(copy.deepcopy(task).double().logits({"ids": ids, "real": real}), wanted)
 
     (tmp_path / "out").mkdir()
     write(tmp_path / "out", config["model"], task.state_dict(), facts, task.purpose, task.form, task.published())
@@ -82,7 +84,8 @@ def test_a_tagger_gives_the_same_scores(tmp_path):
     match = take(task, config, facts)
     assert match is not None and not [name for name in match.new if not name.startswith("model.pooler")]
     ids = torch.randint(4, 50, (2, 9))
-    torch.testing.assert_close(task.head.scores(task.model(ids)), theirs(input_ids=ids).logits, rtol=0, atol=1e-5)
+    task.double()
+    close(task.head.scores(task.model(ids)), in_double(theirs)(input_ids=ids).logits)
 
 
 def test_labels_of_another_name_are_a_new_head(tmp_path):
