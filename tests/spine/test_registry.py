@@ -7,7 +7,6 @@ from framework.errors import UserError
 from framework.registry import Part, build, choice, register
 
 
-@register("fruit")
 class PlainFruit:
     """A fruit."""
 
@@ -17,12 +16,10 @@ class PlainFruit:
         self.size, self.cut, self.ripe = size, cut, ripe
 
 
-@register("fruit")
 class SweetFruit(PlainFruit):
     """A sweet fruit."""
 
 
-@register("bowl")
 class Bowl:
     """Holds a fruit."""
 
@@ -30,11 +27,12 @@ class Bowl:
         self.fruit, self.other = fruit(size=size, color="red"), other(size=size, color="red")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _forget():
-    yield
-    for kind in ("fruit", "bowl"):
-        registry._classes.pop(kind, None)
+@pytest.fixture(autouse=True)
+def fruit(monkeypatch):
+    """Kinds that no test but these knows: in the registry of the process they would be parts of everybody's catalogue."""
+    monkeypatch.setattr(registry, "_classes", {})
+    for kind, cls in (("fruit", PlainFruit), ("fruit", SweetFruit), ("bowl", Bowl)):
+        register(kind)(cls)
 
 
 def test_names_drop_their_kind():
