@@ -1,6 +1,8 @@
-"""What every test stands on: no network, no account, one thread, and a cache folder of its own."""
+"""What every test stands on: no network, no account, one thread, the same random numbers in any order, and a cache folder of its own."""
 
 import os
+import random
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,8 +26,70 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
+def threads(pytestconfig: pytest.Config) -> None:
     """Sums come out the same on any number of cores."""
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(pytestconfig.getoption("threads"))
+
+
+@pytest.fixture(autouse=True)
+def surroundings() -> Iterator[None]:
+    """What a run in this process writes into the environment is gone with its test."""
+    before = dict(os.environ)
+    yield
+    if os.environ != before:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def reseed() -> None:
+    import torch
+
+    random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """A test that names no seed draws the same whatever ran before it."""
+    reseed()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Generator[None, object, object]:
+    """So does a fixture that several tests share, whichever asks first; and what it draws, none of them misses."""
+    if fixturedef.scope == "function":
+        return (yield)
+    import torch
+
+    drawn = random.getstate(), torch.get_rng_state()
+    reseed()
+    try:
+        return (yield)
+    finally:
+        random.setstate(drawn[0])
+        torch.set_rng_state(drawn[1])
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--threads", type=int, default=1, help="threads of a product; with more than one it is summed in another order")
+    parser.addoption("--shuffle", type=int, metavar="SEED", help="files in random order, and in each file its tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ["OMP_NUM_THREADS"] = str(config.getoption("threads"))
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    seed = config.getoption("shuffle")
+    return None if seed is None else f"random order: --shuffle {seed}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of a file stay together, because its fixtures would be made anew for every one of them."""
+    seed = config.getoption("shuffle")
+    if seed is not None:
+        place = {path: random.Random(f"{seed} {path.name}").random() for path in {item.path for item in items}}
+        items.sort(key=lambda item: (place[item.path], random.Random(f"{seed} {item.nodeid}").random()))
