@@ -27,9 +27,11 @@ def close(got: Tensor, wanted: Tensor) -> None:
 
 
 def rounds_like(got: Sequence[Tensor], reference: Sequence[Tensor], exact: Sequence[Tensor]) -> None:
-    """Of numbers in single precision: as near to those in double as the reference, which is in single too, or as one rounding is."""
-    assert all(each.dtype == torch.float32 for each in (*got, *reference)) and all(each.dtype == torch.float64 for each in exact)
-    one = torch.finfo(torch.float32).eps * max(float(each.detach().abs().max()) for each in exact)
+    """Of numbers in single or half precision: as near to those in double as the reference in the same one, or as one rounding is."""
+    dtype = reference[0].dtype
+    assert dtype != torch.float64 and all(each.dtype == dtype for each in (*got, *reference))
+    assert all(each.dtype == torch.float64 for each in exact)
+    one = torch.finfo(dtype).eps * max(float(each.detach().abs().max()) for each in exact)
     mine, theirs = (max(distance(a, b) for a, b in zip(side, exact, strict=True)) for side in (got, reference))
     assert mine <= TIMES * max(theirs, one), f"{mine:.2g} from double precision, the reference {theirs:.2g}, one rounding {one:.2g}"
 

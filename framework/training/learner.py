@@ -83,7 +83,9 @@ class Learner(pl.LightningModule):
     # -- training --------------------------------------------------------------------------------------------------------
 
     def on_train_start(self) -> None:
-        self._window = torch.zeros(2, device=self.device)  # loss and weight of the step in the making, on this rank
+        # Loss and weight of the step in the making, on this rank; as exact as the gradients that the weight divides.
+        double = any(parameter.dtype == torch.float64 for parameter in self.task.parameters())
+        self._window = torch.zeros(2, device=self.device, dtype=torch.float64 if double else torch.float32)
         self._meter = Meter(self.device)
         if self.distillation is not None:
             self.distillation.to(self.device, cast(torch.dtype, self.dtype))
