@@ -15,13 +15,21 @@ from framework.run import decoder
 from framework.use import answer
 from plugins.ner.heads import CrfTagHead
 from tests.exporting.runs import make_run
+from tests.precision import BILLIONTH, close
 
+ROUNDING = 2 * torch.finfo(torch.float32).eps  # a probability is told in single precision
 TEXTS = ["good and plain", "a", "Anna went to Paris with nobody", "x y z"]
+
+
+def in_double(run):
+    loaded = checkpoint.load(run)
+    loaded.task.double()
+    return loaded
 
 
 def exported(folder, task, *words, **options):
     """A run as it is loaded, and what its program computes."""
-    loaded = checkpoint.load(make_run(folder, task, *words, **options))
+    loaded = in_double(make_run(folder, task, *words, **options))
     write(loaded, folder)
     return loaded, torch.export.load(folder / "model.pt2").module()
 
@@ -31,10 +39,6 @@ def asked(loaded, texts=TEXTS):
     rows = [loaded.format.from_text(text) for text in texts]
     features = [loaded.format.encode(row, loaded.tokenizer, loaded.facts) for row in rows]
     return rows, loaded.format.collate(features, loaded.facts, Random(0))
-
-
-def same(found, expected):
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def predicted(loaded, rows):
@@ -47,9 +51,9 @@ def test_classification_is_told_from_the_files_of_the_folder(tmp_path):
     labels = json.loads((tmp_path / "interface.json").read_text())["labels"]
     with torch.no_grad():
         scores = program(batch["ids"], batch["real"])
-        same(scores, loaded.task.logits(batch))
+        close(scores, loaded.task.logits(batch))
         one = program(batch["ids"][:1, :1], batch["real"][:1, :1])  # one text of one token
-        same(one, loaded.task.logits({"ids": batch["ids"][:1, :1], "real": None}))
+        close(one, loaded.task.logits({"ids": batch["ids"][:1, :1], "real": None}))
     assert [labels[best] for best in scores.argmax(dim=1).tolist()] == [row["prediction"] for row in predicted(loaded, rows)]
 
 
@@ -59,7 +63,7 @@ def test_pairs_of_texts_have_segments(tmp_path):
     _, batch = asked(loaded, ["a ||| good one", "so it is ||| b", "one ||| of them"])
     assert batch["segments"].any()
     with torch.no_grad():
-        same(program(batch["ids"], batch["real"], batch["segments"]), loaded.task.logits(batch))
+        close(program(batch["ids"], batch["real"], batch["segments"]), loaded.task.logits(batch))
     assert list(json.loads((tmp_path / "interface.json").read_text())["model"]["inputs"]) == ["ids", "real", "segments"]
 
 
@@ -71,7 +75,7 @@ def test_completion_takes_padding_on_either_side(tmp_path):
         for pad in ((0, 3), (3, 0)):
             ids = torch.nn.functional.pad(text, pad)
             real = torch.nn.functional.pad(torch.ones_like(text, dtype=torch.bool), pad)
-            same(program(ids, real)[real][None], expected)
+            close(program(ids, real)[real][None], expected)
 
 
 def test_translation_has_the_tasks_logits(tmp_path):
@@ -80,7 +84,7 @@ def test_translation_has_the_tasks_logits(tmp_path):
     real = torch.arange(11) < torch.tensor([11, 1, 5, 8])[:, None]
     model = loaded.task.model
     with torch.no_grad():
-        same(program(source, real, target), model.logits(model(source, target, real)))
+        close(program(source, real, target), model.logits(model(source, target, real)))
 
 
 # -- reading the scores: what interface.json says is enough ---------------------------------------------------------------------
@@ -127,36 +131,36 @@ def test_ner_as_a_program(tmp_path):
     loaded, program = exported(tmp_path, "ner", "model.depth=1", "model/position=alibi")
     _, batch = asked(loaded)
     with torch.no_grad():
-        same(program(batch["ids"], batch["real"])[batch["real"]], loaded.task.scores_of(batch)[batch["real"]])
+        close(program(batch["ids"], batch["real"])[batch["real"]], loaded.task.scores_of(batch)[batch["real"]])
     assert json.loads((tmp_path / "interface.json").read_text())["labels"] == ["O", "B-person", "I-person", "B-place", "I-place"]
 
 
 @pytest.mark.parametrize("target", ["label", "labels", "number"])
 def test_the_legend_says_how_scores_become_predictions(tmp_path, target):
     facts = {"learned": {"mean": 3.0, "deviation": 2.0}}
-    loaded = checkpoint.load(make_run(tmp_path, "classification", f"task/target={target}", facts=facts))
+    loaded = in_double(make_run(tmp_path, "classification", f"task/target={target}", facts=facts))
     rows, batch = asked(loaded)
     legend, labels = loaded.task.legend(), loaded.task.published()["id2label"]
     with torch.no_grad():
         scores = loaded.task.scores_of(batch)
     for row, found in zip(predicted(loaded, rows), scores, strict=True):
         if target == "number":
-            assert row["prediction"] == pytest.approx(legend["mean"] + legend["deviation"] * float(found[0]), rel=1e-5)
+            assert row["prediction"] == pytest.approx(legend["mean"] + legend["deviation"] * float(found[0]), rel=BILLIONTH)
         elif target == "labels":
             sure = found.sigmoid()
             assert legend["probability"] == "sigmoid"
             assert row["prediction"] == [labels[number] for number in range(len(labels)) if sure[number] >= legend["threshold"]]
         else:
             assert legend["probability"] == "softmax"
-            assert row["score"] == pytest.approx(float(found.softmax(dim=0).max()), rel=1e-5)
+            assert row["score"] == pytest.approx(float(found.softmax(dim=0).max()), rel=ROUNDING)
 
 
 def test_masked_tokens_have_scores(tmp_path):
-    loaded = checkpoint.load(make_run(tmp_path, "pretraining"))
+    loaded = in_double(make_run(tmp_path, "pretraining"))
     ids = torch.randint(5, 261, (2, 7))
     with torch.no_grad():
         scores = loaded.task.scores_of({"ids": ids, "real": torch.ones_like(ids, dtype=torch.bool)})
-        same(scores, loaded.task.logits(loaded.task.model(ids)))
+        close(scores, loaded.task.logits(loaded.task.model(ids)))
     assert whole(loaded).outputs[0].shape == ("batch", "tokens", 261)
 
 
