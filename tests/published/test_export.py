@@ -20,6 +20,7 @@ from tests.integration.conftest import train as trained
 from tests.precision import doubles, in_double
 
 SMALL = ["model.dim=32", "model.depth=1", "model.heads=2", "model.max_length=48", "callbacks.progress.style=off", "optimizer.lr=1e-2"]
+pytestmark = pytest.mark.slow  # the runs are trained
 ROWS = 100
 ROUNDING = 8 * torch.finfo(torch.float32).eps  # a pipeline makes scores (a few units) and probabilities float32
 TAGS = {"Paris": "B-place", "Lyon": "B-place", "Anna": "B-who"}
