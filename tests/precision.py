@@ -32,13 +32,14 @@ def rounds_like(got: Sequence[Tensor], reference: Sequence[Tensor], exact: Seque
     assert dtype != torch.float64 and all(each.dtype == dtype for each in (*got, *reference))
     assert all(each.dtype == torch.float64 for each in exact)
     one = torch.finfo(dtype).eps * max(float(each.detach().abs().max()) for each in exact)
-    mine, theirs = (max(distance(a, b) for a, b in zip(side, exact, strict=True)) for side in (got, reference))
+    mine, theirs = (float(torch.stack([distance(*pair) for pair in zip(side, exact, strict=True)]).max()) for side in (got, reference))
     assert mine <= TIMES * max(theirs, one), f"{mine:.2g} from double precision, the reference {theirs:.2g}, one rounding {one:.2g}"
 
 
-def distance(one: Tensor, other: Tensor) -> float:
+def distance(one: Tensor, other: Tensor) -> Tensor:
+    """Of the numbers that are furthest apart; none where one of them is no number."""
     assert one.shape == other.shape, (one.shape, other.shape)
-    return float((one.detach().double() - other.detach().double()).abs().max())
+    return (one.detach().double() - other.detach().double()).abs().max()
 
 
 class _Doubles(TorchFunctionMode):

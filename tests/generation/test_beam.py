@@ -184,7 +184,7 @@ def test_a_text_does_not_depend_on_its_batch() -> None:
 
 def test_more_beams_find_no_less(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not a law, but so on these rows: another text is better by far, the same text as good as its sum is rounded. Stopping exactly
-    is never worse, which is a law: it sees what the other sees, and more; it costs steps."""
+    is never worse, which is a law: it stops where nothing better can follow; it costs steps."""
     model, memory, _ = with_source()
     steps: list[int] = []
     plain = type(model).decode
