@@ -19,7 +19,7 @@ Read = Callable[[Path, list[str]], list[Any]]
 
 
 def main(runs: list[str]) -> int:
-    from framework.export.verb import export
+    from framework.export.command import export
     from framework.runs.predictor import Predictor
     from framework.workflows.train import quiet
 

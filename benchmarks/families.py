@@ -1,7 +1,4 @@
-"""Writes docs/families.md: published families as lists of our parts, side by side. `make families`.
-
-Nothing on that page is typed by hand: parts and sizes are those of the presets, papers and classes those of the families' tables.
-"""
+"""Writes docs/families.md, `make families`: parts and sizes from the presets, papers and classes from the family tables."""
 
 import re
 import sys
@@ -22,7 +19,7 @@ from framework.huggingface.family import Family
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "families.md"
 Node = Mapping[str, Any]
 
-# Heading -> family, and the preset that stands for it in the table of parts.
+# Heading -> column -> family and the preset shown in the table of parts.
 KINDS: dict[str, dict[str, tuple[str, str]]] = {
     "Encoders": {
         "BERT": ("bert", "bert_base"),
@@ -43,7 +40,7 @@ KINDS: dict[str, dict[str, tuple[str, str]]] = {
         "Marian, opus-mt": ("marian", "marian"),
     },
 }
-# Entries of the published vocabularies: no option of a model, the tokenizer decides.
+# Sizes of the published vocabularies, which the presets leave to the tokenizer.
 VOCABULARIES = {
     "bert_tiny": 30522,
     "bert_mini": 30522,
@@ -83,7 +80,7 @@ TASKS = {
     "text-generation": "task=completion",
     "text2text-generation": "task=translation",
 }
-WORDS = {  # what a published head does, and what to type for the same scores
+OVERRIDES = {  # head variant -> overrides that compute the same scores
     "pooler, linear": " task.pooling=pooler",
     "first, dense tanh": " task.pooling=first task/classifier=dense",
     "first, dense relu": " task.pooling=first task/classifier=dense task.classifier.activation=relu",
@@ -103,17 +100,17 @@ def page() -> str:
 
 
 INTRODUCTION = """\
-# Families: what published models are made of
+# Families: the parts of published models
 
-Written by `make families`, from the presets in `conf/model` and the tables in `framework/huggingface/families`. A column is a list of
-parts, and each can be another one: `model=gpt2 model/position=rotary`, `model=t5_base model/feed_forward=gated`. What stands behind
-a dash is an option of the part above it; the last rows are options of the model. `python -m framework describe KIND/NAME` says what
-a part is and what its options mean.
+Written by `make families`, from the presets in `conf/model` and the tables in `framework/huggingface/families`. A column lists
+the parts of a family, and each can be replaced: `model=gpt2 model/position=rotary`, `model=t5_base model/feed_forward=gated`. A row with
+a dash is an option of the part above it; the last rows are options of the model. `python -m framework describe KIND/NAME` documents
+a part and its options.
 """
 
 
 def plain_node(preset: str) -> dict[str, Any]:
-    """The explicit node of a preset, with null for what null stands for."""
+    """The explicit, normalized node of a preset."""
     known = index.load()
     return normalized(explicit(node_of(preset, "model", known), known))
 
@@ -123,15 +120,15 @@ def family_of(name: str) -> Family:
 
 
 def _parts(kind: str, columns: Mapping[str, tuple[str, str]]) -> str:
-    """The table of a kind: a row a slot or option, a column a family."""
+    """The table of a kind: a row for each slot or option, a column for each family."""
     nodes = [plain_node(preset) for _, preset in columns.values()]
     rows = [["", *columns], ["---"] * (len(columns) + 1)]
     rows.append(["preset", *(f"`{preset}`" for _, preset in columns.values())])
-    rows.append(["model_type", *(f"`{family_of(family).type}`" for family, _ in columns.values())])
+    rows.append(["model_type", *(f"`{family_of(family).model_type}`" for family, _ in columns.values())])
     for slot, shown in SLOTS.items():
         rows += _slot(slot, shown, nodes)
-    for name, told in LINES.items():
-        cells = [told(node) for node in nodes]
+    for name, cell in LINES.items():
+        cells = [cell(node) for node in nodes]
         if any(cells):
             rows.append([name, *cells])
     papers = [_paper(family) for family, _ in columns.values()]
@@ -140,7 +137,7 @@ def _parts(kind: str, columns: Mapping[str, tuple[str, str]]) -> str:
     return f"## {kind}\n\n{_table(rows)}\n\n{links}\n"
 
 
-# Slot -> options that are told though they may be defaults: without them nobody knows what the part is.
+# Slot -> options shown even where all are defaults.
 SLOTS: dict[str, tuple[str, ...]] = {
     "attention": (),
     "position": ("factor",),
@@ -154,7 +151,7 @@ SLOTS: dict[str, tuple[str, ...]] = {
 
 
 def _slot(slot: str, shown: Sequence[str], models: Sequence[Node]) -> list[list[str]]:
-    """A row for the part of every model, and one for each of its options that is no default somewhere."""
+    """Rows of a slot: its parts, and every option that is not the default in some model."""
     if not all(slot in model for model in models):
         return []
     parts = [model[slot] for model in models]
@@ -170,7 +167,7 @@ def _slot(slot: str, shown: Sequence[str], models: Sequence[Node]) -> list[list[
 
 
 def _differs(part: Node, model: Node, key: str) -> bool:
-    """Whether a value of a part is no default."""
+    """Whether an option of a part is not the default."""
     default = normalized(default_node(part["part"], index.load()), model)
     return key != "part" and not isinstance(part[key], Mapping) and part[key] != default[key]
 
@@ -203,21 +200,21 @@ LINES: dict[str, Callable[[Node], str]] = {
 
 
 def _paper(family: str) -> tuple[str, str]:
-    """Authors and year, and where it is."""
+    """Authors and year of a paper, and its link."""
     found = re.match(r"(.*?), (?:section \S+, )?(https://[^\s;,]+)", type(family_of(family)).__doc__ or "")
     assert found, family
     return found[1], found[2]
 
 
 def _sizes() -> str:
-    """Every preset of a published model, with its numbers."""
-    rows = [["preset", "width", "heads", "layers", "behind the first map", "reads", "vocabulary", "parameters"], ["---"] + ["---:"] * 7]
+    """The table of sizes of all published presets."""
+    rows = [["preset", "dim", "heads", "layers", "feed_forward.hidden", "max_length", "vocabulary", "parameters"], ["---"] + ["---:"] * 7]
     for preset, vocab_size in VOCABULARIES.items():
         node = plain_node(preset)
         with torch.device("meta"):
             model = registry.build(node, spec=DataSpec(vocab_size, node["max_length"]))
         num_kv_heads = node["attention"]["num_kv_heads"]
-        num_heads = f"{node['num_heads']}" + (f" ({num_kv_heads} for keys)" if num_kv_heads else "")
+        num_heads = f"{node['num_heads']}" + (f" ({num_kv_heads} key/value)" if num_kv_heads else "")
         layers = f"{node['num_layers']}" + (f" + {effective(node, 'num_decoder_layers')}" if "num_decoder_layers" in node else "")
         rows.append(
             [
@@ -231,21 +228,23 @@ def _sizes() -> str:
 SIZES = """\
 ## Sizes
 
-With the published vocabularies; any other one changes the parameters, and the tokenizer decides. Encoders are counted without a head,
-BERT, RoBERTa and ALBERT with their pooler. A test compares each count with transformers'.
+Parameters are counted with the published vocabularies; the vocabulary of a run is that of its tokenizer. Encoders are counted without
+a head; BERT, RoBERTa and ALBERT with their pooler. A test compares each count with that of transformers.
 """
 
 
 def _loading() -> str:
-    """What a folder needs to be read, and which heads come along."""
+    """How to load a folder, and the table of published heads."""
     families = [family_of(name) for columns in KINDS.values() for name, _ in columns.values()]
     classes = {
-        head.architecture: f"`{TASKS[hf_task]}{WORDS[head.variant]}`" for family in families for hf_task, head in family.task_heads.items()
+        head.architecture: f"`{TASKS[hf_task]}{OVERRIDES[head.variant]}`"
+        for family in families
+        for hf_task, head in family.task_heads.items()
     }
     rows = [
-        ["class", "its head comes along, and scores as there, with"],
+        ["class", "overrides that use its head and give the same scores"],
         ["---"] * 2,
-        *([f"`{name}`", words] for name, words in classes.items()),
+        *([f"`{name}`", overrides] for name, overrides in classes.items()),
     ]
     return f"{LOADING}\n{_table(rows)}\n"
 
@@ -255,21 +254,21 @@ LOADING = """\
 
 ```
 python train.py task=classification data=files data.train=train.csv model.pretrained=FOLDER
-python train.py task=classification model=bert_base model.pretrained=FOLDER      # only if the folder holds just that
+python train.py task=classification model=bert_base model.pretrained=FOLDER      # an error if the folder holds another size
 ```
 
-FOLDER has `config.json` and `model.safetensors` (or its shards); `model.pretrained=FOLDER/pytorch_model.bin` reads a file of
-`torch.save`, tensors alone. `model_type` says which family it is. Parts, sizes and tokenizer come from the folder: a preset need not
-be named, and another part can be chosen for any slot, whose weights are then new. What was taken, what is new and what was left is
-printed; a `config.json` that asks for something there is no part for is refused with its key. Without a folder the presets begin
-with new weights, as every model does. More, and names of the Hub: [published.md](published.md).
+FOLDER has `config.json` and `model.safetensors` (or its shards); `model.pretrained=FOLDER/pytorch_model.bin` reads the tensors
+of a `torch.save` file. `model_type` selects the family. Parts, sizes and tokenizer come from the folder, so no preset is needed; any part
+can be replaced, and its weights are then newly initialized. The run prints the weights that are loaded, missing and unexpected; a
+`config.json` with an unsupported value is an error that names its key. Without a folder the presets start from newly initialized
+weights. More, and names on the Hub: [published.md](published.md).
 
-The head of the class that a folder was saved by comes along into the task that is for the same, if its labels are the same:
+The head of the published class is loaded as well, if the task is the same and the labels are equal:
 """
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    """Cells in even columns, so that the page can be read as it is."""
+    """A Markdown table with aligned columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:

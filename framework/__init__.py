@@ -1,7 +1,8 @@
 """plugformer: Transformers composed of registered parts, trained as task plugins.
 
 Everything public is a name of this package or of `framework.testing`; every other module may change without notice. A name is imported
-when it is first used, so `import framework` itself loads neither torch nor Hydra.
+when it is first used, so `import framework` itself loads neither torch nor Hydra. The examples in docstrings run in a folder with a run,
+runs/last, and its data, reviews.csv, after `from framework import *`, and with torch, math and Counter imported.
 
     >>> import framework
     >>> config = framework.compose(["task=ner", "model.num_layers=4"])
@@ -22,13 +23,15 @@ Rows, batches and a few constants are of Python's own types:
     tensor([0., 1.])
 """
 
+import ast
 import importlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework import registry
 
-if TYPE_CHECKING:  # the same names once more, for type checkers and editors
+if TYPE_CHECKING:  # the public names; type checkers and editors import them at once
     from framework.data.formats import Batch as Batch
     from framework.data.formats import Features as Features
     from framework.data.formats import Format as Format
@@ -108,47 +111,14 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from framework.workflows.interactive import open_run as open_run
     from framework.workflows.interactive import train as train
 
-_NAMES = {
-    "data.formats": "Batch Features Format Row TextTokenizer text_of texts_of",
-    "data.padding": "pad padding_mask stack_features",
-    "data.pairs": "PairFormat",
-    "data.sources.base": "LocatedRow Source",
-    "data.sources.builtin": "BuiltinData",
-    "data.spec": "DataSpec",
-    "data.stdlib": "StandardLibrary",
-    "data.tokenization.alignment": "NO_WORD Span best_windows token_windows tokenize_words",
-    "errors": "UserError",
-    "generation.engine": "Decode generated_row pad_left",
-    "generation.strategy": "Strategy",
-    "huggingface.folder": "load_model",
-    "metrics.average": "Average RowAverage",
-    "metrics.bleu": "Bleu Chrf",
-    "metrics.ratio": "BitsPerByte Perplexity Ratio",
-    "metrics.rouge": "Rouge",
-    "models.base": "Model",
-    "parts.adapters": "Adapter",
-    "parts.attention.base": "Attention",
-    "parts.attention.weights": "AttentionWeights",
-    "parts.blocks": "Block",
-    "parts.caches": "Cache EncoderOutput KVCache",
-    "parts.embeddings": "Tokens",
-    "parts.feed_forward.activations": "ACTIVATIONS Activation",
-    "parts.layout": "RotaryEmbedding SequenceLayout",
-    "parts.masks": "Mask",
-    "parts.positions.base": "Position",
-    "registry": "Part build choice describe nearest register",
-    "runs.build": "build_task",
-    "runs.data": "prepare_data",
-    "runs.folder": "Run",
-    "runs.predictor": "Predictor",
-    "tasks.base": "BaselineData GenerationTask Result Task",
-    "tasks.capabilities": "Distillable DistillationOutputs Exportable",
-    "tasks.cross_entropy": "IGNORED logits_at_targets row_losses target_losses",
-    "tasks.sequence_to_sequence": "SequenceToSequence",
-    "tracking.base": "Tracker",
-    "workflows.interactive": "build_model compose load open_run train",
-}
-_MODULES = {name: f"{__name__}.{module}" for module, names in _NAMES.items() for name in names.split()}
+
+def _public() -> dict[str, str]:
+    """Public name -> its module, read from the imports above: one list for type checkers and for `__getattr__`."""
+    (block,) = (node for node in ast.parse(Path(__file__).read_text(encoding="utf-8")).body if isinstance(node, ast.If))
+    return {alias.name: str(node.module) for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+
+
+_MODULES = _public()
 __all__ = sorted(_MODULES)
 
 

@@ -22,7 +22,7 @@ RUN is a run folder, or runs/last."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs a verb. Exit code: 0; 2 for a mistake of the user; bugs raise."""
+    """Runs a command. Exit code: 0; 2 for a mistake of the user; bugs raise."""
     if not argv or argv[0] in ("-h", "--help"):
         print(USAGE)
         return 0
@@ -98,7 +98,7 @@ def _predict(arguments: list[str]) -> int:
 
 
 def _export(arguments: list[str]) -> int:
-    from framework.export.verb import export
+    from framework.export.command import export
 
     run, rest = _run(arguments, "export")
     print(export(run, rest))

@@ -18,7 +18,7 @@ from framework.errors import UserError
 
 _classes: dict[str, dict[str, type]] = {}  # kind -> name -> class
 _registrars: dict[type, str] = {}  # the module whose import registers a class
-_given: dict[type, frozenset[str]] = {}  # context arguments that have a default
+_context: dict[type, frozenset[str]] = {}  # context arguments that have a default
 _homes: Callable[[], Mapping[str, str]] = dict  # "kind/name" -> the module that registers it; framework/__init__.py sets it
 _FUNCTIONS = {"all": all, "any": any, "len": len, "max": max, "min": min}  # the functions that a rule may call
 
@@ -41,26 +41,26 @@ class Part:
     def cls(self) -> type:
         return get(self.target) if isinstance(self.target, str) else self.target
 
-    def __call__(self, **offers: Any) -> Any:
+    def __call__(self, **context: Any) -> Any:
         """The built object. UserError: an unknown option, a missing context argument, or a broken rule of the part."""
         cls = self.cls
         parameters = signature(cls)
         check_names(self.values, parameters.fields, f"{describe(cls)} has no option")
         arguments: dict[str, Any] = {}
-        for name in parameters.offered:
-            if name in offers:
-                arguments[name] = offers[name]
+        for name in parameters.context:
+            if name in context:
+                arguments[name] = context[name]
             elif name in parameters.required:
-                raise UserError(f"{describe(cls)} needs {name!r}, which its owner does not pass; it passes: {', '.join(sorted(offers))}")
+                raise UserError(f"{describe(cls)} needs {name!r}, which its owner does not pass; it passes: {', '.join(sorted(context))}")
         for name, default in parameters.fields.items():
             value = self.values.get(name, default)
             if isinstance(default, Choice):
                 if value is None or (value is default and default.follows):
-                    value = offers.get(default.follows, default) if default.follows else value
+                    value = context.get(default.follows, default) if default.follows else value
                 value = as_part(value)
-            if name not in parameters.consumed:
+            if name not in parameters.framework_options:
                 arguments[name] = value
-        options = {name: self.values.get(name, parameters.fields[name]) for name in parameters.consumed}
+        options = {name: self.values.get(name, parameters.fields[name]) for name in parameters.framework_options}
         slots = {f"{name}_part": option_of(value) for name, value in {**arguments, **options}.items() if isinstance(value, Part)}
         if reasons := broken(getattr(cls, "rules", {}), {**arguments, **options, **slots}):
             raise UserError(f"{describe(cls)}: {'; '.join(reasons)}")
@@ -92,10 +92,10 @@ def choice(kind: str, name: str | None, follows: str | None = None) -> Any:
     return Choice(kind, name, follows)
 
 
-def register(kind: str, name: str | None = None, given: Iterable[str] = ()) -> Callable[[type], type]:
+def register(kind: str, name: str | None = None, context: Iterable[str] = ()) -> Callable[[type], type]:
     """Makes a class the option `kind/name`. The default name is the class name without its kind: `LinearAttention` -> `linear`.
 
-    given: context arguments that have a default (for classes of other libraries).
+    context: context arguments that have a default (for classes of other libraries).
     UserError: the name is taken (both classes are named), or a rule of the class is not a Python expression.
 
     >>> @register("feed_forward")
@@ -123,20 +123,20 @@ def register(kind: str, name: str | None = None, given: Iterable[str] = ()) -> C
                 raise UserError(f"{where}: the rule {rule!r} is not a Python expression: {error.msg}") from error
         _classes[kind][key] = cls
         _registrars[cls] = registrar
-        if given:
-            _given[cls] = frozenset(given)
+        if context:
+            _context[cls] = frozenset(context)
         return cls
 
     return add
 
 
-def build(node: Mapping[str, Any], **offers: Any) -> Any:
+def build(node: Mapping[str, Any], **context: Any) -> Any:
     """The object of a config node `{part: KIND/NAME, ...values}`. UserError: see `Part.__call__`.
 
     >>> build({"part": "norm/rms"}, dim=8, epsilon=1e-5, bias=False).weight.shape
     torch.Size([8])
     """
-    return as_part(node)(**offers)
+    return as_part(node)(**context)
 
 
 def as_part(value: Any) -> Any:
@@ -184,45 +184,45 @@ def registrar(cls: type) -> str:
 
 
 class Signature:
-    """What a class asks for, split by the rule of this module.
+    """The parameters of a class: options and context arguments.
 
-    fields: name -> default, what a config may set. offered: names the builder gives (required: those it must give).
-    constructors: the classes whose constructors have these parameters: `**options` stands for the parameters of the next one up the bases.
-    consumed: fields that the builder reads (class attribute `consumed`; a class has those of its bases too). No constructor takes their
-        values; one that asks for a name of them takes what the builder makes of it. The name of a method is a switch: true = it is called.
+    fields: option -> default. context: names of the context arguments (required: those without a default).
+    constructors: the classes whose constructors have these parameters; `**options` stands for the parameters of the next base class.
+    framework_options: options that the framework reads (class attribute of that name; a class has those of its bases too). No constructor
+        takes their values; a context argument of the same name is what the framework builds from it. A method is a switch: true = call it.
     """
 
     def __init__(self, cls: type):
-        given = next((_given[base] for base in cls.__mro__ if base in _given), frozenset())
+        context = next((_context[base] for base in cls.__mro__ if base in _context), frozenset())
         self.fields: dict[str, Any] = {}
-        self.offered: list[str] = []
+        self.context: list[str] = []
         self.required: set[str] = set()
         self.constructors = _constructors(cls)
         signatures = [inspect.signature(base).parameters.values() for base in reversed(self.constructors)]
         named = {one.name: one for each in signatures for one in each if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
         for parameter in named.values():
-            if parameter.default is parameter.empty or parameter.name in given:
-                self.offered.append(parameter.name)
+            if parameter.default is parameter.empty or parameter.name in context:
+                self.context.append(parameter.name)
                 if parameter.default is parameter.empty:
                     self.required.add(parameter.name)
             else:
                 self.fields[parameter.name] = parameter.default
-        declared = [name for base in reversed(cls.__mro__) for name in vars(base).get("consumed", ())]
-        self.consumed: tuple[str, ...] = tuple(dict.fromkeys(declared))
-        if taken := [name for name in self.consumed if name in self.fields]:
+        declared = [name for base in reversed(cls.__mro__) for name in vars(base).get("framework_options", ())]
+        self.framework_options: tuple[str, ...] = tuple(dict.fromkeys(declared))
+        if taken := [name for name in self.framework_options if name in self.fields]:
             raise UserError(f"{cls.__name__} asks for {taken[0]!r}, an option that the framework reads itself: it needs another name")
-        defaults = {name: getattr(cls, name) for name in self.consumed}
+        defaults = {name: getattr(cls, name) for name in self.framework_options}
         self.fields.update({name: True if inspect.isfunction(value) else value for name, value in defaults.items()})
 
 
 def _constructors(cls: type) -> list[type]:
-    found = []
+    constructors = []
     for base in cls.__mro__:
         if "__init__" in vars(base):
-            found.append(base)
+            constructors.append(base)
             if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in inspect.signature(base).parameters.values()):
                 break
-    return found
+    return constructors
 
 
 _signatures: dict[type, Signature] = {}

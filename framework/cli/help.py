@@ -118,8 +118,8 @@ def describe_text(catalogue: Catalogue, part: str) -> str:
         for slot, entry in option["slots"].items():
             default = f"follows the owner's {entry['follows']}" if entry["follows"] else f"default {entry['default']}"
             lines.append(f"  {slot}: {entry['kind']}, {default}; {' '.join(catalogue.names(entry['kind']))}  {entry['meaning']}".rstrip())
-    if option["offered"]:
-        lines += ["", f"Context arguments: {', '.join(option['offered'])}"]
+    if option["context"]:
+        lines += ["", f"Context arguments: {', '.join(option['context'])}"]
     declared = option["declarations"]
     if declared.get("rules"):
         lines += ["", "Rules:", *(f"  {rule}: {reason}" for rule, reason in declared["rules"].items())]

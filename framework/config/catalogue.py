@@ -28,7 +28,7 @@ NAMED = {"callbacks": "callback", "logger": "tracker"}
 FILES = ("recipe", "experiment", "debug")
 TOP = {"name": "str | None", "seed": "int", "resume": "str | None"}  # keys beside the groups, and their types
 _DEPENDENCIES = ("torch", "pytorch-lightning", "hydra-core", "torchmetrics")
-_FORMAT = 7  # of the index; a new number makes every old index stale
+_FORMAT = 8  # of the index; a new number makes every old index stale
 
 
 class Catalogue:

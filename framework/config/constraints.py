@@ -2,8 +2,8 @@
 
 A part declares `provides` (traits that it adds) and `rules` (a Python expression that must hold -> the reason). A rule may use the
 part's own options, options of its owners, `SLOT_part` (the name of what is chosen for a slot) and `provided`: the traits of the parts
-around it. Traits do not leave a part that is `sealed` (a stack of layers), and do not enter or leave a slot that is `apart`
-(cross-attention, which the position of its stack does not touch).
+around it. Traits do not leave a part that is a `scope_boundary` (a stack of layers), and neither enter nor leave its `excluded_slots`
+(cross-attention, which the position of its stack does not affect).
 """
 
 import copy
@@ -104,23 +104,25 @@ class Tree:
             return {trait for trait, condition in provides.items() if not registry.broken({condition: ""}, self.values)}
         return set(provides)
 
-    def offered(self) -> set[str]:
-        """The traits that this part and the parts inside add to those around it: none if it is sealed."""
-        if self.declared.get("sealed"):
+    def outward(self) -> set[str]:
+        """The traits that this part and the parts inside add to those around it: none if it is a scope boundary."""
+        if self.declared.get("scope_boundary"):
             return set()
-        return self.traits().union(*(child.offered() for child in self.built() if child.slot not in self.declared.get("apart", ())))
+        return self.traits().union(
+            *(child.outward() for child in self.built() if child.slot not in self.declared.get("excluded_slots", ()))
+        )
 
     def provided(self) -> set[str]:
         """The traits of this part and of all parts around it."""
-        traits = self.traits() | self.offered()
+        traits = self.traits() | self.outward()
         tree = self
         while tree.owner is not None:
             owner = tree.owner
-            if tree.slot not in owner.declared.get("apart", ()):
+            if tree.slot not in owner.declared.get("excluded_slots", ()):
                 traits |= owner.traits()
                 for child in owner.built():
-                    if child is not tree and child.slot not in owner.declared.get("apart", ()):
-                        traits |= child.offered()
+                    if child is not tree and child.slot not in owner.declared.get("excluded_slots", ()):
+                        traits |= child.outward()
             tree = owner
         return traits
 

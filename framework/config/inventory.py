@@ -13,7 +13,7 @@ from framework.config.discovery import Origin, conf_folder
 from framework.config.traits import option_traits
 from framework.errors import UserError
 
-_DECLARATIONS = ("provides", "rules", "apart", "sealed", "columns", "optional")
+_DECLARATIONS = ("provides", "rules", "excluded_slots", "scope_boundary", "columns", "optional")
 
 
 def take_inventory(sources: list[Origin]) -> dict[str, Any]:
@@ -85,8 +85,7 @@ def _option(kind: str, name: str, cls: type) -> dict[str, Any]:
         "class": f"{cls.__module__}.{cls.__qualname__}",
         "file": source,
         "line": inspect.getsourcelines(cls)[1] if source else 0,
-        "offered": parameters.offered,
-        "required": sorted(parameters.required),
+        "context": parameters.context,
         "fields": fields,
         "slots": slots,
         "declarations": {key: _plain(getattr(cls, key)) for key in _DECLARATIONS if hasattr(cls, key)},

@@ -20,7 +20,7 @@ def check_rules(options: Options, top: Iterable[str]) -> None:
             declared = entry["declarations"]
             chosen = {*entry["fields"], *_slot_parts(entry)}
             for rule in declared.get("rules", ()):
-                _check(f"{kind}/{name} ({entry['class']})", rule, {*chosen, *entry["offered"], "provided"}, around)
+                _check(f"{kind}/{name} ({entry['class']})", rule, {*chosen, *entry["context"], "provided"}, around)
             for condition in registry.expressions((), declared.get("provides", ())):
                 _check(f"{kind}/{name} ({entry['class']})", condition, chosen, around)
 

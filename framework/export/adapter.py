@@ -1,14 +1,29 @@
-"""What was trained of a run, and nothing else: for another run to begin with."""
+"""Adapters in exports: the adapter alone, or merged into the weights of the model."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from framework.pretrained.adapter_file import save_adapter
+from framework.runs.build import build_task, merged
+from framework.runs.checkpoint import fill
 from framework.runs.predictor import Predictor
 
 LIBRARY = "plugformer"
 
 
 def write(loaded: Predictor, folder: Path) -> list[str]:
-    """Writes adapter.safetensors. UserError: the run has no adapter."""
+    """Writes adapter.safetensors, for another run to start from. UserError: the run has no adapter."""
     save_adapter(loaded.task, loaded.config, loaded.spec, folder / "adapter.safetensors")
     return ["# python train.py ... model/adapter=NAME model.adapter.weights=FOLDER/adapter.safetensors"]
+
+
+def merge_adapter(loaded: Predictor) -> Predictor:
+    """The run with its adapter merged into a plain model that computes the same."""
+    node: dict[str, Any] = loaded.config["model"]
+    if (node.get("adapter") or {}).get("part", "adapter/none") == "adapter/none":
+        return loaded
+    config = {**loaded.config, "model": {**node, "adapter": {"part": "adapter/none"}}}
+    task = build_task(config, loaded.spec, loaded.format)
+    fill(task, merged(loaded.task.state_dict(), node), loaded.path)
+    return replace(loaded, task=task.eval(), config=config)

@@ -1,5 +1,4 @@
-"""The README of what is exported, made from the run: what it is, how to load it, what it learned from, how well. Mitchell et al. 2019,
-https://arxiv.org/abs/1810.03993"""
+"""Model card of an export. Mitchell et al. 2019, https://arxiv.org/abs/1810.03993"""
 
 import re
 import shlex
@@ -17,17 +16,17 @@ SPLITS = ("train", "validation", "test")
 
 
 def card(run: Run, loaded: Predictor, library: str, loading: Sequence[str]) -> str:
-    """The text of README.md. library: the Hub's name of what loads the folder. loading: the lines that do, FOLDER being the folder."""
+    """README.md. library: the Hub's name of the library that loads the folder. loading: lines of Python; FOLDER stands for the folder."""
     config, tag = loaded.config, pipeline_tag(loaded.task)
     parameters = parameter_lines(loaded.task)[0].split()[-1]
     head = ["---", f"library_name: {library}", *([f"pipeline_tag: {tag}"] if tag else []), "---"]
     sections = {
-        "": [f"{parts_line(config)}.", f"{parameters} parameters; reads at most {loaded.spec.max_length:,} tokens at once."],
-        "How to load it": ["In this folder:", "", "```python", *(line.replace("FOLDER", ".") for line in loading), "```"],
-        "What it learned from": list(data_lines(config["data"], run.sizes())),
-        "Figures": list(figure_lines(run.results())),
-        "How it was trained": [*command_lines(run.overrides()), "", "With " + named(run.versions()) + "."],
-        "License": ["None is named here: whoever publishes this folder chooses one, writes it here and as `license:` above."],
+        "": [f"{parts_line(config)}.", f"{parameters} parameters; at most {loaded.spec.max_length:,} tokens of input."],
+        "Loading": ["In this folder:", "", "```python", *(line.replace("FOLDER", ".") for line in loading), "```"],
+        "Training data": list(data_lines(config["data"], run.sizes())),
+        "Metrics": list(metric_lines(run.results())),
+        "Training": [*command_lines(run.overrides()), "", "With " + named(run.versions()) + "."],
+        "License": ["None is given. Whoever publishes this folder chooses one and names it here and as `license:` above."],
     }
     body = [line for title, lines in sections.items() for line in ([f"## {title}", ""] if title else []) + [*lines, ""]]
     return "\n".join([*head, "", f"# {config['name']}", "", *body])
@@ -39,28 +38,28 @@ def pipeline_tag(task: Task) -> str | None:
 
 
 def data_lines(node: Mapping[str, Any], sizes: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
-    """The source, and for each split its files, by name alone: where they lay is nobody's business."""
+    """The source, and files and sizes of each split. Files without their folders: a card holds no paths of the machine."""
     source = node["part"].partition("/")[2]
     where = [_name(str(node[key])) for key in ("path", "name", "revision", "folder") if node.get(key)]
-    limit = f", at most {node['limit']:,} rows of each part" if node.get("limit") else ""
+    limit = f", at most {node['limit']:,} rows of each split" if node.get("limit") else ""
     yield f"`data={' '.join([source, *where])}`{limit}."
     rows = []
     for split in SPLITS:
-        counts = [f"{sizes[split][what]:,}" for what in ("rows", "tokens")] if split in sizes else ["", ""]
+        counts = [f"{sizes[split][unit]:,}" for unit in ("rows", "tokens")] if split in sizes else ["", ""]
         if node.get(split) or split in sizes:
             rows.append([split, ", ".join(_names(node.get(split))), *counts])
     if rows:
-        yield from ("", *table(("part", "from", "rows", "tokens"), rows))
+        yield from ("", *table(("split", "files", "rows", "tokens"), rows))
 
 
-def figure_lines(figures: Mapping[str, float]) -> Iterator[str]:
-    """A table: a figure a line, a split a column."""
-    if not figures:
-        yield "The run has no final figures: it did not end, or had nothing to be measured on."
+def metric_lines(metrics: Mapping[str, float]) -> Iterator[str]:
+    """A table of metrics: a row for each metric, a column for each split."""
+    if not metrics:
+        yield "The run has no final metrics: it did not end, or had no validation or test data."
         return
-    columns = [column for column in ("validation", "test", "baseline") if any(name.startswith(f"{column}/") for name in figures)]
-    names = sorted({name.partition("/")[2] for name in figures})
-    rows = [(name, *(f"{figures[key]:.4f}" if (key := f"{column}/{name}") in figures else "" for column in columns)) for name in names]
+    columns = [column for column in ("validation", "test", "baseline") if any(name.startswith(f"{column}/") for name in metrics)]
+    names = sorted({name.partition("/")[2] for name in metrics})
+    rows = [(name, *(f"{metrics[key]:.4f}" if (key := f"{column}/{name}") in metrics else "" for column in columns)) for name in names]
     yield from table(("", *columns), rows)
     if "baseline" in columns:
         yield from ("", "`baseline` is a simple method on the same rows.")
@@ -79,10 +78,10 @@ def named(versions: Mapping[str, str]) -> str:
 
 
 def _names(value: Any) -> list[str]:
-    """File names of one path or several; what is no path stays as it is."""
+    """File names of one path or several."""
     return [Path(str(path)).name for path in (value if isinstance(value, list) else [value]) if path]
 
 
 def _name(value: str) -> str:
-    """A folder by its last name, a name of the Hub (owner/name) whole."""
+    """The name of a folder; a name on the Hub (owner/name) stays as it is."""
     return value if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", value) and not Path(value).exists() else Path(value).name

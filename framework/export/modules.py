@@ -1,4 +1,4 @@
-"""Modules from tensors to tensors, which programs and graphs are exported from.
+"""Modules to export: tensors in, tensors out.
 
 Shapes: B batch, T tokens of this call, P tokens before them, S source tokens, V vocabulary.
 """
@@ -85,7 +85,7 @@ class DecoderStep(nn.Module):
 
 
 class CrossDecoderStep(DecoderStep):
-    """The same with cross-attention to a source."""
+    """`DecoderStep` with cross-attention to a source."""
 
     def forward(  # type: ignore[override]
         self, ids: Tensor, padding_mask: Tensor, past_padding_mask: Tensor, source_padding_mask: Tensor, *tensors: Tensor

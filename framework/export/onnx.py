@@ -7,17 +7,17 @@ encoder is a graph of its own.
 import importlib.util
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from framework.errors import UserError
 from framework.export.modules import DecoderStep
-from framework.export.program import Program, export_program, group_state
-from framework.export.programs import incremental_programs
-from framework.export.sides import write_sides
+from framework.export.program import Program, compare, export_program, group_state
+from framework.export.programs import LABELING, batch_program, exportable, incremental_programs, write_interface
 from framework.runs.predictor import Predictor
 
 LIBRARY = "onnx"
@@ -25,8 +25,8 @@ ONE_FILE = 1 << 30  # bytes; a protocol buffer holds at most two of these; large
 
 
 def write(loaded: Predictor, folder: Path) -> list[str]:
-    """Write the graphs of a run with tokenizer and interface; return the lines of Python that load them. UserError: a package is missing;
-    the task does not support export; or a graph differs from the model."""
+    """Writes the graphs of a run with tokenizer and interface; returns the lines of Python that load them. UserError: a package is missing,
+    the task does not support export, or a graph differs from the model."""
     missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(f'to=onnx needs {" and ".join(missing)}: python -m pip install "plugformer[onnx]"')
@@ -35,10 +35,8 @@ def write(loaded: Predictor, folder: Path) -> list[str]:
         write_graph(program, folder / f"{program.name}.onnx")
     checked = importlib.util.find_spec("onnxruntime") is not None
     if checked:
-        from framework.export.graphs import check
-
         check(loaded, programs, folder)
-    write_sides(loaded, programs, folder)
+    write_interface(loaded, programs, folder)
     return lines(programs, checked)
 
 
@@ -70,6 +68,56 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+def check(loaded: Predictor, programs: Sequence[Program], folder: Path) -> None:
+    """Run every graph on other sizes than those of its export, and decode a text in steps. UserError: outputs differ from the model's."""
+    graphs = {program.name: Graph(program, folder / f"{program.name}.onnx") for program in programs}
+    with torch.no_grad():
+        for graph in graphs.values():
+            for number in range(3):
+                inputs = graph.program.example(**graph.program.sizes(number))
+                expected = graph.program.module(*inputs)
+                expected = [expected] if isinstance(expected, Tensor) else expected
+                compare(graph.program, graph(inputs), inputs, expected, f"{graph.program.name}.onnx")
+        if exportable(loaded).hf_task not in LABELING:
+            check_steps(loaded, graphs)
+
+
+def check_steps(loaded: Predictor, graphs: Mapping[str, "Graph"]) -> None:
+    """Logits of incremental decoding, three tokens and then one by one, against those of the whole text."""
+    reference = batch_program(loaded)
+    inputs = reference.example(batch=3, source=4, tokens=min(6, loaded.spec.max_length))
+    expected = reference.module(*inputs)
+    ids, padding_mask = (inputs[0], inputs[1]) if len(inputs) == 2 else (inputs[2], torch.ones_like(inputs[2], dtype=torch.bool))
+    decoder = graphs["model" if len(inputs) == 2 else "decoder"]
+    source = [] if len(inputs) == 2 else [inputs[1], *graphs["encoder"](inputs[:2])]
+    past = decoder.initial_state(len(ids))
+    steps = []
+    for part in [slice(0, 3), *(slice(start, start + 1) for start in range(3, ids.shape[1]))]:
+        logits, *past = decoder([ids[:, part], padding_mask[:, part], past[0], *source, *past[1:]])
+        steps.append(logits)
+    compare(reference, [torch.cat(steps, dim=1)], inputs, [expected], "incremental decoding")
+
+
+class Graph:
+    """An ONNX graph in onnxruntime."""
+
+    def __init__(self, program: Program, path: Path):
+        import onnxruntime
+
+        self.program = program
+        self.session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        named = {spec.name: value.numpy() for spec, value in zip(self.program.inputs, inputs, strict=True)}
+        return [torch.from_numpy(value) for value in self.session.run(None, named)]
+
+    def initial_state(self, batch: int) -> list[Tensor]:
+        """The past before the first token."""
+        sizes = {"batch": batch, "past": 0}
+        specs = [spec for spec in self.program.inputs if spec.name.startswith("past")]
+        return [torch.zeros(spec.size(sizes), dtype=spec.dtype) for spec in specs]
 
 
 def lines(programs: Sequence[Program], checked: bool) -> list[str]:

@@ -1,6 +1,8 @@
-"""The programs of a task: one for a whole batch, or those of incremental decoding."""
+"""Programs of a task, for a whole batch or for incremental decoding, and the files that describe their inputs and outputs."""
 
+import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -35,7 +37,7 @@ def batch_program(loaded: Predictor) -> Program:
 
 
 def incremental_programs(loaded: Predictor) -> list[Program]:
-    """The same for a task that labels. For a task that generates, one decoding step: `model`, or `encoder` and `decoder`.
+    """The batch program of a labeling task; for a task that generates text one decoding step: `model`, or `encoder` and `decoder`.
     UserError: the task does not support export, or the cache of an attention does not."""
     hf_task, model = exportable(loaded).hf_task, loaded.task.model
     if hf_task in LABELING:
@@ -71,6 +73,18 @@ def exportable(loaded: Predictor) -> Exportable:
             "to=safetensors exports its weights as they are"
         )
     return loaded.task
+
+
+def write_interface(loaded: Predictor, programs: Sequence[Program], folder: Path) -> None:
+    """Writes tokenizer.json, data_spec.json and interface.json: names, shapes and types of inputs and outputs, labels, postprocessing."""
+    loaded.tokenizer.save(folder / "tokenizer.json")
+    loaded.spec.save(folder / "data_spec.json")
+    task = exportable(loaded)
+    id2label = task.hf_config().get("id2label", {})
+    labels = [id2label[number] for number in sorted(id2label)]
+    interface: dict[str, Any] = {"hf_task": task.hf_task, "labels": labels, **task.postprocessing()}
+    interface |= {program.name: program.interface() for program in programs}
+    (folder / "interface.json").write_text(json.dumps(interface, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def scores_program(loaded: Predictor) -> Program:

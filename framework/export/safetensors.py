@@ -1,4 +1,4 @@
-"""A run as this framework has it, without what only training needs: weights under our own names, config, tokenizer, data spec."""
+"""Export for this framework: weights, config, tokenizer and data spec of a run, without the state of training."""
 
 from pathlib import Path
 
@@ -15,12 +15,12 @@ TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.
 
 
 def write(loaded: Predictor, folder: Path, dtype: str = "float32") -> list[str]:
-    """Writes model.safetensors, config.yaml, tokenizer.json and data_spec.json. Gives the lines that load them.
+    """Writes model.safetensors, config.yaml, tokenizer.json and data_spec.json; returns the lines of Python that load them.
 
-    dtype: of the weights in the file: float32, bfloat16 or float16. UserError: another one.
+    dtype: of the weights: float32, bfloat16 or float16. UserError: another one.
     """
     if dtype not in TYPES:
-        raise UserError(f"dtype={dtype}: there is no such type of weights{nearest(dtype, TYPES)}; there are: {', '.join(TYPES)}")
+        raise UserError(f"dtype={dtype} is not supported{nearest(dtype, TYPES)}; supported: {', '.join(TYPES)}")
     run = Run(folder)
     save_state(loaded.task.state_dict(), run.exported, TYPES[dtype])
     run.save_config(loaded.config)

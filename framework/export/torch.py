@@ -1,20 +1,19 @@
-"""A run as a program of `torch.export`: runs wherever torch does, without this framework, on batches of any size."""
+"""Export to a `torch.export` program, which needs torch alone. https://docs.pytorch.org/docs/stable/export.html"""
 
 from pathlib import Path
 
 import torch
 
 from framework.export.program import compare, export_program
-from framework.export.programs import batch_program
-from framework.export.sides import write_sides
+from framework.export.programs import batch_program, write_interface
 from framework.runs.predictor import Predictor
 
 LIBRARY = "pytorch"
 
 
 def write(loaded: Predictor, folder: Path) -> list[str]:
-    """Writes model.pt2 and what it takes to feed it. Gives the lines that load it. UserError: the task says nothing that a program could
-    compute, or the program computes something else."""
+    """Writes model.pt2 with tokenizer and interface; returns the lines of Python that load it. UserError: the task does not support
+    export, or the program differs from the model."""
     program = batch_program(loaded)
     exported = export_program(program)
     run = exported.module()
@@ -23,7 +22,7 @@ def write(loaded: Predictor, folder: Path) -> list[str]:
             inputs = program.example(**program.sizes(number))
             compare(program, [run(*inputs)], inputs, [program.module(*inputs)], "the exported program")
     torch.export.save(exported, folder / "model.pt2")
-    write_sides(loaded, [program], folder)
+    write_interface(loaded, [program], folder)
     names = ", ".join(spec.name for spec in program.inputs)
     return [
         "import torch",

@@ -162,9 +162,11 @@ def repeats(ids: Tensor, length: int, vocab_size: int) -> Tensor:
 def generated_row(generated: Sequence[Generated]) -> dict[str, Any]:
     """The generated texts of a prompt as a row of predictions: the best, and `others` if there are more.
 
-    >>> from framework.generation.engine import Generated
-    >>> generated_row([Generated([7], "yes", -0.1), Generated([8], "no", -2.5)])
-    {'prediction': 'yes', 'score': -0.1, 'others': [{'prediction': 'no', 'score': -2.5}]}
+    >>> model = build_model(compose(["task=completion"]))
+    >>> decode = Decode(Part("decoding/greedy", max_new_tokens=5)(), text=str, end=None)
+    >>> (generated,) = decode(model, torch.tensor([[65, 66]]))
+    >>> sorted(generated_row(generated))
+    ['prediction', 'score']
     """
     best, *others = generated
     row: dict[str, Any] = {"prediction": best.text, "score": best.score}

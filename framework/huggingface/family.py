@@ -1,4 +1,4 @@
-"""A published family of models as a list of our parts, by two tables read in both directions: its options and its weights."""
+"""Base class of published model families: config.json and weight names as tables that are read in both directions."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,147 +6,146 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from framework.config.derived_defaults import effective
 from framework.errors import UserError
-from framework.huggingface.table import Row, Table
+from framework.huggingface.weight_map import WeightMap, WeightTable
 
 if TYPE_CHECKING:
     from framework.data.spec import DataSpec
 
-NEEDED = object()  # a key that every config.json of the family has
+REQUIRED = object()  # default of a key that every config.json of the family has
 Config = dict[str, Any]
 ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_new", "relu": "relu", "squared_relu": "relu2", "silu": "silu", "tanh": "tanh"}
 _SYNONYMS = {"gelu_pytorch_tanh": "gelu_new", "gelu_fast": "gelu_new", "swish": "silu"}  # the same functions under other names
 
 
 @dataclass(frozen=True)
-class Option:
-    """An option of ours, by its path in a model's node, and the key of theirs that says the same.
+class OptionMap:
+    """An option of the model's config node, and its key in config.json.
 
-    default: theirs, where a file does not say. names: ours -> theirs where the words differ. also: keys that say it once more.
-    least: below which theirs has no meaning.
+    path: of the option, `feed_forward.hidden`. default: value of an absent key. values: value of the option -> value of the key, where they
+    differ. also: further keys with the same value. minimum: least value that the published family supports.
     """
 
-    ours: str
-    theirs: str
-    default: Any = NEEDED
-    names: Mapping[Any, Any] | None = None
+    path: str
+    key: str
+    default: Any = REQUIRED
+    values: Mapping[Any, Any] | None = None
     also: tuple[str, ...] = ()
-    least: int | None = None
+    minimum: int | None = None
 
 
 @dataclass(frozen=True)
 class Head:
-    """What a task adds to a model, as a published class has it.
+    """Task head of a published class.
 
-    architecture: the published class. variant: the `Exportable.head_variant` that the class computes; empty = the class fits any.
-    rows: the task's weights and theirs, full names. without: beginnings of our names that the class has no use for (a pooler).
+    architecture: name of the class. variant: the `Exportable.head_variant` it computes; empty = any. weights: names of the whole task.
+    unused: prefixes of weights that the class does not have, such as a pooler's.
     """
 
     architecture: str
-    rows: tuple[Row, ...] = ()
+    weights: tuple[WeightMap, ...] = ()
     variant: str = ""
-    without: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a model is made of. chosen: slot -> option, the model itself under "". values: path -> value."""
+    """A model as parts and options. slots: slot -> part, the model itself under "". values: path of an option -> value."""
 
-    chosen: dict[str, str] = field(default_factory=dict)
+    slots: dict[str, str] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
 
 
 class Family:
-    """One published family. A subclass is two tables, and overrides `ours` and `theirs` where a table cannot say it.
+    """A published family. A subclass declares tables, and overrides `from_hf` and `to_hf` where a table does not suffice.
 
-    type: `model_type` in their config.json. base: what stands before the names of the bare model's weights where a head was added.
-    bare: the class of the model without a head. chosen: slot -> option, the model itself under "". fixed: options of ours that the family
-    always has. constants: keys of theirs that it always has; a file that says otherwise is refused. task_heads: hf_task of a
-    task -> what it adds. ignored: what their files hold beside weights. bias: a tensor that
-    files have for a bias of the output, though it is of zeros in most.
+    model_type: in config.json. base_prefix: prefix of the base model's weights in a class with a head. base_architecture: the class
+    without a head. slots: slot -> part, the model itself under "". fixed: options with one value in the whole family. constants: keys of
+    config.json with one value; another one is refused. task_heads: hf_task -> head. ignored: tensors in files that are no weights.
+    output_bias: tensor with the bias of the logits, which most files store as zeros.
     """
 
-    type: ClassVar[str]
-    base: ClassVar[str] = ""
-    bare: ClassVar[str]
-    chosen: ClassVar[Mapping[str, str]]
-    options: ClassVar[Sequence[Option]]
+    model_type: ClassVar[str]
+    base_prefix: ClassVar[str] = ""
+    base_architecture: ClassVar[str]
+    slots: ClassVar[Mapping[str, str]]
+    options: ClassVar[Sequence[OptionMap]]
     fixed: ClassVar[Mapping[str, Any]] = {}
     constants: ClassVar[Mapping[str, Any]] = {}
-    rows: ClassVar[Sequence[Row]]
+    weights: ClassVar[Sequence[WeightMap]]
     task_heads: ClassVar[Mapping[str, Head]] = {}
     ignored: ClassVar[Sequence[str]] = ()
-    bias: ClassVar[str | None] = None
+    output_bias: ClassVar[str | None] = None
 
-    def suits(self, config: Mapping[str, Any]) -> bool:
+    def matches(self, config: Mapping[str, Any]) -> bool:
         """Whether a config.json is of this family."""
-        return config.get("model_type") == self.type
+        return config.get("model_type") == self.model_type
 
-    def ours(self, config: Mapping[str, Any], names: Collection[str]) -> Parts:
-        """The parts that a config.json tells of; names: of the weights beside it. UserError: one that we have no part for."""
+    def from_hf(self, config: Mapping[str, Any], weight_names: Collection[str]) -> Parts:
+        """Parts and options of a config.json; weight_names: in the files beside it. UserError: a key is missing or not supported."""
         for key, value in self.constants.items():
             if config.get(key, value) != value:
-                raise UserError(f"config.json has {key}={config[key]!r}, and {self.type} is read with {key}={value!r} alone")
+                raise UserError(f"config.json has {key}={config[key]!r}; {self.model_type} models need {key}={value!r}")
         values = dict(self.fixed)
         for option in self.options:
-            if option.theirs not in config and option.default is NEEDED:
-                raise UserError(f"config.json has no {option.theirs}, which {self.type} cannot do without")
-            values[option.ours] = self._value(option, config)
-        return Parts(dict(self.chosen), values)
+            if option.key not in config and option.default is REQUIRED:
+                raise UserError(f"config.json has no {option.key}, which {self.model_type} models need")
+            values[option.path] = self._option_value(option, config)
+        return Parts(dict(self.slots), values)
 
-    def _value(self, option: Option, config: Mapping[str, Any]) -> Any:
-        value = config.get(option.theirs, option.default)
-        if option.names is None or value is None:
+    def _option_value(self, option: OptionMap, config: Mapping[str, Any]) -> Any:
+        value = config.get(option.key, option.default)
+        if option.values is None or value is None:
             return value
-        value = _SYNONYMS.get(value, value) if option.names is ACTIVATIONS else value
-        for ours, theirs in option.names.items():
-            if theirs == value:
-                return ours
-        known = ", ".join(map(str, option.names.values()))
-        raise UserError(f"config.json has {option.theirs}={value!r}, and there is no part for it; there are parts for {known}")
+        value = _SYNONYMS.get(value, value) if option.values is ACTIVATIONS else value
+        for option_value, key_value in option.values.items():
+            if key_value == value:
+                return option_value
+        raise UserError(f"config.json has {option.key}={value!r}; supported values: {', '.join(map(str, option.values.values()))}")
 
-    def theirs(self, node: Mapping[str, Any], spec: "DataSpec") -> Config:
-        """The config.json of a model of this family."""
-        config: Config = {"model_type": self.type, **self.constants, "vocab_size": spec.vocab_size}
+    def to_hf(self, node: Mapping[str, Any], spec: "DataSpec") -> Config:
+        """config.json of a model's config node. UserError: the family has no such value."""
+        config: Config = {"model_type": self.model_type, **self.constants, "vocab_size": spec.vocab_size}
         for option in self.options:
-            value = effective(node, option.ours)
-            if option.names is not None and value is not None:
-                if value not in option.names:
-                    raise UserError(f"{self.type} has no {option.theirs} for model.{option.ours}={value}")
-                value = option.names[value]
-            if option.least is not None and value < option.least:
-                raise UserError(f"{self.type} has a {option.theirs} of {option.least} at least (model.{option.ours}={value})")
-            config |= dict.fromkeys((option.theirs, *option.also), value)
+            value = effective(node, option.path)
+            if option.values is not None and value is not None:
+                if value not in option.values:
+                    known = ", ".join(map(str, option.values))
+                    raise UserError(f"{self.model_type} does not support model.{option.path}={value}; supported values: {known}")
+                value = option.values[value]
+            if option.minimum is not None and value < option.minimum:
+                raise UserError(f"{self.model_type} needs model.{option.path} of at least {option.minimum}; it is {value}")
+            config |= dict.fromkeys((option.key, *option.also), value)
         return config
 
-    def table(self, hf_task: str | None = None, based: bool | None = None) -> Table:
-        """Our names and theirs for the weights of a whole task (`model.` before those of its model).
+    def weight_table(self, hf_task: str | None = None, prefixed: bool | None = None) -> WeightTable:
+        """Weight names of a whole task, in which those of the model begin with `model.`, and their published names.
 
-        based: whether `base` stands before the names of the bare model; null = where there is a head.
+        prefixed: whether the published names have `base_prefix`; None = if there is a head.
         """
-        before = f"{self.base}." if self.base and (hf_task is not None if based is None else based) else ""
-        head = self.task_heads[hf_task].rows if hf_task else ()
-        return Table([*(_named(row, before) for row in self.rows), *head], [_placed(name, before) for name in self.ignored])
+        has_prefix = self.base_prefix and (hf_task is not None if prefixed is None else prefixed)
+        prefix = f"{self.base_prefix}." if has_prefix else ""
+        head = self.task_heads[hf_task].weights if hf_task else ()
+        return WeightTable(
+            [*(_with_prefix(weight, prefix) for weight in self.weights), *head], [_hf_name(name, prefix) for name in self.ignored]
+        )
 
     def hf_task(self, config: Mapping[str, Any]) -> str | None:
-        """What the class that a config.json names adds to the model; none where it is the bare model, or a class we know no task for."""
-        named = config.get("architectures") or ()
-        return next((hf_task for hf_task, head in self.task_heads.items() if head.architecture in named), None)
+        """The task of the class in a config.json; None for the base model and for a class without a counterpart here."""
+        architectures = config.get("architectures") or ()
+        return next((hf_task for hf_task, head in self.task_heads.items() if head.architecture in architectures), None)
 
 
-def _named(row: Row, before: str) -> Row:
-    """The row of a whole task. A name that begins with `/` stands outside the bare model."""
-    return Row(
-        tuple(f"model.{part}" for part in row.parts),
-        _placed(row.theirs, before),
-        row.form,
-        tuple(_placed(name, before) for name in row.copies),
-    )
+def _with_prefix(weight: WeightMap, prefix: str) -> WeightMap:
+    """The weight map of a model as one of a task."""
+    aliases = tuple(_hf_name(name, prefix) for name in weight.aliases)
+    return WeightMap(tuple(f"model.{name}" for name in weight.names), _hf_name(weight.hf_name, prefix), weight.layout, aliases)
 
 
-def _placed(name: str, before: str) -> str:
-    return name[1:] if name.startswith("/") else before + name
+def _hf_name(name: str, prefix: str) -> str:
+    """The published name with its prefix, which a name that begins with `/` does not have."""
+    return name[1:] if name.startswith("/") else prefix + name
 
 
-def layer(ours: str, theirs: str, rows: Mapping[str, str]) -> tuple[Row, ...]:
-    """Rows of every layer of a stack: what stands before the names, and the names."""
-    return tuple(Row(f"{ours}.{mine}", f"{theirs}.{other}") for mine, other in rows.items())
+def layer_weights(prefix: str, hf_prefix: str, names: Mapping[str, str]) -> tuple[WeightMap, ...]:
+    """Weight maps of every layer of a stack; names: weight -> published name, both without prefix."""
+    return tuple(WeightMap(f"{prefix}.{name}", f"{hf_prefix}.{hf_name}") for name, hf_name in names.items())

@@ -1,6 +1,5 @@
-"""Weights in the files of a published model, left on disk until they are used, and never executed.
-
-`model.safetensors`, or its shards by `model.safetensors.index.json`; and where somebody asks for it, `pytorch_model.bin`.
+"""Weight files of published models, read lazily and without executing code: `model.safetensors`, its shards (by
+`model.safetensors.index.json`), and `pytorch_model.bin` where it is named.
 """
 
 import json
@@ -9,61 +8,61 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.errors import UserError
-from framework.huggingface.table import Shape
+from framework.huggingface.weight_map import Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 SAFETENSORS, PICKLED = "model.safetensors", "pytorch_model.bin"
-AT_ONCE = 16 << 20  # bytes of a file that are in memory at a time, beside the weights they go into
+CHUNK_BYTES = 16 << 20  # of a file in memory at a time, beside the weights they are copied into
 
 
 class WeightFiles:
-    """Name -> tensor. shapes: of every tensor, read from the heads of the files."""
+    """Tensors of one or several files by name. shapes: of every tensor, from the file headers."""
 
     shapes: Mapping[str, Shape]
 
-    def pieces(self, name: str) -> "Iterator[Tensor]":
-        """The tensor, a few rows at a time."""
+    def chunks(self, name: str) -> "Iterator[Tensor]":
+        """The tensor as successive chunks of its rows."""
         raise NotImplementedError
 
-    def whole(self, name: str) -> "Tensor":
-        """The tensor, as it lies in the file."""
+    def tensor(self, name: str) -> "Tensor":
+        """The whole tensor."""
         raise NotImplementedError
 
 
 class SafetensorsFiles(WeightFiles):
-    """One file or several. UserError: truncated, damaged, or not of this kind."""
+    """Tensors of safetensors files. UserError: a file is truncated, damaged, or no safetensors file."""
 
     def __init__(self, files: list[Path]):
-        self._home: dict[str, Path] = {}
+        self._path_of: dict[str, Path] = {}
         self.shapes = shapes = {}
         for path in files:
             with _opened(path, "np") as file:  # needs no torch, and reads no tensor
                 for name in file.keys():  # noqa: SIM118 - no mapping
-                    self._home[name] = path
+                    self._path_of[name] = path
                     shapes[name] = tuple(file.get_slice(name).get_shape())
 
-    def pieces(self, name: str) -> "Iterator[Tensor]":
-        """Every few rows are mapped by themselves: one mapping of the file would stay in memory as far as it was read."""
+    def chunks(self, name: str) -> "Iterator[Tensor]":
+        """Maps the file anew for every chunk: pages of one mapping would stay in memory once read."""
         rows = self.shapes[name][0] if self.shapes[name] else 0
         if not rows:
-            yield self.whole(name)
+            yield self.tensor(name)
             return
-        with _opened(self._home[name]) as file:
+        with _opened(self._path_of[name]) as file:
             first = file.get_slice(name)[0:1]
-        step = max(1, AT_ONCE // max(1, first.numel() * first.element_size()))
+        step = max(1, CHUNK_BYTES // max(1, first.numel() * first.element_size()))
         for start in range(0, rows, step):
-            with _opened(self._home[name]) as file:
+            with _opened(self._path_of[name]) as file:
                 yield file.get_slice(name)[start : start + step]
 
-    def whole(self, name: str) -> "Tensor":
-        with _opened(self._home[name]) as file:
+    def tensor(self, name: str) -> "Tensor":
+        with _opened(self._path_of[name]) as file:
             return file.get_tensor(name)
 
 
 class PickledFile(WeightFiles):
-    """A file of `torch.save`, of which tensors alone are taken. UserError: it holds anything else, or is damaged."""
+    """Tensors of a `torch.save` file. UserError: it is damaged, or holds anything but tensors."""
 
     def __init__(self, path: Path):
         from framework.weights.torch_files import read_tensors
@@ -71,15 +70,15 @@ class PickledFile(WeightFiles):
         self._state = read_tensors(path)
         self.shapes = {name: tuple(value.shape) for name, value in self._state.items()}
 
-    def pieces(self, name: str) -> "Iterator[Tensor]":
+    def chunks(self, name: str) -> "Iterator[Tensor]":
         yield self._state[name]
 
-    def whole(self, name: str) -> "Tensor":
+    def tensor(self, name: str) -> "Tensor":
         return self._state[name]
 
 
 def weight_files(folder: Path, pickled: str | None = None) -> WeightFiles:
-    """The weights in a folder; pickled: the name of a file of `torch.save`, if that is asked for. UserError: there are none."""
+    """The weights in a folder; pickled: name of the `torch.save` file to read instead. UserError: there are none."""
     if pickled is not None:
         return PickledFile(folder / pickled)
     whole, index = folder / SAFETENSORS, folder / f"{SAFETENSORS}.index.json"
@@ -89,10 +88,10 @@ def weight_files(folder: Path, pickled: str | None = None) -> WeightFiles:
         return SafetensorsFiles(_shards(index))
     if (folder / PICKLED).is_file():
         raise UserError(
-            f"{folder} has its weights in {PICKLED} alone, a format that can hide code. Its tensors, and nothing else, are read "
-            f"where you ask for them: model.pretrained={folder / PICKLED}"
+            f"{folder} has its weights only in {PICKLED}, a format that can hide code. To read its tensors and nothing else: "
+            f"model.pretrained={folder / PICKLED}"
         )
-    raise UserError(f"{folder} has no weights: there is no {SAFETENSORS} and no {SAFETENSORS}.index.json in it")
+    raise UserError(f"{folder} has no weights: neither {SAFETENSORS} nor {SAFETENSORS}.index.json")
 
 
 def _shards(index: Path) -> list[Path]:
@@ -101,9 +100,9 @@ def _shards(index: Path) -> list[Path]:
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise UserError(f"{index} is damaged: {error!r}") from None
     paths = [index.parent / name for name in names]
-    lost = [path.name for path in paths if path.name != str(path.relative_to(index.parent)) or not path.is_file()]
-    if lost:
-        raise UserError(f"{index} names files that are not beside it: {', '.join(lost)}")
+    absent = [path.name for path in paths if path.name != str(path.relative_to(index.parent)) or not path.is_file()]
+    if absent:
+        raise UserError(f"{index} names files that are not in its folder: {', '.join(absent)}")
     return paths
 
 
@@ -113,4 +112,4 @@ def _opened(path: Path, framework: str = "pt") -> Any:
     try:
         return safe_open(path, framework=framework)
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is truncated, damaged or no safetensors file ({path.stat().st_size:,} bytes): {error}") from None
+        raise UserError(f"{path} is truncated or damaged, or no safetensors file ({path.stat().st_size:,} bytes): {error}") from None

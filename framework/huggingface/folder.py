@@ -1,4 +1,4 @@
-"""A folder with a published model: what it is made of, and its weights under our names."""
+"""Published models in folders: config.json, and the weights under the names of this framework."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from framework.config import catalogue as index
 from framework.errors import UserError
 from framework.huggingface.family import Family, Parts
 from framework.huggingface.files import PICKLED, WeightFiles, weight_files
-from framework.huggingface.nodes import Node, model_node
-from framework.huggingface.table import Piece, Shape
+from framework.huggingface.node import Node, model_node
+from framework.huggingface.weight_map import Shape, TensorSlice
 from framework.utils.json_table import read_table
 
 if TYPE_CHECKING:
@@ -21,63 +21,64 @@ CONFIG = "config.json"
 
 
 @dataclass(frozen=True)
-class Published:
-    """weights: our name -> where it lies in the files. left: names in the files that we have no use for.
-    hf_task: of the head among them, if it is one that a task of ours adds."""
+class PublishedModel:
+    """A published model. weights: weight name -> slice of a file's tensor. unexpected: tensors in the files without a counterpart here.
+    hf_task: task of the head in the files; None for a base model or an unknown head."""
 
     folder: Path
     config: dict[str, Any]
     family: Family
     parts: Parts
     files: WeightFiles
-    weights: dict[str, Piece]
-    left: list[str]
+    weights: dict[str, TensorSlice]
+    unexpected: list[str]
     hf_task: str | None
 
     @classmethod
-    def open(cls, path: Path) -> "Published":
-        """The model in a folder, or the one of a `pytorch_model.bin` there. UserError: what is lacking, damaged or unknown."""
+    def open(cls, path: Path) -> "PublishedModel":
+        """The model in a folder, or of a `pytorch_model.bin` in one. UserError: a file is missing or damaged, or the model unsupported."""
         folder = path.parent if path.is_file() else path
         pickled = path.name if path.is_file() and path.suffix != ".safetensors" else None
         config = read_config(folder)
         family = family_of(config, folder)
         files = weight_files(folder, pickled)
         try:
-            parts = family.ours(config, files.shapes)
+            parts = family.from_hf(config, files.shapes)
         except UserError as error:
             raise UserError(f"{folder}: {error}") from None
         hf_task = family.hf_task(config)
-        based = any(name.startswith(f"{family.base}.") for name in files.shapes)
-        weights, left = family.table(hf_task, based).ours(files.shapes)
+        prefixed = any(name.startswith(f"{family.base_prefix}.") for name in files.shapes)
+        weights, unexpected = family.weight_table(hf_task, prefixed).from_hf(files.shapes)
         if not any(name.startswith(("model.encoder.", "model.decoder.")) for name in weights):
-            raise UserError(f"{folder} has no weights of a {family.type} in its files: they hold {', '.join(list(files.shapes)[:3])} ...")
-        if family.bias is not None:
-            parts.values["output_bias"] = family.bias in files.shapes and any(bool(rows.any()) for rows in files.pieces(family.bias))
+            names = ", ".join(list(files.shapes)[:3])
+            raise UserError(f"{folder} has no weights of a {family.model_type} model; its files hold {names} ...")
+        if (bias := family.output_bias) is not None:
+            parts.values["output_bias"] = bias in files.shapes and any(bool(rows.any()) for rows in files.chunks(bias))
             if not parts.values["output_bias"]:
-                weights.pop("model.lm_head.bias", None)  # zeros: nothing is lost without them
-        return cls(folder, config, family, parts, files, weights, left, hf_task)
+                weights.pop("model.lm_head.bias", None)  # zeros: the model is the same without them
+        return cls(folder, config, family, parts, files, weights, unexpected, hf_task)
 
     def node(self) -> Node:
-        """The node of a config that composes this model."""
+        """Config node that composes this model."""
         return model_node(self.parts, index.load())
 
     def shapes(self) -> dict[str, Shape]:
-        """Our name -> shape, for every weight; nothing of the weights is read."""
-        return {name: piece.shape(self.files.shapes[piece.theirs]) for name, piece in self.weights.items()}
+        """Weight name -> shape, from the file headers."""
+        return {name: piece.shape(self.files.shapes[piece.hf_name]) for name, piece in self.weights.items()}
 
     def tensors(self, name: str) -> "Iterator[Tensor]":
-        """A weight, by our name, a few rows at a time: views into the file that are dropped when the next ones come."""
+        """A weight as successive chunks of its rows, each valid until the next one."""
         piece = self.weights[name]
         if piece.whole:
-            yield from self.files.pieces(piece.theirs)
+            yield from self.files.chunks(piece.hf_name)
         else:
-            yield piece.of(self.files.whole(piece.theirs))
+            yield piece.view(self.files.tensor(piece.hf_name))
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names of the labels in the order of their ids; none where the file tells of none."""
-        named = self.config.get("id2label") or {}
-        return tuple(str(named[key]) for key in sorted(named, key=int))
+        """Label names in the order of their ids; empty without `id2label`."""
+        id2label = self.config.get("id2label") or {}
+        return tuple(str(id2label[key]) for key in sorted(id2label, key=int))
 
     @property
     def vocab_size(self) -> int:
@@ -91,7 +92,7 @@ def is_published(path: Path) -> bool:
 
 
 def load_model(folder: Path | str) -> "nn.Module":
-    """A published model of a folder, in evaluation mode. UserError: as `Published.open`, or weights are missing.
+    """A published model in evaluation mode. UserError: see `PublishedModel.open`; or weights are missing.
 
     >>> load_model("published")(torch.tensor([[5, 6, 7]])).shape
     torch.Size([1, 3, 16])
@@ -100,42 +101,40 @@ def load_model(folder: Path | str) -> "nn.Module":
 
     from framework.data.spec import DataSpec
 
-    found = Published.open(Path(folder))
-    node = found.node()
+    published = PublishedModel.open(Path(folder))
+    node = published.node()
     with torch.device("meta"):
-        model = registry.build(node, spec=DataSpec(found.vocab_size, node["max_length"]))
-    shapes = found.shapes()
-    own = model.state_dict()
-    lacking = [name for name in own if f"model.{name}" not in shapes]
-    if lacking:
-        raise UserError(
-            f"{found.folder} has no weights for {', '.join(lacking[:3])}{f' and {len(lacking) - 3} more' if lacking[3:] else ''}"
-        )
+        model = registry.build(node, spec=DataSpec(published.vocab_size, node["max_length"]))
+    names = {name: f"model.{name}" for name in model.state_dict()}
+    shapes = published.shapes()
+    if missing := [name for name in names if names[name] not in shapes]:
+        more = f" and {len(missing) - 3} more" if missing[3:] else ""
+        raise UserError(f"{published.folder} has no weights for {', '.join(missing[:3])}{more}")
     model = model.to_empty(device="cpu")
-    fill(model.state_dict(), {name: f"model.{name}" for name in own}, found)
+    copy_weights(model.state_dict(), names, published)
     return model.eval()
 
 
-class Weights(Protocol):
-    """What gives a weight by name, a few rows at a time or whole."""
+class WeightReader(Protocol):
+    """Reader of weights by name: each as successive chunks of its rows."""
 
     def tensors(self, name: str) -> "Iterator[Tensor]": ...
 
 
-def fill(own: "Mapping[str, Tensor]", names: Mapping[str, str], found: Weights) -> None:
-    """Copies weights into tensors; names: name in `own` -> name in `found`. Rows that a table has more than what is found stay."""
+def copy_weights(state: "Mapping[str, Tensor]", names: Mapping[str, str], reader: WeightReader) -> None:
+    """Copies weights into a state dict; names: name in `state` -> name in `reader`. Further rows of a larger table stay as they are."""
     import torch
 
     with torch.no_grad():
-        for mine, name in names.items():
-            into, at = own[mine], 0
-            for rows in found.tensors(name):
-                if not into.ndim:
-                    into.copy_(rows)
+        for name, source in names.items():
+            target, start = state[name], 0
+            for rows in reader.tensors(source):
+                if not target.ndim:
+                    target.copy_(rows)
                     continue
-                count = min(len(rows), len(into) - at)
-                into[at : at + count].copy_(rows[:count])
-                at += count
+                count = min(len(rows), len(target) - start)
+                target[start : start + count].copy_(rows[:count])
+                start += count
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -147,12 +146,11 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def family_of(config: Mapping[str, Any], folder: Path) -> Family:
-    """The family that a config.json is of. UserError: none that we have parts for."""
-    families = {name: registry.get(f"family/{name}")() for name in index.load().options["family"]}
-    for family in families.values():
-        if family.suits(config):
+    """The family of a config.json. UserError: it is not supported."""
+    families = [registry.get(f"family/{name}")() for name in index.load().options["family"]]
+    for family in families:
+        if family.matches(config):
             return family
-    known = sorted({family.type for family in families.values()})
-    told = config.get("model_type")
-    near = registry.nearest(str(told), known)
-    raise UserError(f"{folder / CONFIG} has model_type={told!r}, which is none of the families there are{near}: {', '.join(known)}")
+    known, model_type = sorted({family.model_type for family in families}), config.get("model_type")
+    near = registry.nearest(str(model_type), known)
+    raise UserError(f"{folder / CONFIG} has model_type={model_type!r}, which is not supported{near}; supported: {', '.join(known)}")

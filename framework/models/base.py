@@ -40,14 +40,14 @@ class Model(nn.Module):
     freeze: parameters that are not trained, as shell patterns over their names (`[tokens.*,encoder.layers.[0-3].*]`); null = none.
     adapter: new weights that are trained in place of the model's own.
 
-    A subclass builds its modules from `offers`, then calls `initialize`.
+    A subclass builds its modules from `self.context`, then calls `initialize`.
 
     >>> model = build_model(compose(["task=classification", "model.dim=16"]))
     >>> isinstance(model, Model), model(torch.tensor([[5, 6, 7]])).shape
     (True, torch.Size([1, 3, 16]))
     """
 
-    consumed: ClassVar[tuple[str, ...]] = ("pretrained", "init_layers", "freeze", "adapter")
+    framework_options: ClassVar[tuple[str, ...]] = ("pretrained", "init_layers", "freeze", "adapter")
     pretrained: ClassVar[str | None] = None
     init_layers: ClassVar[list[int] | dict[str, list[int]] | None] = None
     freeze: ClassVar[str | list[str] | None] = None
@@ -90,7 +90,7 @@ class Model(nn.Module):
         self.spec, self.dim, self.bias, self.epsilon, self.initial_std = spec, dim, bias, epsilon, initial_std
         embedding_dim = embedding_dim or dim
         self.tokens = Tokens(spec.vocab_size, embedding_dim, embedding_scale)
-        self.offers: dict[str, Any] = {
+        self.context: dict[str, Any] = {
             "vocab_size": spec.vocab_size,
             "dim": dim,
             "num_heads": num_heads,

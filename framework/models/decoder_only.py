@@ -23,9 +23,9 @@ class DecoderOnlyModel(LanguageModel):
 
     def __init__(self, decoder: Part = choice("decoder", "standard"), **options: Any):
         super().__init__(**options)
-        self.embeddings = Part(Embeddings)(**self.offers)
-        self.decoder = decoder(**self.offers)
-        self.lm_head = Part(LMHead)(**self.offers)
+        self.embeddings = Part(Embeddings)(**self.context)
+        self.decoder = decoder(**self.context)
+        self.lm_head = Part(LMHead)(**self.context)
         initialize(self, self.initial_std)
 
     def forward(

@@ -36,11 +36,11 @@ class EncoderDecoderModel(LanguageModel):
         **options: Any,
     ):
         super().__init__(**options)
-        self.source = Part(Embeddings)(**self.offers)
-        self.encoder = encoder(**self.offers)
-        self.target = Part(Embeddings)(**self.offers)
-        self.decoder = decoder(**{**self.offers, "num_layers": num_decoder_layers or self.offers["num_layers"]})
-        self.lm_head = Part(LMHead)(**self.offers)
+        self.source = Part(Embeddings)(**self.context)
+        self.encoder = encoder(**self.context)
+        self.target = Part(Embeddings)(**self.context)
+        self.decoder = decoder(**{**self.context, "num_layers": num_decoder_layers or self.context["num_layers"]})
+        self.lm_head = Part(LMHead)(**self.context)
         initialize(self, self.initial_std)
 
     def encode(self, source: Tensor, padding_mask: Tensor | None = None, positions: Tensor | None = None) -> EncoderOutput:

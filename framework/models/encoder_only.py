@@ -24,8 +24,8 @@ class EncoderOnlyModel(Model):
 
     def __init__(self, segments: int = 0, pooler: bool = False, encoder: Part = choice("encoder", "standard"), **options: Any):
         super().__init__(**options)
-        self.embeddings = Part(Embeddings, segments=segments)(**self.offers)
-        self.encoder = encoder(**self.offers)
+        self.embeddings = Part(Embeddings, segments=segments)(**self.context)
+        self.encoder = encoder(**self.context)
         self.pooler = Pooler(self.dim).requires_grad_(False) if pooler else None
         initialize(self, self.initial_std)
 

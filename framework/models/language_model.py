@@ -20,7 +20,7 @@ class LanguageModel(Model):
 
     def __init__(self, tied: bool = True, output_bias: bool = False, output_scale: float = 1.0, **options: Any):
         super().__init__(**options)
-        self.offers |= {"tied": tied, "output_bias": output_bias, "output_scale": output_scale}
+        self.context |= {"tied": tied, "output_bias": output_bias, "output_scale": output_scale}
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Hidden states (B, T, D) -> logits of the next token (B, T, V)."""

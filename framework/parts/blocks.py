@@ -15,7 +15,7 @@ Sublayer = Callable[[Tensor], Tensor]
 
 
 class Block(nn.Module):
-    """Base class of blocks. An owner offers: dim, num_heads, num_layers, dropout, bias, epsilon, layer (from 0), sublayers (their
+    """Base class of blocks. Context arguments: dim, num_heads, num_layers, dropout, bias, epsilon, layer (from 0), sublayers (their
     number), norm (a Part, called with dim, epsilon, bias).
 
     final_norm: whether a stack of these blocks needs a norm after the last layer.

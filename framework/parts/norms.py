@@ -1,4 +1,4 @@
-"""Norms. An owner offers: dim, epsilon, bias."""
+"""Norms. Context arguments: dim, epsilon, bias."""
 
 from torch import nn
 

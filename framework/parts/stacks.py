@@ -24,7 +24,7 @@ Window = int | list[int | None] | None
 class Stack(nn.Module):
     """Base class of encoders and decoders: layers over one sequence, with layouts and masks that are made once, before the first layer.
 
-    An owner offers: dim, num_heads, num_layers, dropout, bias, epsilon, max_length, embedding_dim (features of the embeddings,
+    Context arguments: dim, num_heads, num_layers, dropout, bias, epsilon, max_length, embedding_dim (features of the embeddings,
     which positions are added to), and its own attention, position, feed_forward, norm and block.
 
     attention: the self-attention of every layer.
@@ -41,8 +41,8 @@ class Stack(nn.Module):
     causal: ClassVar[bool] = False
     layer_class: ClassVar[type[nn.Module]] = Layer
     shares_weights: ClassVar[bool] = False  # one layer, applied num_layers times
-    sealed: ClassVar[bool] = True
-    apart: ClassVar = ("cross",)
+    scope_boundary: ClassVar[bool] = True
+    excluded_slots: ClassVar = ("cross",)
     option_traits: ClassVar = {"training_only": ("activation_checkpointing",)}
     provides: ClassVar[dict[str, str]] = {"window": "window is not None"}
     rules: ClassVar[dict[str, str]] = {
@@ -72,12 +72,12 @@ class Stack(nn.Module):
     ):
         super().__init__()
         sublayers = {"attention": attention, **cross_attention, "feed_forward": feed_forward}
-        offers = {"dim": dim, "num_heads": num_heads, "num_layers": num_layers, "dropout": dropout, "bias": bias, "epsilon": epsilon}
+        context = {"dim": dim, "num_heads": num_heads, "num_layers": num_layers, "dropout": dropout, "bias": bias, "epsilon": epsilon}
         self.position = position(dim=embedding_dim, num_heads=num_heads, max_length=max_length, causal=self.causal)
         self.layers = nn.ModuleList(
             self.layer_class(
-                block=block(**offers, layer=layer, sublayers=len(sublayers), norm=norm),
-                **{name: part(**offers, layer=layer) for name, part in sublayers.items()},
+                block=block(**context, layer=layer, sublayers=len(sublayers), norm=norm),
+                **{name: part(**context, layer=layer) for name, part in sublayers.items()},
             )
             for layer in range(1 if self.shares_weights else num_layers)
         )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from framework.config import catalogue as index
-from framework.huggingface.nodes import without, words
+from framework.huggingface.node import drop_typed, model_overrides
 from framework.pretrained.source import OPTION, PretrainedSource, Sources
 from framework.runs.folder import Run
 
@@ -39,7 +39,7 @@ def overrides_from(typed: Sequence[str], sources: Sources) -> list[str]:
     source = sources.published(name)
     if source is None:
         return []
-    options = [] if model else without(words(source.published.parts, index.load()), typed)
+    options = [] if model else drop_typed(model_overrides(source.published.parts, index.load()), typed)
     return options if tokenizer else [*options, *tokenizer_overrides(source)]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.data.spec import DataSpec
 from framework.errors import UserError
-from framework.huggingface.folder import Published, Weights, is_published
+from framework.huggingface.folder import PublishedModel, WeightReader, is_published
 from framework.runs.folder import Run
 from framework.utils.hub import folder_of
 from framework.weights.shapes import Shapes, shapes
@@ -39,7 +39,7 @@ class PretrainedSource:
         """Name -> shape of every weight, by the names that a task of ours gives them."""
         raise NotImplementedError
 
-    def weights(self) -> Weights:
+    def weights(self) -> WeightReader:
         """The weights, read from disk as they are asked for; none stay in memory with the source."""
         raise NotImplementedError
 
@@ -78,12 +78,12 @@ class RunSource(PretrainedSource):
     def shapes(self) -> Shapes:
         return self._shapes
 
-    def weights(self) -> Weights:
+    def weights(self) -> WeightReader:
         return _StateDict(self._state())
 
 
 class _StateDict:
-    """Weights by name, each as one piece."""
+    """Weights by name, each read whole."""
 
     def __init__(self, state: "dict[str, Tensor]"):
         self._state = state
@@ -93,12 +93,12 @@ class _StateDict:
 
 
 class PublishedSource(PretrainedSource):
-    """A published model in a folder. UserError: see `Published.open`."""
+    """A published model in a folder. UserError: see `PublishedModel.open`."""
 
     def __init__(self, name: str, path: Path):
-        self.published = Published.open(path)
+        self.published = PublishedModel.open(path)
         self.name, self.model, self.hf_task = name, self.published.node(), self.published.hf_task
-        self.unknown = self.published.left
+        self.unknown = self.published.unexpected
         self.spec = DataSpec(self.published.vocab_size, self.model["max_length"], labels=self.published.labels)
         self.tokenizer = {"part": "tokenizer/pretrained", "file": str(self.published.folder), "vocab_size": self.published.vocab_size}
         if (start := self.published.config.get("decoder_start_token_id")) is not None:
@@ -107,7 +107,7 @@ class PublishedSource(PretrainedSource):
     def shapes(self) -> Shapes:
         return self.published.shapes()
 
-    def weights(self) -> Weights:
+    def weights(self) -> WeightReader:
         return self.published
 
 

@@ -15,7 +15,7 @@ from framework.config.derived_defaults import normalized
 from framework.config.diff import differences
 from framework.data.spec import DataSpec
 from framework.errors import UserError
-from framework.huggingface.folder import fill
+from framework.huggingface.folder import copy_weights
 from framework.pretrained.source import OPTION, PretrainedSource, PublishedSource
 from framework.registry import build
 from framework.weights.layer_selection import select_layers
@@ -71,7 +71,7 @@ class WeightTransfer:
 
     def load(self, task: "Task") -> None:
         """Copies the weights into the task."""
-        fill(task.state_dict(), {name: self.names[name] for name in self.loaded}, self.source.weights())
+        copy_weights(task.state_dict(), {name: self.names[name] for name in self.loaded}, self.source.weights())
 
     def lines(self) -> list[str]:
         """What is loaded, missing, unexpected and configured otherwise, for the user."""

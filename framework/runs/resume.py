@@ -47,10 +47,13 @@ def changed(run: Run, overrides: Sequence[str], folders: Sequence[Path], trainin
     catalogue = index.load()
     saved = {key: _grown(value, catalogue) for key, value in run.config().items()}
     config = copy.deepcopy(saved)
-    taken = f"recipe={run.chosen().get('recipe')}"
-    overrides = [text for text in overrides if not text.lstrip("+").startswith("resume=") and text.lstrip("+") != taken]
-    if another := [text for text in overrides if text.lstrip("+").startswith("recipe=")]:
-        raise UserError(f"{another[0]}: the recipe may not change, this run took {taken}; set single values instead.")
+    overrides = [text for text in overrides if not text.lstrip("+").startswith("resume=")]
+    recipes = [text for text in overrides if text.lstrip("+").startswith("recipe=")]
+    if recipes:  # an exported folder has no record of its recipe
+        taken = f"recipe={run.chosen().get('recipe')}"
+        if another := [text for text in recipes if text.lstrip("+") != taken]:
+            raise UserError(f"{another[0]}: the recipe may not change, this run took {taken}; set single values instead.")
+        overrides = [text for text in overrides if text not in recipes]
     if overrides:
         _apply(config, overrides, run, folders)
     wrong = problems(config, catalogue)

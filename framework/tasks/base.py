@@ -20,6 +20,10 @@ class Result:
 
     loss: scalar, summed over targets. weight: scalar, their number; a step follows the summed loss of the global batch over its weight.
     output: whatever the task uses again, such as logits.
+
+    >>> result = Result(loss=torch.tensor(6.0), weight=torch.tensor(4))
+    >>> float(result.loss / result.weight)  # the loss of a target
+    1.5
     """
 
     loss: Tensor
@@ -37,6 +41,11 @@ class BaselineData:
     """Rows for `Task.baseline`, each to be read once: at most ROWS rows and TOKENS tokens of either part (framework/workflows/baseline.py).
 
     train, test: rows as the source reads them. encoded: the training rows, encoded. batches: the test rows, as the model gets them.
+
+    >>> rows = [{"text": "a good film", "label": "positive"}, {"text": "a dull film", "label": "negative"}]
+    >>> data = BaselineData(train=rows, test=rows[:1])
+    >>> Counter(row["label"] for row in data.train).most_common(1)[0][0]
+    'positive'
     """
 
     train: Iterable[Row]
@@ -53,9 +62,14 @@ class Task(nn.Module):
 
     format: columns, encoding, batches and built-in rows of the data.
     baseline: whether a simple method is measured on the test rows at the end of a run.
+
+    >>> predictor = load("runs/last")
+    >>> task = predictor.task
+    >>> isinstance(task, Task), task.monitor, sorted(task.metrics())
+    (True, 'validation/accuracy', ['accuracy', 'f1'])
     """
 
-    consumed: ClassVar[tuple[str, ...]] = ("format", "baseline")  # options that the framework reads and no constructor takes
+    framework_options: ClassVar[tuple[str, ...]] = ("format", "baseline")  # options that the framework reads and no constructor takes
     option_traits: ClassVar[dict[str, tuple[str, ...]]] = {"may_change": ("baseline",)}
     format: Any = choice("format", None)  # of an instance: the format itself
     rules: ClassVar[dict[str, str]] = {}
@@ -113,9 +127,13 @@ class GenerationTask(Task):
     decoding: the decoding strategy.
     validation_rows: number of validation rows to generate for at each validation, spread evenly; null = all.
     test_rows: number of test rows to generate for at the end; null = all.
+
+    >>> options = compose(["task=translation", "task/decoding=sampling"])["task"]
+    >>> options["decoding"]["part"], options["validation_rows"]
+    ('decoding/sampling', 200)
     """
 
-    consumed: ClassVar[tuple[str, ...]] = ("decoding", "validation_rows", "test_rows")
+    framework_options: ClassVar[tuple[str, ...]] = ("decoding", "validation_rows", "test_rows")
     decoding: ClassVar[Any] = choice("decoding", "greedy")
     validation_rows: ClassVar[int | None] = 200
     test_rows: ClassVar[int | None] = None

@@ -16,6 +16,10 @@ class DistillationOutputs:
 
     hidden: (M, D). logits: (N, C), whose softmax is the distribution over the classes of each target. N is a multiple of M: several targets
     may share a hidden state (the labels of a multi-label text), each state the same number.
+
+    >>> outputs = DistillationOutputs(hidden=torch.zeros(3, 8), logits=torch.zeros(3, 2))
+    >>> outputs.logits.softmax(-1)[0]
+    tensor([0.5000, 0.5000])
     """
 
     hidden: Tensor
@@ -27,9 +31,13 @@ class Distillable(Task):
 
     teacher: a run of the same task, or a published model, to learn from beside the rows; its tokenizer is taken. null = none.
     distillation: the loss that compares student and teacher.
+
+    >>> predictor = load("runs/last")
+    >>> isinstance(predictor.task, Distillable), compose(["task=classification"])["task"]["teacher"]
+    (True, None)
     """
 
-    consumed: ClassVar[tuple[str, ...]] = ("teacher", "distillation")
+    framework_options: ClassVar[tuple[str, ...]] = ("teacher", "distillation")
     teacher: ClassVar[str | None] = None
     distillation: ClassVar[Any] = choice("distillation", "standard")
     option_traits: ClassVar = {"may_change": ("teacher",)}  # its folder may move
@@ -46,6 +54,10 @@ class Exportable(Task):
         text2text-generation. The generation tasks are exported as their language model; the others by `export_forward`.
     head_variant: the variant of the head; a published class fits a task of the same variant alone (framework/huggingface/families).
     export_inputs: names of what `export_forward` reads of a batch: ids, padding_mask, segments.
+
+    >>> task = load("runs/last").task
+    >>> isinstance(task, Exportable), task.hf_task, task.hf_config()["id2label"]
+    (True, 'text-classification', {0: 'negative', 1: 'positive'})
     """
 
     hf_task: str

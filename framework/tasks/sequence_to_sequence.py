@@ -35,6 +35,11 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
     label_smoothing: share of the target's probability that is spread over the vocabulary, in training alone.
     max_ratio, max_extra: a target has at most max_ratio tokens for each of its source's, and max_extra more, rounded up to a multiple
         of 32; max_ratio=null = as many as the model takes. Input length + 50: Vaswani et al. 2017, section 6.1.
+
+    >>> class ReverseTask(SequenceToSequence):
+    ...     input, reference = "text", "reversed"
+    >>> sorted(ReverseTask.metrics(None))
+    ['bleu', 'chrf']
     """
 
     hf_task = "text2text-generation"

@@ -39,9 +39,9 @@ class Tracker(Logger):
         """The run ended, successfully (0) or not. Called exactly once."""
 
 
-def build_trackers(nodes: Mapping[str, Mapping[str, Any]], folder: Path, **offers: Any) -> list[Tracker]:
+def build_trackers(nodes: Mapping[str, Mapping[str, Any]], folder: Path, **context: Any) -> list[Tracker]:
     """The trackers of a config."""
-    return [build(node, folder=folder, **offers) for node in nodes.values()]
+    return [build(node, folder=folder, **context) for node in nodes.values()]
 
 
 def finish(trackers: Iterable[Tracker], exit_code: int) -> None:

@@ -1,6 +1,6 @@
 """Callbacks: checkpoints and early stopping.
 
-An owner offers: folder (of the run), monitor and mode (the task's monitored metric).
+Context arguments: folder (of the run), monitor and mode (the task's monitored metric).
 A callback whose attribute `off` is true is not used.
 """
 
@@ -25,9 +25,9 @@ from framework.training.averaging import load_live_weights
 from framework.utils.files import remove_partial, replacing
 
 
-def build_callbacks(nodes: Mapping[str, Mapping[str, Any]], **offers: Any) -> list[Callback]:
+def build_callbacks(nodes: Mapping[str, Mapping[str, Any]], **context: Any) -> list[Callback]:
     """The callbacks of a config that are not off."""
-    built = [build(node, **offers) for node in nodes.values()]
+    built = [build(node, **context) for node in nodes.values()]
     return [callback for callback in built if not getattr(callback, "off", False)]
 
 

@@ -20,7 +20,7 @@ from framework.tasks.capabilities import Distillable, DistillationOutputs
 class Distillation:
     """Base class of the kind `distillation`: computes the student's loss of a batch, in training only.
 
-    An owner offers: teacher, a trained task, used in evaluation mode and without gradients. The teacher is no submodule of the student,
+    Context arguments: teacher, a trained task, used in evaluation mode and without gradients. The teacher is no submodule of the student,
     so no checkpoint, optimizer or weight average holds it.
     """
 

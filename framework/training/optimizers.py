@@ -1,6 +1,6 @@
 """Optimizers of torch with the parameter groups of a Transformer. Options have torch's names.
 
-An owner offers: model (the task, with the model and its head).
+Context arguments: model (the task, with the model and its head).
 """
 
 from collections.abc import Callable, Sequence

@@ -10,7 +10,7 @@ from framework.registry import register
 class Schedule:
     """Base class: linear warm-up, then the shape of the class.
 
-    An owner offers: total (optimizer steps of the run; `math.inf` if the trainer has no limit).
+    Context arguments: total (optimizer steps of the run; `math.inf` if the trainer has no limit).
     """
 
     rules: ClassVar[dict[str, str]] = {"warmup >= 0": "warmup must be a number of steps, or a share of all steps below 1"}

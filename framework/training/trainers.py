@@ -21,7 +21,7 @@ from framework.weights.torch_files import read_checkpoint
 
 # set here: progress, summary, checkpoints and the sharding of rows are parts of this framework
 _FIXED = ("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "use_distributed_sampler")
-_OFFERED = ("callbacks", "logger", "plugins", "default_root_dir")
+_CONTEXT = ("callbacks", "logger", "plugins", "default_root_dir")
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -50,11 +50,11 @@ def options_of(parent: Callable[..., Any], without: typing.Iterable[str]) -> Cal
     return show
 
 
-@register("trainer", "lightning", given=_OFFERED)
+@register("trainer", "lightning", context=_CONTEXT)
 class LightningTrainer(pl.Trainer):
     """Trainer of PyTorch Lightning, with all its options. https://lightning.ai/docs/pytorch/stable/common/trainer.html
 
-    An owner offers: callbacks, logger, plugins (lists), default_root_dir.
+    Context arguments: callbacks, logger, plugins (lists), default_root_dir.
 
     strategy: auto, ddp, fsdp (FSDP2: sharded weights), or another strategy of Lightning.
     compile: compile the task with torch.compile.

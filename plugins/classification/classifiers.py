@@ -1,4 +1,4 @@
-"""Classifier heads: from the pooled state of a text to scores. An owner offers: dim, outputs, dropout."""
+"""Classifier heads: from the pooled state of a text to scores. Context arguments: dim, outputs, dropout."""
 
 from torch import Tensor, nn
 

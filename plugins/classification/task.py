@@ -44,7 +44,7 @@ class ClassificationTask(Distillable, Exportable):
         section 3.1, https://aclanthology.org/P15-1162
     """
 
-    consumed: ClassVar[tuple[str, ...]] = ("target",)  # by the format
+    framework_options: ClassVar[tuple[str, ...]] = ("target",)  # by the format
     format = choice("format", "classification")
     target: Any = choice("target", "label")  # of an instance: the format's
     rules: ClassVar[dict[str, str]] = {

@@ -21,7 +21,7 @@ FORBIDDEN = -1e4  # large and finite: -inf would give NaN gradients
 class TagHead(nn.Module):
     """Scores every tag at every word; the prediction is the likeliest legal sequence.
 
-    An owner offers: dim, tags (their names), scheme.
+    Context arguments: dim, tags (their names), scheme.
 
     variant: its name in the `head_variant` of the task.
     normalized: whether the scores of a word go through log_softmax before sequences are compared.

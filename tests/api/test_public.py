@@ -3,6 +3,7 @@
 import ast
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,14 +29,6 @@ def test_a_public_name_is_that_of_its_module(name):
         assert value.__module__ == framework._MODULES[name], f"{name} is defined in another module"
 
 
-def test_type_checkers_are_told_the_same_names():
-    """The block under TYPE_CHECKING and the table that `__getattr__` reads are equal."""
-    tree = ast.parse(Path(framework.__file__).read_text(encoding="utf-8"))
-    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
-    told = {alias.asname: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
-    assert told == framework._MODULES
-
-
 def test_no_public_name_hides_a_subpackage():
     assert not {module.name for module in pkgutil.iter_modules(framework.__path__)} & set(dir(framework))
 
@@ -46,3 +39,16 @@ def test_importing_loads_nothing():
     loaded = set(ast.literal_eval(done.stdout))
     assert not {name for name in loaded if name.partition(".")[0] in ("torch", "hydra", "numpy", "yaml", "omegaconf", "pytorch_lightning")}
     assert {name for name in loaded if name.startswith("framework")} == {"framework", "framework.errors", "framework.registry"}
+
+
+def _sources_of_plugins() -> list[Path]:
+    """What imports from the public API alone: plugins, templates, the package from outside, and pages."""
+    code = [path for folder in ("plugins", "tests/packaging/outside") for path in sorted((ROOT / folder).rglob("*.py"))]
+    templates = sorted((ROOT / "framework" / "cli" / "scaffold").glob("*/*.py"))
+    return [*code, *templates, *sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+
+
+@pytest.mark.parametrize("path", _sources_of_plugins(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_plugins_templates_and_pages_import_from_the_public_api_alone(path):
+    imported = re.findall(r"^\s*(?:from|import)\s+(framework\.[\w.]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(imported) <= {"framework.testing"}

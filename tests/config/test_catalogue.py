@@ -317,7 +317,7 @@ def test_what_is_known_of_a_part():
     assert option["fields"]["count"]["meaning"] == "how many, and what goes on below."
     assert option["fields"]["first"]["meaning"] == option["fields"]["second"]["meaning"] == "both of them."
     assert option["slots"]["norm"] == {"kind": "norm", "default": "layer", "follows": "norm", "meaning": "", "traits": []}
-    assert (option["doc"], option["offered"], option["required"]) == ("A sample.", ["dim"], ["dim"])
+    assert (option["doc"], option["context"]) == ("A sample.", ["dim"])
 
 
 def test_every_part_is_importable_from_its_home():

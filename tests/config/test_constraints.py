@@ -92,14 +92,14 @@ def test_a_wrong_value_does_not_hide_the_ways_out_of_a_conflict_between_parts():
     assert "dropout=1.5" in said and "model/position=rotary" in said.replace("|", " model/position=")
 
 
-def test_a_cross_attention_stands_apart():
+def test_cross_attention_is_an_excluded_slot():
     """Neither the position nor the window of its stack applies to it."""
     words = ["task=translation", "model/decoder/cross=linear"]
     compose([*words, "model/decoder/position=alibi", "model.decoder.window=3"])
     assert "model.decoder.attention" in refusal(*words, "model/decoder/position=alibi", "model/decoder/attention=linear")
 
 
-def test_a_stack_is_sealed():
+def test_a_stack_is_a_scope_boundary():
     """Traits inside one stack do not reach the other."""
     words = ["task=translation", "model/encoder/attention=linear"]
     compose([*words, "model/decoder/position=alibi", "model.decoder.window=3"])
@@ -145,7 +145,7 @@ def test_a_slot_follows_its_nearest_owner():
     assert explicit({**top, "room": {**top["room"], "paint": None}}, catalogue)["room"]["wall"]["paint"] == red
 
 
-def test_rules_see_traits_of_the_parts_around_but_not_of_sealed_ones():
+def test_rules_see_traits_of_the_parts_around_but_not_beyond_a_scope_boundary():
     catalogue = Invented(
         house__a={"stove": ("stove", None), "room": ("room", None), "shed": ("room", None)},
         room__a={"stove": ("stove", None), "bed": ("bed", None)},
@@ -155,7 +155,7 @@ def test_rules_see_traits_of_the_parts_around_but_not_of_sealed_ones():
     )
     catalogue.options["stove"]["hot"]["declarations"] = {"provides": ["fire"]}
     catalogue.options["bed"]["straw"]["declarations"] = {"rules": {"'fire' not in provided": "straw burns"}}
-    catalogue.options["room"]["a"]["declarations"] = {"sealed": True}
+    catalogue.options["room"]["a"]["declarations"] = {"scope_boundary": True}
     hot, cold, bed = {"part": "stove/hot"}, {"part": "stove/cold"}, {"part": "bed/straw"}
 
     def burning(stove, inside, beside):
@@ -168,7 +168,7 @@ def test_rules_see_traits_of_the_parts_around_but_not_of_sealed_ones():
     assert burning(hot, cold, cold) == ["house.room.bed", "house.shed.bed"]
     catalogue.options["room"]["a"]["declarations"] = {}
     assert burning(cold, hot, cold) == ["house.room.bed", "house.shed.bed"]
-    catalogue.options["house"]["a"]["declarations"] = {"apart": ["shed"]}
+    catalogue.options["house"]["a"]["declarations"] = {"excluded_slots": ["shed"]}
     assert burning(hot, cold, cold) == ["house.room.bed"]
 
 

@@ -1,4 +1,4 @@
-"""The registry: names, offers, slots, and the errors of each."""
+"""The registry: names, context arguments, slots, and the errors of each."""
 
 import subprocess
 import sys
@@ -48,7 +48,7 @@ def test_names_drop_their_kind():
     assert registry.option_name("AdamW", "optimizer") == "adam_w"
 
 
-def test_build_takes_values_from_the_node_and_the_rest_from_the_offers():
+def test_build_takes_values_from_the_node_and_the_rest_from_the_context():
     fruit = build({"part": "fruit/plain", "cut": 2}, size=4, color="green")
     assert (type(fruit), fruit.size, fruit.cut) == (PlainFruit, 4, 2)
 
@@ -94,7 +94,7 @@ def test_a_rule_about_others_is_skipped_in_plain_python_and_every_other_one_is_n
             "inner_part != 'sweet'": "inner must not be sweet",
             "plate == 'white'": "plate must be white",
         }
-        consumed, plate = ("plate",), "white"
+        framework_options, plate = ("plate",), "white"
 
         def __init__(self, parts: list[int] | None = None, inner: Part = choice("fruit", "plain")):
             pass
@@ -125,8 +125,8 @@ def test_a_part_is_found_without_loading_anything_first():
     assert done.stdout == "10000.0"
 
 
-def test_given_parameters_are_offered_though_they_have_a_default():
-    @register("fruit", "given", given=("ripe",))
+def test_context_arguments_may_have_a_default():
+    @register("fruit", "given", context=("ripe",))
     class Given(PlainFruit):
         pass
 
@@ -138,27 +138,27 @@ def test_given_parameters_are_offered_though_they_have_a_default():
 class Eaten:
     """A kind with options that its builder reads."""
 
-    consumed = ("plate", "napkin")
+    framework_options = ("plate", "napkin")
     plate, napkin = "white", None
 
 
 class EatenWarm(Eaten):
     """An option more; it does not say the others again."""
 
-    consumed = ("fork",)
+    framework_options = ("fork",)
     fork = True
 
     def __init__(self, heat: int = 3):
         self.heat = heat
 
 
-def test_consumed_options_are_those_of_all_bases():
-    assert registry.signature(EatenWarm).consumed == ("plate", "napkin", "fork")
+def test_framework_options_are_those_of_all_bases():
+    assert registry.signature(EatenWarm).framework_options == ("plate", "napkin", "fork")
     assert registry.signature(EatenWarm).fields == {"heat": 3, "plate": "white", "napkin": None, "fork": True}
     assert Part(EatenWarm, plate="blue", heat=5)().heat == 5
 
 
-def test_a_constructor_does_not_ask_for_what_is_consumed():
+def test_a_constructor_does_not_ask_for_a_framework_option():
     class Greedy(EatenWarm):
         def __init__(self, plate: str = "mine"):
             pass

@@ -10,12 +10,12 @@ from framework.errors import UserError
 from framework.registry import expressions
 
 
-def entry(rules=(), provides=(), fields=(), slots=(), offered=()):
+def entry(rules=(), provides=(), fields=(), slots=(), context=()):
     return {
         "class": "somewhere.Part",
         "fields": dict.fromkeys(fields, {}),
         "slots": {slot: {"kind": kind} for slot, kind in dict(slots).items()},
-        "offered": list(offered),
+        "context": list(context),
         "declarations": {"rules": dict.fromkeys(rules, "reason"), "provides": provides},
     }
 
@@ -25,7 +25,7 @@ def house(**of_the_bed):
     return {
         "house": {"wooden": entry(fields=["floors"], slots={"room": "room", "stove": "stove"})},
         "room": {"small": entry(fields=["windows"], slots={"bed": "bed", "lamp": "lamp"}), "large": entry(fields=["doors"])},
-        "bed": {"straw": entry(**{"fields": ["length", "width"], "slots": {"pillow": "pillow"}, "offered": ["sleepers"], **of_the_bed})},
+        "bed": {"straw": entry(**{"fields": ["length", "width"], "slots": {"pillow": "pillow"}, "context": ["sleepers"], **of_the_bed})},
         "lamp": {"oil": entry(fields=["wick"])},
     }
 

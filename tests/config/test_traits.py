@@ -9,7 +9,7 @@ from framework.errors import UserError
 
 
 class Base:
-    consumed = ("files",)
+    framework_options = ("files",)
     files = None
     option_traits = {"pattern": ("files",), "training_only": ("noise", "speed")}
 

@@ -35,7 +35,7 @@ def test_everything_comes_from_the_run(tmp_path):
     for said in (
         "# mine\n",
         "classification with encoder_only: encoder of multi_head, learned, mlp, layer, ",
-        f"{parameters:,} parameters; reads at most 64 tokens at once.",
+        f"{parameters:,} parameters; at most 64 tokens of input.",
         '```python\nimport x\nx.load(".")\n```',
         "`data=files reviews`.",
         "| train | a.csv, b.csv | 1,200 | 34,567 |",
@@ -45,17 +45,17 @@ def test_everything_comes_from_the_run(tmp_path):
         "`baseline` is a simple method on the same rows.",
         f"\n```\n{shlex.join(['python', '-m', 'framework', 'train', *run.overrides()])}\n```\n",
         f"torch {run.versions()['torch']}",
-        "None is named here: whoever publishes this folder chooses one, writes it here and as `license:` above.",
+        "None is given. Whoever publishes this folder chooses one and names it here and as `license:` above.",
     ):
         assert said in text, said
-    learned = text.partition("## What it learned from")[2].partition("##")[0]
+    learned = text.partition("## Training data")[2].partition("##")[0]
     assert "/home" not in learned and "/tmp" not in learned and "deep" not in learned  # by name, wherever they lay
 
 
-def test_a_run_without_figures_says_so(tmp_path):
+def test_a_run_without_metrics_says_so(tmp_path):
     folder = make_run(tmp_path, "classification")
     Run.open(folder).metrics.unlink()
-    assert "The run has no final figures: it did not end, or had nothing to be measured on." in text_of(folder)
+    assert "The run has no final metrics" in text_of(folder)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_run_without_figures_says_so(tmp_path):
     [
         ({"part": "data/hub", "path": "stanfordnlp/sst2", "revision": "main", "train": "train"}, "`data=hub stanfordnlp/sst2 main`."),
         ({"part": "data/hub", "path": "/home/somebody/sst2", "train": "train"}, "`data=hub sst2`."),
-        ({"part": "data/builtin", "limit": 1500}, "`data=builtin`, at most 1,500 rows of each part."),
+        ({"part": "data/builtin", "limit": 1500}, "`data=builtin`, at most 1,500 rows of each split."),
     ],
     ids=["hub", "folder", "built in"],
 )

@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from framework.errors import UserError
-from framework.export.graphs import Graph
-from framework.export.onnx import write
+from framework.export.onnx import Graph, write
 from framework.export.programs import incremental_programs
 from framework.parts.caches import KVCache
 from framework.runs.predictor import Predictor

@@ -1,4 +1,4 @@
-"""Weights under our own names: what is loaded says what the run says."""
+"""WeightReader under our own names: what is loaded says what the run says."""
 
 import pytest
 import torch

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.huggingface.their_models import make
+from tests.huggingface.toy_models import make
 
 
 @pytest.fixture(scope="session")

@@ -177,7 +177,7 @@ def test_a_sweep_from_one_model(here):
         ({"model_type": "brt"}, "which is none of the families there are (did you mean 'bert'?): "),
         ({"model_type": None}, "bert/config.json has model_type=None"),
         ({"hidden_act": "mish"}, "config.json has hidden_act='mish', and there is no part for it; there are parts for gelu"),
-        ({"position_embedding_type": "relative_key"}, "position_embedding_type='relative_key', and bert is read with"),
+        ({"position_embedding_type": "relative_key"}, "position_embedding_type='relative_key'; bert models need"),
         ({"hidden_size": 32}, "model.tokens.weight: (270, 16) there, (270, 32) here"),
         ({"num_attention_heads": 3}, "dim must be a multiple of num_heads"),
     ],
@@ -192,7 +192,7 @@ def test_a_key_that_is_needed(here, capsys):
     base = json.loads(Path("bert/config.json").read_text())
     del base["hidden_size"]
     Path("bert/config.json").write_text(json.dumps(base))
-    assert "config.json has no hidden_size, which bert cannot do without" in refused(capsys, "model.pretrained=bert")
+    assert "config.json has no hidden_size, which bert models need" in refused(capsys, "model.pretrained=bert")
     Path("bert/config.json").write_text("{")
     assert "bert/config.json is damaged" in refused(capsys, "model.pretrained=bert")
     Path("bert/config.json").write_text("[]")

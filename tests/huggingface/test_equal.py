@@ -14,11 +14,11 @@ from framework.config.derived_defaults import normalized
 from framework.generation.beam import Beam
 from framework.generation.engine import Decode, pad_left
 from framework.generation.greedy import Greedy
-from framework.huggingface.folder import Published
-from framework.huggingface.nodes import model_node, words
+from framework.huggingface.folder import PublishedModel
+from framework.huggingface.node import model_node, model_overrides
 from framework.huggingface.writing import write
 from framework.tasks.cross_entropy import IGNORED
-from tests.huggingface.their_models import DECODERS, ENCODERS, PADDING, PAIRS, TOYS, VOCABULARY, load, texts
+from tests.huggingface.toy_models import DECODERS, ENCODERS, PADDING, PAIRS, TOYS, VOCABULARY, load, texts
 from tests.precision import close, doubles, in_double, rounds_like
 
 NEW = 12  # tokens are written
@@ -123,7 +123,7 @@ def test_the_loss_and_its_gradients_are_the_same(name: str, saved: Any) -> None:
         result = task(own)
         (result.loss / result.weight).backward()
         mine = {key: parameter.grad for key, parameter in task.named_parameters() if parameter.grad is not None}
-        got = dict(found.family.table(found.hf_task).theirs(mine))
+        got = dict(found.family.weight_table(found.hf_task).to_hf(mine))
         got.pop("final_logits_bias", None)  # theirs learns nothing
         assert set(got) == keys
         return [result.loss / result.weight, *learned(got)]
@@ -197,8 +197,8 @@ def test_what_is_written_is_read_by_transformers(name: str, saved: Any, tmp_path
 
     theirs, folder = saved(name)
     ours, found = load(folder)
-    layout = write(tmp_path, found.node(), ours.state_dict(), ours.spec, ours.hf_task)
-    assert layout.family.type == found.family.type
+    family = write(tmp_path, found.node(), ours.state_dict(), ours.spec, ours.hf_task)
+    assert family.model_type == found.family.model_type
     again = getattr(transformers, f"AutoModelFor{TOYS[name].kind}").from_pretrained(tmp_path, output_loading_info=True)
     model, report = again[0].eval(), again[1]
     assert not report["missing_keys"] and not report["unexpected_keys"] and not report["mismatched_keys"]
@@ -217,8 +217,8 @@ def test_what_was_read_is_told_and_named_as_theirs_again(name: str, saved: Any) 
     theirs, folder = saved(name)
     ours, found = load(folder)
     known, node = catalogue.load(), found.node()
-    config = found.family.theirs(node, ours.spec)
-    parts = found.family.ours(config, found.files.shapes)
+    config = found.family.to_hf(node, ours.spec)
+    parts = found.family.from_hf(config, found.files.shapes)
     parts.values["output_bias"] = node.get("output_bias", False)
     if "output_bias" not in node:
         parts.values.pop("output_bias")
@@ -227,7 +227,7 @@ def test_what_was_read_is_told_and_named_as_theirs_again(name: str, saved: Any) 
         if key in theirs.config.to_dict() and not key.startswith("rope_") and getattr(theirs.config, key) is not None:
             said = getattr(theirs.config, key)
             assert ("silu" if said == "swish" else said) == value or key in RENAMED, key
-    written = dict(found.family.table(found.hf_task).theirs(ours.state_dict()))
+    written = dict(found.family.weight_table(found.hf_task).to_hf(ours.state_dict()))
     state = theirs.state_dict()
     for key, tensor in written.items():
         assert torch.equal(tensor, state[key]), key
@@ -237,9 +237,9 @@ def test_what_was_read_is_told_and_named_as_theirs_again(name: str, saved: Any) 
 
 @pytest.mark.parametrize("name", ["albert", "modernbert_odd", "llama_3", "qwen2", "flan_t5", "marian"])
 def test_the_words_of_a_folder_compose_to_what_it_holds(name: str, saved: Any) -> None:
-    found = Published.open(saved(name)[1])
+    found = PublishedModel.open(saved(name)[1])
     task = "pretraining" if name in ENCODERS else "completion" if name in DECODERS else "translation"
-    composed = compose([f"task={task}", *words(found.parts, catalogue.load())]).config["model"]
+    composed = compose([f"task={task}", *model_overrides(found.parts, catalogue.load())]).config["model"]
     assert normalized(composed) == found.node()
 
 

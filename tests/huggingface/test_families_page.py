@@ -42,9 +42,9 @@ def test_it_can_be_read_as_it_is() -> None:
 
 
 def test_what_it_says_to_type_composes(maker: ModuleType) -> None:
-    for words in {f"{maker.TASKS['text-classification']}{words}" for form, words in maker.WORDS.items() if "pooling" in words}:
+    for words in {f"{maker.TASKS['text-classification']}{words}" for words in maker.OVERRIDES.values() if "pooling" in words}:
         model = "gpt2" if "last" in words else "bert_base"
         assert compose([*words.split(), f"model={model}"]).config["task"]["part"] == "task/classification"
-    compose([*f"task=ner{maker.WORDS['first piece, softmax']}".split(), "model=roberta_base"])
+    compose([*f"task=ner{maker.OVERRIDES['first piece, softmax']}".split(), "model=roberta_base"])
     compose(["model=gpt2", "model/position=rotary"])
     compose(["task=translation", "model=t5_base", "model/feed_forward=gated"])

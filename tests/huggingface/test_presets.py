@@ -13,8 +13,8 @@ from framework.config.presets import node_of
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.huggingface.folder import family_of
-from framework.huggingface.nodes import words
-from framework.huggingface.writing import layout_of
+from framework.huggingface.node import model_overrides
+from framework.huggingface.writing import find_family
 
 # What the published config.json files say that is not a default of transformers' class.
 LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
@@ -177,7 +177,7 @@ def test_a_preset_has_as_many_parameters_as_transformers_counts(preset: str) -> 
 def test_a_published_config_is_known_by_its_preset(preset: str, tmp_path: Any) -> None:
     told = {**PUBLISHED[preset][1], **config(preset).to_dict()}
     family = family_of(told, tmp_path)
-    assert words(family.ours(told, ()), catalogue.load()) == [f"model={preset}"]
+    assert model_overrides(family.from_hf(told, ()), catalogue.load()) == [f"model={preset}"]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_whatever_part_is_in_a_slot_there_is_a_layout_or_a_message(model: str) -
         for name in known.options[entry["kind"]]:
             node = explicit({**base, slot: default_node(f"{entry['kind']}/{name}", known)}, known)
             try:
-                layout_of(node, DataSpec(100, node["max_length"], padding=1))
+                find_family(node, DataSpec(100, node["max_length"], padding=1))
                 written += 1
             except UserError as refused:
                 assert "no published family" in str(refused)
@@ -204,7 +204,7 @@ def test_older_files_say_the_same_in_other_words(tmp_path: Any) -> None:
         written = {**told, **PUBLISHED[preset][1]}
         for key in ("rope_parameters", "layer_types", "scale_decoder_outputs"):
             written.pop(key, None)
-        assert words(family_of(written, tmp_path).ours(written, ()), catalogue.load()) == [f"model={preset}"]
+        assert model_overrides(family_of(written, tmp_path).from_hf(written, ()), catalogue.load()) == [f"model={preset}"]
 
 
 def test_every_preset_of_a_family_is_here() -> None:

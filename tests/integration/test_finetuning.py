@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from framework.__main__ import main as framework_main
 from framework.cli.train import main
 from framework.errors import UserError
-from framework.export.merging import without_adapter
+from framework.export.adapter import merge_adapter
 from framework.pretrained.adapter_file import read_adapter, save_adapter
 from framework.runs.checkpoint import load_weights
 from framework.runs.freezing import trained
@@ -104,7 +104,7 @@ def test_a_merged_adapter_gives_the_same_predictions(here):
     loaded.task.double()
     rows = [loaded.format.from_text(text) for text in ("fine great", "awful", "bleak lovely cold")]
     before = loaded.predict(rows)
-    loaded = without_adapter(loaded)
+    loaded = merge_adapter(loaded)
     loaded.task.double()
     assert not any(".lora_" in name for name in loaded.task.state_dict())
     for one, other in zip(before, loaded.predict(rows), strict=True):
@@ -112,7 +112,7 @@ def test_a_merged_adapter_gives_the_same_predictions(here):
 
 
 def test_an_adapted_run_is_loaded_with_merged_weights(here, capsys):
-    loaded = without_adapter(Predictor.load("tuned"))
+    loaded = merge_adapter(Predictor.load("tuned"))
     train(*LABELED, "model.pretrained=tuned", "optimizer.lr=0.0", "trainer.max_steps=1")
     said = capsys.readouterr().out
     assert "newly initialized" not in said and "not used" not in said and "differs there" not in said

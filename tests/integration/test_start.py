@@ -9,7 +9,7 @@ import pytest
 from framework.cli.train import main
 from framework.data import cache, module
 from framework.errors import UserError
-from framework.huggingface.folder import Published
+from framework.huggingface.folder import PublishedModel
 from framework.pretrained.source import RunSource, Sources
 from framework.runs.folder import Run
 from framework.workflows.start import Start
@@ -33,7 +33,7 @@ def counts(monkeypatch):
 
         monkeypatch.setattr(owner, name, staticmethod(call) if isinstance(owner, type) and name == "open" else call)
 
-    counting(Published, "open", lambda path: f"published {path.name}")
+    counting(PublishedModel, "open", lambda path: f"published {path.name}")
     counting(RunSource, "__init__", lambda source, name, *_: f"run {name}")
     counting(module, "prepare", lambda *_: "prepared")
     counting(cache, "whole", lambda folder: f"checked {folder.parent.name} {folder.name}")

@@ -78,7 +78,7 @@ def test_an_offset_leaves_the_first_rows_alone():
 
 
 @pytest.mark.parametrize(
-    "part, offers, reason",
+    "part, context, reason",
     [
         (Part("attention/multi_head"), {"dim": 10, "num_heads": 4}, "dim must be a multiple of num_heads"),
         (Part("attention/multi_head", num_kv_heads=3), {"dim": 8, "num_heads": 4}, "multiple of num_kv_heads"),
@@ -100,10 +100,10 @@ def test_an_offset_leaves_the_first_rows_alone():
         (Part("position/scaled_rotary", slow=4.0), {}, "less than fast"),
     ],
 )
-def test_impossible_options_are_refused_with_the_reason(part, offers, reason):
+def test_impossible_options_are_refused_with_the_reason(part, context, reason):
     common = {"dim": 8, "num_heads": 2, "dropout": 0.0, "bias": True, "epsilon": 1e-5, "max_length": 9, "embedding_dim": 8}
     with pytest.raises(UserError, match=reason):
-        part(**{**common, **offers})
+        part(**{**common, **context})
 
 
 def test_a_rotary_embedding_needs_a_pair_of_features():
@@ -115,8 +115,8 @@ def test_a_rotary_embedding_needs_a_pair_of_features():
 
 
 def test_full_attention_every_so_many_layers():
-    offers = {"dim": 8, "num_heads": 2, "dropout": 0.0, "bias": True, "epsilon": 1e-5, "max_length": 9, "embedding_dim": 8}
-    assert list(Part("encoder/standard", window=3, full_attention_every=3)(**offers, num_layers=7).windows) == [
+    context = {"dim": 8, "num_heads": 2, "dropout": 0.0, "bias": True, "epsilon": 1e-5, "max_length": 9, "embedding_dim": 8}
+    assert list(Part("encoder/standard", window=3, full_attention_every=3)(**context, num_layers=7).windows) == [
         None,
         3,
         3,
@@ -125,7 +125,7 @@ def test_full_attention_every_so_many_layers():
         3,
         None,
     ]
-    assert list(Part("decoder/cross", window=3, full_attention_every=1)(**offers, num_layers=2).windows) == [None, None]
+    assert list(Part("decoder/cross", window=3, full_attention_every=1)(**context, num_layers=2).windows) == [None, None]
 
 
 def test_layers_with_a_window_have_their_own_rotary_base():
@@ -135,7 +135,7 @@ def test_layers_with_a_window_have_their_own_rotary_base():
         near.rotary(positions, 8).cos
     )
     assert far.rotary(positions, 8, 3).cos.equal(far.rotary(positions, 8).cos)
-    offers = {
+    context = {
         "dim": 8,
         "num_heads": 1,
         "dropout": 0.0,
@@ -145,7 +145,7 @@ def test_layers_with_a_window_have_their_own_rotary_base():
         "embedding_dim": 8,
         "num_layers": 2,
     }
-    stack = Part("encoder/standard", window=[None, 3], position=Part("position/rotary", base=100.0, local_base=7.0))(**offers)
+    stack = Part("encoder/standard", window=[None, 3], position=Part("position/rotary", base=100.0, local_base=7.0))(**context)
     layouts, _ = stack.prepare(torch.zeros(1, 5, 8), positions, None, None)
     assert [layout.rotary.cos.equal(other.rotary(positions, 8).cos) for layout, other in zip(layouts, (far, near), strict=True)] == [
         True,

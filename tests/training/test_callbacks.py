@@ -91,10 +91,10 @@ def test_early_stopping(tmp_path):
 def test_callbacks_that_are_off_are_left_out(tmp_path):
     parts = {"stop": "early_stopping", "average": "average", "last": "average_last", "save": "checkpoint"}
     nodes = {name: {"part": f"callback/{part}"} for name, part in parts.items()}
-    offers = {"folder": tmp_path, "monitor": "validation/loss", "mode": "min"}
-    assert [type(callback) for callback in build_callbacks(nodes, **offers)] == [Checkpoint]
+    context = {"folder": tmp_path, "monitor": "validation/loss", "mode": "min"}
+    assert [type(callback) for callback in build_callbacks(nodes, **context)] == [Checkpoint]
     nodes["stop"]["patience"], nodes["average"]["decay"], nodes["last"]["last"] = 0, 0.5, 3
-    assert [type(callback) for callback in build_callbacks(nodes, **offers)] == [EarlyStopping, Average, AverageLast, Checkpoint]
+    assert [type(callback) for callback in build_callbacks(nodes, **context)] == [EarlyStopping, Average, AverageLast, Checkpoint]
 
 
 class Record(Callback):

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from framework.huggingface.families.bert import BertFamily
-from framework.huggingface.family import Family, Head, Option, layer
-from framework.huggingface.table import Row
+from framework.huggingface.family import Family, Head, OptionMap, layer_weights
+from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
 
 
@@ -13,28 +13,28 @@ from framework.registry import register
 class DistilbertFamily(Family):
     """Sanh et al. 2019, https://arxiv.org/abs/1910.01108"""
 
-    type = "distilbert"
-    base = "distilbert"
-    bare = "DistilBertModel"
-    chosen: ClassVar[Mapping[str, str]] = BertFamily.chosen
+    model_type = "distilbert"
+    base_prefix = "distilbert"
+    base_architecture = "DistilBertModel"
+    slots: ClassVar[Mapping[str, str]] = BertFamily.slots
     fixed: ClassVar[Mapping[str, Any]] = {"epsilon": 1e-12}
-    options: ClassVar[Sequence[Option]] = (
-        Option("dim", "dim"),
-        Option("num_heads", "n_heads"),
-        Option("num_layers", "n_layers"),
-        Option("feed_forward.hidden", "hidden_dim"),
-        Option("feed_forward.activation", "activation", "gelu", {"gelu": "gelu", "relu": "relu"}),
-        Option("max_length", "max_position_embeddings", 512),
-        Option("dropout", "dropout", 0.1),
-        Option("attention.weights_dropout", "attention_dropout", 0.1),
-        Option("initial_std", "initializer_range", 0.02),
+    options: ClassVar[Sequence[OptionMap]] = (
+        OptionMap("dim", "dim"),
+        OptionMap("num_heads", "n_heads"),
+        OptionMap("num_layers", "n_layers"),
+        OptionMap("feed_forward.hidden", "hidden_dim"),
+        OptionMap("feed_forward.activation", "activation", "gelu", {"gelu": "gelu", "relu": "relu"}),
+        OptionMap("max_length", "max_position_embeddings", 512),
+        OptionMap("dropout", "dropout", 0.1),
+        OptionMap("attention.weights_dropout", "attention_dropout", 0.1),
+        OptionMap("initial_std", "initializer_range", 0.02),
     )
     constants: ClassVar[Mapping[str, Any]] = {"tie_word_embeddings": True}
-    rows: ClassVar[Sequence[Row]] = (
-        Row("tokens.weight", "embeddings.word_embeddings.weight", copies=("/vocab_projector.weight",)),
-        Row("encoder.position.table.weight", "embeddings.position_embeddings.weight"),
-        Row("embeddings.norm.*", "embeddings.LayerNorm.*"),
-        *layer(
+    weights: ClassVar[Sequence[WeightMap]] = (
+        WeightMap("tokens.weight", "embeddings.word_embeddings.weight", aliases=("/vocab_projector.weight",)),
+        WeightMap("encoder.position.table.weight", "embeddings.position_embeddings.weight"),
+        WeightMap("embeddings.norm.*", "embeddings.LayerNorm.*"),
+        *layer_weights(
             "encoder.layers.#",
             "transformer.layer.#",
             {
@@ -53,17 +53,17 @@ class DistilbertFamily(Family):
         "fill-mask": Head(
             "DistilBertForMaskedLM",
             (
-                Row("head.transform.*", "vocab_transform.*"),
-                Row("head.norm.*", "vocab_layer_norm.*"),
-                Row("head.bias", "vocab_projector.bias"),
+                WeightMap("head.transform.*", "vocab_transform.*"),
+                WeightMap("head.norm.*", "vocab_layer_norm.*"),
+                WeightMap("head.bias", "vocab_projector.bias"),
             ),
         ),
         "text-classification": Head(
             "DistilBertForSequenceClassification",
-            (Row("head.dense.*", "pre_classifier.*"), Row("head.output.*", "classifier.*")),
+            (WeightMap("head.dense.*", "pre_classifier.*"), WeightMap("head.output.*", "classifier.*")),
             variant="first, dense relu",
         ),
         "token-classification": Head(
-            "DistilBertForTokenClassification", (Row("head.scores.*", "classifier.*"),), variant="first piece, softmax"
+            "DistilBertForTokenClassification", (WeightMap("head.scores.*", "classifier.*"),), variant="first piece, softmax"
         ),
     }

@@ -1,15 +1,12 @@
-"""Marian's translators (opus-mt)."""
+"""Marian translation models (opus-mt)."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from framework.huggingface.families.bart import BartFamily, stack
 from framework.huggingface.family import Head
-from framework.huggingface.table import Row
+from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
-
-if TYPE_CHECKING:
-    pass
 
 
 @register("family", "marian")
@@ -17,12 +14,12 @@ class MarianFamily(BartFamily):
     """Junczys-Dowmunt et al. 2018, https://arxiv.org/abs/1804.00344; opus-mt: Tiedemann and Thottingal 2020,
     https://aclanthology.org/2020.eamt-1.61
 
-    BART with waves for positions and no norm on the embeddings; a text begins with the padding token.
+    BART with sinusoidal positions and without embedding norms; the decoder starts from the padding token.
     """
 
-    type = "marian"
-    bare = "MarianModel"
-    chosen: ClassVar[Mapping[str, str]] = {**BartFamily.chosen, "position": "sinusoidal", "embedding_norm": "none"}
+    model_type = "marian"
+    base_architecture = "MarianModel"
+    slots: ClassVar[Mapping[str, str]] = {**BartFamily.slots, "position": "sinusoidal", "embedding_norm": "none"}
     fixed: ClassVar[Mapping[str, Any]] = {"position.interleaved": False, "epsilon": 1e-5, "output_bias": True}
     constants: ClassVar[Mapping[str, Any]] = {
         **BartFamily.constants,
@@ -30,15 +27,15 @@ class MarianFamily(BartFamily):
         "static_position_embeddings": True,
         "share_encoder_decoder_embeddings": True,
     }
-    rows: ClassVar[Sequence[Row]] = (
-        Row(
+    weights: ClassVar[Sequence[WeightMap]] = (
+        WeightMap(
             "tokens.weight",
             "shared.weight",
-            copies=("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "/lm_head.weight"),
+            aliases=("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "/lm_head.weight"),
         ),
         *stack("encoder", {"attention": "self_attn"}),
         *stack("decoder", {"attention": "self_attn", "cross": "encoder_attn"}),
-        Row("lm_head.bias", "/final_logits_bias", "row"),
+        WeightMap("lm_head.bias", "/final_logits_bias", "row"),
     )
     task_heads: ClassVar[Mapping[str, Head]] = {"text2text-generation": Head("MarianMTModel")}
-    ignored: ClassVar[Sequence[str]] = ("encoder.embed_positions.weight", "decoder.embed_positions.weight")  # the waves, computed
+    ignored: ClassVar[Sequence[str]] = ("encoder.embed_positions.weight", "decoder.embed_positions.weight")  # sinusoids, computed

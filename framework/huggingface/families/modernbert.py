@@ -4,27 +4,27 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from framework.errors import UserError
-from framework.huggingface.family import ACTIVATIONS, Config, Family, Head, Option, Parts, layer
-from framework.huggingface.table import Row
+from framework.huggingface.family import ACTIVATIONS, Config, Family, Head, OptionMap, Parts, layer_weights
+from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
 
 if TYPE_CHECKING:
     from framework.data.spec import DataSpec
 
-_KINDS = {True: "full_attention", False: "sliding_attention"}  # a layer sees everything, or what is near
+_KINDS = {True: "full_attention", False: "sliding_attention"}
 
 
 @register("family", "modernbert")
 class ModernbertFamily(Family):
     """Warner et al. 2024, https://arxiv.org/abs/2412.13663
 
-    Most layers see what is near, and turn by a base of their own; the embeddings are normed, so the first layer begins without a norm.
+    Most layers have a sliding window and a rotary base of their own; the first layer has no first norm, the embeddings have one.
     """
 
-    type = "modernbert"
-    base = "model"
-    bare = "ModernBertModel"
-    chosen: ClassVar[Mapping[str, str]] = {
+    model_type = "modernbert"
+    base_prefix = "model"
+    base_architecture = "ModernBertModel"
+    slots: ClassVar[Mapping[str, str]] = {
         "": "encoder_only",
         "attention": "multi_head",
         "position": "rotary",
@@ -35,18 +35,18 @@ class ModernbertFamily(Family):
         "encoder": "standard",
     }
     fixed: ClassVar[Mapping[str, Any]] = {"bias": False, "block.first_norm": False}
-    options: ClassVar[Sequence[Option]] = (
-        Option("dim", "hidden_size"),
-        Option("num_heads", "num_attention_heads"),
-        Option("num_layers", "num_hidden_layers"),
-        Option("feed_forward.hidden", "intermediate_size"),
-        Option("feed_forward.activation", "hidden_activation", "gelu", ACTIVATIONS),
-        Option("feed_forward.inner_dropout", "mlp_dropout", 0.0),
-        Option("max_length", "max_position_embeddings", 8192),
-        Option("epsilon", "norm_eps", 1e-5),
-        Option("dropout", "embedding_dropout", 0.0),
-        Option("attention.weights_dropout", "attention_dropout", 0.0),
-        Option("initial_std", "initializer_range", 0.02),
+    options: ClassVar[Sequence[OptionMap]] = (
+        OptionMap("dim", "hidden_size"),
+        OptionMap("num_heads", "num_attention_heads"),
+        OptionMap("num_layers", "num_hidden_layers"),
+        OptionMap("feed_forward.hidden", "intermediate_size"),
+        OptionMap("feed_forward.activation", "hidden_activation", "gelu", ACTIVATIONS),
+        OptionMap("feed_forward.inner_dropout", "mlp_dropout", 0.0),
+        OptionMap("max_length", "max_position_embeddings", 8192),
+        OptionMap("epsilon", "norm_eps", 1e-5),
+        OptionMap("dropout", "embedding_dropout", 0.0),
+        OptionMap("attention.weights_dropout", "attention_dropout", 0.0),
+        OptionMap("initial_std", "initializer_range", 0.02),
     )
     constants: ClassVar[Mapping[str, Any]] = {
         "norm_bias": False,
@@ -56,15 +56,15 @@ class ModernbertFamily(Family):
         "decoder_bias": True,
         "tie_word_embeddings": True,
     }
-    rows: ClassVar[Sequence[Row]] = (
-        Row("tokens.weight", "embeddings.tok_embeddings.weight", copies=("/decoder.weight",)),
-        Row("embeddings.norm.*", "embeddings.norm.*"),
-        Row(
+    weights: ClassVar[Sequence[WeightMap]] = (
+        WeightMap("tokens.weight", "embeddings.tok_embeddings.weight", aliases=("/decoder.weight",)),
+        WeightMap("embeddings.norm.*", "embeddings.norm.*"),
+        WeightMap(
             ("encoder.layers.#.attention.query.*", "encoder.layers.#.attention.key.*", "encoder.layers.#.attention.value.*"),
             "layers.#.attn.Wqkv.*",
         ),
-        Row(("encoder.layers.#.feed_forward.gate.*", "encoder.layers.#.feed_forward.input.*"), "layers.#.mlp.Wi.*"),
-        *layer(
+        WeightMap(("encoder.layers.#.feed_forward.gate.*", "encoder.layers.#.feed_forward.input.*"), "layers.#.mlp.Wi.*"),
+        *layer_weights(
             "encoder.layers.#",
             "layers.#",
             {
@@ -74,39 +74,48 @@ class ModernbertFamily(Family):
                 "feed_forward.output.*": "mlp.Wo.*",
             },
         ),
-        Row("encoder.final_norm.*", "final_norm.*"),
+        WeightMap("encoder.final_norm.*", "final_norm.*"),
     )
     task_heads: ClassVar[Mapping[str, Head]] = {
         "fill-mask": Head(
             "ModernBertForMaskedLM",
-            (Row("head.transform.*", "head.dense.*"), Row("head.norm.*", "head.norm.*"), Row("head.bias", "decoder.bias")),
+            (
+                WeightMap("head.transform.*", "head.dense.*"),
+                WeightMap("head.norm.*", "head.norm.*"),
+                WeightMap("head.bias", "decoder.bias"),
+            ),
         ),
     }
 
-    def ours(self, config: Mapping[str, Any], names: Collection[str]) -> Parts:
-        parts = super().ours(config, names)
+    def from_hf(self, config: Mapping[str, Any], weight_names: Collection[str]) -> Parts:
+        parts = super().from_hf(config, weight_names)
         bases = {}
-        for kind, old, usual in (("full_attention", "global_rope_theta", 160000.0), ("sliding_attention", "local_rope_theta", 10000.0)):
-            told = (config.get("rope_parameters") or {}).get(kind) or {}
-            rotation = told.get("rope_type", "default")
-            if rotation != "default" or config.get("rope_scaling"):
-                raise UserError(f"config.json has rope_type={rotation!r} in {kind}, and {self.type} is read with 'default' alone")
-            bases[kind] = told.get("rope_theta", config.get(old, usual))
-        own = {"position.base": bases["full_attention"], "position.local_base": bases["sliding_attention"]}
-        return Parts(parts.chosen, {**parts.values, **own, **_windows(config)})
+        for kind, old_key, default in (
+            ("full_attention", "global_rope_theta", 160000.0),
+            ("sliding_attention", "local_rope_theta", 10000.0),
+        ):
+            entries = (config.get("rope_parameters") or {}).get(kind) or {}
+            rope_type = entries.get("rope_type", "default")
+            if rope_type != "default" or config.get("rope_scaling"):
+                raise UserError(
+                    f"config.json has rope_type={rope_type!r} in {kind}; {self.model_type} models need 'default' and no rope_scaling"
+                )
+            bases[kind] = entries.get("rope_theta", config.get(old_key, default))
+        rotary = {"position.base": bases["full_attention"], "position.local_base": bases["sliding_attention"]}
+        return Parts(parts.slots, {**parts.values, **rotary, **_windows(config)})
 
-    def theirs(self, node: Mapping[str, Any], spec: "DataSpec") -> Config:
+    def to_hf(self, node: Mapping[str, Any], spec: "DataSpec") -> Config:
         position, encoder, num_layers = node["position"], node["encoder"], node["num_layers"]
         base, local = position.get("base", 10000.0), position.get("local_base")
         bases = (base, base if local is None else local)
         window, every = encoder["window"], encoder["full_attention_every"]
         windows = window if isinstance(window, list) else [None if every and layer % every == 0 else window for layer in range(num_layers)]
-        width = next((width for width in windows if width is not None), 65)
-        if any(other not in (None, width) for other in windows):
-            raise UserError(f"{self.type} has one width of window, and model.encoder.window has several: {windows}")
+        size = next((size for size in windows if size is not None), 65)
+        if any(window not in (None, size) for window in windows):
+            raise UserError(f"{self.model_type} has one window size; model.encoder.window has several: {windows}")
         return {
-            **super().theirs(node, spec),
-            "local_attention": 2 * (width - 1),
+            **super().to_hf(node, spec),
+            "local_attention": 2 * (size - 1),
             "layer_types": [_KINDS[window is None] for window in windows],
             "rope_parameters": {
                 kind: {"rope_type": "default", "rope_theta": base} for kind, base in zip(_KINDS.values(), bases, strict=True)
@@ -118,11 +127,11 @@ class ModernbertFamily(Family):
 
 
 def _windows(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What the layers see. Theirs counts to both sides of a token; ours is what is nearer than so many tokens."""
+    """Window options. `local_attention` is the width over both sides of a token; `window` is the distance that is out of reach."""
     num_layers, every = config["num_hidden_layers"], config.get("global_attn_every_n_layers", 3)
-    far = [kind == _KINDS[True] for kind in config.get("layer_types") or ()] or [layer % every == 0 for layer in range(num_layers)]
+    full = [kind == _KINDS[True] for kind in config.get("layer_types") or ()] or [layer % every == 0 for layer in range(num_layers)]
     window = config.get("local_attention", 128) // 2 + 1
     for every in range(1, num_layers + 1):
-        if far == [layer % every == 0 for layer in range(num_layers)]:
+        if full == [layer % every == 0 for layer in range(num_layers)]:
             return {"encoder.window": window, "encoder.full_attention_every": every}
-    return {"encoder.window": [None if everything else window for everything in far], "encoder.full_attention_every": None}
+    return {"encoder.window": [None if is_full else window for is_full in full], "encoder.full_attention_every": None}

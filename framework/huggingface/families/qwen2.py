@@ -1,11 +1,11 @@
-"""Qwen 2 and 2.5: Llama with a bias on queries, keys and values."""
+"""Qwen 2 and 2.5: Llama with biases of queries, keys and values."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from framework.huggingface.families.llama import LlamaFamily
-from framework.huggingface.family import Head, Option
-from framework.huggingface.table import Row
+from framework.huggingface.family import Head, OptionMap
+from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
 
 
@@ -13,17 +13,17 @@ from framework.registry import register
 class Qwen2Family(LlamaFamily):
     """Yang et al. 2024, https://arxiv.org/abs/2407.10671; Qwen 2.5: https://arxiv.org/abs/2412.15115"""
 
-    type = "qwen2"
-    bare = "Qwen2Model"
+    model_type = "qwen2"
+    base_architecture = "Qwen2Model"
     fixed: ClassVar[Mapping[str, Any]] = {**LlamaFamily.fixed, "bias": False, "attention.input_bias": True}
-    options: ClassVar[Sequence[Option]] = (
-        *(option for option in LlamaFamily.options if option.ours not in ("bias", "max_length")),
-        Option("max_length", "max_position_embeddings", 32768),
+    options: ClassVar[Sequence[OptionMap]] = (
+        *(option for option in LlamaFamily.options if option.path not in ("bias", "max_length")),
+        OptionMap("max_length", "max_position_embeddings", 32768),
     )
     constants: ClassVar[Mapping[str, Any]] = {"use_sliding_window": False}
     task_heads: ClassVar[Mapping[str, Head]] = {
         "text-generation": Head("Qwen2ForCausalLM"),
         "text-classification": Head(
-            "Qwen2ForSequenceClassification", (Row("head.weight", "score.weight"),), variant="last, linear without bias"
+            "Qwen2ForSequenceClassification", (WeightMap("head.weight", "score.weight"),), variant="last, linear without bias"
         ),
     }

@@ -1,12 +1,12 @@
-"""RoBERTa: BERT with positions that begin behind its padding token's, and heads of its own."""
+"""RoBERTa: BERT with positions that start after the id of the padding token, and other heads."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from framework.errors import UserError
 from framework.huggingface.families.bert import POOLER, BertFamily
-from framework.huggingface.family import Config, Head, Option, Parts
-from framework.huggingface.table import Row
+from framework.huggingface.family import Config, Head, OptionMap, Parts
+from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
 
 if TYPE_CHECKING:
@@ -17,46 +17,45 @@ if TYPE_CHECKING:
 class RobertaFamily(BertFamily):
     """Liu et al. 2019, https://arxiv.org/abs/1907.11692"""
 
-    type = "roberta"
-    base = "roberta"
-    bare = "RobertaModel"
-    options: ClassVar[Sequence[Option]] = (
-        *(option for option in BertFamily.options if option.ours not in ("max_length", "segments")),
-        Option("segments", "type_vocab_size", 2, least=1),
+    model_type = "roberta"
+    base_prefix = "roberta"
+    base_architecture = "RobertaModel"
+    options: ClassVar[Sequence[OptionMap]] = (
+        *(option for option in BertFamily.options if option.path not in ("max_length", "segments")),
+        OptionMap("segments", "type_vocab_size", 2, minimum=1),
     )
     task_heads: ClassVar[Mapping[str, Head]] = {
         "fill-mask": Head(
             "RobertaForMaskedLM",
             (
-                Row("head.transform.*", "lm_head.dense.*"),
-                Row("head.norm.*", "lm_head.layer_norm.*"),
-                Row("head.bias", "lm_head.bias", copies=("lm_head.decoder.bias",)),
+                WeightMap("head.transform.*", "lm_head.dense.*"),
+                WeightMap("head.norm.*", "lm_head.layer_norm.*"),
+                WeightMap("head.bias", "lm_head.bias", aliases=("lm_head.decoder.bias",)),
             ),
-            without=POOLER,
+            unused=POOLER,
         ),
         "text-classification": Head(
             "RobertaForSequenceClassification",
-            (Row("head.dense.*", "classifier.dense.*"), Row("head.output.*", "classifier.out_proj.*")),
+            (WeightMap("head.dense.*", "classifier.dense.*"), WeightMap("head.output.*", "classifier.out_proj.*")),
             variant="first, dense tanh",
-            without=POOLER,
+            unused=POOLER,
         ),
         "token-classification": Head(
-            "RobertaForTokenClassification", (Row("head.scores.*", "classifier.*"),), variant="first piece, softmax", without=POOLER
+            "RobertaForTokenClassification", (WeightMap("head.scores.*", "classifier.*"),), variant="first piece, softmax", unused=POOLER
         ),
     }
     ignored: ClassVar[Sequence[str]] = (*BertFamily.ignored, "/lm_head.decoder.weight")
 
-    def ours(self, config: Mapping[str, Any], names: Collection[str]) -> Parts:
-        """Their positions count from the padding token's id on, so the first token stands one behind it."""
-        parts = super().ours(config, names)
+    def from_hf(self, config: Mapping[str, Any], weight_names: Collection[str]) -> Parts:
+        parts = super().from_hf(config, weight_names)
+        # the first token has the position after that of the padding token
         offset = config.get("pad_token_id", 1) + 1
-        return Parts(parts.chosen, {**parts.values, "max_length": config["max_position_embeddings"] - offset, "position.offset": offset})
+        return Parts(parts.slots, {**parts.values, "max_length": config["max_position_embeddings"] - offset, "position.offset": offset})
 
-    def theirs(self, node: Mapping[str, Any], spec: "DataSpec") -> Config:
+    def to_hf(self, node: Mapping[str, Any], spec: "DataSpec") -> Config:
         offset = node["position"].get("offset", 0)
         if offset != spec.padding + 1:
             raise UserError(
-                f"{self.type} counts positions from the padding token's id on ({spec.padding} in this tokenizer), so that "
-                f"model.position.offset must be {spec.padding + 1}; it is {offset}"
+                f"{self.model_type} needs model.position.offset={spec.padding + 1} (id of the padding token + 1); it is {offset}"
             )
-        return {**super().theirs(node, spec), "max_position_embeddings": node["max_length"] + offset}
+        return {**super().to_hf(node, spec), "max_position_embeddings": node["max_length"] + offset}

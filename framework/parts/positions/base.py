@@ -10,7 +10,7 @@ from framework.parts.layout import RotaryEmbedding
 class Position(nn.Module):
     """A position encoding: three hooks, each without effect by default.
 
-    An owner offers: dim (of the embeddings), num_heads, max_length, causal (whether the stack is).
+    Context arguments: dim (of the embeddings), num_heads, max_length, causal (whether the stack is).
     A position with a bias declares `provides = ("bias",)`; one with a table of fixed length, `("table",)`.
 
     >>> position = Part("position/alibi")(num_heads=4, causal=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from framework.data.spec import DataSpec
-from framework.huggingface.folder import Published, fill
+from framework.huggingface.folder import PublishedModel, copy_weights
 from framework.registry import as_part
 from plugins.pretraining.masked import MaskedFormat
 from plugins.pretraining.task import PretrainingTask
@@ -111,16 +111,16 @@ def make(name: str, std: float) -> Any:
     return model.eval()
 
 
-def load(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[PretrainingTask, Published]:
+def load(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[PretrainingTask, PublishedModel]:
     """A task of ours with all weights of a folder, in evaluation mode; no weight of the task is another's."""
-    found = Published.open(folder)
+    found = PublishedModel.open(folder)
     node = found.node()
     task = PretrainingTask(as_part(node), DataSpec(found.vocab_size, node["max_length"], padding=PADDING, end=END), MaskedFormat())
     own = task.state_dict()
     lacking = set(own) - set(found.weights)
     assert not lacking, lacking
-    assert found.left == []
-    fill(own, {name: name for name in own}, found)
+    assert found.unexpected == []
+    copy_weights(own, {name: name for name in own}, found)
     return task.to(dtype).eval(), found
 
 

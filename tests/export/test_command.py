@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from framework.__main__ import main
-from framework.export import safetensors, verb
+from framework.export import command, safetensors
 from tests.export.runs import make_run
 
 ROOT = Path(__file__).parents[2]
@@ -48,22 +48,22 @@ def test_the_command_as_it_is_typed(run, here):
     assert [path.name for path in Path("deep").iterdir()] == ["out"]
 
 
-def test_every_target_is_a_module_with_what_the_verb_calls():
-    for target in verb.TARGETS:
-        module = verb.importlib.import_module(f"framework.export.{target}")
+def test_every_target_is_a_module_with_library_and_write():
+    for target in command.TARGETS:
+        module = command.importlib.import_module(f"framework.export.{target}")
         assert module.LIBRARY and callable(module.write), target
 
 
 REFUSED = {
-    "": "export needs what it is for: python -m framework export runs/last to=",
-    "folder=out": "export needs what it is for",
-    "to=safetensor folder=out": "to=safetensor: nothing of that name can be written (did you mean 'safetensors'?); there are: huggingface",
-    "to=torch": "export needs a folder to write",
-    "to=torch folder=": "export needs a folder to write",
-    "to=safetensors folder=out dtpye=float16": "dtpye: to=safetensors has no such option (did you mean 'dtype'?); it has: dtype",
-    "to=torch folder=out dtype=float16": "dtype: to=torch has no such option; it has: none",
-    "to=safetensors folder=out dtype=bf16": "dtype=bf16: there is no such type of weights (did you mean 'bfloat16'?); there are: float32",
-    "to=safetensors out": "'out' is no option; write python -m framework export",
+    "": "export needs to=TARGET: python -m framework export runs/last to=",
+    "folder=out": "export needs to=TARGET",
+    "to=safetensor folder=out": "to=safetensor is not a target (did you mean 'safetensors'?); targets: huggingface",
+    "to=torch": "export needs folder=DEST",
+    "to=torch folder=": "export needs folder=DEST",
+    "to=safetensors folder=out dtpye=float16": "dtpye is no option of to=safetensors (did you mean 'dtype'?); its options: dtype",
+    "to=torch folder=out dtype=float16": "dtype is no option of to=torch; its options: none",
+    "to=safetensors folder=out dtype=bf16": "dtype=bf16 is not supported (did you mean 'bfloat16'?); supported: float32",
+    "to=safetensors out": "'out' is not an option: python -m framework export",
 }
 
 
