@@ -1,5 +1,6 @@
 # make train    .venv and the tested versions where they are missing, then the default experiment
 # make test     the whole suite, on two cores (make lint: ruff and mypy)
+# make test-kernels      the numeric tests with the kernels of other processors and in random order (SEED=... repeats an order)
 # make results ROW=...   one line of docs/results.md, from the metrics.json of its runs
 # make families          docs/families.md, from the presets
 # TORCH=cpu|cuda|SPEC decides which torch is installed, e.g. TORCH=torch==2.13.0+cu130; without it the machine decides.
@@ -15,7 +16,7 @@ ifneq ($(TORCH),$(shell cat $(INSTALLED) 2>/dev/null))
 endif
 endif
 
-.PHONY: help install train test lint format results families clean
+.PHONY: help install train test test-kernels lint format results families clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -30,6 +31,25 @@ train: install
 
 test: install
 	$(PYTHON) -m pytest -q -n 2 --dist loadfile
+
+# Other kernels and other numbers of threads sum in other orders. Without tests that start processes, train long or compute nothing, and
+# without onnxruntime, which no setting reaches.
+NUMERIC := $(PYTHON) -m pytest -q -n 2 -m "not slow and not whole and not sabotage" \
+  $(addprefix tests/,parts generation conformance huggingface ner classification completion pretraining translation training export) \
+  $(addprefix --ignore=tests/,huggingface/test_begin.py ner/test_builtin.py classification/test_builtin.py export/test_onnx.py)
+ORDERED := --dist loadfile
+SHUFFLED := --dist load --maxschedchunk 1 --shuffle
+SEED ?= $(shell echo $$RANDOM)
+
+test-kernels: install
+	ATEN_CPU_CAPABILITY=default $(NUMERIC) $(ORDERED)
+	ATEN_CPU_CAPABILITY=avx2 $(NUMERIC) $(ORDERED)
+	ONEDNN_MAX_CPU_ISA=AVX2 $(NUMERIC) $(ORDERED)
+	MKL_CBWR=AVX2 $(NUMERIC) $(ORDERED)
+	MKL_CBWR=COMPATIBLE $(NUMERIC) $(ORDERED)
+	$(NUMERIC) $(ORDERED) --threads 1
+	$(NUMERIC) $(ORDERED) --threads 2
+	$(NUMERIC) tests/config $(SHUFFLED) $(SEED)
 
 lint: install
 	$(PYTHON) -m ruff check .

@@ -1,6 +1,8 @@
-"""What every test stands on: no network, no account, one thread, and a cache folder of its own."""
+"""Fixtures of every test: no network, no account, one thread, the same random numbers in any order, and a separate cache folder."""
 
 import os
+import random
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,8 +26,70 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
+def threads(pytestconfig: pytest.Config) -> None:
     """Sums come out the same on any number of cores."""
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(pytestconfig.getoption("threads"))
+
+
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """Restores the environment variables that a run in this process changed."""
+    before = dict(os.environ)
+    yield
+    if os.environ != before:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def reseed() -> None:
+    import torch
+
+    random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """A test without a seed draws the same numbers in any order of tests."""
+    reseed()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Generator[None, object, object]:
+    """Seeds a shared fixture too, and restores the generators, so that the test that requests it first draws the same as the others."""
+    if fixturedef.scope == "function":
+        return (yield)
+    import torch
+
+    drawn = random.getstate(), torch.get_rng_state()
+    reseed()
+    try:
+        return (yield)
+    finally:
+        random.setstate(drawn[0])
+        torch.set_rng_state(drawn[1])
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--threads", type=int, default=1, help="number of threads; more than one sum in another order")
+    parser.addoption("--shuffle", type=int, metavar="SEED", help="run the files, and the tests of each file, in random order")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ["OMP_NUM_THREADS"] = str(config.getoption("threads"))
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    seed = config.getoption("shuffle")
+    return None if seed is None else f"random order: --shuffle {seed}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keeps the tests of a file together, so that fixtures of its module are made once."""
+    seed = config.getoption("shuffle")
+    if seed is not None:
+        place = {path: random.Random(f"{seed} {path.name}").random() for path in {item.path for item in items}}
+        items.sort(key=lambda item: (place[item.path], random.Random(f"{seed} {item.nodeid}").random()))

@@ -83,7 +83,9 @@ class Learner(pl.LightningModule):
     # -- training --------------------------------------------------------------------------------------------------------
 
     def on_train_start(self) -> None:
-        self._window = torch.zeros(2, device=self.device)  # loss and weight of the current step on this rank
+        # loss and weight of the current step on this rank; in float64 with float64 parameters, whose gradients the weight divides
+        double = any(parameter.dtype == torch.float64 for parameter in self.task.parameters())
+        self._window = torch.zeros(2, device=self.device, dtype=torch.float64 if double else torch.float32)
         self._throughput = ThroughputMonitor(self.device)
         if self.distillation is not None:
             self.distillation.to(self.device, cast(torch.dtype, self.dtype))

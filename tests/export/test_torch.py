@@ -13,13 +13,21 @@ from framework.export.torch import write
 from framework.runs.predictor import Predictor
 from plugins.ner.heads import CrfTagHead
 from tests.export.runs import make_run
+from tests.precision import BILLIONTH, close
 
+ROUNDING = 2 * torch.finfo(torch.float32).eps  # of a probability, which is reported in float32
 TEXTS = ["good and plain", "a", "Anna went to Paris with nobody", "x y z"]
+
+
+def in_double(run):
+    loaded = Predictor.load(run)
+    loaded.task.double()
+    return loaded
 
 
 def exported(folder, task, *words, **options):
     """A run as it is loaded, and what its program computes."""
-    loaded = Predictor.load(make_run(folder, task, *words, **options))
+    loaded = in_double(make_run(folder, task, *words, **options))
     write(loaded, folder)
     return loaded, torch.export.load(folder / "model.pt2").module()
 
@@ -29,10 +37,6 @@ def asked(loaded, texts=TEXTS):
     rows = [loaded.format.from_text(text) for text in texts]
     features = [loaded.format.encode(row, loaded.tokenizer, loaded.spec) for row in rows]
     return rows, loaded.format.collate(features, loaded.spec, Random(0))
-
-
-def same(found, expected):
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def predicted(loaded, rows):
@@ -45,9 +49,9 @@ def test_classification_from_the_files_of_the_folder(tmp_path):
     labels = json.loads((tmp_path / "interface.json").read_text())["labels"]
     with torch.no_grad():
         scores = program(batch["ids"], batch["padding_mask"])
-        same(scores, loaded.task.export_forward(batch))
+        close(scores, loaded.task.export_forward(batch))
         one = program(batch["ids"][:1, :1], batch["padding_mask"][:1, :1])  # one text of one token
-        same(one, loaded.task.export_forward({"ids": batch["ids"][:1, :1], "padding_mask": None}))
+        close(one, loaded.task.export_forward({"ids": batch["ids"][:1, :1], "padding_mask": None}))
     assert [labels[best] for best in scores.argmax(dim=1).tolist()] == [row["prediction"] for row in predicted(loaded, rows)]
 
 
@@ -57,7 +61,7 @@ def test_pairs_of_texts_have_segments(tmp_path):
     _, batch = asked(loaded, ["a ||| good one", "so it is ||| b", "one ||| of them"])
     assert batch["segments"].any()
     with torch.no_grad():
-        same(program(batch["ids"], batch["padding_mask"], batch["segments"]), loaded.task.export_forward(batch))
+        close(program(batch["ids"], batch["padding_mask"], batch["segments"]), loaded.task.export_forward(batch))
     assert list(json.loads((tmp_path / "interface.json").read_text())["model"]["inputs"]) == ["ids", "padding_mask", "segments"]
 
 
@@ -69,7 +73,7 @@ def test_completion_takes_padding_on_either_side(tmp_path):
         for pad in ((0, 3), (3, 0)):
             ids = torch.nn.functional.pad(text, pad)
             padding_mask = torch.nn.functional.pad(torch.ones_like(text, dtype=torch.bool), pad)
-            same(program(ids, padding_mask)[padding_mask][None], expected)
+            close(program(ids, padding_mask)[padding_mask][None], expected)
 
 
 def test_translation_has_the_tasks_logits(tmp_path):
@@ -78,7 +82,7 @@ def test_translation_has_the_tasks_logits(tmp_path):
     padding_mask = torch.arange(11) < torch.tensor([11, 1, 5, 8])[:, None]
     model = loaded.task.model
     with torch.no_grad():
-        same(program(source, padding_mask, target), model.logits(model(source, target, padding_mask)))
+        close(program(source, padding_mask, target), model.logits(model(source, target, padding_mask)))
 
 
 # -- reading the scores: what interface.json says is enough ---------------------------------------------------------------------
@@ -125,36 +129,36 @@ def test_ner_as_a_program(tmp_path):
     loaded, program = exported(tmp_path, "ner", "model.num_layers=1", "model/position=alibi")
     _, batch = asked(loaded)
     with torch.no_grad():
-        same(program(batch["ids"], batch["padding_mask"])[batch["padding_mask"]], loaded.task.export_forward(batch)[batch["padding_mask"]])
+        close(program(batch["ids"], batch["padding_mask"])[batch["padding_mask"]], loaded.task.export_forward(batch)[batch["padding_mask"]])
     assert json.loads((tmp_path / "interface.json").read_text())["labels"] == ["O", "B-person", "I-person", "B-place", "I-place"]
 
 
 @pytest.mark.parametrize("target", ["label", "labels", "number"])
 def test_postprocessing_turns_scores_into_predictions(tmp_path, target):
     spec = {"statistics": {"mean": 3.0, "deviation": 2.0}}
-    loaded = Predictor.load(make_run(tmp_path, "classification", f"task/target={target}", spec=spec))
+    loaded = in_double(make_run(tmp_path, "classification", f"task/target={target}", spec=spec))
     rows, batch = asked(loaded)
     postprocessing, labels = loaded.task.postprocessing(), loaded.task.hf_config()["id2label"]
     with torch.no_grad():
         scores = loaded.task.export_forward(batch)
     for row, found in zip(predicted(loaded, rows), scores, strict=True):
         if target == "number":
-            assert row["prediction"] == pytest.approx(postprocessing["mean"] + postprocessing["deviation"] * float(found[0]), rel=1e-5)
+            assert row["prediction"] == pytest.approx(postprocessing["mean"] + postprocessing["deviation"] * float(found[0]), rel=BILLIONTH)
         elif target == "labels":
             sure = found.sigmoid()
             assert postprocessing["probability"] == "sigmoid"
             assert row["prediction"] == [labels[number] for number in range(len(labels)) if sure[number] >= postprocessing["threshold"]]
         else:
             assert postprocessing["probability"] == "softmax"
-            assert row["score"] == pytest.approx(float(found.softmax(dim=0).max()), rel=1e-5)
+            assert row["score"] == pytest.approx(float(found.softmax(dim=0).max()), rel=ROUNDING)
 
 
 def test_masked_tokens_have_scores(tmp_path):
-    loaded = Predictor.load(make_run(tmp_path, "pretraining"))
+    loaded = in_double(make_run(tmp_path, "pretraining"))
     ids = torch.randint(5, 261, (2, 7))
     with torch.no_grad():
         scores = loaded.task.export_forward({"ids": ids, "padding_mask": torch.ones_like(ids, dtype=torch.bool)})
-        same(scores, loaded.task.logits(loaded.task.model(ids)))
+        close(scores, loaded.task.logits(loaded.task.model(ids)))
     assert batch_program(loaded).outputs[0].shape == ("batch", "tokens", 261)
 
 

@@ -1,6 +1,7 @@
 """Published families as parts: hidden states, scores, losses, gradients and generated texts equal those of transformers."""
 
-import copy
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,26 +19,38 @@ from framework.huggingface.node import model_node, model_overrides
 from framework.huggingface.writing import write
 from framework.tasks.cross_entropy import IGNORED
 from tests.huggingface.toy_models import DECODERS, ENCODERS, PADDING, PAIRS, TOYS, VOCABULARY, load, texts
+from tests.precision import close, doubles, in_double, rounds_like
 
 NEW = 12  # generated tokens
 
 
-def close(got: Tensor, wanted: Tensor, tolerance: float = 1e-5) -> None:
-    torch.testing.assert_close(got, wanted, rtol=0, atol=tolerance)
+def same(theirs: Any, folder: Path, ours: Callable[[Any], list[Tensor]], other: Callable[[Any], list[Tensor]]) -> None:
+    """ours(task) and other(model) are the same numbers, and ours in single precision are as good as theirs."""
+    (task, _), model = load(folder, torch.float64), in_double(theirs)
+    with doubles():
+        exact, mine = other(model), ours(task)
+    for got, wanted in zip(mine, exact, strict=True):
+        close(got, wanted)
+    rounds_like(ours(load(folder)[0]), other(theirs), exact)
 
 
 @pytest.mark.parametrize("name", ENCODERS)
 @torch.no_grad()
 def test_an_encoder_gives_the_same_states_and_scores(name: str, saved: Any) -> None:
     theirs, folder = saved(name)
-    ours, _ = load(folder)
     ids, padding_mask = texts()
     kinds = getattr(theirs.config, "type_vocab_size", 1)
     segments = torch.randint(kinds, ids.shape) if kinds > 1 else None
     given = {"input_ids": ids, "attention_mask": padding_mask.long(), **({} if segments is None else {"token_type_ids": segments})}
-    states = ours.model(ids, padding_mask, segments)
-    close(states[padding_mask], theirs.base_model(**given).last_hidden_state[padding_mask])
-    close(ours.logits(states)[padding_mask], theirs(**given).logits[padding_mask])
+
+    def ours(task: Any) -> list[Tensor]:
+        states = task.model(ids, padding_mask, segments)
+        return [states[padding_mask], task.logits(states)[padding_mask]]
+
+    def other(model: Any) -> list[Tensor]:
+        return [model.base_model(**given).last_hidden_state[padding_mask], model(**given).logits[padding_mask]]
+
+    same(theirs, folder, ours, other)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -45,26 +58,35 @@ def test_an_encoder_gives_the_same_states_and_scores(name: str, saved: Any) -> N
 @torch.no_grad()
 def test_a_decoder_gives_the_same_states_and_scores(name: str, side: str, saved: Any) -> None:
     theirs, folder = saved(name)
-    ours, _ = load(folder)
     ids, padding_mask = texts() if side == "right" else (each.flip(1) for each in texts())
     given = {"input_ids": ids, "attention_mask": padding_mask.long(), "position_ids": (padding_mask.cumsum(1) - 1).clamp(min=0)}
-    states = ours.model(ids, padding_mask)
-    close(states[padding_mask], theirs.base_model(**given).last_hidden_state[padding_mask])
-    close(ours.logits(states)[padding_mask], theirs(**given).logits[padding_mask])
+
+    def ours(task: Any) -> list[Tensor]:
+        states = task.model(ids, padding_mask)
+        return [states[padding_mask], task.logits(states)[padding_mask]]
+
+    def other(model: Any) -> list[Tensor]:
+        return [model.base_model(**given).last_hidden_state[padding_mask], model(**given).logits[padding_mask]]
+
+    same(theirs, folder, ours, other)
 
 
 @pytest.mark.parametrize("name", PAIRS)
 @torch.no_grad()
 def test_an_encoder_decoder_gives_the_same_states_and_scores(name: str, saved: Any) -> None:
     theirs, folder = saved(name)
-    ours, _ = load(folder)
     (source, padding_mask), (target, _) = texts(), texts(length=25, seed=1)
     given = {"input_ids": source, "attention_mask": padding_mask.long(), "decoder_input_ids": target}
-    wanted = theirs(**given, output_hidden_states=True)
-    close(ours.model.encode(source, padding_mask).hidden_states[padding_mask], wanted.encoder_last_hidden_state[padding_mask])
-    states = ours.model(source, target, padding_mask)
-    close(states, wanted.decoder_hidden_states[-1])
-    close(ours.logits(states), wanted.logits)
+
+    def ours(task: Any) -> list[Tensor]:
+        states = task.model(source, target, padding_mask)
+        return [task.model.encode(source, padding_mask).hidden_states[padding_mask], states, task.logits(states)]
+
+    def other(model: Any) -> list[Tensor]:
+        wanted = model(**given, output_hidden_states=True)
+        return [wanted.encoder_last_hidden_state[padding_mask], wanted.decoder_hidden_states[-1], wanted.logits]
+
+    same(theirs, folder, ours, other)
 
 
 def batches(name: str, theirs: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -88,23 +110,33 @@ def batches(name: str, theirs: Any) -> tuple[dict[str, Tensor], dict[str, Tensor
 @pytest.mark.parametrize("name", TOYS)
 def test_the_loss_and_its_gradients_are_the_same(name: str, saved: Any) -> None:
     theirs, folder = saved(name)
-    ours, found = load(folder)
     own, given = batches(name, theirs)
-    result = ours(own)
-    (result.loss / result.weight).backward()
-    theirs.zero_grad()
-    wanted = theirs(**given).loss
-    wanted.backward()
-    close(result.loss / result.weight, wanted, 1e-4)
-    mine = {key: parameter.grad for key, parameter in ours.named_parameters() if parameter.grad is not None}
-    got = dict(found.family.weight_table(found.hf_task).to_hf(mine))
-    other = {key: parameter.grad for key, parameter in theirs.named_parameters() if parameter.grad is not None}
-    got.pop("final_logits_bias", None)  # theirs learns nothing
-    assert set(got) == set(other)
-    for key, gradient in other.items():
-        if name == "marian" and key == "model.shared.weight":  # a text begins with the padding token, whose row theirs never moves
-            gradient[PADDING] = got[key][PADDING]
-        close(got[key], gradient, 1e-4)
+    found = load(folder)[1]
+    keys: set[str] = set()
+
+    def learned(gradients: dict[str, Tensor]) -> list[Tensor]:
+        if name == "marian":  # a text begins with the padding token, whose row of the table theirs never moves
+            gradients["model.shared.weight"][PADDING] = 0
+        return [gradients[key] for key in sorted(keys)]
+
+    def ours(task: Any) -> list[Tensor]:
+        result = task(own)
+        (result.loss / result.weight).backward()
+        mine = {key: parameter.grad for key, parameter in task.named_parameters() if parameter.grad is not None}
+        got = dict(found.family.weight_table(found.hf_task).to_hf(mine))
+        got.pop("final_logits_bias", None)  # theirs learns nothing
+        assert set(got) == keys
+        return [result.loss / result.weight, *learned(got)]
+
+    def other(model: Any) -> list[Tensor]:
+        model.zero_grad()
+        loss = model(**given).loss
+        loss.backward()
+        gradients = {key: parameter.grad for key, parameter in model.named_parameters() if parameter.grad is not None}
+        keys.update(gradients)
+        return [loss, *learned(gradients)]
+
+    same(theirs, folder, ours, other)
 
 
 PROMPTS = 50
@@ -131,14 +163,14 @@ def common(written: list[list[int]]) -> int:
 def test_generated_texts_equal_those_of_transformers(name: str, num_beams: int, saved: Any) -> None:
     """In double precision on both sides, so that near ties do not fall otherwise."""
     theirs, folder = saved(name, std=1.0)  # else a text is one token over and over
-    theirs, (ours, _) = copy.deepcopy(theirs).double(), load(folder, torch.float64)
+    theirs, (ours, _) = in_double(theirs), load(folder, torch.float64)
     strategy = Greedy() if num_beams == 1 else Beam(num_beams=num_beams, length_penalty=1.0, early_stopping="length_so_far")
     ids, padding_mask = pad_left(prompts(), PADDING)
     start, encoder_output = ids, None
     if name in PAIRS:
         ids, padding_mask = ids.flip(1), padding_mask.flip(1)
         start = torch.full((PROMPTS, 1), theirs.config.decoder_start_token_id)
-        with torch.no_grad():
+        with torch.no_grad(), doubles():
             encoder_output = ours.model.encode(ids, padding_mask)
 
     def write(end: int | None) -> list[list[int]]:
@@ -149,8 +181,10 @@ def test_generated_texts_equal_those_of_transformers(name: str, num_beams: int, 
 
     end = common(write(None))
     options = {"do_sample": False, "num_beams": num_beams, "length_penalty": 1.0, "early_stopping": False, "eos_token_id": end}
-    wanted = theirs.generate(input_ids=ids, attention_mask=padding_mask.long(), max_new_tokens=NEW, **options)[:, start.shape[1] :].tolist()
-    got = write(end)
+    with doubles():
+        generated = theirs.generate(input_ids=ids, attention_mask=padding_mask.long(), max_new_tokens=NEW, **options)
+        got = write(end)
+    wanted = generated[:, start.shape[1] :].tolist()
     assert got == [cut(row, end) for row in wanted]
     assert len({len(row) for row in got}) >= 4  # texts end, soon and late
 
@@ -172,8 +206,9 @@ def test_transformers_loads_an_export(name: str, saved: Any, tmp_path: Any) -> N
     own, given = batches(name, theirs)
     if name in PAIRS:  # where a text begins is the tokenizer's to say
         given["decoder_input_ids"] = own["target"]
-    close(model(**given).logits, theirs(**given).logits)
-    close(load(tmp_path)[0](own).loss, ours(own).loss, 1e-6)
+    close(in_double(model)(**given).logits, in_double(theirs)(**given).logits)
+    one, other = (load(each, torch.float64)[0](own) for each in (tmp_path, folder))
+    close(one.loss / one.weight, other.loss / other.weight)
 
 
 @pytest.mark.parametrize("name", TOYS)

@@ -15,6 +15,7 @@ from framework.errors import UserError
 from framework.huggingface.files import PICKLED, SAFETENSORS
 from framework.huggingface.folder import PublishedModel, load_model
 from tests.huggingface.toy_models import load, texts
+from tests.precision import close, in_double
 
 
 @pytest.fixture
@@ -32,8 +33,8 @@ def write(folder: Path, state: Mapping[str, Tensor]) -> None:
     save_file({name: tensor.clone() for name, tensor in state.items()}, folder / SAFETENSORS, {"format": "pt"})
 
 
-def scores(path: Path) -> Tensor:
-    task, _ = load(path)
+def scores(path: Path, dtype: torch.dtype = torch.float64) -> Tensor:
+    task, _ = load(path, dtype)
     ids, padding_mask = texts()
     with torch.no_grad():
         return task.logits(task.model(ids, padding_mask))[padding_mask]
@@ -44,11 +45,11 @@ def wanted(saved: Any) -> Tensor:
     theirs, _ = saved("bert")
     ids, padding_mask = texts()
     with torch.no_grad():
-        return theirs(input_ids=ids, attention_mask=padding_mask.long()).logits[padding_mask]
+        return in_double(theirs)(input_ids=ids, attention_mask=padding_mask.long()).logits[padding_mask]
 
 
 def same(path: Path, wanted: Tensor) -> None:
-    torch.testing.assert_close(scores(path), wanted, rtol=0, atol=1e-5)
+    close(scores(path), wanted)
 
 
 def test_shards(saved: Any, tmp_path: Path, wanted: Tensor) -> None:
@@ -151,11 +152,11 @@ def test_a_pooler_is_there_where_its_weights_are(saved: Any, tmp_path: Path) -> 
     assert PublishedModel.open(folder).node()["pooler"] is False  # BertForMaskedLM has none
     model = transformers.BertModel(theirs.config).eval()
     model.save_pretrained(tmp_path)
-    own = load_model(tmp_path)
+    own = load_model(tmp_path).double()
     ids, padding_mask = texts()
     with torch.no_grad():
-        pooled = model(input_ids=ids, attention_mask=padding_mask.long()).pooler_output
-        torch.testing.assert_close(own.pooler(own(ids, padding_mask)), pooled, rtol=0, atol=1e-5)
+        pooled = in_double(model)(input_ids=ids, attention_mask=padding_mask.long()).pooler_output
+        close(own.pooler(own(ids, padding_mask)), pooled)
 
 
 def test_zeros_that_every_file_of_bart_has_are_no_bias(saved: Any) -> None:

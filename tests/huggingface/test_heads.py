@@ -1,5 +1,6 @@
 """Heads of published classifiers: the scores of transformers, and an unchanged export."""
 
+import copy
 import json
 
 import pytest
@@ -11,6 +12,7 @@ from framework.pretrained.source import open_pretrained
 from framework.pretrained.transfer import transfer_weights
 from framework.runs.build import build_task
 from framework.workflows.start import compose_run as compose
+from tests.precision import close, in_double
 
 LABELS = ("bad", "good", "odd")
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 40, "max_position_embeddings": 32}
@@ -58,8 +60,8 @@ def test_a_classifier_gives_the_same_scores_and_exports_unchanged(architecture, 
     ids = torch.randint(4, 50, (3, 9))
     padding_mask = torch.arange(9) < torch.tensor([9, 6, 3])[:, None]
     ids = ids.masked_fill(~padding_mask, padding)
-    wanted = theirs(input_ids=ids, attention_mask=padding_mask.long()).logits
-    torch.testing.assert_close(task.export_forward({"ids": ids, "padding_mask": padding_mask}), wanted, rtol=0, atol=1e-5)
+    wanted = in_double(theirs)(input_ids=ids, attention_mask=padding_mask.long()).logits
+    close(copy.deepcopy(task).double().export_forward({"ids": ids, "padding_mask": padding_mask}), wanted)
 
     (tmp_path / "out").mkdir()
     write(tmp_path / "out", config["model"], task.state_dict(), spec, task.hf_task, task.head_variant, task.hf_config())
@@ -83,7 +85,8 @@ def test_a_tagger_gives_the_same_scores(tmp_path):
     transfer = transfer_weights(task, open_pretrained(str(tmp_path)), config, spec)
     assert not [name for name in transfer.missing if not name.startswith("model.pooler")]
     ids = torch.randint(4, 50, (2, 9))
-    torch.testing.assert_close(task.head.scores(task.model(ids)), theirs(input_ids=ids).logits, rtol=0, atol=1e-5)
+    task.double()
+    close(task.head.scores(task.model(ids)), in_double(theirs)(input_ids=ids).logits)
 
 
 def test_labels_of_another_name_are_a_new_head(tmp_path):

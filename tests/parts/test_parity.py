@@ -18,6 +18,7 @@ from framework.parts.positions.rotary import RotaryPosition
 from framework.parts.positions.sinusoidal import SinusoidalPosition
 from framework.registry import Part
 from framework.testing import import_parts
+from tests.precision import BILLIONTH, close, doubles
 
 import_parts()
 DIM, HEADS, WIDTH = 12, 3, 4
@@ -26,12 +27,11 @@ REAL = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]).bool()
 
 
 @pytest.fixture(autouse=True)
-def seed():
+def precision():
+    """Runs both sides in float64."""
     torch.manual_seed(0)
-
-
-def close(got, wanted):
-    torch.testing.assert_close(got, wanted, rtol=0, atol=1e-5)
+    with doubles():
+        yield
 
 
 def load_attention(mine: nn.Module, theirs: nn.MultiheadAttention) -> None:
@@ -192,7 +192,7 @@ def test_scaled_rotary_slows_the_slow_pairs():
         turns = 64 * speed / (2 * math.pi)
         share = 1.0 if turns > 5 else 0.0 if turns < 1 else (turns - 1) / 4
         kinds.add(share if share in (0.0, 1.0) else 0.5)
-        assert got[0, 0, 0, pair].item() == pytest.approx(speed * (share + (1 - share) / 4), rel=1e-5)
+        assert got[0, 0, 0, pair].item() == pytest.approx(speed * (share + (1 - share) / 4), rel=BILLIONTH)
     assert kinds == {0.0, 0.5, 1.0}
 
 
@@ -203,7 +203,7 @@ def test_rotated_scores_depend_on_the_distance_alone():
     def score(at, of):
         return float((position.rotary(torch.tensor([[at]]), 8)(query) * position.rotary(torch.tensor([[of]]), 8)(key)).sum())
 
-    assert score(7, 3) == pytest.approx(score(4, 0), abs=1e-5) != pytest.approx(score(4, 1), abs=1e-5)
+    assert score(7, 3) == pytest.approx(score(4, 0), abs=BILLIONTH) != pytest.approx(score(4, 1), abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_alibi_lowers_scores_by_the_distance(num_heads, slopes):
     for head, slope in enumerate(slopes):
         for t, query in enumerate([2, 5]):
             for s, key in enumerate([0, 2, 6]):
-                assert got[0, head, t, s].item() == pytest.approx(-slope * abs(query - key), abs=1e-5)
+                assert got[0, head, t, s].item() == pytest.approx(-slope * abs(query - key), abs=BILLIONTH)
 
 
 def t5_bucket(offset: int, causal: bool, buckets: int, distance: int) -> int:

@@ -17,8 +17,9 @@ from framework.training.callbacks import Checkpoint
 from framework.training.distillation import StandardDistillation, hidden_loss, soft_loss
 from framework.training.optimizers import AdamW
 from framework.weights.torch_files import read_checkpoint
+from tests.precision import BILLIONTH, rounds_like
 from tests.training.test_resume import Killed, Stop, assert_equal, kill
-from tests.training.toys import DIM, SGD, VOCABULARY, DistillableToy, Loader, NextTokenTask, learner, rows, trainer, weights
+from tests.training.toys import DIM, LOGGED, SGD, VOCABULARY, DistillableToy, Loader, NextTokenTask, learner, rows, trainer, weights
 
 
 def random_outputs(seed, targets=5, answers=3, dim=4, states=None):
@@ -72,9 +73,9 @@ def test_low_precision_is_summed_in_single():
 MIX = {"temperature": 3.0, "soft": 0.7, "hidden": 0.4, "hard": 0.2}
 
 
-def by_hand(size, steps, mix):
+def by_hand(size, steps, mix, dtype=torch.float64):
     """Two towers, three losses and a step, in plain PyTorch."""
-    student, teacher = NextTokenTask(), NextTokenTask(seed=7)
+    student, teacher = NextTokenTask().to(dtype), NextTokenTask(seed=7).to(dtype)
     optimizer = torch.optim.SGD(student.parameters(), 0.1, 0.5)
     losses = []
     for batch in itertools.islice(itertools.cycle(Loader(rows(70), size)), steps):
@@ -98,6 +99,7 @@ def trained(folder, size=32, accumulate=1, steps=3, mix=MIX, **options):
     module = learner(student, Part(SGD, lr=0.1, momentum=0.5), distillation=StandardDistillation(teacher, **mix))
     losses = []
     module._log = lambda metrics: losses.append(metrics.get("train/loss"))
+    options = {"precision": "64-true", **options}  # of the student, which the teacher takes over
     loop = trainer(folder, max_epochs=-1, max_steps=steps, accumulate_grad_batches=accumulate, **options)
     loop.fit(module, Loader(rows(70), size))
     return module, losses
@@ -105,7 +107,7 @@ def trained(folder, size=32, accumulate=1, steps=3, mix=MIX, **options):
 
 def near(one, other):
     for name in one:
-        torch.testing.assert_close(one[name], other[name], atol=1e-5, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(one[name], other[name], atol=BILLIONTH, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
 
 
 @pytest.mark.parametrize("mix", [MIX, {**MIX, "soft": 0.0}, {**MIX, "hidden": 0.0}, {**MIX, "hard": 0.0}])
@@ -115,7 +117,7 @@ def test_steps_are_those_of_a_loop_by_hand(tmp_path, size, accumulate, mix):
     expected, expected_losses = by_hand(32, 3, mix)
     module, losses = trained(tmp_path, size, accumulate, mix=mix)
     near(expected, weights(module.task))
-    assert losses == pytest.approx(expected_losses, abs=1e-5)
+    assert losses == pytest.approx(expected_losses, rel=LOGGED)
     assert module.task.runs == module.distillation.teacher.runs == 3 * accumulate - (accumulate > 1) * 3  # each model runs once a batch
 
 
@@ -189,7 +191,8 @@ def test_evaluation_runs_no_teacher(tmp_path):
 def test_the_teacher_has_the_precision_of_the_student(tmp_path):
     module, losses = trained(tmp_path, precision="bf16-true")
     assert module.distillation.teacher.output.weight.dtype == torch.bfloat16
-    assert losses == pytest.approx(by_hand(32, 3, MIX)[1], rel=0.05)
+    half, exact = (torch.tensor(by_hand(32, 3, MIX, dtype)[1], dtype=dtype) for dtype in (torch.bfloat16, torch.float64))
+    rounds_like([torch.tensor(losses, dtype=torch.bfloat16)], [half], [exact])
 
 
 class WideTask(DistillableToy):

@@ -17,7 +17,8 @@ from framework.training.callbacks import Checkpoint
 from framework.training.distillation import StandardDistillation
 from framework.training.optimizers import SGD
 from framework.training.schedules import Cosine
-from tests.training.toys import DistillableToy, Loader, NextTokenTask, adapted_task, learner, rows, trainer, weights
+from tests.precision import BILLIONTH
+from tests.training.toys import LOGGED, DistillableToy, Loader, NextTokenTask, adapted_task, learner, rows, trainer, weights
 
 pytestmark = pytest.mark.slow
 
@@ -69,9 +70,9 @@ def metrics(folder):
 def assert_like_alone(folder, found, alone):
     expected_folder, expected = alone
     for name in expected:
-        torch.testing.assert_close(found[name], expected[name], atol=1e-4, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(found[name], expected[name], atol=BILLIONTH, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
     for one, other in zip(metrics(expected_folder), metrics(folder), strict=True):
-        assert other == pytest.approx({**one, "train/padding": other.get("train/padding")} if "train/padding" in one else one, abs=1e-4)
+        assert other == pytest.approx({**one, "train/padding": other.get("train/padding")} if "train/padding" in one else one, rel=LOGGED)
     assert (folder / "predictions.jsonl").read_text() == (expected_folder / "predictions.jsonl").read_text()
 
 
@@ -110,7 +111,7 @@ def test_a_teacher_in_two_processes_is_one_in_one(together, strategy, tmp_path):
     found = torch.load(together / f"{strategy}_taught" / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
     assert list(found) == list(module.state_dict())
     for name, value in module.state_dict().items():
-        torch.testing.assert_close(found[name], value, atol=1e-5, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(found[name], value, atol=BILLIONTH, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
 
 
 def test_an_adapter_beside_frozen_weights_is_the_same_in_two_processes(together, tmp_path):
