@@ -43,6 +43,21 @@ def explicit(node: Node, catalogue: Catalogue, scope: Mapping[str, Any] | None =
     return filled
 
 
+def implicit(node: Node, catalogue: Catalogue, scope: Mapping[str, Any] | None = None) -> Node:
+    """The inverse of `explicit`: slots that are equal to the owner's slot that they follow are null again."""
+    scope = scope or {}
+    slots = catalogue.option(node["part"])["slots"]
+    own = {slot: node[slot] for slot in slots if node.get(slot) is not None}
+    emptied = dict(node)
+    for slot, child in own.items():
+        follows = slots[slot]["follows"]
+        if follows in scope and child == scope[follows]:
+            emptied[slot] = None
+        elif is_node(child):
+            emptied[slot] = implicit(child, catalogue, {**scope, **{name: part for name, part in own.items() if name != slot}})
+    return emptied
+
+
 def default_node(part: str, catalogue: Catalogue) -> Node:
     """The node of `KIND/NAME` with the defaults of its options and slots."""
     option = catalogue.option(part)

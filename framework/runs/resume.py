@@ -7,7 +7,7 @@ from typing import Any
 
 from framework.config import catalogue as index
 from framework.config.catalogue import Catalogue
-from framework.config.constraints import default_node, explicit, is_node, report
+from framework.config.constraints import default_node, explicit, implicit, is_node, report
 from framework.config.validate import problems
 from framework.errors import UserError
 from framework.runs.folder import Run
@@ -56,6 +56,7 @@ def changed(run: Run, overrides: Sequence[str], folders: Sequence[Path], trainin
         overrides = [text for text in overrides if text not in recipes]
     if overrides:
         _apply(config, overrides, run, folders)
+        config = {key: _followed(value, saved.get(key), catalogue) for key, value in config.items()}
     wrong = problems(config, catalogue)
     wrong = wrong or [
         f"{path} may not change: {reason}. It was {before!r}, not {after!r}. Start a new run instead."
@@ -97,6 +98,24 @@ def _grown(node: Any, catalogue: Catalogue) -> Any:
         new = None if entry["follows"] or entry["default"] is None else default_node(f"{entry['kind']}/{entry['default']}", catalogue)
         grown[slot] = _grown(node.get(slot, new), catalogue)
     return grown
+
+
+def _followed(node: Any, saved: Any, catalogue: Catalogue) -> Any:
+    """A changed node whose slots follow the owner's slot where they did so in the saved node and were not changed themselves."""
+    if not is_node(node) or not is_node(saved):
+        return node
+    return explicit(_emptied(node, saved, implicit(saved, catalogue)), catalogue)
+
+
+def _emptied(node: dict[str, Any], saved: Mapping[str, Any], emptied: Mapping[str, Any]) -> dict[str, Any]:
+    """The node with null in the slots that are null in `emptied`, unless they differ from the saved ones."""
+    found = dict(node)
+    for slot, child in node.items():
+        if is_node(child) and child == saved.get(slot):
+            found[slot] = emptied.get(slot)
+        elif is_node(child) and is_node(saved.get(slot)) and is_node(emptied.get(slot)):
+            found[slot] = _emptied(child, saved[slot], emptied[slot])
+    return found
 
 
 def _apply(config: dict[str, Any], overrides: Sequence[str], run: Run, folders: Sequence[Path]) -> None:

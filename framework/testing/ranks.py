@@ -1,9 +1,9 @@
-"""Two processes that share the rows of a task, against one that has them all."""
+"""A task in two processes, each with half of the rows, compared with one process."""
 
 import multiprocessing
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,63 +20,63 @@ from framework.testing.toy_task import ToyTask
 from framework.training.evaluation import Evaluation
 
 SECONDS = 60
-Found = tuple[dict[str, Tensor], dict[str, float]]  # gradients by parameter, figures by name
+Outcome = tuple[dict[str, Tensor], dict[str, float]]  # gradients by parameter, metrics by name
 
 
-def in_two_processes(toy: ToyTask) -> tuple[Found, Found]:
-    """What one process finds, and what two find together. BrokenPromise: one of the two fails or waits for ever.
+def in_two_processes(toy: ToyTask) -> tuple[Outcome, Outcome]:
+    """Gradients and metrics of one process, and of two. BrokenPromise: one of the two fails or hangs.
 
-    The ranks are forked: they have what this process has imported, and a task from a test file need not be importable.
+    The processes are forked, so that a task from a test file need not be importable.
     """
     if sys.platform != "linux":
-        raise Inapplicable("ranks are forked, which is safe on Linux alone")
-    # A copy of a process inherits the locks that its other threads held, and may wait for one that nobody opens: no fault of the task's.
-    found = _answers(toy) or _answers(toy)
-    failed = [answer for answer in found if isinstance(answer, str)]
-    if failed or len(found) < 2:
-        raise BrokenPromise(f"runs in two processes: {failed[0] if failed else 'one of them never ended, or was killed'}")
-    return _found(toy, 0, 1), found[0]
+        raise Inapplicable("processes are forked, which is safe on Linux alone")
+    # A forked process may hang on a lock that another thread of its parent held: then both are started once more.
+    outcomes = _outcomes(toy) or _outcomes(toy)
+    failed = [outcome for outcome in outcomes if isinstance(outcome, str)]
+    if failed or len(outcomes) < 2:
+        raise BrokenPromise(f"runs in two processes: {failed[0] if failed else 'a process did not end, or was killed'}")
+    return _outcome(toy, 0, 1), outcomes[0]
 
 
-def _answers(toy: ToyTask) -> list[Any]:
-    """What the ranks say: of each that ends what it found, or how it failed."""
+def _outcomes(toy: ToyTask) -> list[Any]:
+    """The outcome, or the error, of each process that ends."""
     fork = multiprocessing.get_context("fork")
     with tempfile.TemporaryDirectory() as folder:
-        answers: list[Path] = [Path(folder) / str(rank) for rank in range(2)]
-        ranks = [fork.Process(target=_rank, args=(toy, rank, folder, answers[rank]), daemon=True) for rank in range(2)]
-        for process in ranks:
+        files: list[Path] = [Path(folder) / str(rank) for rank in range(2)]
+        processes = [fork.Process(target=_run, args=(toy, rank, folder, files[rank]), daemon=True) for rank in range(2)]
+        for process in processes:
             process.start()
-        for process in ranks:
+        for process in processes:
             process.join(SECONDS)
-        for process in ranks:
+        for process in processes:
             if process.is_alive():
                 process.kill()
                 process.join()
-        return [torch.load(path, weights_only=False) for path in answers if path.exists()]
+        return [torch.load(path, weights_only=False) for path in files if path.exists()]
 
 
-def _rank(toy: ToyTask, rank: int, folder: str, answer: Path) -> None:
-    torch.set_num_threads(1)  # the pool of the process this one is a copy of has no threads here
+def _run(toy: ToyTask, rank: int, folder: str, file: Path) -> None:
+    torch.set_num_threads(1)  # the thread pool of the parent does not exist in a forked process
     try:
         dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-        found: Any = _found(toy, rank, 2)
-    except Exception as error:  # it is another process's to tell
-        found = f"{type(error).__name__}: {error}"
-    torch.save(found, answer)
+        outcome: Any = _outcome(toy, rank, 2)
+    except Exception as error:  # the parent reports it
+        outcome = f"{type(error).__name__}: {error}"
+    torch.save(outcome, file)
     with suppress(ValueError, RuntimeError):
         dist.destroy_process_group()
 
 
-def _found(toy: ToyTask, rank: int, world_size: int) -> Found:
-    """Gradients of a global batch, and figures over all rows."""
+def _outcome(toy: ToyTask, rank: int, world_size: int) -> Outcome:
+    """Gradients of a global batch, and metrics over all rows."""
     task = toy.task()
     batch = toy.batch(shard(list(range(toy.count)), rank, world_size)[0])
-    module = DistributedDataParallel(task) if world_size > 1 else task  # has a name: what nobody holds on to does not reduce
+    module = DistributedDataParallel(task) if world_size > 1 else task  # without a reference to it no gradient is reduced
     result = module(batch)
     weight = result.weight.detach().double()
     if world_size > 1:
         dist.all_reduce(weight)
-    (result.loss * world_size / weight).backward()  # DDP takes the mean over the ranks
+    (result.loss * world_size / weight).backward()  # DDP takes the mean over the processes
     gradients = {name: parameter.grad.clone() for name, parameter in task.named_parameters() if parameter.grad is not None}
     evaluation = Evaluation(task, toy.decode, torch.device("cpu"), keep=False)
     with torch.no_grad():
@@ -85,14 +85,14 @@ def _found(toy: ToyTask, rank: int, world_size: int) -> Found:
     return gradients, evaluation.compute()
 
 
-def figures_of(task: Task, pieces: Iterable[list[dict[str, Any]]]) -> dict[str, float]:
-    """The task's figures, made of rows that come in pieces."""
+def metrics_of(task: Task, batches: Iterable[list[dict[str, Any]]]) -> dict[str, float]:
+    """The metrics of a task by name, from batches of rows."""
     metrics = task.metrics()
-    for rows in pieces:
+    for rows in batches:
         if rows:
             task.update(metrics, rows)
-    figures: dict[str, float] = {}
+    values: dict[str, float] = {}
     for name, metric in metrics.items():
-        value = metric.compute()
-        figures |= {key: float(each) for key, each in value.items()} if isinstance(value, dict) else {name: float(value)}
-    return figures
+        computed = metric.compute()
+        values |= {key: float(value) for key, value in (computed if isinstance(computed, Mapping) else {name: computed}).items()}
+    return values

@@ -1,7 +1,7 @@
-"""What tasks promise, as functions over a toy task.
+"""Contract tests of tasks, as functions of a toy task.
 
-A learner may cut a batch into micro-batches and deal it to ranks, figures are computed again from predictions.jsonl, a checkpoint is
-loaded by somebody who has no rows: each of these rests on a promise here.
+The learner splits batches into micro-batches and over processes, metrics are computed again from predictions.jsonl, and checkpoints are
+loaded without rows: each relies on one of these promises.
 """
 
 import io
@@ -21,7 +21,7 @@ from framework.errors import UserError
 from framework.tasks.base import Result, Task
 from framework.tasks.capabilities import Distillable, DistillationOutputs
 from framework.testing.promise import BrokenPromise, Inapplicable
-from framework.testing.ranks import figures_of, in_two_processes
+from framework.testing.ranks import in_two_processes, metrics_of
 from framework.testing.toy_task import ToyTask
 
 TOLERANCE = 1e-6
@@ -29,7 +29,7 @@ STEPS = 60
 
 
 def check_task(toy: ToyTask) -> None:
-    """Every promise of tasks. BrokenPromise: the first that does not hold."""
+    """Checks every promise of tasks. BrokenPromise: the first one that does not hold."""
     for promise in TASK_PROMISES:
         try:
             promise(toy)
@@ -38,65 +38,65 @@ def check_task(toy: ToyTask) -> None:
 
 
 def result_has_its_shape(toy: ToyTask) -> None:
-    """The loss is one number with a gradient, the weight the number of targets; evaluation gives a dict for every row."""
+    """Loss and weight are scalars, the loss with a gradient; `evaluate` returns a dict for every row."""
     task, batch = toy.task(), toy.batch()
     result = task(batch)
     for name, value in (("loss", result.loss), ("weight", result.weight)):
         if not isinstance(value, Tensor) or value.shape != () or not value.isfinite():
-            raise BrokenPromise(f"result has its shape: the {name} is {value!r}, not a finite tensor of one number")
+            raise BrokenPromise(f"result has its shape: the {name} is {value!r}, not a finite scalar tensor")
     if not result.loss.requires_grad or result.weight <= 0:
-        raise BrokenPromise(f"result has its shape: no gradient comes from the loss, or nothing is counted (weight {result.weight})")
+        raise BrokenPromise(f"result has its shape: the loss has no gradient, or the weight ({result.weight}) is not positive")
     _, rows = _evaluated(task, toy, batch)
     if len(rows) != toy.count or not all(isinstance(row, dict) for row in rows):
-        raise BrokenPromise(f"result has its shape: evaluation of {toy.count} rows gave {len(rows)} dicts")
+        raise BrokenPromise(f"result has its shape: evaluate returned {len(rows)} dicts for {toy.count} rows")
 
 
 def loss_is_a_sum(toy: ToyTask) -> None:
-    """The losses of two halves add up to the whole batch's, and so do their weights."""
+    """Loss and weight of a batch are the sums of those of its parts."""
     _needs_no_noise(toy)
     task, numbers = toy.task(), range(toy.count)
-    whole, *halves = (_quiet(task, toy.batch(part)) for part in (numbers, numbers[: toy.count // 3], numbers[toy.count // 3 :]))
+    whole, *halves = (_forward(task, toy.batch(part)) for part in (numbers, numbers[: toy.count // 3], numbers[toy.count // 3 :]))
     for name in ("loss", "weight"):
-        got, wanted = (float(sum(getattr(part, name) for part in parts)) for parts in ([whole], halves))
-        if not _near(got, wanted):
-            raise BrokenPromise(f"loss is a sum: the {name} of a batch is {got:.6g}, of its parts together {wanted:.6g}")
+        total, summed = (float(sum(getattr(part, name) for part in parts)) for parts in ([whole], halves))
+        if not _near(total, summed):
+            raise BrokenPromise(f"loss is a sum: the {name} of a batch is {total:.6g}, the sum over its parts {summed:.6g}")
 
 
 def rows_are_independent(toy: ToyTask) -> None:
-    """What is said of a row is the same alone and between others, longer and shorter ones."""
+    """The prediction of a row is the same alone and in a batch with longer and shorter rows."""
     _needs_no_noise(toy)
     task = toy.task()
     _, together = _evaluated(task, toy, toy.batch())
     for number, row in enumerate(together):
         _, alone = _evaluated(task, toy, toy.batch([number]))
-        _same("rows are independent", row, alone[0], f"row {number} alone and between {toy.count - 1} others")
+        _same("rows are independent", row, alone[0], f"row {number} alone and in a batch of {toy.count}")
 
 
 def respects_padding(toy: ToyTask) -> None:
-    """Loss and rows are the same whatever token fills up the shorter rows."""
+    """Loss and rows do not depend on the padding token."""
     _needs_no_noise(toy)
     task = toy.task()
-    (result, rows), (other, filled) = (_evaluated(task, toy, toy.batch(padding=id)) for id in (None, 70))
-    for number, (row, changed) in enumerate(zip(rows, filled, strict=True)):
-        _same("respects padding", row, changed, f"row {number}, filled up with another token")
+    (result, rows), (other, padded) = (_evaluated(task, toy, toy.batch(padding=id)) for id in (None, 70))
+    for number, (row, changed) in enumerate(zip(rows, padded, strict=True)):
+        _same("respects padding", row, changed, f"row {number} with two padding tokens")
     if not _near(float(result.loss), float(other.loss)):
         raise BrokenPromise(
-            f"respects padding: the loss is {float(result.loss):.6g} or {float(other.loss):.6g}, by the token that fills up"
+            f"respects padding: the loss is {float(result.loss):.6g} or {float(other.loss):.6g}, depending on the padding token"
         )
 
 
 def gradients_reach_every_parameter(toy: ToyTask) -> None:
-    """No parameter waits in vain."""
+    """Every parameter has a finite gradient that is not zero."""
     task = toy.task().train()
     task(toy.batch()).loss.backward()
     for name, parameter in task.named_parameters():
         if parameter.grad is None or not parameter.grad.isfinite().all() or not parameter.grad.any():
-            state = "none" if parameter.grad is None else "not finite" if not parameter.grad.isfinite().all() else "zero"
-            raise BrokenPromise(f"gradients reach every parameter: that of {name} is {state}")
+            problem = "none" if parameter.grad is None else "not finite" if not parameter.grad.isfinite().all() else "zero"
+            raise BrokenPromise(f"gradients reach every parameter: that of {name} is {problem}")
 
 
 def saves_and_loads(toy: ToyTask) -> None:
-    """A fresh task with the saved weights says the same of every row."""
+    """A new task with the saved weights has the same rows."""
     saved, file = toy.task(seed=0), io.BytesIO()
     torch.save(saved.state_dict(), file)
     file.seek(0)
@@ -104,39 +104,41 @@ def saves_and_loads(toy: ToyTask) -> None:
     loaded.load_state_dict(torch.load(file, weights_only=True))
     batch = toy.batch()
     for number, (row, again) in enumerate(zip(_evaluated(saved, toy, batch)[1], _evaluated(loaded, toy, batch)[1], strict=True)):
-        _same("saves and loads", row, again, f"row {number} of the task that was loaded")
+        _same("saves and loads", row, again, f"row {number} of the saved and of the loaded task")
 
 
 def predicts_without_targets(toy: ToyTask) -> None:
-    """Rows without what is asked for get the prediction that evaluation gave them."""
+    """`predict` needs no targets, and has the predictions of `evaluate`."""
     rows = [{name: value for name, value in row.items() if name not in toy.format.optional} for row in toy.rows]
     task = toy.task()
     try:
-        batch = toy.asked(rows)
-        assert batch is not None, "a row holds nothing"
+        batch = toy.batch_to_predict(rows)
+        assert batch is not None, "the format drops a row without targets"
         with torch.inference_mode():
             predicted = task.predict(batch, toy.decode)
     except Exception as error:
         raise BrokenPromise(f"predicts without targets: {type(error).__name__}: {error}") from error
     if len(predicted) != len(rows) or not all("prediction" in row for row in predicted):
-        raise BrokenPromise(f"predicts without targets: {len(rows)} rows gave {len(predicted)} answers, each with a `prediction`")
+        raise BrokenPromise(
+            f"predicts without targets: predict returned {len(predicted)} dicts for {len(rows)} rows; each must have a `prediction`"
+        )
     if not toy.format.stream and not toy.noisy:
-        for number, (row, known) in enumerate(zip(predicted, _evaluated(task, toy, toy.batch())[1], strict=True)):
-            if "prediction" in known:
-                _same("predicts without targets", row["prediction"], known["prediction"], f"row {number}, without and with its target")
+        for number, (row, evaluated) in enumerate(zip(predicted, _evaluated(task, toy, toy.batch())[1], strict=True)):
+            if "prediction" in evaluated:
+                _same("predicts without targets", row["prediction"], evaluated["prediction"], f"row {number} without and with its target")
 
 
 def answers_any_text(toy: ToyTask) -> None:
-    """A typed text of any length is answered, or refused by the format with a ValueError that says why."""
+    """A text of any length is predicted from, or refused by the format with a ValueError that says why."""
     first = next((value for value in toy.rows[0].values() if isinstance(value, str)), "a text")
     for text, what in (
         (first, "the text of a row"),
         ("", "an empty text"),
         (" ".join([first] * 200), "a very long text"),
-        ("☃ ~", "odd signs"),
+        ("☃ ~", "symbols"),
     ):
         try:
-            batch = toy.asked([toy.format.from_text(text)])
+            batch = toy.batch_to_predict([toy.format.from_text(text)])
         except (ValueError, UserError):
             continue
         if batch is None:
@@ -154,20 +156,20 @@ def refuses_other_types(toy: ToyTask) -> None:
     A column that is not needed to predict may accept the number (labels are names: 1 and "1" are the same), but raises nothing except a
     ValueError.
     """
-    form = toy.format
+    format = toy.format
     readings: dict[str, Callable[[dict[str, Any]], Any]] = {
-        "tokenizer_texts": lambda row: list(form.tokenizer_texts(row)),
-        "encode": lambda row: form.encode(row, toy.tokenizer, toy.spec),
+        "tokenizer_texts": lambda row: list(format.tokenizer_texts(row)),
+        "encode": lambda row: format.encode(row, toy.tokenizer, toy.spec),
     }
-    columns = [column for column in (*form.columns, *form.optional) if isinstance(toy.rows[0].get(column), (str, list))]
+    columns = [column for column in (*format.columns, *format.optional) if isinstance(toy.rows[0].get(column), (str, list))]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "rows.jsonl"
         for column in dict.fromkeys(columns):
             rows = [toy.rows[0], {**toy.rows[0], column: 5}]
             file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
             for name, read in readings.items():
-                message = _refusal(FilesData(form, 0, train=str(file), validation_share=0.0), read)
-                parts = (f"{file}, line 2", column, "int") if column not in form.optional else ()
+                message = _refusal(FilesData(format, 0, train=str(file), validation_share=0.0), read)
+                parts = (f"{file}, line 2", column, "int") if column not in format.optional else ()
                 if lacking := [part for part in parts if part not in message]:
                     got = f"the message lacks {', '.join(lacking)}: {message}" if message else "it is accepted"
                     raise BrokenPromise(f"refuses other types: {name} of a row with {column} = 5: {got}")
@@ -189,27 +191,26 @@ def _refusal(source: FilesData, read: Callable[[dict[str, Any]], Any]) -> str:
 
 
 def rows_are_plain(toy: ToyTask) -> None:
-    """Rows come back from predictions.jsonl as they were, and metrics make the same figures of them, in any order and any pieces."""
+    """Rows are the same after predictions.jsonl, and metrics do not depend on their order and batches."""
     task = toy.task()
     _, rows = _evaluated(task, toy, toy.batch())
     try:
-        kept = [json.loads(json.dumps(row, allow_nan=False)) for row in rows]
+        loaded = [json.loads(json.dumps(row, allow_nan=False)) for row in rows]
     except (TypeError, ValueError) as error:
-        raise BrokenPromise(f"rows are plain: one is not JSON: {error}") from error
-    for number, (row, back) in enumerate(zip(rows, kept, strict=True)):
+        raise BrokenPromise(f"rows are plain: a row is not JSON: {error}") from error
+    for number, (row, back) in enumerate(zip(rows, loaded, strict=True)):
         if row != back:
-            raise BrokenPromise(f"rows are plain: row {number} comes back from JSON as another: {row} and {back}")
-    wanted = figures_of(task, [kept])
-    for pieces, what in (([kept[::-1]], "backwards"), ([kept[:2], kept[2:3], kept[3:]], "in three pieces")):
-        found = figures_of(task, pieces)
-        wrong = [name for name in wanted if name not in found or not _near(found[name], wanted[name])]
-        if wrong:
-            name = wrong[0]
-            raise BrokenPromise(f"rows are plain: {name} is {wanted[name]!r}, and {found.get(name)!r} when the rows come {what}")
+            raise BrokenPromise(f"rows are plain: row {number} differs after JSON: {row} and {back}")
+    expected = metrics_of(task, [loaded])
+    for batches, order in (([loaded[::-1]], "in reverse order"), ([loaded[:2], loaded[2:3], loaded[3:]], "in three batches")):
+        values = metrics_of(task, batches)
+        for name, value in expected.items():
+            if name not in values or not _near(values[name], value):
+                raise BrokenPromise(f"rows are plain: {name} is {value!r}, and {values.get(name)!r} with the rows {order}")
 
 
 def runs_in_two_processes(toy: ToyTask) -> None:
-    """Two processes with half the rows each follow the gradient and get the figures of one."""
+    """Two processes with half of the rows each have the gradients and metrics of one."""
     (gradients, figures), (together, both) = in_two_processes(toy)
     for name, value in gradients.items():
         difference = (value - together[name]).abs().max().item()
@@ -221,7 +222,7 @@ def runs_in_two_processes(toy: ToyTask) -> None:
 
 
 def learns_its_rows(toy: ToyTask) -> None:
-    """A few steps on a few rows halve their loss."""
+    """A few steps on a few rows halve the loss."""
     torch.manual_seed(0)
     task = toy.task().train()
     batch, optimizer = toy.batch(), torch.optim.AdamW(task.parameters(), lr=3e-3)
@@ -234,9 +235,7 @@ def learns_its_rows(toy: ToyTask) -> None:
         optimizer.zero_grad()
         (result.loss / result.weight).backward()
         optimizer.step()
-    raise BrokenPromise(
-        f"learns its rows: after {STEPS} steps on {toy.count} rows the loss went from {losses[0]:.3g} to {losses[-1]:.3g} only"
-    )
+    raise BrokenPromise(f"learns its rows: {STEPS} steps on {toy.count} rows took the loss from {losses[0]:.3g} to {losses[-1]:.3g} only")
 
 
 def distillation_outputs_add_up(toy: ToyTask) -> None:
@@ -280,10 +279,10 @@ TASK_PROMISES: tuple[Callable[[ToyTask], None], ...] = (
 
 def _needs_no_noise(toy: ToyTask) -> None:
     if toy.noisy:
-        raise Inapplicable("collate draws at random, so that a batch is not the sum of its rows")
+        raise Inapplicable("collate draws at random, so a batch is not the sum of its rows")
 
 
-def _quiet(task: Task, batch: Batch) -> Result:
+def _forward(task: Task, batch: Batch) -> Result:
     with torch.no_grad():
         return task(batch)
 
@@ -304,7 +303,7 @@ def _same(promise: str, one: Any, other: Any, what: str) -> None:
 
 
 def _alike(one: Any, other: Any) -> bool:
-    """The same, numbers nearly."""
+    """Whether two values are equal, numbers within the tolerance."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(_alike(one[name], other[name]) for name in one)
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):

@@ -1,4 +1,4 @@
-"""A task at toy size, with a few rows of its own: what the promises of tasks are held on."""
+"""A small task with a few rows, for the contract tests of tasks."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,11 +21,11 @@ from framework.tasks.base import Task
 from framework.testing.promise import BrokenPromise
 
 FAMILIES = ("encoder_only", "decoder_only", "encoder_decoder")
-ROWS = 9  # in batches of four for each of two ranks the last batch leaves one rank without a row
+ROWS = 9  # in batches of four for each of two processes, the last batch has no row for one of them
 
 
 class Rows(BuiltinData):
-    """The same few rows as every split."""
+    """The same few rows in every split."""
 
     given_rows: Sequence[Row] = ()
 
@@ -38,10 +38,10 @@ class Rows(BuiltinData):
 
 
 class ToyTask:
-    """What it takes to build a task of kind `task/NAME`, or of a Part of one, and to feed it.
+    """A task `task/NAME`, or a Part, with its format, tokenizer, rows and model.
 
-    rows: of its format; None = the first built-in ones. model: null = the first family that the task's and the format's rules let pass.
-    Weights are in float64 and large, so that whatever a row depends on shows.
+    rows: of its format; None = the first built-in ones. model: None = the first family that the rules of task and format allow.
+    Weights are in float64 and large, so that every dependence is visible.
     """
 
     def __init__(self, task: Part | str, rows: Sequence[Row] | None = None, model: Part | None = None, max_length: int = 128):
@@ -58,47 +58,49 @@ class ToyTask:
         self.decode = Decode(Part("decoding/greedy", max_new_tokens=8)(), self.tokenizer.decode, self.spec.end, None, self.count)
 
     def task(self, seed: int = 0) -> Task:
-        """A fresh task, in evaluation mode."""
+        """A new task in evaluation mode."""
         torch.manual_seed(seed)
         return self.part(model=self.model, spec=self.spec, format=self.format).double().eval()
 
     def batch(self, numbers: Sequence[int] | None = None, number: int = 0, padding: int | None = None) -> Batch:
-        """The batch of some examples (all, if nobody says which), as evaluation gets it. padding: the id that fills up."""
+        """The batch of some examples, as in evaluation; None = all. padding: another padding token."""
         spec = self.spec if padding is None else replace(self.spec, padding=padding)
         dataset = BatchDataset(self.examples, self.format, spec, seed=0, raw=True)
         return dataset[(0, number, list(range(self.count) if numbers is None else numbers), False)]
 
-    def asked(self, rows: Sequence[Row]) -> Batch | None:
-        """The batch of rows that somebody wants to know of; None where the format says of one that it holds nothing."""
+    def batch_to_predict(self, rows: Sequence[Row]) -> Batch | None:
+        """The batch of rows without targets, as in prediction; None where the format drops one."""
         features = [self.format.encode(row, self.tokenizer, self.spec) for row in rows]
-        whole = [each for each in features if each is not None]
-        if len(whole) < len(rows):
+        encoded = [row for row in features if row is not None]
+        if len(encoded) < len(rows):
             return None
-        batch = self.format.collate([{k: v for k, v in each.items() if k != "truncated"} for each in whole], self.spec, Random(0))
+        batch = self.format.collate([{k: v for k, v in row.items() if k != "truncated"} for row in encoded], self.spec, Random(0))
         return batch | {"row": torch.arange(len(rows)), "raw": list(rows)}
 
     @property
     def noisy(self) -> bool:
-        """Whether `collate` draws something at random: then a batch is not the sum of its rows."""
+        """Whether `collate` draws at random: then a batch is not the sum of its rows."""
         return not _equal(self.batch(number=0), self.batch(number=1))
 
     def _format(self) -> Format:
         default = getattr(self.part.cls, "format", None)
         chosen = registry.as_part(self.part.values.get("format", default))
         if not isinstance(chosen, Part) or (isinstance(chosen, Choice) and chosen.name is None):
-            raise BrokenPromise(f"a task has a format: {registry.describe(self.part.cls)} says none (format = choice('format', NAME))")
+            raise BrokenPromise(f"a task has a format: {registry.describe(self.part.cls)} has none (format = choice('format', NAME))")
         fields = registry.signature(self.part.cls).fields.items()
         slots = {name: value for name, value in fields if isinstance(value, Choice) and value.name}
-        return chosen(**slots | {name: registry.as_part(value) for name, value in self.part.values.items()})  # what its slots follow
+        return chosen(
+            **slots | {name: registry.as_part(value) for name, value in self.part.values.items()}
+        )  # options that its slots follow
 
     def _model(self, max_length: int) -> Part:
-        """UserError is what the last family's refusal would be; so it is said here which ones were tried."""
+        """The first family that the rules allow. BrokenPromise: none, with a reason for each."""
         reasons = {}
         for family in FAMILIES:
             model = Part(f"model/{family}", dim=16, num_heads=2, num_layers=2, dropout=0.0, max_length=max_length, initial_std=0.3)
             around = {"provided": traits(model) | traits(Part(type(self.format), **vars(self.format)))}
-            mine = {name: value for name, value in registry.signature(self.part.cls).fields.items() if not isinstance(value, Part)}
-            reasons[family] = broken(self.part.cls.rules, {**mine, **self.part.values, **around})  # type: ignore[attr-defined]
+            options = {name: value for name, value in registry.signature(self.part.cls).fields.items() if not isinstance(value, Part)}
+            reasons[family] = broken(self.part.cls.rules, {**options, **self.part.values, **around})  # type: ignore[attr-defined]
             reasons[family] += broken(type(self.format).rules, {**vars(self.format), **around})
             if not reasons[family]:
                 return model

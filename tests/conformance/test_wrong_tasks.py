@@ -251,7 +251,7 @@ def test_a_task_without_a_format_is_told_so():
     class Formless(Right):
         format = choice("format", None)
 
-    with pytest.raises(BrokenPromise, match="a task has a format: Formless says none"):
+    with pytest.raises(BrokenPromise, match="a task has a format: Formless has none"):
         toy(Formless)
 
 

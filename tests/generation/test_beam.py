@@ -13,7 +13,7 @@ from torch import Tensor
 from framework.config.compose import compose
 from framework.errors import UserError
 from framework.generation.beam import Beam
-from framework.generation.engine import Generated, answer, pad_left, repeats
+from framework.generation.engine import Generated, generated_row, pad_left, repeats
 from framework.generation.greedy import Greedy
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.models.encoder_decoder import EncoderDecoderModel
@@ -243,8 +243,8 @@ def test_where_every_token_repeats_one_is_written_all_the_same() -> None:
 
 def test_the_row_of_a_prediction_names_the_others() -> None:
     best, second = Generated([3], "b", -1.0), Generated([4], "a", -2.0)
-    assert answer([best]) == {"prediction": "b", "score": -1.0}
-    assert answer([best, second]) == {"prediction": "b", "score": -1.0, "others": [{"prediction": "a", "score": -2.0}]}
+    assert generated_row([best]) == {"prediction": "b", "score": -1.0}
+    assert generated_row([best, second]) == {"prediction": "b", "score": -1.0, "others": [{"prediction": "a", "score": -2.0}]}
 
 
 @pytest.mark.parametrize(

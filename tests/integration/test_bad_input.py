@@ -77,8 +77,8 @@ CONFIG = {
         "data=files data.columns.txt=a",
         "data.columns.txt: format/completion has no such column (did you mean 'text'?)",
     ),
-    "no task for the model": ("task=translation model=bert_tiny", "the model needs an encoder and a decoder with cross-attention"),
-    "a task for another model": ("task=classification model=tiny_encoder_decoder", "an encoder-decoder reads one text to write another"),
+    "no task for the model": ("task=translation model=bert_tiny", "choose model=encoder_decoder"),
+    "a task for another model": ("task=classification model=tiny_encoder_decoder", "choose an encoder or a decoder"),
     "a bias without scores": ("model/attention=linear model/position=alibi", "linear"),
     "rows that are no text": ("task=classification data/batches=packed", "running text; choose data/batches=buckets"),
 }
@@ -193,12 +193,12 @@ DATA = {
     "one label": (
         ["data.train=bad.csv"],
         b"text,label\nfine,good\nmeh,good\n",
-        "there must be two at least; the training rows have 'good'",
+        "at least two labels are needed; the training rows have 'good'",
     ),
     "too long": (
         ["data.test=bad.csv", "task.format.long=refuse"],
         b"text,label\n" + b"a" * 40 + b",good\n",
-        "bad.csv, line 2: the text has 40 tokens, the model reads 3",
+        "bad.csv, line 2: the text has 40 tokens, the model takes 30 (model.max_length=32)",
     ),
     "no labels to learn": (["data.columns.label=stars"], b"", "train.csv, line 1: there is no column 'stars'"),
     "no such kind": (["data.kind=xls"], b"", "data.kind: 'xls' is not of type Literal"),

@@ -67,4 +67,4 @@ def test_a_number_for_two_texts(tmp_path, monkeypatch, capsys):
     answers = [json.loads(line)["prediction"] for line in capsys.readouterr().out.splitlines()]
     assert len(answers) == 2 and all(isinstance(answer, float) for answer in answers)
     assert framework_main(["predict", str(run), "text=a x"]) == 2
-    assert "two texts are told apart by |||" in capsys.readouterr().err
+    assert "two texts are separated by |||" in capsys.readouterr().err

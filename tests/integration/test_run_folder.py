@@ -450,3 +450,8 @@ def test_a_failed_run_is_reported_as_failed(project, monkeypatch):
         train_main([*CLASSIFICATION, "logger=wandb", "logger.wandb.mode=offline"])
     (file,) = Path("runs/last").resolve().glob("wandb/offline-run-*/*.wandb")
     assert [record["exit"]["exit_code"] for record in offline(file) if "exit" in record] == [1]
+
+
+def test_the_baseline_can_be_switched_off(project):
+    run = train(*CLASSIFICATION, "trainer.max_steps=1", "task.baseline=false")
+    assert not [name for name in figures(run) if name.startswith("baseline")] and "test/accuracy" in figures(run)
