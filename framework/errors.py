@@ -2,7 +2,7 @@
 
 
 class UserError(ValueError):
-    """What is wrong, where, and what to type, in at most six lines. Other exceptions are bugs and show a traceback.
+    """A mistake of the user: what is wrong, where, and what to type, in at most six lines. Other exceptions are bugs and show a traceback.
 
     >>> try:
     ...     compose(["task=ner", "model.num_layer=4"])

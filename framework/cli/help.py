@@ -46,7 +46,7 @@ def is_outside(known: Mapping[str, Any]) -> bool:
 
 
 def _names(catalogue: Catalogue, kind: str) -> list[str]:
-    """What can be chosen, guests first; `bert_mini bert_tiny` in short as `bert_{mini,tiny}`."""
+    """Options of a kind, those of other packages first; `bert_mini bert_tiny` in short as `bert_{mini,tiny}`."""
     guests = [name for name in catalogue.names(kind) if is_outside(catalogue.known(kind, name))]
     families: dict[str, list[str]] = {}
     for name in catalogue.names(kind):

@@ -149,7 +149,7 @@ def attach(folders: Iterable[Path] = (), recipe: str = SCRATCH, words: Iterable[
 
 
 def hydra_config(overrides: list[str]) -> DictConfig:
-    """What Hydra makes of a command line, its own part included. Raises what Hydra and OmegaConf raise."""
+    """The config that Hydra composes from a command line, `hydra` node included. Raises the exceptions of Hydra and OmegaConf."""
     GlobalHydra.instance().clear()
     CatalogueSource.typed = frozenset(map(key_of, overrides))
     with initialize(version_base="1.3", config_path=None):

@@ -9,7 +9,7 @@ from framework.registry import Part, choice
 
 
 class DataSpec(Protocol):
-    """What a model takes from the data; see `framework.data.spec.DataSpec`."""
+    """The fields of the data spec that a model reads; see `framework.data.spec.DataSpec`."""
 
     @property
     def vocab_size(self) -> int: ...

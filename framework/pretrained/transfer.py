@@ -74,7 +74,7 @@ class WeightTransfer:
         copy_weights(task.state_dict(), {name: self.names[name] for name in self.loaded}, self.source.weights())
 
     def lines(self) -> list[str]:
-        """What is loaded, missing, unexpected and configured otherwise, for the user."""
+        """Lines for the user: loaded, missing and unexpected weights, and options that differ."""
         numbers = sum(math.prod(self.shapes[name]) for name in self.loaded)
         lines = [f"pretrained {self.source.name}: {len(self.loaded)} of {len(self.shapes)} tensors loaded, {numbers:,} parameters"]
         lines += [f"  newly initialized  {names}" for names in (_grouped(self.missing),) if names]

@@ -1,4 +1,4 @@
-"""What a run was trained with: versions of libraries, and the distributions that registered its parts."""
+"""Provenance of a run: versions of libraries, and the distributions that registered its parts."""
 
 import contextlib
 import importlib.metadata

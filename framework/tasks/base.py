@@ -16,7 +16,7 @@ from framework.registry import Part, choice
 
 @dataclass
 class Result:
-    """What `Task.forward` returns.
+    """The result of `Task.forward`.
 
     loss: scalar, summed over targets. weight: scalar, their number; a step follows the summed loss of the global batch over its weight.
     output: whatever the task uses again, such as logits.

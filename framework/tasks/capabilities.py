@@ -1,4 +1,4 @@
-"""What a task may support beyond training: knowledge distillation, and export. A task inherits the classes of those it supports."""
+"""Capabilities of tasks: knowledge distillation and export. A task inherits the classes of the capabilities it has."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

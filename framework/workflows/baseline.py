@@ -33,7 +33,7 @@ def baseline(prepared: Prepared, task: Task) -> dict[str, float]:
 
 
 def rows_within(lengths: NDArray[np.int64]) -> int:
-    """How many of the first rows a baseline reads: one at least."""
+    """Number of rows, from the first, that a baseline reads; at least one."""
     return max(1, int(np.searchsorted(np.cumsum(lengths[:ROWS]), TOKENS, side="right")))
 
 

@@ -1,4 +1,4 @@
-"""What a run prints at its start and at its end."""
+"""Reports of a run in the terminal: the card at its start, metrics and next commands at its end."""
 
 import json
 from collections.abc import Mapping, Sequence

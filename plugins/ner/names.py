@@ -1,4 +1,4 @@
-"""What the names in Python source name, read off its syntax tree."""
+"""Entity types of the names in Python source, from its syntax tree."""
 
 import ast
 import builtins

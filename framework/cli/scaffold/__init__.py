@@ -1,1 +1,1 @@
-"""What `python -m framework new` writes: working code of ours, in which `specimen` becomes the name that somebody chose."""
+"""Templates of `python -m framework new`: working code in which `specimen` stands for the chosen name."""

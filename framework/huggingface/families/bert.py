@@ -80,6 +80,6 @@ class BertFamily(Family):
 
     def from_hf(self, config: Mapping[str, Any], weight_names: Collection[str]) -> Parts:
         parts = super().from_hf(config, weight_names)
-        # config.json does not tell: only classes that use a pooler have its weights
+        # config.json does not say it: only classes that use a pooler have its weights
         pooler = not weight_names or any(".pooler." in f".{name}" for name in weight_names)
         return Parts(parts.slots, {**parts.values, "pooler": pooler})
