@@ -60,7 +60,9 @@ def taken_from(folder: Path) -> dict[str, Any]:
     """Figures of a run that somebody made with the row's command, and what was typed."""
     notes = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     figures = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    typed = " ".join(_placed(word) for word in notes["overrides"] if not word.startswith("name="))
+    pretrained = any(word.startswith("model.pretrained=") for word in notes["overrides"])  # its model and tokenizer were not typed
+    left_out = ("name=", "model=", "tokenizer") if pretrained else ("name=",)
+    typed = " ".join(_placed(word) for word in notes["overrides"] if not word.startswith(left_out))
     run = {"seed": 0, "cpu_seconds": notes.get("cpu_seconds"), "figures": figures, "signature": signature(folder)}
     return {"command": f"python train.py {typed}", "runs": [run], "setting": setting_of(folder)}
 
