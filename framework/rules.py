@@ -47,11 +47,25 @@ def null_mistake(rule: str, defaults: Mapping[str, Any], nullable: Collection[st
     """The option whose null a rule cannot be evaluated with; None if it can. Names without a default stand for numbers, texts or lists."""
     used = names_in(rule)
     for option in (name for name in used if name in nullable):
+        about = compile(ast.fix_missing_locations(_About(option).visit(ast.parse(rule, mode="eval"))), rule, "eval")
         for stand_in in (8, "text", [8]):
             known = {name: stand_in if defaults.get(name) is None else defaults[name] for name in used}
             try:
-                eval(rule, {**known, option: None, "__builtins__": _FUNCTIONS})  # noqa: S307 - rules come from classes
+                eval(about, {**known, option: None, "__builtins__": _FUNCTIONS})  # noqa: S307 - rules come from classes
             except Exception as error:  # a stand-in of the wrong type raises as well, with another message
                 if isinstance(error, TypeError) and "NoneType" in str(error):
                     return option
     return None
+
+
+class _About(ast.NodeTransformer):
+    """Reduces `a and b`, `a or b` to the operands that are about an option: the values of others must not hide them."""
+
+    def __init__(self, option: str):
+        self.option = option
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
+        self.generic_visit(node)
+        about = [value for value in node.values if any(isinstance(each, ast.Name) and each.id == self.option for each in ast.walk(value))]
+        node.values = about or node.values
+        return node if len(node.values) > 1 else node.values[0]

@@ -65,7 +65,7 @@ def _known(kind: str, base: Any, catalogue: Catalogue, place: str) -> tuple[dict
     """Slots of a mapping with their kinds, and its fields (null: any key): those of the option that it starts from, or of all options of
     the kind. UserError: there is no such option."""
     if base is not None and base not in catalogue.names(kind):
-        raise UserError(f"{place}: {catalogue.absent(kind, str(base))}")
+        raise UserError(f"{place}: {catalogue.absent(kind, str(base), f'{kind} {base!r}')}")
     if kind.partition("/")[0] in FILES:
         return {group: group for group in GROUPS if group not in ("experiment", "debug")}, [*TOP, "hydra"]
     if kind in NAMED:

@@ -90,6 +90,8 @@ def nullable(**defaults):
         ("max(length, 2) < 3", "length"),
         ("length is None or length > 0", None),
         ("not length or length > 0", None),
+        ("width == 2 or length > 0", "length"),  # true with the default of another option
+        ("windows > 0 and (length is None or length < windows)", None),
         ("length == width", None),
         ("'fire' in provided or pillow_part == 'wool'", None),
     ],
