@@ -13,8 +13,8 @@ Rows, batches and a few constants are of Python's own types:
 
     >>> row: framework.Row = {"text": "a good film", "label": "positive"}  # column -> value, as a source reads it
     >>> located: framework.LocatedRow = (row, "reviews.csv, line 7")  # a row and its place in a file
-    >>> features: framework.Features = {"ids": [2, 7, 8, 3], "label": 1}  # a list with a number for each token, or one number
-    >>> batch: framework.Batch = {"ids": torch.tensor([[2, 7, 8, 3]]), "padding_mask": None, "raw": [row]}
+    >>> features: framework.Features = {"ids": [2, 7, 8, 3], "label": 1}  # numbers, lists of them, or lists of lists
+    >>> batch: framework.Batch = {"ids": torch.tensor([[2, 7, 8, 3]]), "padding_mask": None, "@rows": framework.BatchRows([0], [row])}
     >>> word: framework.Span = (2, 6)  # from, to: "good" in the text
     >>> word_numbers = [framework.NO_WORD, 0, 1, framework.NO_WORD]  # of tokens: NO_WORD belongs to none
     >>> targets = torch.tensor([[7, 8, framework.IGNORED]])  # of tokens: IGNORED is no target
@@ -33,6 +33,7 @@ from framework import registry
 
 if TYPE_CHECKING:  # the public names; type checkers and editors import them at once
     from framework.data.formats import Batch as Batch
+    from framework.data.formats import BatchRows as BatchRows
     from framework.data.formats import Features as Features
     from framework.data.formats import Format as Format
     from framework.data.formats import Row as Row

@@ -3,16 +3,11 @@
 A row is `{column: value}` as a source read it; `Format.encode` turns it into features, `Format.collate` turns features into a batch.
 
 Every batch is a dict with what `collate` returns, by default `ids` (B, T) and `padding_mask` (B, T), True for tokens, None where no row is
-padded; and with the keys that the loader adds:
-
-    row            (B,) number of each row in its split
-    dummy          True if the row stands in for a rank that has none left: it is computed and counted nowhere
-    tokens         number of tokens of the rows
-    padded_tokens  the same number if all rows were as long as the longest
-    raw            the rows themselves; in evaluation only
+padded; and with `@rows`, the `BatchRows` that the loader adds. Names that begin with @ are the framework's; no feature can have one.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from random import Random
 from reprlib import repr as shortened
 from typing import Any, ClassVar, Protocol
@@ -22,8 +17,34 @@ from framework.data.values import check_characters, text_form
 from framework.errors import UserError
 
 Row = dict[str, Any]  # column -> value, as a source read it
-Features = dict[str, Any]  # name -> list of ints (one a token), or an int or float (one a row)
-Batch = dict[str, Any]  # name -> tensor, and the keys above
+Features = dict[str, Any]  # name -> bool, int or float, a list of them, or a list of such lists
+Batch = dict[str, Any]  # name -> tensor, and `@rows`
+
+
+@dataclass
+class BatchRows:
+    """The rows of a batch, `batch["@rows"]`.
+
+    numbers: of each row, in its split. raw: the rows as the source read them; in evaluation alone.
+    tokens: number of tokens of the rows; padded_tokens: the same number if all rows were as long as the longest.
+    dummy: the row stands in for a rank that has none left; it is computed and counted nowhere.
+
+    >>> batch = load("runs/last").batch(["a good film", "a dull film"])
+    >>> batch["@rows"].numbers, batch["@rows"].raw[0]
+    ([0, 1], {'text': 'a good film'})
+    """
+
+    numbers: list[int]
+    raw: list[Row] | None = None
+    tokens: int = 0
+    padded_tokens: int = 0
+    dummy: bool = False
+
+    def added_to(self, batch: Batch) -> Batch:
+        """The collated batch with these rows. ValueError: the batch has a key that begins with @."""
+        if taken := [name for name in batch if name.startswith("@")]:
+            raise ValueError(f"the key {taken[0]!r} of the collated batch needs another name: keys with @ are the framework's")
+        return {**batch, "@rows": self}
 
 
 class TextTokenizer(Protocol):
@@ -85,7 +106,10 @@ class Format:
         return {}
 
     def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
-        """Features of a row, with targets only if the row has them. None drops the row; dropped rows are counted."""
+        """Features of a row, with targets only if the row has them. None drops the row; dropped rows are counted.
+
+        A feature is a bool, an int or a float, a list of one of them, or a list of such lists, with the same nesting in every row.
+        `@truncated` (bool) is no feature: rows that have it are counted as truncated."""
         raise NotImplementedError
 
     def window(self, spec: DataSpec) -> int:

@@ -89,7 +89,7 @@ class Task(nn.Module):
         raise NotImplementedError
 
     def rows(self, result: Result, batch: Batch) -> list[dict[str, Any]]:
-        """A JSON-able dict for each row of `batch["raw"]`: `prediction`, and where the row has a target also `input` and `reference`."""
+        """A JSON-able dict for each of `batch["@rows"].raw`: `prediction`, and where the row has a target also `input` and `reference`."""
         raise NotImplementedError
 
     def predict(self, batch: Batch, decode: Decode) -> list[dict[str, Any]]:

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from framework import registry
-from framework.data.formats import Batch, Format, Row
+from framework.data.encoding import without_marks
+from framework.data.formats import Batch, BatchRows, Format, Row
 from framework.data.loader import BatchDataset
 from framework.data.module import prepare
 from framework.data.sources.base import LocatedRow
@@ -74,8 +75,8 @@ class ToyTask:
         encoded = [row for row in features if row is not None]
         if len(encoded) < len(rows):
             return None
-        batch = self.format.collate([{k: v for k, v in row.items() if k != "truncated"} for row in encoded], self.spec, Random(0))
-        return batch | {"row": torch.arange(len(rows)), "raw": list(rows)}
+        batch = self.format.collate([without_marks(row)[0] for row in encoded], self.spec, Random(0))
+        return BatchRows(list(range(len(rows))), list(rows)).added_to(batch)
 
     @property
     def noisy(self) -> bool:

@@ -52,7 +52,7 @@ class Evaluation:
     def update(self, batch: Batch) -> None:
         """Evaluate a batch. A dummy batch, which keeps the ranks in step, is computed and not counted."""
         result, rows = self.task.evaluate(batch, self.decode)
-        if batch.get("dummy"):
+        if batch["@rows"].dummy:
             return
         self.loss.update(result.loss.to(self.metric_device), result.weight.to(self.metric_device))
         if rows:
@@ -62,8 +62,8 @@ class Evaluation:
 
     def _row_numbers(self, batch: Batch, count: int) -> list[int]:
         """Numbers of the rows that `evaluate` returned: all of the batch, or the decoded ones."""
-        numbers = batch["row"]
-        return (numbers if len(numbers) == count else numbers[self.decode.wanted(numbers)]).tolist()
+        numbers: list[int] = batch["@rows"].numbers
+        return numbers if len(numbers) == count else [numbers[position] for position in self.decode.wanted(numbers)]
 
     def compute(self) -> dict[str, float]:
         """Loss and metrics over all ranks. A collective call: all ranks must make it."""

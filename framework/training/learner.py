@@ -108,7 +108,7 @@ class Learner(pl.LightningModule):
         if self.distillation is not None:
             result = self.distillation(self.task, batch, result)
         loss, weight = result.loss, result.weight.detach().to(result.loss)
-        if batch.get("dummy"):  # this rank has no row left and only keeps in step
+        if batch["@rows"].dummy:  # this rank has no row left and only keeps in step
             loss, weight = loss * 0, weight * 0
         self._window += torch.stack((loss.detach(), weight))
         self._throughput.count_tokens(batch)

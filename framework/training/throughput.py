@@ -22,10 +22,9 @@ class ThroughputMonitor:
         self.start = time.perf_counter()
 
     def count_tokens(self, batch: Batch) -> None:
-        """Add the tokens of a batch, without and with padding, unless it is a dummy."""
-        if not batch.get("dummy"):
-            self.tokens += batch.get("tokens", 0)
-            self.padded_tokens += batch.get("padded_tokens", 0)
+        """Add the tokens of a batch, without and with padding; a dummy has none."""
+        self.tokens += batch["@rows"].tokens
+        self.padded_tokens += batch["@rows"].padded_tokens
 
     def add_loss(self, loss_and_weight: Tensor) -> None:
         """Add the loss and the weight of a step, summed over all ranks."""

@@ -52,11 +52,11 @@ class ClassificationFormat(Format):
         ids = begin + tokens[:room] + end
         if not ids:
             raise ValueError("the text is empty")
-        return {"ids": ids, "truncated": int(len(tokens) > room)}
+        return {"ids": ids, "@truncated": len(tokens) > room}
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
         """ids, padding_mask (B, T), and label as `Target.collate` returns it."""
-        inputs = [{name: value for name, value in row.items() if name not in ("label", "truncated")} for row in features]
+        inputs = [{name: value for name, value in row.items() if name != "label"} for row in features]
         batch = stack_features(inputs, spec.padding)
         if all("label" in row for row in features):
             batch["label"] = self.target.collate([row["label"] for row in features], spec)

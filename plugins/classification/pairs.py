@@ -54,7 +54,7 @@ class PairsFormat(ClassificationFormat):
         kept = shortened(len(first), len(second), room)
         start = [*begin, *first[: kept[0]], spec.end]
         ids = [*start, *second[: kept[1]], spec.end]
-        return {"ids": ids, "second": len(start), "truncated": int(kept != (len(first), len(second)))}
+        return {"ids": ids, "second": len(start), "@truncated": (kept != (len(first), len(second)))}
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
         """Also segments (B, T): 0 in the first text, 1 in the second."""

@@ -34,7 +34,7 @@ class PromptedFormat(Format):
         return [text_of(row, "prompt"), text_of(row, "completion")]
 
     def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
-        """ids of both, and for each its bytes and words; prompt: the number of tokens without a loss. truncated: 1 if some were cut.
+        """ids of both, and for each its bytes and words; prompt: the number of tokens without a loss.
         A row without a completion is one to predict from; a row without a target is dropped."""
         if spec.end is None:
             raise UserError("format/prompted needs a tokenizer with an end token: generation would not end without one")
@@ -63,12 +63,12 @@ class PromptedFormat(Format):
             "bytes": [*before, *tokenizer.byte_lengths(completion[:length]), *after],
             "words": [*before, *words_of(row["completion"] if has_completion else "", offsets)[:length], *after],
             "prompt": len(inputs),
-            "truncated": int(total > room),
+            "@truncated": total > room,
         }
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
         """As running text, but the tokens of the prompts (prompt: their number, (B,)) are no targets."""
-        counted = [{**row, "counted": [0] * row["prompt"] + [1] * (len(row["ids"]) - row["prompt"])} for row in features]
+        counted = [{**row, "@counted": [0] * row["prompt"] + [1] * (len(row["ids"]) - row["prompt"])} for row in features]
         return {**shifted(counted, spec), "prompt": torch.tensor([row["prompt"] for row in features])}
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:

@@ -14,12 +14,12 @@ def shifted(features: Sequence[Features], spec: DataSpec) -> Batch:
     """Tokens and their successors, (B, T), padded on the right, where a causal model needs no mask. A row of T + 1 tokens has T targets;
     a row of one token has none, and stays as it is.
 
-    ids: inputs. following: their successors; targets: those with a loss (`counted`), the others ignored.
+    ids: inputs. following: their successors; targets: those with a loss (`@counted`), the others ignored.
     bytes, words: of the targets. size (B,): tokens of each row. documents: the document of each token, where a row has several.
     """
     width = max(1, *(len(row["ids"]) - 1 for row in features))
     following = pad([row["ids"][1:] for row in features], spec.padding, width)
-    counted = pad([row["counted"][1:] if "counted" in row else [1] * (len(row["ids"]) - 1) for row in features], 0, width)
+    counted = pad([row["@counted"][1:] if "@counted" in row else [1] * (len(row["ids"]) - 1) for row in features], 0, width)
     batch: Batch = {
         "ids": pad([row["ids"][:-1] or row["ids"] for row in features], spec.padding, width),
         "following": following,
@@ -28,6 +28,6 @@ def shifted(features: Sequence[Features], spec: DataSpec) -> Batch:
     }
     for name in ("bytes", "words"):
         batch[name] = pad([row[name][1:] for row in features], 0, width) * counted
-    if any("documents" in row and row["documents"][-2:][0] for row in features):  # else the causal mask is enough
-        batch["documents"] = pad([row["documents"][:-1] or row["documents"] for row in features], -1, width)
+    if any("@documents" in row and row["@documents"][-2:][0] for row in features):  # else the causal mask is enough
+        batch["documents"] = pad([row["@documents"][:-1] or row["@documents"] for row in features], -1, width)
     return batch

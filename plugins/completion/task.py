@@ -71,7 +71,7 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
         counted = {"tokens": (targets != IGNORED).sum(dim=1), "bytes": batch["bytes"].sum(dim=1), "words": batch["words"].sum(dim=1)}
         columns = {"nats": row_losses(losses, targets).tolist(), **{name: count.tolist() for name, count in counted.items()}}
         rows: list[dict[str, Any]] = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-        wanted = decode.wanted(batch["row"]).nonzero()[:, 0].tolist()
+        wanted = decode.wanted(batch["@rows"].numbers)
         if wanted:
             halves = [self._halves(batch, row) for row in wanted]
             longest = max(1, *(len(second) for _, second in halves))
@@ -91,8 +91,8 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
             elif ids[-1] == self.spec.end:
                 ids = ids[:-1] or ids  # the text continues; an empty one begins after the end of another
             prompts.append(ids[-max(1, self.spec.max_length - room) :])
-        column = "prompt" if "prompt" in batch else "text"
-        inputs = [row[column] for row in batch["raw"]] if "raw" in batch else [decode.text(ids) for ids in prompts]
+        column, raw = "prompt" if "prompt" in batch else "text", batch["@rows"].raw
+        inputs = [decode.text(ids) for ids in prompts] if raw is None else [row[column] for row in raw]
         return [{"input": text, **row} for text, row in zip(inputs, self._generate(prompts, batch, decode), strict=True)]
 
     def _ids(self, batch: Batch, row: int) -> list[int]:

@@ -93,7 +93,7 @@ class PretrainingTask(GenerationTask, Distillable, Exportable):
         counts, right = (targets != IGNORED).sum(dim=1), ((predicted == targets) & (targets != IGNORED)).sum(dim=1)
         columns = zip(row_losses(losses, targets).tolist(), counts.tolist(), right.tolist(), strict=True)
         rows: list[dict[str, Any]] = [{"nats": nats, "tokens": count, "right": hits} for nats, count, hits in columns]
-        for row in decode.wanted(batch["row"]).nonzero()[:, 0].tolist():
+        for row in decode.wanted(batch["@rows"].numbers):
             counted = targets[row] != IGNORED
             rows[row] |= {
                 "input": self._text((batch["source"] if "source" in batch else batch["ids"])[row].tolist(), decode),

@@ -26,11 +26,11 @@ def encode(text, label=None, spec=SPEC, **options):
 
 
 def test_a_text_stands_between_begin_and_end():
-    assert encode("abc", "warm") == {"ids": [1, 3, 4, 5, 2], "truncated": 0, "label": 1}
+    assert encode("abc", "warm") == {"ids": [1, 3, 4, 5, 2], "@truncated": False, "label": 1}
 
 
 def test_a_long_text_is_cut_to_the_length_of_the_model_and_still_ends():
-    assert encode("abcdefg", "cold") == {"ids": [1, 3, 4, 5, 6, 2], "truncated": 1, "label": 0}
+    assert encode("abcdefg", "cold") == {"ids": [1, 3, 4, 5, 6, 2], "@truncated": True, "label": 0}
 
 
 def test_a_text_that_just_fits_is_not_long():

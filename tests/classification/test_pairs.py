@@ -6,6 +6,7 @@ from random import Random
 import pytest
 import torch
 
+from framework import BatchRows
 from framework.config.compose import compose
 from framework.data.spec import DataSpec
 from framework.errors import UserError
@@ -26,7 +27,7 @@ def encode(first, second, spec=SPEC, **options):
 
 
 def test_each_text_has_its_end():
-    assert encode("ab", "cde") == {"ids": [1, 3, 4, 2, 5, 6, 7, 2], "second": 4, "truncated": 0, "label": 1}
+    assert encode("ab", "cde") == {"ids": [1, 3, 4, 2, 5, 6, 7, 2], "second": 4, "@truncated": False, "label": 1}
 
 
 def test_a_text_of_a_pair_may_be_empty():
@@ -36,7 +37,7 @@ def test_a_text_of_a_pair_may_be_empty():
 
 def test_without_a_begin_token_there_is_more_room():
     spec = DataSpec(vocab_size=30, max_length=6, end=2, labels=("no", "yes"))
-    assert encode("ab", "cd", spec) == {"ids": [3, 4, 2, 5, 6, 2], "second": 3, "truncated": 0, "label": 1}
+    assert encode("ab", "cd", spec) == {"ids": [3, 4, 2, 5, 6, 2], "second": 3, "@truncated": False, "label": 1}
 
 
 def test_without_an_end_token_there_is_nothing_between():
@@ -53,8 +54,8 @@ def test_the_longer_text_gives_way_token_by_token():
 
 
 def test_a_pair_that_is_cut_is_counted_or_refused():
-    assert encode("abcdef", "gh") == {"ids": [1, 3, 4, 5, 6, 2, 9, 10, 2], "second": 6, "truncated": 1, "label": 1}
-    assert encode("abcd", "gh", long="refuse")["truncated"] == 0
+    assert encode("abcdef", "gh") == {"ids": [1, 3, 4, 5, 6, 2, 9, 10, 2], "second": 6, "@truncated": True, "label": 1}
+    assert encode("abcd", "gh", long="refuse")["@truncated"] == 0
     with pytest.raises(ValueError, match="6 and 2 tokens, the model takes 6"):
         encode("abcdef", "gh", long="refuse")
 
@@ -99,7 +100,9 @@ def test_two_texts_are_typed_and_shown_with_bars_between():
     assert PairsFormat().from_text("one | two ||| three ") == {"text": "one | two", "second": "three"}
     with pytest.raises(UserError, match='text="first |||'):
         PairsFormat().from_text("one, two")
-    batch = make_batch() | {"raw": [{"text": "ab", "second": "cde", "label": "yes"}, {"text": "a", "second": "b", "label": "yes"}]}
+    batch = make_batch() | {
+        "@rows": BatchRows([0, 1], [{"text": "ab", "second": "cde", "label": "yes"}, {"text": "a", "second": "b", "label": "yes"}])
+    }
     assert [row["input"] for row in make_task(EncoderOnlyModel).evaluate(batch, None)[1]] == ["ab ||| cde", "a ||| b"]
 
 

@@ -8,6 +8,7 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 from torch import nn
 
+from framework import BatchRows
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.models.decoder_only import DecoderOnlyModel
@@ -42,7 +43,7 @@ def make_task(format=None, **options):
 def make_batch(**changes):
     ids = torch.tensor([[1, 4, 5, 6, 2], [1, 7, 2, 0, 0], [1, 8, 9, 2, 0]])
     raw = [{"text": "a b c", "label": "warm"}, {"text": "d", "label": "cold"}, {"text": "e f", "label": "warm"}]
-    return {"ids": ids, "padding_mask": ids != 0, "label": torch.tensor([2, 0, 2]), "raw": raw, **changes}
+    return {"ids": ids, "padding_mask": ids != 0, "label": torch.tensor([2, 0, 2]), "@rows": BatchRows([0, 1, 2], raw), **changes}
 
 
 def pooled_by_hand(states, length, how):

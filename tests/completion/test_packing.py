@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from framework.data.encoding import Encoded, encode
-from framework.data.formats import Batch
+from framework.data.formats import Batch, BatchRows
 from framework.data.module import prepare
 from framework.data.spec import DataSpec
 from framework.data.tokenization.trainers import BytesTokenizer
@@ -52,7 +52,7 @@ def task_with(**values) -> CompletionTask:
 
 def batch_of(windows: WindowExamples, offset: int = 0) -> Batch:
     rows = range(len(windows.lengths))
-    return {**FORMAT.collate([windows.features(row, offset) for row in rows], SPEC, Random(0)), "row": torch.arange(len(rows))}
+    return {**FORMAT.collate([windows.features(row, offset) for row in rows], SPEC, Random(0)), "@rows": BatchRows(list(range(len(rows))))}
 
 
 @torch.no_grad()

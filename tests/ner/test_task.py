@@ -8,6 +8,7 @@ import torch
 from seqeval.metrics import f1_score
 from torch import nn
 
+from framework import BatchRows
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.models.decoder_only import DecoderOnlyModel
@@ -63,7 +64,7 @@ def make_task(spec=None, model=BagModel, format=None, **options):
 def make_batch(rows=ROWS, spec=None, **options):
     form, spec = NerFormat(**{"overlap": 2, **options}), spec or make_spec()
     features = [form.encode(row, Letters(), spec) for row in rows]
-    return {**form.collate(features, spec, Random(0)), "raw": rows}
+    return {**form.collate(features, spec, Random(0)), "@rows": BatchRows(list(range(len(rows))), rows)}
 
 
 @pytest.mark.parametrize("pieces", ["first", "last", "all"])

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric, SumMetric
 
+from framework import BatchRows
 from framework.data.spec import DataSpec
 from framework.parts.adapters import LoraAdapter
 from framework.registry import Part
@@ -113,8 +114,12 @@ def batch(sequences: list[list[int]], numbers: list[int], dummy: bool = False) -
     targets = [torch.tensor(sequence[1:]) for sequence in sequences]
     ids = nn.utils.rnn.pad_sequence(inputs, batch_first=True)
     padded = nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=-100)
-    made = {"ids": ids, "targets": padded, "row": torch.tensor(numbers), "tokens": sum(map(len, targets)), "padded_tokens": ids.numel()}
-    return {**made, "dummy": True} if dummy else made
+    made = {
+        "ids": ids,
+        "targets": padded,
+        "@rows": BatchRows(numbers, None, *((0, 0) if dummy else (sum(map(len, targets)), ids.numel())), dummy),
+    }
+    return made
 
 
 class Loader:
