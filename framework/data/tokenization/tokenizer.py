@@ -8,6 +8,7 @@ from pathlib import Path
 import tokenizers
 from tokenizers import AddedToken
 
+from framework.data.tokenization.beginning import LEAST, Beginning
 from framework.errors import UserError
 from framework.utils.files import write_text
 
@@ -44,6 +45,7 @@ class Tokenizer:
         backend.encode_special_tokens = True  # a text "[MASK]" is no special token
         self.backend, self.special_tokens, self.min_vocab_size, self.start = backend, dict(special_tokens or {}), min_vocab_size, start
         self._byte_lengths: list[int] | None = None
+        self._beginning: Beginning | None = None
         self._prefixes_space = False
         self.special_ids: dict[str, int | None] = {}
         for role, usual in KNOWN_SPECIAL_TOKENS.items():
@@ -66,7 +68,12 @@ class Tokenizer:
         """The largest id plus one, at least min_vocab_size."""
         return max(self.min_vocab_size, *(id + 1 for id in self.backend.get_vocab(with_added_tokens=True).values()))
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, at_least: int | None = None) -> list[int]:
+        """Token ids. at_least: of a long text, so many first ones are enough; the others may be left out, and cost nothing."""
+        if at_least is not None and len(text) > LEAST:
+            self._beginning = self._beginning or Beginning(self.backend)
+            if (ids := self._beginning.encode(text, at_least)) is not None:
+                return ids
         return list(self.backend.encode(text, add_special_tokens=False).ids)
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
