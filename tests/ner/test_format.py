@@ -224,7 +224,7 @@ def test_the_best_windows_are_those_of_all_windows_compared():
 
 def test_a_text_of_too_many_windows_is_refused_by_the_option():
     row = {"tokens": ["abcd"] * 20, "tags": ["O"] * 20}
-    windows = len(collate([encode(row)])["ids"])
+    windows = len(collate([row])["ids"])
     assert len(encode(row, max_windows=windows)["ids"]) > SPEC.max_length
     with pytest.raises(ValueError, match=rf"{windows} windows of model.max_length=8; at most {windows - 1} .*task.format.max_windows"):
         encode(row, max_windows=windows - 1)
