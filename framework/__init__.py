@@ -76,8 +76,8 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.parts.caches import EncoderOutput as EncoderOutput
     from framework.parts.caches import KVCache as KVCache
     from framework.parts.embeddings import Tokens as Tokens
-    from framework.parts.feed_forward.activations import ACTIVATIONS as ACTIVATIONS
-    from framework.parts.feed_forward.activations import Activation as Activation
+    from framework.parts.feed_forward import ACTIVATIONS as ACTIVATIONS
+    from framework.parts.feed_forward import Activation as Activation
     from framework.parts.layout import RotaryEmbedding as RotaryEmbedding
     from framework.parts.layout import SequenceLayout as SequenceLayout
     from framework.parts.masks import Mask as Mask

@@ -195,7 +195,7 @@ def test_every_activation_is_its_formula():
         "sigmoid": 1 / (1 + torch.exp(-x)),
         "tanh": torch.tanh(x),
     }
-    from framework.parts.feed_forward.activations import ACTIVATIONS
+    from framework.parts.feed_forward import ACTIVATIONS
 
     assert set(ACTIVATIONS) == set(formulas)
     for name, wanted in formulas.items():
