@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.data.formats import Format as Format
     from framework.data.formats import Row as Row
     from framework.data.formats import TextTokenizer as TextTokenizer
+    from framework.data.formats import name_of as name_of
     from framework.data.formats import text_of as text_of
     from framework.data.formats import texts_of as texts_of
     from framework.data.padding import pad as pad

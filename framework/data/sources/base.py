@@ -38,6 +38,7 @@ class Source:
         limit: int | None,
         batches: Part,
         workers: int,
+        join: Mapping[str, str] | None = None,
     ):
         self.shares = {"validation": validation_share, "test": test_share}
         for name, share in self.shares.items():
@@ -47,7 +48,7 @@ class Source:
             raise UserError(f"data.validation_share={validation_share} and data.test_share={test_share} must sum to less than 1")
         if limit is not None and limit < 1:
             raise UserError(f"data.limit={limit} must be at least 1, or null for all rows of each split")
-        self.format, self.seed, self.columns = format, seed, Columns(format, columns)
+        self.format, self.seed, self.columns = format, seed, Columns(format, columns, join)
         self.split_mode, self.limit = split, limit
         self.batches, self.workers = batches(), workers
         self._total: int | None = None
