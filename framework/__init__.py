@@ -107,6 +107,8 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.tasks.cross_entropy import target_losses as target_losses
     from framework.tasks.sequence_to_sequence import SequenceToSequence as SequenceToSequence
     from framework.tracking.base import Tracker as Tracker
+    from framework.utils.recording import add_loss as add_loss
+    from framework.utils.recording import log_figure as log_figure
     from framework.workflows.interactive import build_model as build_model
     from framework.workflows.interactive import compose as compose
     from framework.workflows.interactive import load as load

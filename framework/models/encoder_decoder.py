@@ -48,12 +48,17 @@ class EncoderDecoderModel(LanguageModel):
         x = self.source(self.tokens(source), self.encoder.position, positions)
         return EncoderOutput(self.encoder(x, positions, padding_mask), padding_mask)
 
-    def forward(self, source: Tensor, target: Tensor, source_padding_mask: Tensor | None = None) -> Tensor:
-        """Source ids (B, S), target ids (B, T), padded on the right -> hidden states of the target (B, T, D)."""
+    def forward(
+        self, source: Tensor, target: Tensor, source_padding_mask: Tensor | None = None, target_padding_mask: Tensor | None = None
+    ) -> Tensor:
+        """Source ids (B, S), target ids (B, T), padded on the right -> hidden states of the target (B, T, D).
+
+        target_padding_mask: (B, T); only feed-forward networks that count tokens need it.
+        """
         encoder_output = self.encode(source, source_padding_mask)
         positions = make_positions(target)
         x = self.target(self.tokens(target), self.decoder.position, positions)
-        return self.decoder(x, positions, encoder_output)
+        return self.decoder(x, positions, encoder_output, target_padding_mask, padding_side="right")
 
     def state(self, encoder_output: EncoderOutput | None = None) -> DecodingState:
         """The decoding state before the first token, with keys and values of the encoder output."""

@@ -66,10 +66,11 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
         return self._loss(batch, self.label_smoothing)
 
     def _loss(self, batch: Batch, label_smoothing: float) -> Result:
-        hidden = self.model(batch["source"], batch["target"], batch["source_padding_mask"])  # (B, T, D)
+        is_target = batch["labels"] != IGNORED
+        hidden = self.model(batch["source"], batch["target"], batch["source_padding_mask"], is_target)  # (B, T, D)
         outputs = logits_at_targets(self.model, hidden, batch["labels"])
         loss = target_losses(outputs, batch["labels"], label_smoothing).sum()
-        return Result(loss, (batch["labels"] != IGNORED).sum(), outputs)
+        return Result(loss, is_target.sum(), outputs)
 
     def distillation_outputs(self, batch: Batch, result: Result) -> DistillationOutputs:
         return result.output

@@ -5,6 +5,7 @@ Shapes: B batch, T tokens.
 
 from typing import Any, ClassVar
 
+import torch
 from torchmetrics import Metric
 
 from framework import (
@@ -52,7 +53,8 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
 
     def forward(self, batch: Batch) -> Result:
         targets = batch["targets"]
-        hidden = self.model(batch["ids"], documents=batch.get("documents"))  # (B, T, D)
+        is_token = torch.arange(batch["ids"].shape[1], device=targets.device) < (batch["size"] - 1).clamp(min=1)[:, None]  # (B, T)
+        hidden = self.model(batch["ids"], is_token, documents=batch.get("documents"), padding_side="right")  # (B, T, D)
         outputs = logits_at_targets(self.model, hidden, targets)
         losses = target_losses(outputs, targets)  # (N,)
         return Result.of(losses, (outputs, losses))
