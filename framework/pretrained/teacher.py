@@ -4,7 +4,7 @@ The teacher is loaded from its folder whenever training starts or resumes. Check
 needs it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.pretrained.source import PretrainedSource, RunSource, Sources
 from framework.registry import build
+from framework.weights.shapes import few
 
 if TYPE_CHECKING:
     from framework.tasks.base import Task
@@ -88,7 +89,7 @@ def distillation(teacher: Teacher | None, config: Mapping[str, Any], spec: DataS
     if teacher is None:
         return None
     if teacher.labels not in (None, spec.labels):
-        there, here = _listed(teacher.source.spec.labels), _listed(spec.labels)
+        there, here = (few([repr(label) for label in labels], most=8) or "none" for labels in (teacher.source.spec.labels, spec.labels))
         raise UserError(f"{OPTION}={teacher.name} has other labels than these rows: {there} there, {here} here")
     vocab_size = teacher.source.spec.vocab_size
     if vocab_size != spec.vocab_size:
@@ -105,7 +106,3 @@ def teacher_lines(config: Mapping[str, Any]) -> list[str]:
 def _batches(config: Mapping[str, Any]) -> tuple[str, str]:
     """The task and the format, which decide what a batch holds."""
     return config["task"]["part"], config["task"]["format"]["part"]
-
-
-def _listed(names: Sequence[str], most: int = 8) -> str:
-    return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "") or "none"
