@@ -61,13 +61,13 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.generation.engine import pad_left as pad_left
     from framework.generation.strategy import Strategy as Strategy
     from framework.huggingface.folder import load_model as load_model
-    from framework.metrics.average import Average as Average
-    from framework.metrics.average import RowAverage as RowAverage
     from framework.metrics.bleu import Bleu as Bleu
     from framework.metrics.bleu import Chrf as Chrf
+    from framework.metrics.ratio import Average as Average
     from framework.metrics.ratio import BitsPerByte as BitsPerByte
     from framework.metrics.ratio import Perplexity as Perplexity
     from framework.metrics.ratio import Ratio as Ratio
+    from framework.metrics.ratio import RowAverage as RowAverage
     from framework.metrics.rouge import Rouge as Rouge
     from framework.models.base import Model as Model
     from framework.parts.adapters import Adapter as Adapter
@@ -78,8 +78,8 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.parts.caches import EncoderOutput as EncoderOutput
     from framework.parts.caches import KVCache as KVCache
     from framework.parts.embeddings import Tokens as Tokens
-    from framework.parts.feed_forward.activations import ACTIVATIONS as ACTIVATIONS
-    from framework.parts.feed_forward.activations import Activation as Activation
+    from framework.parts.feed_forward import ACTIVATIONS as ACTIVATIONS
+    from framework.parts.feed_forward import Activation as Activation
     from framework.parts.layout import RotaryEmbedding as RotaryEmbedding
     from framework.parts.layout import SequenceLayout as SequenceLayout
     from framework.parts.masks import Mask as Mask
@@ -91,7 +91,7 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.registry import nearest as nearest
     from framework.registry import register as register
     from framework.runs.build import build_task as build_task
-    from framework.runs.data import prepare_data as prepare_data
+    from framework.runs.build import prepare_data as prepare_data
     from framework.runs.folder import Run as Run
     from framework.runs.predictor import Predictor as Predictor
     from framework.tasks.base import BaselineData as BaselineData

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from framework.models.language_model import LanguageModel
+from framework.models.base import LanguageModel
 from framework.parts.caches import DecodingState, EncoderOutput
 from framework.parts.embeddings import Embeddings, LMHead
 from framework.parts.initialize import initialize

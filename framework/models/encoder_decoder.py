@@ -4,8 +4,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from framework.models.base import Model
-from framework.models.language_model import LanguageModel
+from framework.models.base import LanguageModel
 from framework.parts.caches import DecodingState, EncoderOutput
 from framework.parts.embeddings import Embeddings, LMHead
 from framework.parts.initialize import initialize
@@ -24,7 +23,7 @@ class EncoderDecoderModel(LanguageModel):
 
     provides: ClassVar = ("encoder", "decoder", "cross")
     rules: ClassVar[dict[str, str]] = {
-        **Model.rules,
+        **LanguageModel.rules,
         "num_decoder_layers is None or num_decoder_layers > 0": "num_decoder_layers must be positive",
     }
 

@@ -7,6 +7,7 @@ from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.pretrained.frozen import FrozenModel
 from framework.registry import build
+from framework.weights.shapes import few
 
 if TYPE_CHECKING:
     from framework.training.distillation import Distillation
@@ -32,7 +33,7 @@ def distillation(frozen: Sequence[FrozenModel], config: Mapping[str, Any], spec:
     if teacher is None:
         return None
     if teacher.labels not in (None, spec.labels):
-        there, here = _listed(teacher.source.spec.labels), _listed(spec.labels)
+        there, here = (few([repr(label) for label in labels], most=8) or "none" for labels in (teacher.source.spec.labels, spec.labels))
         raise UserError(f"{teacher} has other labels than these rows: {there} there, {here} here")
     return build(config["task"]["distillation"], teacher=teacher.task(spec))
 
@@ -46,7 +47,3 @@ def teacher_lines(config: Mapping[str, Any]) -> list[str]:
 def _batches(config: Mapping[str, Any]) -> tuple[str, str]:
     """The task and the format, which decide what a batch holds."""
     return config["task"]["part"], config["task"]["format"]["part"]
-
-
-def _listed(names: Sequence[str], most: int = 8) -> str:
-    return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "") or "none"

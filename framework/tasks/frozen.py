@@ -11,8 +11,8 @@ from framework.utils.recording import nothing_recorded
 
 
 class FrozenTask:
-    """Holds a task in evaluation mode and without gradients. It is a plain object: no checkpoint, optimizer, weight average or wrapper of its
-    user has the task's weights, and copies of its user share it.
+    """Holds a task in evaluation mode and without gradients. It is a plain object: no checkpoint, optimizer, weight average or wrapper of
+    its user has the task's weights, and copies of its user share it.
 
     load: returns the task; called when it is first used.
     """

@@ -25,7 +25,7 @@ from framework import (
 )
 
 from .builtin import rows
-from .schemes import OUTSIDE, Entity, Scheme, entities, parse, tags_of, write
+from .schemes import OUTSIDE, Scheme, entities, parse, tags_of, write
 from .sentences import WORD, Sentence, sentence, spaced
 
 
@@ -74,7 +74,9 @@ class NerFormat(Format):
     def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
         types: set[str] = set()
         for row in rows:
-            types.update(entity.type for entity in _entities(self.parse(row)))
+            if (found := self.parse(row).entities) is None:
+                raise ValueError("the row has no tags")
+            types.update(entity.type for entity in found)
         if not types:
             raise ValueError("no training row has an entity")
         return {"labels": tuple(sorted(types))}
@@ -161,9 +163,6 @@ class NerFormat(Format):
 class NerSpansFormat(NerFormat):
     """Texts, and the characters of their entities: spans = [{"start": 0, "end": 5, "label": "person"}, ...].
 
-    scheme: the tags that the model learns. IOBES also marks the last word of an entity, and single words.
-    pieces: the subwords that represent a word: its first, its last, or all (their mean).
-    overlap: subwords that neighboring windows share, where a text is longer than the model.
     word_pattern: a regular expression of a word; a span that ends inside a word takes all of it.
     """
 
@@ -173,9 +172,3 @@ class NerSpansFormat(NerFormat):
     def model_input(self, parsed: Sentence) -> Sentence:
         """The text as it is."""
         return parsed
-
-
-def _entities(parsed: Sentence) -> list[Entity]:
-    if parsed.entities is None:
-        raise ValueError("the row has no tags")
-    return parsed.entities

@@ -6,12 +6,11 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Literal
 
-from framework.data.formats import Row
+from framework.data.sources.base import LocatedRow
 from framework.data.sources.columns import Columns
 from framework.data.sources.lines import lines
 from framework.errors import UserError
 
-LocatedRow = tuple[Row, str]
 _MARKUP = re.compile(r"\s*<[?!/]?[A-Za-z][^<>]*>")
 
 
