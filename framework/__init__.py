@@ -13,8 +13,8 @@ Rows, batches and a few constants are of Python's own types:
 
     >>> row: framework.Row = {"text": "a good film", "label": "positive"}  # column -> value, as a source reads it
     >>> located: framework.LocatedRow = (row, "reviews.csv, line 7")  # a row and its place in a file
-    >>> features: framework.Features = {"ids": [2, 7, 8, 3], "label": 1}  # a list with a number for each token, or one number
-    >>> batch: framework.Batch = {"ids": torch.tensor([[2, 7, 8, 3]]), "padding_mask": None, "raw": [row]}
+    >>> features: framework.Features = {"ids": [2, 7, 8, 3], "label": 1}  # numbers, lists of them, or lists of lists
+    >>> batch: framework.Batch = {"ids": torch.tensor([[2, 7, 8, 3]]), "padding_mask": None, "@rows": framework.BatchRows([0], [row])}
     >>> word: framework.Span = (2, 6)  # from, to: "good" in the text
     >>> word_numbers = [framework.NO_WORD, 0, 1, framework.NO_WORD]  # of tokens: NO_WORD belongs to none
     >>> targets = torch.tensor([[7, 8, framework.IGNORED]])  # of tokens: IGNORED is no target
@@ -32,10 +32,12 @@ from framework import registry
 
 if TYPE_CHECKING:  # the public names; type checkers and editors import them at once
     from framework.data.formats import Batch as Batch
+    from framework.data.formats import BatchRows as BatchRows
     from framework.data.formats import Features as Features
     from framework.data.formats import Format as Format
     from framework.data.formats import Row as Row
     from framework.data.formats import TextTokenizer as TextTokenizer
+    from framework.data.formats import name_of as name_of
     from framework.data.formats import text_of as text_of
     from framework.data.formats import texts_of as texts_of
     from framework.data.padding import pad as pad
@@ -58,13 +60,13 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.generation.engine import pad_left as pad_left
     from framework.generation.strategy import Strategy as Strategy
     from framework.huggingface.folder import load_model as load_model
-    from framework.metrics.average import Average as Average
-    from framework.metrics.average import RowAverage as RowAverage
     from framework.metrics.bleu import Bleu as Bleu
     from framework.metrics.bleu import Chrf as Chrf
+    from framework.metrics.ratio import Average as Average
     from framework.metrics.ratio import BitsPerByte as BitsPerByte
     from framework.metrics.ratio import Perplexity as Perplexity
     from framework.metrics.ratio import Ratio as Ratio
+    from framework.metrics.ratio import RowAverage as RowAverage
     from framework.metrics.rouge import Rouge as Rouge
     from framework.models.base import Model as Model
     from framework.parts.adapters import Adapter as Adapter
@@ -75,8 +77,8 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.parts.caches import EncoderOutput as EncoderOutput
     from framework.parts.caches import KVCache as KVCache
     from framework.parts.embeddings import Tokens as Tokens
-    from framework.parts.feed_forward.activations import ACTIVATIONS as ACTIVATIONS
-    from framework.parts.feed_forward.activations import Activation as Activation
+    from framework.parts.feed_forward import ACTIVATIONS as ACTIVATIONS
+    from framework.parts.feed_forward import Activation as Activation
     from framework.parts.layout import RotaryEmbedding as RotaryEmbedding
     from framework.parts.layout import SequenceLayout as SequenceLayout
     from framework.parts.masks import Mask as Mask
@@ -88,7 +90,7 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.registry import nearest as nearest
     from framework.registry import register as register
     from framework.runs.build import build_task as build_task
-    from framework.runs.data import prepare_data as prepare_data
+    from framework.runs.build import prepare_data as prepare_data
     from framework.runs.folder import Run as Run
     from framework.runs.predictor import Predictor as Predictor
     from framework.tasks.base import BaselineData as BaselineData
@@ -98,12 +100,15 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.tasks.capabilities import Distillable as Distillable
     from framework.tasks.capabilities import DistillationOutputs as DistillationOutputs
     from framework.tasks.capabilities import Exportable as Exportable
+    from framework.tasks.capabilities import WithReference as WithReference
     from framework.tasks.cross_entropy import IGNORED as IGNORED
     from framework.tasks.cross_entropy import logits_at_targets as logits_at_targets
     from framework.tasks.cross_entropy import row_losses as row_losses
     from framework.tasks.cross_entropy import target_losses as target_losses
     from framework.tasks.sequence_to_sequence import SequenceToSequence as SequenceToSequence
     from framework.tracking.base import Tracker as Tracker
+    from framework.utils.recording import add_loss as add_loss
+    from framework.utils.recording import log_figure as log_figure
     from framework.workflows.interactive import build_model as build_model
     from framework.workflows.interactive import compose as compose
     from framework.workflows.interactive import load as load

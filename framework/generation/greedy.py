@@ -11,12 +11,7 @@ from framework.registry import register
 
 @register("decoding")
 class Greedy(Strategy):
-    """Greedy decoding: the most probable token at every step.
-
-    max_new_tokens: maximum number of generated tokens; null = as many as the model can read.
-    min_new_tokens: minimum number of tokens before the end token.
-    no_repeat_ngram_size: no n-gram of this size is generated twice; null = no limit.
-    """
+    """Greedy decoding: the most probable token at every step."""
 
     def begin(self, prompts: Sequence[Sequence[int]], end: int | None, limits: Tensor) -> Choose:
         def choose(running: RunningHypotheses, log_probabilities: Tensor) -> tuple[Tensor, Tensor]:

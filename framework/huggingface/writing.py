@@ -15,6 +15,7 @@ from framework.errors import UserError
 from framework.huggingface.family import Config, Family
 from framework.huggingface.folder import CONFIG
 from framework.huggingface.node import model_node
+from framework.weights.shapes import few
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,8 +79,7 @@ def to_hf_weights(family: Family, state: "Mapping[str, Tensor]", hf_task: str | 
     unused = family.task_heads[hf_task].unused if hf_task else ()
     state = {name: value for name, value in state.items() if not name.startswith(unused)} if unused else state
     if missing := table.missing(state):
-        more = f" and {len(missing) - 3} more" if missing[3:] else ""
-        raise UserError(f"{family.model_type} has no counterpart for the weights {', '.join(missing[:3])}{more}")
+        raise UserError(f"{family.model_type} has no counterpart for the weights {few(missing)}")
     weights = {name: tensor.detach().contiguous() for name, tensor in table.to_hf(state)}
     if family.output_bias is not None and hf_task is not None:
         weights.setdefault(family.output_bias, torch.zeros(1, len(state["model.tokens.weight"])))

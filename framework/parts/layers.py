@@ -1,5 +1,7 @@
 """Transformer layers: sublayers wired by a block."""
 
+import inspect
+from collections.abc import Callable
 from dataclasses import replace
 
 from torch import Tensor, nn
@@ -19,7 +21,8 @@ class Layer(nn.Module):
         self.block, self.attention, self.feed_forward = block, attention, feed_forward
 
     def forward(self, x: Tensor, layout: SequenceLayout, mask: Mask, cache: Cache | None = None) -> Tensor:
-        return self.block(x, (lambda x: self_attention(self.attention, x, layout, mask, cache), self.feed_forward))
+        feed_forward = with_padding_mask(self.feed_forward, layout)
+        return self.block(x, (lambda x: self_attention(self.attention, x, layout, mask, cache), feed_forward))
 
 
 class CrossLayer(nn.Module):
@@ -46,9 +49,16 @@ class CrossLayer(nn.Module):
         sublayers = (
             lambda x: self_attention(self.attention, x, layout, mask, cache),
             lambda x: self.cross(x, encoder_keys_values, unrotated, encoder_mask),
-            self.feed_forward,
+            with_padding_mask(self.feed_forward, layout),
         )
         return self.block(x, sublayers)
+
+
+def with_padding_mask(feed_forward: nn.Module, layout: SequenceLayout) -> Callable[[Tensor], Tensor]:
+    """The call of a feed-forward network on x (B, T, D); one whose `forward` has a parameter `padding_mask` gets it, (B, T) or None."""
+    if "padding_mask" not in inspect.signature(feed_forward.forward).parameters:
+        return feed_forward
+    return lambda x: feed_forward(x, padding_mask=layout.padding_mask)
 
 
 def self_attention(attention: Attention, x: Tensor, layout: SequenceLayout, mask: Mask, cache: Cache | None) -> Tensor:

@@ -4,7 +4,7 @@ Shapes: B batch, T query length, S key length, D model dimension, H heads.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from framework.parts.masks import Mask
 from framework.registry import Part, choice
 
 Window = int | list[int | None] | None
+PaddingSide = Literal["left", "right"]
 
 
 class Stack(nn.Module):
@@ -88,12 +89,21 @@ class Stack(nn.Module):
         self.activation_checkpointing = activation_checkpointing
 
     def prepare(
-        self, x: Tensor, positions: Tensor, padding_mask: Tensor | None, documents: Tensor | None, state: DecodingState | None = None
+        self,
+        x: Tensor,
+        positions: Tensor,
+        padding_mask: Tensor | None,
+        documents: Tensor | None,
+        state: DecodingState | None = None,
+        padding_side: PaddingSide = "left",
     ) -> tuple[list[SequenceLayout], list[Mask]]:
         """Layout and mask of x (B, T, D) for every layer; those of layers with the same window are one object. With a state, which
-        `extend` has given these tokens, the keys are all of its tokens."""
+        `extend` has given these tokens, the keys are all of its tokens. Padding on the right is invisible to causal attention, which then
+        needs no mask of it."""
         assert state is None or documents is None, "packed documents have no decoding state"
         keys, keys_padding_mask = (positions, padding_mask) if state is None else (state.positions, state.padding_mask)
+        if self.causal and padding_side == "right":
+            keys_padding_mask = None
         assert keys is not None
         bias = self.position.bias(positions, keys)
         bias = None if bias is None else bias.to(x.dtype)  # (B or 1, H, T, S)

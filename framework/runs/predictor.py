@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from framework.data.formats import Batch, Features, Format, Row
+from framework.data.encoding import without_marks
+from framework.data.formats import Batch, BatchRows, Features, Format, Row
 from framework.data.sources.base import error_context
 from framework.data.spec import DataSpec
 from framework.data.tokenization.trainers import Tokenizer
@@ -107,12 +108,12 @@ class Predictor:
                 raise UserError(f"row {number} has no {error.args[0]}; it has: {', '.join(row) or 'nothing'}") from None
             if features is None:
                 raise UserError(f"row {number}: there is nothing in it to predict from: {row}")
-            encoded.append(features)
+            encoded.append(without_marks(features)[0])
         return encoded
 
     def _collated(self, rows: Sequence[Row], features: Sequence[Features], numbers: Sequence[int]) -> Batch:
         batch = self.format.collate([features[number] for number in numbers], self.spec, Random(0))
-        return batch | {"row": torch.tensor(numbers), "raw": [rows[number] for number in numbers]}
+        return BatchRows(list(numbers), [rows[number] for number in numbers]).added_to(batch)
 
     def generator(self, split: str = "predict", rows: int | None = None) -> Decode:
         """The text generator for a split of so many rows."""

@@ -1,6 +1,5 @@
 """A small task with a few rows, for the contract tests of tasks."""
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -10,14 +9,15 @@ from typing import Any
 import torch
 
 from framework import registry
-from framework.data.formats import Batch, Format, Row
+from framework.data.encoding import without_marks
+from framework.data.formats import Batch, BatchRows, Format, Row
 from framework.data.loader import BatchDataset
 from framework.data.module import prepare
 from framework.data.sources.base import LocatedRow
 from framework.data.sources.builtin import BuiltinData
 from framework.generation.engine import Decode
 from framework.registry import Choice, Part, broken
-from framework.tasks.base import Task
+from framework.tasks.base import Result, Task
 from framework.testing.promise import BrokenPromise
 
 FAMILIES = ("encoder_only", "decoder_only", "encoder_decoder")
@@ -62,6 +62,14 @@ class ToyTask:
         torch.manual_seed(seed)
         return self.part(model=self.model, spec=self.spec, format=self.format).double().eval()
 
+    def evaluate(self, task: Task, batch: Batch) -> tuple[Result, list[dict[str, Any]]]:
+        with torch.inference_mode():
+            return task.evaluate(batch, self.decode)
+
+    def predict(self, task: Task, batch: Batch) -> list[dict[str, Any]]:
+        with torch.inference_mode():
+            return task.predict(batch, self.decode)
+
     def batch(self, numbers: Sequence[int] | None = None, number: int = 0, padding: int | None = None) -> Batch:
         """The batch of some examples, as in evaluation; None = all. padding: another padding token."""
         spec = self.spec if padding is None else replace(self.spec, padding=padding)
@@ -74,8 +82,8 @@ class ToyTask:
         encoded = [row for row in features if row is not None]
         if len(encoded) < len(rows):
             return None
-        batch = self.format.collate([{k: v for k, v in row.items() if k != "truncated"} for row in encoded], self.spec, Random(0))
-        return batch | {"row": torch.arange(len(rows)), "raw": list(rows)}
+        batch = self.format.collate([without_marks(row)[0] for row in encoded], self.spec, Random(0))
+        return BatchRows(list(range(len(rows))), list(rows)).added_to(batch)
 
     @property
     def noisy(self) -> bool:
@@ -118,6 +126,4 @@ def traits(part: Part) -> set[str]:
 
 def _equal(one: Batch, other: Batch) -> bool:
     tensors = {name: value for name, value in one.items() if isinstance(value, torch.Tensor)}
-    with contextlib.suppress(KeyError):
-        return all(value.shape == other[name].shape and bool((value == other[name]).all()) for name, value in tensors.items())
-    return False
+    return all(isinstance(other.get(name), torch.Tensor) and torch.equal(value, other[name]) for name, value in tensors.items())

@@ -10,7 +10,7 @@ from torchmetrics import Metric
 
 from framework.data.formats import Format, text_of
 from framework.data.padding import pad, padding_mask
-from framework.metrics.average import Average
+from framework.metrics.ratio import Average
 from framework.registry import Part, choice, register
 from framework.tasks.base import Result, Task
 from framework.tasks.capabilities import Distillable, DistillationOutputs
@@ -60,7 +60,7 @@ class Right(Task):
     def rows(self, result, batch):
         return [
             {"input": raw["text"], "reference": raw.get("label"), "prediction": row.index(max(row)), "score": max(row)}
-            for raw, row in zip(batch["raw"], result.output.tolist(), strict=True)
+            for raw, row in zip(batch["@rows"].raw, result.output.tolist(), strict=True)
         ]
 
     def metrics(self) -> dict[str, Metric]:

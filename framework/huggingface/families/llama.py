@@ -1,16 +1,14 @@
 """Llama: RMS norm, rotary embeddings, gated feed-forward network, no biases."""
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Collection, Mapping
+from typing import Any
 
+from framework.data.spec import DataSpec
 from framework.errors import UserError
-from framework.huggingface.family import Config, Family, Head, OptionMap, Parts, layer_weights
+from framework.huggingface.family import PRE_NORM, Config, Family, OptionMap, Parts, decoder_heads
 from framework.huggingface.rotary import rotary_from_hf, rotary_to_hf
 from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
-
-if TYPE_CHECKING:
-    from framework.data.spec import DataSpec
 
 
 @register("family", "llama")
@@ -20,17 +18,9 @@ class LlamaFamily(Family):
     model_type = "llama"
     base_prefix = "model"
     base_architecture = "LlamaModel"
-    slots: ClassVar[Mapping[str, str]] = {
-        "": "decoder_only",
-        "attention": "multi_head",
-        "position": "rotary",
-        "feed_forward": "gated",
-        "norm": "rms",
-        "block": "pre_norm",
-        "embedding_norm": "none",
-    }
-    fixed: ClassVar[Mapping[str, Any]] = {"dropout": 0.0}
-    options: ClassVar[Sequence[OptionMap]] = (
+    slots = {"": "decoder_only", **PRE_NORM, "position": "rotary", "feed_forward": "gated", "norm": "rms"}
+    fixed = {"dropout": 0.0}
+    options = [
         OptionMap("dim", "hidden_size"),
         OptionMap("num_heads", "num_attention_heads"),
         OptionMap("num_layers", "num_hidden_layers"),
@@ -44,34 +34,23 @@ class LlamaFamily(Family):
         OptionMap("tied", "tie_word_embeddings", False),
         OptionMap("epsilon", "rms_norm_eps", 1e-6),
         OptionMap("initial_std", "initializer_range", 0.02),
-    )
-    weights: ClassVar[Sequence[WeightMap]] = (
+    ]
+    weights = [
         WeightMap("tokens.weight", "embed_tokens.weight"),
         WeightMap("lm_head.weight", "/lm_head.weight"),
-        *layer_weights(
-            "decoder.layers.#",
-            "layers.#",
-            {
-                "block.norms.0.*": "input_layernorm.*",
-                "attention.query.*": "self_attn.q_proj.*",
-                "attention.key.*": "self_attn.k_proj.*",
-                "attention.value.*": "self_attn.v_proj.*",
-                "attention.output.*": "self_attn.o_proj.*",
-                "block.norms.1.*": "post_attention_layernorm.*",
-                "feed_forward.gate.*": "mlp.gate_proj.*",
-                "feed_forward.input.*": "mlp.up_proj.*",
-                "feed_forward.output.*": "mlp.down_proj.*",
-            },
-        ),
+        WeightMap("decoder.layers.#.block.norms.0.*", "layers.#.input_layernorm.*"),
+        WeightMap("decoder.layers.#.attention.query.*", "layers.#.self_attn.q_proj.*"),
+        WeightMap("decoder.layers.#.attention.key.*", "layers.#.self_attn.k_proj.*"),
+        WeightMap("decoder.layers.#.attention.value.*", "layers.#.self_attn.v_proj.*"),
+        WeightMap("decoder.layers.#.attention.output.*", "layers.#.self_attn.o_proj.*"),
+        WeightMap("decoder.layers.#.block.norms.1.*", "layers.#.post_attention_layernorm.*"),
+        WeightMap("decoder.layers.#.feed_forward.gate.*", "layers.#.mlp.gate_proj.*"),
+        WeightMap("decoder.layers.#.feed_forward.input.*", "layers.#.mlp.up_proj.*"),
+        WeightMap("decoder.layers.#.feed_forward.output.*", "layers.#.mlp.down_proj.*"),
         WeightMap("decoder.final_norm.*", "norm.*"),
-    )
-    task_heads: ClassVar[Mapping[str, Head]] = {
-        "text-generation": Head("LlamaForCausalLM"),
-        "text-classification": Head(
-            "LlamaForSequenceClassification", (WeightMap("head.weight", "score.weight"),), variant="last, linear without bias"
-        ),
-    }
-    ignored: ClassVar[Sequence[str]] = ("layers.#.self_attn.rotary_emb.inv_freq",)  # in files of 2023
+    ]
+    task_heads = decoder_heads("LlamaForCausalLM", "LlamaForSequenceClassification")
+    ignored = ["layers.#.self_attn.rotary_emb.inv_freq"]  # in files of 2023
 
     def from_hf(self, config: Mapping[str, Any], weight_names: Collection[str]) -> Parts:
         parts = super().from_hf(config, weight_names)
@@ -81,5 +60,5 @@ class LlamaFamily(Family):
         position, values = rotary_from_hf(config)
         return Parts({**parts.slots, "position": position}, {**parts.values, **values})
 
-    def to_hf(self, node: Mapping[str, Any], spec: "DataSpec") -> Config:
+    def to_hf(self, node: Mapping[str, Any], spec: DataSpec) -> Config:
         return {**super().to_hf(node, spec), **rotary_to_hf(node["position"])}
