@@ -35,6 +35,8 @@ class WandbTracker(Tracker):
     mode: online, offline (upload later with `wandb sync`) or disabled; null = the value of WANDB_MODE.
     """
 
+    name = "wandb"
+
     def __init__(
         self,
         folder: Path,
@@ -63,10 +65,6 @@ class WandbTracker(Tracker):
         }
         self._run: wandb.Run | None = None
         self._environment: dict[str, str | None] = {}
-
-    @property
-    def name(self) -> str:
-        return "wandb"
 
     @property
     def save_dir(self) -> str:
