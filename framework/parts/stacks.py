@@ -109,11 +109,13 @@ class Stack(nn.Module):
         """An empty cache for the self-attention of every layer."""
         return [cast(Layer, layer).attention.cache() for layer in self.layers]
 
-    def run(self, layer: nn.Module, *arguments: Any) -> Tensor:
-        """Run a layer, with activation checkpointing if it is on."""
-        if self.activation_checkpointing and self.training and torch.is_grad_enabled():
-            return checkpoint(layer, *arguments, use_reentrant=False)
-        return layer(*arguments)
+    def run_layers(self, x: Tensor, *arguments: Sequence[Any]) -> Tensor:
+        """Run all layers, with activation checkpointing if it is on, and the final norm. arguments: of the layers, a value for each."""
+        recompute = self.activation_checkpointing and self.training and torch.is_grad_enabled()
+        layers = list(self.layers) * (len(self.windows) // len(self.layers))
+        for layer, *values in zip(layers, *arguments, strict=True):
+            x = checkpoint(layer, x, *values, use_reentrant=False) if recompute else layer(x, *values)
+        return self.final_norm(x)
 
 
 def layer_windows(window: Window, num_layers: int, full_attention_every: int | None) -> Sequence[int | None]:

@@ -13,6 +13,8 @@ Group = dict[str, Any]
 class LayerRates:
     """An optimizer with layer-wise learning rates (`lr_multipliers`).
 
+    lr: peak learning rate of the schedule.
+    weight_decay: of matrices; norms and biases do not decay.
     layer_decay: ratio of the learning rate of a layer to that of the layer above (0.65 to 0.95 are usual in fine-tuning); 1 = equal rates.
     head_lr_multiplier: multiplies the learning rate of the parameters that the task adds to the model.
     """
