@@ -59,13 +59,13 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.generation.engine import pad_left as pad_left
     from framework.generation.strategy import Strategy as Strategy
     from framework.huggingface.folder import load_model as load_model
-    from framework.metrics.average import Average as Average
-    from framework.metrics.average import RowAverage as RowAverage
     from framework.metrics.bleu import Bleu as Bleu
     from framework.metrics.bleu import Chrf as Chrf
+    from framework.metrics.ratio import Average as Average
     from framework.metrics.ratio import BitsPerByte as BitsPerByte
     from framework.metrics.ratio import Perplexity as Perplexity
     from framework.metrics.ratio import Ratio as Ratio
+    from framework.metrics.ratio import RowAverage as RowAverage
     from framework.metrics.rouge import Rouge as Rouge
     from framework.models.base import Model as Model
     from framework.parts.adapters import Adapter as Adapter

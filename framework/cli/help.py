@@ -83,7 +83,7 @@ def _folded(names: list[str], width: int) -> str:
     return " ".join(shown) or "(none)"
 
 
-def list_text(catalogue: Catalogue, kind: str | None) -> str:
+def list_text(catalogue: Catalogue, kind: str | None = None) -> str:
     """Every option, or those of one kind, with its one-line description. UserError: no such kind."""
     recipes = [path for path in catalogue.presets if path.startswith("recipe/")] if kind in ("recipe", None) else []
     others = [kind] if kind else [*GROUPS, *sorted({*catalogue.options, *catalogue.presets} - {"", *recipes})]

@@ -17,7 +17,7 @@ from framework.data.sources.base import LocatedRow
 from framework.data.sources.builtin import BuiltinData
 from framework.generation.engine import Decode
 from framework.registry import Choice, Part, broken
-from framework.tasks.base import Task
+from framework.tasks.base import Result, Task
 from framework.testing.promise import BrokenPromise
 
 FAMILIES = ("encoder_only", "decoder_only", "encoder_decoder")
@@ -61,6 +61,14 @@ class ToyTask:
         """A new task in evaluation mode."""
         torch.manual_seed(seed)
         return self.part(model=self.model, spec=self.spec, format=self.format).double().eval()
+
+    def evaluate(self, task: Task, batch: Batch) -> tuple[Result, list[dict[str, Any]]]:
+        with torch.inference_mode():
+            return task.evaluate(batch, self.decode)
+
+    def predict(self, task: Task, batch: Batch) -> list[dict[str, Any]]:
+        with torch.inference_mode():
+            return task.predict(batch, self.decode)
 
     def batch(self, numbers: Sequence[int] | None = None, number: int = 0, padding: int | None = None) -> Batch:
         """The batch of some examples, as in evaluation; None = all. padding: another padding token."""

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from framework import DataSpec, DistillationOutputs, Row, UserError, nearest, register
 
-from .baseline import NaiveBayes, figures
+from .baseline import NaiveBayes
 from .builtin import rows as builtin_rows
 from .reports import confusion, per_label
 from .target import Target, Words, listed
@@ -99,11 +99,11 @@ class LabelTarget(Target):
     def distillation_outputs(self, outputs: DistillationOutputs) -> DistillationOutputs:
         return outputs
 
-    def metrics(self, spec: DataSpec) -> "dict[str, Metric]":
+    def metrics(self, spec: DataSpec, **options: Any) -> "dict[str, Metric]":
         from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score  # formats do without
 
-        labels = len(spec.labels)
-        return {"accuracy": MulticlassAccuracy(labels, average="micro"), "f1": MulticlassF1Score(labels, average="macro")}
+        options["num_classes"] = len(spec.labels)
+        return {"accuracy": MulticlassAccuracy(average="micro", **options), "f1": MulticlassF1Score(average="macro", **options)}
 
     def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], spec: DataSpec) -> None:
         numbers = {label: number for number, label in enumerate(spec.labels)}
@@ -125,8 +125,5 @@ class LabelTarget(Target):
         """Docstrings and functions of Python's standard library, by package."""
         return builtin_rows(split)
 
-    def baseline(self, train: Iterable[tuple[Words, str]], test: Iterable[tuple[Words, str]]) -> dict[str, float]:
-        """Naive Bayes."""
-        classify = NaiveBayes(train)
-        pairs = [(classify(words), label) for words, label in test]
-        return figures([predicted for predicted, _ in pairs], [expected for _, expected in pairs])
+    def baseline(self, rows: Iterable[tuple[Words, str]]) -> Callable[[Words], str]:
+        return NaiveBayes(rows)

@@ -1,6 +1,6 @@
 """Any number of labels for a text."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -91,10 +91,23 @@ class LabelsTarget(Target):
     def postprocessing(self, spec: DataSpec) -> dict[str, Any]:
         return {"probability": "sigmoid", "threshold": self.threshold}
 
-    def metrics(self, spec: DataSpec) -> "dict[str, Metric]":
-        from .label_metric import LabelFigures  # torchmetrics: formats do without
+    def metrics(self, spec: DataSpec, **options: Any) -> "dict[str, Metric]":
+        from torchmetrics.classification import MultilabelExactMatch, MultilabelF1Score  # formats do without
 
-        return {"labels": LabelFigures(spec.labels)}
+        options |= {"num_labels": len(spec.labels), "validate_args": False}  # which allows a single label
+        return {
+            "micro_f1": MultilabelF1Score(average="micro", **options),
+            "macro_f1": MultilabelF1Score(average="macro", **options),
+            "subset_accuracy": MultilabelExactMatch(**options),
+        }
+
+    def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], spec: DataSpec) -> None:
+        for metric in metrics.values():
+            predicted, expected = (
+                torch.tensor([[label in row[name] for label in spec.labels] for row in rows], device=metric.device).long()  # (B, C)
+                for name in ("prediction", "reference")
+            )
+            metric.update(predicted, expected)
 
     def report(self, rows: Sequence[dict[str, Any]], spec: DataSpec) -> dict[str, str]:
         """report.csv with the metrics of each label."""
@@ -105,14 +118,9 @@ class LabelsTarget(Target):
         for text, kinds, _ in blanked(split):
             yield {"text": text, "label": list(kinds)}
 
-    def baseline(self, train: Iterable[tuple[Words, list[str]]], test: Iterable[tuple[Words, list[str]]]) -> dict[str, float]:
+    def baseline(self, rows: Iterable[tuple[Words, list[str]]]) -> Callable[[Words], list[str]]:
         """A naive Bayes for each label."""
-        from .label_metric import LabelFigures  # torchmetrics, as above
-
-        seen, asked = list(train), list(test)
+        seen = list(rows)
         labels = sorted({label for _, value in seen for label in value})
         classify = {label: NaiveBayes((words, str(label in value)) for words, value in seen) for label in labels}
-        metric = LabelFigures(labels, sync=False)  # the other ranks compute no baseline
-        predictions = [[label for label in labels if classify[label](words) == "True"] for words, _ in asked]
-        metric.update(predictions, [value for _, value in asked])
-        return metric.compute()
+        return lambda words: [label for label in labels if classify[label](words) == "True"]

@@ -1,7 +1,7 @@
 """A number for a text."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -10,9 +10,8 @@ from torch.nn.functional import mse_loss
 
 from framework import DataSpec, Row, register
 
+from .baseline import Ridge
 from .builtin_functions import blanked
-from .correlation import number_figures
-from .ridge import Ridge
 from .target import Target, Words
 
 if TYPE_CHECKING:
@@ -62,17 +61,15 @@ class NumberTarget(Target):
         """The prediction is mean + deviation * score."""
         return {"mean": spec.statistics["mean"], "deviation": spec.statistics["deviation"]}
 
-    def metrics(self, spec: DataSpec) -> "dict[str, Metric]":
+    def metrics(self, spec: DataSpec, **options: Any) -> "dict[str, Metric]":
         from .number_metric import NumberFigures  # torchmetrics: formats do without
 
-        return {"number": NumberFigures()}
+        return {"number": NumberFigures(**options)}
 
     def builtin(self, split: str) -> Iterator[Row]:
         """Functions of Python's standard library, keywords and line breaks removed: how many statements do they have?"""
         for text, _, statements in blanked(split):
             yield {"text": text, "label": statements}
 
-    def baseline(self, train: Iterable[tuple[Words, float]], test: Iterable[tuple[Words, float]]) -> dict[str, float]:
-        """Ridge regression."""
-        predict, asked = Ridge(list(train)), list(test)
-        return number_figures(predict([words for words, _ in asked]), [number for _, number in asked])
+    def baseline(self, rows: Iterable[tuple[Words, float]]) -> Callable[[Words], float]:
+        return Ridge(rows)

@@ -4,7 +4,7 @@ Format and task share a target: the format reads it from rows, the task learns i
 the data spec.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
@@ -65,8 +65,8 @@ class Target:
         probabilities to compare."""
         raise UserError(f"{describe(type(self))} cannot be distilled: it has no probabilities (distillation_outputs)")
 
-    def metrics(self, spec: DataSpec) -> "dict[str, Metric]":
-        """New metrics, as `Task.metrics`."""
+    def metrics(self, spec: DataSpec, **options: Any) -> "dict[str, Metric]":
+        """New metrics, as `Task.metrics`. options: of torchmetrics' `Metric`."""
         raise NotImplementedError
 
     def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], spec: DataSpec) -> None:
@@ -82,8 +82,8 @@ class Target:
         """Rows that need no download."""
         raise NotImplementedError
 
-    def baseline(self, train: Iterable[tuple[Words, Any]], test: Iterable[tuple[Words, Any]]) -> dict[str, float]:
-        """Metrics of a simple method on the words of each text and its value."""
+    def baseline(self, rows: Iterable[tuple[Words, Any]]) -> Callable[[Words], Any]:
+        """A simple method, fitted to the words of each text and its value: from words to a prediction."""
         raise NotImplementedError
 
 

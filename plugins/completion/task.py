@@ -38,10 +38,6 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
     https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf
     Its metrics need no generation; a few rows are continued for the reader. `perplexity` is that of tokens, `word_perplexity` that of words
     (separated by blanks; line ends are words), whatever the tokenizer: Mielke 2019, https://sjmielke.com/comparing-perplexities.htm
-
-    decoding: the decoding strategy.
-    validation_rows: number of validation windows to continue at each validation, spread evenly; null = all.
-    test_rows: number of test windows to continue at the end; null = all.
     """
 
     format = choice("format", "completion")

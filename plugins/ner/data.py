@@ -161,9 +161,6 @@ class NerFormat(Format):
 class NerSpansFormat(NerFormat):
     """Texts, and the characters of their entities: spans = [{"start": 0, "end": 5, "label": "person"}, ...].
 
-    scheme: the tags that the model learns. IOBES also marks the last word of an entity, and single words.
-    pieces: the subwords that represent a word: its first, its last, or all (their mean).
-    overlap: subwords that neighboring windows share, where a text is longer than the model.
     word_pattern: a regular expression of a word; a span that ends inside a word takes all of it.
     """
 

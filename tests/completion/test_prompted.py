@@ -16,8 +16,7 @@ from framework.models.decoder_only import DecoderOnlyModel
 from framework.registry import Part
 from framework.tasks.base import BaselineData
 from framework.tasks.cross_entropy import IGNORED
-from plugins.completion.prompted import PromptedFormat
-from plugins.completion.signatures import signatures
+from plugins.completion.prompted import PromptedFormat, signatures
 from plugins.completion.task import CompletionTask
 from tests.letters import Letters
 
