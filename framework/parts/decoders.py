@@ -6,10 +6,9 @@ from typing import Any, ClassVar, cast
 from torch import Tensor
 
 from framework.parts.caches import Cache, DecodingState, EncoderOutput
-from framework.parts.layers import CrossLayer
 from framework.parts.layout import SequenceLayout, make_positions
 from framework.parts.masks import Mask
-from framework.parts.stacks import Stack
+from framework.parts.stacks import CrossLayer, Stack
 from framework.registry import Part, choice, register
 
 

@@ -139,7 +139,7 @@ class Learner(pl.LightningModule):
         """After the reduction over ranks and before clipping: scale gradients to the mean over the global batch."""
         window = self.trainer.strategy.reduce(self._window.clone(), reduce_op="sum")
         self._window.zero_()
-        self._throughput.add_loss(window)
+        self._throughput.loss_and_weight += window
         if self.device.type != "cpu":
             self._check_loss()  # of the previous step; reading this one would synchronize the device
         self._pending = (self.trainer.global_step + 1, window[0])
@@ -213,7 +213,7 @@ class Learner(pl.LightningModule):
         self.log_dict(metrics, logger=False, sync_dist=True)  # for callbacks; equal on all ranks, but Lightning warns without sync_dist
         self._log(metrics)
         if self.trainer.state.fn == "fit":
-            self._throughput.exclude(time.perf_counter() - self._started)
+            self._throughput.start += time.perf_counter() - self._started
 
     on_test_epoch_start, test_step = on_validation_epoch_start, validation_step
 
