@@ -21,7 +21,7 @@ from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
 
 from framework.errors import UserError
 from framework.registry import build, register
-from framework.training.averaging import load_live_weights
+from framework.training.averaging import LIVE
 from framework.utils.files import remove_partial, replacing
 
 
@@ -131,9 +131,9 @@ class Checkpoint(LightningCheckpoint):
             os.replace(link, best)
 
     def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Resume from the live weights, with or without averaging."""
-        if trainer.state.fn == "fit":
-            load_live_weights(pl_module, checkpoint)
+        """Continue training from the live weights, with or without averaging; the average has been loaded before."""
+        if trainer.state.fn == "fit" and LIVE in checkpoint:
+            pl_module.load_state_dict(checkpoint[LIVE])
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}
