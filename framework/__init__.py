@@ -89,7 +89,7 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.registry import nearest as nearest
     from framework.registry import register as register
     from framework.runs.build import build_task as build_task
-    from framework.runs.data import prepare_data as prepare_data
+    from framework.runs.build import prepare_data as prepare_data
     from framework.runs.folder import Run as Run
     from framework.runs.predictor import Predictor as Predictor
     from framework.tasks.base import BaselineData as BaselineData

@@ -51,14 +51,11 @@ def _names(catalogue: Catalogue, kind: str) -> list[str]:
     families: dict[str, list[str]] = {}
     for name in catalogue.names(kind):
         if name not in guests:
-            stem, _, last = name.rpartition("_")
-            families.setdefault(stem if kind in catalogue.presets and name in catalogue.presets[kind] else f"={name}", []).append(last)
-    short = [f"{stem}_{{{','.join(lasts)}}}" if len(lasts) > 1 and stem else None for stem, lasts in families.items()]
-    return [*guests, *(text or name for text, names in zip(short, _whole(families), strict=True) for name in ([text] if text else names))]
-
-
-def _whole(families: Mapping[str, list[str]]) -> list[list[str]]:
-    return [[stem[1:]] if stem.startswith("=") else [f"{stem}_{last}".lstrip("_") for last in lasts] for stem, lasts in families.items()]
+            families.setdefault(name.rpartition("_")[0] if name in catalogue.presets.get(kind, {}) else f"={name}", []).append(name)
+    for stem, names in families.items():
+        if stem and len(names) > 1:
+            families[stem] = [f"{stem}_{{{','.join(name.rpartition('_')[2] for name in names)}}}"]
+    return [*guests, *(name for names in families.values() for name in names)]
 
 
 def _lines(catalogue: Catalogue, group: str) -> list[str]:

@@ -33,7 +33,7 @@ def _main(argv: list[str]) -> int:
     if arguments.multirun:
         return _sweep(rest, folders)
     if flags := [word for word in rest if word.startswith("-")]:
-        if arguments.cfg or not _hydras_own(flags[0]):
+        if arguments.cfg or flags[0] not in ("-sc", "--shell-completion", "-i", "--info", "--hydra-help", "--version"):
             raise UserError(f"{flags[0]}: there is no such flag; python train.py --help lists all")
         from framework.config.hydra_source import attach
 
@@ -58,10 +58,6 @@ def _flags() -> argparse.ArgumentParser:
     flags.add_argument("-c", "--cfg", choices=["job"])
     flags.add_argument("-p", "--package")
     return flags
-
-
-def _hydras_own(flag: str) -> bool:
-    return flag in ("-sc", "--shell-completion", "-i", "--info", "--hydra-help", "--version")
 
 
 def config_folders(folder: str | None) -> list[Path]:

@@ -50,7 +50,7 @@ class Catalogue:
         return self.options[kind][name]
 
     def traits(self, part: str, option: str) -> list[str]:
-        """The traits of an option of `KIND/NAME` (`framework.config.traits`); none if there is no such part or option."""
+        """The traits of an option of `KIND/NAME` (`inventory.TRAITS`); none if there is no such part or option."""
         kind, _, name = part.partition("/")
         entry = self.options.get(kind, {}).get(name, {"fields": {}, "slots": {}})
         return (entry["fields"].get(option) or entry["slots"].get(option) or {}).get("traits", [])

@@ -43,19 +43,9 @@ def explicit(node: Node, catalogue: Catalogue, scope: Mapping[str, Any] | None =
     return filled
 
 
-def implicit(node: Node, catalogue: Catalogue, scope: Mapping[str, Any] | None = None) -> Node:
-    """The inverse of `explicit`: slots that are equal to the owner's slot that they follow are null again."""
-    scope = scope or {}
-    slots = catalogue.option(node["part"])["slots"]
-    own = {slot: node[slot] for slot in slots if node.get(slot) is not None}
-    emptied = dict(node)
-    for slot, child in own.items():
-        follows = slots[slot]["follows"]
-        if follows in scope and child == scope[follows]:
-            emptied[slot] = None
-        elif is_node(child):
-            emptied[slot] = implicit(child, catalogue, {**scope, **{name: part for name, part in own.items() if name != slot}})
-    return emptied
+def explicit_config(config: Mapping[str, Any], catalogue: Catalogue) -> Node:
+    """A config with all its parts `explicit`."""
+    return {key: explicit(value, catalogue) if is_node(value) else value for key, value in config.items()}
 
 
 def default_node(part: str, catalogue: Catalogue) -> Node:
@@ -154,7 +144,7 @@ class Tree:
 
 def conflicts(config: Node, catalogue: Catalogue) -> list[Conflict]:
     """Every broken rule of a composed config."""
-    return list(Tree("", _filled(config, catalogue), catalogue).conflicts())
+    return list(Tree("", explicit_config(config, catalogue), catalogue).conflicts())
 
 
 def report(config: Node, catalogue: Catalogue) -> list[str]:
@@ -195,7 +185,3 @@ def _chosen(node: Node, catalogue: Catalogue, path: str, names: set[str]) -> Ite
             inner = f"{path}/{slot}".lstrip("/")
             yield inner, entry["kind"], node, slot
             yield from _chosen(node[slot], catalogue, inner, names)
-
-
-def _filled(config: Node, catalogue: Catalogue) -> Node:
-    return {key: explicit(value, catalogue) if is_node(value) else value for key, value in config.items()}

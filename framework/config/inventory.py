@@ -10,9 +10,15 @@ from typing import Any
 
 from framework import registry
 from framework.config.discovery import Origin, conf_folder
-from framework.config.traits import option_traits
 from framework.errors import UserError
 
+# Traits that options may have: resuming, comparing and composing read them.
+TRAITS = {
+    "training_only": "affects training, not the outputs of a trained model",
+    "may_change": "may change when a run is resumed",
+    "optimizer_state": "may not change when a run is resumed: the optimizer's state depends on it",
+    "pattern": "a pattern or another text whose brackets need no quotes",
+}
 _DECLARATIONS = ("provides", "rules", "excluded_slots", "scope_boundary", "columns", "optional")
 
 
@@ -90,6 +96,26 @@ def _option(kind: str, name: str, cls: type) -> dict[str, Any]:
         "slots": slots,
         "declarations": {key: _plain(getattr(cls, key)) for key in _DECLARATIONS if hasattr(cls, key)},
     }
+
+
+def option_traits(cls: type) -> dict[str, list[str]]:
+    """Option -> its traits, as the class and its bases declare them: `option_traits = {"may_change": ("folder",)}`.
+    UserError: the class declares an unknown trait or option."""
+    fields = registry.signature(cls).fields
+    traits: dict[str, list[str]] = {}
+    for base in cls.__mro__:
+        declared: dict[str, Any] = vars(base).get("option_traits", {})
+        for trait, options in declared.items():
+            if trait not in TRAITS:
+                near = registry.nearest(trait, TRAITS)
+                raise UserError(f"{base.__qualname__}: there is no option trait {trait!r}{near}; there are: {', '.join(TRAITS)}")
+            for option in options:
+                if option in fields:
+                    traits.setdefault(option, []).append(trait)
+                elif base is cls:
+                    near = registry.nearest(option, fields)
+                    raise UserError(f"{base.__qualname__}: {trait} names the option {option!r}, which it does not have{near}")
+    return traits
 
 
 def _hints(cls: type) -> dict[str, Any]:

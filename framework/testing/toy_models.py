@@ -54,15 +54,8 @@ def forward(model: Any, ids: Tensor, source: Tensor) -> Tensor:
     return model(source, ids) if "cross" in model.provides else model(ids)
 
 
-def pad_right(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    return _pad(rows, "right")
-
-
-def pad_left(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    return _pad(rows, "left")
-
-
-def _pad(rows: Sequence[Tensor], side: str) -> tuple[Tensor, Tensor]:
+def pad(rows: Sequence[Tensor], side: str) -> tuple[Tensor, Tensor]:
+    """ids (B, T) and padding_mask (B, T) of rows (T,). side: left or right."""
     ids = pad_sequence(list(rows), batch_first=True, padding_side=side)
     padding_mask = pad_sequence([torch.ones_like(row, dtype=torch.bool) for row in rows], batch_first=True, padding_side=side)
     return ids, padding_mask

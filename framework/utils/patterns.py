@@ -34,11 +34,8 @@ def listed(patterns: Patterns) -> list[str]:
 
 def folded(names: Iterable[str]) -> list[str]:
     """Names as patterns: those that differ only in numbers, or in weight and bias, become one (`encoder.layers.*.attention.query.*`)."""
-    return list(dict.fromkeys(".".join("*" if _varies(word) else word for word in name.split(".")) for name in names))
-
-
-def _varies(word: str) -> bool:
-    return word.isdigit() or word in ("weight", "bias")
+    words = (name.split(".") for name in names)
+    return list(dict.fromkeys(".".join("*" if word.isdigit() or word in ("weight", "bias") else word for word in each) for each in words))
 
 
 def _nearest(pattern: str, names: Sequence[str]) -> str:

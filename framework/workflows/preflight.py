@@ -26,7 +26,7 @@ def preflight(
 
 def check_data(config: Mapping[str, Any]) -> None:
     """UserError: the data is missing, or its first rows are not what the format of the task reads."""
-    from framework.data.sources.early import check_early
+    from framework.data.sources.base import check_early
 
     declared = index.load().option(config["task"]["format"]["part"])["declarations"]
     check_early(config["data"], declared.get("columns", ()), declared.get("optional", ()), config["seed"])

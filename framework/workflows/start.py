@@ -96,7 +96,7 @@ class Start:
 
         A run with a checkpoint keeps its tokenizer and data spec.
         """
-        from framework.runs.data import prepare_data
+        from framework.runs.build import prepare_data
 
         return replace(self, prepared=prepare_data(self.config, self.run.folder if self.run and self.resumes else None))
 

@@ -25,7 +25,7 @@ from framework import (
 )
 
 from .builtin import rows
-from .schemes import OUTSIDE, Entity, Scheme, entities, parse, tags_of, write
+from .schemes import OUTSIDE, Scheme, entities, parse, tags_of, write
 from .sentences import WORD, Sentence, sentence, spaced
 
 
@@ -74,7 +74,9 @@ class NerFormat(Format):
     def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
         types: set[str] = set()
         for row in rows:
-            types.update(entity.type for entity in _entities(self.parse(row)))
+            if (found := self.parse(row).entities) is None:
+                raise ValueError("the row has no tags")
+            types.update(entity.type for entity in found)
         if not types:
             raise ValueError("no training row has an entity")
         return {"labels": tuple(sorted(types))}
@@ -170,9 +172,3 @@ class NerSpansFormat(NerFormat):
     def model_input(self, parsed: Sentence) -> Sentence:
         """The text as it is."""
         return parsed
-
-
-def _entities(parsed: Sentence) -> list[Entity]:
-    if parsed.entities is None:
-        raise ValueError("the row has no tags")
-    return parsed.entities

@@ -137,7 +137,7 @@ def test_an_epoch_of_isolated_documents_goes_on_where_it_stopped(tmp_path):
     prepared = prepare(source, BytesTokenizer(), FORMAT, max_length=16)
     loader, resumed = prepared.loader("train", seed=3), prepared.loader("train", seed=3)
     for other in (loader, resumed):
-        other.set_epoch(1)
+        other.steps.set_epoch(1)
     batches = list(loader)
     assert any("documents" in batch for batch in batches)
     begun = iter(loader)

@@ -9,7 +9,7 @@ import pyarrow.parquet
 import pytest
 
 from framework.data.module import prepare
-from framework.data.sources.early import check_early
+from framework.data.sources.base import check_early
 from framework.data.tokenization.trainers import BytesTokenizer, WordpieceTokenizer
 from framework.errors import UserError
 from framework.registry import Part
@@ -244,7 +244,7 @@ def test_errors_are_reported_without_torch(write):
     code = f"""
 import sys
 import framework.data.sources.files, framework.data.batches
-from framework.data.sources.early import check_early
+from framework.data.sources.base import check_early
 try:
     check_early({{"part": "data/files", "train": {path!r}}}, ("text", "label"), ("label",))
 except ValueError as error:

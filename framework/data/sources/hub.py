@@ -1,6 +1,6 @@
 """Data sets of the Hugging Face Hub, or local folders in the same layout."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -73,7 +73,7 @@ class HubData(Source):
         data = self._data()[name]
         for number, values in enumerate(data, 1):
             where = f"{self.path} {name}, row {number}"
-            yield self.columns.pick(values, where, lambda column, value: label_name(data.features, column, value)), where
+            yield self.columns.pick(values, where, lambda column, value: label_name(data.features.get(column), value)), where
 
     def origin(self, split: str) -> Any:
         return {"path": self.path, "split": self.split_names[split], "fingerprint": self._data()[self.split_names[split]]._fingerprint}
@@ -107,18 +107,11 @@ class HubData(Source):
             raise UserError(f"{self.path!r} cannot be read as a data set: {first_line(cause)}") from None
 
 
-def label_name(features: Any, column: str, value: Any) -> Any:
+def label_name(feature: Any, value: Any) -> Any:
     """The name of a label that a data set stores as a class number (-1 = none); of a list, the names of its labels."""
-    feature = features.get(column)
-    names = getattr(feature if not isinstance(value, list) else getattr(feature, "feature", None), "names", None)
-    if names is None:
-        return value
     if isinstance(value, list):
-        return [_named(names, number) for number in value]
-    return _named(names, value)
-
-
-def _named(names: Sequence[str], number: Any) -> Any:
-    if not isinstance(number, int):
-        return number
-    return names[number] if 0 <= number < len(names) else None
+        return [label_name(getattr(feature, "feature", None), item) for item in value]
+    names = getattr(feature, "names", None)
+    if names is None or not isinstance(value, int):
+        return value
+    return names[value] if 0 <= value < len(names) else None

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 from framework.errors import UserError
 
@@ -15,7 +15,7 @@ from framework.errors import UserError
 def lines(path: Path, encoding: str) -> Iterator[str]:
     """Iterate over lines with their line ends. Only a line feed ends a line; other Unicode separators are text."""
     codec = codec_name(encoding)
-    if not ascii_line_feed(codec):
+    if "\n".encode(codec) != b"\n":
         yield from _wide_lines(path, codec)
         return
     start = 0
@@ -46,14 +46,11 @@ def _wide_lines(path: Path, codec: str) -> Iterator[str]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
+def _opened(path: Path) -> Iterator[Any]:
     """The file as bytes, decompressed."""
-    if path.suffix.lower() != ".gz":
-        with path.open("rb") as file:
-            yield file
-        return
+    opened = gzip.open if path.suffix.lower() == ".gz" else open
     try:
-        with gzip.open(path, "rb") as file:
+        with opened(path, "rb") as file:
             yield file
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(f"{path}: not a whole gzip file ({error})") from None
@@ -65,7 +62,3 @@ def codec_name(encoding: str) -> str:
     except LookupError:
         raise UserError(f"data.encoding={encoding} is no encoding of Python; common ones are utf-8, latin-1, cp1252, utf-16") from None
     return "utf-8" if codec == "utf-8-sig" else codec
-
-
-def ascii_line_feed(codec: str) -> bool:
-    return "\n".encode(codec) == b"\n"

@@ -7,13 +7,12 @@ from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
-from framework.data.formats import Row
+from framework.data.sources.base import LocatedRow
 from framework.data.sources.columns import Columns
 from framework.data.sources.headers import SAMPLE_ROWS, find_header
 from framework.data.sources.lines import lines
 from framework.errors import UserError
 
-LocatedRow = tuple[Row, str]
 LONGEST_FIELD = 1 << 24  # characters; an unclosed quote is an error before it fills the memory
 
 
