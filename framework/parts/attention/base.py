@@ -1,7 +1,5 @@
 """Base class of attention mechanisms."""
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from framework.parts.caches import Cache, KVCache
@@ -28,8 +26,6 @@ class Attention(nn.Module):
     """
 
     rotary_dim: int
-    rules: ClassVar[dict[str, str]] = {}
-    provides: ClassVar[tuple[str, ...]] = ()
 
     def keys_values(self, x: Tensor, layout: SequenceLayout) -> tuple[Tensor, ...]:
         """Keys and values of x (B, S, D), batch first. KVCache needs the tokens in the last dimension but one: (B, K, S, d)."""
