@@ -59,7 +59,7 @@ def changed(run: Run, overrides: Sequence[str], folders: Sequence[Path], trainin
     if overrides:
         _apply(config, overrides, run, folders)
         config = explicit_config({key: following(value, saved.get(key), catalogue) for key, value in config.items()}, catalogue)
-    wrong = problems(config, catalogue)
+    wrong = list(problems(config, catalogue))
     wrong = wrong or [
         f"{path} may not change: {reason}. It was {before!r}, not {after!r}. Start a new run instead."
         for path, before, after in _differences(saved, config)
