@@ -1,6 +1,7 @@
 """Encoded rows on disk: written one by one and read through memory maps, so a corpus need not fit into memory."""
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -69,37 +70,31 @@ def encode(source: Source, split: str, format: Format, tokenizer: Tokenizer, spe
     key = [source.fingerprint(split), values_of(format), code_of(format), tokenizer.to_json(), values_of(spec), split]
 
     def write(folder: Path) -> None:
-        with Writer(folder, keep_raw=split != "train") as writer:
+        with ExitStack() as files:
+            writer = Writer(folder, files, keep_raw=split != "train")
             for row, where in source.rows(split):
                 with error_context(where):
                     writer.add(row, format.encode(row, tokenizer, spec), format)
         if not writer.rows:
             raise UserError(f"data.{split} has no rows left: {type(format).__name__} dropped all {writer.dropped}")
+        description = {"rows": writer.rows, "dropped": writer.dropped, "truncated": writer.truncated, "features": writer.kinds}
+        (folder / "description.json").write_text(json.dumps(description), encoding="utf-8")
 
     return Encoded(cache.entry("encoded", digest(key), write))
 
 
 class Writer:
-    """Appends encoded rows to files: `NAME.values`, and for lists `NAME.ends`, the end of each row in the values."""
+    """Appends encoded rows to files: `NAME.values`, and for lists `NAME.ends`, the end of each row in the values.
 
-    def __init__(self, folder: Path, keep_raw: bool):
-        self.folder, self.keep_raw = folder, keep_raw
+    stack: closes the files.
+    """
+
+    def __init__(self, folder: Path, stack: ExitStack, keep_raw: bool):
+        self.folder, self.stack, self.keep_raw = folder, stack, keep_raw
         self.rows = self.dropped = self.truncated = self.raw_end = 0
         self.kinds: dict[str, str] = {}
         self.ends: dict[str, int] = {}
         self.files: dict[str, BinaryIO] = {}
-
-    def __enter__(self) -> "Writer":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
-        for file in self.files.values():
-            file.close()
-        if kind is None:
-            if not self.rows:
-                _append(self._file(LENGTHS), [], np.int64)
-            description = {"rows": self.rows, "dropped": self.dropped, "truncated": self.truncated, "features": self.kinds}
-            (self.folder / "description.json").write_text(json.dumps(description), encoding="utf-8")
 
     def add(self, row: Row, features: Features | None, format: Format) -> None:
         """Append a row; None counts it as dropped. The feature `truncated` is counted and not stored."""
@@ -132,7 +127,7 @@ class Writer:
 
     def _file(self, name: str) -> BinaryIO:
         if name not in self.files:
-            self.files[name] = (self.folder / name).open("wb")
+            self.files[name] = self.stack.enter_context((self.folder / name).open("wb"))
         return self.files[name]
 
 

@@ -105,13 +105,10 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
     def _groups(self, wanted: Tensor, lengths: Tensor) -> Iterator[tuple[int | None, Tensor]]:
         """The wanted rows by length, a few at a time, and how many tokens may be generated for each. The limit of a row does not depend on
         the others."""
-        ordered = wanted[lengths[wanted].argsort(stable=True)]
-        limits = [self._limit(length) for length in lengths[ordered].tolist()]
-        start = 0
-        for limit, same in groupby(limits):
-            stop = start + len(list(same))
-            yield from ((limit, group) for group in ordered[start:stop].split(GROUP_SIZE))
-            start = stop
+        known = lengths.tolist()
+        ordered = sorted(wanted.tolist(), key=known.__getitem__)
+        for limit, same in groupby(ordered, key=lambda row: self._limit(known[row])):
+            yield from ((limit, group) for group in torch.tensor(list(same), device=wanted.device).split(GROUP_SIZE))
 
     def _limit(self, length: int) -> int | None:
         """Rounded up, so that many rows have the same limit and are generated together."""

@@ -6,6 +6,7 @@ from random import Random
 import pytest
 import torch
 
+from framework.config import catalogue
 from framework.data.encoding import Encoded, encode
 from framework.data.formats import Batch
 from framework.data.module import prepare
@@ -14,9 +15,8 @@ from framework.data.tokenization.trainers import BytesTokenizer
 from framework.data.windows import WindowExamples
 from framework.generation.engine import Decode
 from framework.generation.greedy import Greedy
-from framework.registry import Part, broken, get, registered
+from framework.registry import Part, broken, get
 from framework.tasks.cross_entropy import IGNORED
-from framework.testing.toy_models import import_parts
 from plugins.completion.data import CompletionFormat
 from plugins.completion.task import CompletionTask
 from tests.data.toy import files
@@ -26,11 +26,10 @@ SPEC = DataSpec(vocab_size=BYTES.vocab_size, max_length=16, padding=0, end=BYTES
 LINES = ["the first line\n", "x\n", "a third and longer line of text, cut by windows\n", "\n", "yz\n", "end"]
 FORMAT = CompletionFormat(end_of_document=False)
 
-import_parts()
 LEGAL = [
     (attention, position)
-    for attention in sorted(registered()["attention"])
-    for position in sorted(registered()["position"])
+    for attention in sorted(catalogue.load().options["attention"])
+    for position in sorted(catalogue.load().options["position"])
     if not broken(get(f"attention/{attention}").rules, {"provided": set(get(f"position/{position}").provides)})
 ]
 

@@ -14,9 +14,8 @@ from framework.errors import UserError
 from framework.parts.initialize import initialize
 from framework.parts.layout import make_positions
 from framework.registry import Part, as_part
-from framework.testing import import_parts, loss, texts, toy_model
+from framework.testing import loss, texts, toy_model
 
-import_parts()
 # The stream is rounded six times: embeddings, two sublayers in each of two layers, scores.
 ROUNDED = 6 * torch.finfo(torch.bfloat16).eps
 PRESETS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "model").glob("*.yaml"))

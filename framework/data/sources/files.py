@@ -20,15 +20,8 @@ from framework.registry import Part, choice, register
 Kind = Literal["auto", "csv", "tsv", "jsonl", "json", "parquet", "conll", "text", "parallel", "folders"]
 ROWS_TO_CHECK = 10_000  # of each split, before torch is loaded; takes 0.1 s
 FILES_TO_CHECK = 500  # if each row is a file
-ENDINGS = {
-    "csv": (".csv",),
-    "tsv": (".tsv",),
-    "jsonl": (".jsonl", ".ndjson"),
-    "json": (".json",),
-    "parquet": (".parquet", ".pq"),
-    "conll": (".conll", ".iob", ".iob2", ".bio"),
-}
-KINDS = {ending: kind for kind, endings in ENDINGS.items() for ending in endings}
+KINDS = {f".{kind}": kind for kind in ("csv", "tsv", "jsonl", "json", "parquet", "conll")}  # by the ending of a file
+KINDS |= {".ndjson": "jsonl", ".pq": "parquet", ".iob": "conll", ".iob2": "conll", ".bio": "conll"}
 
 
 @register("data")
