@@ -81,7 +81,7 @@ class ToyTask:
         encoded = [row for row in features if row is not None]
         if len(encoded) < len(rows):
             return None
-        batch = self.format.collate([{k: v for k, v in row.items() if k != "truncated"} for row in encoded], self.spec, Random(0))
+        batch = self.format.collate(encoded, self.spec, Random(0))
         return batch | {"row": torch.arange(len(rows)), "raw": list(rows)}
 
     @property

@@ -4,20 +4,22 @@ import time
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from framework.data.formats import Batch
 
 
 class ThroughputMonitor:
-    """Mean loss, tokens per second and share of padding since the last `compute`, over all ranks."""
+    """Mean loss, tokens per second and share of padding since the last `compute`, over all ranks.
+
+    loss_and_weight: of the steps since then, summed over all ranks. start: when it was, later by the time that was not spent on training.
+    """
 
     def __init__(self, device: torch.device):
         self.device = device
         self._reset()
 
     def _reset(self) -> None:
-        self.loss_and_weight = torch.zeros(2, device=self.device)  # of all ranks
+        self.loss_and_weight = torch.zeros(2, device=self.device)
         self.tokens = self.padded_tokens = 0  # of this rank
         self.start = time.perf_counter()
 
@@ -26,14 +28,6 @@ class ThroughputMonitor:
         if not batch.get("dummy"):
             self.tokens += batch.get("tokens", 0)
             self.padded_tokens += batch.get("padded_tokens", 0)
-
-    def add_loss(self, loss_and_weight: Tensor) -> None:
-        """Add the loss and the weight of a step, summed over all ranks."""
-        self.loss_and_weight += loss_and_weight
-
-    def exclude(self, seconds: float) -> None:
-        """Exclude time that was not spent on training."""
-        self.start += seconds
 
     def compute(self, strategy: Any) -> dict[str, float]:
         """The metrics; resets the monitor. A collective call: all ranks must make it."""

@@ -30,7 +30,7 @@ class Columns:
                 raise UserError(f"data.columns.{column} is empty: set data.columns.{column}=NAME, or an index from 0")
         self.required = set(format.columns) | set(selections)
         # whether all columns are selected by index, so that a file needs no header
-        self.by_index = bool(self.required) and all(self._is_by_index(column) for column in self.required)
+        self.by_index = bool(self.required) and all(isinstance(source, int) for column in self.required for source in self.sources(column))
 
     def sources(self, column: str) -> tuple[str | int, ...]:
         """Names and indices of the file's columns that make a column of the format."""
@@ -89,9 +89,6 @@ class Columns:
             f"{where}: there is no column {name!r}{others}{nearest(str(name), header)}; there are: {listed}\n"
             f"set data.columns.{column}=NAME{hint}"
         )
-
-    def _is_by_index(self, column: str) -> bool:
-        return column in self.selections and all(isinstance(source, int) for source in self.sources(column))
 
     def _is_list(self, column: str) -> bool:
         return isinstance(self.selections.get(column), list)
