@@ -26,6 +26,8 @@ class Block(nn.Module):
     """
 
     final_norm: ClassVar[bool] = False
+    rules: ClassVar[dict[str, str]] = {}
+    provides: ClassVar[tuple[str, ...]] = ()
 
     def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
         raise NotImplementedError

@@ -1,5 +1,7 @@
 """Base class of attention mechanisms."""
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from framework.parts.caches import Cache, KVCache
@@ -26,6 +28,8 @@ class Attention(nn.Module):
     """
 
     rotary_dim: int
+    rules: ClassVar[dict[str, str]] = {}
+    provides: ClassVar[tuple[str, ...]] = ()
 
     def keys_values(self, x: Tensor, layout: SequenceLayout) -> tuple[Tensor, ...]:
         """Keys and values of x (B, S, D), batch first. KVCache needs the tokens in the last dimension but one: (B, K, S, d)."""

@@ -1,5 +1,7 @@
 """Base class of position encodings, and the option without one."""
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from framework.parts.layout import RotaryEmbedding
@@ -17,6 +19,9 @@ class Position(nn.Module):
     >>> isinstance(position, Position), position.bias(positions, positions).shape
     (True, torch.Size([1, 4, 5, 5]))
     """
+
+    rules: ClassVar[dict[str, str]] = {}
+    provides: ClassVar[tuple[str, ...]] = ()
 
     def embed(self, x: Tensor, positions: Tensor) -> Tensor:
         """Token embeddings x (B, T, D) with the encoding of positions (B or 1, T) added."""
