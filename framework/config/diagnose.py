@@ -103,6 +103,8 @@ def _unknown_key(key: str, base: dict[str, Any], known: set[str]) -> str:
     what = node["part"] if is_node(node) else "the top level" if not above else above
     if key in ("task.teacher", "task.distillation"):
         return f"{key}: {what} cannot be distilled: its class does not inherit Distillable (docs/distillation.md)"
+    if key == "task.reference":
+        return f"{key}: {what} compares its model with no other: its class does not inherit WithReference (docs/write_a_task.md)"
     close = registry.nearest(last, names) or registry.nearest(key, known)
     return f"{key}: {what} has no such option{close}; it has: {', '.join(names)}"
 

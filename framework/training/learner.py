@@ -90,8 +90,6 @@ class Learner(pl.LightningModule):
     def on_train_start(self) -> None:
         self._mean = GlobalMean(self.trainer, self.task.parameters())
         self._throughput = ThroughputMonitor(self.device)
-        if self.distillation is not None:
-            self.distillation.to(self.device, cast(torch.dtype, self.dtype))
         self._factor = self.make_schedule(total=self.trainer.estimated_stepping_batches)
         self._apply_options()
         for tracker in self.loggers:

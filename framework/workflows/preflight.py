@@ -4,19 +4,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from framework.config import catalogue as index
+from framework.pretrained.frozen import FrozenModel, check_length
 from framework.pretrained.source import PretrainedSource
-from framework.pretrained.teacher import Teacher, check_teacher
+from framework.pretrained.teacher import OPTION as TEACHER
+from framework.pretrained.teacher import check_teacher
 from framework.pretrained.transfer import check_pretrained
 
 
 def preflight(
-    config: Mapping[str, Any], overrides: Sequence[str], pretrained: PretrainedSource | None, teacher: Teacher | None, resumes: bool
+    config: Mapping[str, Any], overrides: Sequence[str], pretrained: PretrainedSource | None, frozen: Sequence[FrozenModel], resumes: bool
 ) -> None:
     """UserError: the first mistake. The checks that need no torch come first. resumes: the run has a checkpoint, whose weights are checked
     when they are loaded."""
     check_data(config)
-    if teacher is not None:
-        check_teacher(teacher, config)
+    for model in frozen:
+        check_length(model, config)
+        if model.option == TEACHER:
+            check_teacher(model, config)
     if pretrained is not None:
         check_pretrained(pretrained, config, overrides)
     if not resumes:
