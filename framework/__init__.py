@@ -55,7 +55,6 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.data.tokenization.alignment import token_windows as token_windows
     from framework.data.tokenization.alignment import tokenize_words as tokenize_words
     from framework.errors import UserError as UserError
-    from framework.errors import nearest as nearest
     from framework.generation.engine import Decode as Decode
     from framework.generation.engine import generated_row as generated_row
     from framework.generation.engine import pad_left as pad_left
@@ -89,6 +88,7 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.registry import choice as choice
     from framework.registry import describe as describe
     from framework.registry import register as register
+    from framework.registry.names import nearest as nearest
     from framework.runs.build import build_task as build_task
     from framework.runs.build import prepare_data as prepare_data
     from framework.runs.folder import Run as Run

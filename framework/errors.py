@@ -1,8 +1,6 @@
 """The error for mistakes of the user, printed without a traceback (exit code 2), and the place of an error in other people's code."""
 
-import difflib
 import traceback
-from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -26,13 +24,3 @@ def place_of(error: BaseException, folder: Path) -> str:
     place = f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""
     kind = "" if isinstance(error, UserError) else type(error).__name__
     return f"{place}{': '.join(filter(None, (kind, message)))}"
-
-
-def nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
-    """` (did you mean 'x'?)` if one of the names is near, else an empty text.
-
-    >>> nearest("num_layer", ["num_heads", "num_layers"])
-    " (did you mean 'num_layers'?)"
-    """
-    close = difflib.get_close_matches(name, list(names), n=1, cutoff=cutoff)
-    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -6,6 +6,7 @@ import re
 import types
 import typing
 from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def take_inventory(origin: Origin, modules: Iterable[str]) -> dict[str, dict[str
         for name, cls in sorted(names.items()):
             if f"{registry.registrar(cls)}.".startswith(f"{origin.package}."):
                 plain = name.rpartition(":")[2]
-                options.setdefault(kind, {})[plain] = {**_option(kind, plain, cls), "distribution": origin.title, "package": origin.package}
+                options.setdefault(kind, {})[plain] = {**_option(cls), "distribution": origin.title, "package": origin.package}
     return options
 
 
@@ -53,15 +54,11 @@ def preset_entry(path: Path, distribution: str) -> dict[str, str]:
 
 def _comment(text: str) -> str:
     """The first comment that is not a Hydra header."""
-    for line in text.splitlines():
-        if line.startswith("#") and "@package" not in line:
-            return line.lstrip("# ").strip()
-        if line and not line.startswith("#"):
-            break
-    return ""
+    head = takewhile(lambda line: not line or line.startswith("#"), text.splitlines())
+    return next((line.lstrip("# ").strip() for line in head if line and "@package" not in line), "")
 
 
-def _option(kind: str, name: str, cls: type) -> dict[str, Any]:
+def _option(cls: type) -> dict[str, Any]:
     """The entry of a class: where it is defined, its options and slots with types, defaults and meanings, and its declarations."""
     parameters = registry.signature(cls)
     hints = _hints(cls)

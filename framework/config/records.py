@@ -107,7 +107,7 @@ def _versions() -> Iterable[str]:
     """What every entry depends on: the libraries, and the code that makes entries."""
     yield f"{_FORMAT} {sys.version}"
     yield from (f"{name} {importlib.metadata.version(name)}" for name in _DEPENDENCIES)
-    for path in (*sorted(Path(__file__).parent.glob("*.py")), Path(registry.__file__)):
+    for path in (*sorted(Path(__file__).parent.glob("*.py")), *sorted(Path(registry.__file__).parent.glob("*.py"))):
         yield f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}"
 
 

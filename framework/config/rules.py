@@ -4,8 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from framework.errors import UserError
-from framework.registry import unknown_name
-from framework.rules import expressions, names_in, null_message, null_mistake
+from framework.registry.rules import expressions, names_in, null_message, null_mistake, unknown_name
 
 Options = Mapping[str, Mapping[str, Mapping[str, Any]]]
 

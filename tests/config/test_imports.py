@@ -19,9 +19,9 @@ FLOORS = [
     ["framework.models", "framework.generation", "framework.huggingface"],
     ["framework.parts", "framework.data", "framework.tracking", "framework.config"],
     ["framework.registry", "framework.utils", "framework.weights"],
-    ["framework.errors", "framework.rules", "framework.metrics"],
+    ["framework.errors", "framework.metrics"],
 ]
-LOOSE = {"__init__", "__main__", "errors", "registry", "rules"}  # modules that stand in framework/ itself
+LOOSE = {"__init__", "__main__", "errors"}  # modules that stand in framework/ itself
 HYDRA = {
     f"framework/{name}.py"
     for name in ("config/compose", "config/diagnose", "config/hydra_source", "config/presets", "config/recipes", "cli/train", "runs/resume")

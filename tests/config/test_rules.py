@@ -7,7 +7,7 @@ import pytest
 from framework.config import catalogue as index
 from framework.config.rules import check_rules
 from framework.errors import UserError
-from framework.rules import expressions
+from framework.registry.rules import expressions
 
 
 def entry(rules=(), provides=(), fields=(), slots=(), context=()):

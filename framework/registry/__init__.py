@@ -6,21 +6,20 @@ owner passes when it builds the part and which no config contains; a default mad
 
 import importlib
 import importlib.util
-import inspect
-import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from framework.errors import UserError, nearest, place_of
-from framework.rules import broken, expressions, names_in, null_message, null_mistake
+from framework.errors import UserError, place_of
+from framework.registry.names import check_names, nearest, option_name
+from framework.registry.rules import broken, expressions, names_in, null_message, null_mistake, unknown_name
+from framework.registry.signature import CONTEXT, signature
 
 Class = TypeVar("Class")
 
 _classes: dict[str, dict[str, type]] = {}  # kind -> name -> class
 _registrars: dict[type, str] = {}  # the module whose import registers a class
-_context: dict[type, frozenset[str]] = {}  # context arguments that have a default
 _catalogue: "Callable[[], Known] | None" = None  # what is known of all packages; framework/__init__.py sets it
 # The kinds of the framework's own parts. Plugins add others.
 KINDS = (
@@ -140,7 +139,7 @@ def register(
         if not new_kind and kind not in KINDS and kind not in _classes and (near := nearest(kind, {*KINDS, *_classes}, 0.8)):
             raise UserError(f"{where}: there is no kind {kind!r}{near}. If it is meant to be new: register({kind!r}, new_kind=True)")
         if context:
-            _context[cls] = frozenset(context)
+            CONTEXT[cls] = frozenset(context)
         _check_rules(where, cls, registrar)
         _add(kind, key, cls, registrar)
         return cls
@@ -202,14 +201,6 @@ def _check_rules(where: str, cls: type, registrar: str) -> None:
             raise UserError(unknown_name(where, rule, unknown[0], own, own | elsewhere))
         if option := null_mistake(rule, parameters.fields, parameters.nullable):
             raise UserError(null_message(where, rule, option))
-
-
-def unknown_name(where: str, rule: str, name: str, own: Iterable[str], possible: Iterable[str]) -> str:
-    """The message for a rule with a name that nobody has."""
-    near = nearest(name, sorted(possible))
-    return f"{where}: the rule {rule!r} uses {name!r}, which neither the part nor a possible owner has{near}; the part has: " + ", ".join(
-        sorted(own)
-    )
 
 
 def build(node: Mapping[str, Any], **context: Any) -> Any:
@@ -283,62 +274,6 @@ def registrar(cls: type) -> str:
     return _registrars[cls]
 
 
-class Signature:
-    """The parameters of a class: options and context arguments.
-
-    fields: option -> default. context: names of the context arguments (required: those without a default).
-    constructors: the classes whose constructors have these parameters; `**options` stands for the parameters of the next base class.
-    nullable: options that may be null, by their default or annotation.
-    framework_options: options that the framework reads (class attribute of that name; a class has those of its bases too). No constructor
-        takes their values; a context argument of the same name is what the framework builds from it. A method is a switch: true = call it.
-    """
-
-    def __init__(self, cls: type):
-        context = next((_context[base] for base in cls.__mro__ if base in _context), frozenset())
-        self.fields: dict[str, Any] = {}
-        self.context: list[str] = []
-        self.required: set[str] = set()
-        self.nullable: set[str] = set()
-        self.constructors = _constructors(cls)
-        signatures = [inspect.signature(base).parameters.values() for base in reversed(self.constructors)]
-        named = {one.name: one for each in signatures for one in each if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
-        for parameter in named.values():
-            if parameter.default is parameter.empty or parameter.name in context:
-                self.context.append(parameter.name)
-                if parameter.default is parameter.empty:
-                    self.required.add(parameter.name)
-            else:
-                self.fields[parameter.name] = parameter.default
-                if parameter.default is None or re.search(r"\bNone\b|\bOptional\b", str(parameter.annotation)):
-                    self.nullable.add(parameter.name)
-        declared = [name for base in reversed(cls.__mro__) for name in vars(base).get("framework_options", ())]
-        self.framework_options: tuple[str, ...] = tuple(dict.fromkeys(declared))
-        if taken := [name for name in self.framework_options if name in self.fields]:
-            raise UserError(f"{cls.__name__} asks for {taken[0]!r}, an option that the framework reads itself: it needs another name")
-        defaults = {name: getattr(cls, name) for name in self.framework_options}
-        self.fields.update({name: True if inspect.isfunction(value) else value for name, value in defaults.items()})
-
-
-def _constructors(cls: type) -> list[type]:
-    constructors = []
-    for base in cls.__mro__:
-        if "__init__" in vars(base):
-            constructors.append(base)
-            if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in inspect.signature(base).parameters.values()):
-                break
-    return constructors
-
-
-_signatures: dict[type, Signature] = {}
-
-
-def signature(cls: type) -> Signature:
-    """The signature of a class, computed once."""
-    if cls not in _signatures:
-        _signatures[cls] = Signature(cls)
-    return _signatures[cls]
-
-
 def describe(cls: type) -> str:
     """`kind/name` of a registered class, its Python name otherwise.
 
@@ -350,17 +285,3 @@ def describe(cls: type) -> str:
             if known is cls:
                 return f"{kind}/{name}"
     return cls.__name__
-
-
-def option_name(class_name: str, kind: str) -> str:
-    """`RMSNorm`, norm -> `rms`; `MultiHeadAttention`, attention -> `multi_head`."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", class_name).lower()
-    return words.removesuffix(f"_{kind}") or words
-
-
-def check_names(given: Iterable[str], known: Iterable[str], complaint: str) -> None:
-    """UserError: one of the given names is unknown; the message is the complaint, the name, the nearest known one and all others."""
-    known = list(known)
-    for name in given:
-        if name not in known:
-            raise UserError(f"{complaint} {name!r}{nearest(name, known)}; it has: {', '.join(known) or 'none'}")

@@ -1,9 +1,11 @@
-"""Rules of parts: Python expressions over options, which a class declares with a reason each."""
+"""Rules: Python expressions over options that a part declares."""
 
 import ast
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from typing import Any
+
+from framework.registry.names import nearest
 
 _FUNCTIONS = {"all": all, "any": any, "len": len, "max": max, "min": min}  # the functions that a rule may call
 
@@ -36,6 +38,14 @@ def names_in(rule: str) -> tuple[str, ...]:
     bound = {*_FUNCTIONS, *(node.id for node in names if isinstance(node.ctx, ast.Store))}
     names.sort(key=lambda node: (node.lineno, node.col_offset))
     return tuple(dict.fromkeys(node.id for node in names if node.id not in bound))
+
+
+def unknown_name(where: str, rule: str, name: str, own: Iterable[str], possible: Iterable[str]) -> str:
+    """The message for a rule with a name that nobody has."""
+    near = nearest(name, sorted(possible))
+    return f"{where}: the rule {rule!r} uses {name!r}, which neither the part nor a possible owner has{near}; the part has: " + ", ".join(
+        sorted(own)
+    )
 
 
 def null_message(where: str, rule: str, option: str) -> str:
