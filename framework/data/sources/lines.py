@@ -3,6 +3,7 @@
 import codecs
 import gzip
 import io
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,7 +45,7 @@ def lines(path: Path, encoding: str | None) -> Iterator[str]:
                 if "\r" in line.rstrip("\r\n") and "\n" not in line:
                     raise UserError(f"{path}: lines end in carriage returns alone; write them as line feeds: tr '\\r' '\\n' < {path} > NEW")
             if "\0" in line:
-                raise UserError(f"{path}, line {number}: the character U+0000 is no text{_wider(line)}")
+                raise UserError(f"{path}, line {number}: the character U+0000 is no text: remove it{_wider(line)}")
             yield line
 
 
@@ -97,7 +98,7 @@ def _wider(line: str) -> str:
     if len(zeros) < 2:
         return ""
     order = "le" if zeros.count(0) < zeros.count(3) else "be"
-    return f"; if the file is UTF-{8 * width}, set data.encoding=utf-{8 * width}-{order}"
+    return f", or if the file is UTF-{8 * width}, set data.encoding=utf-{8 * width}-{order}"
 
 
 @contextmanager
@@ -128,7 +129,7 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        target = f", a link to {path.readlink()}" if path.is_symlink() else ""
+        target = f", a link to {os.readlink(path)}," if os.path.islink(path) else ""
         raise UserError(f"{path}{target} cannot be read: {error.strerror or error}") from None
 
 
