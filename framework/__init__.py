@@ -88,8 +88,8 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.registry import build as build
     from framework.registry import choice as choice
     from framework.registry import describe as describe
-    from framework.registry import nearest as nearest
     from framework.registry import register as register
+    from framework.registry.names import nearest as nearest
     from framework.runs.build import build_task as build_task
     from framework.runs.build import prepare_data as prepare_data
     from framework.runs.folder import Run as Run

@@ -141,7 +141,7 @@ def _stamp(sources: list[Origin]) -> str:
     files = [path for source in sources for path in source.files()]
     for source in sources:
         digest.update(f"{source}\n".encode())
-    ours = [*sorted(Path(__file__).parent.glob("*.py")), Path(registry.__file__)]
+    ours = [*sorted(Path(__file__).parent.glob("*.py")), *sorted(Path(registry.__file__).parent.glob("*.py"))]
     for path in (*files, *sorted(conf_folder().rglob("*.yaml")), *ours):
         stat = path.stat()
         digest.update(f"{path} {stat.st_mtime_ns} {stat.st_size}\n".encode())

@@ -86,11 +86,6 @@ class Tree:
         chosen |= {f"{child.slot}_part": child.node["part"].partition("/")[2] for child in self.children if is_node(child.node)}
         return {**(self.owner.values if self.owner else {}), **own, **chosen}
 
-    def templates(self) -> set[str]:
-        """Slots that slots further in follow: their parts are not built here."""
-        followed = {entry["follows"] for tree in self.below() for entry in tree.option["slots"].values()}
-        return {child.slot for child in self.children if child.slot in followed}
-
     def below(self) -> Iterator["Tree"]:
         """All parts inside this one."""
         for child in self.children:
@@ -99,8 +94,8 @@ class Tree:
 
     def built(self) -> list["Tree"]:
         """The parts in this one's slots, without those that slots further in follow."""
-        templates = self.templates()
-        return [child for child in self.children if child.slot not in templates]
+        followed = {entry["follows"] for tree in self.below() for entry in tree.option["slots"].values()}
+        return [child for child in self.children if child.slot not in followed]
 
     def traits(self) -> set[str]:
         """The traits that this part itself adds."""

@@ -47,17 +47,14 @@ class Origin:
 
     def files(self) -> Iterator[Path]:
         """The files that the catalogue depends on: sources and presets."""
-        if self.folder.is_file():
-            yield self.folder
-            return
-        yield from sorted(self.folder.rglob("*.py"))
+        yield from [self.folder] if self.folder.is_file() else sorted(self.folder.rglob("*.py"))
         if self.conf:
             yield from sorted(self.conf.rglob("*.yaml"))
 
     @property
     def conf(self) -> Path | None:
-        folder = (self.folder if self.folder.is_dir() else self.folder.parent) / "conf"
-        return folder if self.folder.is_dir() and folder.is_dir() else None
+        folder = self.folder / "conf"
+        return folder if folder.is_dir() else None
 
 
 def conf_folder() -> Path:

@@ -5,6 +5,7 @@ import inspect
 import re
 import types
 import typing
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def take_inventory(sources: list[Origin]) -> dict[str, Any]:
     options: dict[str, dict[str, Any]] = {}
     for kind, names in registry.registered().items():
         for name, cls in sorted(names.items()):
-            entry = _option(kind, name, cls)
+            entry = _option(cls)
             entry["distribution"] = distributions.get(entry["module"], "this program")
             options.setdefault(kind, {})[name] = entry
     return {"options": options, "presets": _presets(sources, options)}
@@ -61,15 +62,11 @@ def preset_entry(path: Path, distribution: str) -> dict[str, str]:
 
 def _comment(text: str) -> str:
     """The first comment that is not a Hydra header."""
-    for line in text.splitlines():
-        if line.startswith("#") and "@package" not in line:
-            return line.lstrip("# ").strip()
-        if line and not line.startswith("#"):
-            break
-    return ""
+    head = takewhile(lambda line: not line or line.startswith("#"), text.splitlines())
+    return next((line.lstrip("# ").strip() for line in head if line and "@package" not in line), "")
 
 
-def _option(kind: str, name: str, cls: type) -> dict[str, Any]:
+def _option(cls: type) -> dict[str, Any]:
     """The entry of a class: where it is defined, its options and slots with types, defaults and meanings, and its declarations."""
     parameters = registry.signature(cls)
     hints = _hints(cls)

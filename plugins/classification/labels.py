@@ -114,14 +114,6 @@ class LabelsTarget(Target):
             "subset_accuracy": MultilabelExactMatch(**options),
         }
 
-    def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], spec: DataSpec) -> None:
-        for metric in metrics.values():
-            predicted, expected = (
-                torch.tensor([[label in row[name] for label in spec.labels] for row in rows], device=metric.device).long()  # (B, C)
-                for name in ("prediction", "reference")
-            )
-            metric.update(predicted, expected)
-
     def report(self, rows: Sequence[dict[str, Any]], spec: DataSpec) -> dict[str, str]:
         """report.csv with the metrics of each label."""
         return {"report.csv": per_label([(set(row["reference"]), set(row["prediction"])) for row in rows], spec.labels)}

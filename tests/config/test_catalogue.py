@@ -307,7 +307,7 @@ class Sample:
 
 def test_what_is_known_of_a_part():
     registry._registrars[Sample] = __name__
-    option = inventory._option("sample", "sample", Sample)
+    option = inventory._option(Sample)
     assert {name: field["type"] for name, field in option["fields"].items()} == {
         "count": "int | None",
         "first": "Literal['a', 'b']",

@@ -4,23 +4,19 @@ The signature of a class is its config. A parameter with a default is an option;
 owner passes when it builds the part and which no config contains; a default made by `choice` is a slot for another part.
 """
 
-import ast
-import difflib
 import importlib
-import inspect
-import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
 from typing import Any
 
 from framework.errors import UserError
+from framework.registry.names import check_names, nearest, option_name
+from framework.registry.rules import broken, expressions, names_in
+from framework.registry.signature import CONTEXT, signature
 
 _classes: dict[str, dict[str, type]] = {}  # kind -> name -> class
 _registrars: dict[type, str] = {}  # the module whose import registers a class
-_context: dict[type, frozenset[str]] = {}  # context arguments that have a default
 _homes: Callable[[], Mapping[str, str]] = dict  # "kind/name" -> the module that registers it; framework/__init__.py sets it
-_FUNCTIONS = {"all": all, "any": any, "len": len, "max": max, "min": min}  # the functions that a rule may call
 
 
 class Part:
@@ -124,7 +120,7 @@ def register(kind: str, name: str | None = None, context: Iterable[str] = ()) ->
         _classes[kind][key] = cls
         _registrars[cls] = registrar
         if context:
-            _context[cls] = frozenset(context)
+            CONTEXT[cls] = frozenset(context)
         return cls
 
     return add
@@ -183,58 +179,6 @@ def registrar(cls: type) -> str:
     return _registrars[cls]
 
 
-class Signature:
-    """The parameters of a class: options and context arguments.
-
-    fields: option -> default. context: names of the context arguments (required: those without a default).
-    constructors: the classes whose constructors have these parameters; `**options` stands for the parameters of the next base class.
-    framework_options: options that the framework reads (class attribute of that name; a class has those of its bases too). No constructor
-        takes their values; a context argument of the same name is what the framework builds from it. A method is a switch: true = call it.
-    """
-
-    def __init__(self, cls: type):
-        context = next((_context[base] for base in cls.__mro__ if base in _context), frozenset())
-        self.fields: dict[str, Any] = {}
-        self.context: list[str] = []
-        self.required: set[str] = set()
-        self.constructors = _constructors(cls)
-        signatures = [inspect.signature(base).parameters.values() for base in reversed(self.constructors)]
-        named = {one.name: one for each in signatures for one in each if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
-        for parameter in named.values():
-            if parameter.default is parameter.empty or parameter.name in context:
-                self.context.append(parameter.name)
-                if parameter.default is parameter.empty:
-                    self.required.add(parameter.name)
-            else:
-                self.fields[parameter.name] = parameter.default
-        declared = [name for base in reversed(cls.__mro__) for name in vars(base).get("framework_options", ())]
-        self.framework_options: tuple[str, ...] = tuple(dict.fromkeys(declared))
-        if taken := [name for name in self.framework_options if name in self.fields]:
-            raise UserError(f"{cls.__name__} asks for {taken[0]!r}, an option that the framework reads itself: it needs another name")
-        defaults = {name: getattr(cls, name) for name in self.framework_options}
-        self.fields.update({name: True if inspect.isfunction(value) else value for name, value in defaults.items()})
-
-
-def _constructors(cls: type) -> list[type]:
-    constructors = []
-    for base in cls.__mro__:
-        if "__init__" in vars(base):
-            constructors.append(base)
-            if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in inspect.signature(base).parameters.values()):
-                break
-    return constructors
-
-
-_signatures: dict[type, Signature] = {}
-
-
-def signature(cls: type) -> Signature:
-    """The signature of a class, computed once."""
-    if cls not in _signatures:
-        _signatures[cls] = Signature(cls)
-    return _signatures[cls]
-
-
 def describe(cls: type) -> str:
     """`kind/name` of a registered class, its Python name otherwise.
 
@@ -246,57 +190,3 @@ def describe(cls: type) -> str:
             if known is cls:
                 return f"{kind}/{name}"
     return cls.__name__
-
-
-def option_name(class_name: str, kind: str) -> str:
-    """`RMSNorm`, norm -> `rms`; `MultiHeadAttention`, attention -> `multi_head`."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", class_name).lower()
-    return words.removesuffix(f"_{kind}") or words
-
-
-def broken(rules: Mapping[str, str], names: Mapping[str, Any]) -> list[str]:
-    """The reasons of the rules that do not hold. A rule is a Python expression over names and their values.
-
-    A rule with a name that is missing from `names` is skipped: in plain Python nobody knows the options of a part's owners or
-    `provided`, and in a config nobody knows the arguments that an owner computes. Misspelt names are refused when parts are indexed
-    (`framework.config.rules`).
-    """
-    reasons = []
-    for rule, reason in rules.items():
-        used = names_in(rule)
-        if all(name in names for name in used) and not eval(rule, {**names, "__builtins__": _FUNCTIONS}):  # noqa: S307 - rules come from classes
-            values = ", ".join(f"{name}={names[name]}" for name in used if isinstance(names[name], (int, float, str, bool)))
-            reasons.append(f"{reason} ({rule}; here {values})" if values else reason)
-    return reasons
-
-
-def expressions(rules: Iterable[str], provides: Iterable[str] | Mapping[str, str]) -> list[str]:
-    """Every Python expression that a part declares: its rules and the conditions of its traits."""
-    return [*rules, *(provides.values() if isinstance(provides, Mapping) else ())]
-
-
-@cache
-def names_in(rule: str) -> tuple[str, ...]:
-    """The names whose values a rule needs, in the order of the rule. SyntaxError: the rule is not a Python expression."""
-    names = [node for node in ast.walk(ast.parse(rule, mode="eval")) if isinstance(node, ast.Name)]
-    bound = {*_FUNCTIONS, *(node.id for node in names if isinstance(node.ctx, ast.Store))}
-    names.sort(key=lambda node: (node.lineno, node.col_offset))
-    return tuple(dict.fromkeys(node.id for node in names if node.id not in bound))
-
-
-def check_names(given: Iterable[str], known: Iterable[str], complaint: str) -> None:
-    """UserError: one of the given names is unknown; the message is the complaint, the name, the nearest known one and all others."""
-    known = list(known)
-    for name in given:
-        if name not in known:
-            raise UserError(f"{complaint} {name!r}{nearest(name, known)}; it has: {', '.join(known) or 'none'}")
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """` (did you mean 'x'?)` if one of the names is near, else an empty text.
-
-    >>> nearest("num_layer", ["num_heads", "num_layers"])
-    " (did you mean 'num_layers'?)"
-    """
-    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
-    return f" (did you mean {close[0]!r}?)" if close else ""
