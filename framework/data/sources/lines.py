@@ -4,6 +4,7 @@ import codecs
 import gzip
 import io
 import os
+import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -105,9 +106,7 @@ def _wider(line: str) -> str:
 def opened(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
     """The file as bytes, decompressed. UserError: it cannot be read."""
     with readable(path):
-        if not path.is_file():
-            path.stat()
-            raise UserError(f"{path} is no regular file: data is read several times, so copy it into one")
+        size_of(path)
         with path.open("rb") as file:
             zipped = file.read(2) == _GZIP or path.suffix.lower() == ".gz"
             file.seek(0)
@@ -121,6 +120,15 @@ def opened(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
                 raise UserError(
                     f"{path}: not a whole gzip file ({error}); download it again, or rename it if it is not compressed"
                 ) from None
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file; of a folder any number but 0. UserError: it cannot be read, or is a pipe or device."""
+    with readable(path):
+        status = path.stat()
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        raise UserError(f"{path} is no regular file: data is read several times, so copy it into one")
+    return status.st_size or stat.S_ISDIR(status.st_mode)
 
 
 @contextmanager
