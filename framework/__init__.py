@@ -25,7 +25,6 @@ Rows, batches and a few constants are of Python's own types:
 
 import ast
 import importlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,10 +137,10 @@ def __dir__() -> list[str]:
     return __all__
 
 
-def _homes() -> Mapping[str, str]:
+def _catalogue() -> registry.Known:
     from framework.config import catalogue  # imported when a part is missing
 
-    return catalogue.load().homes()
+    return catalogue.known()
 
 
-registry.look_up_homes(_homes)
+registry.look_up_in(_catalogue)
