@@ -25,7 +25,6 @@ Rows, batches and a few constants are of Python's own types:
 
 import ast
 import importlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +37,7 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.data.formats import Format as Format
     from framework.data.formats import Row as Row
     from framework.data.formats import TextTokenizer as TextTokenizer
+    from framework.data.formats import name_of as name_of
     from framework.data.formats import text_of as text_of
     from framework.data.formats import texts_of as texts_of
     from framework.data.padding import pad as pad
@@ -60,13 +60,13 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.generation.engine import pad_left as pad_left
     from framework.generation.strategy import Strategy as Strategy
     from framework.huggingface.folder import load_model as load_model
-    from framework.metrics.average import Average as Average
-    from framework.metrics.average import RowAverage as RowAverage
     from framework.metrics.bleu import Bleu as Bleu
     from framework.metrics.bleu import Chrf as Chrf
+    from framework.metrics.ratio import Average as Average
     from framework.metrics.ratio import BitsPerByte as BitsPerByte
     from framework.metrics.ratio import Perplexity as Perplexity
     from framework.metrics.ratio import Ratio as Ratio
+    from framework.metrics.ratio import RowAverage as RowAverage
     from framework.metrics.rouge import Rouge as Rouge
     from framework.models.base import Model as Model
     from framework.parts.adapters import Adapter as Adapter
@@ -77,8 +77,8 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.parts.caches import EncoderOutput as EncoderOutput
     from framework.parts.caches import KVCache as KVCache
     from framework.parts.embeddings import Tokens as Tokens
-    from framework.parts.feed_forward.activations import ACTIVATIONS as ACTIVATIONS
-    from framework.parts.feed_forward.activations import Activation as Activation
+    from framework.parts.feed_forward import ACTIVATIONS as ACTIVATIONS
+    from framework.parts.feed_forward import Activation as Activation
     from framework.parts.layout import RotaryEmbedding as RotaryEmbedding
     from framework.parts.layout import SequenceLayout as SequenceLayout
     from framework.parts.masks import Mask as Mask
@@ -87,10 +87,10 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.registry import build as build
     from framework.registry import choice as choice
     from framework.registry import describe as describe
-    from framework.registry import nearest as nearest
     from framework.registry import register as register
+    from framework.registry.names import nearest as nearest
     from framework.runs.build import build_task as build_task
-    from framework.runs.data import prepare_data as prepare_data
+    from framework.runs.build import prepare_data as prepare_data
     from framework.runs.folder import Run as Run
     from framework.runs.predictor import Predictor as Predictor
     from framework.tasks.base import BaselineData as BaselineData
@@ -100,12 +100,15 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.tasks.capabilities import Distillable as Distillable
     from framework.tasks.capabilities import DistillationOutputs as DistillationOutputs
     from framework.tasks.capabilities import Exportable as Exportable
+    from framework.tasks.capabilities import WithReference as WithReference
     from framework.tasks.cross_entropy import IGNORED as IGNORED
     from framework.tasks.cross_entropy import logits_at_targets as logits_at_targets
     from framework.tasks.cross_entropy import row_losses as row_losses
     from framework.tasks.cross_entropy import target_losses as target_losses
     from framework.tasks.sequence_to_sequence import SequenceToSequence as SequenceToSequence
     from framework.tracking.base import Tracker as Tracker
+    from framework.utils.recording import add_loss as add_loss
+    from framework.utils.recording import log_figure as log_figure
     from framework.workflows.interactive import build_model as build_model
     from framework.workflows.interactive import compose as compose
     from framework.workflows.interactive import load as load
@@ -134,10 +137,10 @@ def __dir__() -> list[str]:
     return __all__
 
 
-def _homes() -> Mapping[str, str]:
+def _catalogue() -> registry.Known:
     from framework.config import catalogue  # imported when a part is missing
 
-    return catalogue.load().homes()
+    return catalogue.known()
 
 
-registry.look_up_homes(_homes)
+registry.look_up_in(_catalogue)

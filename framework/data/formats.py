@@ -13,6 +13,7 @@ from reprlib import repr as shortened
 from typing import Any, ClassVar, Protocol
 
 from framework.data.spec import DataSpec
+from framework.data.values import check_characters, text_form
 from framework.errors import UserError
 
 Row = dict[str, Any]  # column -> value, as a source read it
@@ -47,14 +48,14 @@ class BatchRows:
 
 
 class TextTokenizer(Protocol):
-    """The methods of a tokenizer that formats call.
+    """The methods of a tokenizer that formats call. at_least: so many first tokens are enough, because the rest is cut off.
 
     >>> tokenizer: TextTokenizer = load("runs/last").tokenizer
     >>> tokenizer.decode(tokenizer.encode("a good film"))
     'a good film'
     """
 
-    def encode(self, text: str) -> list[int]: ...
+    def encode(self, text: str, at_least: int | None = None) -> list[int]: ...
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]: ...
     def decode(self, ids: Sequence[int]) -> str: ...
     def byte_lengths(self, ids: Sequence[int]) -> list[int]: ...
@@ -65,6 +66,8 @@ class Format:
 
     columns: names of the columns of a row; the `optional` ones may be absent in rows to predict (a label).
     special_tokens: tokens added to the tokenizer; their ids are spec.special_ids.
+    label_columns: columns of label names. A list of columns for one of them, `data.columns.label=[toxic,obscene]`, are columns of 0 and 1:
+        the value is the list of the names of those that have 1.
     stream: the rows are parts of one running text and may be packed.
 
     An invalid row is a ValueError; the caller adds its file and line to the message.
@@ -80,6 +83,7 @@ class Format:
 
     columns: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[tuple[str, ...]] = ()
+    label_columns: ClassVar[tuple[str, ...]] = ()
     special_tokens: tuple[str, ...] = ()
     stream: ClassVar[bool] = False
     rules: ClassVar[dict[str, str]] = {}
@@ -132,7 +136,7 @@ class Format:
 
 
 def text_of(row: Row, column: str = "text") -> str:
-    """The text in a column of a row. ValueError: the value has another type.
+    """The text in a column of a row. ValueError: the value has another type, or half a character.
 
     >>> text_of({"text": "a good film"}, "text")
     'a good film'
@@ -140,11 +144,11 @@ def text_of(row: Row, column: str = "text") -> str:
     value = row[column]
     if not isinstance(value, str):
         raise ValueError(_other_type("a text", column, value))
-    return value
+    return _text(value, column)
 
 
 def texts_of(row: Row, column: str) -> list[str]:
-    """The texts in a column that has one text or a list of them. ValueError: the value has another type.
+    """The texts in a column that has one text or a list of them. ValueError: as `text_of`.
 
     >>> texts_of({"summary": "one"}, "summary"), texts_of({"summary": ["one", "two"]}, "summary")
     (['one'], ['one', 'two'])
@@ -153,11 +157,31 @@ def texts_of(row: Row, column: str) -> list[str]:
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         raise ValueError(_other_type("a text or a list of texts", column, value))
-    return texts
+    return [_text(text, column) for text in texts]
+
+
+def name_of(value: Any) -> str:
+    """The name of a label: the text that a CSV file has for it, without blanks around it. 1 and "1" are the same label, 1.0 is another one,
+    and true is `true`. ValueError, the end of a sentence about the label: a value that is neither text, number nor boolean.
+
+    >>> [name_of(value) for value in (" good", 1, "1", 1.0, True)]
+    ['good', '1', '1', '1.0', 'true']
+    """
+    name = text_form(value).strip()
+    check_characters(name)
+    return name
+
+
+def _text(value: str, column: str) -> str:
+    if not value.isascii():
+        try:
+            check_characters(value)
+        except ValueError as error:
+            raise ValueError(f"column {column!r} {error}") from None
+    return value
 
 
 def _other_type(wanted: str, column: str, value: Any) -> str:
-    return (
-        f"column {column!r} must be {wanted}, and is {shortened(value)} of type {type(value).__name__}; "
-        f"data.columns.{column}=NAME takes another column"
-    )
+    texts = isinstance(value, list) and bool(value) and all(isinstance(text, str) for text in value)
+    remedy = f"data.join.{column}=' ' joins the texts of a list" if texts else f"data.columns.{column}=NAME takes another column"
+    return f"column {column!r} must be {wanted}, and is {shortened(value)} of type {type(value).__name__}; {remedy}"

@@ -15,7 +15,7 @@ Step = tuple[int, int, list[int], bool]  # epoch, batch number, the rank's examp
 
 
 class ShardedBatchSampler(Sampler[Step]):
-    """The steps of an epoch on one rank. Lightning calls `set_epoch` before each epoch.
+    """The steps of an epoch on one rank. Lightning, or another training loop, calls `set_epoch` before each epoch.
 
     plan_batches: epoch -> the global batches. skip: number of batches at the start of this epoch that were used before a resume.
     """
@@ -71,10 +71,6 @@ class BatchLoader(DataLoader[Batch]):
         super().__init__(dataset, sampler=steps, batch_size=None, num_workers=workers, persistent_workers=workers > 0)
         self.steps = steps
         self._served, self._resumed = 0, False
-
-    def set_epoch(self, epoch: int) -> None:
-        """For training loops without Lightning, which calls it on the sampler."""
-        self.steps.set_epoch(epoch)
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         if not self._resumed:

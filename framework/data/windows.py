@@ -1,29 +1,15 @@
 """Examples: the items that batches are made of, rows of a split or windows of its running text."""
 
-from typing import Protocol
-
 import numpy as np
-from numpy.typing import NDArray
 
+from framework.data.batches import Indices
 from framework.data.encoding import Encoded
 from framework.data.formats import Features, Row
 from framework.errors import UserError
 
-Indices = NDArray[np.int64]
-
-
-class Examples(Protocol):
-    """Items of a split. lengths: tokens of each example; their number is the same in every epoch."""
-
-    lengths: Indices
-
-    def features(self, example: int, offset: int) -> Features: ...
-    def raw(self, example: int) -> Row: ...
-    def offset(self, seed: int, epoch: int) -> int: ...
-
 
 class RowExamples:
-    """The rows of a split."""
+    """The rows of a split. lengths: tokens of each example; their number is the same in every epoch."""
 
     def __init__(self, encoded: Encoded):
         self.encoded, self.lengths = encoded, encoded.lengths
@@ -119,3 +105,6 @@ class WindowExamples:
     def offset(self, seed: int, epoch: int) -> int:
         """The token at which the ring starts in an epoch."""
         return int(np.random.default_rng((seed, epoch, 1)).integers(self.total)) if self.circular else 0
+
+
+Examples = RowExamples | WindowExamples

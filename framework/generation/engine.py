@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from framework.errors import UserError
 from framework.generation.strategy import Hypothesis, RunningHypotheses, Strategy
 from framework.parts.caches import EncoderOutput
+from framework.utils.recording import nothing_recorded
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Decode:
         padding_mask = None if padding_mask is None or bool(padding_mask.all()) else padding_mask
         prompts = [row.tolist() if padding_mask is None else row[padding_mask[number]].tolist() for number, row in enumerate(prompt)]
         limits = self._limits(model, [len(row) for row in prompts], longest)
-        with torch.inference_mode(), evaluating(model):
+        with torch.inference_mode(), evaluating(model), nothing_recorded():
             finished = self._generate(model, prompt, padding_mask, encoder_output, prompts, torch.tensor(limits, device=prompt.device))
         return [[Generated(one.ids, self.text(one.ids), one.score) for one in self.strategy.rank(row)] for row in finished]
 

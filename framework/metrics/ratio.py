@@ -1,7 +1,8 @@
-"""Metrics that are the ratio of two sums, exact for any number of batches and ranks."""
+"""Metrics that are the ratio of two sums, averages among them, exact for any number of batches and ranks."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,3 +65,34 @@ class BitsPerByte(Ratio):
 
     def compute(self) -> Tensor:
         return super().compute() / math.log(2)
+
+
+class Average(Ratio):
+    """Mean of the values of all rows; NaN without rows.
+
+    >>> average = Average()
+    >>> average.update([1.0, 0.0, 1.0])
+    >>> round(float(average.compute()), 3)
+    0.667
+    """
+
+    def update(self, values: Iterable[float]) -> None:  # type: ignore[override]
+        values = list(values)
+        super().update(values, len(values))
+
+
+class RowAverage(Average):
+    """Mean over rows of a score of each prediction and its reference. score: (prediction, reference) -> number.
+
+    >>> accuracy = RowAverage(str.__eq__)
+    >>> accuracy.update(["good", "bad", "bad"], ["good", "bad", "good"])
+    >>> round(float(accuracy.compute()), 3)
+    0.667
+    """
+
+    def __init__(self, score: Callable[[Any, Any], float]):
+        super().__init__()
+        self.score = score
+
+    def update(self, predictions: Sequence[Any], references: Sequence[Any]) -> None:  # type: ignore[override]
+        super().update(self.score(*pair) for pair in zip(predictions, references, strict=True))

@@ -66,10 +66,11 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
         return self._loss(batch, self.label_smoothing)
 
     def _loss(self, batch: Batch, label_smoothing: float) -> Result:
-        hidden = self.model(batch["source"], batch["target"], batch["source_padding_mask"])  # (B, T, D)
+        is_target = batch["labels"] != IGNORED
+        hidden = self.model(batch["source"], batch["target"], batch["source_padding_mask"], is_target)  # (B, T, D)
         outputs = logits_at_targets(self.model, hidden, batch["labels"])
         loss = target_losses(outputs, batch["labels"], label_smoothing).sum()
-        return Result(loss, (batch["labels"] != IGNORED).sum(), outputs)
+        return Result(loss, is_target.sum(), outputs)
 
     def distillation_outputs(self, batch: Batch, result: Result) -> DistillationOutputs:
         return result.output
@@ -87,8 +88,6 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
 
     def _generate(self, batch: Batch, decode: Decode, wanted: Sequence[int]) -> list[dict[str, Any]]:
         """The generated texts of the wanted rows, in their order. Rows of similar length are generated together, with less padding."""
-        if not len(wanted):
-            return []
         model: Any = self.model
         source, padding_mask = batch["source"], batch["source_padding_mask"]
         lengths = torch.full_like(source[:, 0], source.shape[1]) if padding_mask is None else padding_mask.sum(dim=1)
@@ -105,13 +104,10 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
     def _groups(self, wanted: Tensor, lengths: Tensor) -> Iterator[tuple[int | None, Tensor]]:
         """The wanted rows by length, a few at a time, and how many tokens may be generated for each. The limit of a row does not depend on
         the others."""
-        ordered = wanted[lengths[wanted].argsort(stable=True)]
-        limits = [self._limit(length) for length in lengths[ordered].tolist()]
-        start = 0
-        for limit, same in groupby(limits):
-            stop = start + len(list(same))
-            yield from ((limit, group) for group in ordered[start:stop].split(GROUP_SIZE))
-            start = stop
+        known = lengths.tolist()
+        ordered = sorted(wanted.tolist(), key=known.__getitem__)
+        for limit, same in groupby(ordered, key=lambda row: self._limit(known[row])):
+            yield from ((limit, group) for group in torch.tensor(list(same), device=wanted.device).split(GROUP_SIZE))
 
     def _limit(self, length: int) -> int | None:
         """Rounded up, so that many rows have the same limit and are generated together."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from framework.parts.adapters import Adapter
-from framework.testing.contract import Promises, require
+from framework.testing.contract import KindPromises, require
 from framework.testing.promise import Inapplicable
 from framework.testing.toy_models import forward, texts, toy_model
 from framework.testing.toy_task import FAMILIES
@@ -15,7 +15,7 @@ from framework.testing.toy_task import FAMILIES
 TOLERANCE = 1e-9
 
 
-class AdapterPromises(Promises):
+class AdapterPromises(KindPromises):
     """Contract tests of an adapter.
 
     options: of the toy models (dim, num_heads, ...).

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from framework.data.batches import Batches, Indices, shard
-from framework.testing.contract import Promises, require
+from framework.testing.contract import KindPromises, require
 
 ROWS = (0, 1, 7, 200)
 WORLDS = (1, 2, 3)
 
 
-class BatchesPromises(Promises):
+class BatchesPromises(KindPromises):
     """Contract tests of a batch sampler."""
 
     def sampler(self) -> Batches:

@@ -10,7 +10,7 @@ from framework.registry import Part
 from framework.testing.promise import BrokenPromise
 
 
-class Promises:
+class KindPromises:
     """Contract tests of a part.
 
     part: `KIND/NAME`, or a Part with values.

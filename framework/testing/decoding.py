@@ -8,9 +8,9 @@ from torch import Tensor
 
 from framework.generation.engine import Decode, Generated
 from framework.generation.strategy import Choose, RunningHypotheses, Strategy
-from framework.testing.contract import Promises, require
+from framework.testing.contract import KindPromises, require
 from framework.testing.promise import Inapplicable
-from framework.testing.toy_models import VOCABULARY, forward, pad_left, pad_right, texts, toy_model
+from framework.testing.toy_models import VOCABULARY, forward, pad, texts, toy_model
 
 LIMIT, TOLERANCE = 8, 1e-6
 LIMITS: tuple[dict[str, Any], ...] = (
@@ -20,7 +20,7 @@ LIMITS: tuple[dict[str, Any], ...] = (
 )
 
 
-class DecodingPromises(Promises):
+class DecodingPromises(KindPromises):
     """Contract tests of a decoding strategy.
 
     greedy: whether it takes the most probable token at every step.
@@ -137,11 +137,11 @@ class Toy:
         self.rows, self.sources = texts(5, 3, 4), texts(4, 6, 5)
 
     def prompts(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-        return pad_left([self.rows[row] for row in rows])
+        return pad([self.rows[row] for row in rows], "left")
 
     def encoder_output(self, rows: Sequence[int]) -> Any:
         with torch.inference_mode():
-            return self.model.encode(*pad_right([self.sources[row] for row in rows])) if self.cross else None
+            return self.model.encode(*pad([self.sources[row] for row in rows], "right")) if self.cross else None
 
     @torch.no_grad()
     def log_probabilities(self, row: int, ids: Sequence[int]) -> Tensor:

@@ -9,7 +9,7 @@ from torch.nn.functional import cosine_similarity
 from framework.errors import UserError
 from framework.tasks.base import Result
 from framework.tasks.capabilities import Distillable, DistillationOutputs
-from framework.testing.contract import Promises, require
+from framework.testing.contract import KindPromises, require
 from framework.testing.promise import BrokenPromise
 from framework.training.distillation import Distillation
 
@@ -22,12 +22,14 @@ class TableTask(Distillable):
 
     def __init__(self, seed: int, classes: int = CLASSES, dtype: torch.dtype = torch.float64):
         nn.Module.__init__(self)
+        self.modes: set[tuple[bool, bool]] = set()  # of its forward passes: whether in training mode, and with gradients
         generator = torch.Generator().manual_seed(seed)
         self.hidden = nn.Parameter(torch.randn(TARGETS, WIDTH, generator=generator, dtype=torch.float64).to(dtype))
         self.logits = nn.Parameter(torch.randn(TARGETS, classes, generator=generator, dtype=torch.float64).to(dtype))
 
     def forward(self, batch: dict[str, Any]) -> Result:
         """No loss of its own, so that the loss of the distillation alone is compared."""
+        self.modes.add((self.training, torch.is_grad_enabled()))
         targets = batch["targets"]
         return Result(
             (self.hidden[targets] * 0).sum(), torch.tensor(len(targets)), DistillationOutputs(self.hidden[targets], self.logits[targets])
@@ -37,7 +39,7 @@ class TableTask(Distillable):
         return result.output
 
 
-class DistillationPromises(Promises):
+class DistillationPromises(KindPromises):
     """Contract tests of a distillation loss. It gets `teacher`, a trained task."""
 
     def distillation(self, teacher: TableTask) -> Distillation:
@@ -67,9 +69,10 @@ class DistillationPromises(Promises):
         student, teacher = TableTask(1), TableTask(0).train()
         before = {name: value.detach().clone() for name, value in teacher.named_parameters()}
         distillation = self.distillation(teacher)
-        require(not teacher.training, "teacher has no gradient: the teacher is in training mode")
         batch = {"targets": list(range(TARGETS))}
         distillation(student, batch, student(batch)).loss.backward()
+        require(not any(training for training, _ in teacher.modes), "teacher has no gradient: the teacher is in training mode")
+        require(not any(graph for _, graph in teacher.modes), "teacher has no gradient: its forward pass keeps a graph")
         given = [name for name, value in teacher.named_parameters() if value.grad is not None]
         require(not given, f"teacher has no gradient: {', '.join(given)} of the teacher has one")
         changed = [name for name, value in teacher.named_parameters() if not torch.equal(value, before[name])]

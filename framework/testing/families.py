@@ -16,14 +16,14 @@ from framework.huggingface.folder import CONFIG, load_model
 from framework.huggingface.node import model_node
 from framework.huggingface.writing import model_config, to_hf_weights, write_json
 from framework.registry import as_part
-from framework.testing.contract import Promises, require
+from framework.testing.contract import KindPromises, require
 from framework.testing.promise import BrokenPromise
-from framework.testing.toy_models import forward, import_parts, texts
+from framework.testing.toy_models import forward, texts
 
 VOCABULARY = 40
 
 
-class FamilyPromises(Promises):
+class FamilyPromises(KindPromises):
     """Contract tests of a published family.
 
     config: entries of a toy config.json, which has sizes of its own beside `model_type`, the vocabulary and the special tokens.
@@ -40,7 +40,6 @@ class FamilyPromises(Promises):
 
     def node(self, config: Config | None = None) -> dict[str, Any]:
         """The config node of the model of a config.json."""
-        import_parts()
         return model_node(self.family().from_hf(config or self.hf_config(), ()), index.load())
 
     def spec(self) -> DataSpec:

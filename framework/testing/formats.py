@@ -21,14 +21,14 @@ from framework.data.spec import DataSpec
 from framework.data.tokenization.tokenizer import Tokenizer
 from framework.data.tokenization.trainers import BytesTokenizer
 from framework.errors import UserError
-from framework.testing.contract import Promises, require
+from framework.testing.contract import KindPromises, require
 from framework.testing.promise import BrokenPromise, Inapplicable
 
 ROWS, BUILTIN, MAX_LENGTH = 6, 15, 128
 OTHERS: tuple[Any, ...] = (5, 1.5, None, ["a", 1], {"a": 1}, [])  # what a file may have in place of a text
 
 
-class FormatPromises(Promises):
+class FormatPromises(KindPromises):
     """Contract tests of a text format.
 
     rows: its rows; None = the first built-in ones.

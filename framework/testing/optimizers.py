@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from framework.errors import UserError
-from framework.testing.contract import Promises, equal, require, saved_and_loaded
+from framework.testing.contract import KindPromises, equal, require, saved_and_loaded
 from framework.testing.promise import Inapplicable
 from framework.testing.toy_models import loss, toy_model
 
@@ -30,7 +30,7 @@ class Toy(nn.Module):
         return {name: value.detach().clone() for name, value in self.named_parameters()}
 
 
-class OptimizerPromises(Promises):
+class OptimizerPromises(KindPromises):
     """Contract tests of an optimizer: it gets `model`, the task, and makes the groups of its parameters."""
 
     def optimizer(self, toy: nn.Module, **values: Any) -> Optimizer:

@@ -1,6 +1,5 @@
 """Contract tests of parts (their promises), as functions of a toy model in float64; equal means within 1e-9."""
 
-import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,8 +7,9 @@ import torch
 from torch import Tensor
 
 from framework.parts.caches import DecodingState
+from framework.testing.parameters import check_gradients, load_saved
 from framework.testing.promise import BrokenPromise
-from framework.testing.toy_models import VOCABULARY, forward, loss, pad_left, pad_right, texts
+from framework.testing.toy_models import VOCABULARY, forward, loss, pad, texts
 
 TOLERANCE = 1e-9
 
@@ -25,11 +25,7 @@ def gradients_reach_every_parameter(model: Any) -> None:
     """Every parameter has a gradient that is finite and not zero."""
     model.train()
     model.zero_grad()
-    loss(model).backward()
-    for name, parameter in model.named_parameters():
-        if parameter.grad is None or not parameter.grad.isfinite().all() or not parameter.grad.any():
-            state = "none" if parameter.grad is None else "not finite" if not parameter.grad.isfinite().all() else "zero"
-            raise BrokenPromise(f"gradients reach every parameter: the gradient of {name} is {state}")
+    check_gradients(model, loss(model))
 
 
 @torch.no_grad()
@@ -38,11 +34,11 @@ def respects_padding(model: Any) -> None:
     model.eval()
     rows = texts(7, 4)
     alone = [_encode(model, row[None], None)[0] for row in rows]
-    for pad in (pad_right, pad_left):
-        ids, padding_mask = pad(rows)
+    for side in ("right", "left"):
+        ids, padding_mask = pad(rows, side)
         for filling in (0, 5):
             hidden = _encode(model, ids.masked_fill(~padding_mask, filling), padding_mask)
-            _same("respects padding", hidden, padding_mask, alone, f"{pad.__name__} with token {filling}")
+            _same("respects padding", hidden, padding_mask, alone, f"padded on the {side} with token {filling}")
 
 
 @torch.no_grad()
@@ -50,8 +46,8 @@ def cross_attention_respects_padding(model: Any) -> None:
     """Hidden states of a decoder do not depend on padding of the source, with any token."""
     model.eval()
     sources, targets = texts(6, 3), texts(5, 5)
-    alone = [_full_forward(model, target, source) for target, source in zip(targets, sources, strict=True)]
-    ids, padding_mask = pad_right(sources)
+    alone = _alone(model, targets, sources)
+    ids, padding_mask = pad(sources, "right")
     for filling in (0, 5):
         decoded = model(ids.masked_fill(~padding_mask, filling), torch.stack(targets), padding_mask)
         _same("cross-attention respects padding", decoded, None, alone, f"source padded with token {filling}")
@@ -62,7 +58,7 @@ def rows_are_independent(model: Any) -> None:
     """Hidden states of a row do not depend on the other rows of the batch."""
     model.eval()
     rows, sources = texts(6, 6, 6), texts(5, 5, 5)
-    alone = [forward(model, row[None], source[None])[0] for row, source in zip(rows, sources, strict=True)]
+    alone = _alone(model, rows, sources)
     _same("rows are independent", forward(model, torch.stack(rows), torch.stack(sources)), None, alone, "three rows at once")
 
 
@@ -70,12 +66,12 @@ def rows_are_independent(model: Any) -> None:
 def respects_causality(model: Any) -> None:
     """A token changes the hidden state at its own position, and none before it."""
     model.eval()
-    (row,), (source,) = texts(8), texts(5)
-    before = _full_forward(model, row, source)
+    (row,), sources = texts(8), texts(5)
+    (before,) = _alone(model, [row], sources)
     for position in range(len(row)):
         other = row.clone()
         other[position] = (row[position] + 1) % VOCABULARY
-        after = _full_forward(model, other, source)
+        (after,) = _alone(model, [other], sources)
         _same("respects causality", after[None, :position], None, [before[:position]], f"token {position} was changed")
         if torch.allclose(after[position], before[position], rtol=0, atol=TOLERANCE):
             raise BrokenPromise(f"respects causality: token {position} does not change the hidden state at its own position")
@@ -97,17 +93,17 @@ def cache_equals_full_forward(model: Any) -> None:
     """Incremental decoding in any pieces, from rows padded on the left, gives the hidden states of the full forward pass."""
     model.eval()
     rows, sources = texts(8, 5), texts(6, 3)
-    alone = [_full_forward(model, row, source) for row, source in zip(rows, sources, strict=True)]
-    ids, padding_mask = pad_left(rows)
+    alone = _alone(model, rows, sources)
+    ids, padding_mask = pad(rows, "left")
     for pieces in ([8], [1] * 8, [2, 1, 4, 1]):
         state = _start(model, sources)
-        decoded = torch.cat([model.decode(*piece) for piece in _pieces(state, ids, padding_mask, pieces)], dim=1)
+        masked = zip(ids.split(pieces, dim=1), padding_mask.split(pieces, dim=1), strict=True)
+        decoded = torch.cat([model.decode(piece, state, mask) for piece, mask in masked], dim=1)
         _same("cache equals full forward", decoded, padding_mask, alone, f"in pieces of {pieces}")
     equal = texts(6, 6)
     state = _start(model, sources)
     decoded = torch.cat([model.decode(piece, state) for piece in torch.stack(equal).split([3, 1, 2], dim=1)], dim=1)
-    alone = [_full_forward(model, row, source) for row, source in zip(equal, sources, strict=True)]
-    _same("cache equals full forward", decoded, None, alone, "without padding, in pieces of [3, 1, 2]")
+    _same("cache equals full forward", decoded, None, _alone(model, equal, sources), "without padding, in pieces of [3, 1, 2]")
 
 
 @torch.no_grad()
@@ -115,24 +111,21 @@ def cache_reorders(model: Any) -> None:
     """Rows that change places, are repeated or leave continue with their own keys and values."""
     model.eval()
     rows, sources = texts(8, 5), texts(6, 3)
-    ids, padding_mask = pad_left(rows)
+    alone = _alone(model, rows, sources)
+    ids, padding_mask = pad(rows, "left")
     for order in ([1, 0], [1, 1, 0], [1]):
         state = _start(model, sources)
         model.decode(ids[:, :4], state, padding_mask[:, :4])
         model.decode(ids[:, 4:5], state, padding_mask[:, 4:5])
         state.reorder(torch.tensor(order))
         decoded = model.decode(ids[order, 5:], state, padding_mask[order, 5:])
-        alone = [_full_forward(model, rows[row], sources[row])[-3:] for row in order]
-        _same("cache reorders", decoded, None, alone, f"rows {order} of 2")
+        _same("cache reorders", decoded, None, [alone[row][-3:] for row in order], f"rows {order} of 2")
 
 
 @torch.no_grad()
 def saves_and_loads(model: Any, other: Any) -> None:
     """Another model of the same parts gives the same outputs once it has loaded the saved weights."""
-    file = io.BytesIO()
-    torch.save(model.state_dict(), file)
-    file.seek(0)
-    other.load_state_dict(torch.load(file, weights_only=True))
+    load_saved(model, other)
     for each in (model, other):
         each.eval()
     rows, sources = torch.stack(texts(6, 6)), torch.stack(texts(5, 5))
@@ -157,17 +150,13 @@ def _encode(model: Any, ids: Tensor, padding_mask: Tensor | None) -> Tensor:
     return model.encode(ids, padding_mask).hidden_states if "cross" in model.provides else model(ids, padding_mask)
 
 
-def _full_forward(model: Any, row: Tensor, source: Tensor) -> Tensor:
-    """The full forward pass of one text (T,), alone: (T, D)."""
-    return forward(model, row[None], source[None])[0]
+def _alone(model: Any, rows: Sequence[Tensor], sources: Sequence[Tensor]) -> list[Tensor]:
+    """Hidden states (T, D) of each text (T,), from a full forward pass of this text alone."""
+    return [forward(model, row[None], source[None])[0] for row, source in zip(rows, sources, strict=True)]
 
 
 def _start(model: Any, sources: Sequence[Tensor]) -> DecodingState:
-    return model.state(model.encode(*pad_right(sources)) if "cross" in model.provides else None)
-
-
-def _pieces(state: DecodingState, ids: Tensor, padding_mask: Tensor, pieces: list[int]) -> list[tuple[Tensor, DecodingState, Tensor]]:
-    return [(piece, state, mask) for piece, mask in zip(ids.split(pieces, dim=1), padding_mask.split(pieces, dim=1), strict=True)]
+    return model.state(model.encode(*pad(sources, "right")) if "cross" in model.provides else None)
 
 
 def _same(promise: str, got: Tensor, padding_mask: Tensor | None, rows: Sequence[Tensor], what: str) -> None:

@@ -3,7 +3,6 @@
 import multiprocessing
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,25 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from framework.data.batches import shard
-from framework.tasks.base import Task
 from framework.testing.promise import BrokenPromise, Inapplicable
 from framework.testing.toy_task import ToyTask
+from framework.testing.values import TOLERANCE, near
 from framework.training.evaluation import Evaluation
 
 SECONDS = 60
 Outcome = tuple[dict[str, Tensor], dict[str, float]]  # gradients by parameter, metrics by name
+
+
+def runs_in_two_processes(toy: ToyTask) -> None:
+    """Two processes with half of the rows each have the gradients and metrics of one."""
+    (gradients, figures), (together, both) = in_two_processes(toy)
+    for name, value in gradients.items():
+        difference = (value - together[name]).abs().max().item()
+        if not difference <= TOLERANCE * max(1.0, value.abs().max().item()):
+            raise BrokenPromise(f"runs in two processes: the gradient of {name} differs from one process's by {difference:.2g}")
+    for name, figure in figures.items():
+        if name not in both or not near(both[name], figure):
+            raise BrokenPromise(f"runs in two processes: {name} is {both.get(name)!r}, in one process {figure!r}")
 
 
 def in_two_processes(toy: ToyTask) -> tuple[Outcome, Outcome]:
@@ -49,9 +60,8 @@ def _outcomes(toy: ToyTask) -> list[Any]:
         for process in processes:
             process.join(SECONDS)
         for process in processes:
-            if process.is_alive():
-                process.kill()
-                process.join()
+            process.kill()  # nothing where it has ended
+            process.join()
         return [torch.load(path, weights_only=False) for path in files if path.exists()]
 
 
@@ -83,16 +93,3 @@ def _outcome(toy: ToyTask, rank: int, world_size: int) -> Outcome:
         for part in toy.prepared.loader("test", rank=rank, world_size=world_size):
             evaluation.update(part)
     return gradients, evaluation.compute()
-
-
-def metrics_of(task: Task, batches: Iterable[list[dict[str, Any]]]) -> dict[str, float]:
-    """The metrics of a task by name, from batches of rows."""
-    metrics = task.metrics()
-    for rows in batches:
-        if rows:
-            task.update(metrics, rows)
-    values: dict[str, float] = {}
-    for name, metric in metrics.items():
-        computed = metric.compute()
-        values |= {key: float(value) for key, value in (computed if isinstance(computed, Mapping) else {name: computed}).items()}
-    return values

@@ -4,14 +4,14 @@ import math
 from collections.abc import Callable
 
 from framework.errors import UserError
-from framework.testing.contract import Promises, require
+from framework.testing.contract import KindPromises, require
 from framework.testing.promise import Inapplicable
 
 STEPS = 100
 LENGTHS = (1, 2, 7, STEPS, 100_000)
 
 
-class SchedulePromises(Promises):
+class SchedulePromises(KindPromises):
     """Contract tests of a schedule: the factor of `optimizer.lr`, by the number of updates so far."""
 
     def factor(self, total: float = STEPS, **values: float) -> Callable[[int], float]:

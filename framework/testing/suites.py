@@ -21,13 +21,25 @@ from framework.testing.toy_models import toy_model
 from framework.testing.toy_task import FAMILIES, ToyTask
 
 
-class PartPromises:
+class Promises:
+    """Base class: for each contract test in `promises` the class has a method `test_NAME`, which calls `run` with it."""
+
+    promises: ClassVar[Iterable[Callable[[Any], None]]]
+    run: Callable[..., None]
+
+    def __init_subclass__(cls) -> None:
+        for promise in vars(cls).get("promises", ()):
+            setattr(cls, f"test_{promise.__name__}", lambda self, promise=promise: self.run(promise))
+
+
+class PartPromises(Promises):
     """Contract tests of a part of a model, in every family of models.
 
     part: `KIND/NAME`, or a Part with values. families: families of models to test in. options: of the toy models (dim, num_heads, ...).
     combined_with: a slot and the parts to fill it with, one after the other, except those that rules refuse.
     """
 
+    promises = parts.PROMISES
     slot: ClassVar[str]
     part: ClassVar[Part | str]
     families: ClassVar[Sequence[str]] = FAMILIES
@@ -57,30 +69,6 @@ class PartPromises:
                     raise BrokenPromise(f"{broken_promise} ({name})") from None
         if not ran:
             raise Inapplicable(f"{promise.__name__} does not apply to {', '.join(self.families)}")
-
-    def test_gradients_reach_every_parameter(self) -> None:
-        self.run(parts.gradients_reach_every_parameter)
-
-    def test_rows_are_independent(self) -> None:
-        self.run(parts.rows_are_independent)
-
-    def test_respects_padding(self) -> None:
-        self.run(parts.respects_padding)
-
-    def test_cross_attention_respects_padding(self) -> None:
-        self.run(parts.cross_attention_respects_padding)
-
-    def test_respects_causality(self) -> None:
-        self.run(parts.respects_causality)
-
-    def test_documents_are_apart(self) -> None:
-        self.run(parts.documents_are_apart)
-
-    def test_cache_equals_full_forward(self) -> None:
-        self.run(parts.cache_equals_full_forward)
-
-    def test_cache_reorders(self) -> None:
-        self.run(parts.cache_reorders)
 
     def test_saves_and_loads(self) -> None:
         others = (other for _, other in self.models(seed=1))
@@ -122,12 +110,13 @@ class BlockPromises(PartPromises):
     slot = "block"
 
 
-class TaskPromises:
+class TaskPromises(Promises):
     """Contract tests of a task, with its own format and a few rows.
 
     task: `task/NAME`, or a Part. rows: None = the first built-in ones. model: None = a small one that its rules let pass.
     """
 
+    promises = tasks.TASK_PROMISES
     task: ClassVar[Part | str]
     rows: ClassVar[Sequence[Row] | None] = None
     model: ClassVar[Part | None] = None
@@ -137,52 +126,17 @@ class TaskPromises:
     def toy(cls) -> ToyTask:
         return ToyTask(cls.task, cls.rows, cls.model)
 
-    def test_result_has_its_shape(self) -> None:
-        tasks.result_has_its_shape(self.toy())
-
-    def test_gradients_reach_every_parameter(self) -> None:
-        tasks.gradients_reach_every_parameter(self.toy())
-
-    def test_loss_is_a_sum(self) -> None:
-        tasks.loss_is_a_sum(self.toy())
-
-    def test_respects_padding(self) -> None:
-        tasks.respects_padding(self.toy())
-
-    def test_rows_are_independent(self) -> None:
-        tasks.rows_are_independent(self.toy())
-
-    def test_saves_and_loads(self) -> None:
-        tasks.saves_and_loads(self.toy())
-
-    def test_rows_are_plain(self) -> None:
-        tasks.rows_are_plain(self.toy())
-
-    def test_predicts_without_targets(self) -> None:
-        tasks.predicts_without_targets(self.toy())
-
-    def test_answers_any_text(self) -> None:
-        tasks.answers_any_text(self.toy())
-
-    def test_refuses_other_types(self) -> None:
-        tasks.refuses_other_types(self.toy())
-
-    def test_distillation_outputs_add_up(self) -> None:
-        tasks.distillation_outputs_add_up(self.toy())
-
-    def test_learns_its_rows(self) -> None:
-        tasks.learns_its_rows(self.toy())
-
-    def test_runs_in_two_processes(self) -> None:
-        tasks.runs_in_two_processes(self.toy())
+    def run(self, promise: Callable[[ToyTask], None]) -> None:
+        promise(self.toy())
 
 
-class SourcePromises:
+class SourcePromises(Promises):
     """Contract tests of a source of rows (kind `data`).
 
     data: `data/NAME`, or a Part with values. format: the text format of its rows.
     """
 
+    promises = (sources.rows_come_again, sources.rows_suit_the_format, sources.splits_are_apart)
     data: ClassVar[Part | str]
     format: ClassVar[Part | str]
 
@@ -190,14 +144,8 @@ class SourcePromises:
         data, form = (Part(part) if isinstance(part, str) else part for part in (self.data, self.format))
         return data(format=form(), seed=0)
 
-    def test_rows_come_again(self) -> None:
-        sources.rows_come_again(self.source())
-
-    def test_rows_suit_the_format(self) -> None:
-        sources.rows_suit_the_format(self.source())
-
-    def test_splits_are_apart(self) -> None:
-        sources.splits_are_apart(self.source())
+    def run(self, promise: Callable[[Any], None]) -> None:
+        promise(self.source())
 
     def test_fingerprint_is_of_the_rows(self) -> None:
         sources.fingerprint_is_of_the_rows(self.source(), self.source())

@@ -4,27 +4,22 @@ The learner splits batches into micro-batches and over processes, metrics are co
 loaded without rows: each relies on one of these promises.
 """
 
-import io
-import json
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from framework.data.formats import Batch
-from framework.data.sources.base import error_context
-from framework.data.sources.files import FilesData
 from framework.errors import UserError
-from framework.tasks.base import Result, Task
-from framework.tasks.capabilities import Distillable, DistillationOutputs
+from framework.tasks.capabilities import Distillable
+from framework.testing.parameters import check_gradients, load_saved
 from framework.testing.promise import BrokenPromise, Inapplicable
-from framework.testing.ranks import in_two_processes, metrics_of
+from framework.testing.ranks import runs_in_two_processes
+from framework.testing.task_rows import answers_any_text, predicts_without_targets, refuses_other_types, rows_are_plain
 from framework.testing.toy_task import ToyTask
+from framework.testing.values import TOLERANCE, compare_rows, near
 
-TOLERANCE = 1e-6
 STEPS = 60
 
 
@@ -46,179 +41,49 @@ def result_has_its_shape(toy: ToyTask) -> None:
             raise BrokenPromise(f"result has its shape: the {name} is {value!r}, not a finite scalar tensor")
     if not result.loss.requires_grad or result.weight <= 0:
         raise BrokenPromise(f"result has its shape: the loss has no gradient, or the weight ({result.weight}) is not positive")
-    _, rows = _evaluated(task, toy, batch)
+    _, rows = toy.evaluate(task, batch)
     if len(rows) != toy.count or not all(isinstance(row, dict) for row in rows):
         raise BrokenPromise(f"result has its shape: evaluate returned {len(rows)} dicts for {toy.count} rows")
 
 
 def loss_is_a_sum(toy: ToyTask) -> None:
     """Loss and weight of a batch are the sums of those of its parts."""
-    _needs_no_noise(toy)
-    task, numbers = toy.task(), range(toy.count)
-    whole, *halves = (_forward(task, toy.batch(part)) for part in (numbers, numbers[: toy.count // 3], numbers[toy.count // 3 :]))
+    whole, parts = _of_parts(toy, toy.task())
     for name in ("loss", "weight"):
-        total, summed = (float(sum(getattr(part, name) for part in parts)) for parts in ([whole], halves))
-        if not _near(total, summed):
+        total, summed = float(getattr(whole, name)), float(sum(getattr(part, name) for part in parts))
+        if not near(total, summed):
             raise BrokenPromise(f"loss is a sum: the {name} of a batch is {total:.6g}, the sum over its parts {summed:.6g}")
 
 
 def rows_are_independent(toy: ToyTask) -> None:
     """The prediction of a row is the same alone and in a batch with longer and shorter rows."""
-    _needs_no_noise(toy)
     task = toy.task()
-    _, together = _evaluated(task, toy, toy.batch())
-    for number, row in enumerate(together):
-        _, alone = _evaluated(task, toy, toy.batch([number]))
-        _same("rows are independent", row, alone[0], f"row {number} alone and in a batch of {toy.count}")
+    _, together = toy.evaluate(task, toy.batch())
+    alone = [toy.evaluate(task, toy.batch([number]))[1][0] for number in range(len(together))]
+    compare_rows("rows are independent", together, alone, f"alone and in a batch of {toy.count}")
 
 
 def respects_padding(toy: ToyTask) -> None:
     """Loss and rows do not depend on the padding token."""
-    _needs_no_noise(toy)
     task = toy.task()
-    (result, rows), (other, padded) = (_evaluated(task, toy, toy.batch(padding=id)) for id in (None, 70))
-    for number, (row, changed) in enumerate(zip(rows, padded, strict=True)):
-        _same("respects padding", row, changed, f"row {number} with two padding tokens")
-    if not _near(float(result.loss), float(other.loss)):
-        raise BrokenPromise(
-            f"respects padding: the loss is {float(result.loss):.6g} or {float(other.loss):.6g}, depending on the padding token"
-        )
+    (result, rows), (other, padded) = (toy.evaluate(task, toy.batch(padding=id)) for id in (None, 70))
+    compare_rows("respects padding", rows, padded, "with two padding tokens")
+    loss, changed = float(result.loss), float(other.loss)
+    if not near(loss, changed):
+        raise BrokenPromise(f"respects padding: the loss is {loss:.6g} or {changed:.6g}, depending on the padding token")
 
 
 def gradients_reach_every_parameter(toy: ToyTask) -> None:
     """Every parameter has a finite gradient that is not zero."""
     task = toy.task().train()
-    task(toy.batch()).loss.backward()
-    for name, parameter in task.named_parameters():
-        if parameter.grad is None or not parameter.grad.isfinite().all() or not parameter.grad.any():
-            problem = "none" if parameter.grad is None else "not finite" if not parameter.grad.isfinite().all() else "zero"
-            raise BrokenPromise(f"gradients reach every parameter: that of {name} is {problem}")
+    check_gradients(task, task(toy.batch()).loss)
 
 
 def saves_and_loads(toy: ToyTask) -> None:
     """A new task with the saved weights has the same rows."""
-    saved, file = toy.task(seed=0), io.BytesIO()
-    torch.save(saved.state_dict(), file)
-    file.seek(0)
-    loaded = toy.task(seed=1)
-    loaded.load_state_dict(torch.load(file, weights_only=True))
-    batch = toy.batch()
-    for number, (row, again) in enumerate(zip(_evaluated(saved, toy, batch)[1], _evaluated(loaded, toy, batch)[1], strict=True)):
-        _same("saves and loads", row, again, f"row {number} of the saved and of the loaded task")
-
-
-def predicts_without_targets(toy: ToyTask) -> None:
-    """`predict` needs no targets, and has the predictions of `evaluate`."""
-    rows = [{name: value for name, value in row.items() if name not in toy.format.optional} for row in toy.rows]
-    task = toy.task()
-    try:
-        batch = toy.batch_to_predict(rows)
-        assert batch is not None, "the format drops a row without targets"
-        with torch.inference_mode():
-            predicted = task.predict(batch, toy.decode)
-    except Exception as error:
-        raise BrokenPromise(f"predicts without targets: {type(error).__name__}: {error}") from error
-    if len(predicted) != len(rows) or not all("prediction" in row for row in predicted):
-        raise BrokenPromise(
-            f"predicts without targets: predict returned {len(predicted)} dicts for {len(rows)} rows; each must have a `prediction`"
-        )
-    if not toy.format.stream and not toy.noisy:
-        for number, (row, evaluated) in enumerate(zip(predicted, _evaluated(task, toy, toy.batch())[1], strict=True)):
-            if "prediction" in evaluated:
-                _same("predicts without targets", row["prediction"], evaluated["prediction"], f"row {number} without and with its target")
-
-
-def answers_any_text(toy: ToyTask) -> None:
-    """A text of any length is predicted from, or refused by the format with a ValueError that says why."""
-    first = next((value for value in toy.rows[0].values() if isinstance(value, str)), "a text")
-    for text, what in (
-        (first, "the text of a row"),
-        ("", "an empty text"),
-        (" ".join([first] * 200), "a very long text"),
-        ("☃ ~", "symbols"),
-    ):
-        try:
-            batch = toy.batch_to_predict([toy.format.from_text(text)])
-        except (ValueError, UserError):
-            continue
-        if batch is None:
-            continue
-        try:
-            with torch.inference_mode():
-                json.dumps(toy.task().predict(batch, toy.decode), allow_nan=False)
-        except Exception as error:
-            raise BrokenPromise(f"answers any text: {what} ends in {type(error).__name__}: {error}") from error
-
-
-def refuses_other_types(toy: ToyTask) -> None:
-    """A row of a file with a number where a text or a list is expected is refused with its file, line, column and type.
-
-    A column that is not needed to predict may accept the number (labels are names: 1 and "1" are the same), but raises nothing except a
-    ValueError.
-    """
-    format = toy.format
-    readings: dict[str, Callable[[dict[str, Any]], Any]] = {
-        "tokenizer_texts": lambda row: list(format.tokenizer_texts(row)),
-        "encode": lambda row: format.encode(row, toy.tokenizer, toy.spec),
-    }
-    columns = [column for column in (*format.columns, *format.optional) if isinstance(toy.rows[0].get(column), (str, list))]
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "rows.jsonl"
-        for column in dict.fromkeys(columns):
-            rows = [toy.rows[0], {**toy.rows[0], column: 5}]
-            file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
-            for name, read in readings.items():
-                message = _refusal(FilesData(format, 0, train=str(file), validation_share=0.0), read)
-                parts = (f"{file}, line 2", column, "int") if column not in format.optional else ()
-                if lacking := [part for part in parts if part not in message]:
-                    got = f"the message lacks {', '.join(lacking)}: {message}" if message else "it is accepted"
-                    raise BrokenPromise(f"refuses other types: {name} of a row with {column} = 5: {got}")
-
-
-def _refusal(source: FilesData, read: Callable[[dict[str, Any]], Any]) -> str:
-    """The message with which the rows of a file are refused; empty where they are accepted."""
-    try:
-        for row, where in source.rows("train"):
-            with error_context(where):
-                read(row)
-    except UserError as error:
-        return str(error)
-    except Exception as error:
-        raise BrokenPromise(
-            f"refuses other types: {where} ends in {type(error).__name__}: {error} (use framework.data.formats.text_of)"
-        ) from error
-    return ""
-
-
-def rows_are_plain(toy: ToyTask) -> None:
-    """Rows are the same after predictions.jsonl, and metrics do not depend on their order and batches."""
-    task = toy.task()
-    _, rows = _evaluated(task, toy, toy.batch())
-    try:
-        loaded = [json.loads(json.dumps(row, allow_nan=False)) for row in rows]
-    except (TypeError, ValueError) as error:
-        raise BrokenPromise(f"rows are plain: a row is not JSON: {error}") from error
-    for number, (row, back) in enumerate(zip(rows, loaded, strict=True)):
-        if row != back:
-            raise BrokenPromise(f"rows are plain: row {number} differs after JSON: {row} and {back}")
-    expected = metrics_of(task, [loaded])
-    for batches, order in (([loaded[::-1]], "in reverse order"), ([loaded[:2], loaded[2:3], loaded[3:]], "in three batches")):
-        values = metrics_of(task, batches)
-        for name, value in expected.items():
-            if name not in values or not _near(values[name], value):
-                raise BrokenPromise(f"rows are plain: {name} is {value!r}, and {values.get(name)!r} with the rows {order}")
-
-
-def runs_in_two_processes(toy: ToyTask) -> None:
-    """Two processes with half of the rows each have the gradients and metrics of one."""
-    (gradients, figures), (together, both) = in_two_processes(toy)
-    for name, value in gradients.items():
-        difference = (value - together[name]).abs().max().item()
-        if not difference <= TOLERANCE * max(1.0, value.abs().max().item()):
-            raise BrokenPromise(f"runs in two processes: the gradient of {name} differs from one process's by {difference:.2g}")
-    for name, figure in figures.items():
-        if name not in both or not _near(both[name], figure):
-            raise BrokenPromise(f"runs in two processes: {name} is {both.get(name)!r}, in one process {figure!r}")
+    saved, loaded, batch = toy.task(seed=0), toy.task(seed=1), toy.batch()
+    load_saved(saved, loaded)
+    compare_rows("saves and loads", toy.evaluate(saved, batch)[1], toy.evaluate(loaded, batch)[1], "of the saved and of the loaded task")
 
 
 def learns_its_rows(toy: ToyTask) -> None:
@@ -240,22 +105,19 @@ def learns_its_rows(toy: ToyTask) -> None:
 
 def distillation_outputs_add_up(toy: ToyTask) -> None:
     """The distillation outputs of a batch are those of its parts, in order."""
-    _needs_no_noise(toy)
-    task, numbers = toy.task(), range(toy.count)
+    task = toy.task()
     if not isinstance(task, Distillable):
         raise Inapplicable("the task cannot be distilled")
-    parts = (numbers, numbers[: toy.count // 3], numbers[toy.count // 3 :])
     try:
-        whole, *halves = (_distillation_outputs(task, toy.batch(part)) for part in parts)
+        whole, parts = _of_parts(toy, lambda batch: task.distillation_outputs(batch, task(batch)))
     except UserError as error:
         raise Inapplicable(str(error)) from error
-    if whole.hidden.ndim != 2 or whole.logits.ndim != 2 or len(whole.logits) % max(1, len(whole.hidden)):
-        shapes = [list(value.shape) for value in (whole.hidden, whole.logits)]
-        raise BrokenPromise(
-            f"distillation outputs add up: hidden is (M, D), logits (N, C), N a multiple of M, and here {shapes[0]} and {shapes[1]}"
-        )
+    hidden, logits = whole.hidden, whole.logits
+    if hidden.ndim != 2 or logits.ndim != 2 or len(logits) % max(1, len(hidden)):
+        shapes = f"{list(hidden.shape)} and {list(logits.shape)}"
+        raise BrokenPromise(f"distillation outputs add up: hidden is (M, D), logits (N, C), N a multiple of M, and here {shapes}")
     for name in ("hidden", "logits"):
-        joined, together = torch.cat([getattr(half, name) for half in halves]), getattr(whole, name)
+        joined, together = torch.cat([getattr(part, name) for part in parts]), getattr(whole, name)
         if joined.shape != together.shape or not torch.allclose(joined, together, rtol=TOLERANCE, atol=TOLERANCE):
             raise BrokenPromise(f"distillation outputs add up: the {name} of a batch are not those of its parts, one after the other")
 
@@ -277,46 +139,9 @@ TASK_PROMISES: tuple[Callable[[ToyTask], None], ...] = (
 )
 
 
-def _needs_no_noise(toy: ToyTask) -> None:
-    if toy.noisy:
-        raise Inapplicable("collate draws at random, so a batch is not the sum of its rows")
-
-
-def _forward(task: Task, batch: Batch) -> Result:
+def _of_parts(toy: ToyTask, compute: Callable[[Batch], Any]) -> tuple[Any, list[Any]]:
+    """What is computed of the batch of all rows, and of each of its two parts."""
+    numbers, third = range(toy.count), toy.count // 3
     with torch.no_grad():
-        return task(batch)
-
-
-def _distillation_outputs(task: Distillable, batch: Batch) -> DistillationOutputs:
-    with torch.no_grad():
-        return task.distillation_outputs(batch, task(batch))
-
-
-def _evaluated(task: Task, toy: ToyTask, batch: Batch) -> tuple[Result, list[dict[str, Any]]]:
-    with torch.inference_mode():
-        return task.evaluate(batch, toy.decode)
-
-
-def _same(promise: str, one: Any, other: Any, what: str) -> None:
-    if not _alike(one, other):
-        raise BrokenPromise(f"{promise}: {what} differ: {_short(one)} and {_short(other)}")
-
-
-def _alike(one: Any, other: Any) -> bool:
-    """Whether two values are equal, numbers within the tolerance."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_alike(one[name], other[name]) for name in one)
-    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
-        return len(one) == len(other) and all(map(_alike, one, other))
-    if isinstance(one, float) or isinstance(other, float):
-        return isinstance(other, (int, float)) and _near(one, other)
-    return one == other
-
-
-def _near(one: float, other: float) -> bool:
-    return one == other or abs(one - other) <= TOLERANCE * max(1.0, abs(one)) or (one != one and other != other)
-
-
-def _short(value: Any, width: int = 150) -> str:
-    text = str(value)
-    return text if len(text) <= width else f"{text[:width]}…"
+        whole, *parts = (compute(toy.batch(part)) for part in (numbers, numbers[:third], numbers[third:]))
+    return whole, parts

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from framework.data.tokenization.tokenizer import KNOWN_SPECIAL_TOKENS, Tokenizer
 from framework.data.tokenization.trainers import TokenizerTrainer
-from framework.testing.contract import Promises, require
+from framework.testing.contract import KindPromises, require
 from framework.testing.promise import BrokenPromise
 
 TEXTS = tuple(
@@ -31,7 +31,7 @@ STRANGE = (
 )
 
 
-class TokenizerPromises(Promises):
+class TokenizerPromises(KindPromises):
     """Contract tests of a tokenizer.
 
     restores: whether decoding restores every text exactly; if not, it restores the words of the training texts, but for case and blanks.

@@ -11,7 +11,7 @@ from unittest.mock import patch
 import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from framework.testing.contract import Promises, require
+from framework.testing.contract import KindPromises, require
 from framework.testing.promise import BrokenPromise, Inapplicable
 from framework.testing.toy_run import ToyRun
 from framework.tracking.base import Tracker
@@ -21,7 +21,7 @@ LATER: tuple[dict[str, float], ...] = ({}, {"new": 1}, {"nan": float("nan"), "in
 Record = tuple[int, str, float]  # step, metric, value
 
 
-class TrackerPromises(Promises):
+class TrackerPromises(KindPromises):
     """Contract tests of a tracker. It gets `folder`, `name`, `config` and `chosen`.
 
     A tracker of a file can be held to what it wrote: a subclass gives `records`.

@@ -4,7 +4,7 @@ import torch
 
 from framework.registry import Part
 from framework.testing.callbacks import SaveAfter
-from framework.testing.contract import Promises, require
+from framework.testing.contract import KindPromises, require
 from framework.testing.toy_run import toy_run, weights
 from framework.tracking.base import Tracker
 
@@ -23,7 +23,7 @@ class Recorder(Tracker):
             self.steps.append(step)
 
 
-class TrainerPromises(Promises):
+class TrainerPromises(KindPromises):
     """Contract tests of a trainer. It gets `callbacks`, `logger`, `plugins` and `default_root_dir`, and trains as Lightning's does."""
 
     def test_makes_its_steps(self) -> None:

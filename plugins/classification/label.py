@@ -2,7 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
@@ -11,10 +12,10 @@ from torch.nn.functional import cross_entropy
 
 from framework import DataSpec, DistillationOutputs, Row, UserError, nearest, register
 
-from .baseline import NaiveBayes, figures
+from .baseline import NaiveBayes
 from .builtin import rows as builtin_rows
 from .reports import confusion, per_label
-from .target import Target, Words, listed
+from .target import Target, Words, check_numbers, label_name, listed
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -39,17 +40,19 @@ class LabelTarget(Target):
         self.class_weights = class_weights
 
     def value(self, row: Row) -> str:
-        """Labels are names: 1 in a table and "1" in a text file are the same label."""
+        """The name of the label, as `name_of` writes it."""
         label = row.get("label")
-        if label is None or str(label) == "":
-            raise ValueError("the row has no label")
         if isinstance(label, (list, dict)):
-            raise ValueError(f"the label is {label!r}; task/target=labels takes several for a text")
-        return str(label)
+            raise ValueError(f"the label is {shortened(label)}; task/target=labels takes several for a text")
+        name = "" if label is None else label_name(label)
+        if not name:
+            raise ValueError("the row has no label: write it, or remove the row")
+        return name
 
     def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
         counts = Counter(self.value(row) for row in rows)
         labels = tuple(sorted(counts))
+        check_numbers(labels)
         if len(labels) < 2:
             raise ValueError(f"at least two labels are needed; the training rows have {listed(labels)}")
         if self.class_weights == "balanced":
@@ -99,19 +102,11 @@ class LabelTarget(Target):
     def distillation_outputs(self, outputs: DistillationOutputs) -> DistillationOutputs:
         return outputs
 
-    def metrics(self, spec: DataSpec) -> "dict[str, Metric]":
+    def metrics(self, spec: DataSpec, **options: Any) -> "dict[str, Metric]":
         from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score  # formats do without
 
-        labels = len(spec.labels)
-        return {"accuracy": MulticlassAccuracy(labels, average="micro"), "f1": MulticlassF1Score(labels, average="macro")}
-
-    def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], spec: DataSpec) -> None:
-        numbers = {label: number for number, label in enumerate(spec.labels)}
-        for metric in metrics.values():
-            predicted, expected = (
-                torch.tensor([numbers[row[name]] for row in rows], device=metric.device) for name in ("prediction", "reference")
-            )
-            metric.update(predicted, expected)
+        options["num_classes"] = len(spec.labels)
+        return {"accuracy": MulticlassAccuracy(average="micro", **options), "f1": MulticlassF1Score(average="macro", **options)}
 
     def report(self, rows: Sequence[dict[str, Any]], spec: DataSpec) -> dict[str, str]:
         """confusion.csv, and report.csv with the metrics of each label."""
@@ -125,8 +120,5 @@ class LabelTarget(Target):
         """Docstrings and functions of Python's standard library, by package."""
         return builtin_rows(split)
 
-    def baseline(self, train: Iterable[tuple[Words, str]], test: Iterable[tuple[Words, str]]) -> dict[str, float]:
-        """Naive Bayes."""
-        classify = NaiveBayes(train)
-        pairs = [(classify(words), label) for words, label in test]
-        return figures([predicted for predicted, _ in pairs], [expected for _, expected in pairs])
+    def baseline(self, rows: Iterable[tuple[Words, str]]) -> Callable[[Words], str]:
+        return NaiveBayes(rows)

@@ -1,6 +1,8 @@
 """Any number of labels for a text."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -12,17 +14,20 @@ from framework import DataSpec, DistillationOutputs, Row, register
 from .baseline import NaiveBayes
 from .builtin_functions import blanked
 from .reports import per_label
-from .target import Target, Words, listed
+from .target import Target, Words, check_numbers, label_name, listed
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
+
+_WRITTEN_LIST = re.compile(r"""\[\s*["'].*["']\s*\]$""", re.DOTALL)  # as pandas writes lists to CSV
 
 
 @register("target")
 class LabelsTarget(Target):
     """Any number of labels, each by a sigmoid of its score. Metrics: micro and macro F1, subset accuracy.
 
-    The label of a row is a list of names, or one text of names; it is empty for a text without labels.
+    The label of a row is a list of names, or one text of names; it is empty for a text without labels. Where each column is a label and has
+    0 or 1, data.columns.label=[ONE,OTHER] gives the names of those that have 1.
 
     separator: separates the labels in one text.
     threshold: labels of at least this probability are predicted.
@@ -42,16 +47,24 @@ class LabelsTarget(Target):
         """Every label once, sorted."""
         label = row.get("label")
         if label is None:
-            raise ValueError("the row has no label; a text without labels has an empty one")
+            raise ValueError("the row has no label: write it, an empty one for a text without labels")
         if isinstance(label, dict):
-            raise ValueError(f"the label is {label!r}, of type dict; it must be a list of names, or one text")
-        names = label if isinstance(label, (list, tuple)) else str(label).split(self.separator)
-        return sorted({name for name in (str(name).strip() for name in names) if name})
+            raise ValueError(f"the label is {shortened(label)}, of type dict; it must be a list of names, or one text")
+        if isinstance(label, (list, tuple)):
+            names = [label_name(each) for each in label]
+        elif _WRITTEN_LIST.match(text := label_name(label)):
+            raise ValueError(f"the label {text[:40]!r} is a list as text: write JSON lines, or {self.separator!r} between the names")
+        else:
+            names = [name.strip() for name in text.split(self.separator)]
+        return sorted({name for name in names if name})
 
     def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
         labels = tuple(sorted({label for row in rows for label in self.value(row)}))
         if not labels:
             raise ValueError("none of the training rows has a label")
+        if set(labels) <= {"0", "1"}:
+            raise ValueError("the only labels are 0 and 1; where each column is a label: data.columns.label=[ONE,OTHER]")
+        check_numbers(labels)
         return {"labels": labels}
 
     def encode(self, row: Row, spec: DataSpec) -> list[int]:
@@ -91,10 +104,15 @@ class LabelsTarget(Target):
     def postprocessing(self, spec: DataSpec) -> dict[str, Any]:
         return {"probability": "sigmoid", "threshold": self.threshold}
 
-    def metrics(self, spec: DataSpec) -> "dict[str, Metric]":
-        from .label_metric import LabelFigures  # torchmetrics: formats do without
+    def metrics(self, spec: DataSpec, **options: Any) -> "dict[str, Metric]":
+        from torchmetrics.classification import MultilabelExactMatch, MultilabelF1Score  # formats do without
 
-        return {"labels": LabelFigures(spec.labels)}
+        options |= {"num_labels": len(spec.labels), "validate_args": False}  # which allows a single label
+        return {
+            "micro_f1": MultilabelF1Score(average="micro", **options),
+            "macro_f1": MultilabelF1Score(average="macro", **options),
+            "subset_accuracy": MultilabelExactMatch(**options),
+        }
 
     def report(self, rows: Sequence[dict[str, Any]], spec: DataSpec) -> dict[str, str]:
         """report.csv with the metrics of each label."""
@@ -105,14 +123,9 @@ class LabelsTarget(Target):
         for text, kinds, _ in blanked(split):
             yield {"text": text, "label": list(kinds)}
 
-    def baseline(self, train: Iterable[tuple[Words, list[str]]], test: Iterable[tuple[Words, list[str]]]) -> dict[str, float]:
+    def baseline(self, rows: Iterable[tuple[Words, list[str]]]) -> Callable[[Words], list[str]]:
         """A naive Bayes for each label."""
-        from .label_metric import LabelFigures  # torchmetrics, as above
-
-        seen, asked = list(train), list(test)
+        seen = list(rows)
         labels = sorted({label for _, value in seen for label in value})
         classify = {label: NaiveBayes((words, str(label in value)) for words, value in seen) for label in labels}
-        metric = LabelFigures(labels, sync=False)  # the other ranks compute no baseline
-        predictions = [[label for label in labels if classify[label](words) == "True"] for words, _ in asked]
-        metric.update(predictions, [value for _, value in asked])
-        return metric.compute()
+        return lambda words: [label for label in labels if classify[label](words) == "True"]

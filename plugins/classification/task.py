@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import Metric
+from torchmetrics import Metric, MetricCollection
 
 from framework import (
     BaselineData,
@@ -138,8 +138,11 @@ class ClassificationTask(Distillable, Exportable):
 
     def baseline(self, data: BaselineData) -> dict[str, float]:
         """A simple method on words and word pairs: `Target.baseline`."""
-        train, test = (((self.format.words(row), self.target.value(row)) for row in rows) for rows in (data.train, data.test))
-        return self.target.baseline(train, test)
+        predict = self.target.baseline((self.format.words(row), self.target.value(row)) for row in data.train)
+        rows = [{"prediction": predict(self.format.words(row)), "reference": self.target.value(row)} for row in data.test]
+        metrics = self.target.metrics(self.spec, sync_on_compute=False)  # the other ranks compute no baseline
+        self.update(metrics, rows)
+        return {name: float(value) for name, value in MetricCollection(metrics, compute_groups=False).compute().items()}
 
 
 def segments_of(model: Any) -> int:

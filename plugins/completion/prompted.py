@@ -1,16 +1,19 @@
 """Format of prompts and completions: the loss is of the completions alone."""
 
+import ast
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from itertools import islice
+from pathlib import Path
 from random import Random
 from typing import ClassVar, Literal
+from zlib import crc32
 
 import torch
 
-from framework import Batch, DataSpec, Features, Format, Row, TextTokenizer, UserError, register, text_of
+from framework import Batch, DataSpec, Features, Format, Row, StandardLibrary, TextTokenizer, UserError, register, text_of
 
-from .shift import shifted
-from .signatures import signatures
-from .words import words_of
+from .shift import shifted, words_of
 
 
 @register("format")
@@ -74,3 +77,24 @@ class PromptedFormat(Format):
     def builtin(self, split: str, seed: int) -> Iterator[Row]:
         """The signature of a function, and the first line of its docstring; the same for every seed."""
         return signatures(split, self.builtin_rows)
+
+
+def signatures(split: str, most: int, folder: Path | None = None) -> Iterator[Row]:
+    """A signature, and the first line of its docstring. A hash of that line decides the split: no line is in two of them."""
+    library = StandardLibrary(folder)
+    pairs = ((prompt, text) for prompt, text in _pairs(library.root) if library.split_of(crc32(text.encode())) == split)
+    for prompt, text in islice(pairs, most if split == "train" else max(1, int(library.held_out_share * most))):
+        yield {"prompt": prompt, "completion": text}
+
+
+@cache
+def _pairs(root: Path) -> tuple[tuple[str, str], ...]:
+    """Every pair once. Files are ordered by hash, so that the first ones are of all kinds."""
+    return tuple(dict.fromkeys(pair for _, path in StandardLibrary(root).hashed() for pair in _functions(root / path)))
+
+
+def _functions(path: Path) -> Iterator[tuple[str, str]]:
+    if parsed := StandardLibrary.parse(path):
+        for node in StandardLibrary.functions(parsed[1]):
+            if text := ast.get_docstring(node):
+                yield f"def {node.name}({ast.unparse(node.args)}):", text.partition("\n")[0]

@@ -75,7 +75,12 @@ class PretrainingTask(GenerationTask, Distillable, Exportable):
         return result.output[0]
 
     def _states(self, batch: Batch) -> Tensor:
-        return self.model(**{name: batch[name] for name in INPUTS if name in batch})  # (B, T, D)
+        inputs = {name: batch[name] for name in INPUTS if name in batch}
+        if "source" in batch:
+            inputs["target_padding_mask"] = batch["targets"] != IGNORED
+        elif "padding_mask" not in batch:  # causal: every token but the last has a target
+            inputs |= {"padding_mask": batch["targets"] != IGNORED, "padding_side": "right"}
+        return self.model(**inputs)  # (B, T, D)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """hidden (N, D) -> scores of all tokens (N, V)."""

@@ -1,16 +1,16 @@
-"""Naive Bayes and ridge regression against scikit-learn and against the formula written out; figures against scikit-learn's."""
+"""Naive Bayes and ridge regression against scikit-learn and against the formula written out."""
 
 from math import log
 
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import Ridge as Reference
-from sklearn.metrics import accuracy_score, f1_score
 from sklearn.naive_bayes import MultinomialNB
 
+from framework.registry import Part
 from framework.tasks.base import BaselineData
-from plugins.classification.baseline import NaiveBayes, features, figures
-from plugins.classification.ridge import PENALTY, Ridge
+from plugins.classification.baseline import PENALTY, NaiveBayes, Ridge, features
+from plugins.classification.data import ClassificationFormat
 from tests.classification.test_task import make_task
 
 ROWS = [
@@ -48,24 +48,31 @@ def test_of_equal_labels_the_first_in_the_alphabet_is_taken():
     assert NaiveBayes([({"a"}, "y"), ({"a"}, "x")])({"a"}) == "x"
 
 
-@pytest.mark.parametrize(
-    ("predicted", "expected"),
-    [("xxyz", "xyyz"), ("xxxx", "yyyy"), ("xyz", "xyz"), ("xxxy", "xxzy")],
-)
-def test_figures_are_those_of_scikit_learn(predicted, expected):
-    assert figures(predicted, expected) == pytest.approx(
-        {"accuracy": accuracy_score(list(expected), list(predicted)), "f1": f1_score(list(expected), list(predicted), average="macro")}
-    )
-
-
 def test_the_format_compares_with_it():
     rows = [{"text": text, "label": label} for text, label in ROWS]
     test = [{"text": "snow fell", "label": "cold"}, {"text": "a hot sun", "label": "warm"}, {"text": "snow", "label": "warm"}]
     assert make_task().baseline(BaselineData(iter(rows), iter(test))) == pytest.approx({"accuracy": 2 / 3, "f1": 2 / 3})
 
 
+@pytest.mark.parametrize(
+    ("target", "values", "expected"),
+    [
+        ("label", ("cold", "warm", "mild"), {"accuracy": 1, "f1": 1}),
+        ("labels", (["cold"], ["warm", "mild"], []), {"micro_f1": 1, "macro_f1": 1, "subset_accuracy": 1}),
+        ("number", (1, 2, 4), {"spearman": 1}),
+    ],
+)
+def test_one_process_measures_it_without_the_others(target, values, expected, monkeypatch):
+    rows = [{"text": text, "label": value} for text, value in zip(("rain rain", "sun", "wind"), values, strict=True)]
+    task = make_task(ClassificationFormat(target=Part(f"target/{target}")))
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)  # whoever now asked the others would get no answer
+    measured = task.baseline(BaselineData(rows, rows))
+    assert {name: measured[name] for name in expected} == pytest.approx(expected)
+
+
 def test_a_number_is_that_of_scikit_learns_ridge_regression():
     rows = [(features(text), number) for (text, _), number in zip(ROWS, (-3.0, -1.0, 30.0, 25.0, 12.0), strict=True)]
     count = CountVectorizer(analyzer=features, binary=True)
     reference = Reference(alpha=PENALTY).fit(count.fit_transform([text for text, _ in ROWS]), [number for _, number in rows])
-    assert Ridge(rows)([features(text) for text in TEXTS]) == pytest.approx(list(reference.predict(count.transform(TEXTS))))
+    predict = Ridge(rows)
+    assert [predict(features(text)) for text in TEXTS] == pytest.approx(list(reference.predict(count.transform(TEXTS))))

@@ -14,7 +14,6 @@ from framework.models.decoder_only import DecoderOnlyModel
 from framework.models.encoder_only import EncoderOnlyModel
 from framework.registry import Part, broken
 from framework.tasks.base import BaselineData
-from framework.testing import import_parts
 from plugins.classification.pairs import PairsFormat, shortened
 from plugins.classification.task import ClassificationTask
 from tests.classification.test_format import Letters
@@ -78,7 +77,6 @@ def test_segments_say_which_text_a_token_is_of():
 
 
 def make_task(model, **options):
-    import_parts()
     torch.manual_seed(0)
     tiny = Part(model, dim=16, num_heads=2, num_layers=1, max_length=9, initial_std=0.3, **options)
     return ClassificationTask(tiny, SPEC, PairsFormat(), pooling="last").double().eval()

@@ -14,10 +14,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.registry import Part
-from plugins.classification.correlation import pearson
 from plugins.classification.label import LabelTarget
 from plugins.classification.labels import LabelsTarget
 from plugins.classification.number import NumberTarget
+from plugins.classification.number_metric import pearson
 
 LABELS = ("cold", "mild", "warm")
 
@@ -191,13 +191,6 @@ def test_figures_of_labels_are_those_of_scikit_learn_on_any_number_of_processes(
     assert found == pytest.approx({**expected, "subset_accuracy": accuracy_score(true, told)})
     if len(rows) > 1:
         assert measured(target, known, rows, 2) == found
-
-
-def test_the_baseline_is_measured_by_one_process_without_the_others(monkeypatch):
-    rows = [(frozenset({"rain"}), ["cold"]), (frozenset({"sun"}), ["warm", "mild"]), (frozenset({"wind"}), [])]
-    alone = LabelsTarget().baseline(rows, rows)
-    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)  # whoever now asked the others would get no answer
-    assert LabelsTarget().baseline(rows, rows) == alone
 
 
 # -- a number --------------------------------------------------------------------------------------------------------------

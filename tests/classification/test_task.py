@@ -14,7 +14,6 @@ from framework.errors import UserError
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.models.encoder_only import EncoderOnlyModel
 from framework.registry import Part, broken
-from framework.testing import import_parts
 from plugins.classification.data import ClassificationFormat
 from plugins.classification.task import ClassificationTask, pool
 
@@ -165,7 +164,6 @@ def test_which_models_can_classify(pooling, provided, legal):
     ("model", "pooling"), [(EncoderOnlyModel, "first"), (EncoderOnlyModel, "mean"), (DecoderOnlyModel, "last"), (DecoderOnlyModel, "max")]
 )
 def test_the_models_of_the_framework_classify_whatever_the_padding(model, pooling):
-    import_parts()  # those that a model chooses by name
     torch.manual_seed(0)
     tiny = Part(model, dim=16, num_heads=2, num_layers=2, max_length=8)
     task = ClassificationTask(tiny, SPEC, ClassificationFormat(), pooling=pooling).double().eval()

@@ -10,7 +10,7 @@ from framework.data.stdlib import StandardLibrary
 from framework.data.tokenization.trainers import BPETokenizer, BytesTokenizer, CharactersTokenizer, UnigramTokenizer, WordpieceTokenizer
 from framework.errors import UserError
 from plugins.completion.data import CompletionFormat
-from plugins.completion.words import words_of
+from plugins.completion.shift import words_of
 from tests.letters import Letters
 
 SPEC = DataSpec(vocab_size=300, max_length=8, padding=0, end=2)

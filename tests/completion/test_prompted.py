@@ -11,13 +11,12 @@ from framework.data.sources.files import FilesData
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.generation.engine import Decode
-from framework.generation.greedy import Greedy
+from framework.generation.strategy import Greedy
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.registry import Part
 from framework.tasks.base import BaselineData
 from framework.tasks.cross_entropy import IGNORED
-from plugins.completion.prompted import PromptedFormat
-from plugins.completion.signatures import signatures
+from plugins.completion.prompted import PromptedFormat, signatures
 from plugins.completion.task import CompletionTask
 from tests.letters import Letters
 

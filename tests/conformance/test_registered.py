@@ -5,7 +5,7 @@ import pytest
 from framework.config import catalogue
 from framework.registry import Part
 from framework.testing import AttentionPromises, FeedForwardPromises, PositionPromises, SourcePromises, TaskPromises, ToyTask
-from framework.testing.tasks import refuses_other_types
+from framework.testing.task_rows import refuses_other_types
 
 
 class TestLinearAttention(AttentionPromises):

@@ -289,7 +289,7 @@ class Probabilities(Distillation):
     """KL of the teacher's probabilities; nothing is wrong with this one."""
 
     def __call__(self, student, batch, result):
-        one, other = student.distillation_outputs(batch, result).logits, self.teacher_outputs(batch).logits
+        one, other = student.distillation_outputs(batch, result).logits, self.teacher_outputs(batch, student).logits
         return dataclasses.replace(result, loss=result.loss + self.compared(one, other))
 
     def compared(self, one, other):
@@ -315,16 +315,14 @@ class CountsOne(Probabilities):
 
 
 class TrainsTheTeacher(Probabilities):
-    def __init__(self, teacher):
-        self.teacher = teacher.requires_grad_(True).eval()
-
-    def teacher_outputs(self, batch):
-        return self.teacher(batch).output
+    def teacher_outputs(self, batch, student):
+        return self.teacher.requires_grad_(True)(batch).output
 
 
 class LeavesItInTraining(Probabilities):
-    def __init__(self, teacher):
-        self.teacher = teacher
+    def teacher_outputs(self, batch, student):
+        with torch.no_grad():
+            return self.teacher.train()(batch).output
 
 
 class MakesItAModule(Probabilities):
@@ -491,3 +489,4 @@ def registered(monkeypatch, family):
     entries = {**catalogue.options["family"], "mine": catalogue.options["family"]["bert"]}
     monkeypatch.setitem(catalogue.options, "family", entries)
     monkeypatch.setitem(registry._classes.setdefault("family", {}), "mine", family)
+    monkeypatch.setitem(registry._registrars, family, "framework.testing")

@@ -10,7 +10,7 @@ from torchmetrics import Metric
 
 from framework.data.formats import Format, text_of
 from framework.data.padding import pad, padding_mask
-from framework.metrics.average import Average
+from framework.metrics.ratio import Average
 from framework.registry import Part, choice, register
 from framework.tasks.base import Result, Task
 from framework.tasks.capabilities import Distillable, DistillationOutputs

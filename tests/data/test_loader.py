@@ -50,22 +50,22 @@ def test_an_epoch_is_known_in_advance_and_the_next_one_differs(data):
     first = [plain(batch) for batch in loader]
     assert first == [plain(batch) for batch in loader] == [plain(batch) for batch in data.loader("train", seed=1)]
     assert first != [plain(batch) for batch in data.loader("train", seed=2)]
-    loader.set_epoch(1)
+    loader.steps.set_epoch(1)
     assert first != [plain(batch) for batch in loader]
 
 
 def test_resuming_in_the_middle_of_an_epoch(data):
     whole = data.loader("train", seed=1)
-    whole.set_epoch(3)
+    whole.steps.set_epoch(3)
     expected = [plain(batch) for batch in whole]
     broken = data.loader("train", seed=1)
-    broken.set_epoch(3)
+    broken.steps.set_epoch(3)
     batches = iter(broken)
     seen = [plain(next(batches)) for _ in range(2)]
     state = broken.state_dict()
     resumed = data.loader("train", seed=1)
     resumed.load_state_dict(state)
-    resumed.set_epoch(3)  # as Lightning does before it iterates
+    resumed.steps.set_epoch(3)  # as Lightning does before it iterates
     assert len(resumed) == len(expected)
     assert seen + [plain(batch) for batch in resumed] == expected
     assert [plain(batch) for batch in resumed] == expected, "the time after that is a whole epoch again"
@@ -77,8 +77,8 @@ def test_a_state_of_an_epoch_that_is_over_does_not_skip_in_the_next(data):
     state = loader.state_dict()
     resumed = data.loader("train", seed=1)
     resumed.load_state_dict(state)
-    resumed.set_epoch(1)
-    loader.set_epoch(1)
+    resumed.steps.set_epoch(1)
+    loader.steps.set_epoch(1)
     assert [plain(batch) for batch in resumed] == [plain(batch) for batch in loader]
 
 
@@ -86,8 +86,8 @@ def test_a_state_of_an_epoch_that_is_over_does_not_skip_in_the_next(data):
 def test_workers_change_nothing(table, way):
     alone, helped = prepared(table, way).loader("train", seed=1), prepared(table, way, workers=2).loader("train", seed=1)
     for epoch in range(2):
-        alone.set_epoch(epoch)
-        helped.set_epoch(epoch)
+        alone.steps.set_epoch(epoch)
+        helped.steps.set_epoch(epoch)
         assert [plain(batch) for batch in helped] == [plain(batch) for batch in alone]
     batches = iter(helped)
     next(batches)

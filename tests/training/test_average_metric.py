@@ -5,7 +5,7 @@ import random
 
 import torch
 
-from framework.metrics.average import Average
+from framework.metrics.ratio import Average
 
 
 def average(*pieces: list[float]) -> float:
@@ -28,5 +28,5 @@ def test_without_rows_it_is_nan():
 
 def test_gathered_values_are_one_tensor():
     metric = Average()
-    metric.values = torch.tensor([1.0, 2.0, 6.0], dtype=torch.float64)
+    metric.totals, metric.count = torch.tensor([1.0, 2.0, 6.0], dtype=torch.float64), torch.tensor(3)
     assert metric.compute().item() == 3.0

@@ -14,6 +14,7 @@ from framework.errors import UserError
 
 Line = tuple[int, str]  # number and text
 _BLANKS = re.compile(r"[ \t]+")  # not \\s, because a no-break space may be a token
+_TAG = re.compile(r"O|[BIESMLUW]-.+")
 
 
 @dataclass
@@ -21,14 +22,14 @@ class Conll:
     """Reader of CoNLL files.
 
     columns: selected by index; by default the format's first column is the first of a line and its second the last of a line.
-    delimiter: between columns; None = a tab if the lines of tokens have one, else runs of blanks.
-    comment: prefix of lines to skip. None = `#`, before the first token of a sentence, if the line has not as many columns as the
-        sentence: `# text = ...` is a comment and `#<tab>O` is a token.
+    delimiter: between columns; None = a tab if the lines of tokens have one, else runs of blanks. Delimiters at the end of a line are none.
+    comment: prefix of lines to skip; "" = none. None = `#`, before the first token of a sentence, if the line has not as many columns as
+        the sentence, or no tag where the other lines have one: `# text = ...` is a comment and `#<tab>O` is a token.
     prefix: a regular expression that is removed from the start of every token.
     """
 
     columns: Columns
-    encoding: str
+    encoding: str | None
     delimiter: str | None = None
     comment: str | None = None
     prefix: str | None = None
@@ -46,19 +47,20 @@ class Conll:
                 if not (self.comment and text.startswith(self.comment)):
                     sentence.append((number, text))
             elif sentence:
-                sample = next((text for _, text in sentence if not text.startswith("#")), sample)
+                sample = sample or next((text for _, text in sentence if not text.startswith("#")), "")
                 sample = sample or next((text for _, text in sentence if "\t" in text), "")
                 if sample:  # otherwise all lines so far are comments
                     yield from self._rows(sentence, sample, path)
                 sentence = []
 
     def _rows(self, sentence: Sequence[Line], sample: str, path: Path) -> Iterator[tuple[Row, str]]:
-        """The row of a sentence; nothing if all its lines are comments. sample: a line with a token, which shows delimiter and columns."""
+        """The row of a sentence; nothing if all its lines are comments. sample: the first line with a token, which shows delimiter and
+        columns of all sentences."""
         delimiter = self.delimiter or ("\t" if "\t" in sample else None)
         width = len(_cells(sample, delimiter))
         tokens = [(number, _cells(text, delimiter)) for number, text in sentence]
         if self.comment is None:
-            tokens = list(dropwhile(lambda line: line[1][0].startswith("#") and len(line[1]) != width, tokens))
+            tokens = self._without_comments(tokens, width, path)
         if not tokens:
             return
         where = f"{path}, line {tokens[0][0]}"
@@ -68,13 +70,34 @@ class Conll:
             if len(cells) != width:
                 between = {None: "blanks", "\t": "a tab"}.get(delimiter, repr(delimiter))
                 raise UserError(
-                    f"{path}, line {number}: {len(cells)} columns where the sentence has {width}, with {between} between them\n"
+                    f"{path}, line {number}: {len(cells)} columns where the first sentence has {width}, with {between} between them\n"
                     "set data.delimiter, or data.comment=PREFIX of the lines to skip"
                 )
             for column, index in indices.items():
                 is_token = self.prefix and column == self.columns.names[0]
                 row[column].append(self._without_prefix(cells[index], f"{path}, line {number}") if is_token else cells[index])
         yield row, where
+
+    def _without_comments(self, tokens: list[tuple[int, list[str]]], width: int, path: Path) -> list[tuple[int, list[str]]]:
+        """The lines from the first token. UserError: a line may be a comment or a token."""
+        tag = self.columns.selections.get(self.columns.names[1] if len(self.columns.names) > 1 else "", -1)
+        at = tag if isinstance(tag, int) and -width <= tag < width else -1
+        tagged = any(_TAG.fullmatch(cells[at]) for _, cells in tokens if len(cells) == width and not cells[0].startswith("#"))
+
+        def is_comment(line: tuple[int, list[str]]) -> bool:
+            number, cells = line
+            if not cells[0].startswith("#") or len(cells) != width:
+                return cells[0].startswith("#")
+            if width == 1 or _TAG.fullmatch(cells[at]):
+                return False
+            if tagged:
+                return True
+            raise UserError(
+                f"{path}, line {number}: {' '.join(cells)[:40]!r} may be a comment or a token\n"
+                "set data.comment='#' to skip such lines, or data.comment='' if they are tokens"
+            )
+
+        return list(dropwhile(is_comment, tokens))
 
     def _indices(self, width: int, where: str) -> dict[str, int]:
         """column -> index from 0. An optional column may be absent."""
@@ -102,4 +125,4 @@ class Conll:
 
 
 def _cells(text: str, delimiter: str | None) -> list[str]:
-    return text.split(delimiter) if delimiter else _BLANKS.split(text.strip(" \t"))
+    return text.rstrip(delimiter).split(delimiter) if delimiter else _BLANKS.split(text.strip(" \t"))
