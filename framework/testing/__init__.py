@@ -10,6 +10,14 @@ message begins with the name of the broken contract.
 """
 
 from framework.testing.order import order_is_learned as order_is_learned
+from framework.testing.part_suites import AttentionPromises as AttentionPromises
+from framework.testing.part_suites import BlockPromises as BlockPromises
+from framework.testing.part_suites import FeedForwardPromises as FeedForwardPromises
+from framework.testing.part_suites import ModelPromises as ModelPromises
+from framework.testing.part_suites import NormPromises as NormPromises
+from framework.testing.part_suites import PartPromises as PartPromises
+from framework.testing.part_suites import PositionPromises as PositionPromises
+from framework.testing.part_suites import StackPromises as StackPromises
 from framework.testing.parts import cache_equals_full_forward as cache_equals_full_forward
 from framework.testing.parts import cache_reorders as cache_reorders
 from framework.testing.parts import check as check
@@ -22,12 +30,6 @@ from framework.testing.parts import rows_are_independent as rows_are_independent
 from framework.testing.parts import saves_and_loads as saves_and_loads
 from framework.testing.promise import BrokenPromise as BrokenPromise
 from framework.testing.promise import Inapplicable as Inapplicable
-from framework.testing.suites import AttentionPromises as AttentionPromises
-from framework.testing.suites import BlockPromises as BlockPromises
-from framework.testing.suites import FeedForwardPromises as FeedForwardPromises
-from framework.testing.suites import NormPromises as NormPromises
-from framework.testing.suites import PartPromises as PartPromises
-from framework.testing.suites import PositionPromises as PositionPromises
 from framework.testing.suites import SourcePromises as SourcePromises
 from framework.testing.suites import TaskPromises as TaskPromises
 from framework.testing.tasks import check_task as check_task

@@ -117,7 +117,7 @@ class ToyTask:
 
 def traits(part: Part) -> set[str]:
     """The traits that a part provides with its values, and with its defaults for the other options."""
-    provides: Any = part.cls.provides  # type: ignore[attr-defined]
+    provides: Any = getattr(part.cls, "provides", ())
     if not isinstance(provides, Mapping):
         return set(provides)
     values = {**registry.signature(part.cls).fields, **part.values}

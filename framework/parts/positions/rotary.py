@@ -22,6 +22,7 @@ class RotaryPosition(Position):
         section 2.1.2, https://arxiv.org/abs/2412.13663
     """
 
+    provides: ClassVar = ("rotary",)
     rules: ClassVar[dict[str, str]] = {
         "0 < fraction <= 1": "fraction must be in (0, 1]",
         "base > 1 and (local_base is None or local_base > 1)": "base and local_base must be greater than 1",

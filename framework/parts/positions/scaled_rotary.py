@@ -27,6 +27,7 @@ class ScaledRotaryPosition(Position):
     fast: frequencies with more periods than this are unchanged; in between they are interpolated (high_freq_factor).
     """
 
+    provides: ClassVar = ("rotary",)
     rules: ClassVar[dict[str, str]] = {
         "base > 1": "base must be greater than 1",
         "factor >= 1 and trained_length > 0": "factor must be at least 1 and trained_length positive",
