@@ -41,9 +41,13 @@ class ToyPart:
     @property
     def name(self) -> str:
         """What the toy model is made of, for messages."""
-        beside = [f"{slot}/{option_of(part)}" for slot, part in self.beside.items()]
-        beside += [] if self.window is None else [f"window={self.window}"]
-        return " with ".join([self.family, ", ".join(beside)]) if beside else self.family
+        return f"{self.family} with {self.beside_names}" if self.beside_names else self.family
+
+    @property
+    def beside_names(self) -> str:
+        """The other parts and the window, for messages."""
+        names = [f"{slot}/{option_of(part)}" for slot, part in self.beside.items()]
+        return ", ".join(names if self.window is None else [*names, f"window={self.window}"])
 
     def model(self, seed: int = 0, **options: Any) -> Any:
         """A toy model in float64, with weights as after some training."""
