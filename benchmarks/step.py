@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # run from anywhere
 import torch  # noqa: E402 - the number of threads is read at import
 
 from benchmarks.plain import Classifier, Loop  # noqa: E402
+from framework.data.formats import BatchRows
 from framework.data.spec import DataSpec  # noqa: E402
 from framework.registry import Part, build  # noqa: E402
 from framework.training.callbacks import build_callbacks  # noqa: E402
@@ -84,9 +85,7 @@ def compare(pairs: int, folder: Path) -> None:
             "ids": torch.randint(5, VOCABULARY, (ROWS, LENGTH), generator=random_numbers),
             "label": torch.randint(LABELS, (ROWS,), generator=random_numbers),
             "padding_mask": None,
-            "row": torch.arange(ROWS),
-            "tokens": ROWS * LENGTH,
-            "slots": ROWS * LENGTH,
+            "@rows": BatchRows(list(range(ROWS)), None, ROWS * LENGTH, ROWS * LENGTH),
         }
         for _ in range(STEPS)
     ]

@@ -13,8 +13,8 @@ Rows, batches and a few constants are of Python's own types:
 
     >>> row: framework.Row = {"text": "a good film", "label": "positive"}  # column -> value, as a source reads it
     >>> located: framework.LocatedRow = (row, "reviews.csv, line 7")  # a row and its place in a file
-    >>> features: framework.Features = {"ids": [2, 7, 8, 3], "label": 1}  # a list with a number for each token, or one number
-    >>> batch: framework.Batch = {"ids": torch.tensor([[2, 7, 8, 3]]), "padding_mask": None, "raw": [row]}
+    >>> features: framework.Features = {"ids": [2, 7, 8, 3], "label": 1}  # numbers, lists of them, or lists of lists
+    >>> batch: framework.Batch = {"ids": torch.tensor([[2, 7, 8, 3]]), "padding_mask": None, "@rows": framework.BatchRows([0], [row])}
     >>> word: framework.Span = (2, 6)  # from, to: "good" in the text
     >>> word_numbers = [framework.NO_WORD, 0, 1, framework.NO_WORD]  # of tokens: NO_WORD belongs to none
     >>> targets = torch.tensor([[7, 8, framework.IGNORED]])  # of tokens: IGNORED is no target
@@ -25,7 +25,6 @@ Rows, batches and a few constants are of Python's own types:
 
 import ast
 import importlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,10 +32,12 @@ from framework import registry
 
 if TYPE_CHECKING:  # the public names; type checkers and editors import them at once
     from framework.data.formats import Batch as Batch
+    from framework.data.formats import BatchRows as BatchRows
     from framework.data.formats import Features as Features
     from framework.data.formats import Format as Format
     from framework.data.formats import Row as Row
     from framework.data.formats import TextTokenizer as TextTokenizer
+    from framework.data.formats import name_of as name_of
     from framework.data.formats import text_of as text_of
     from framework.data.formats import texts_of as texts_of
     from framework.data.padding import pad as pad
@@ -76,8 +77,8 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.parts.caches import EncoderOutput as EncoderOutput
     from framework.parts.caches import KVCache as KVCache
     from framework.parts.embeddings import Tokens as Tokens
-    from framework.parts.feed_forward.activations import ACTIVATIONS as ACTIVATIONS
-    from framework.parts.feed_forward.activations import Activation as Activation
+    from framework.parts.feed_forward import ACTIVATIONS as ACTIVATIONS
+    from framework.parts.feed_forward import Activation as Activation
     from framework.parts.layout import RotaryEmbedding as RotaryEmbedding
     from framework.parts.layout import SequenceLayout as SequenceLayout
     from framework.parts.masks import Mask as Mask
@@ -86,10 +87,10 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.registry import build as build
     from framework.registry import choice as choice
     from framework.registry import describe as describe
-    from framework.registry import nearest as nearest
     from framework.registry import register as register
+    from framework.registry.names import nearest as nearest
     from framework.runs.build import build_task as build_task
-    from framework.runs.data import prepare_data as prepare_data
+    from framework.runs.build import prepare_data as prepare_data
     from framework.runs.folder import Run as Run
     from framework.runs.predictor import Predictor as Predictor
     from framework.tasks.base import BaselineData as BaselineData
@@ -99,12 +100,15 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.tasks.capabilities import Distillable as Distillable
     from framework.tasks.capabilities import DistillationOutputs as DistillationOutputs
     from framework.tasks.capabilities import Exportable as Exportable
+    from framework.tasks.capabilities import WithReference as WithReference
     from framework.tasks.cross_entropy import IGNORED as IGNORED
     from framework.tasks.cross_entropy import logits_at_targets as logits_at_targets
     from framework.tasks.cross_entropy import row_losses as row_losses
     from framework.tasks.cross_entropy import target_losses as target_losses
     from framework.tasks.sequence_to_sequence import SequenceToSequence as SequenceToSequence
     from framework.tracking.base import Tracker as Tracker
+    from framework.utils.recording import add_loss as add_loss
+    from framework.utils.recording import log_figure as log_figure
     from framework.workflows.interactive import build_model as build_model
     from framework.workflows.interactive import compose as compose
     from framework.workflows.interactive import load as load
@@ -133,10 +137,10 @@ def __dir__() -> list[str]:
     return __all__
 
 
-def _homes() -> Mapping[str, str]:
+def _catalogue() -> registry.Known:
     from framework.config import catalogue  # imported when a part is missing
 
-    return catalogue.load().homes()
+    return catalogue.known()
 
 
-registry.look_up_homes(_homes)
+registry.look_up_in(_catalogue)

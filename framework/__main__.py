@@ -1,7 +1,7 @@
 """`python -m framework VERB [RUN] key=value ...`: all commands; training is also `python train.py`."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from framework import registry
@@ -19,6 +19,7 @@ python -m framework VERB ...
   predict RUN text="..."           one prediction; file=rows.csv predicts every row (to=FILE.jsonl writes them)
   export RUN to=... folder=DEST    to=huggingface|safetensors|adapter|onnx|torch, with a model card
 RUN is a run folder, or runs/last."""
+VERBS = ("list", "describe", "check", "new", "train", "evaluate", "predict", "export")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -26,11 +27,8 @@ def main(argv: Sequence[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print(USAGE)
         return 0
-    verb, *rest = argv
     try:
-        if verb not in VERBS:
-            raise UserError(f"{verb}: there is no such verb{registry.nearest(verb, VERBS)}; there are: {', '.join(VERBS)}")
-        return VERBS[verb](rest)
+        return _run(*argv)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
@@ -39,88 +37,59 @@ def main(argv: Sequence[str]) -> int:
         return 0
 
 
-def _list(arguments: list[str]) -> int:
-    from framework.cli.help import list_text
+def _run(verb: str, *arguments: str) -> int:
+    """Each verb imports what it needs alone."""
+    match verb:
+        case "list":
+            from framework.cli.help import list_text
 
-    if len(arguments) > 1:
-        raise UserError(f"list takes one kind at most, not {' '.join(arguments)}")
-    print(list_text(index.load(), arguments[0] if arguments else None))
+            if len(arguments) > 1:
+                raise UserError(f"list takes one kind at most, not {' '.join(arguments)}")
+            print(list_text(index.load(), *arguments))
+        case "describe":
+            from framework.cli.help import describe_text
+
+            if len(arguments) != 1 or "/" not in arguments[0]:
+                raise UserError("describe takes one option: python -m framework describe attention/multi_head")
+            print(describe_text(index.load(), *arguments))
+        case "check":
+            from framework.workflows.start import compose_run
+
+            composed = compose_run(arguments)
+            from framework.runs.summary import model_card
+
+            print(model_card(composed.config))
+        case "new":
+            from framework.cli.scaffold.new import new
+
+            print(new(arguments))
+        case "train":
+            from framework.cli.train import main as train
+
+            return train(arguments)
+        case "evaluate":
+            from framework.workflows.inference import evaluate
+
+            for name, value in evaluate(_folder(verb, arguments), arguments[1:]).items():
+                print(f"{name:<28}{value:.6g}" if isinstance(value, float) else f"{name:<28}{value}")
+        case "predict":
+            from framework.workflows.inference import predict
+
+            predict(_folder(verb, arguments), arguments[1:])
+        case "export":
+            from framework.export.command import export
+
+            print(export(_folder(verb, arguments), arguments[1:]))
+        case _:
+            raise UserError(f"{verb}: there is no such verb{registry.nearest(verb, VERBS)}; there are: {', '.join(VERBS)}")
     return 0
 
 
-def _describe(arguments: list[str]) -> int:
-    from framework.cli.help import describe_text
-
-    if len(arguments) != 1 or "/" not in arguments[0]:
-        raise UserError("describe takes one option: python -m framework describe attention/multi_head")
-    print(describe_text(index.load(), arguments[0]))
-    return 0
-
-
-def _check(arguments: list[str]) -> int:
-    from framework.workflows.start import compose_run
-
-    composed = compose_run(arguments)
-    from framework.runs.summary import model_card
-
-    print(model_card(composed.config))
-    return 0
-
-
-def _new(arguments: list[str]) -> int:
-    from framework.cli.scaffold.new import new
-
-    print(new(arguments))
-    return 0
-
-
-def _train(arguments: list[str]) -> int:
-    from framework.cli.train import main as train
-
-    return train(arguments)
-
-
-def _evaluate(arguments: list[str]) -> int:
-    from framework.workflows.inference import evaluate
-
-    run, rest = _run(arguments, "evaluate")
-    for name, value in evaluate(run, rest).items():
-        print(f"{name:<28}{value:.6g}" if isinstance(value, float) else f"{name:<28}{value}")
-    return 0
-
-
-def _predict(arguments: list[str]) -> int:
-    from framework.workflows.inference import predict
-
-    run, rest = _run(arguments, "predict")
-    predict(run, rest)
-    return 0
-
-
-def _export(arguments: list[str]) -> int:
-    from framework.export.command import export
-
-    run, rest = _run(arguments, "export")
-    print(export(run, rest))
-    return 0
-
-
-def _run(arguments: list[str], verb: str) -> tuple[Path, list[str]]:
+def _folder(verb: str, arguments: Sequence[str]) -> Path:
     if not arguments or "=" in arguments[0]:
         raise UserError(f"{verb} needs a run folder: python -m framework {verb} runs/last ...")
-    return Path(arguments[0]), arguments[1:]
+    return Path(arguments[0])
 
-
-VERBS: dict[str, Callable[[list[str]], int]] = {
-    "list": _list,
-    "describe": _describe,
-    "check": _check,
-    "new": _new,
-    "train": _train,
-    "evaluate": _evaluate,
-    "predict": _predict,
-    "export": _export,
-}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,7 @@
 """Texts of `--help`, `list` and `describe`, all made from the catalogue."""
 
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import Any
 
 from framework.config.catalogue import GROUPS, Catalogue
@@ -51,25 +52,18 @@ def _names(catalogue: Catalogue, kind: str) -> list[str]:
     families: dict[str, list[str]] = {}
     for name in catalogue.names(kind):
         if name not in guests:
-            stem, _, last = name.rpartition("_")
-            families.setdefault(stem if kind in catalogue.presets and name in catalogue.presets[kind] else f"={name}", []).append(last)
-    short = [f"{stem}_{{{','.join(lasts)}}}" if len(lasts) > 1 and stem else None for stem, lasts in families.items()]
-    return [*guests, *(text or name for text, names in zip(short, _whole(families), strict=True) for name in ([text] if text else names))]
-
-
-def _whole(families: Mapping[str, list[str]]) -> list[list[str]]:
-    return [[stem[1:]] if stem.startswith("=") else [f"{stem}_{last}".lstrip("_") for last in lasts] for stem, lasts in families.items()]
+            families.setdefault(name.rpartition("_")[0] if name in catalogue.presets.get(kind, {}) else f"={name}", []).append(name)
+    for stem, names in families.items():
+        if stem and len(names) > 1:
+            families[stem] = [f"{stem}_{{{','.join(name.rpartition('_')[2] for name in names)}}}"]
+    return [*guests, *(name for names in families.values() for name in names)]
 
 
 def _lines(catalogue: Catalogue, group: str) -> list[str]:
     """The options of a group, in one line; those of models, where most are known by name, in up to three."""
-    names, lines = _names(catalogue, group), []
-    for _ in range(2 if group == "model" else 0):
-        fitting = next((count for count in range(len(names), 0, -1) if len(" ".join(names[:count])) <= 108), 1)
-        if fitting < len(names):
-            lines.append(" ".join(names[:fitting]))
-            names = names[fitting:]
-    return [*lines, _folded(names, 108)]
+    lines = wrap(" ".join(_names(catalogue, group)), 108, break_long_words=False, break_on_hyphens=False)
+    whole = min(len(lines) - 1, 2) if group == "model" else 0
+    return [*lines[:whole], _folded(" ".join(lines[whole:]).split(), 108)]
 
 
 def _folded(names: list[str], width: int) -> str:
@@ -83,7 +77,7 @@ def _folded(names: list[str], width: int) -> str:
     return " ".join(shown) or "(none)"
 
 
-def list_text(catalogue: Catalogue, kind: str | None) -> str:
+def list_text(catalogue: Catalogue, kind: str | None = None) -> str:
     """Every option, or those of one kind, with its one-line description. UserError: no such kind."""
     recipes = [path for path in catalogue.presets if path.startswith("recipe/")] if kind in ("recipe", None) else []
     others = [kind] if kind else [*GROUPS, *sorted({*catalogue.options, *catalogue.presets} - {"", *recipes})]
@@ -102,7 +96,7 @@ def list_text(catalogue: Catalogue, kind: str | None) -> str:
 def describe_text(catalogue: Catalogue, part: str) -> str:
     """One option: its description, every field with type, default and meaning, slots, context arguments, rules, file and line."""
     kind, _, name = part.rpartition("/") if part.startswith("recipe/") else part.partition("/")
-    preset = catalogue.presets.get(kind, {}).get(name)
+    preset = catalogue.presets.get(kind, {}).get(catalogue.canonical(kind, name))
     if preset:
         text = open(preset["file"], encoding="utf-8").read().strip()
         return f"{part}: {preset['doc']}\n{preset['file']} ({preset['distribution']})\n\n{text}"

@@ -29,11 +29,13 @@ def _main(argv: list[str]) -> int:
     if arguments.help:
         print(help_text(index.load()))
         return 0
-    folders = config_folders(arguments.config_dir)
+    folders = [] if arguments.config_dir is None else [Path(arguments.config_dir).resolve()]
+    if folders and not folders[0].is_dir():
+        raise UserError(f"--config-dir {arguments.config_dir}: there is no such folder")
     if arguments.multirun:
         return _sweep(rest, folders)
     if flags := [word for word in rest if word.startswith("-")]:
-        if arguments.cfg or not _hydras_own(flags[0]):
+        if arguments.cfg or flags[0] not in ("-sc", "--shell-completion", "-i", "--info", "--hydra-help", "--version"):
             raise UserError(f"{flags[0]}: there is no such flag; python train.py --help lists all")
         from framework.config.hydra_source import attach
 
@@ -58,18 +60,6 @@ def _flags() -> argparse.ArgumentParser:
     flags.add_argument("-c", "--cfg", choices=["job"])
     flags.add_argument("-p", "--package")
     return flags
-
-
-def _hydras_own(flag: str) -> bool:
-    return flag in ("-sc", "--shell-completion", "-i", "--info", "--hydra-help", "--version")
-
-
-def config_folders(folder: str | None) -> list[Path]:
-    if folder is None:
-        return []
-    if not Path(folder).is_dir():
-        raise UserError(f"--config-dir {folder}: there is no such folder")
-    return [Path(folder).resolve()]
 
 
 def _show(config: Mapping[str, Any], package: str | None) -> None:

@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from framework import registry
 from framework.config import catalogue as index
 from framework.config.catalogue import GROUPS, Catalogue
-from framework.config.constraints import explicit, is_node, report
+from framework.config.constraints import explicit_config, report
 from framework.config.diagnose import diagnose
 from framework.config.hydra_source import attach, hydra_config, plain_config
 from framework.config.recipes import check_recipe, recipe_of
@@ -52,11 +52,11 @@ def compose(overrides: list[str], folders: Iterable[Path] = (), implied: Iterabl
 def checked(config: Mapping[str, Any], typed: list[str]) -> dict[str, Any]:
     """A plain config made explicit, with a name. UserError: everything that is wrong with it."""
     catalogue = index.load()
-    wrong = problems(config, catalogue) or _columns(config, catalogue) or report(dict(config), catalogue)
+    wrong = list(problems(config, catalogue)) or _columns(config, catalogue) or report(dict(config), catalogue)
     if wrong:
         raise UserError(shorten(wrong))
-    explicit_config = {key: explicit(value, catalogue) if is_node(value) else value for key, value in config.items()}
-    return explicit_config | {"name": config["name"] or default_name(explicit_config, typed)}
+    filled = explicit_config(config, catalogue)
+    return filled | {"name": config["name"] or default_name(filled, typed)}
 
 
 def open_dictionaries(overrides: list[str], catalogue: Catalogue) -> list[str]:

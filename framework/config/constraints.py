@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from framework import registry
 from framework.config.catalogue import Catalogue
+from framework.registry.rules import broken as broken_rules
+from framework.registry.rules import names_in
 
 Node = dict[str, Any]
 
@@ -43,19 +44,9 @@ def explicit(node: Node, catalogue: Catalogue, scope: Mapping[str, Any] | None =
     return filled
 
 
-def implicit(node: Node, catalogue: Catalogue, scope: Mapping[str, Any] | None = None) -> Node:
-    """The inverse of `explicit`: slots that are equal to the owner's slot that they follow are null again."""
-    scope = scope or {}
-    slots = catalogue.option(node["part"])["slots"]
-    own = {slot: node[slot] for slot in slots if node.get(slot) is not None}
-    emptied = dict(node)
-    for slot, child in own.items():
-        follows = slots[slot]["follows"]
-        if follows in scope and child == scope[follows]:
-            emptied[slot] = None
-        elif is_node(child):
-            emptied[slot] = implicit(child, catalogue, {**scope, **{name: part for name, part in own.items() if name != slot}})
-    return emptied
+def explicit_config(config: Mapping[str, Any], catalogue: Catalogue) -> Node:
+    """A config with all its parts `explicit`."""
+    return {key: explicit(value, catalogue) if is_node(value) else value for key, value in config.items()}
 
 
 def default_node(part: str, catalogue: Catalogue) -> Node:
@@ -96,11 +87,6 @@ class Tree:
         chosen |= {f"{child.slot}_part": child.node["part"].partition("/")[2] for child in self.children if is_node(child.node)}
         return {**(self.owner.values if self.owner else {}), **own, **chosen}
 
-    def templates(self) -> set[str]:
-        """Slots that slots further in follow: their parts are not built here."""
-        followed = {entry["follows"] for tree in self.below() for entry in tree.option["slots"].values()}
-        return {child.slot for child in self.children if child.slot in followed}
-
     def below(self) -> Iterator["Tree"]:
         """All parts inside this one."""
         for child in self.children:
@@ -109,14 +95,14 @@ class Tree:
 
     def built(self) -> list["Tree"]:
         """The parts in this one's slots, without those that slots further in follow."""
-        templates = self.templates()
-        return [child for child in self.children if child.slot not in templates]
+        followed = {entry["follows"] for tree in self.below() for entry in tree.option["slots"].values()}
+        return [child for child in self.children if child.slot not in followed]
 
     def traits(self) -> set[str]:
         """The traits that this part itself adds."""
         provides = self.declared.get("provides", ())
         if isinstance(provides, Mapping):
-            return {trait for trait, condition in provides.items() if not registry.broken({condition: ""}, self.values)}
+            return {trait for trait, condition in provides.items() if not broken_rules({condition: ""}, self.values)}
         return set(provides)
 
     def outward(self) -> set[str]:
@@ -145,8 +131,8 @@ class Tree:
         """Every broken rule of this part and of those inside."""
         names = {**self.values, "provided": self.provided()}
         for rule, reason in self.declared.get("rules", {}).items():
-            about_parts = any(name == "provided" or name.endswith("_part") for name in registry.names_in(rule))
-            for broken in registry.broken({rule: reason}, names):
+            about_parts = any(name == "provided" or name.endswith("_part") for name in names_in(rule))
+            for broken in broken_rules({rule: reason}, names):
                 yield Conflict(self.path, self.node["part"], broken, about_parts)
         for child in self.built():
             yield from child.conflicts()
@@ -154,7 +140,7 @@ class Tree:
 
 def conflicts(config: Node, catalogue: Catalogue) -> list[Conflict]:
     """Every broken rule of a composed config."""
-    return list(Tree("", _filled(config, catalogue), catalogue).conflicts())
+    return list(Tree("", explicit_config(config, catalogue), catalogue).conflicts())
 
 
 def report(config: Node, catalogue: Catalogue) -> list[str]:
@@ -195,7 +181,3 @@ def _chosen(node: Node, catalogue: Catalogue, path: str, names: set[str]) -> Ite
             inner = f"{path}/{slot}".lstrip("/")
             yield inner, entry["kind"], node, slot
             yield from _chosen(node[slot], catalogue, inner, names)
-
-
-def _filled(config: Node, catalogue: Catalogue) -> Node:
-    return {key: explicit(value, catalogue) if is_node(value) else value for key, value in config.items()}

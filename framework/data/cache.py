@@ -5,7 +5,6 @@ unfinished or without a manifest is written again.
 """
 
 import json
-import os
 import shutil
 import zlib
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from framework.utils.cache_folder import cache_folder, usable_cache
-from framework.utils.files import new_folder, remove_partial
+from framework.utils.files import new_folder, remove_partial, sync
 
 MANIFEST = "manifest.json"
 BLOCK = 1 << 16
@@ -44,10 +43,10 @@ def seal(folder: Path) -> None:
     """Sync all files to disk, then write the manifest with the size and checksum of each."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     for path in files:
-        _sync(path)
+        sync(path)
     listed = {path.relative_to(folder).as_posix(): [path.stat().st_size, checksum(path)] for path in files}
     (folder / MANIFEST).write_text(json.dumps(listed), encoding="utf-8")
-    _sync(folder / MANIFEST)
+    sync(folder / MANIFEST)
 
 
 def whole(folder: Path) -> bool:
@@ -65,8 +64,3 @@ def checksum(path: Path) -> int:
         while block := file.read(BLOCK):
             value = zlib.crc32(block, value)
     return value
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

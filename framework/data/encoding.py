@@ -4,10 +4,8 @@ import json
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
 from framework.data import cache
+from framework.data.features import FeatureReader, FeatureWriter, Numbers, append, mapped, start_of
 from framework.data.fingerprints import code_of, digest, values_of
 from framework.data.formats import Features, Format, Row
 from framework.data.sources.base import Source, error_context
@@ -15,8 +13,9 @@ from framework.data.spec import DataSpec
 from framework.data.tokenization.tokenizer import Tokenizer
 from framework.errors import UserError
 
-TOKENS = "tokens"  # kind of a feature that is a list of ints; the other kinds are names of number types
 LENGTHS = "lengths"
+FEATURES = "features"
+STORAGE = 2  # version of the files
 
 
 class Encoded:
@@ -29,11 +28,9 @@ class Encoded:
         description = json.loads((folder / "description.json").read_text(encoding="utf-8"))
         self.folder, self.rows = folder, description["rows"]
         self.dropped, self.truncated = description["dropped"], description["truncated"]
-        self.kinds: dict[str, str] = description["features"]
-        self.lengths: NDArray[np.int64] = _map(folder / LENGTHS, np.int64)
-        self._values = {name: _map(folder / f"{name}.values", _dtype(kind)) for name, kind in self.kinds.items()}
-        self.ends = {name: _map(folder / f"{name}.ends", np.int64) for name, kind in self.kinds.items() if kind == TOKENS}
-        self._raw_ends = _map(folder / "raw.ends", np.int64) if (folder / "raw.ends").exists() else None
+        self.lengths: Numbers = mapped(folder / LENGTHS, "int64")
+        self.features = {name: FeatureReader(folder / FEATURES, name, **each) for name, each in description["features"].items()}
+        self._raw_ends = mapped(folder / "raw.ends", "int64") if (folder / "raw.ends").exists() else None
 
     def __reduce__(self) -> tuple[type["Encoded"], tuple[Path]]:
         """Pickled as its folder: a pickled memory map would hold all data, so a worker process maps the files itself."""
@@ -43,22 +40,12 @@ class Encoded:
         return int(self.rows)
 
     def __getitem__(self, row: int) -> Features:
-        features: Features = {}
-        for name, kind in self.kinds.items():
-            ends = self.ends.get(name)
-            features[name] = self._values[name][row].item() if ends is None else self.tokens(name, _start(ends, row), int(ends[row]))
-            if kind == "bool":
-                features[name] = bool(features[name])
-        return features
-
-    def tokens(self, name: str, start: int, stop: int) -> list[int]:
-        """Values of a feature at token positions [start, stop) of all rows in sequence."""
-        return list(self._values[name][start:stop].tolist())
+        return {name: values[row] for name, values in self.features.items()}
 
     def raw(self, row: int) -> Row:
         """The row as the source read it, in evaluation splits."""
         assert self._raw_ends is not None, "only evaluation splits keep raw rows"
-        start = _start(self._raw_ends, row)
+        start = start_of(self._raw_ends, row)
         with (self.folder / "raw.jsonl").open("rb") as file:
             file.seek(start)
             return dict(json.loads(file.read(int(self._raw_ends[row]) - start)))
@@ -66,7 +53,7 @@ class Encoded:
 
 def encode(source: Source, split: str, format: Format, tokenizer: Tokenizer, spec: DataSpec) -> Encoded:
     """The encoded split, from the cache if its source, text format, tokenizer and data spec are unchanged."""
-    key = [source.fingerprint(split), values_of(format), code_of(format), tokenizer.to_json(), values_of(spec), split]
+    key = [source.fingerprint(split), values_of(format), code_of(format), tokenizer.to_json(), values_of(spec), split, STORAGE]
 
     def write(folder: Path) -> None:
         with Writer(folder, keep_raw=split != "train") as writer:
@@ -80,54 +67,47 @@ def encode(source: Source, split: str, format: Format, tokenizer: Tokenizer, spe
 
 
 class Writer:
-    """Appends encoded rows to files: `NAME.values`, and for lists `NAME.ends`, the end of each row in the values."""
+    """Appends encoded rows to files."""
 
     def __init__(self, folder: Path, keep_raw: bool):
         self.folder, self.keep_raw = folder, keep_raw
         self.rows = self.dropped = self.truncated = self.raw_end = 0
-        self.kinds: dict[str, str] = {}
-        self.ends: dict[str, int] = {}
+        self.features: dict[str, FeatureWriter] = {}
         self.files: dict[str, BinaryIO] = {}
 
     def __enter__(self) -> "Writer":
+        (self.folder / FEATURES).mkdir()
+        self._file(LENGTHS)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         for file in self.files.values():
             file.close()
+        description = {"rows": self.rows, "dropped": self.dropped, "truncated": self.truncated}
+        features = {name: writer.close() for name, writer in self.features.items()}
         if kind is None:
-            if not self.rows:
-                _append(self._file(LENGTHS), [], np.int64)
-            description = {"rows": self.rows, "dropped": self.dropped, "truncated": self.truncated, "features": self.kinds}
-            (self.folder / "description.json").write_text(json.dumps(description), encoding="utf-8")
+            (self.folder / "description.json").write_text(json.dumps({**description, "features": features}), encoding="utf-8")
 
     def add(self, row: Row, features: Features | None, format: Format) -> None:
-        """Append a row; None counts it as dropped. The feature `truncated` is counted and not stored."""
+        """Append a row; None counts it as dropped. ValueError: a feature is none, or unlike that of the rows before."""
         if features is None:
             self.dropped += 1
             return
-        length = format.length(features)
-        features = dict(features)
-        self.truncated += bool(features.pop("truncated", False))
-        kinds = {name: TOKENS if isinstance(value, list) else type(value).__name__ for name, value in features.items()}
-        self.kinds = self.kinds or kinds
-        if kinds.keys() != self.kinds.keys():
-            names = ", ".join(sorted(kinds.keys() ^ self.kinds.keys()))
-            raise ValueError(f"this row {'lacks' if len(kinds) < len(self.kinds) else 'has'} {names}, unlike the rows before it")
-        assert kinds == self.kinds, f"{type(format).__name__}.encode returned {kinds} for a row and {self.kinds} for the rows before"
+        features, truncated = without_marks(features)
+        if not self.rows:
+            self.features = {name: FeatureWriter(self.folder / FEATURES, name) for name in features}
+        if features.keys() != self.features.keys():
+            names = ", ".join(sorted(features.keys() ^ self.features.keys()))
+            raise ValueError(f"this row {'lacks' if len(features) < len(self.features) else 'has'} {names}, unlike the rows before it")
         for name, value in features.items():
-            if isinstance(value, list):
-                _append(self._file(f"{name}.values"), value, np.int32)
-                self.ends[name] = self.ends.get(name, 0) + len(value)
-                _append(self._file(f"{name}.ends"), [self.ends[name]], np.int64)
-            else:
-                _append(self._file(f"{name}.values"), [value], _dtype(kinds[name]))
-        _append(self._file(LENGTHS), [length], np.int64)
+            self.features[name].add(value)
+        self.truncated += truncated
+        append(self._file(LENGTHS), [format.length(features)], "int64")
         if self.keep_raw:
             line = json.dumps(row, ensure_ascii=False, default=str).encode("utf-8", "surrogatepass") + b"\n"
             self._file("raw.jsonl").write(line)
             self.raw_end += len(line)
-            _append(self._file("raw.ends"), [self.raw_end], np.int64)
+            append(self._file("raw.ends"), [self.raw_end], "int64")
         self.rows += 1
 
     def _file(self, name: str) -> BinaryIO:
@@ -136,19 +116,6 @@ class Writer:
         return self.files[name]
 
 
-def _start(ends: NDArray[np.int64], row: int) -> int:
-    return int(ends[row - 1]) if row else 0
-
-
-def _dtype(kind: str) -> type:
-    assert kind in (TOKENS, "int", "bool", "float"), f"a feature must be a list of ints, an int or a float, and this one is a {kind}"
-    return np.int32 if kind == TOKENS else np.float64 if kind == "float" else np.int64
-
-
-def _append(file: BinaryIO, values: list[Any], dtype: type) -> None:
-    file.write(np.array(values, dtype=dtype).tobytes())
-
-
-def _map(path: Path, dtype: type) -> NDArray[Any]:
-    """A read-only memory map; an empty file cannot be mapped."""
-    return np.memmap(path, dtype=dtype, mode="r") if path.stat().st_size else np.empty(0, dtype=dtype)
+def without_marks(features: Features) -> tuple[Features, bool]:
+    """The features of a row without the mark `@truncated`, and whether the row was truncated."""
+    return {name: value for name, value in features.items() if name != "@truncated"}, bool(features.get("@truncated", False))

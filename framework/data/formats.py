@@ -3,37 +3,59 @@
 A row is `{column: value}` as a source read it; `Format.encode` turns it into features, `Format.collate` turns features into a batch.
 
 Every batch is a dict with what `collate` returns, by default `ids` (B, T) and `padding_mask` (B, T), True for tokens, None where no row is
-padded; and with the keys that the loader adds:
-
-    row            (B,) number of each row in its split
-    dummy          True if the row stands in for a rank that has none left: it is computed and counted nowhere
-    tokens         number of tokens of the rows
-    padded_tokens  the same number if all rows were as long as the longest
-    raw            the rows themselves; in evaluation only
+padded; and with `@rows`, the `BatchRows` that the loader adds. Names that begin with @ are the framework's; no feature can have one.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from random import Random
 from reprlib import repr as shortened
 from typing import Any, ClassVar, Protocol
 
 from framework.data.spec import DataSpec
+from framework.data.values import check_characters, text_form
 from framework.errors import UserError
 
 Row = dict[str, Any]  # column -> value, as a source read it
-Features = dict[str, Any]  # name -> list of ints (one a token), or an int or float (one a row)
-Batch = dict[str, Any]  # name -> tensor, and the keys above
+Features = dict[str, Any]  # name -> bool, int or float, a list of them, or a list of such lists
+Batch = dict[str, Any]  # name -> tensor, and `@rows`
+
+
+@dataclass
+class BatchRows:
+    """The rows of a batch, `batch["@rows"]`.
+
+    numbers: of each row, in its split. raw: the rows as the source read them; in evaluation alone.
+    tokens: number of tokens of the rows; padded_tokens: the same number if all rows were as long as the longest.
+    dummy: the row stands in for a rank that has none left; it is computed and counted nowhere.
+
+    >>> batch = load("runs/last").batch(["a good film", "a dull film"])
+    >>> batch["@rows"].numbers, batch["@rows"].raw[0]
+    ([0, 1], {'text': 'a good film'})
+    """
+
+    numbers: list[int]
+    raw: list[Row] | None = None
+    tokens: int = 0
+    padded_tokens: int = 0
+    dummy: bool = False
+
+    def added_to(self, batch: Batch) -> Batch:
+        """The collated batch with these rows. ValueError: the batch has a key that begins with @."""
+        if taken := [name for name in batch if name.startswith("@")]:
+            raise ValueError(f"the key {taken[0]!r} of the collated batch needs another name: keys with @ are the framework's")
+        return {**batch, "@rows": self}
 
 
 class TextTokenizer(Protocol):
-    """The methods of a tokenizer that formats call.
+    """The methods of a tokenizer that formats call. at_least: so many first tokens are enough, because the rest is cut off.
 
     >>> tokenizer: TextTokenizer = load("runs/last").tokenizer
     >>> tokenizer.decode(tokenizer.encode("a good film"))
     'a good film'
     """
 
-    def encode(self, text: str) -> list[int]: ...
+    def encode(self, text: str, at_least: int | None = None) -> list[int]: ...
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]: ...
     def decode(self, ids: Sequence[int]) -> str: ...
     def byte_lengths(self, ids: Sequence[int]) -> list[int]: ...
@@ -44,6 +66,8 @@ class Format:
 
     columns: names of the columns of a row; the `optional` ones may be absent in rows to predict (a label).
     special_tokens: tokens added to the tokenizer; their ids are spec.special_ids.
+    label_columns: columns of label names. A list of columns for one of them, `data.columns.label=[toxic,obscene]`, are columns of 0 and 1:
+        the value is the list of the names of those that have 1.
     stream: the rows are parts of one running text and may be packed.
 
     An invalid row is a ValueError; the caller adds its file and line to the message.
@@ -59,6 +83,7 @@ class Format:
 
     columns: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[tuple[str, ...]] = ()
+    label_columns: ClassVar[tuple[str, ...]] = ()
     special_tokens: tuple[str, ...] = ()
     stream: ClassVar[bool] = False
     rules: ClassVar[dict[str, str]] = {}
@@ -81,7 +106,10 @@ class Format:
         return {}
 
     def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
-        """Features of a row, with targets only if the row has them. None drops the row; dropped rows are counted."""
+        """Features of a row, with targets only if the row has them. None drops the row; dropped rows are counted.
+
+        A feature is a bool, an int or a float, a list of one of them, or a list of such lists, with the same nesting in every row.
+        `@truncated` (bool) is no feature: rows that have it are counted as truncated."""
         raise NotImplementedError
 
     def window(self, spec: DataSpec) -> int:
@@ -108,7 +136,7 @@ class Format:
 
 
 def text_of(row: Row, column: str = "text") -> str:
-    """The text in a column of a row. ValueError: the value has another type.
+    """The text in a column of a row. ValueError: the value has another type, or half a character.
 
     >>> text_of({"text": "a good film"}, "text")
     'a good film'
@@ -116,11 +144,11 @@ def text_of(row: Row, column: str = "text") -> str:
     value = row[column]
     if not isinstance(value, str):
         raise ValueError(_other_type("a text", column, value))
-    return value
+    return _text(value, column)
 
 
 def texts_of(row: Row, column: str) -> list[str]:
-    """The texts in a column that has one text or a list of them. ValueError: the value has another type.
+    """The texts in a column that has one text or a list of them. ValueError: as `text_of`.
 
     >>> texts_of({"summary": "one"}, "summary"), texts_of({"summary": ["one", "two"]}, "summary")
     (['one'], ['one', 'two'])
@@ -129,11 +157,31 @@ def texts_of(row: Row, column: str) -> list[str]:
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         raise ValueError(_other_type("a text or a list of texts", column, value))
-    return texts
+    return [_text(text, column) for text in texts]
+
+
+def name_of(value: Any) -> str:
+    """The name of a label: the text that a CSV file has for it, without blanks around it. 1 and "1" are the same label, 1.0 is another one,
+    and true is `true`. ValueError, the end of a sentence about the label: a value that is neither text, number nor boolean.
+
+    >>> [name_of(value) for value in (" good", 1, "1", 1.0, True)]
+    ['good', '1', '1', '1.0', 'true']
+    """
+    name = text_form(value).strip()
+    check_characters(name)
+    return name
+
+
+def _text(value: str, column: str) -> str:
+    if not value.isascii():
+        try:
+            check_characters(value)
+        except ValueError as error:
+            raise ValueError(f"column {column!r} {error}") from None
+    return value
 
 
 def _other_type(wanted: str, column: str, value: Any) -> str:
-    return (
-        f"column {column!r} must be {wanted}, and is {shortened(value)} of type {type(value).__name__}; "
-        f"data.columns.{column}=NAME takes another column"
-    )
+    texts = isinstance(value, list) and bool(value) and all(isinstance(text, str) for text in value)
+    remedy = f"data.join.{column}=' ' joins the texts of a list" if texts else f"data.columns.{column}=NAME takes another column"
+    return f"column {column!r} must be {wanted}, and is {shortened(value)} of type {type(value).__name__}; {remedy}"

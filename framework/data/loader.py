@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
-import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from framework.data.batches import Indices, shard
-from framework.data.formats import Batch, Format
+from framework.data.formats import Batch, BatchRows, Format
 from framework.data.spec import DataSpec
 from framework.data.windows import Examples
 
@@ -16,7 +15,7 @@ Step = tuple[int, int, list[int], bool]  # epoch, batch number, the rank's examp
 
 
 class ShardedBatchSampler(Sampler[Step]):
-    """The steps of an epoch on one rank. Lightning calls `set_epoch` before each epoch.
+    """The steps of an epoch on one rank. Lightning, or another training loop, calls `set_epoch` before each epoch.
 
     plan_batches: epoch -> the global batches. skip: number of batches at the start of this epoch that were used before a resume.
     """
@@ -42,7 +41,7 @@ class ShardedBatchSampler(Sampler[Step]):
 
 
 class BatchDataset(Dataset[Batch]):
-    """Collates the batch of a step, with the keys that formats.py lists. A batch depends only on its step, so any worker may collate it.
+    """Collates the batch of a step. A batch depends only on its step, so any worker may collate it.
 
     raw: whether batches hold the rows as the source read them (evaluation).
     """
@@ -58,11 +57,8 @@ class BatchDataset(Dataset[Batch]):
         random = Random("collate" if self.raw else f"collate {self.seed} {epoch} {number}")
         batch = self.format.collate(features, self.spec, random)
         lengths = [int(self.examples.lengths[row]) for row in rows]
-        batch |= {"row": torch.tensor(rows), "dummy": dummy}
-        batch |= {"tokens": 0 if dummy else sum(lengths), "padded_tokens": 0 if dummy else len(lengths) * max(lengths)}
-        if self.raw:
-            batch["raw"] = [self.examples.raw(row) for row in rows]
-        return batch
+        counts = (0, 0) if dummy else (sum(lengths), len(lengths) * max(lengths))
+        return BatchRows(rows, [self.examples.raw(row) for row in rows] if self.raw else None, *counts, dummy).added_to(batch)
 
 
 class BatchLoader(DataLoader[Batch]):
@@ -75,10 +71,6 @@ class BatchLoader(DataLoader[Batch]):
         super().__init__(dataset, sampler=steps, batch_size=None, num_workers=workers, persistent_workers=workers > 0)
         self.steps = steps
         self._served, self._resumed = 0, False
-
-    def set_epoch(self, epoch: int) -> None:
-        """For training loops without Lightning, which calls it on the sampler."""
-        self.steps.set_epoch(epoch)
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         if not self._resumed:

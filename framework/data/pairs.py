@@ -37,24 +37,24 @@ class PairFormat(Format):
         return [text_of(row, source), *texts_of(row, target)]
 
     def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features:
-        """source and, if the row has one, target: ids that end with the end token. truncated: 1 if one of them was truncated."""
+        """source and, if the row has one, target: ids that end with the end token."""
         if spec.end is None:
             raise UserError("this task needs a tokenizer with an end token: tokenizer=wordpiece|bpe|unigram has one")
         source, target = self.columns
         texts = {"source": (source, text_of(row, source))}
         if row.get(target) is not None:
             texts["target"] = target, texts_of(row, target)[0]
-        features: Features = {"truncated": 0}
+        features: Features = {"@truncated": False}
         room = spec.max_length - 1 - len(spec.prefix)  # 1 for the end token
         for name, (column, text) in texts.items():
-            ids = tokenizer.encode(text)
+            ids = tokenizer.encode(text, at_least=room + 1)
             if len(ids) > room:
                 if self.long == "refuse":
                     raise ValueError(
-                        f"{column} has {len(ids)} tokens and must have at most {room} (model.max_length={spec.max_length}); "
+                        f"{column} has at least {len(ids)} tokens and must have at most {room} (model.max_length={spec.max_length}); "
                         "raise model.max_length, or set task.format.long=truncate"
                     )
-                features["truncated"] = 1
+                features["@truncated"] = True
             features[name] = [*spec.prefix, *ids[:room], spec.end]
         return features
 

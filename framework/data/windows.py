@@ -1,29 +1,15 @@
 """Examples: the items that batches are made of, rows of a split or windows of its running text."""
 
-from typing import Protocol
-
 import numpy as np
-from numpy.typing import NDArray
 
+from framework.data.batches import Indices
 from framework.data.encoding import Encoded
 from framework.data.formats import Features, Row
 from framework.errors import UserError
 
-Indices = NDArray[np.int64]
-
-
-class Examples(Protocol):
-    """Items of a split. lengths: tokens of each example; their number is the same in every epoch."""
-
-    lengths: Indices
-
-    def features(self, example: int, offset: int) -> Features: ...
-    def raw(self, example: int) -> Row: ...
-    def offset(self, seed: int, epoch: int) -> int: ...
-
 
 class RowExamples:
-    """The rows of a split."""
+    """The rows of a split. lengths: tokens of each example; their number is the same in every epoch."""
 
     def __init__(self, encoded: Encoded):
         self.encoded, self.lengths = encoded, encoded.lengths
@@ -45,21 +31,22 @@ class WindowExamples:
     circular (training): the text is a ring that starts at another token each epoch, so window borders move and every token is a target
         exactly once. Otherwise (evaluation) every token but the first is.
     whole: one text of all rows; else each row is a text of its own and no window crosses its border.
-    isolated: each row is a document. Windows have the document number of each token (`documents`, from 0), and the first token of a
-        document is no target (`counted`, 1 = target).
+    isolated: each row is a document. Windows have the document number of each token (`@documents`, from 0), and the first token of a
+        document is no target (`@counted`, 1 = target).
     stride: distance between windows if not circular. The targets of a window are the tokens that earlier windows do not cover
-        (`counted`), each with at least `length` - `stride` tokens of context beyond the first window.
+        (`@counted`), each with at least `length` - `stride` tokens of context beyond the first window.
     """
 
     def __init__(self, encoded: Encoded, length: int, circular: bool, whole: bool, isolated: bool = False, stride: int | None = None):
         self.encoded, self.length, self.circular, self.isolated = encoded, length, circular, isolated
-        self.names = list(encoded.ends)
-        if len(self.names) != len(encoded.kinds) or any(encoded.ends[name][-1] != encoded.ends[self.names[0]][-1] for name in self.names):
-            raise UserError(f"features of running text must have one number a token each, and these are {encoded.kinds}")
+        self.names = list(encoded.features)
+        ends = [reader.ends for reader in encoded.features.values() if reader.ends is not None and reader.nesting == 1]
+        if len(ends) < len(self.names) or any(each[-1] != ends[0][-1] for each in ends):
+            raise UserError(f"features of running text must have one number for each token; these are {', '.join(self.names)}")
         if stride is not None and not 1 <= stride <= length:
             raise UserError(f"data.batches.stride={stride} must be in [1, {length}], the number of tokens in a window (model.max_length)")
         self.stride = None if circular else stride
-        self.ends = np.asarray(encoded.ends[self.names[0]])
+        self.ends = np.asarray(ends[0])
         self.total = int(self.ends[-1])
         if whole and self.total < 2:
             raise UserError(f"a running text must have at least 2 tokens, and this one has {self.total}")
@@ -92,13 +79,14 @@ class WindowExamples:
         if self.isolated:
             documents = self._documents(start, stop)
             counted[1:] *= documents[1:] == documents[:-1]
-            features["documents"] = documents.tolist()
-        return {**features, "counted": counted.tolist()}
+            features["@documents"] = documents.tolist()
+        return {**features, "@counted": counted.tolist()}
 
     def _ring(self, name: str, start: int, stop: int) -> list[int]:
-        tokens = self.encoded.tokens(name, start, min(stop, self.total))
+        values = self.encoded.features[name]
+        tokens = values.slice(start, min(stop, self.total))
         while len(tokens) < stop - start:  # several rounds if the text is shorter than a window
-            tokens += self.encoded.tokens(name, 0, min(self.total, stop - start - len(tokens)))
+            tokens += values.slice(0, min(self.total, stop - start - len(tokens)))
         return tokens
 
     def _documents(self, start: int, stop: int) -> Indices:
@@ -117,3 +105,6 @@ class WindowExamples:
     def offset(self, seed: int, epoch: int) -> int:
         """The token at which the ring starts in an epoch."""
         return int(np.random.default_rng((seed, epoch, 1)).integers(self.total)) if self.circular else 0
+
+
+Examples = RowExamples | WindowExamples

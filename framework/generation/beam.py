@@ -1,7 +1,7 @@
 """Beam search."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -18,9 +18,6 @@ class Beam(Strategy):
     end token included, as in `transformers` and fairseq; Wu et al. 2016 (section 7, https://arxiv.org/abs/1609.08144) divide by
     (5 + length)^length_penalty. One beam is greedy decoding: a prompt is done with its first end token.
 
-    max_new_tokens: maximum number of generated tokens; null = as many as the model can read.
-    min_new_tokens: minimum number of tokens before the end token.
-    no_repeat_ngram_size: no n-gram of this size is generated twice; null = no limit.
     num_beams: number of beams for each prompt.
     length_penalty: exponent of the length; 0 ranks by the sum, which favors short texts; 1 by the mean per token; more favors long ones.
     num_return_sequences: number of texts returned for each prompt.
@@ -37,21 +34,15 @@ class Beam(Strategy):
 
     def __init__(
         self,
-        max_new_tokens: int | None = None,
-        min_new_tokens: int = 0,
-        no_repeat_ngram_size: int | None = None,
         num_beams: int = 5,
         length_penalty: float = 1.0,
         num_return_sequences: int = 1,
         early_stopping: Literal["exact", "length_so_far", "first"] = "length_so_far",
+        **options: Any,
     ):
-        super().__init__(max_new_tokens, min_new_tokens, no_repeat_ngram_size)
-        self.num_beams, self.length_penalty, self.num_return_sequences, self.early_stopping = (
-            num_beams,
-            length_penalty,
-            num_return_sequences,
-            early_stopping,
-        )
+        super().__init__(**options)
+        self.num_beams, self.length_penalty = num_beams, length_penalty
+        self.num_return_sequences, self.early_stopping = num_return_sequences, early_stopping
 
     def begin(self, prompts: Sequence[Sequence[int]], end: int | None, limits: Tensor) -> Choose:
         """best_finished (B, K): the scores of each prompt's best finished hypotheses, in falling order."""
@@ -88,7 +79,7 @@ class Beam(Strategy):
         parents = (start[:, None] + flat // value.shape[1]).clamp(max=len(group) - 1)  # an empty entry has -inf and is not chosen
         return sources, parents, token[parents, flat % value.shape[1]], scores
 
-    def _ranking_score(self, score: Tensor, length: int | Tensor) -> Tensor:
+    def _ranking_score(self, score: Any, length: Any) -> Any:
         """The score by which finished hypotheses are ranked."""
         return score / length**self.length_penalty
 
@@ -103,7 +94,5 @@ class Beam(Strategy):
         return reach <= finished[:, self.num_return_sequences - 1 if self.early_stopping == "exact" else -1]
 
     def rank(self, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
-        def key(hypothesis: Hypothesis) -> float:
-            return -hypothesis.score / (len(hypothesis.ids) + hypothesis.ended) ** self.length_penalty
-
-        return sorted(hypotheses, key=key)[: self.num_return_sequences]
+        best_first = sorted(hypotheses, key=lambda one: -self._ranking_score(one.score, len(one.ids) + one.ended))
+        return best_first[: self.num_return_sequences]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from framework.errors import UserError
 from framework.generation.strategy import Hypothesis, RunningHypotheses, Strategy
 from framework.parts.caches import EncoderOutput
+from framework.utils.recording import nothing_recorded
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,14 @@ class Decode:
         self.strategy, self.text, self.end = strategy, text, end
         self.wanted_rows, self.total_rows = wanted_rows, total_rows
 
-    def wanted(self, rows: Tensor) -> Tensor:
-        """(B,) True for row indices (B,) of the sample: spread evenly over the split, the same on any number of ranks."""
+    def wanted(self, numbers: Sequence[int]) -> list[int]:
+        """Positions in a batch of the rows to generate for, from the numbers of its rows: a sample spread evenly over the split, the
+        same on any number of ranks."""
         if self.wanted_rows is None:
-            return torch.ones_like(rows, dtype=torch.bool)
-        if self.total_rows is None:
-            return rows < self.wanted_rows
-        wanted, total = min(self.wanted_rows, self.total_rows), max(self.total_rows, 1)
-        return (rows + 1) * wanted // total > rows * wanted // total
+            return list(range(len(numbers)))
+        total = self.wanted_rows if self.total_rows is None else self.total_rows
+        wanted = min(self.wanted_rows, total)
+        return [position for position, row in enumerate(numbers) if row < total and (row + 1) * wanted // total > row * wanted // total]
 
     def __call__(
         self,
@@ -73,7 +74,7 @@ class Decode:
         padding_mask = None if padding_mask is None or bool(padding_mask.all()) else padding_mask
         prompts = [row.tolist() if padding_mask is None else row[padding_mask[number]].tolist() for number, row in enumerate(prompt)]
         limits = self._limits(model, [len(row) for row in prompts], longest)
-        with torch.inference_mode(), evaluating(model):
+        with torch.inference_mode(), evaluating(model), nothing_recorded():
             finished = self._generate(model, prompt, padding_mask, encoder_output, prompts, torch.tensor(limits, device=prompt.device))
         return [[Generated(one.ids, self.text(one.ids), one.score) for one in self.strategy.rank(row)] for row in finished]
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,9 +19,6 @@ class Sampling(Strategy):
     https://arxiv.org/abs/1805.04833, https://arxiv.org/abs/1904.09751. The three apply in this order. The random
     numbers of a prompt depend on the seed and its tokens alone, so its text does not depend on the batch.
 
-    max_new_tokens: maximum number of generated tokens; null = as many as the model can read.
-    min_new_tokens: minimum number of tokens before the end token.
-    no_repeat_ngram_size: no n-gram of this size is generated twice; null = no limit.
     temperature: divisor of the log-probabilities; below 1 favors likely tokens, above 1 unlikely ones.
     top_k: sample from this many most probable tokens; null = from all.
     top_p: sample from the fewest tokens with at least this total probability; 1 = from all.
@@ -34,17 +32,8 @@ class Sampling(Strategy):
         "0 < top_p <= 1": "top_p must be in (0, 1]",
     }
 
-    def __init__(
-        self,
-        max_new_tokens: int | None = None,
-        min_new_tokens: int = 0,
-        no_repeat_ngram_size: int | None = None,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float = 1.0,
-        seed: int = 0,
-    ):
-        super().__init__(max_new_tokens, min_new_tokens, no_repeat_ngram_size)
+    def __init__(self, temperature: float = 1.0, top_k: int | None = None, top_p: float = 1.0, seed: int = 0, **options: Any):
+        super().__init__(**options)
         self.temperature, self.top_k, self.top_p, self.seed = temperature, top_k, top_p, seed
 
     def begin(self, prompts: Sequence[Sequence[int]], end: int | None, limits: Tensor) -> Choose:

@@ -2,15 +2,23 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from framework.config.derived_defaults import effective
+from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.huggingface.weight_map import WeightMap, WeightTable
 
-if TYPE_CHECKING:
-    from framework.data.spec import DataSpec
-
+# slots of a model with learned positions: BERT's, and GPT-2's
+POST_NORM = {
+    "attention": "multi_head",
+    "position": "learned",
+    "feed_forward": "mlp",
+    "norm": "layer",
+    "block": "post_norm",
+    "embedding_norm": "layer",
+}
+PRE_NORM = {**POST_NORM, "block": "pre_norm", "embedding_norm": "none"}
 REQUIRED = object()  # default of a key that every config.json of the family has
 Config = dict[str, Any]
 ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_new", "relu": "relu", "squared_relu": "relu2", "silu": "silu", "tanh": "tanh"}
@@ -102,7 +110,7 @@ class Family:
                 return option_value
         raise UserError(f"config.json has {option.key}={value!r}; supported values: {', '.join(map(str, option.values.values()))}")
 
-    def to_hf(self, node: Mapping[str, Any], spec: "DataSpec") -> Config:
+    def to_hf(self, node: Mapping[str, Any], spec: DataSpec) -> Config:
         """config.json of a model's config node. UserError: the family has no such value."""
         config: Config = {"model_type": self.model_type, **self.constants, "vocab_size": spec.vocab_size}
         for option in self.options:
@@ -144,6 +152,12 @@ def _with_prefix(weight: WeightMap, prefix: str) -> WeightMap:
 def _hf_name(name: str, prefix: str) -> str:
     """The published name with its prefix, which a name that begins with `/` does not have."""
     return name[1:] if name.startswith("/") else prefix + name
+
+
+def decoder_heads(language_model: str, classifier: str) -> dict[str, Head]:
+    """Heads of the two classes of a decoder-only family; the classifier is a linear map of the last token's hidden state."""
+    score = (WeightMap("head.weight", "score.weight"),)
+    return {"text-generation": Head(language_model), "text-classification": Head(classifier, score, variant="last, linear without bias")}
 
 
 def layer_weights(prefix: str, hf_prefix: str, names: Mapping[str, str]) -> tuple[WeightMap, ...]:

@@ -5,10 +5,11 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from framework.errors import UserError
 from framework.huggingface.weight_map import Shape
+from framework.weights.safetensors_files import open_safetensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +25,7 @@ class WeightFiles:
 
     def chunks(self, name: str) -> "Iterator[Tensor]":
         """The tensor as successive chunks of its rows."""
-        raise NotImplementedError
+        yield self.tensor(name)
 
     def tensor(self, name: str) -> "Tensor":
         """The whole tensor."""
@@ -38,7 +39,7 @@ class SafetensorsFiles(WeightFiles):
         self._path_of: dict[str, Path] = {}
         self.shapes = shapes = {}
         for path in files:
-            with _opened(path, "np") as file:  # needs no torch, and reads no tensor
+            with open_safetensors(path, "np") as file:  # needs no torch, and reads no tensor
                 for name in file.keys():  # noqa: SIM118 - no mapping
                     self._path_of[name] = path
                     shapes[name] = tuple(file.get_slice(name).get_shape())
@@ -49,15 +50,15 @@ class SafetensorsFiles(WeightFiles):
         if not rows:
             yield self.tensor(name)
             return
-        with _opened(self._path_of[name]) as file:
+        with open_safetensors(self._path_of[name]) as file:
             first = file.get_slice(name)[0:1]
         step = max(1, CHUNK_BYTES // max(1, first.numel() * first.element_size()))
         for start in range(0, rows, step):
-            with _opened(self._path_of[name]) as file:
+            with open_safetensors(self._path_of[name]) as file:
                 yield file.get_slice(name)[start : start + step]
 
     def tensor(self, name: str) -> "Tensor":
-        with _opened(self._path_of[name]) as file:
+        with open_safetensors(self._path_of[name]) as file:
             return file.get_tensor(name)
 
 
@@ -69,9 +70,6 @@ class PickledFile(WeightFiles):
 
         self._state = read_tensors(path)
         self.shapes = {name: tuple(value.shape) for name, value in self._state.items()}
-
-    def chunks(self, name: str) -> "Iterator[Tensor]":
-        yield self._state[name]
 
     def tensor(self, name: str) -> "Tensor":
         return self._state[name]
@@ -104,12 +102,3 @@ def _shards(index: Path) -> list[Path]:
     if absent:
         raise UserError(f"{index} names files that are not in its folder: {', '.join(absent)}")
     return paths
-
-
-def _opened(path: Path, framework: str = "pt") -> Any:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        return safe_open(path, framework=framework)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is truncated or damaged, or no safetensors file ({path.stat().st_size:,} bytes): {error}") from None

@@ -1,9 +1,9 @@
 """Published models in folders: config.json, and the weights under the names of this framework."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from framework import registry
 from framework.config import catalogue as index
@@ -13,11 +13,13 @@ from framework.huggingface.files import PICKLED, WeightFiles, weight_files
 from framework.huggingface.node import Node, model_node
 from framework.huggingface.weight_map import Shape, TensorSlice
 from framework.utils.json_table import read_table
+from framework.weights.shapes import few
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 CONFIG = "config.json"
+WeightReader = Callable[[str], "Iterable[Tensor]"]  # name of a weight -> successive chunks of its rows
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ class PublishedModel:
         """The model in a folder, or of a `pytorch_model.bin` in one. UserError: a file is missing or damaged, or the model unsupported."""
         folder = path.parent if path.is_file() else path
         pickled = path.name if path.is_file() and path.suffix != ".safetensors" else None
-        config = read_config(folder)
+        if not (folder / CONFIG).is_file():
+            raise UserError(f"{folder} is neither a run nor a published model: it has no config.yaml and no {CONFIG}")
+        config = read_table(folder / CONFIG)
         family = family_of(config, folder)
         files = weight_files(folder, pickled)
         try:
@@ -108,41 +112,26 @@ def load_model(folder: Path | str) -> "nn.Module":
     names = {name: f"model.{name}" for name in model.state_dict()}
     shapes = published.shapes()
     if missing := [name for name in names if names[name] not in shapes]:
-        more = f" and {len(missing) - 3} more" if missing[3:] else ""
-        raise UserError(f"{published.folder} has no weights for {', '.join(missing[:3])}{more}")
+        raise UserError(f"{published.folder} has no weights for {few(missing)}")
     model = model.to_empty(device="cpu")
-    copy_weights(model.state_dict(), names, published)
+    copy_weights(model.state_dict(), names, published.tensors)
     return model.eval()
 
 
-class WeightReader(Protocol):
-    """Reader of weights by name: each as successive chunks of its rows."""
-
-    def tensors(self, name: str) -> "Iterator[Tensor]": ...
-
-
-def copy_weights(state: "Mapping[str, Tensor]", names: Mapping[str, str], reader: WeightReader) -> None:
-    """Copies weights into a state dict; names: name in `state` -> name in `reader`. Further rows of a larger table stay as they are."""
+def copy_weights(state: "Mapping[str, Tensor]", names: Mapping[str, str], read: WeightReader) -> None:
+    """Copies weights into a state dict; names: name in `state` -> name for `read`. Further rows of a larger table stay as they are."""
     import torch
 
     with torch.no_grad():
         for name, source in names.items():
             target, start = state[name], 0
-            for rows in reader.tensors(source):
+            for rows in read(source):
                 if not target.ndim:
                     target.copy_(rows)
                     continue
                 count = min(len(rows), len(target) - start)
                 target[start : start + count].copy_(rows[:count])
                 start += count
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """config.json. UserError: there is none, or it is damaged."""
-    path = folder / CONFIG
-    if not path.is_file():
-        raise UserError(f"{folder} is neither a run nor a published model: it has no config.yaml and no {CONFIG}")
-    return read_table(path)
 
 
 def family_of(config: Mapping[str, Any], folder: Path) -> Family:

@@ -1,18 +1,12 @@
-"""Base class of models."""
+"""Base classes of models."""
 
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
-from framework.parts.embeddings import Tokens
+from framework.data.spec import DataSpec
+from framework.parts.embeddings import LMHead, Tokens
 from framework.registry import Part, choice
-
-
-class DataSpec(Protocol):
-    """The fields of the data spec that a model reads; see `framework.data.spec.DataSpec`."""
-
-    @property
-    def vocab_size(self) -> int: ...
 
 
 class Model(nn.Module):
@@ -107,3 +101,22 @@ class Model(nn.Module):
             "block": block,
             "embedding_norm": embedding_norm,
         }
+
+
+class LanguageModel(Model):
+    """A model that gives logits of the next token.
+
+    tied: whether the token embeddings are the weights of the LM head.
+    output_bias: whether the LM head has a bias.
+    output_scale: multiplier of the hidden states before the LM head (T5: 1 / sqrt(dim)).
+    """
+
+    lm_head: LMHead
+
+    def __init__(self, tied: bool = True, output_bias: bool = False, output_scale: float = 1.0, **options: Any):
+        super().__init__(**options)
+        self.context |= {"tied": tied, "output_bias": output_bias, "output_scale": output_scale}
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Hidden states (B, T, D) -> logits of the next token (B, T, V)."""
+        return self.lm_head(hidden, self.tokens)

@@ -4,11 +4,12 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from framework.models.language_model import LanguageModel
+from framework.models.base import LanguageModel
 from framework.parts.caches import DecodingState, EncoderOutput
 from framework.parts.embeddings import Embeddings, LMHead
 from framework.parts.initialize import initialize
 from framework.parts.layout import make_positions
+from framework.parts.stacks import PaddingSide
 from framework.registry import Part, choice, register
 
 
@@ -35,16 +36,19 @@ class DecoderOnlyModel(LanguageModel):
         positions: Tensor | None = None,
         documents: Tensor | None = None,
         state: DecodingState | None = None,
+        padding_side: PaddingSide = "left",
     ) -> Tensor:
         """Token ids (B, T) -> hidden states (B, T, D).
 
-        padding_mask: (B, T), True = token; needed for padding on the left alone. positions: (B or 1, T); None = counted.
-        documents: (B, T) document numbers of packed rows. state: the tokens continue its sequence, and are added to it.
+        padding_mask: (B, T), True = token; with padding_side="right" attention and positions need none, feed-forward networks that count
+        tokens do. positions: (B or 1, T); None = counted. documents: (B, T) document numbers of packed rows. state: the tokens continue
+        its sequence, and are added to it.
         """
         if positions is None:
-            positions = make_positions(ids, padding_mask, documents) if state is None else state.next_positions(ids, padding_mask)
+            counted = padding_mask if padding_side == "left" else None
+            positions = make_positions(ids, counted, documents) if state is None else state.next_positions(ids, padding_mask)
         x = self.embeddings(self.tokens(ids), self.decoder.position, positions)
-        return self.decoder(x, positions, padding_mask, documents, state)
+        return self.decoder(x, positions, padding_mask, documents, state, padding_side)
 
     def state(self, encoder_output: EncoderOutput | None = None) -> DecodingState:
         """The decoding state before the first token."""

@@ -4,8 +4,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from framework.models.base import Model
-from framework.models.language_model import LanguageModel
+from framework.models.base import LanguageModel
 from framework.parts.caches import DecodingState, EncoderOutput
 from framework.parts.embeddings import Embeddings, LMHead
 from framework.parts.initialize import initialize
@@ -24,7 +23,7 @@ class EncoderDecoderModel(LanguageModel):
 
     provides: ClassVar = ("encoder", "decoder", "cross")
     rules: ClassVar[dict[str, str]] = {
-        **Model.rules,
+        **LanguageModel.rules,
         "num_decoder_layers is None or num_decoder_layers > 0": "num_decoder_layers must be positive",
     }
 
@@ -49,12 +48,17 @@ class EncoderDecoderModel(LanguageModel):
         x = self.source(self.tokens(source), self.encoder.position, positions)
         return EncoderOutput(self.encoder(x, positions, padding_mask), padding_mask)
 
-    def forward(self, source: Tensor, target: Tensor, source_padding_mask: Tensor | None = None) -> Tensor:
-        """Source ids (B, S), target ids (B, T), padded on the right -> hidden states of the target (B, T, D)."""
+    def forward(
+        self, source: Tensor, target: Tensor, source_padding_mask: Tensor | None = None, target_padding_mask: Tensor | None = None
+    ) -> Tensor:
+        """Source ids (B, S), target ids (B, T), padded on the right -> hidden states of the target (B, T, D).
+
+        target_padding_mask: (B, T); only feed-forward networks that count tokens need it.
+        """
         encoder_output = self.encode(source, source_padding_mask)
         positions = make_positions(target)
         x = self.target(self.tokens(target), self.decoder.position, positions)
-        return self.decoder(x, positions, encoder_output)
+        return self.decoder(x, positions, encoder_output, target_padding_mask, padding_side="right")
 
     def state(self, encoder_output: EncoderOutput | None = None) -> DecodingState:
         """The decoding state before the first token, with keys and values of the encoder output."""

@@ -46,22 +46,22 @@ class KVCache(Cache):
     """
 
     def __init__(self) -> None:
-        self.keys_values: tuple[Tensor, ...] = ()
+        self.tensors: tuple[Tensor, ...] = ()
 
     def update(self, keys_values: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        if self.keys_values:
-            keys_values = tuple(torch.cat(pair, dim=-2) for pair in zip(self.keys_values, keys_values, strict=True))
-        self.keys_values = keys_values
+        if self.tensors:
+            keys_values = tuple(torch.cat(pair, dim=-2) for pair in zip(self.tensors, keys_values, strict=True))
+        self.tensors = keys_values
         return keys_values
 
     def reorder(self, rows: Tensor) -> None:
-        self.keys_values = tuple(x.index_select(0, rows) for x in self.keys_values)
+        self.tensors = tuple(x.index_select(0, rows) for x in self.tensors)
 
     def state(self) -> tuple[Tensor, ...]:
-        return self.keys_values
+        return self.tensors
 
     def load_state(self, tensors: tuple[Tensor, ...]) -> None:
-        self.keys_values = tensors
+        self.tensors = tensors
 
 
 @dataclass

@@ -6,10 +6,9 @@ from typing import Any, ClassVar, cast
 from torch import Tensor
 
 from framework.parts.caches import Cache, DecodingState, EncoderOutput
-from framework.parts.layers import CrossLayer
 from framework.parts.layout import SequenceLayout, make_positions
 from framework.parts.masks import Mask
-from framework.parts.stacks import Stack
+from framework.parts.stacks import CrossLayer, PaddingSide, Stack
 from framework.registry import Part, choice, register
 
 
@@ -34,19 +33,17 @@ class Decoder(Stack):
         padding_mask: Tensor | None = None,
         documents: Tensor | None = None,
         state: DecodingState | None = None,
+        padding_side: PaddingSide = "left",
     ) -> Tensor:
         """Embeddings x (B, T, D) at positions (B or 1, T) -> hidden states (B, T, D).
 
-        padding_mask: (B, T), True = token; needed for padding on the left alone. documents: (B, T) document numbers of packed rows; a
-        token attends to its own document. state: the tokens continue its sequence, and are added to it.
+        padding_mask: (B, T), True = token; on the right attention needs none, feed-forward networks that count tokens do. documents: (B, T)
+        document numbers of packed rows; a token attends to its own document. state: the tokens continue its sequence, and are added to it.
         """
         if state is not None:
             state.extend(positions.expand(x.shape[0], -1), padding_mask)
-        layouts, masks = self.prepare(x, positions, padding_mask, documents, state)
         caches: Sequence[Cache | None] = [None] * len(self.layers) if state is None else state.caches
-        for layer, layout, mask, cache in zip(self.layers, layouts, masks, caches, strict=True):
-            x = self.run(layer, x, layout, mask, cache)
-        return self.final_norm(x)
+        return self.run_layers(x, *self.prepare(x, positions, padding_mask, documents, state, padding_side), caches)
 
 
 @register("decoder", "cross")
@@ -88,11 +85,12 @@ class CrossDecoder(Stack):
         encoder_output: EncoderOutput | None = None,
         padding_mask: Tensor | None = None,
         state: DecodingState | None = None,
+        padding_side: PaddingSide = "left",
     ) -> Tensor:
         """Embeddings x (B, T, D) at positions (B or 1, T) -> hidden states (B, T, D). Takes an encoder output or a state made from one.
 
-        padding_mask: (B, T), True = token; needed for padding on the left alone. state: the tokens continue its sequence, and are added
-        to it.
+        padding_mask: (B, T), True = token; on the right attention needs none, feed-forward networks that count tokens do. state: the tokens
+        continue its sequence, and are added to it.
         """
         caches: Sequence[Cache | None] = [None] * len(self.layers)
         if state is not None:
@@ -101,8 +99,6 @@ class CrossDecoder(Stack):
         else:
             assert encoder_output is not None, "cross-attention needs an encoder output or a decoding state"
             source = self.state(encoder_output)
-        layouts, masks = self.prepare(x, positions, padding_mask, None, state)
+        layouts, masks = self.prepare(x, positions, padding_mask, None, state, padding_side)
         encoder_mask = Mask(x.shape[1], source.encoder_length, padding_mask=source.encoder_padding_mask, device=x.device)
-        for layer, layout, mask, cache, keys_values in zip(self.layers, layouts, masks, caches, source.encoder_keys_values, strict=True):
-            x = self.run(layer, x, layout, mask, cache, keys_values, encoder_mask)
-        return self.final_norm(x)
+        return self.run_layers(x, layouts, masks, caches, source.encoder_keys_values, [encoder_mask] * len(self.layers))

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from framework.config import catalogue as index
 from framework.huggingface.node import drop_typed, model_overrides
+from framework.pretrained.frozen import OPTIONS as FROZEN
 from framework.pretrained.source import OPTION, PretrainedSource, Sources
 from framework.runs.folder import Run
 
-_NAMES_A_RUN = (OPTION, "task.teacher")
+_NAMES_A_RUN = (OPTION, *FROZEN)
 
 
 def pinned(words: Sequence[str]) -> list[str]:

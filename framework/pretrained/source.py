@@ -1,6 +1,6 @@
 """Pretrained models: a run or a published model, behind one interface of options, shapes, weights and tokenizer."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +22,9 @@ class PretrainedSource:
     """A trained model that a run starts from or learns from.
 
     name: as it was typed. model: config node of the model. spec: data spec it was trained with. tokenizer: config node of its tokenizer.
-    task: the task part it was trained with; None for a published model. hf_task: the Hub's name for the purpose of a published model's
-    head, if it has one.
-    unknown: names of weights in its files that no weight of ours corresponds to.
+    shapes: of every weight, by the name that a task of ours gives it. task: the task part it was trained with; None for a published model.
+    hf_task: the Hub's name for the purpose of a published model's head, if it has one. unknown: names of weights in its files that no
+    weight of ours corresponds to.
     """
 
     name: str
@@ -35,8 +35,8 @@ class PretrainedSource:
     hf_task: str | None = None
     unknown: Sequence[str] = ()
 
+    @cached_property
     def shapes(self) -> Shapes:
-        """Name -> shape of every weight, by the names that a task of ours gives them."""
         raise NotImplementedError
 
     def weights(self) -> WeightReader:
@@ -65,7 +65,7 @@ class RunSource(PretrainedSource):
         self.tokenizer = {"part": "tokenizer/pretrained", "file": str(self.run.tokenizer)}
 
     @cached_property
-    def _shapes(self) -> Shapes:
+    def shapes(self) -> Shapes:
         return shapes(self._state())
 
     def _state(self) -> "dict[str, Tensor]":
@@ -75,21 +75,9 @@ class RunSource(PretrainedSource):
 
         return merged(load_weights(self.checkpoint), self.model)
 
-    def shapes(self) -> Shapes:
-        return self._shapes
-
     def weights(self) -> WeightReader:
-        return _StateDict(self._state())
-
-
-class _StateDict:
-    """Weights by name, each read whole."""
-
-    def __init__(self, state: "dict[str, Tensor]"):
-        self._state = state
-
-    def tensors(self, name: str) -> "Iterator[Tensor]":
-        yield self._state[name]
+        state = self._state()
+        return lambda name: [state[name]]
 
 
 class PublishedSource(PretrainedSource):
@@ -104,11 +92,12 @@ class PublishedSource(PretrainedSource):
         if (start := self.published.config.get("decoder_start_token_id")) is not None:
             self.tokenizer["start"] = start
 
+    @cached_property
     def shapes(self) -> Shapes:
         return self.published.shapes()
 
     def weights(self) -> WeightReader:
-        return self.published
+        return self.published.tensors
 
 
 def open_pretrained(name: str, option: str = OPTION) -> PretrainedSource:

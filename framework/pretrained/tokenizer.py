@@ -1,4 +1,4 @@
-"""The tokenizer of a run that starts from a pretrained model or learns from a teacher is theirs: weights are bound to token ids."""
+"""The tokenizer of a run that starts from a pretrained model or uses a frozen one is theirs: weights are bound to token ids."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,7 @@ from typing import Any
 from framework.config import catalogue as index
 from framework.config.constraints import default_node
 from framework.errors import UserError
+from framework.pretrained.frozen import FrozenModel
 from framework.pretrained.overrides import tokenizer_overrides
 from framework.pretrained.source import PretrainedSource
 from framework.registry import build
@@ -16,26 +17,24 @@ _FREE = "tokenizer.additional_special_tokens="  # the one option that may be typ
 
 
 def with_tokenizer(
-    config: Mapping[str, Any], overrides: Sequence[str], pretrained: PretrainedSource | None, teacher: PretrainedSource | None
+    config: Mapping[str, Any], overrides: Sequence[str], pretrained: PretrainedSource | None, frozen: Sequence[FrozenModel]
 ) -> dict[str, Any]:
-    """The config with the tokenizer of the pretrained model, or else of the teacher; a task's or an experiment's gives way.
+    """The config with the tokenizer of the pretrained model, or else of the frozen ones; a task's or an experiment's gives way.
 
-    UserError: another tokenizer was typed, or the pretrained model and the teacher have different ones.
+    UserError: another tokenizer was typed, or the models have different ones.
     """
     if pretrained is not None:
         _refuse_typed(overrides, "model.pretrained", pretrained, (*tokenizer_overrides(pretrained),), (_FREE,))
         node = config["tokenizer"] if config["tokenizer"]["part"] == PRETRAINED else default_node(PRETRAINED, index.load())
         config = {**config, "tokenizer": {**node, **pretrained.tokenizer}}
-    if teacher is None:
-        return dict(config)
-    node = {**default_node(PRETRAINED, index.load()), **teacher.tokenizer}
-    if pretrained is None:
-        _refuse_typed(overrides, "task.teacher", teacher)
-        return {**config, "tokenizer": node}
-    if len({build(tokenizer).train(tuple).to_json() for tokenizer in (config["tokenizer"], node)}) > 1:
-        raise UserError(
-            f"model.pretrained={pretrained.name} and task.teacher={teacher.name} have different tokenizers; their token ids must agree"
-        )
+    owner = None if pretrained is None else f"model.pretrained={pretrained.name}"
+    for model in frozen:
+        node = {**default_node(PRETRAINED, index.load()), **model.source.tokenizer}
+        if owner is None:
+            _refuse_typed(overrides, model.option, model.source)
+            owner, config = str(model), {**config, "tokenizer": node}
+        elif len({build(tokenizer).train(tuple).to_json() for tokenizer in (config["tokenizer"], node)}) > 1:
+            raise UserError(f"{owner} and {model} have different tokenizers; their token ids must agree")
     return dict(config)
 
 

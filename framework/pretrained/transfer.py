@@ -41,10 +41,9 @@ class WeightTransfer:
         from framework.tasks.capabilities import Exportable
 
         self.shapes, self.source, self.config = shapes, source, config
-        source_shapes = source.shapes()
         # name in the model -> name in the source
-        self.names = select_layers({name: name for name in source_shapes}, config["model"].get("init_layers"), shapes, source.name)
-        saved = {name: source_shapes[there] for name, there in self.names.items()}
+        self.names = select_layers({name: name for name in source.shapes}, config["model"].get("init_layers"), shapes, source.name)
+        saved = {name: source.shapes[there] for name, there in self.names.items()}
         same_head = config["task"]["part"] == source.task and spec.labels == source.spec.labels
         if source.task is None and isinstance(task, Exportable):
             labels = tuple(task.hf_config().get("id2label", {}).values())

@@ -1,6 +1,7 @@
-"""The task of a config: built, adapted, frozen. Training, resuming, measuring and exporting all build it here, so that it is the same."""
+"""The data and the task of a config. Training, resuming, measuring and exporting all build them here, so that they are the same."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.registry import as_part, build
@@ -9,8 +10,25 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from framework.data.formats import Format
+    from framework.data.module import Prepared
     from framework.data.spec import DataSpec
     from framework.tasks.base import Task
+
+
+def prepare_data(config: Mapping[str, Any], folder: Path | None = None, splits: tuple[str, ...] | None = None) -> "Prepared":
+    """Source -> tokenizer -> data spec -> encoded rows; each step is taken from the cache if its inputs are unchanged.
+
+    folder: of a run whose tokenizer and data spec are used. splits: those wanted; None = all. UserError: what is wrong with the data.
+
+    >>> data = prepare_data(compose(["task=classification", "data=files", "data.train=reviews.csv"]))
+    >>> data.spec.labels, data.sizes["train"]["rows"], data.sizes["validation"]["rows"]
+    (('negative', 'positive'), 38, 2)
+    """
+    from framework.data.module import prepare
+
+    format = build(config["task"]["format"])
+    source = build(config["data"], format=format, seed=config["seed"])
+    return prepare(source, build(config["tokenizer"]), format, config["model"]["max_length"], folder, splits)
 
 
 def build_task(config: Mapping[str, Any], spec: "DataSpec", format: "Format | None" = None) -> "Task":
@@ -41,15 +59,15 @@ def merged(state: "Mapping[str, Tensor]", node: Mapping[str, Any]) -> "dict[str,
     return build(node["adapter"]).merged(state) if node.get("adapter") else dict(state)
 
 
-def build_on_meta(config: Mapping[str, Any]) -> "Task":
-    """The task of a config on the meta device: shapes without memory."""
+def build_on_meta(config: Mapping[str, Any], vocab_size: int | None = None) -> "Task":
+    """The task of a config on the meta device: shapes without memory. vocab_size: null = that of the tokenizer option."""
     import torch
 
     from framework.errors import UserError
 
     with torch.device("meta"):
         try:
-            return build_task(config, placeholder_spec(config))
+            return build_task(config, placeholder_spec(config, vocab_size))
         except ValueError as error:
             raise UserError(str(error)) from error
 

@@ -2,18 +2,20 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
 from framework.config import catalogue as index
 from framework.config.catalogue import Catalogue
-from framework.config.constraints import default_node, explicit, implicit, is_node, report
+from framework.config.constraints import default_node, explicit_config, is_node, report
 from framework.config.validate import problems
 from framework.errors import UserError
 from framework.runs.folder import Run
 
 # Keys of the config that may not change, and why. Options say for themselves what else may change, or may not
-# (framework.config.traits).
+# (framework.config.inventory).
 _FIXED_IN_TRAINING = {
     "model": "the saved weights are of that model",
     "tokenizer": "the saved weights know that tokenizer's ids",
@@ -45,7 +47,7 @@ def run_to_resume(overrides: Sequence[str], root: Path, name: str | None, task: 
 def changed(run: Run, overrides: Sequence[str], folders: Sequence[Path], training: bool) -> dict[str, Any]:
     """The run's config with overrides on top. UserError: an override is unknown or wrong, or changes what may not change."""
     catalogue = index.load()
-    saved = {key: _grown(value, catalogue) for key, value in run.config().items()}
+    saved = explicit_config({key: _grown(value, catalogue) for key, value in run.config().items()}, catalogue)
     config = copy.deepcopy(saved)
     overrides = [text for text in overrides if not text.lstrip("+").startswith("resume=")]
     recipes = [text for text in overrides if text.lstrip("+").startswith("recipe=")]
@@ -56,8 +58,8 @@ def changed(run: Run, overrides: Sequence[str], folders: Sequence[Path], trainin
         overrides = [text for text in overrides if text not in recipes]
     if overrides:
         _apply(config, overrides, run, folders)
-        config = {key: _followed(value, saved.get(key), catalogue) for key, value in config.items()}
-    wrong = problems(config, catalogue)
+        config = explicit_config({key: following(value, saved.get(key), catalogue) for key, value in config.items()}, catalogue)
+    wrong = list(problems(config, catalogue))
     wrong = wrong or [
         f"{path} may not change: {reason}. It was {before!r}, not {after!r}. Start a new run instead."
         for path, before, after in _differences(saved, config)
@@ -66,7 +68,7 @@ def changed(run: Run, overrides: Sequence[str], folders: Sequence[Path], trainin
     wrong = wrong or report(config, catalogue)
     if wrong:
         raise UserError("\n".join(wrong[:6]))
-    return {key: explicit(value, catalogue) if is_node(value) else value for key, value in config.items()}
+    return config
 
 
 def _fixed(path: str, traits: set[str], training: bool) -> str | None:
@@ -92,30 +94,23 @@ def _grown(node: Any, catalogue: Catalogue) -> Any:
     """A saved node with options that its part has got since, at their defaults: the run was trained as these say."""
     if not is_node(node):
         return node
-    option = catalogue.option(node["part"])
-    grown = {**{name: copy.deepcopy(field["default"]) for name, field in option["fields"].items()}, **node}
-    for slot, entry in option["slots"].items():
-        new = None if entry["follows"] or entry["default"] is None else default_node(f"{entry['kind']}/{entry['default']}", catalogue)
-        grown[slot] = _grown(node.get(slot, new), catalogue)
-    return grown
+    grown = {**default_node(node["part"], catalogue), **node}
+    return {**grown, **{slot: _grown(grown[slot], catalogue) for slot in catalogue.option(node["part"])["slots"]}}
 
 
-def _followed(node: Any, saved: Any, catalogue: Catalogue) -> Any:
-    """A changed node whose slots follow the owner's slot where they did so in the saved node and were not changed themselves."""
+def following(node: Any, saved: Any, catalogue: Catalogue, around: Mapping[str, Any] | None = None) -> Any:
+    """A changed node with null in the slots that follow the owner's: those that did so in the saved node and were not changed themselves.
+    around: the slots of the saved node's owners."""
     if not is_node(node) or not is_node(saved):
         return node
-    return explicit(_emptied(node, saved, implicit(saved, catalogue)), catalogue)
-
-
-def _emptied(node: dict[str, Any], saved: Mapping[str, Any], emptied: Mapping[str, Any]) -> dict[str, Any]:
-    """The node with null in the slots that are null in `emptied`, unless they differ from the saved ones."""
-    found = dict(node)
-    for slot, child in node.items():
-        if is_node(child) and child == saved.get(slot):
-            found[slot] = emptied.get(slot)
-        elif is_node(child) and is_node(saved.get(slot)) and is_node(emptied.get(slot)):
-            found[slot] = _emptied(child, saved[slot], emptied[slot])
-    return found
+    result = dict(node)
+    for slot, entry in catalogue.option(node["part"])["slots"].items():
+        if node.get(slot) is not None and node[slot] == saved.get(slot) == (around or {}).get(entry["follows"]):
+            result[slot] = None
+        else:
+            nearest = {name: part for name, part in saved.items() if name != slot and is_node(part)}
+            result[slot] = following(node.get(slot), saved.get(slot), catalogue, {**(around or {}), **nearest})
+    return result
 
 
 def _apply(config: dict[str, Any], overrides: Sequence[str], run: Run, folders: Sequence[Path]) -> None:
@@ -134,26 +129,13 @@ def _apply(config: dict[str, Any], overrides: Sequence[str], run: Run, folders: 
     if groups:
         composed = compose([*run.overrides(), *(str(override.input_line) for override in groups)], folders).config
         for override in groups:
-            _set(config, override.key_or_group.split("/"), _at(composed, override.key_or_group.split("/")), override.key_or_group)
+            path = override.key_or_group.split("/")
+            _set(config, path, reduce(getitem, path, composed), override.key_or_group)
     for override in parsed:
+        if override.is_sweep_override():
+            raise UserError(f"{override.input_line}: a run is resumed or used with one value, not with a sweep")
         if override not in groups:
-            value = override.value()
-            _set(config, override.key_or_group.split("."), _plain(value), override.key_or_group)
-
-
-def _plain(value: Any) -> Any:
-    """A value that Hydra parsed, quoted strings as plain ones."""
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return value if isinstance(value, (int, float, bool, str, type(None))) else getattr(value, "text", str(value))
-
-
-def _at(node: Any, path: Sequence[str]) -> Any:
-    for key in path:
-        node = node[key]
-    return node
+            _set(config, override.key_or_group.split("."), override.value(), override.key_or_group)
 
 
 def _set(config: dict[str, Any], path: Sequence[str], value: Any, key: str) -> None:

@@ -1,7 +1,7 @@
 """Base classes of tasks: the model half of a plugin. Plain PyTorch; no Lightning, Hydra or W&B."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -19,7 +19,8 @@ class Result:
     """The result of `Task.forward`.
 
     loss: scalar, summed over targets. weight: scalar, their number; a step follows the summed loss of the global batch over its weight.
-    output: whatever the task uses again, such as logits.
+    output: whatever the task uses again, such as logits. losses: auxiliary losses by name, each with a weight of its
+    own; they are trained beside the loss, logged and evaluated under their names (a second head).
 
     >>> result = Result(loss=torch.tensor(6.0), weight=torch.tensor(4))
     >>> float(result.loss / result.weight)  # the loss of a target
@@ -29,6 +30,7 @@ class Result:
     loss: Tensor
     weight: Tensor
     output: Any = None
+    losses: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, losses: Tensor, output: Any = None) -> "Result":
@@ -89,7 +91,7 @@ class Task(nn.Module):
         raise NotImplementedError
 
     def rows(self, result: Result, batch: Batch) -> list[dict[str, Any]]:
-        """A JSON-able dict for each row of `batch["raw"]`: `prediction`, and where the row has a target also `input` and `reference`."""
+        """A JSON-able dict for each of `batch["@rows"].raw`: `prediction`, and where the row has a target also `input` and `reference`."""
         raise NotImplementedError
 
     def predict(self, batch: Batch, decode: Decode) -> list[dict[str, Any]]:

@@ -1,13 +1,17 @@
-"""Capabilities of tasks: knowledge distillation and export. A task inherits the classes of the capabilities it has."""
+"""Capabilities of tasks: knowledge distillation, a frozen reference, export. A task inherits the classes of the capabilities it has."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from framework.data.formats import Batch
+from framework.errors import UserError
 from framework.registry import choice
 from framework.tasks.base import Result, Task
+from framework.tasks.frozen import FrozenTask
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,36 @@ class Distillable(Task):
     def distillation_outputs(self, batch: Batch, result: Result) -> DistillationOutputs:
         """Hidden states and logits of the batch's targets, in order; `result` is what `forward` returned for the batch."""
         raise NotImplementedError
+
+
+class WithReference(Task):
+    """A task whose loss compares its model with a frozen one, the reference: preference optimization, KL penalties.
+
+    reference: a run, of this task or of another one, or a published model, to compare with; its tokenizer is taken. null = none.
+
+    >>> class CautiousTask(WithReference):
+    ...     def forward(self, batch):
+    ...         hidden = self.model(batch["ids"])
+    ...         with self.frozen_reference() as reference:
+    ...             penalty = (hidden - reference.model(batch["ids"])).square().sum()  # trains the model alone
+    ...         return Result(penalty, batch["ids"].numel(), hidden)
+    >>> CautiousTask.reference is None
+    True
+    """
+
+    framework_options: ClassVar[tuple[str, ...]] = ("reference",)
+    reference: ClassVar[str | None] = None
+    option_traits: ClassVar = {"may_change": ("reference",)}  # its folder may move
+    frozen: FrozenTask | None = None
+
+    @contextmanager
+    def frozen_reference(self) -> Iterator[Any]:
+        """The whole task of the reference run, on this task's device: in evaluation mode, without gradients, in no checkpoint. UserError:
+        there is none."""
+        if self.frozen is None:
+            raise UserError("this task needs a frozen model to compare with: task.reference=RUN")
+        with self.frozen.used_by(self) as reference:
+            yield reference
 
 
 class Exportable(Task):

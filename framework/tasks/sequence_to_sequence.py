@@ -4,7 +4,7 @@ Shapes: B batch, S source length, T target length.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, ClassVar
 
@@ -66,52 +66,48 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
         return self._loss(batch, self.label_smoothing)
 
     def _loss(self, batch: Batch, label_smoothing: float) -> Result:
-        hidden = self.model(batch["source"], batch["target"], batch["source_padding_mask"])  # (B, T, D)
+        is_target = batch["labels"] != IGNORED
+        hidden = self.model(batch["source"], batch["target"], batch["source_padding_mask"], is_target)  # (B, T, D)
         outputs = logits_at_targets(self.model, hidden, batch["labels"])
         loss = target_losses(outputs, batch["labels"], label_smoothing).sum()
-        return Result(loss, (batch["labels"] != IGNORED).sum(), outputs)
+        return Result(loss, is_target.sum(), outputs)
 
     def distillation_outputs(self, batch: Batch, result: Result) -> DistillationOutputs:
         return result.output
 
     def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:
         """The loss without label smoothing, so that it compares between runs, and the selected rows."""
-        wanted = decode.wanted(batch["row"]).nonzero()[:, 0]
+        wanted = decode.wanted(batch["@rows"].numbers)
         rows = self._generate(batch, decode, wanted)
-        for row, number in zip(rows, wanted.tolist(), strict=True):
-            row["reference"] = batch["raw"][number][self.format.columns[1]]
+        for row, number in zip(rows, wanted, strict=True):
+            row["reference"] = batch["@rows"].raw[number][self.format.columns[1]]
         return self._loss(batch, label_smoothing=0.0), rows
 
     def predict(self, batch: Batch, decode: Decode) -> list[dict[str, Any]]:
-        return self._generate(batch, decode, torch.arange(len(batch["source"]), device=batch["source"].device))
+        return self._generate(batch, decode, range(len(batch["source"])))
 
-    def _generate(self, batch: Batch, decode: Decode, wanted: Tensor) -> list[dict[str, Any]]:
+    def _generate(self, batch: Batch, decode: Decode, wanted: Sequence[int]) -> list[dict[str, Any]]:
         """The generated texts of the wanted rows, in their order. Rows of similar length are generated together, with less padding."""
-        if not len(wanted):
-            return []
         model: Any = self.model
         source, padding_mask = batch["source"], batch["source_padding_mask"]
         lengths = torch.full_like(source[:, 0], source.shape[1]) if padding_mask is None else padding_mask.sum(dim=1)
         rows: dict[int, dict[str, Any]] = {}
         with torch.inference_mode(), evaluating(model):
-            for limit, group in self._groups(wanted, lengths):
+            for limit, group in self._groups(torch.tensor(wanted, device=source.device), lengths):
                 width = int(lengths[group].max())
                 encoder_output = model.encode(source[group, :width], None if padding_mask is None else padding_mask[group, :width])
                 generated = decode(model, batch["target"][group, :1], encoder_output=encoder_output, longest=limit)
                 for number, texts in zip(group.tolist(), generated, strict=True):
                     rows[number] = {"input": self._input(batch, number, decode), **generated_row(texts)}
-        return [rows[number] for number in wanted.tolist()]
+        return [rows[number] for number in wanted]
 
     def _groups(self, wanted: Tensor, lengths: Tensor) -> Iterator[tuple[int | None, Tensor]]:
         """The wanted rows by length, a few at a time, and how many tokens may be generated for each. The limit of a row does not depend on
         the others."""
-        ordered = wanted[lengths[wanted].argsort(stable=True)]
-        limits = [self._limit(length) for length in lengths[ordered].tolist()]
-        start = 0
-        for limit, same in groupby(limits):
-            stop = start + len(list(same))
-            yield from ((limit, group) for group in ordered[start:stop].split(GROUP_SIZE))
-            start = stop
+        known = lengths.tolist()
+        ordered = sorted(wanted.tolist(), key=known.__getitem__)
+        for limit, same in groupby(ordered, key=lambda row: self._limit(known[row])):
+            yield from ((limit, group) for group in torch.tensor(list(same), device=wanted.device).split(GROUP_SIZE))
 
     def _limit(self, length: int) -> int | None:
         """Rounded up, so that many rows have the same limit and are generated together."""
@@ -120,8 +116,8 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
         return min(math.ceil((self.max_ratio * length + self.max_extra) / ROUNDED_TO) * ROUNDED_TO, self.spec.max_length)
 
     def _input(self, batch: Batch, number: int, decode: Decode) -> str:
-        if "raw" in batch:
-            return batch["raw"][number][self.format.columns[0]]
+        if "@rows" in batch and batch["@rows"].raw is not None:
+            return batch["@rows"].raw[number][self.format.columns[0]]
         return decode.text(batch["source"][number].tolist())
 
     def metrics(self) -> dict[str, Metric]:

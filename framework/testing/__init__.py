@@ -33,7 +33,6 @@ from framework.testing.promise import Inapplicable as Inapplicable
 from framework.testing.suites import SourcePromises as SourcePromises
 from framework.testing.suites import TaskPromises as TaskPromises
 from framework.testing.tasks import check_task as check_task
-from framework.testing.toy_models import import_parts as import_parts
 from framework.testing.toy_models import loss as loss
 from framework.testing.toy_models import texts as texts
 from framework.testing.toy_models import toy_model as toy_model

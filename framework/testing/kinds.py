@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from framework.parts.layout import SequenceLayout
+from framework.parts.stacks import with_padding_mask
 from framework.testing.dropout import WithoutDropout
 from framework.testing.effects import differs
 from framework.testing.promise import BrokenPromise
@@ -65,15 +67,19 @@ def tokens_are_independent(toy: ToyPart) -> None:
     model = toy.model()
     for part in toy.parts(model):
         x = _random(2, 5, model.dim)
+        call = with_padding_mask(part, SequenceLayout(torch.arange(5)[None]))
         for training in (False, True):
             part.train(training)
             with WithoutDropout():
-                if part(x).shape != x.shape:
-                    raise BrokenPromise(f"tokens are independent: {tuple(x.shape)} becomes {tuple(part(x).shape)}")
-                if training and not part(x).equal(part(x)):
+                y = call(x)
+                if y.shape != x.shape:
+                    raise BrokenPromise(f"tokens are independent: {tuple(x.shape)} becomes {tuple(y.shape)}")
+                if training and not y.equal(call(x)):
                     continue  # random in another way than dropout
-                equal = _equal_alone(lambda tokens: part(x[:, tokens]), 1, 5)  # noqa: B023 - called in this iteration
-                if not equal or not _equal_alone(lambda rows: part(x[rows]), 0, 2):  # noqa: B023
+                if not (
+                    _equal_alone(lambda tokens: call(x[:, tokens]), 1, 5)  # noqa: B023 - called in this iteration
+                    and _equal_alone(lambda rows: call(x[rows]), 0, 2)  # noqa: B023
+                ):
                     mode = "training" if training else "evaluation"
                     raise BrokenPromise(f"tokens are independent: in {mode}, a token gets something else alone than beside other tokens")
 

@@ -121,6 +121,8 @@ class PartPromises(Promises):
         name, applies = promise.__name__.replace("_", " "), parts.PROMISES.get(promise, lambda traits: True)
         toys = toys or (self.largest() if promise in OF_COMBINATIONS else self.toys().legal)
         reason, ran = f"{name} does not apply to {', '.join(self.families) or 'this part'}", False
+        if not self.toys().legal:
+            reason = "no family is left: see test_runs_in_every_family"
         for toy in toys:
             if not applies(toy.traits):
                 continue

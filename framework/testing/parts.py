@@ -11,7 +11,7 @@ from framework.parts.caches import DecodingState
 from framework.testing.dropout import WithoutDropout
 from framework.testing.parameters import check_gradients, load_saved
 from framework.testing.promise import BrokenPromise
-from framework.testing.toy_models import VOCABULARY, forward, loss, pad_left, pad_right, texts
+from framework.testing.toy_models import VOCABULARY, forward, loss, pad, texts
 
 TOLERANCE = 1e-5  # a part may compute inside in float32
 
@@ -36,11 +36,11 @@ def respects_padding(model: Any) -> None:
     model.eval()
     rows = texts(7, 4)
     alone = [_encode(model, row[None], None)[0] for row in rows]
-    for pad in (pad_right, pad_left):
-        ids, padding_mask = pad(rows)
+    for side in ("right", "left"):
+        ids, padding_mask = pad(rows, side)
         for filling in (0, 5):
             hidden = _encode(model, ids.masked_fill(~padding_mask, filling), padding_mask)
-            _same("respects padding", hidden, padding_mask, alone, f"{pad.__name__} with token {filling}")
+            _same("respects padding", hidden, padding_mask, alone, f"padded on the {side} with token {filling}")
 
 
 @torch.no_grad()
@@ -49,7 +49,7 @@ def cross_attention_respects_padding(model: Any) -> None:
     model.eval()
     sources, targets = texts(6, 3), texts(5, 5)
     alone = _alone(model, targets, sources)
-    ids, padding_mask = pad_right(sources)
+    ids, padding_mask = pad(sources, "right")
     for filling in (0, 5):
         decoded = model(ids.masked_fill(~padding_mask, filling), torch.stack(targets), padding_mask)
         _same("cross-attention respects padding", decoded, None, alone, f"source padded with token {filling}")
@@ -101,7 +101,7 @@ def cache_equals_full_forward(model: Any) -> None:
     model.eval()
     rows, sources = texts(8, 5), texts(6, 3)
     alone = _alone(model, rows, sources)
-    ids, padding_mask = pad_left(rows)
+    ids, padding_mask = pad(rows, "left")
     for pieces in ([8], [1] * 8, [2, 1, 4, 1]):
         state = _start(model, sources)
         masked = zip(ids.split(pieces, dim=1), padding_mask.split(pieces, dim=1), strict=True)
@@ -119,7 +119,7 @@ def cache_reorders(model: Any) -> None:
     model.eval()
     rows, sources = texts(8, 5), texts(6, 3)
     alone = _alone(model, rows, sources)
-    ids, padding_mask = pad_left(rows)
+    ids, padding_mask = pad(rows, "left")
     for order in ([1, 0], [1, 1, 0], [1]):
         state = _start(model, sources)
         model.decode(ids[:, :4], state, padding_mask[:, :4])
@@ -134,7 +134,7 @@ def cache_is_restored(model: Any) -> None:
     """Decoding continues from what the caches return as their state (an exported program hands it from call to call)."""
     model.eval()
     rows, sources = texts(8, 5), texts(6, 3)
-    ids, padding_mask = pad_left(rows)
+    ids, padding_mask = pad(rows, "left")
     state = _start(model, sources)
     model.decode(ids[:, :5], state, padding_mask[:, :5])
     restored = replace(_start(model, sources), positions=state.positions, padding_mask=state.padding_mask)
@@ -179,7 +179,7 @@ def _alone(model: Any, rows: Sequence[Tensor], sources: Sequence[Tensor]) -> lis
 
 
 def _start(model: Any, sources: Sequence[Tensor]) -> DecodingState:
-    return model.state(model.encode(*pad_right(sources)) if "cross" in model.provides else None)
+    return model.state(model.encode(*pad(sources, "right")) if "cross" in model.provides else None)
 
 
 def _same(promise: str, got: Tensor, padding_mask: Tensor | None, rows: Sequence[Tensor], what: str) -> None:

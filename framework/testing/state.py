@@ -1,6 +1,7 @@
 """Contract tests: a part has no state beside its parameters, changes none of its inputs, and draws no random numbers in evaluation."""
 
 from collections.abc import Collection, Iterator, Mapping
+from functools import wraps
 from typing import Any
 
 import torch
@@ -57,6 +58,7 @@ def leaves_its_inputs_unchanged(toy: ToyPart) -> None:
 def _watched(part: nn.Module, method: str) -> Any:
     usual = getattr(part, method)
 
+    @wraps(usual)  # the layer reads the signature
     def watched(*arguments: Any, **keywords: Any) -> Any:
         before = _frozen([arguments, keywords])
         result = usual(*arguments, **keywords)

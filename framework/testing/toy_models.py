@@ -1,7 +1,5 @@
 """Toy models and texts for tests."""
 
-import importlib
-import pkgutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,21 +8,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
-import framework.models
-import framework.parts
 from framework.data.spec import DataSpec
 from framework.registry import Part
 
 VOCABULARY = 23
 # Large initial weights, so that a token that should be masked changes the output measurably.
 OPTIONS = {"dim": 16, "num_heads": 4, "num_layers": 2, "dropout": 0.0, "max_length": 32, "initial_std": 0.3}
-
-
-def import_parts() -> None:
-    """Register every part and model of the framework."""
-    for package in (framework.parts, framework.models):
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            importlib.import_module(module.name)
 
 
 def toy_model(model: Part | str, seed: int = 0, **values: Any) -> Any:
@@ -34,7 +23,6 @@ def toy_model(model: Part | str, seed: int = 0, **values: Any) -> Any:
 
 def build_toy(model: Part | str, seed: int = 0, **values: Any) -> Any:
     """A toy model as a run builds it, in float32."""
-    import_parts()
     torch.manual_seed(seed)
     part = Part(f"model/{model}") if isinstance(model, str) else model
     options = {**OPTIONS, **part.values, **values}
@@ -69,15 +57,8 @@ def forward(model: Any, ids: Tensor, source: Tensor) -> Tensor:
     return model(source, ids) if "cross" in model.provides else model(ids)
 
 
-def pad_right(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    return _pad(rows, "right")
-
-
-def pad_left(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    return _pad(rows, "left")
-
-
-def _pad(rows: Sequence[Tensor], side: str) -> tuple[Tensor, Tensor]:
+def pad(rows: Sequence[Tensor], side: str) -> tuple[Tensor, Tensor]:
+    """ids (B, T) and padding_mask (B, T) of rows (T,). side: left or right."""
     ids = pad_sequence(list(rows), batch_first=True, padding_side=side)
     padding_mask = pad_sequence([torch.ones_like(row, dtype=torch.bool) for row in rows], batch_first=True, padding_side=side)
     return ids, padding_mask

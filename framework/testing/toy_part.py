@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from framework.registry import Choice, Part, broken, option_of, signature
-from framework.testing.toy_models import OPTIONS, build_toy, import_parts, perturb
+from framework.testing.toy_models import OPTIONS, build_toy, perturb
 from framework.testing.toy_task import FAMILIES, traits
 
 STACKS = ("encoder", "decoder")
@@ -27,7 +27,6 @@ class ToyPart:
         window: int | None = None,
         options: Mapping[str, Any] | None = None,
     ):
-        import_parts()
         self.slot, self.part, self.family, self.beside, self.window = slot, part, family, dict(beside), window
         self.options = dict(options or {})
         target = part if slot == "model" else Part(f"model/{family}")
@@ -100,5 +99,4 @@ def _values(part: Part) -> dict[str, Any]:
 
 def families_with(slot: str) -> list[str]:
     """Families of models that have a slot."""
-    import_parts()
     return [family for family in FAMILIES if slot in signature(Part(f"model/{family}").cls).fields]

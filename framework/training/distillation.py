@@ -15,26 +15,26 @@ from framework.errors import UserError
 from framework.registry import register
 from framework.tasks.base import Result, Task
 from framework.tasks.capabilities import Distillable, DistillationOutputs
+from framework.tasks.frozen import FrozenTask
 
 
 class Distillation:
     """Base class of the kind `distillation`: computes the student's loss of a batch, in training only.
 
-    Context arguments: teacher, a trained task, used in evaluation mode and without gradients. The teacher is no submodule of the student,
-    so no checkpoint, optimizer or weight average holds it.
+    Context arguments: teacher, a trained task, which stays frozen (`FrozenTask`): no checkpoint, optimizer or weight average holds it.
     """
 
     def __init__(self, teacher: Distillable):
-        self.teacher = teacher.eval().requires_grad_(False)
+        self.frozen = FrozenTask(lambda: teacher)
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Moves the teacher to the student's device and dtype."""
-        self.teacher.to(device, dtype)
+    @property
+    def teacher(self) -> Distillable:
+        return self.frozen.task
 
-    def teacher_outputs(self, batch: Batch) -> DistillationOutputs:
-        """The teacher's outputs at the targets."""
-        with torch.no_grad():
-            return self.teacher.distillation_outputs(batch, self.teacher(batch))
+    def teacher_outputs(self, batch: Batch, student: Task) -> DistillationOutputs:
+        """The teacher's outputs at the targets, on the student's device."""
+        with self.frozen.used_by(student) as teacher:
+            return teacher.distillation_outputs(batch, teacher(batch))
 
     def __call__(self, student: Task, batch: Batch, result: Result) -> Result:
         """The student's result with its loss replaced: summed over targets, as its weight is their number."""
@@ -67,7 +67,7 @@ class StandardDistillation(Distillation):
 
     def __call__(self, student: Task, batch: Batch, result: Result) -> Result:
         assert isinstance(student, Distillable)  # task.teacher is an option of Distillable
-        outputs, teacher = student.distillation_outputs(batch, result), self.teacher_outputs(batch)
+        outputs, teacher = student.distillation_outputs(batch, result), self.teacher_outputs(batch, student)
         if outputs.logits.shape != teacher.logits.shape:
             raise UserError(
                 f"the teacher has {_shape(teacher)} and this task {_shape(outputs)}: both must have the same targets and classes"

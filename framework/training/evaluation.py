@@ -1,7 +1,7 @@
 """Evaluation of a split: metrics that count each row once on any number of ranks, and the predictions of all rows."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torchmetrics import Metric
 from framework.data.formats import Batch
 from framework.tasks.base import Task
 from framework.utils.files import write_text
+from framework.utils.recording import nothing_recorded
 
 
 class MeanLoss(Metric):
@@ -45,30 +46,33 @@ class Evaluation:
     def __init__(self, task: Task, decode: Any, device: torch.device, keep: bool):
         metric_device = device if device.type == "cuda" else torch.device("cpu")  # has float64, and ranks can sync there
         self.task, self.decode, self.keep, self.metric_device = task, decode, keep, metric_device
-        self.loss = MeanLoss().to(metric_device)
+        self.losses = {"loss": MeanLoss().to(metric_device)}  # and the auxiliary losses of the task
         self.metrics: dict[str, Metric] = {name: metric.to(metric_device) for name, metric in task.metrics().items()}
         self.rows: list[tuple[int, dict[str, Any]]] = []
 
     def update(self, batch: Batch) -> None:
         """Evaluate a batch. A dummy batch, which keeps the ranks in step, is computed and not counted."""
-        result, rows = self.task.evaluate(batch, self.decode)
-        if batch.get("dummy"):
+        with nothing_recorded():
+            result, rows = self.task.evaluate(batch, self.decode)
+        if batch["@rows"].dummy:
             return
-        self.loss.update(result.loss.to(self.metric_device), result.weight.to(self.metric_device))
+        for name, (loss, weight) in {**result.losses, "loss": (result.loss, result.weight)}.items():
+            self.losses.setdefault(name, MeanLoss().to(self.metric_device)).update(
+                *(value.to(self.metric_device) for value in (loss, weight))
+            )
         if rows:
             self.task.update(self.metrics, rows)
         if self.keep:
-            self.rows += zip(self._row_numbers(batch, len(rows)), rows, strict=True)
-
-    def _row_numbers(self, batch: Batch, count: int) -> list[int]:
-        """Numbers of the rows that `evaluate` returned: all of the batch, or the decoded ones."""
-        numbers = batch["row"]
-        return (numbers if len(numbers) == count else numbers[self.decode.wanted(numbers)]).tolist()
+            numbers: list[int] = batch["@rows"].numbers
+            if len(numbers) != len(rows):  # `evaluate` returned the decoded rows alone
+                numbers = [numbers[position] for position in self.decode.wanted(numbers)]
+            self.rows += zip(numbers, rows, strict=True)
 
     def compute(self) -> dict[str, float]:
         """Loss and metrics over all ranks. A collective call: all ranks must make it."""
         values: dict[str, float] = {}
-        for name, metric in {"loss": self.loss, **self.metrics}.items():
+        losses = {name: self.losses.get(name, MeanLoss().to(self.metric_device)) for name in _of_all_ranks(self.losses)}
+        for name, metric in {**losses, **self.metrics}.items():
             computed = metric.compute()
             values |= {key: float(value) for key, value in (computed if isinstance(computed, Mapping) else {name: computed}).items()}
         return values
@@ -79,10 +83,21 @@ class Evaluation:
         ranks = gathered(self.rows)
         if ranks is None:
             return
-        rows = _in_order(ranks)
+        numbered = sorted((pair for rank in ranks for pair in rank), key=lambda pair: pair[0])
+        assert len(dict(numbered)) == len(numbered), "a row was evaluated on two ranks"
+        rows = [{"row": number, **row} for number, row in numbered]
         write_text(path, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
         for name, text in self.task.report(rows).items():
             write_text(path.with_name(name), text)
+
+
+def _of_all_ranks(names: Iterable[str]) -> list[str]:
+    """The names that any rank has, in the same order on all of them."""
+    ranks: list[list[str]] = [list(names)]
+    if dist.is_available() and dist.is_initialized():
+        ranks = [[] for _ in range(dist.get_world_size())]
+        dist.all_gather_object(ranks, list(names))
+    return sorted({name for rank in ranks for name in rank})
 
 
 def gathered(rows: list[Any]) -> list[list[Any]] | None:
@@ -92,10 +107,3 @@ def gathered(rows: list[Any]) -> list[list[Any]] | None:
     ranks: list[Any] | None = [None] * dist.get_world_size() if dist.get_rank() == 0 else None
     dist.gather_object(rows, ranks)
     return ranks
-
-
-def _in_order(ranks: list[list[tuple[int, dict[str, Any]]]]) -> list[dict[str, Any]]:
-    numbered = sorted((pair for rank in ranks for pair in rank), key=lambda pair: pair[0])
-    numbers = [number for number, _ in numbered]
-    assert len(set(numbers)) == len(numbers), "a row was evaluated on two ranks"
-    return [{"row": number, **row} for number, row in numbered]

@@ -21,10 +21,11 @@ from framework.tracking.base import Tracker
 from framework.training.averaging import LIVE
 from framework.training.distillation import Distillation
 from framework.training.evaluation import Evaluation
+from framework.training.figures import FigureLog
+from framework.training.global_mean import MAIN, GlobalMean
 from framework.training.strategies import gather, scatter, shard
 from framework.training.throughput import ThroughputMonitor
-
-_TINY = 1e-6  # lower bound of a weight; a batch without targets has no loss
+from framework.utils.recording import add_loss, nothing_recorded, record_figures, recorded_losses
 
 
 class Diverged(UserError):
@@ -34,9 +35,8 @@ class Diverged(UserError):
 class Learner(pl.LightningModule):
     """Trains and evaluates a task.
 
-    A task returns the loss of a batch, summed over its targets, and their number, the weight. A step uses the gradient of the sum over the
-    *global* batch (all micro-batches of an accumulation window, on all ranks) divided by the weight of the global batch. A mean of means
-    would weigh targets in small batches more than those in large ones.
+    A task returns the loss of a batch, summed over its targets, and their number, the weight; parts may add others (`add_loss`). A step
+    follows the sum over the global batch divided by the weight of the global batch (`GlobalMean`).
 
     optimizer: called with model=task. schedule: called with total=steps. config: plain values, saved in each checkpoint.
     decode, test_decode: generators for validation (a sample of the rows) and test (all rows).
@@ -63,8 +63,13 @@ class Learner(pl.LightningModule):
         self.decodes, self.folder, self.seed = {"validation": decode, "test": test_decode}, folder, seed
         self.distillation = distillation
         self.logged_metrics: dict[str, float] = {}  # newest values, in full precision
-        self._reference: float | None = None  # see `_common_reference`
-        self._pending: tuple[int, Tensor] | None = None  # step and summed loss, to be checked
+        self._figures: FigureLog | None = None  # in training
+        self._pending: tuple[int, dict[str, Tensor]] | None = None  # step and its losses, to be checked
+
+    def setup(self, stage: str) -> None:
+        if stage == "fit":
+            self._figures = FigureLog(self.trainer)
+            record_figures(self._figures)
 
     def configure_model(self) -> None:
         if self._device_mesh is not None:
@@ -83,12 +88,8 @@ class Learner(pl.LightningModule):
     # -- training --------------------------------------------------------------------------------------------------------
 
     def on_train_start(self) -> None:
-        # loss and weight of the current step on this rank; in float64 with float64 parameters, whose gradients the weight divides
-        double = any(parameter.dtype == torch.float64 for parameter in self.task.parameters())
-        self._window = torch.zeros(2, device=self.device, dtype=torch.float64 if double else torch.float32)
+        self._mean = GlobalMean(self.trainer, self.task.parameters())
         self._throughput = ThroughputMonitor(self.device)
-        if self.distillation is not None:
-            self.distillation.to(self.device, cast(torch.dtype, self.dtype))
         self._factor = self.make_schedule(total=self.trainer.estimated_stepping_batches)
         self._apply_options()
         for tracker in self.loggers:
@@ -104,15 +105,24 @@ class Learner(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         self._seed_dropout(batch_index)
-        result = self.task(batch)
-        if self.distillation is not None:
-            result = self.distillation(self.task, batch, result)
-        loss, weight = result.loss, result.weight.detach().to(result.loss)
-        if batch.get("dummy"):  # this rank has no row left and only keeps in step
-            loss, weight = loss * 0, weight * 0
-        self._window += torch.stack((loss.detach(), weight))
+        with recorded_losses() as auxiliary:
+            result = self.task(batch)
+            if self.distillation is not None:
+                result = self.distillation(self.task, batch, result)
+            for name, (loss, weight) in result.losses.items():
+                add_loss(name, loss, weight)
+        losses = {MAIN: (result.loss, result.weight.detach().to(result.loss)), **auxiliary}
+        if batch["@rows"].dummy:  # this rank has no row left and only keeps in step
+            losses = {name: (loss * 0, weight * 0) for name, (loss, weight) in losses.items()}
         self._throughput.count_tokens(batch)
-        return loss / (weight.clamp(min=_TINY) if self._alone else self._common_reference(weight))
+        with nothing_recorded():  # a gradient of its own recomputes checkpointed layers
+            return self._mean(losses)
+
+    def on_before_backward(self, loss: Tensor) -> None:
+        record_figures(None)  # layers that are recomputed would count twice
+
+    def on_after_backward(self) -> None:
+        record_figures(self._figures)
 
     def _seed_dropout(self, batch_index: int) -> None:
         """Seed dropout by (seed, epoch, batch, rank), so that a resumed run draws the same as an uninterrupted one."""
@@ -122,41 +132,21 @@ class Learner(pl.LightningModule):
         if self.device.type != "cpu":
             torch.get_device_module(self.device).manual_seed(seed)
 
-    @property
-    def _alone(self) -> bool:
-        """Whether the batch is the global batch, so that its loss can be divided at once and gradients need no scaling."""
-        return self.trainer.world_size == 1 and self.trainer.accumulate_grad_batches == 1
-
-    def _common_reference(self, weight: Tensor) -> float:
-        """Divisor of all losses until the weight of the global batch is known: close to it, so that float16 gradients do not overflow, and
-        a power of two, so that scaling is exact."""
-        if self._reference is None:
-            mean = float(self.trainer.strategy.reduce(weight.clone(), reduce_op="sum")) / self.trainer.world_size
-            self._reference = 2.0 ** round(math.log2(max(mean, 1.0)))
-        return self._reference
-
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """After the reduction over ranks and before clipping: scale gradients to the mean over the global batch."""
-        window = self.trainer.strategy.reduce(self._window.clone(), reduce_op="sum")
-        self._window.zero_()
-        self._throughput.add_loss(window)
+        totals = self._mean.scale_gradients([parameter for group in optimizer.param_groups for parameter in group["params"]])
+        self._throughput.add_losses(totals)
         if self.device.type != "cpu":
             self._check_loss()  # of the previous step; reading this one would synchronize the device
-        self._pending = (self.trainer.global_step + 1, window[0])
+        self._pending = (self.trainer.global_step + 1, {name: total[0] for name, total in totals.items()})
         if self.device.type == "cpu":
             self._check_loss()
-        if not self._alone:
-            assert self._reference is not None
-            # Lightning divides by the length of a full accumulation window, DDP by the number of ranks
-            scale = self.trainer.world_size * self.trainer.accumulate_grad_batches * self._reference / window[1].clamp(min=_TINY)
-            gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-            torch._foreach_mul_([g.to_local() if hasattr(g, "to_local") else g for g in gradients], scale)
 
     def _check_loss(self) -> None:
         if self._pending is not None:
-            (step, loss), self._pending = self._pending, None
-            if not math.isfinite(float(loss)):
-                raise Diverged(self._advice(f"the loss became {float(loss)} at step {step}"))
+            (step, losses), self._pending = self._pending, None
+            for name, loss in zip(losses, torch.stack(list(losses.values())).tolist(), strict=True):
+                if not math.isfinite(loss):
+                    raise Diverged(self._advice(f"the loss{'' if name == MAIN else f' {name!r}'} became {loss} at step {step}"))
 
     def _advice(self, what: str) -> str:
         trainer = self.trainer
@@ -169,6 +159,7 @@ class Learner(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._check_loss()
+        self._log_figures()  # figures of steps that a resumed run does not see again
         live = checkpoint.get(LIVE, {})  # if state_dict has averaged weights
         values = [*checkpoint["state_dict"].items(), *live.items()]
         broken = [name for name, value in values if value.is_floating_point() and not value.isfinite().all()]
@@ -188,42 +179,47 @@ class Learner(pl.LightningModule):
 
     def _log(self, metrics: dict[str, float]) -> None:
         self.logged_metrics |= metrics
+        self._log_figures()
         for tracker in self.loggers:
             tracker.log_metrics({"epoch": self.current_epoch, **metrics}, step=self.trainer.global_step)
 
+    def _log_figures(self) -> None:
+        """Log the figures recorded since the last call, each at its step. A collective call: all ranks must make it."""
+        for step, figures in ({} if self._figures is None else self._figures.take()).items():
+            for tracker in self.loggers:
+                tracker.log_metrics(figures, step=step)
+
+    def on_train_end(self) -> None:
+        record_figures(None)
+        self._log_figures()
+
     # -- validation and test ---------------------------------------------------------------------------------------------
 
+    @property
+    def _phase(self) -> str:
+        return "test" if self.trainer.testing else "validation"
+
     def on_validation_epoch_start(self) -> None:
-        self._begin("validation")
+        gather(self.task)
+        self._started = time.perf_counter()
+        self._evaluation = Evaluation(self.task, self.decodes[self._phase], self.device, keep=self.trainer.testing)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         self._evaluation.update(batch)
 
     def on_validation_epoch_end(self) -> None:
-        self._end("validation")
-
-    def on_test_epoch_start(self) -> None:
-        self._begin("test")
-
-    def test_step(self, batch: Batch, batch_index: int) -> None:
-        self._evaluation.update(batch)
-
-    def on_test_epoch_end(self) -> None:
-        self._end("test")
-        if self.folder is not None:
-            self._evaluation.write(self.folder / "predictions.jsonl")
-
-    def _begin(self, phase: str) -> None:
-        gather(self.task)
-        self._started = time.perf_counter()
-        self._evaluation = Evaluation(self.task, self.decodes[phase], self.device, keep=phase == "test")
-
-    def _end(self, phase: str) -> None:
-        metrics = {f"{phase}/{name}": value for name, value in self._evaluation.compute().items()}
+        metrics = {f"{self._phase}/{name}": value for name, value in self._evaluation.compute().items()}
         scatter(self.task)
         if self.trainer.sanity_checking:
             return
         self.log_dict(metrics, logger=False, sync_dist=True)  # for callbacks; equal on all ranks, but Lightning warns without sync_dist
         self._log(metrics)
         if self.trainer.state.fn == "fit":
-            self._throughput.exclude(time.perf_counter() - self._started)
+            self._throughput.start += time.perf_counter() - self._started
+
+    on_test_epoch_start, test_step = on_validation_epoch_start, validation_step
+
+    def on_test_epoch_end(self) -> None:
+        self.on_validation_epoch_end()
+        if self.folder is not None:
+            self._evaluation.write(self.folder / "predictions.jsonl")

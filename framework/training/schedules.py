@@ -11,6 +11,9 @@ class Schedule:
     """Base class: linear warm-up, then the shape of the class.
 
     Context arguments: total (optimizer steps of the run; `math.inf` if the trainer has no limit).
+
+    warmup: number of warm-up steps, or a share of all steps if below 1.
+    floor: lowest learning rate as a share of optimizer.lr.
     """
 
     rules: ClassVar[dict[str, str]] = {"warmup >= 0": "warmup must be a number of steps, or a share of all steps below 1"}
@@ -53,10 +56,7 @@ class _Ending(Schedule):
 
 @register("schedule")
 class Constant(Schedule):
-    """Constant learning rate after the warm-up.
-
-    warmup: number of warm-up steps, or a share of all steps if below 1.
-    """
+    """Constant learning rate after the warm-up."""
 
     def __init__(self, total: float, warmup: float = 0.0):
         super().__init__(total, warmup)
@@ -67,11 +67,7 @@ class Constant(Schedule):
 
 @register("schedule")
 class Linear(_Ending):
-    """Linear decay to the floor at the last step. Devlin et al. 2019, appendix A.2, https://arxiv.org/abs/1810.04805
-
-    warmup: number of warm-up steps, or a share of all steps if below 1.
-    floor: final learning rate as a share of optimizer.lr.
-    """
+    """Linear decay to the floor at the last step. Devlin et al. 2019, appendix A.2, https://arxiv.org/abs/1810.04805"""
 
     def shape(self, step: int) -> float:
         return 1 - self.progress(step)
@@ -79,11 +75,7 @@ class Linear(_Ending):
 
 @register("schedule")
 class Cosine(_Ending):
-    """Cosine decay to the floor at the last step. Loshchilov and Hutter 2017, equation 5, https://arxiv.org/abs/1608.03983
-
-    warmup: number of warm-up steps, or a share of all steps if below 1.
-    floor: final learning rate as a share of optimizer.lr.
-    """
+    """Cosine decay to the floor at the last step. Loshchilov and Hutter 2017, equation 5, https://arxiv.org/abs/1608.03983"""
 
     def shape(self, step: int) -> float:
         return 0.5 * (1 + math.cos(math.pi * self.progress(step)))
@@ -91,11 +83,7 @@ class Cosine(_Ending):
 
 @register("schedule")
 class InverseSquareRoot(Schedule):
-    """Decay with the inverse square root of the step. Vaswani et al. 2017, equation 3, https://arxiv.org/abs/1706.03762
-
-    warmup: number of warm-up steps, or a share of all steps if below 1.
-    floor: lowest learning rate as a share of optimizer.lr.
-    """
+    """Decay with the inverse square root of the step. Vaswani et al. 2017, equation 3, https://arxiv.org/abs/1706.03762"""
 
     rules: ClassVar[dict[str, str]] = {**Schedule.rules, "0 <= floor <= 1": "floor must be in [0, 1], a share of optimizer.lr"}
 
@@ -107,8 +95,6 @@ class InverseSquareRoot(Schedule):
 class WarmupStableDecay(_Ending):
     """Constant learning rate, then decay in the last steps. Hägele et al. 2024, section 3, https://arxiv.org/abs/2405.18392
 
-    warmup: number of warm-up steps, or a share of all steps if below 1.
-    floor: final learning rate as a share of optimizer.lr.
     decay: number of decay steps at the end, or a share of all steps if below 1.
     """
 

@@ -1,6 +1,7 @@
 """Training metrics between two logs, accumulated on the device and read only when they are logged."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,37 +11,36 @@ from framework.data.formats import Batch
 
 
 class ThroughputMonitor:
-    """Mean loss, tokens per second and share of padding since the last `compute`, over all ranks."""
+    """Mean losses, tokens per second and share of padding since the last `compute`, over all ranks.
+
+    start: when it was, later by the time that was not spent on training.
+    """
 
     def __init__(self, device: torch.device):
         self.device = device
         self._reset()
 
     def _reset(self) -> None:
-        self.loss_and_weight = torch.zeros(2, device=self.device)  # of all ranks
+        self.losses: dict[str, Tensor] = {}  # name -> loss and weight (2,) of all ranks
         self.tokens = self.padded_tokens = 0  # of this rank
         self.start = time.perf_counter()
 
     def count_tokens(self, batch: Batch) -> None:
-        """Add the tokens of a batch, without and with padding, unless it is a dummy."""
-        if not batch.get("dummy"):
-            self.tokens += batch.get("tokens", 0)
-            self.padded_tokens += batch.get("padded_tokens", 0)
+        """Add the tokens of a batch, without and with padding; a dummy has none."""
+        self.tokens += batch["@rows"].tokens
+        self.padded_tokens += batch["@rows"].padded_tokens
 
-    def add_loss(self, loss_and_weight: Tensor) -> None:
-        """Add the loss and the weight of a step, summed over all ranks."""
-        self.loss_and_weight += loss_and_weight
-
-    def exclude(self, seconds: float) -> None:
-        """Exclude time that was not spent on training."""
-        self.start += seconds
+    def add_losses(self, losses: Mapping[str, Tensor]) -> None:
+        """Add loss and weight (2,) of a step by name, summed over all ranks."""
+        for name, pair in losses.items():
+            self.losses[name] = self.losses[name] + pair if name in self.losses else pair
 
     def compute(self, strategy: Any) -> dict[str, float]:
         """The metrics; resets the monitor. A collective call: all ranks must make it."""
         counts = torch.tensor([self.tokens, self.padded_tokens], dtype=torch.float32, device=self.device)
         tokens, padded_tokens = strategy.reduce(counts, reduce_op="sum").tolist()
-        loss, weight = self.loss_and_weight.tolist()
-        metrics = {"train/loss": loss / max(weight, 1e-6)}
+        pairs = torch.stack(list(self.losses.values())).tolist()
+        metrics = {f"train/{name}": loss / weight for name, (loss, weight) in zip(self.losses, pairs, strict=True)}
         if padded_tokens:
             metrics["train/tokens_per_second"] = tokens / (time.perf_counter() - self.start)
             metrics["train/padding"] = 1 - tokens / padded_tokens

@@ -2,8 +2,8 @@
 
 import errno
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,33 +21,32 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     The temporary file lies in the folder of the target: a rename from another file system would be a copy. UserError: the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_SUFFIX)
+    partial = _partial(path)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with partial.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
+        os.replace(partial, path)
     except BaseException as error:
         full = _disk_is_full(error, path.parent)
-        Path(name).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         if full:
             raise UserError(f"{path} could not be written: the disk is full. The file that was there before is still whole.") from error
         raise
-    _sync_folder(path.parent)
+    sync(path.parent)
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """A folder to fill that is renamed to `path` when the block succeeds and removed otherwise. `path` must be missing or empty."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=_SUFFIX))
+    partial = _partial(path)
+    partial.mkdir()
     try:
         yield partial
-        partial.chmod(0o777 & ~_umask())
         os.replace(partial, path)
-        _sync_folder(path.parent)
+        sync(path.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -74,16 +73,14 @@ def _disk_is_full(error: BaseException, folder: Path) -> bool:
     return isinstance(error, RuntimeError) and shutil.disk_usage(folder).free < 1 << 20
 
 
-def _umask() -> int:
-    """The permissions that this process takes away from new files."""
-    current = os.umask(0)
-    os.umask(current)
-    return current
+def _partial(path: Path) -> Path:
+    """A new name beside the target."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}{_SUFFIX}")
 
 
-def _sync_folder(folder: Path) -> None:
-    """Writes the rename itself to disk."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Writes a file to disk; of a folder its entries, renames among them."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

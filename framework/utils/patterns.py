@@ -11,20 +11,11 @@ Patterns = str | Sequence[str] | None
 
 def matching(patterns: Patterns, names: Sequence[str], option: str, what: str) -> list[str]:
     """The names that match any of the patterns. UserError: a pattern matches none; the message gives the nearest and all names."""
-    for pattern in unmatched(patterns, names):
-        known = ", ".join(folded(names)) or "none"
-        raise UserError(f"{option}: {pattern!r} matches no {what}{_nearest(pattern, names)}; there are: {known}")
-    return matched(patterns, names)
-
-
-def matched(patterns: Patterns, names: Iterable[str]) -> list[str]:
-    """The names that match any of the patterns."""
+    for pattern in listed(patterns):
+        if not any(fnmatchcase(name, pattern) for name in names):
+            known = ", ".join(folded(names)) or "none"
+            raise UserError(f"{option}: {pattern!r} matches no {what}{_nearest(pattern, names)}; there are: {known}")
     return [name for name in names if any(fnmatchcase(name, pattern) for pattern in listed(patterns))]
-
-
-def unmatched(patterns: Patterns, names: Iterable[str]) -> list[str]:
-    """The patterns that no name matches."""
-    return [pattern for pattern in listed(patterns) if not any(fnmatchcase(name, pattern) for name in names)]
 
 
 def listed(patterns: Patterns) -> list[str]:
@@ -34,11 +25,8 @@ def listed(patterns: Patterns) -> list[str]:
 
 def folded(names: Iterable[str]) -> list[str]:
     """Names as patterns: those that differ only in numbers, or in weight and bias, become one (`encoder.layers.*.attention.query.*`)."""
-    return list(dict.fromkeys(".".join("*" if _varies(word) else word for word in name.split(".")) for name in names))
-
-
-def _varies(word: str) -> bool:
-    return word.isdigit() or word in ("weight", "bias")
+    words = (name.split(".") for name in names)
+    return list(dict.fromkeys(".".join("*" if word.isdigit() or word in ("weight", "bias") else word for word in each) for each in words))
 
 
 def _nearest(pattern: str, names: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from framework.errors import UserError
 
@@ -13,19 +13,24 @@ if TYPE_CHECKING:
 _TIED = "shared"  # key in the header's table: name -> the name under which the same tensor is saved
 
 
-def read_safetensors(path: Path, option: str = "") -> "tuple[dict[str, Tensor], dict[str, str]]":
-    """The tensors of a file and its table of strings. UserError: truncated, damaged, or of another format.
+def open_safetensors(path: Path, framework: str = "pt", option: str = "") -> Any:
+    """An open file, whose tensors are read one by one; framework: `pt`, or `np`, which needs no torch.
 
-    option: `KEY=` of the option that names the file, for the message.
+    option: `KEY=` of the option that names the file, for the message. UserError: truncated, damaged, or of another format.
     """
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118 - no mapping
+        return safe_open(path, framework=framework)
     except (SafetensorError, OSError) as error:
         size = path.stat().st_size
-        raise UserError(f"{option}{path} is truncated or damaged, or no safetensors file ({size:,} bytes): {error}") from error
+        raise UserError(f"{option}{path} is truncated or damaged, or no safetensors file ({size:,} bytes): {error}") from None
+
+
+def read_safetensors(path: Path, option: str = "") -> "tuple[dict[str, Tensor], dict[str, str]]":
+    """The tensors of a file and its table of strings. option, UserError: see `open_safetensors`."""
+    with open_safetensors(path, option=option) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118 - no mapping
 
 
 def save_state(state: "Mapping[str, Tensor]", path: Path, type: "dtype") -> None:

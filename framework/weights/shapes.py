@@ -1,6 +1,6 @@
 """Comparing the weights of two models by name and shape."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,8 +18,10 @@ def mismatches(model: Shapes, file: Shapes) -> list[str]:
     missing, unexpected = [name for name in model if name not in file], [name for name in file if name not in model]
     common = [name for name in model if name in file]
     other = [f"{name}: {file[name]} in the file, {model[name]} in the model" for name in common if model[name] != file[name]]
-    return [
-        f"{what}: {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}"
-        for what, names in (("not in the file", missing), ("not in the model", unexpected), ("of another shape", other))
-        if names
-    ]
+    kinds = {"not in the file": missing, "not in the model": unexpected, "of another shape": other}
+    return [f"{what}: {few(names, most=1)}" for what, names in kinds.items() if names]
+
+
+def few(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -41,6 +41,6 @@ def batches_within(prepared: Prepared, split: str) -> Iterator[Batch]:
     left = TOKENS
     for batch in prepared.loader(split, shuffle=False):
         yield batch
-        left -= batch["tokens"]
+        left -= batch["@rows"].tokens
         if left <= 0:
             return

@@ -10,7 +10,7 @@ import torch
 from framework.data.formats import Format, Row
 from framework.data.sources.files import FilesData
 from framework.errors import UserError
-from framework.runs.data import prepare_data
+from framework.runs.build import prepare_data
 from framework.runs.folder import Run
 from framework.runs.predictor import moved
 from framework.training.evaluation import Evaluation

@@ -69,8 +69,11 @@ def load(run: Path | str | Run = RUNS / "last", overrides: Sequence[str] = ()) -
     >>> sorted(predictor.predict("a good film")[0])
     ['prediction', 'score', 'scores']
     """
+    from framework.pretrained.reference import attach_reference
     from framework.runs.predictor import Predictor
     from framework.runs.resume import changed
 
     run = open_run(run)
-    return Predictor.load(run, changed(run, list(overrides), [], training=False))
+    predictor = Predictor.load(run, changed(run, list(overrides), [], training=False))
+    attach_reference(predictor.task, predictor.config)
+    return predictor

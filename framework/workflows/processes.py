@@ -126,19 +126,17 @@ def spawn(module: list[str], processes: int) -> None:
 
 
 def _wait(ranks: list[subprocess.Popen]) -> None:
-    pending = list(ranks)
-    while pending:
-        for process in list(pending):
-            if (code := process.poll()) is None:
-                continue
-            pending.remove(process)
-            if code == 2:
-                raise UserError("The run stopped; the reason is printed above.")
-            if code == 130:
-                raise KeyboardInterrupt
-            if code:
-                raise SystemExit(code)
+    codes: list[int | None] = [None]
+    while None in codes:
         time.sleep(0.05)
+        codes = [process.poll() for process in ranks]
+        failed = next((code for code in codes if code), None)
+        if failed == 2:
+            raise UserError("The run stopped; the reason is printed above.")
+        if failed == 130:
+            raise KeyboardInterrupt
+        if failed:
+            raise SystemExit(failed)
 
 
 def _rank(folder: str) -> int:

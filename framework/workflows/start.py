@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.config.compose import Composed, checked, compose
+from framework.pretrained.frozen import FrozenModel, open_frozen
 from framework.pretrained.overrides import overrides_from, pinned
 from framework.pretrained.source import PretrainedSource, Sources
-from framework.pretrained.teacher import Teacher, open_teacher
 from framework.pretrained.tokenizer import with_tokenizer
 from framework.runs.folder import RUNS, Run
 from framework.runs.resume import changed, run_to_resume
@@ -31,7 +31,7 @@ class Start:
     overrides: list[str]
     chosen: dict[str, str]
     pretrained: PretrainedSource | None = None
-    teacher: Teacher | None = None
+    frozen: Sequence[FrozenModel] = ()
     run: Run | None = None
     prepared: "Prepared | None" = None
 
@@ -59,10 +59,10 @@ class Start:
         config = composed.config
         name = config["model"].get("pretrained")
         pretrained = sources.open(name) if name else None
-        teacher = open_teacher(config, sources)
-        config = with_tokenizer(config, composed.overrides, pretrained, teacher.source if teacher else None)
-        preflight(config, composed.overrides, pretrained, teacher, resumes=False)
-        return cls(config, composed.overrides, composed.chosen, pretrained, teacher)
+        frozen = open_frozen(config, sources)
+        config = with_tokenizer(config, composed.overrides, pretrained, frozen)
+        preflight(config, composed.overrides, pretrained, frozen, resumes=False)
+        return cls(config, composed.overrides, composed.chosen, pretrained, frozen)
 
     @classmethod
     def of_config(cls, config: Mapping[str, Any]) -> "Start":
@@ -72,10 +72,10 @@ class Start:
     @classmethod
     def resumed(cls, run: Run, overrides: Sequence[str] = (), folders: Sequence[Path] = ()) -> "Start":
         """A run that goes on in its folder, its config changed by overrides. UserError: a change that it does not allow, or its data or
-        teacher is gone."""
+        teacher or reference is gone."""
         config = changed(run, overrides, folders, training=True)
         start = cls.of_run(run, config)
-        preflight(config, [*start.overrides, *overrides], start.pretrained, start.teacher, start.resumes)
+        preflight(config, [*start.overrides, *overrides], start.pretrained, start.frozen, start.resumes)
         return replace(start, overrides=list(overrides))
 
     @classmethod
@@ -84,7 +84,7 @@ class Start:
         config, sources = run.config() if config is None else config, Sources()
         name = None if run.last.exists() else config["model"].get("pretrained")
         pretrained = sources.open(name) if name else None
-        return cls(config, run.overrides(), run.chosen(), pretrained, open_teacher(config, sources), run)
+        return cls(config, run.overrides(), run.chosen(), pretrained, open_frozen(config, sources), run)
 
     @property
     def resumes(self) -> bool:
@@ -96,7 +96,7 @@ class Start:
 
         A run with a checkpoint keeps its tokenizer and data spec.
         """
-        from framework.runs.data import prepare_data
+        from framework.runs.build import prepare_data
 
         return replace(self, prepared=prepare_data(self.config, self.run.folder if self.run and self.resumes else None))
 

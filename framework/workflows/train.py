@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 
 from framework.data.module import Prepared
 from framework.pretrained.adapter_file import load_adapter
+from framework.pretrained.reference import attach_reference
 from framework.pretrained.teacher import distillation, teacher_lines
 from framework.pretrained.transfer import transfer_weights
 from framework.registry import as_part, build
@@ -40,6 +41,7 @@ def train(start: Start) -> float | None:
         assert prepared is not None
         pl.seed_everything(config["seed"], verbose=False)
         task = build_task(config, prepared.spec, prepared.format)
+        attach_reference(task, config)
         lines = load_initial_weights(start, task, prepared)
         if rank == 0:
             if not start.resumes:  # a resumed run keeps the files that its weights were trained with
@@ -105,7 +107,7 @@ def build_learner(start: Start, prepared: Prepared, task: Task, folder: Path | N
     generate, test_generate = (
         make_generator(config, prepared.tokenizer, prepared.spec, split, prepared.count(split)) for split in ("validation", "test")
     )
-    taught = distillation(start.teacher, config, prepared.spec)
+    taught = distillation(start.frozen, config, prepared.spec)
     optimizer, schedule = as_part(config["optimizer"]), as_part(config["schedule"])
     return Learner(
         task, optimizer, schedule, dict(config), generate, test_generate, folder=folder, seed=config["seed"], distillation=taught

@@ -21,6 +21,7 @@ class ClassificationFormat(Format):
 
     columns: ClassVar[tuple[str, ...]] = ("text", "label")
     optional: ClassVar[tuple[str, ...]] = ("label",)
+    label_columns: ClassVar[tuple[str, ...]] = ("label",)
     text_columns: ClassVar[tuple[str, ...]] = ("text",)
 
     def __init__(self, long: Literal["truncate", "refuse"] = "truncate", target: Part = choice("target", "label", follows="target")):
@@ -41,21 +42,21 @@ class ClassificationFormat(Format):
     def encode_text(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features:
         begin = [] if spec.begin is None else [spec.begin]
         end = [] if spec.end is None else [spec.end]
-        tokens = tokenizer.encode(text_of(row))
         room = spec.max_length - len(begin) - len(end)
+        tokens = tokenizer.encode(text_of(row), at_least=room + 1)
         if len(tokens) > room and self.long == "refuse":
             raise ValueError(
-                f"the text has {len(tokens)} tokens, the model takes {room} (model.max_length={spec.max_length}); choose a larger "
+                f"the text has at least {len(tokens)} tokens, the model takes {room} (model.max_length={spec.max_length}); choose a larger "
                 "model.max_length, or task.format.long=truncate"
             )
         ids = begin + tokens[:room] + end
         if not ids:
             raise ValueError("the text is empty")
-        return {"ids": ids, "truncated": int(len(tokens) > room)}
+        return {"ids": ids, "@truncated": len(tokens) > room}
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
         """ids, padding_mask (B, T), and label as `Target.collate` returns it."""
-        inputs = [{name: value for name, value in row.items() if name not in ("label", "truncated")} for row in features]
+        inputs = [{name: value for name, value in row.items() if name != "label"} for row in features]
         batch = stack_features(inputs, spec.padding)
         if all("label" in row for row in features):
             batch["label"] = self.target.collate([row["label"] for row in features], spec)

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
@@ -14,7 +15,7 @@ from framework import DataSpec, DistillationOutputs, Row, UserError, nearest, re
 from .baseline import NaiveBayes
 from .builtin import rows as builtin_rows
 from .reports import confusion, per_label
-from .target import Target, Words, listed
+from .target import Target, Words, check_numbers, label_name, listed
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -39,17 +40,19 @@ class LabelTarget(Target):
         self.class_weights = class_weights
 
     def value(self, row: Row) -> str:
-        """Labels are names: 1 in a table and "1" in a text file are the same label."""
+        """The name of the label, as `name_of` writes it."""
         label = row.get("label")
-        if label is None or str(label) == "":
-            raise ValueError("the row has no label")
         if isinstance(label, (list, dict)):
-            raise ValueError(f"the label is {label!r}; task/target=labels takes several for a text")
-        return str(label)
+            raise ValueError(f"the label is {shortened(label)}; task/target=labels takes several for a text")
+        name = "" if label is None else label_name(label)
+        if not name:
+            raise ValueError("the row has no label")
+        return name
 
     def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
         counts = Counter(self.value(row) for row in rows)
         labels = tuple(sorted(counts))
+        check_numbers(labels)
         if len(labels) < 2:
             raise ValueError(f"at least two labels are needed; the training rows have {listed(labels)}")
         if self.class_weights == "balanced":
@@ -104,14 +107,6 @@ class LabelTarget(Target):
 
         options["num_classes"] = len(spec.labels)
         return {"accuracy": MulticlassAccuracy(average="micro", **options), "f1": MulticlassF1Score(average="macro", **options)}
-
-    def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], spec: DataSpec) -> None:
-        numbers = {label: number for number, label in enumerate(spec.labels)}
-        for metric in metrics.values():
-            predicted, expected = (
-                torch.tensor([numbers[row[name]] for row in rows], device=metric.device) for name in ("prediction", "reference")
-            )
-            metric.update(predicted, expected)
 
     def report(self, rows: Sequence[dict[str, Any]], spec: DataSpec) -> dict[str, str]:
         """confusion.csv, and report.csv with the metrics of each label."""

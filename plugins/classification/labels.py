@@ -1,6 +1,8 @@
 """Any number of labels for a text."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -12,17 +14,20 @@ from framework import DataSpec, DistillationOutputs, Row, register
 from .baseline import NaiveBayes
 from .builtin_functions import blanked
 from .reports import per_label
-from .target import Target, Words, listed
+from .target import Target, Words, check_numbers, label_name, listed
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
+
+_WRITTEN_LIST = re.compile(r"""\[\s*["'].*["']\s*\]$""", re.DOTALL)  # as pandas writes lists to CSV
 
 
 @register("target")
 class LabelsTarget(Target):
     """Any number of labels, each by a sigmoid of its score. Metrics: micro and macro F1, subset accuracy.
 
-    The label of a row is a list of names, or one text of names; it is empty for a text without labels.
+    The label of a row is a list of names, or one text of names; it is empty for a text without labels. Where each column is a label and has
+    0 or 1, data.columns.label=[ONE,OTHER] gives the names of those that have 1.
 
     separator: separates the labels in one text.
     threshold: labels of at least this probability are predicted.
@@ -44,14 +49,24 @@ class LabelsTarget(Target):
         if label is None:
             raise ValueError("the row has no label; a text without labels has an empty one")
         if isinstance(label, dict):
-            raise ValueError(f"the label is {label!r}, of type dict; it must be a list of names, or one text")
-        names = label if isinstance(label, (list, tuple)) else str(label).split(self.separator)
-        return sorted({name for name in (str(name).strip() for name in names) if name})
+            raise ValueError(f"the label is {shortened(label)}, of type dict; it must be a list of names, or one text")
+        if isinstance(label, (list, tuple)):
+            names = [label_name(each) for each in label]
+        elif _WRITTEN_LIST.match(text := label_name(label)):
+            raise ValueError(
+                f"the label {text[:40]!r} is a list written as text: use JSON lines or parquet, or {self.separator!r} between the names"
+            )
+        else:
+            names = [name.strip() for name in text.split(self.separator)]
+        return sorted({name for name in names if name})
 
     def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
         labels = tuple(sorted({label for row in rows for label in self.value(row)}))
         if not labels:
             raise ValueError("none of the training rows has a label")
+        if set(labels) <= {"0", "1"}:
+            raise ValueError("the only labels are 0 and 1; where each column is a label: data.columns.label=[ONE,OTHER]")
+        check_numbers(labels)
         return {"labels": labels}
 
     def encode(self, row: Row, spec: DataSpec) -> list[int]:
@@ -100,14 +115,6 @@ class LabelsTarget(Target):
             "macro_f1": MultilabelF1Score(average="macro", **options),
             "subset_accuracy": MultilabelExactMatch(**options),
         }
-
-    def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], spec: DataSpec) -> None:
-        for metric in metrics.values():
-            predicted, expected = (
-                torch.tensor([[label in row[name] for label in spec.labels] for row in rows], device=metric.device).long()  # (B, C)
-                for name in ("prediction", "reference")
-            )
-            metric.update(predicted, expected)
 
     def report(self, rows: Sequence[dict[str, Any]], spec: DataSpec) -> dict[str, str]:
         """report.csv with the metrics of each label."""

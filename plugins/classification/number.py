@@ -1,7 +1,8 @@
 """A number for a text."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -16,6 +17,8 @@ from .target import Target, Words
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
+
+LARGEST = 1e100  # a label; its square must be a floating-point number
 
 
 @register("target")
@@ -32,11 +35,11 @@ class NumberTarget(Target):
     def value(self, row: Row) -> float:
         label = row.get("label")
         try:
-            number = math.nan if label is None or isinstance(label, bool) else float(label)
-        except (TypeError, ValueError):
+            number = math.nan if label is None or isinstance(label, bool) or "_" in str(label) else float(label)
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
-        if not math.isfinite(number):
-            raise ValueError(f"the label is {label!r}; it must be a number")
+        if not abs(number) <= LARGEST:  # also false for NaN
+            raise ValueError(f"the label is {shortened(label)}; it must be a number between {-LARGEST:g} and {LARGEST:g}")
         return number
 
     def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
@@ -44,7 +47,12 @@ class NumberTarget(Target):
         if len(set(numbers)) < 2:
             raise ValueError(f"at least two different numbers are needed; the training rows have {sorted(set(numbers))}")
         mean = math.fsum(numbers) / len(numbers)
-        return {"mean": mean, "deviation": math.sqrt(math.fsum((number - mean) ** 2 for number in numbers) / len(numbers))}
+        deviation = math.sqrt(math.fsum((number - mean) ** 2 for number in numbers) / len(numbers))
+        if not deviation:
+            raise ValueError(
+                f"the labels, {min(numbers)} to {max(numbers)}, differ too little for floating-point numbers; write them in another unit"
+            )
+        return {"mean": mean, "deviation": deviation}
 
     def encode(self, row: Row, spec: DataSpec) -> float:
         return (self.value(row) - spec.statistics["mean"]) / spec.statistics["deviation"]
@@ -65,6 +73,9 @@ class NumberTarget(Target):
         from .number_metric import NumberFigures  # torchmetrics: formats do without
 
         return {"number": NumberFigures(**options)}
+
+    def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], spec: DataSpec) -> None:
+        metrics["number"].update([row["prediction"] for row in rows], [row["reference"] for row in rows])
 
     def builtin(self, split: str) -> Iterator[Row]:
         """Functions of Python's standard library, keywords and line breaks removed: how many statements do they have?"""

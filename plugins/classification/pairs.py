@@ -44,17 +44,17 @@ class PairsFormat(ClassificationFormat):
                 "two texts need an end token between them, and this tokenizer has none; tokenizer=wordpiece|bpe|unigram has one"
             )
         begin = [] if spec.begin is None else [spec.begin]
-        first, second = (tokenizer.encode(text) for text in self.tokenizer_texts(row))
         room = spec.max_length - len(begin) - 2
+        first, second = (tokenizer.encode(text, at_least=room + 1) for text in self.tokenizer_texts(row))
         if len(first) + len(second) > room and self.long == "refuse":
             raise ValueError(
-                f"the texts have {len(first)} and {len(second)} tokens, the model takes {room} (model.max_length={spec.max_length}); "
-                "choose a larger model.max_length, or task.format.long=truncate"
+                f"the texts have at least {len(first)} and {len(second)} tokens, the model takes {room} "
+                f"(model.max_length={spec.max_length}); choose a larger model.max_length, or task.format.long=truncate"
             )
         kept = shortened(len(first), len(second), room)
         start = [*begin, *first[: kept[0]], spec.end]
         ids = [*start, *second[: kept[1]], spec.end]
-        return {"ids": ids, "second": len(start), "truncated": int(kept != (len(first), len(second)))}
+        return {"ids": ids, "second": len(start), "@truncated": (kept != (len(first), len(second)))}
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
         """Also segments (B, T): 0 in the first text, 1 in the second."""

@@ -16,20 +16,13 @@ def confusion(pairs: Iterable[tuple[str, str]], labels: Sequence[str]) -> str:
 
 def per_label(pairs: Sequence[tuple[set[str], set[str]]], labels: Sequence[str]) -> str:
     """Precision, recall, F1 and number of rows of each label; a ratio of zeros is left empty. pairs: (reference, predicted)."""
-    right, predicted, true = (
-        Counter(label for pair in pairs for label in of(*pair))
-        for of in (lambda true, predicted: true & predicted, lambda _, predicted: predicted, lambda true, _: true)
-    )
-    table = [
-        [
-            label,
-            _ratio(right[label], predicted[label]),
-            _ratio(right[label], true[label]),
-            _ratio(2 * right[label], predicted[label] + true[label]),
-        ]
-        for label in labels
-    ]
-    return _csv([["label", "precision", "recall", "f1", "rows"], *([*line, true[line[0]]] for line in table)])
+    right = Counter(label for true, predicted in pairs for label in true & predicted)
+    true, predicted = (Counter(label for pair in pairs for label in pair[side]) for side in (0, 1))
+    table: list[list[Any]] = [["label", "precision", "recall", "f1", "rows"]]
+    for label in labels:
+        precision, recall = _ratio(right[label], predicted[label]), _ratio(right[label], true[label])
+        table.append([label, precision, recall, _ratio(2 * right[label], predicted[label] + true[label]), true[label]])
+    return _csv(table)
 
 
 def _ratio(part: int, whole: int) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from framework import DataSpec, DistillationOutputs, Row, UserError, describe
+from framework import DataSpec, DistillationOutputs, Row, UserError, describe, name_of
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -70,9 +70,11 @@ class Target:
         raise NotImplementedError
 
     def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], spec: DataSpec) -> None:
-        """Updates the metrics, as `Task.update`."""
+        """Updates the metrics, as `Task.update`: with predictions and references encoded as for the loss."""
+        encoded = ([self.encode({"label": row[name]}, spec) for row in rows] for name in ("prediction", "reference"))
+        predictions, references = (self.collate(values, spec).long() for values in encoded)
         for metric in metrics.values():
-            metric.update([row["prediction"] for row in rows], [row["reference"] for row in rows])
+            metric.update(predictions.to(metric.device), references.to(metric.device))
 
     def report(self, rows: Sequence[dict[str, Any]], spec: DataSpec) -> dict[str, str]:
         """Files of the test rows, as `Task.report`."""
@@ -91,3 +93,24 @@ def listed(names: Sequence[str], most: int = 12) -> str:
     """The first names, and how many more there are."""
     text = ", ".join(repr(name) for name in names[:most]) or "none"
     return f"{text} and {len(names) - most} more" if len(names) > most else text
+
+
+def label_name(label: Any) -> str:
+    """The name of a label, as `name_of`; ValueError: it has none."""
+    try:
+        return name_of(label)
+    except ValueError as error:
+        raise ValueError(f"a label {error}") from None
+
+
+def check_numbers(labels: Iterable[str]) -> None:
+    """ValueError: two labels are the same number, written as 1 and as 1.0."""
+    numbers: dict[float, str] = {}
+    for label in labels:
+        try:
+            number = float(label)
+        except ValueError:
+            continue
+        if number in numbers:
+            raise ValueError(f"the labels {numbers[number]!r} and {label!r} are one number, written in two ways; write it in one")
+        numbers[number] = label

@@ -124,7 +124,7 @@ class ClassificationTask(Distillable, Exportable):
         predictions = self.target.predict(result.output.logits, self.spec)
         if "label" not in batch:
             return predictions
-        targets = ({"input": shown(raw), "reference": self.target.value(raw)} for raw in batch["raw"])
+        targets = ({"input": shown(raw), "reference": self.target.value(raw)} for raw in batch["@rows"].raw)
         return [{**target, **prediction} for target, prediction in zip(targets, predictions, strict=True)]
 
     def metrics(self) -> dict[str, Metric]:

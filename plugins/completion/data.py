@@ -6,8 +6,7 @@ from typing import ClassVar
 
 from framework import Batch, DataSpec, Features, Format, Row, StandardLibrary, TextTokenizer, UserError, register, text_of
 
-from .shift import shifted
-from .words import words_of
+from .shift import shifted, words_of
 
 
 @register("format")

@@ -1,16 +1,19 @@
 """Format of prompts and completions: the loss is of the completions alone."""
 
+import ast
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from itertools import islice
+from pathlib import Path
 from random import Random
 from typing import ClassVar, Literal
+from zlib import crc32
 
 import torch
 
-from framework import Batch, DataSpec, Features, Format, Row, TextTokenizer, UserError, register, text_of
+from framework import Batch, DataSpec, Features, Format, Row, StandardLibrary, TextTokenizer, UserError, register, text_of
 
-from .shift import shifted
-from .signatures import signatures
-from .words import words_of
+from .shift import shifted, words_of
 
 
 @register("format")
@@ -34,7 +37,7 @@ class PromptedFormat(Format):
         return [text_of(row, "prompt"), text_of(row, "completion")]
 
     def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
-        """ids of both, and for each its bytes and words; prompt: the number of tokens without a loss. truncated: 1 if some were cut.
+        """ids of both, and for each its bytes and words; prompt: the number of tokens without a loss.
         A row without a completion is one to predict from; a row without a target is dropped."""
         if spec.end is None:
             raise UserError("format/prompted needs a tokenizer with an end token: generation would not end without one")
@@ -63,14 +66,35 @@ class PromptedFormat(Format):
             "bytes": [*before, *tokenizer.byte_lengths(completion[:length]), *after],
             "words": [*before, *words_of(row["completion"] if has_completion else "", offsets)[:length], *after],
             "prompt": len(inputs),
-            "truncated": int(total > room),
+            "@truncated": total > room,
         }
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
         """As running text, but the tokens of the prompts (prompt: their number, (B,)) are no targets."""
-        counted = [{**row, "counted": [0] * row["prompt"] + [1] * (len(row["ids"]) - row["prompt"])} for row in features]
+        counted = [{**row, "@counted": [0] * row["prompt"] + [1] * (len(row["ids"]) - row["prompt"])} for row in features]
         return {**shifted(counted, spec), "prompt": torch.tensor([row["prompt"] for row in features])}
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:
         """The signature of a function, and the first line of its docstring; the same for every seed."""
         return signatures(split, self.builtin_rows)
+
+
+def signatures(split: str, most: int, folder: Path | None = None) -> Iterator[Row]:
+    """A signature, and the first line of its docstring. A hash of that line decides the split: no line is in two of them."""
+    library = StandardLibrary(folder)
+    pairs = ((prompt, text) for prompt, text in _pairs(library.root) if library.split_of(crc32(text.encode())) == split)
+    for prompt, text in islice(pairs, most if split == "train" else max(1, int(library.held_out_share * most))):
+        yield {"prompt": prompt, "completion": text}
+
+
+@cache
+def _pairs(root: Path) -> tuple[tuple[str, str], ...]:
+    """Every pair once. Files are ordered by hash, so that the first ones are of all kinds."""
+    return tuple(dict.fromkeys(pair for _, path in StandardLibrary(root).hashed() for pair in _functions(root / path)))
+
+
+def _functions(path: Path) -> Iterator[tuple[str, str]]:
+    if parsed := StandardLibrary.parse(path):
+        for node in StandardLibrary.functions(parsed[1]):
+            if text := ast.get_docstring(node):
+                yield f"def {node.name}({ast.unparse(node.args)}):", text.partition("\n")[0]

@@ -5,6 +5,7 @@ Shapes: B batch, T tokens.
 
 from typing import Any, ClassVar
 
+import torch
 from torchmetrics import Metric
 
 from framework import (
@@ -38,10 +39,6 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
     https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf
     Its metrics need no generation; a few rows are continued for the reader. `perplexity` is that of tokens, `word_perplexity` that of words
     (separated by blanks; line ends are words), whatever the tokenizer: Mielke 2019, https://sjmielke.com/comparing-perplexities.htm
-
-    decoding: the decoding strategy.
-    validation_rows: number of validation windows to continue at each validation, spread evenly; null = all.
-    test_rows: number of test windows to continue at the end; null = all.
     """
 
     format = choice("format", "completion")
@@ -56,7 +53,8 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
 
     def forward(self, batch: Batch) -> Result:
         targets = batch["targets"]
-        hidden = self.model(batch["ids"], documents=batch.get("documents"))  # (B, T, D)
+        is_token = torch.arange(batch["ids"].shape[1], device=targets.device) < (batch["size"] - 1).clamp(min=1)[:, None]  # (B, T)
+        hidden = self.model(batch["ids"], is_token, documents=batch.get("documents"), padding_side="right")  # (B, T, D)
         outputs = logits_at_targets(self.model, hidden, targets)
         losses = target_losses(outputs, targets)  # (N,)
         return Result.of(losses, (outputs, losses))
@@ -71,7 +69,7 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
         counted = {"tokens": (targets != IGNORED).sum(dim=1), "bytes": batch["bytes"].sum(dim=1), "words": batch["words"].sum(dim=1)}
         columns = {"nats": row_losses(losses, targets).tolist(), **{name: count.tolist() for name, count in counted.items()}}
         rows: list[dict[str, Any]] = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-        wanted = decode.wanted(batch["row"]).nonzero()[:, 0].tolist()
+        wanted = decode.wanted(batch["@rows"].numbers)
         if wanted:
             halves = [self._halves(batch, row) for row in wanted]
             longest = max(1, *(len(second) for _, second in halves))
@@ -91,8 +89,8 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
             elif ids[-1] == self.spec.end:
                 ids = ids[:-1] or ids  # the text continues; an empty one begins after the end of another
             prompts.append(ids[-max(1, self.spec.max_length - room) :])
-        column = "prompt" if "prompt" in batch else "text"
-        inputs = [row[column] for row in batch["raw"]] if "raw" in batch else [decode.text(ids) for ids in prompts]
+        column, raw = "prompt" if "prompt" in batch else "text", batch["@rows"].raw
+        inputs = [decode.text(ids) for ids in prompts] if raw is None else [row[column] for row in raw]
         return [{"input": text, **row} for text, row in zip(inputs, self._generate(prompts, batch, decode), strict=True)]
 
     def _ids(self, batch: Batch, row: int) -> list[int]:

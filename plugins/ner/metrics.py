@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from .schemes import Entity, Scheme, entities, parse, strict_entities
+from .schemes import entities, parse
 
 
 class SpanF1(Metric):
@@ -16,19 +16,16 @@ class SpanF1(Metric):
     https://aclanthology.org/W03-0419
 
     Figures as seqeval's: `precision`, `recall`, `f1` over all entities, `f1_macro` the mean over the types that occur, `f1/TYPE`
-    for each. Its states are counts, so that any split into batches and ranks gives the same figures.
-
-    mode: default parses illegal sequences as conlleval does; strict counts only entities tagged as the scheme demands.
-    sync: whether the counts of all processes are summed.
+    for each. Its states are counts, so that any split into batches and ranks gives the same figures. options: of `Metric`.
     """
 
     full_state_update = False
     higher_is_better = True
     counts: Tensor
 
-    def __init__(self, types: Sequence[str], mode: Literal["default", "strict"] = "default", scheme: Scheme = "iob2", sync: bool = True):
-        super().__init__(sync_on_compute=sync)
-        self.types, self.mode, self.scheme = tuple(types), mode, scheme
+    def __init__(self, types: Sequence[str], **options: Any):
+        super().__init__(**options)
+        self.types = tuple(types)
         self.numbers = {type: number for number, type in enumerate(self.types)}
         self.add_state("counts", torch.zeros(len(self.types), 3, dtype=torch.int64), dist_reduce_fx="sum")  # right, predicted, true
 
@@ -37,19 +34,15 @@ class SpanF1(Metric):
         added: Counter[tuple[str, int]] = Counter()
         for predicted_tags, true_tags in zip(predictions, references, strict=True):
             assert len(true_tags) == len(predicted_tags), f"{len(true_tags)} reference tags, {len(predicted_tags)} predicted ones"
-            true, predicted = set(self._entities(true_tags)), set(self._entities(predicted_tags))
+            true, predicted = (set(entities(map(parse, tags))) for tags in (true_tags, predicted_tags))
             for column, counted in enumerate((true & predicted, predicted, true)):
                 added.update((entity.type, column) for entity in counted)
         for (type, column), count in added.items():
             self.counts[self.numbers[type], column] += count
 
-    def _entities(self, tags: Sequence[str]) -> list[Entity]:
-        parsed = [parse(tag) for tag in tags]
-        return strict_entities(parsed, self.scheme) if self.mode == "strict" else entities(parsed)
-
     def compute(self) -> dict[str, Tensor]:
         rows = self.counts.tolist()
-        right, predicted, true = (sum(row[column] for row in rows) for column in range(3))
+        right, predicted, true = self.counts.sum(dim=0).tolist()
         each = {type: _share(2 * row[0], row[1] + row[2]) for type, row in zip(self.types, rows, strict=True)}
         occurring = [each[type] for type, row in zip(self.types, rows, strict=True) if row[1] + row[2]]
         figures = {

@@ -38,23 +38,21 @@ class Names:
                 return  # where its names stand is another matter in each version
             case ast.Import():
                 for alias in node.names:
-                    self._module(self._place(alias), alias)
+                    self._add(self._place(alias), 0, alias.name, "module")
+                    if alias.asname:
+                        self._add(self._place(alias), len(_parts(alias.name)) + 1, alias.asname, "module")
             case ast.ImportFrom():
                 self._from(node)
             case ast.ClassDef():
-                self._name(self._place(node), 1, node.name, "class")
+                self._add(self._place(node), 1, node.name, "class")
                 self._all(node.bases, parameters, "class")
             case ast.FunctionDef() | ast.AsyncFunctionDef():
-                place = self._place(node)
-                self._name(place, 1 + isinstance(node, ast.AsyncFunctionDef), node.name, "function")
+                self._add(self._place(node), 1 + isinstance(node, ast.AsyncFunctionDef), node.name, "function")
                 self._all(node.decorator_list, parameters, "function")
-                parameters = parameters | {argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg)}
-            case ast.Lambda():
-                parameters = parameters | {argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg)}
             case ast.arg():
-                self._name(self._place(node), 0, node.arg, "parameter")
+                self._add(self._place(node), 0, node.arg, "parameter")
             case ast.keyword() if node.arg is not None:
-                self._name(self._place(node), 0, node.arg, "parameter")
+                self._add(self._place(node), 0, node.arg, "parameter")
             case ast.Call():
                 self._all([node.func], parameters, "function")
             case ast.Raise() if isinstance(node.exc, (ast.Name, ast.Attribute)):
@@ -65,14 +63,15 @@ class Names:
                 self._dotted(node, "attribute")
                 while isinstance(node, ast.Attribute):
                     node = node.value
-                if isinstance(node, ast.Name):
-                    return  # a part of what has just been named
-                self._look(node, parameters)
+                if not isinstance(node, ast.Name):  # which is a part of what has just been named
+                    self._look(node, parameters)
                 return
             case ast.Name() if node.id in parameters:
-                self._name(self._place(node), 0, node.id, "parameter")
+                self._add(self._place(node), 0, node.id, "parameter")
             case ast.Name() if self._class(node.id):
-                self._name(self._place(node), 0, node.id, "class")
+                self._add(self._place(node), 0, node.id, "class")
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            parameters = parameters | {argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg)}
         for child in ast.iter_child_nodes(node):
             self._look(child, parameters)
 
@@ -83,31 +82,21 @@ class Names:
 
     def _dotted(self, node: ast.Attribute | ast.Name, type: str) -> None:
         """The dotted name that ends in a node; of what else an attribute is taken from is no part of it."""
-        names = []
+        name = ""
         root: ast.expr = node
         while isinstance(root, ast.Attribute):
-            names.append(root.attr)
-            root = root.value
-        whole = isinstance(root, ast.Name)
-        if isinstance(root, ast.Name):
-            names.append(root.id)
-        parts = ".".join(reversed(names)).replace(".", " . ").split()
-        if type != "class" and self._class(parts[-1]):
+            name, root = f".{root.attr}{name}", root.value
+        name = root.id + name if isinstance(root, ast.Name) else name[1:]
+        last = _parts(name)[-1]
+        if self._class(last):
             type = "class"
-        if whole:
-            self._add(self._place(node), parts, type)
+        if isinstance(root, ast.Name):
+            self._add(self._place(node), 0, name, type)
         elif node.end_lineno is not None and node.end_col_offset is not None:
-            last = self._number(node.end_lineno, node.end_col_offset - len(parts[-1].encode()))
-            self._add(None if last is None else last - len(parts) + 1, parts, type)
+            self._add(self._number(node.end_lineno, node.end_col_offset - len(last.encode())), 1 - len(_parts(name)), name, type)
 
     def _class(self, name: str) -> bool:
         return name in self.classes or CAMEL.fullmatch(name) is not None
-
-    def _module(self, place: int | None, alias: ast.alias) -> None:
-        parts = alias.name.replace(".", " . ").split()
-        self._add(place, parts, "module")
-        if alias.asname:
-            self._name(place, len(parts) + 1, alias.asname, "module")
 
     def _from(self, node: ast.ImportFrom) -> None:
         place = self._place(node)
@@ -115,18 +104,18 @@ class Names:
             dots = 1
             while self.strings[place + dots].strip(".") == "":
                 dots += 1
-            self._add(place + dots, node.module.replace(".", " . ").split(), "module")
+            self._add(place, dots, node.module, "module")
         for alias in node.names:
             if self._class(alias.name):
-                self._name(self._place(alias), 0, alias.name, "class")
+                self._add(self._place(alias), 0, alias.name, "class")
 
-    def _name(self, place: int | None, further: int, name: str, type: str) -> None:
-        self._add(None if place is None else place + further, [name], type)
-
-    def _add(self, place: int | None, parts: list[str], type: str) -> None:
-        """The first word on a token counts: an owner knows better what its parts are for. Nothing where the tokens are others."""
-        if place is not None and self.strings[place : place + len(parts)] == parts:
-            self.found.setdefault(place, Entity(place, place + len(parts), type))
+    def _add(self, place: int | None, offset: int, name: str, type: str) -> None:
+        """Adds the name that begins `offset` tokens behind a place, unless it has been added: an owner knows better what its parts are for.
+        Nothing where the tokens are others."""
+        if place is not None:
+            start, end = place + offset, place + offset + len(_parts(name))
+            if self.strings[start:end] == _parts(name):
+                self.found.setdefault(start, Entity(start, end, type))
 
     def _place(self, node: ast.stmt | ast.expr | ast.arg | ast.keyword | ast.alias) -> int | None:
         return self._number(node.lineno, node.col_offset)
@@ -135,3 +124,8 @@ class Names:
         """The token that begins at a line and a column; syntax trees count bytes, tokens characters."""
         text = self.lines[line - 1]
         return self.places.get((line, column if text.isascii() else len(text.encode()[:column].decode(errors="ignore"))))
+
+
+def _parts(name: str) -> list[str]:
+    """The tokens of a dotted name."""
+    return name.replace(".", " . ").split()

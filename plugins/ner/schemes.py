@@ -5,7 +5,7 @@ A tag is a letter and a type (B-person), or O. Tags of every scheme are parsed a
 does, and begins at any other tag but O, also at an I where the scheme demands a B.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 Scheme = Literal["iob2", "iobes"]
@@ -50,26 +50,6 @@ def entities(tags: Iterable[Tag]) -> list[Entity]:
                 parsed.append(Entity(start, place, before.type))
             start = place
         before = tag
-    return parsed
-
-
-def strict_entities(tags: Sequence[Tag], scheme: Scheme) -> list[Entity]:
-    """The entities that are tagged as the scheme demands."""
-    parsed: list[Entity] = []
-    place = 0
-    while place < len(tags):
-        first = tags[place]
-        end = place + 1
-        if first.letter not in "BS":
-            place = end
-            continue
-        while first.letter == "B" and end < len(tags) and tags[end].letter in "IE" and tags[end].type == first.type:
-            end += 1
-            if tags[end - 1].letter == "E":
-                break
-        if scheme == "iob2" or tags[end - 1].letter in "ES":
-            parsed.append(Entity(place, end, first.type))
-        place = end
     return parsed
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from framework import Row, Span, text_of
 
-from .schemes import Entity, entities, parse
+from .schemes import OUTSIDE, Entity, entities, parse
 
 WORD = r"(?:https?://|www\.)\S+|[@#]?\w+|[^\w\s]"  # URLs, @names and #tags, words; any other character alone
 
@@ -58,6 +58,10 @@ def _of_tokens(row: Row) -> Sentence:
     for tag in tags:
         if not isinstance(tag, str):
             raise ValueError(f"the tag {tag!r} is of type {type(tag).__name__}; tags are written out: O, B-person")
+    tags = [tag.strip() for tag in tags]
+    for number, (token, tag) in enumerate(zip(tokens, tags, strict=True)):
+        if tag != OUTSIDE and not token.strip():
+            raise ValueError(f"token {number} is {token!r} and has the tag {tag!r}: a token without characters can have no entity")
     return _joined(tokens, entities(map(parse, tags)))
 
 

@@ -130,7 +130,7 @@ class NerTask(Distillable, Exportable):
         posterior = Posterior(chain)
         begins = self.begins.cpu()
         rows = []
-        for number, (raw, path) in enumerate(zip(batch["raw"], chain.best(), strict=True)):
+        for number, (raw, path) in enumerate(zip(batch["@rows"].raw, chain.best(), strict=True)):
             parsed = self.format.parse(raw)
             predicted = entities(self.parsed_tags[tag] for tag in path)
             scores = [posterior.probability(number, start, path[start:end], begins) for start, end, _ in predicted]

@@ -58,7 +58,6 @@ class SpanCorruptionFormat(Denoising):
     share: share of the tokens in spans.
     span: mean length of a span.
     sentinels: number of sentinel tokens, added to the tokenizer if it has none.
-    builtin_megabytes: size of the built-in training part at most.
     """
 
     rules: ClassVar[dict[str, str]] = {
@@ -101,7 +100,6 @@ class InfillingFormat(Denoising):
     share: share of the tokens in spans.
     span: mean length of a span, drawn from a Poisson distribution; a span of length 0 is an inserted mask.
     permute_sentences: put sentences into random order.
-    builtin_megabytes: size of the built-in training part at most.
     """
 
     rules: ClassVar[dict[str, str]] = {

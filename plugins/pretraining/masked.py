@@ -26,7 +26,6 @@ class MaskedFormat(RunningText):
     random: share of the targets that are replaced by a random token; the others stay.
     whole_words: mask words with all their subwords.
     end_of_document: put the end token between documents.
-    builtin_megabytes: size of the built-in training part at most.
     """
 
     both_sides: ClassVar[bool] = True

@@ -11,6 +11,7 @@ class RunningText(Format):
     """Documents of running text. A batch has the inputs of the model, by the names of its `forward`, and targets (B, T).
 
     gap: the column with the mark of the tokens to fill in; a row with such marks is predicted as it is, without noise.
+    builtin_megabytes: size of the built-in training part at most.
     """
 
     columns: ClassVar[tuple[str, ...]] = ("text",)
@@ -57,7 +58,6 @@ class CausalFormat(RunningText):
     The task `completion` does the same with more metrics.
 
     end_of_document: put the end token after every document, so that the model learns where texts end.
-    builtin_megabytes: size of the built-in training part at most.
     """
 
     rules: ClassVar[dict[str, str]] = {

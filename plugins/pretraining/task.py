@@ -75,7 +75,12 @@ class PretrainingTask(GenerationTask, Distillable, Exportable):
         return result.output[0]
 
     def _states(self, batch: Batch) -> Tensor:
-        return self.model(**{name: batch[name] for name in INPUTS if name in batch})  # (B, T, D)
+        inputs = {name: batch[name] for name in INPUTS if name in batch}
+        if "source" in batch:
+            inputs["target_padding_mask"] = batch["targets"] != IGNORED
+        elif "padding_mask" not in batch:  # causal: every token but the last has a target
+            inputs |= {"padding_mask": batch["targets"] != IGNORED, "padding_side": "right"}
+        return self.model(**inputs)  # (B, T, D)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """hidden (N, D) -> scores of all tokens (N, V)."""
@@ -93,7 +98,7 @@ class PretrainingTask(GenerationTask, Distillable, Exportable):
         counts, right = (targets != IGNORED).sum(dim=1), ((predicted == targets) & (targets != IGNORED)).sum(dim=1)
         columns = zip(row_losses(losses, targets).tolist(), counts.tolist(), right.tolist(), strict=True)
         rows: list[dict[str, Any]] = [{"nats": nats, "tokens": count, "right": hits} for nats, count, hits in columns]
-        for row in decode.wanted(batch["row"]).nonzero()[:, 0].tolist():
+        for row in decode.wanted(batch["@rows"].numbers):
             counted = targets[row] != IGNORED
             rows[row] |= {
                 "input": self._text((batch["source"] if "source" in batch else batch["ids"])[row].tolist(), decode),

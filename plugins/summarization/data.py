@@ -12,13 +12,11 @@ from .builtin import rows
 class SummarizationFormat(PairFormat):
     """A document and its summary, or a list of alternative summaries.
 
-    long: truncate a text of more tokens than the model takes, or refuse the row.
     builtin_lines: first lines of each function in the built-in data.
     """
 
     columns: ClassVar[tuple[str, ...]] = ("document", "summary")
     optional: ClassVar[tuple[str, ...]] = ("summary",)
-
     rules: ClassVar[dict[str, str]] = {"builtin_lines >= 1": "builtin_lines must be at least 1"}
 
     def __init__(self, long: Literal["truncate", "refuse"] = "truncate", builtin_lines: int = 3):

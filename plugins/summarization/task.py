@@ -13,15 +13,9 @@ from .baseline import extracts
 class SummarizationTask(SequenceToSequence):
     """Summarization by an encoder-decoder, measured by ROUGE (0 to 100). Rush et al. 2015, https://aclanthology.org/D15-1044
 
-    label_smoothing: share of the target's probability that is spread over the vocabulary, in training alone.
-    max_ratio, max_extra: a summary has at most max_ratio tokens for each of its document's, and max_extra more, rounded up
-        to a multiple of 32; max_ratio=null = as many as the model takes.
     references: of several summaries of a document: take the `best` score, by metric, or the `mean` over all.
     stem: compare stems of words (Porter's stemmer), as is usual.
     sentences: the sentences of ROUGE-Lsum: lines, as in the package rouge_score, or lines and text up to . ! or ?.
-    decoding: the decoding strategy.
-    validation_rows: number of validation rows to summarize at each validation, spread evenly; null = all.
-    test_rows: number of test rows to summarize at the end; null = all.
     """
 
     format = choice("format", "summarization")

@@ -12,7 +12,6 @@ from .builtin import pairs
 class TranslationFormat(PairFormat):
     """A source text and its translation, with one vocabulary for both.
 
-    long: truncate a text of more tokens than the model takes, or refuse the row.
     builtin_rows: training pairs of the built-in synthetic English-German data.
     """
 

@@ -17,7 +17,7 @@ SPEC = DataSpec(vocab_size=30, max_length=6, padding=0, begin=1, end=2, labels=(
 class Letters:
     """A tokenizer: one token a letter, a = 3."""
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, at_least: int | None = None) -> list[int]:
         return [ord(letter) - ord("a") + 3 for letter in text]
 
 
@@ -26,11 +26,11 @@ def encode(text, label=None, spec=SPEC, **options):
 
 
 def test_a_text_stands_between_begin_and_end():
-    assert encode("abc", "warm") == {"ids": [1, 3, 4, 5, 2], "truncated": 0, "label": 1}
+    assert encode("abc", "warm") == {"ids": [1, 3, 4, 5, 2], "@truncated": False, "label": 1}
 
 
 def test_a_long_text_is_cut_to_the_length_of_the_model_and_still_ends():
-    assert encode("abcdefg", "cold") == {"ids": [1, 3, 4, 5, 6, 2], "truncated": 1, "label": 0}
+    assert encode("abcdefg", "cold") == {"ids": [1, 3, 4, 5, 6, 2], "@truncated": True, "label": 0}
 
 
 def test_a_text_that_just_fits_is_not_long():

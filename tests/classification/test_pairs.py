@@ -6,6 +6,7 @@ from random import Random
 import pytest
 import torch
 
+from framework import BatchRows
 from framework.config.compose import compose
 from framework.data.spec import DataSpec
 from framework.errors import UserError
@@ -13,7 +14,6 @@ from framework.models.decoder_only import DecoderOnlyModel
 from framework.models.encoder_only import EncoderOnlyModel
 from framework.registry import Part, broken
 from framework.tasks.base import BaselineData
-from framework.testing import import_parts
 from plugins.classification.pairs import PairsFormat, shortened
 from plugins.classification.task import ClassificationTask
 from tests.classification.test_format import Letters
@@ -26,7 +26,7 @@ def encode(first, second, spec=SPEC, **options):
 
 
 def test_each_text_has_its_end():
-    assert encode("ab", "cde") == {"ids": [1, 3, 4, 2, 5, 6, 7, 2], "second": 4, "truncated": 0, "label": 1}
+    assert encode("ab", "cde") == {"ids": [1, 3, 4, 2, 5, 6, 7, 2], "second": 4, "@truncated": False, "label": 1}
 
 
 def test_a_text_of_a_pair_may_be_empty():
@@ -36,7 +36,7 @@ def test_a_text_of_a_pair_may_be_empty():
 
 def test_without_a_begin_token_there_is_more_room():
     spec = DataSpec(vocab_size=30, max_length=6, end=2, labels=("no", "yes"))
-    assert encode("ab", "cd", spec) == {"ids": [3, 4, 2, 5, 6, 2], "second": 3, "truncated": 0, "label": 1}
+    assert encode("ab", "cd", spec) == {"ids": [3, 4, 2, 5, 6, 2], "second": 3, "@truncated": False, "label": 1}
 
 
 def test_without_an_end_token_there_is_nothing_between():
@@ -53,8 +53,8 @@ def test_the_longer_text_gives_way_token_by_token():
 
 
 def test_a_pair_that_is_cut_is_counted_or_refused():
-    assert encode("abcdef", "gh") == {"ids": [1, 3, 4, 5, 6, 2, 9, 10, 2], "second": 6, "truncated": 1, "label": 1}
-    assert encode("abcd", "gh", long="refuse")["truncated"] == 0
+    assert encode("abcdef", "gh") == {"ids": [1, 3, 4, 5, 6, 2, 9, 10, 2], "second": 6, "@truncated": True, "label": 1}
+    assert encode("abcd", "gh", long="refuse")["@truncated"] == 0
     with pytest.raises(ValueError, match="6 and 2 tokens, the model takes 6"):
         encode("abcdef", "gh", long="refuse")
 
@@ -77,7 +77,6 @@ def test_segments_say_which_text_a_token_is_of():
 
 
 def make_task(model, **options):
-    import_parts()
     torch.manual_seed(0)
     tiny = Part(model, dim=16, num_heads=2, num_layers=1, max_length=9, initial_std=0.3, **options)
     return ClassificationTask(tiny, SPEC, PairsFormat(), pooling="last").double().eval()
@@ -99,7 +98,9 @@ def test_two_texts_are_typed_and_shown_with_bars_between():
     assert PairsFormat().from_text("one | two ||| three ") == {"text": "one | two", "second": "three"}
     with pytest.raises(UserError, match='text="first |||'):
         PairsFormat().from_text("one, two")
-    batch = make_batch() | {"raw": [{"text": "ab", "second": "cde", "label": "yes"}, {"text": "a", "second": "b", "label": "yes"}]}
+    batch = make_batch() | {
+        "@rows": BatchRows([0, 1], [{"text": "ab", "second": "cde", "label": "yes"}, {"text": "a", "second": "b", "label": "yes"}])
+    }
     assert [row["input"] for row in make_task(EncoderOnlyModel).evaluate(batch, None)[1]] == ["ab ||| cde", "a ||| b"]
 
 

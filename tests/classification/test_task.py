@@ -8,12 +8,12 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 from torch import nn
 
+from framework import BatchRows
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.models.encoder_only import EncoderOnlyModel
 from framework.registry import Part, broken
-from framework.testing import import_parts
 from plugins.classification.data import ClassificationFormat
 from plugins.classification.task import ClassificationTask, pool
 
@@ -42,7 +42,7 @@ def make_task(format=None, **options):
 def make_batch(**changes):
     ids = torch.tensor([[1, 4, 5, 6, 2], [1, 7, 2, 0, 0], [1, 8, 9, 2, 0]])
     raw = [{"text": "a b c", "label": "warm"}, {"text": "d", "label": "cold"}, {"text": "e f", "label": "warm"}]
-    return {"ids": ids, "padding_mask": ids != 0, "label": torch.tensor([2, 0, 2]), "raw": raw, **changes}
+    return {"ids": ids, "padding_mask": ids != 0, "label": torch.tensor([2, 0, 2]), "@rows": BatchRows([0, 1, 2], raw), **changes}
 
 
 def pooled_by_hand(states, length, how):
@@ -164,7 +164,6 @@ def test_which_models_can_classify(pooling, provided, legal):
     ("model", "pooling"), [(EncoderOnlyModel, "first"), (EncoderOnlyModel, "mean"), (DecoderOnlyModel, "last"), (DecoderOnlyModel, "max")]
 )
 def test_the_models_of_the_framework_classify_whatever_the_padding(model, pooling):
-    import_parts()  # those that a model chooses by name
     torch.manual_seed(0)
     tiny = Part(model, dim=16, num_heads=2, num_layers=2, max_length=8)
     task = ClassificationTask(tiny, SPEC, ClassificationFormat(), pooling=pooling).double().eval()

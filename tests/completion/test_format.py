@@ -10,7 +10,7 @@ from framework.data.stdlib import StandardLibrary
 from framework.data.tokenization.trainers import BPETokenizer, BytesTokenizer, CharactersTokenizer, UnigramTokenizer, WordpieceTokenizer
 from framework.errors import UserError
 from plugins.completion.data import CompletionFormat
-from plugins.completion.words import words_of
+from plugins.completion.shift import words_of
 from tests.letters import Letters
 
 SPEC = DataSpec(vocab_size=300, max_length=8, padding=0, end=2)
@@ -53,7 +53,9 @@ def test_texts_of_a_single_token_make_a_batch() -> None:
 
 
 def test_what_is_not_counted_is_no_target() -> None:
-    batch = CompletionFormat().collate([row([5, 6, 7, 8], [1, 2, 3, 4], counted=[0, 0, 1, 1]), row([9, 3], [1, 1])], SPEC, Random(0))
+    batch = CompletionFormat().collate(
+        [row([5, 6, 7, 8], [1, 2, 3, 4], **{"@counted": [0, 0, 1, 1]}), row([9, 3], [1, 1])], SPEC, Random(0)
+    )
     assert batch["targets"].tolist() == [[-100, 7, 8], [3, -100, -100]]
     assert batch["following"].tolist() == [[6, 7, 8], [3, 0, 0]]
     assert batch["bytes"].tolist() == [[0, 3, 4], [1, 0, 0]]
@@ -61,8 +63,8 @@ def test_what_is_not_counted_is_no_target() -> None:
 
 
 def test_documents_are_named_where_a_row_holds_several() -> None:
-    several = row([5, 6, 7, 8], [1] * 4, documents=[0, 0, 1, 1], counted=[0, 1, 0, 1])
-    one = row([5, 6, 7], [1] * 3, documents=[0, 0, 1], counted=[0, 1, 0])
+    several = row([5, 6, 7, 8], [1] * 4, **{"@documents": [0, 0, 1, 1], "@counted": [0, 1, 0, 1]})
+    one = row([5, 6, 7], [1] * 3, **{"@documents": [0, 0, 1], "@counted": [0, 1, 0]})
     batch = CompletionFormat().collate([several, one], SPEC, Random(0))
     assert batch["documents"].tolist() == [[0, 0, 1], [0, 0, -1]]
     assert "documents" not in CompletionFormat().collate([one, one], SPEC, Random(0))

@@ -6,17 +6,17 @@ from random import Random
 import pytest
 import torch
 
+from framework.config import catalogue
 from framework.data.encoding import Encoded, encode
-from framework.data.formats import Batch
+from framework.data.formats import Batch, BatchRows
 from framework.data.module import prepare
 from framework.data.spec import DataSpec
 from framework.data.tokenization.trainers import BytesTokenizer
 from framework.data.windows import WindowExamples
 from framework.generation.engine import Decode
-from framework.generation.greedy import Greedy
-from framework.registry import Part, broken, get, registered
+from framework.generation.strategy import Greedy
+from framework.registry import Part, broken, get
 from framework.tasks.cross_entropy import IGNORED
-from framework.testing.toy_models import import_parts
 from plugins.completion.data import CompletionFormat
 from plugins.completion.task import CompletionTask
 from tests.data.toy import files
@@ -26,11 +26,10 @@ SPEC = DataSpec(vocab_size=BYTES.vocab_size, max_length=16, padding=0, end=BYTES
 LINES = ["the first line\n", "x\n", "a third and longer line of text, cut by windows\n", "\n", "yz\n", "end"]
 FORMAT = CompletionFormat(end_of_document=False)
 
-import_parts()
 LEGAL = [
     (attention, position)
-    for attention in sorted(registered()["attention"])
-    for position in sorted(registered()["position"])
+    for attention in sorted(catalogue.load().options["attention"])
+    for position in sorted(catalogue.load().options["position"])
     if not broken(get(f"attention/{attention}").rules, {"provided": set(get(f"position/{position}").provides)})
 ]
 
@@ -52,7 +51,7 @@ def task_with(**values) -> CompletionTask:
 
 def batch_of(windows: WindowExamples, offset: int = 0) -> Batch:
     rows = range(len(windows.lengths))
-    return {**FORMAT.collate([windows.features(row, offset) for row in rows], SPEC, Random(0)), "row": torch.arange(len(rows))}
+    return {**FORMAT.collate([windows.features(row, offset) for row in rows], SPEC, Random(0)), "@rows": BatchRows(list(range(len(rows))))}
 
 
 @torch.no_grad()
@@ -137,7 +136,7 @@ def test_an_epoch_of_isolated_documents_goes_on_where_it_stopped(tmp_path):
     prepared = prepare(source, BytesTokenizer(), FORMAT, max_length=16)
     loader, resumed = prepared.loader("train", seed=3), prepared.loader("train", seed=3)
     for other in (loader, resumed):
-        other.set_epoch(1)
+        other.steps.set_epoch(1)
     batches = list(loader)
     assert any("documents" in batch for batch in batches)
     begun = iter(loader)

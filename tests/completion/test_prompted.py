@@ -6,18 +6,17 @@ from random import Random
 import pytest
 import torch
 
-from framework.data.formats import Batch
+from framework.data.formats import Batch, BatchRows
 from framework.data.sources.files import FilesData
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.generation.engine import Decode
-from framework.generation.greedy import Greedy
+from framework.generation.strategy import Greedy
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.registry import Part
 from framework.tasks.base import BaselineData
 from framework.tasks.cross_entropy import IGNORED
-from plugins.completion.prompted import PromptedFormat
-from plugins.completion.signatures import signatures
+from plugins.completion.prompted import PromptedFormat, signatures
 from plugins.completion.task import CompletionTask
 from tests.letters import Letters
 
@@ -39,7 +38,7 @@ def test_a_row_is_prompt_mark_completion_end() -> None:
         "bytes": [0, 0, 0, 2, 1, 1, 0],
         "words": [0, 0, 0, 1, 0, 1, 0],
         "prompt": 3,
-        "truncated": 0,
+        "@truncated": False,
     }
     assert encoded("ab", "c", marked=False)["ids"] == letters("ab", "c", 2)
     assert encoded("", "c")["ids"] == letters(1, "c", 2)
@@ -47,7 +46,7 @@ def test_a_row_is_prompt_mark_completion_end() -> None:
 
 
 def test_a_prompt_alone_is_one_to_predict_of() -> None:
-    assert encoded("ab") == {"ids": letters("ab", 1), "bytes": [0] * 3, "words": [0] * 3, "prompt": 3, "truncated": 0}
+    assert encoded("ab") == {"ids": letters("ab", 1), "bytes": [0] * 3, "words": [0] * 3, "prompt": 3, "@truncated": False}
     assert PromptedFormat().from_text("ab") == {"prompt": "ab"}
     assert encoded("", marked=False) is None
     assert encoded("", "", marked=False) is None  # nothing stands before the end
@@ -56,11 +55,11 @@ def test_a_prompt_alone_is_one_to_predict_of() -> None:
 def test_a_prompt_loses_its_beginning_then_a_completion_its_end() -> None:
     """12 tokens are read: of 13 the last is only predicted."""
     whole = encoded("abcd", "efghijk")
-    assert (len(whole["ids"]), whole["truncated"]) == (13, 0)
+    assert (len(whole["ids"]), whole["@truncated"]) == (13, 0)
     shorter = encoded("abcdefgh", "0123")
-    assert (shorter["ids"], shorter["truncated"]) == (letters("bcdefgh", 1, "0123", 2), 1)
+    assert (shorter["ids"], shorter["@truncated"]) == (letters("bcdefgh", 1, "0123", 2), 1)
     both = encoded("abcdefgh", "0123456789")
-    assert (both["ids"], both["truncated"]) == (letters("cdefgh", 1, "012345"), 1)  # it does not end there
+    assert (both["ids"], both["@truncated"]) == (letters("cdefgh", 1, "012345"), 1)  # it does not end there
     assert [len(both[name]) for name in ("bytes", "words")] == [13, 13]
     assert encoded("abcdefghijklmnopq")["ids"] == letters("fghijklmnopq", 1)
 
@@ -93,7 +92,7 @@ def task() -> CompletionTask:
 
 
 def batch_of(*rows) -> Batch:
-    return {**PromptedFormat().collate([encoded(*row) for row in rows], SPEC, Random(0)), "row": torch.arange(len(rows))}
+    return {**PromptedFormat().collate([encoded(*row) for row in rows], SPEC, Random(0)), "@rows": BatchRows(list(range(len(rows))))}
 
 
 @torch.no_grad()
@@ -117,7 +116,7 @@ def test_a_completion_is_written_from_its_prompt(task) -> None:
         for row, prompt in zip(found, ("ab", "abcde"), strict=True):
             alone = decode(task.model, torch.tensor([letters(prompt, 1)]))[0][0]
             assert row == {"input": prompt, "prediction": alone.text, "score": pytest.approx(alone.score, abs=1e-9)}
-    assert task.predict({**batch_of(("ab",)), "raw": [{"prompt": "as given"}]}, decode)[0]["input"] == "as given"
+    assert task.predict({**batch_of(("ab",)), "@rows": BatchRows([0], [{"prompt": "as given"}])}, decode)[0]["input"] == "as given"
     assert (batch_of(("ab",))["targets"] == IGNORED).all()
 
 

@@ -6,10 +6,10 @@ from random import Random
 import pytest
 import torch
 
-from framework.data.formats import Batch
+from framework.data.formats import Batch, BatchRows
 from framework.data.spec import DataSpec
 from framework.generation.engine import Decode
-from framework.generation.greedy import Greedy
+from framework.generation.strategy import Greedy
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.registry import Part
 from plugins.completion.data import CompletionFormat
@@ -27,7 +27,7 @@ def task() -> CompletionTask:
 
 def batch_of(*rows: list[int]) -> Batch:
     batch = CompletionFormat().collate([{"ids": row, "bytes": [3] * len(row), "words": [2] * len(row)} for row in rows], SPEC, Random(0))
-    return {**batch, "row": torch.arange(len(rows))}
+    return {**batch, "@rows": BatchRows(list(range(len(rows))))}
 
 
 def decode(wanted: int | None = None, total: int = 3, **options: int) -> Decode:
@@ -110,7 +110,7 @@ def test_prompts_go_on_where_they_stop(task: CompletionTask) -> None:
     for row, prompt in zip(found, [[3, 4, 5], [6], [2], [7, 8], list(range(11, 19))], strict=True):
         alone = decode()(task.model, torch.tensor([prompt]), longest=4)[0][0]
         assert row == {"input": " ".join(map(str, prompt)), "prediction": alone.text, "score": pytest.approx(alone.score, abs=1e-9)}
-    named = task.predict(batch_of(prompts[0]) | {"raw": [{"text": "as it was given"}]}, decode())
+    named = task.predict(batch_of(prompts[0]) | {"@rows": BatchRows([0], [{"text": "as it was given"}])}, decode())
     assert named[0]["input"] == "as it was given"
 
 

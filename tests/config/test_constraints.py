@@ -7,8 +7,9 @@ import pytest
 
 from framework.config import catalogue as index
 from framework.config.compose import compose
-from framework.config.constraints import conflicts, explicit, implicit, is_node
+from framework.config.constraints import conflicts, explicit, is_node
 from framework.errors import UserError
+from framework.runs.resume import following
 
 WAYS = "Any one of these resolves it: "
 
@@ -182,16 +183,16 @@ def test_a_trait_may_depend_on_an_option():
 @pytest.mark.parametrize(
     "words", [["task=classification"], ["task=translation"], ["model=llama_8b"], ["task=ner", "model=modernbert_base"]]
 )
-def test_implicit_is_the_inverse_of_explicit(words):
+def test_following_slots_are_filled_again_by_explicit(words):
     catalogue = index.load()
     for node in compose(words).config.values():
         if is_node(node):
-            assert explicit(implicit(node, catalogue), catalogue) == node
+            assert explicit(following(node, node, catalogue), catalogue) == node
 
 
 def test_only_slots_equal_to_the_one_they_follow_become_null():
     catalogue = index.load()
     model = compose(["task=translation", "model.attention.num_kv_heads=2", "model/decoder/cross=linear"]).config["model"]
-    found = implicit(model, catalogue)
+    found = following(model, model, catalogue)
     assert found["encoder"]["attention"] is None and found["decoder"]["attention"] is None
     assert found["decoder"]["cross"]["part"] == "attention/linear" and found["attention"]["num_kv_heads"] == 2

@@ -4,7 +4,7 @@ import pytest
 
 from framework import registry
 from framework.config import catalogue as index
-from framework.config.traits import TRAITS, option_traits
+from framework.config.inventory import TRAITS, option_traits
 from framework.errors import UserError
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from framework.parts.attention.multi_head import MultiHeadAttention
-from framework.parts.feed_forward.mlp import MLPFeedForward
+from framework.parts.feed_forward import MLPFeedForward
 from framework.parts.positions.learned import LearnedPosition
 from framework.registry import Part
 from framework.testing import AttentionPromises, BrokenPromise, FeedForwardPromises, Inapplicable, PositionPromises

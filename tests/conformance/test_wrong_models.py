@@ -61,9 +61,10 @@ class SeesTheFuture(ChangedLayouts, CrossDecoder):
 
 
 class SkipsTheLastLayer(Encoder):
-    def prepare(self, *arguments):
-        layouts, masks = super().prepare(*arguments)
-        return layouts[:-1], masks[:-1]
+    def run_layers(self, x, *arguments):
+        for layer, *values in zip(list(self.layers)[:-1], *arguments, strict=False):
+            x = layer(x, *values)
+        return self.final_norm(x)
 
 
 class NormsOverTheBatch(Encoder):
@@ -84,20 +85,20 @@ class PoolsTheText(Encoder):
 
 
 class WithoutCache(Decoder):
-    def forward(self, x, positions, padding_mask=None, documents=None, state=None):
-        return super().forward(x, positions, padding_mask if state is None else None, documents)
+    def forward(self, x, positions, padding_mask=None, documents=None, state=None, padding_side="left"):
+        return super().forward(x, positions, padding_mask if state is None else None, documents, None, padding_side)
 
 
 class IgnoresPaddingOfTheModel(EncoderOnlyModel):
-    def forward(self, ids, padding_mask=None, segments=None, positions=None, documents=None):
-        return super().forward(ids, None, segments, positions, documents)
+    def forward(self, ids, padding_mask=None, *options, **named):
+        return super().forward(ids, None, *options, **named)
 
 
 class CountsPadding(DecoderOnlyModel):
     """Positions are places."""
 
-    def forward(self, ids, padding_mask=None, positions=None, documents=None, state=None):
-        return super().forward(ids, padding_mask, torch.arange(ids.shape[1])[None], documents, state)
+    def forward(self, ids, padding_mask=None, positions=None, *options, **named):
+        return super().forward(ids, padding_mask, torch.arange(ids.shape[1])[None], *options, **named)
 
 
 class WithoutPositions(EncoderOnlyModel):

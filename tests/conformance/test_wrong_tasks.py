@@ -60,7 +60,7 @@ class Right(Task):
     def rows(self, result, batch):
         return [
             {"input": raw["text"], "reference": raw.get("label"), "prediction": row.index(max(row)), "score": max(row)}
-            for raw, row in zip(batch["raw"], result.output.tolist(), strict=True)
+            for raw, row in zip(batch["@rows"].raw, result.output.tolist(), strict=True)
         ]
 
     def metrics(self) -> dict[str, Metric]:

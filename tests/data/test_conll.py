@@ -2,7 +2,7 @@
 
 import pytest
 
-from framework.data.sources.early import check_early
+from framework.data.sources.base import check_early
 from framework.data.sources.files import FilesData
 from framework.errors import UserError
 from tests.data.toy import Tagged, files

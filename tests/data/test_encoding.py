@@ -72,7 +72,7 @@ def test_a_worker_is_sent_the_folder_alone(table):
 def test_dropped_and_truncated_rows_are_counted(table):
     data = encoded(table)
     assert (data.dropped, data.truncated, len(data)) == (1, 1, 4)
-    assert "truncated" not in data[0]
+    assert "@truncated" not in data[0]
 
 
 def test_raw_rows_are_kept_for_evaluation_alone(table):
@@ -93,7 +93,7 @@ def test_features_must_be_alike(table):
 
     with pytest.raises(UserError, match="line 3: this row has label"):
         encoded(table, Uneven())
-    with pytest.raises(AssertionError, match="Odd.encode returned"):
+    with pytest.raises(UserError, match="line 3: the feature 'mark' is a list in this row and a number in the rows before it"):
         encoded(table, Odd())
 
 

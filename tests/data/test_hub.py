@@ -50,7 +50,7 @@ def test_a_folder_with_named_labels(folder):
 
 def test_a_label_below_zero_is_none(folder):
     features = datasets.Features({"label": datasets.ClassLabel(names=["bad", "good"])})
-    assert [hub.label_name(features, "label", value) for value in (-1, 0, 1)] == [None, "bad", "good"]
+    assert [hub.label_name(features["label"], value) for value in (-1, 0, 1)] == [None, "bad", "good"]
 
 
 def test_tags_are_lists_of_numbers_with_names(tmp_path):

@@ -20,7 +20,7 @@ class Witness(pl.LightningModule):
         self.seen: list[tuple[int, list[int]]] = []
 
     def training_step(self, batch, number):
-        self.seen.append((self.current_epoch, batch["row"].tolist()))
+        self.seen.append((self.current_epoch, batch["@rows"].numbers))
         return self.weight * batch["ids"].float().mean()
 
     def configure_optimizers(self):

@@ -50,22 +50,22 @@ def test_an_epoch_is_known_in_advance_and_the_next_one_differs(data):
     first = [plain(batch) for batch in loader]
     assert first == [plain(batch) for batch in loader] == [plain(batch) for batch in data.loader("train", seed=1)]
     assert first != [plain(batch) for batch in data.loader("train", seed=2)]
-    loader.set_epoch(1)
+    loader.steps.set_epoch(1)
     assert first != [plain(batch) for batch in loader]
 
 
 def test_resuming_in_the_middle_of_an_epoch(data):
     whole = data.loader("train", seed=1)
-    whole.set_epoch(3)
+    whole.steps.set_epoch(3)
     expected = [plain(batch) for batch in whole]
     broken = data.loader("train", seed=1)
-    broken.set_epoch(3)
+    broken.steps.set_epoch(3)
     batches = iter(broken)
     seen = [plain(next(batches)) for _ in range(2)]
     state = broken.state_dict()
     resumed = data.loader("train", seed=1)
     resumed.load_state_dict(state)
-    resumed.set_epoch(3)  # as Lightning does before it iterates
+    resumed.steps.set_epoch(3)  # as Lightning does before it iterates
     assert len(resumed) == len(expected)
     assert seen + [plain(batch) for batch in resumed] == expected
     assert [plain(batch) for batch in resumed] == expected, "the time after that is a whole epoch again"
@@ -77,8 +77,8 @@ def test_a_state_of_an_epoch_that_is_over_does_not_skip_in_the_next(data):
     state = loader.state_dict()
     resumed = data.loader("train", seed=1)
     resumed.load_state_dict(state)
-    resumed.set_epoch(1)
-    loader.set_epoch(1)
+    resumed.steps.set_epoch(1)
+    loader.steps.set_epoch(1)
     assert [plain(batch) for batch in resumed] == [plain(batch) for batch in loader]
 
 
@@ -86,8 +86,8 @@ def test_a_state_of_an_epoch_that_is_over_does_not_skip_in_the_next(data):
 def test_workers_change_nothing(table, way):
     alone, helped = prepared(table, way).loader("train", seed=1), prepared(table, way, workers=2).loader("train", seed=1)
     for epoch in range(2):
-        alone.set_epoch(epoch)
-        helped.set_epoch(epoch)
+        alone.steps.set_epoch(epoch)
+        helped.steps.set_epoch(epoch)
         assert [plain(batch) for batch in helped] == [plain(batch) for batch in alone]
     batches = iter(helped)
     next(batches)
@@ -95,11 +95,11 @@ def test_workers_change_nothing(table, way):
 
 
 def test_ranks_share_the_rows_of_a_batch(data):
-    one = [set(plain(batch)["row"]) for batch in data.loader("train", seed=1)]
+    one = [set(batch["@rows"].numbers) for batch in data.loader("train", seed=1)]
     served = []
     loaders = [data.loader("train", rank=rank, world_size=2, seed=1) for rank in range(2)]
     for first, second in zip(*loaders, strict=True):
-        rows = [set(plain(batch)["row"]) for batch in (first, second) if not batch["dummy"]]
+        rows = [set(batch["@rows"].numbers) for batch in (first, second) if not batch["@rows"].dummy]
         assert len(set.union(*rows)) == sum(map(len, rows))
         served += [row for part in rows for row in part]
     assert sorted(served) == sorted(row for rows in one for row in rows)
@@ -108,25 +108,25 @@ def test_ranks_share_the_rows_of_a_batch(data):
 def test_a_dummy_batch_has_no_tokens(table):
     data = prepared(table, limit=9)  # two batches of 4, and one row for two ranks
     last = [list(data.loader("train", rank=rank, world_size=2))[-1] for rank in range(2)]
-    assert [batch["dummy"] for batch in last] == [False, True]
-    assert [len(batch["row"]) for batch in last] == [1, 1]
-    assert last[1]["row"].tolist() == last[0]["row"].tolist()
-    assert (last[1]["tokens"], last[1]["padded_tokens"]) == (0, 0)
+    assert [batch["@rows"].dummy for batch in last] == [False, True]
+    assert [len(batch["@rows"].numbers) for batch in last] == [1, 1]
+    assert last[1]["@rows"].numbers == last[0]["@rows"].numbers
+    assert (last[1]["@rows"].tokens, last[1]["@rows"].padded_tokens) == (0, 0)
 
 
 def test_tokens_and_padded_tokens(table):
     for batch in prepared(table).loader("train"):
         widths = (batch["ids"] != 0).sum(1)
-        assert batch["tokens"] == int(widths.sum())
-        assert batch["padded_tokens"] == batch["ids"].numel()
+        assert batch["@rows"].tokens == int(widths.sum())
+        assert batch["@rows"].padded_tokens == batch["ids"].numel()
 
 
 def test_evaluation_has_raw_rows_in_the_order_of_the_file(table):
     data = prepared(table)
     batches = list(data.loader("test"))
-    assert [row for batch in batches for row in batch["row"].tolist()] == list(range(42))
-    assert [row for batch in batches for row in batch["raw"]] == list(data.rows("test"))
-    assert "raw" not in next(iter(data.loader("train")))
+    assert [row for batch in batches for row in batch["@rows"].numbers] == list(range(42))
+    assert [row for batch in batches for row in batch["@rows"].raw] == list(data.rows("test"))
+    assert next(iter(data.loader("train")))["@rows"].raw is None
 
 
 def test_random_draws_depend_on_the_step(table):

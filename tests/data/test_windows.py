@@ -67,7 +67,7 @@ def counted(windows, offset=0):
     found = []
     for example in range(len(windows.lengths)):
         features = windows.features(example, offset)
-        pairs = zip(features["ids"], features["ids"][1:], features["counted"][1:], strict=False)
+        pairs = zip(features["ids"], features["ids"][1:], features["@counted"][1:], strict=False)
         found += [(one, other) for one, other, wanted in pairs if wanted]
     return found
 
@@ -83,9 +83,9 @@ def test_isolated_documents_predict_every_token_but_their_first(encoded, length)
 
 def test_a_window_names_the_document_of_each_token(encoded):
     windows = WindowExamples(encoded, 20, circular=True, whole=True, isolated=True)
-    assert windows.features(0, 0)["documents"] == [0] * 15 + [1] * 2 + [2] * 4
-    assert windows.features(0, len(TEXT) - 3)["documents"] == [0] * 3 + [1] * 15 + [2] * 2 + [3]  # the ring comes round
-    assert "documents" not in WindowExamples(encoded, 20, circular=True, whole=True).features(0, 0)
+    assert windows.features(0, 0)["@documents"] == [0] * 15 + [1] * 2 + [2] * 4
+    assert windows.features(0, len(TEXT) - 3)["@documents"] == [0] * 3 + [1] * 15 + [2] * 2 + [3]  # the ring comes round
+    assert "@documents" not in WindowExamples(encoded, 20, circular=True, whole=True).features(0, 0)
 
 
 def test_one_document_that_comes_round_is_two(tmp_path):
@@ -94,7 +94,7 @@ def test_one_document_that_comes_round_is_two(tmp_path):
     encoded = encode(files(Stream(), train=str(path), validation_share=0), "train", Stream(), BYTES, DataSpec(261, 8))
     features = WindowExamples(encoded, 8, circular=True, whole=True, isolated=True).features(0, 2)
     assert BYTES.decode(features["ids"]) == "cabc"
-    assert (features["documents"], features["counted"]) == ([0, 1, 1, 1], [0, 0, 1, 1])
+    assert (features["@documents"], features["@counted"]) == ([0, 1, 1, 1], [0, 0, 1, 1])
 
 
 @pytest.mark.parametrize("length, stride", [(8, 1), (8, 3), (8, 8), (4, 2), (50, 7), (51, 50), (200, 1), (1, 1)])
@@ -104,14 +104,14 @@ def test_a_stride_counts_every_token_once(encoded, length, stride):
     assert counted(windows) == list(zip(ids, ids[1:], strict=False))
     assert windows.lengths.max() <= length
     for example in range(1, len(windows.lengths)):
-        first = windows.features(example, 0)["counted"].index(1)  # number of tokens before it
+        first = windows.features(example, 0)["@counted"].index(1)  # number of tokens before it
         assert first > length - stride
 
 
 def test_a_stride_is_for_evaluation(encoded):
     ring = WindowExamples(encoded, 8, circular=True, whole=True, stride=2)
     assert len(ring.lengths) == len(WindowExamples(encoded, 8, circular=True, whole=True).lengths)
-    assert "counted" not in ring.features(0, 0)
+    assert "@counted" not in ring.features(0, 0)
 
 
 @pytest.mark.parametrize("stride", [0, 9])
@@ -150,6 +150,6 @@ def test_features_that_are_no_running_text(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("text,label\nabc,good\n")
     encoded = encode(files(train=str(path), validation_share=0), "train", Labeled(), BYTES, DataSpec(261, 8, labels=("good",)))
-    with pytest.raises(UserError, match="must have one number a token"):
+    with pytest.raises(UserError, match="one number for each token"):
         WindowExamples(encoded, 8, circular=True, whole=True)
     assert np.array_equal(RowExamples(encoded).lengths, [3])

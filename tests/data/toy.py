@@ -33,7 +33,7 @@ class Labeled(Format):
         if row["label"] not in spec.labels:
             raise ValueError(f"label {row['label']!r} does not occur in training")
         ids = tokenizer.encode(row["text"])
-        return {"ids": ids[: spec.max_length], "label": spec.labels.index(row["label"]), "truncated": len(ids) > spec.max_length}
+        return {"ids": ids[: spec.max_length], "label": spec.labels.index(row["label"]), "@truncated": len(ids) > spec.max_length}
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: random.Random) -> Batch:
         import torch  # imported here, because data preparation needs no torch

@@ -3,14 +3,13 @@
 import pytest
 import torch
 
+from framework.config import catalogue
 from framework.parts.caches import DecodingState
-from framework.registry import Part, registered
+from framework.registry import Part
 from framework.testing import toy_models as toys
 
-toys.import_parts()
 
-
-@pytest.mark.parametrize("attention", sorted(registered()["attention"]))
+@pytest.mark.parametrize("attention", sorted(catalogue.load().options["attention"]))
 @pytest.mark.parametrize("pieces", [(3, 4), (5, 1, 1)], ids=str)
 def test_a_text_goes_on_from_what_was_kept(attention, pieces):
     model = toys.toy_model("decoder_only", attention=Part(f"attention/{attention}"), position=Part("position/rotary")).eval()
@@ -33,7 +32,7 @@ def _again(model, state):
     return fresh
 
 
-@pytest.mark.parametrize("attention", sorted(registered()["attention"]))
+@pytest.mark.parametrize("attention", sorted(catalogue.load().options["attention"]))
 def test_nothing_is_kept_of_no_text(attention):
     """The state after no tokens: growing tensors are empty, others zero."""
     model = toys.toy_model("decoder_only", attention=Part(f"attention/{attention}"), position=Part("position/none")).eval()

@@ -120,7 +120,7 @@ def load(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[PretrainingT
     lacking = set(own) - set(found.weights)
     assert not lacking, lacking
     assert found.unexpected == []
-    copy_weights(own, {name: name for name in own}, found)
+    copy_weights(own, {name: name for name in own}, found.tensors)
     return task.to(dtype).eval(), found
 
 

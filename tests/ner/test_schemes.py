@@ -5,9 +5,8 @@ from random import Random
 
 import pytest
 from seqeval.metrics.sequence_labeling import get_entities
-from seqeval.scheme import IOB2, IOBES, Tokens
 
-from plugins.ner.schemes import Entity, entities, may_follow, parse, strict_entities, tags_of, write
+from plugins.ner.schemes import Entity, entities, may_follow, parse, tags_of, write
 
 FOUND = [Entity(0, 2, "a"), Entity(2, 3, "a"), Entity(4, 7, "b"), Entity(7, 8, "a")]
 WRITTEN = {
@@ -51,15 +50,6 @@ def test_random_sequences_are_read_as_seqeval_reads_them():
     for _ in range(2000):
         tags = random_tags(random, "BIES", random.randrange(1, 9))
         assert [(type, start, end - 1) for start, end, type in entities(map(parse, tags))] == get_entities(tags), tags
-
-
-@pytest.mark.parametrize(("scheme", "theirs"), [("iob2", IOB2), ("iobes", IOBES)])
-def test_strict_reading_is_that_of_seqeval(scheme, theirs):
-    random = Random(1)
-    for _ in range(2000):
-        tags = random_tags(random, "BI" if scheme == "iob2" else "BIES", random.randrange(1, 9))
-        expected = [(entity.start, entity.end, entity.tag) for entity in Tokens(tags, theirs).entities]
-        assert [tuple(entity) for entity in strict_entities([*map(parse, tags)], scheme)] == expected, tags
 
 
 @pytest.mark.parametrize("scheme", ["iob2", "iobes"])

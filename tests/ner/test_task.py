@@ -8,12 +8,12 @@ import torch
 from seqeval.metrics import f1_score
 from torch import nn
 
+from framework import BatchRows
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.models.encoder_only import EncoderOnlyModel
 from framework.registry import Part, broken
-from framework.testing.toy_models import import_parts
 from plugins.ner.data import NerFormat
 from plugins.ner.heads import CrfTagHead, SoftmaxTagHead
 from plugins.ner.task import NerTask
@@ -63,7 +63,7 @@ def make_task(spec=None, model=BagModel, format=None, **options):
 def make_batch(rows=ROWS, spec=None, **options):
     form, spec = NerFormat(**{"overlap": 2, **options}), spec or make_spec()
     features = [form.encode(row, Letters(), spec) for row in rows]
-    return {**form.collate(features, spec, Random(0)), "raw": rows}
+    return {**form.collate(features, spec, Random(0)), "@rows": BatchRows(list(range(len(rows))), rows)}
 
 
 @pytest.mark.parametrize("pieces", ["first", "last", "all"])
@@ -166,7 +166,6 @@ def test_shares_are_shares(options):
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize(("model", "pieces"), [(EncoderOnlyModel, "first"), (DecoderOnlyModel, "last")])
 def test_the_models_of_the_framework_tag_whatever_the_company_and_learn(model, pieces, head):
-    import_parts()  # those that a model chooses by name
     torch.manual_seed(0)
     spec = make_spec(max_length=16)
     small = Part(model, dim=16, num_heads=2, num_layers=1, max_length=16, dropout=0.0)

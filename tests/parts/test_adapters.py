@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
+from framework.config import catalogue
 from framework.errors import UserError
 from framework.parts.adapters import LoraAdapter, LoraLinear, NoAdapter
-from framework.registry import Part, build, registered
-from framework.testing.toy_models import forward, import_parts, loss, texts, toy_model
+from framework.registry import Part, build
+from framework.testing.toy_models import forward, loss, texts, toy_model
 
 FAMILIES = ["encoder_only", "decoder_only", "encoder_decoder"]
-import_parts()
 
 
 def outputs(model):
@@ -101,7 +101,7 @@ def test_weights_may_be_copied_in_afterwards():
     torch.testing.assert_close(outputs(model), outputs(other), atol=1e-9, rtol=0)
 
 
-@pytest.mark.parametrize("attention", sorted(registered()["attention"]))
+@pytest.mark.parametrize("attention", sorted(catalogue.load().options["attention"]))
 @pytest.mark.parametrize("family", FAMILIES)
 def test_gradients_reach_the_adapter_and_nothing_else(family, attention):
     model = lively(adapted(family, {"attention": Part(f"attention/{attention}")}, target_modules="*")).train()

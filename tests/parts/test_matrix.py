@@ -9,12 +9,12 @@ from random import Random
 import pytest
 import torch
 
-from framework.registry import Part, broken, get, registered
-from framework.testing import check, import_parts, loss, toy_model
+from framework.config import catalogue
+from framework.registry import Part, broken, get
+from framework.testing import check, loss, toy_model
 
-import_parts()
 FAMILIES = ("encoder_only", "decoder_only", "encoder_decoder")
-MATRIX = list(product(FAMILIES, *(sorted(registered()[kind]) for kind in ("attention", "position", "block"))))
+MATRIX = list(product(FAMILIES, *(sorted(catalogue.load().options[kind]) for kind in ("attention", "position", "block"))))
 
 
 def reasons(attention: str, position: str) -> list[str]:

@@ -17,10 +17,8 @@ from framework.parts.positions.relative import RelativePosition
 from framework.parts.positions.rotary import RotaryPosition
 from framework.parts.positions.sinusoidal import SinusoidalPosition
 from framework.registry import Part
-from framework.testing import import_parts
 from tests.precision import BILLIONTH, close, doubles
 
-import_parts()
 DIM, HEADS, WIDTH = 12, 3, 4
 OFFERS = {"dim": DIM, "num_heads": HEADS, "dropout": 0.0, "bias": True, "epsilon": 1e-5}
 REAL = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]).bool()

@@ -14,9 +14,8 @@ from framework.errors import UserError
 from framework.parts.initialize import initialize
 from framework.parts.layout import make_positions
 from framework.registry import Part, as_part
-from framework.testing import import_parts, loss, texts, toy_model
+from framework.testing import loss, texts, toy_model
 
-import_parts()
 # The stream is rounded six times: embeddings, two sublayers in each of two layers, scores.
 ROUNDED = 6 * torch.finfo(torch.bfloat16).eps
 PRESETS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "model").glob("*.yaml"))
@@ -195,7 +194,7 @@ def test_every_activation_is_its_formula():
         "sigmoid": 1 / (1 + torch.exp(-x)),
         "tanh": torch.tanh(x),
     }
-    from framework.parts.feed_forward.activations import ACTIVATIONS
+    from framework.parts.feed_forward import ACTIVATIONS
 
     assert set(ACTIVATIONS) == set(formulas)
     for name, wanted in formulas.items():

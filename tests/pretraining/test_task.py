@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch.nn import functional
 
+from framework import BatchRows
 from framework.config.compose import compose
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.generation.engine import Decode
-from framework.generation.greedy import Greedy
+from framework.generation.strategy import Greedy
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.models.encoder_decoder import EncoderDecoderModel
 from framework.models.encoder_only import EncoderOnlyModel
@@ -39,7 +40,7 @@ def make(name, **options):
 
 def batch_of(name, rows=ROWS):
     batch = FORMATS[name][0].collate([{"ids": row} for row in rows], SPEC, Random(0))
-    return {**batch, "row": torch.arange(len(rows))}
+    return {**batch, "@rows": BatchRows(list(range(len(rows))))}
 
 
 def decode(wanted=None, **options):

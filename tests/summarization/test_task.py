@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-from framework.data.formats import Batch
+from framework.data.formats import Batch, BatchRows
 from framework.data.spec import DataSpec
 from framework.generation.engine import Decode
-from framework.generation.greedy import Greedy
+from framework.generation.strategy import Greedy
 from framework.metrics.rouge import SCORES, Rouge
 from framework.models.encoder_decoder import EncoderDecoderModel
 from framework.registry import Part, broken
@@ -35,7 +35,7 @@ def make(**options: Any) -> SummarizationTask:
 def batch_of(rows: list[dict[str, Any]] = ROWS) -> Batch:
     format = SummarizationFormat()
     batch = format.collate([format.encode(row, Letters(), SPEC) for row in rows], SPEC, Random(0))
-    return {**batch, "row": torch.arange(len(rows)), "raw": rows}
+    return {**batch, "@rows": BatchRows(list(range(len(rows))), rows)}
 
 
 def decode(max_length: int | None = None) -> Decode:
@@ -44,8 +44,12 @@ def decode(max_length: int | None = None) -> Decode:
 
 def test_documents_and_summaries_are_sources_and_targets() -> None:
     format = SummarizationFormat()
-    assert format.encode({"document": "ab", "summary": "c"}, Letters(), SPEC) == {"truncated": 0, "source": [97, 98, 2], "target": [99, 2]}
-    assert format.encode({"document": "ab" * 60, "summary": "c"}, Letters(), SPEC)["truncated"] == 1
+    assert format.encode({"document": "ab", "summary": "c"}, Letters(), SPEC) == {
+        "@truncated": False,
+        "source": [97, 98, 2],
+        "target": [99, 2],
+    }
+    assert format.encode({"document": "ab" * 60, "summary": "c"}, Letters(), SPEC)["@truncated"] == 1
     assert format.from_text("ab") == {"document": "ab"}
     assert list(format.tokenizer_texts({"document": "a", "summary": ["b", "c"]})) == ["a", "b", "c"]
 

@@ -15,7 +15,7 @@ from framework.training.callbacks import Checkpoint
 from framework.training.distillation import StandardDistillation
 from framework.training.optimizers import SGD
 from framework.training.schedules import Cosine
-from tests.training.toys import DistillableToy, Loader, NextTokenTask, adapted_task, learner, rows, trainer
+from tests.training.toys import DistillableToy, Loader, NextTokenTask, PenalizedTask, adapted_task, learner, rows, trainer
 
 RANK = int(os.environ["RANK"])
 
@@ -54,7 +54,19 @@ def taught(folder: Path, strategy: str) -> None:
     loop.fit(module, Loader(rows(70), 32, RANK, 2), Loader(rows(31), 8, RANK, 2))
 
 
+def penalized(folder: Path, accumulate: int) -> None:
+    """Steps with auxiliary losses and figures, each micro-batch with other weights."""
+    module = learner(PenalizedTask(), Part(SGD, lr=0.1, momentum=0.0))
+    options = {"accumulate_grad_batches": accumulate, "logger": [CsvTracker(folder)]}
+    loop = trainer(folder, max_steps=7, max_epochs=-1, devices=2, strategy="ddp", **options)
+    loop.fit(module, Loader(rows(70), 32 // accumulate, RANK, 2), Loader(rows(9), 4, RANK, 2))
+    if RANK == 0:
+        torch.save(module.task.state_dict(), folder / "weights.pt")
+
+
 JOBS = {
+    "penalized_1": lambda folder: penalized(folder / "penalized_1", 1),
+    "penalized_4": lambda folder: penalized(folder / "penalized_4", 4),
     "ddp_taught": lambda folder: taught(folder / "ddp_taught", "ddp"),
     "fsdp_taught": lambda folder: taught(folder / "fsdp_taught", "fsdp"),
     "ddp": lambda folder: fit(folder / "ddp", "ddp"),

@@ -128,7 +128,7 @@ def test_training_metrics(tmp_path):
     trainer(tmp_path, log_every_n_steps=2).fit(model, loader := Loader(rows(40), 8))
     assert [step for step, _ in logged] == [2, 4, 5]  # also the last step of an epoch
     batches = list(loader)[:2]
-    tokens, padded = sum(b["tokens"] for b in batches), sum(b["padded_tokens"] for b in batches)
+    tokens, padded = (sum(getattr(b["@rows"], name) for b in batches) for name in ("tokens", "padded_tokens"))
     assert logged[0][1]["train/padding"] == pytest.approx(1 - tokens / padded)
     assert logged[0][1]["train/lr"] == pytest.approx(0.01)
     assert logged[0][1]["train/tokens_per_second"] > 0

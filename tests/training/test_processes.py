@@ -18,7 +18,7 @@ from framework.training.distillation import StandardDistillation
 from framework.training.optimizers import SGD
 from framework.training.schedules import Cosine
 from tests.precision import BILLIONTH
-from tests.training.toys import LOGGED, DistillableToy, Loader, NextTokenTask, adapted_task, learner, rows, trainer, weights
+from tests.training.toys import LOGGED, DistillableToy, Loader, NextTokenTask, PenalizedTask, adapted_task, learner, rows, trainer, weights
 
 pytestmark = pytest.mark.slow
 
@@ -80,7 +80,12 @@ def assert_like_alone(folder, found, alone):
 def together(tmp_path_factory):
     """Two processes that run complete jobs and are killed within the last; one start for all, because starting is slow."""
     folder = tmp_path_factory.mktemp("together")
-    assert all(code != 0 for code in two(folder, "ddp", "fsdp", "ddp_taught", "fsdp_taught", "adapted", "adapted_fsdp", "whole", "killed"))
+    assert all(
+        code != 0
+        for code in two(
+            folder, "ddp", "fsdp", "ddp_taught", "fsdp_taught", "adapted", "adapted_fsdp", "penalized_1", "penalized_4", "whole", "killed"
+        )
+    )
     return folder
 
 
@@ -112,6 +117,19 @@ def test_a_teacher_in_two_processes_is_one_in_one(together, strategy, tmp_path):
     assert list(found) == list(module.state_dict())
     for name, value in module.state_dict().items():
         torch.testing.assert_close(found[name], value, atol=BILLIONTH, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
+
+
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_auxiliary_losses_and_figures_are_those_of_one_process(together, accumulate, tmp_path):
+    module = learner(PenalizedTask(), Part(SGD, lr=0.1, momentum=0.0))
+    loop = trainer(tmp_path, max_steps=7, max_epochs=-1, logger=[CsvTracker(tmp_path)])
+    loop.fit(module, Loader(rows(70), 32), Loader(rows(9), 4))
+    found = torch.load(together / f"penalized_{accumulate}" / "weights.pt")
+    for name, value in weights(module.task).items():
+        torch.testing.assert_close(found[name], value, atol=BILLIONTH, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
+    for one, other in zip(metrics(tmp_path), metrics(together / f"penalized_{accumulate}"), strict=True):
+        same = [name for name in one if name not in ("train/padding", "train/tokens")]  # whose micro-batches are padded less
+        assert [other[name] for name in same] == pytest.approx([one[name] for name in same], rel=LOGGED)
 
 
 def test_an_adapter_beside_frozen_weights_is_the_same_in_two_processes(together, tmp_path):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric, SumMetric
 
+from framework import BatchRows
 from framework.data.spec import DataSpec
 from framework.parts.adapters import LoraAdapter
 from framework.registry import Part
@@ -18,6 +19,7 @@ from framework.training.learner import Learner
 from framework.training.optimizers import SGD, AdamW
 from framework.training.schedules import Constant
 from framework.training.trainers import LightningTrainer
+from framework.utils.recording import add_loss, log_figure
 
 VOCABULARY, DIM = 11, 8
 LOGGED = 4 * torch.finfo(torch.float32).eps  # relative tolerance of logged metrics, each a quotient of two float32 sums
@@ -73,6 +75,25 @@ class NextTokenTask(Task):
         metrics["rows"].update(float(len(rows)))
 
 
+class PenalizedTask(NextTokenTask):
+    """Main loss: the next token. Auxiliary: sizes of the states at some tokens (another weight), and a part that is called twice."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.extra = nn.Linear(8, 1).double()  # has a gradient from an auxiliary loss alone
+
+    def forward(self, batch):
+        result = super().forward(batch)
+        states = self.stack(self.embedding(batch["ids"]))
+        even = (batch["ids"] % 2 == 0) & (batch["targets"] != -100)
+        for _ in range(2):
+            add_loss("even", 0.1 * self.extra(states)[..., 0].square() * even, even.sum())
+        tokens = batch["targets"] != -100
+        result.losses["norm"] = ((states.norm(dim=-1) * tokens).sum(), 2 * tokens.sum())
+        log_figure("tokens", batch["ids"].numel())
+        return result
+
+
 class DistillableToy(NextTokenTask, Distillable):
     """The toy task as a student or a teacher; counts its forward passes."""
 
@@ -113,8 +134,12 @@ def batch(sequences: list[list[int]], numbers: list[int], dummy: bool = False) -
     targets = [torch.tensor(sequence[1:]) for sequence in sequences]
     ids = nn.utils.rnn.pad_sequence(inputs, batch_first=True)
     padded = nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=-100)
-    made = {"ids": ids, "targets": padded, "row": torch.tensor(numbers), "tokens": sum(map(len, targets)), "padded_tokens": ids.numel()}
-    return {**made, "dummy": True} if dummy else made
+    made = {
+        "ids": ids,
+        "targets": padded,
+        "@rows": BatchRows(numbers, None, *((0, 0) if dummy else (sum(map(len, targets)), ids.numel())), dummy),
+    }
+    return made
 
 
 class Loader:
@@ -159,4 +184,16 @@ def weights(task: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in task.state_dict().items()}
 
 
-__all__ = ["SGD", "Loader", "DistillableToy", "NextTokenTask", "adapted_task", "batch", "learner", "rows", "trainer", "weights"]
+__all__ = [
+    "SGD",
+    "Loader",
+    "DistillableToy",
+    "NextTokenTask",
+    "PenalizedTask",
+    "adapted_task",
+    "batch",
+    "learner",
+    "rows",
+    "trainer",
+    "weights",
+]

@@ -17,23 +17,23 @@ def encode(format: TranslationFormat | None = None, **row: str | None) -> dict[s
 
 
 def test_both_texts_end_with_the_end_token() -> None:
-    assert encode(source="abc", target="d") == {"truncated": 0, "source": [97, 98, 99, 2], "target": [100, 2]}
-    assert encode(source="", target="") == {"truncated": 0, "source": [2], "target": [2]}
+    assert encode(source="abc", target="d") == {"@truncated": False, "source": [97, 98, 99, 2], "target": [100, 2]}
+    assert encode(source="", target="") == {"@truncated": False, "source": [2], "target": [2]}
 
 
 def test_a_text_to_translate_has_no_target() -> None:
-    assert encode(source="a") == encode(source="a", target=None) == {"truncated": 0, "source": [97, 2]}
+    assert encode(source="a") == encode(source="a", target=None) == {"@truncated": False, "source": [97, 2]}
 
 
 def test_long_texts_are_cut_and_counted() -> None:
-    assert encode(source="abcdefg", target="x") == {"truncated": 1, "source": [97, 98, 99, 100, 2], "target": [120, 2]}
+    assert encode(source="abcdefg", target="x") == {"@truncated": True, "source": [97, 98, 99, 100, 2], "target": [120, 2]}
     assert encode(source="a", target="abcdefg")["target"] == [97, 98, 99, 100, 2]
 
 
 def test_long_texts_are_refused_on_request() -> None:
     refusing = TranslationFormat(long="refuse")
-    assert encode(refusing, source="abcd", target="abcd")["truncated"] == 0
-    with pytest.raises(ValueError, match="target has 5 tokens and must have at most 4 .model.max_length=5"):
+    assert encode(refusing, source="abcd", target="abcd")["@truncated"] == 0
+    with pytest.raises(ValueError, match="target has at least 5 tokens and must have at most 4 .model.max_length=5"):
         encode(refusing, source="a", target="abcde")
 
 
@@ -76,6 +76,6 @@ def test_a_model_that_starts_with_its_end_token_opens_every_text_with_the_begin_
     form = TranslationFormat()
     features = [form.encode({"source": "ab", "target": "c"}, Letters(), spec), form.encode({"source": "abcdefgh"}, Letters(), spec)]
     assert [row["source"][0] for row in features] == [0, 0] and [row["source"][-1] for row in features] == [2, 2]
-    assert len(features[0]["source"]) == 4 and len(features[1]["source"]) == 6 and features[1]["truncated"]
+    assert len(features[0]["source"]) == 4 and len(features[1]["source"]) == 6 and features[1]["@truncated"]
     batch = form.collate(features[:1], spec, Random(0))
     assert batch["target"].tolist() == [[2, 0, *features[0]["target"][1:2]]] and batch["labels"].tolist() == [features[0]["target"]]

@@ -6,10 +6,10 @@ import pytest
 import sacrebleu
 import torch
 
-from framework.data.formats import Batch
+from framework.data.formats import Batch, BatchRows
 from framework.data.spec import DataSpec
 from framework.generation.engine import Decode
-from framework.generation.greedy import Greedy
+from framework.generation.strategy import Greedy
 from framework.models.encoder_decoder import EncoderDecoderModel
 from framework.registry import Part, broken
 from plugins.completion.task import CompletionTask
@@ -30,7 +30,7 @@ def batch_of(*pairs: tuple[list[int], list[int]], targets: bool = True) -> Batch
     rows = [{"source": source, "target": target} if targets else {"source": source} for source, target in pairs]
     batch = TranslationFormat().collate(rows, SPEC, Random(0))
     raw = [{"source": f"source of {target}", "target": f"target of {target}"} for _, target in pairs]
-    return {**batch, "row": torch.arange(len(pairs)), "raw": raw}
+    return {**batch, "@rows": BatchRows(list(range(len(pairs))), raw)}
 
 
 def decode(wanted: int | None = None) -> Decode:
@@ -118,7 +118,7 @@ def test_prediction_needs_no_target() -> None:
     rows = task.predict(batch, decode())
     assert task.model.training
     assert [row["prediction"] for row in rows] == [greedy(task.eval(), source)[0] for source, _ in PAIRS]
-    del batch["raw"]
+    del batch["@rows"]
     assert task.predict(batch, decode())[0]["input"] == "5 6 7 2"
 
 

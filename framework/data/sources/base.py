@@ -1,6 +1,6 @@
 """Base class of data sources: files, the Hugging Face Hub, built-in rows."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from random import Random
@@ -9,7 +9,7 @@ from typing import Any, Literal
 from framework.data.formats import Format, Row
 from framework.data.sources.columns import Columns, Selection
 from framework.errors import UserError
-from framework.registry import Part
+from framework.registry import Part, build
 
 SPLITS = ("train", "validation", "test")
 LocatedRow = tuple[Row, str]  # a row and its place: "reviews.csv, line 7"
@@ -38,6 +38,7 @@ class Source:
         limit: int | None,
         batches: Part,
         workers: int,
+        join: Mapping[str, str] | None = None,
     ):
         self.shares = {"validation": validation_share, "test": test_share}
         for name, share in self.shares.items():
@@ -47,7 +48,7 @@ class Source:
             raise UserError(f"data.validation_share={validation_share} and data.test_share={test_share} must sum to less than 1")
         if limit is not None and limit < 1:
             raise UserError(f"data.limit={limit} must be at least 1, or null for all rows of each split")
-        self.format, self.seed, self.columns = format, seed, Columns(format, columns)
+        self.format, self.seed, self.columns = format, seed, Columns(format, columns, join)
         self.split_mode, self.limit = split, limit
         self.batches, self.workers = batches(), workers
         self._total: int | None = None
@@ -147,6 +148,15 @@ class Source:
                 rows = "one training row" if self._total == 1 else f"{self._total} training rows"
                 raise UserError(f"{rows} cannot be split: set data.{name}=FILE, or data.{name}_share=0 for no {name} split")
         return self._total
+
+
+def check_early(node: Mapping[str, Any], columns: Sequence[str], optional: Sequence[str], seed: int = 0) -> None:
+    """Build the source of a config node of kind `data` and check it, before the task's code and torch are loaded.
+
+    UserError: as `Source.check`. columns, optional: those of the task's text format, from the catalogue; checking needs nothing else of it.
+    """
+    declared = type("DeclaredFormat", (Format,), {"columns": tuple(columns), "optional": tuple(optional)})
+    build(node, format=declared(), seed=seed).check()
 
 
 def _selected(random: Random, count: int, total: int) -> Iterator[bool]:

@@ -14,6 +14,7 @@ from framework.errors import UserError
 
 Line = tuple[int, str]  # number and text
 _BLANKS = re.compile(r"[ \t]+")  # not \\s, because a no-break space may be a token
+_TAG = re.compile(r"O|[BIESMLUW]-.+")
 
 
 @dataclass
@@ -21,14 +22,14 @@ class Conll:
     """Reader of CoNLL files.
 
     columns: selected by index; by default the format's first column is the first of a line and its second the last of a line.
-    delimiter: between columns; None = a tab if the lines of tokens have one, else runs of blanks.
-    comment: prefix of lines to skip. None = `#`, before the first token of a sentence, if the line has not as many columns as the
-        sentence: `# text = ...` is a comment and `#<tab>O` is a token.
+    delimiter: between columns; None = a tab if the lines of tokens have one, else runs of blanks. Delimiters at the end of a line are none.
+    comment: prefix of lines to skip; "" = none. None = `#`, before the first token of a sentence, if the line has not as many columns as
+        the sentence, or no tag where the other lines have one: `# text = ...` is a comment and `#<tab>O` is a token.
     prefix: a regular expression that is removed from the start of every token.
     """
 
     columns: Columns
-    encoding: str
+    encoding: str | None
     delimiter: str | None = None
     comment: str | None = None
     prefix: str | None = None
@@ -58,7 +59,7 @@ class Conll:
         width = len(_cells(sample, delimiter))
         tokens = [(number, _cells(text, delimiter)) for number, text in sentence]
         if self.comment is None:
-            tokens = list(dropwhile(lambda line: line[1][0].startswith("#") and len(line[1]) != width, tokens))
+            tokens = self._without_comments(tokens, width, path)
         if not tokens:
             return
         where = f"{path}, line {tokens[0][0]}"
@@ -75,6 +76,27 @@ class Conll:
                 is_token = self.prefix and column == self.columns.names[0]
                 row[column].append(self._without_prefix(cells[index], f"{path}, line {number}") if is_token else cells[index])
         yield row, where
+
+    def _without_comments(self, tokens: list[tuple[int, list[str]]], width: int, path: Path) -> list[tuple[int, list[str]]]:
+        """The lines from the first token. UserError: a line may be a comment or a token."""
+        tag = self.columns.selections.get(self.columns.names[1] if len(self.columns.names) > 1 else "", -1)
+        at = tag if isinstance(tag, int) and -width <= tag < width else -1
+        tagged = any(_TAG.fullmatch(cells[at]) for _, cells in tokens if len(cells) == width and not cells[0].startswith("#"))
+
+        def is_comment(line: tuple[int, list[str]]) -> bool:
+            number, cells = line
+            if not cells[0].startswith("#") or len(cells) != width:
+                return cells[0].startswith("#")
+            if width == 1 or _TAG.fullmatch(cells[at]):
+                return False
+            if tagged:
+                return True
+            raise UserError(
+                f"{path}, line {number}: {' '.join(cells)[:40]!r} may be a comment or a token\n"
+                "set data.comment='#' to skip such lines, or data.comment='' if they are tokens"
+            )
+
+        return list(dropwhile(is_comment, tokens))
 
     def _indices(self, width: int, where: str) -> dict[str, int]:
         """column -> index from 0. An optional column may be absent."""
@@ -102,4 +124,4 @@ class Conll:
 
 
 def _cells(text: str, delimiter: str | None) -> list[str]:
-    return text.split(delimiter) if delimiter else _BLANKS.split(text.strip(" \t"))
+    return text.rstrip(delimiter).split(delimiter) if delimiter else _BLANKS.split(text.strip(" \t"))

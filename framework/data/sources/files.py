@@ -1,19 +1,25 @@
 """Local files as a data source."""
 
 import glob
+import os
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from framework.data.fingerprints import code_of
 from framework.data.formats import Format, Row
 from framework.data.sources import readers
 from framework.data.sources.base import SPLITS, LocatedRow, Source
+from framework.data.sources.columns import Columns
 from framework.data.sources.conll import Conll
+from framework.data.sources.flags import flags_beside
 from framework.data.sources.folders import files_by_class, read_folders
 from framework.data.sources.json_files import read_json, read_json_lines
-from framework.data.sources.lines import codec_name
+from framework.data.sources.lines import codec_name, readable
+from framework.data.sources.parquet import read_parquet
+from framework.data.sources.tables import Table
 from framework.errors import UserError
 from framework.registry import Part, choice, register
 
@@ -28,6 +34,7 @@ ENDINGS = {
     "parquet": (".parquet", ".pq"),
     "conll": (".conll", ".iob", ".iob2", ".bio"),
 }
+NAMED = ("csv", "tsv", "jsonl", "json", "parquet")  # kinds of files whose columns have names
 KINDS = {ending: kind for kind, endings in ENDINGS.items() for ending in endings}
 
 
@@ -37,20 +44,22 @@ class FilesData(Source):
 
     folder: folder of the files; null = the current folder.
     train, validation, test: a file, a pattern like part_*.csv, or a list of them; null = none.
-    columns: column of the files for each column of the task, `data.columns.text=review`: a name, an index (from 0; -1 is the last), a
-        list (the values of a row as a list) or a template "{title} {body}"; by default the task's own names.
+    columns: column of the files for each column of the task, `data.columns.text=review`: a name (with a path into lists and objects,
+        messages.0.content), an index (from 0; -1 is the last), a list (the values of a row as a list; for labels, columns of 0 and 1)
+        or a template "{title} {body}"; by default the task's own names.
+    join: text between the texts of a list, for columns of the task that need one text: `data.join.text=' '`.
     header: whether the first row names the columns, or a list of names; null = detect it (true, unless all columns are selected by index).
-    encoding: encoding of text files.
-    delimiter: between columns; null = a comma in csv, a tab in tsv, detected in conll.
+    encoding: encoding of text files; null = that of their byte-order mark, else utf-8.
+    delimiter: between columns; null = a comma in csv, a tab in tsv, or another one by which the header has the columns; detected in conll.
     quoting: whether quoted text may contain delimiters and line breaks; null = in csv, not in tsv.
     line_break: text that stands for a line break inside a cell of a csv or tsv file.
     kind: kind of the files; auto = by their ending (.gz after it is decompressed), else plain text. Several text files are parallel if the
         task has several columns; a folder of folders has one text a file and one folder a class.
     text_unit: the part of a plain text that is one row. Line ends are kept for tasks on running text.
     pattern: a regular expression for lines of plain text, whose named groups are columns: (?P<label>[A-Z]+):(?P<text>.*)
-    comment: prefix of lines to skip in a conll file; null = # before a sentence, unless the line has as many columns as a token.
+    comment: prefix of lines to skip in a conll file, "" = none; null = # before a sentence, unless the line has the columns of a token.
     prefix: a regular expression that is removed from the start of every token of a conll file.
-    classes: folders that are classes, for kind=folders; null = all with files.
+    classes: folders that are classes, for kind=folders; null = all with files, except those whose names begin with . or __
     validation_share: share of the training rows that becomes the validation split if there is no validation file; 0 = no validation split.
     test_share: share of the training rows that becomes the test split if there is no test file, the same rows for every seed; 0 = no test
         split.
@@ -63,7 +72,7 @@ class FilesData(Source):
 
     option_traits: ClassVar = {"may_change": ("folder", "train", "validation", "test", "published")}  # files may move
     reading: ClassVar = (  # options that say how a file is read
-        *("columns", "header", "encoding", "delimiter", "quoting", "line_break"),
+        *("columns", "join", "header", "encoding", "delimiter", "quoting", "line_break"),
         *("kind", "text_unit", "pattern", "comment", "prefix", "classes"),
     )
 
@@ -76,8 +85,9 @@ class FilesData(Source):
         validation: str | list[str] | None = None,
         test: str | list[str] | None = None,
         columns: dict[str, str | int | list[str | int]] = {},  # noqa: B006 - never written to
+        join: dict[str, str] = {},  # noqa: B006 - never written to
         header: bool | list[str] | None = None,
-        encoding: str = "utf-8",
+        encoding: str | None = None,
         delimiter: str | None = None,
         quoting: bool | None = None,
         line_break: str | None = None,
@@ -95,13 +105,15 @@ class FilesData(Source):
         batches: Part = choice("batches", "buckets"),
         workers: int = 0,
     ):
-        super().__init__(format, seed, columns, validation_share, test_share, split, limit, batches, workers)
+        super().__init__(format, seed, columns, validation_share, test_share, split, limit, batches, workers, join)
         if delimiter is not None and len(delimiter) != 1:
             raise UserError(f"data.delimiter={delimiter!r} must be one character")
         self.folder, self.published = Path(folder or ".").expanduser(), published
         self.files_of = {name: value for name, value in zip(SPLITS, (train, validation, test), strict=True) if value}
         self.kind, self.text_unit, self.pattern, self.classes = kind, text_unit, pattern, classes
-        self.header, self.encoding, self.delimiter, self.quoting = header, codec_name(encoding), delimiter, quoting
+        if encoding is not None:
+            codec_name(encoding)
+        self.header, self.encoding, self.delimiter, self.quoting = header, encoding, delimiter, quoting
         self.line_break, self.comment, self.prefix = line_break, comment, prefix
 
     @classmethod
@@ -121,31 +133,40 @@ class FilesData(Source):
             most = FILES_TO_CHECK if self.kind_of(self.paths(split)) == "folders" else ROWS_TO_CHECK
             if not sum(1 for _ in islice(self.read(split), most)):
                 raise UserError(f"{self.paths(split)[0]} has no rows (data.{split})")
+        if "train" in self.files_of and (kind := self.kind_of(paths := self.paths("train"))) in NAMED:
+            for note in flags_beside(self.columns, self.format, lambda columns: self._read_file(paths[0], kind, columns)):
+                print(f"{paths[0]}: {note}", flush=True)
 
     def origin(self, split: str) -> Any:
         paths = self.paths(split)
         if self.kind_of(paths) == "folders":
             paths = [file for path in paths for files in files_by_class(path, self.classes).values() for file in files]
         files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-        return {"files": files, "options": [getattr(self, name) for name in self.reading if name != "columns"]}
+        options = [getattr(self, name) for name in self.reading if name not in ("columns", "join")]
+        return {"files": files, "options": [*options, self.columns.join], "read by": code_of(self)}
 
     def paths(self, split: str) -> list[Path]:
-        """The files of a split. UserError: one is missing or empty."""
+        """The files of a split. UserError: one is missing, cannot be read or is of the wrong kind, or all are empty."""
         names = self.files_of[split]
         paths: list[Path] = []
         for name in [names] if isinstance(names, str) else names:
             path = self.folder / Path(name).expanduser()
-            matches = [path] if path.exists() else [Path(match) for match in sorted(glob.glob(str(path)))]
+            matches = [path] if os.path.lexists(path) else [Path(match) for match in sorted(glob.glob(str(path)))]
             if not matches:
+                with readable(path):
+                    path.exists()  # OSError: the name is too long
                 raise UserError(f"{path} does not exist (data.{split}={name}){self._where_to_get()}")
             paths += matches
+        sizes = []
         for path in paths:
+            with readable(path):
+                sizes.append(path.stat().st_size)
             if path.is_dir() and self.kind_of(paths) != "folders":
                 raise UserError(f"{path} is a folder (data.{split}): set data.folder={path} data.{split}=FILE")
             if not path.is_dir() and self.kind == "folders":
                 raise UserError(f"{path} is a file (data.{split}); data.kind=folders needs one folder a class, with one text a file")
-            if not path.is_dir() and path.stat().st_size == 0:
-                raise UserError(f"{path} is empty (data.{split}) and must have at least one row")
+        if not any(sizes):
+            raise UserError(f"{paths[0]} is empty (data.{split}) and must have at least one row")
         return paths
 
     def _where_to_get(self) -> str:
@@ -155,8 +176,9 @@ class FilesData(Source):
     def kind_of(self, paths: list[Path]) -> str:
         if self.kind != "auto":
             return self.kind
-        if paths[0].is_dir() and any(path.is_dir() for path in paths[0].iterdir()):
-            return "folders"
+        if paths[0].is_dir():
+            with readable(paths[0]):
+                return "folders" if any(path.is_dir() for path in paths[0].iterdir()) else "text"
         kind = KINDS.get(Path(paths[0].name.lower().removesuffix(".gz")).suffix, "text")
         several = len(paths) > 1 and len(self.format.columns) > 1 and not self.pattern
         return "parallel" if kind == "text" and several else kind
@@ -165,29 +187,28 @@ class FilesData(Source):
         paths = self.paths(split)
         kind = self.kind_of(paths)
         if kind == "parallel":
-            yield from readers.read_parallel(paths, self.columns, self.encoding)
+            yield from readers.read_parallel(paths, self.columns, self.encoding, check_markup=self.kind == "auto")
             return
         for path in paths:
-            yield from self._read_file(path, kind)
+            if path.stat().st_size:  # an empty file among others has no rows
+                yield from self._read_file(path, kind, self.columns)
 
-    def _read_file(self, path: Path, kind: str) -> Iterator[LocatedRow]:
+    def _read_file(self, path: Path, kind: str, columns: Columns) -> Iterator[LocatedRow]:
         if kind in ("csv", "tsv"):
-            delimiter = self.delimiter or ("," if kind == "csv" else "\t")
-            quoting = kind == "csv" if self.quoting is None else self.quoting
-            return readers.read_table(path, self.columns, self.encoding, self.header, delimiter, quoting, self.line_break)
+            return Table(columns, self.encoding, kind, self.header, self.delimiter, self.quoting, self.line_break).read(path)  # type: ignore[arg-type]
         if kind in ("jsonl", "json"):
-            return (read_json if kind == "json" else read_json_lines)(path, self.columns, self.encoding)
+            return (read_json if kind == "json" else read_json_lines)(path, columns, self.encoding)
         if kind == "parquet":
-            return readers.read_parquet(path, self.columns)
+            return read_parquet(path, columns)
         if kind == "conll":
-            return Conll(self.columns, self.encoding, self.delimiter, self.comment, self.prefix).read(path)
+            return Conll(columns, self.encoding, self.delimiter, self.comment, self.prefix).read(path)
         if kind == "folders":
-            return read_folders(path, self.columns, self.encoding, self.classes)
+            return read_folders(path, columns, self.encoding, self.classes)
         if self.pattern:
-            return readers.read_pattern(path, self.columns, self.encoding, self.pattern)
-        if len(self.columns.required) > 1:
+            return readers.read_pattern(path, columns, self.encoding, self.pattern)
+        if len(columns.required) > 1:
             raise UserError(
-                f"{path}: plain text has one column, and the task needs {', '.join(sorted(self.columns.required))}\n"
+                f"{path}: plain text has one column, and the task needs {', '.join(sorted(columns.required))}\n"
                 "set data.kind=csv, tsv, jsonl or conll, or data.train=[ONE,OTHER] (parallel text), or data.pattern with named groups"
             )
         return readers.read_text(path, self._text_column, self.encoding, self.text_unit, running=self.format.stream)

@@ -25,7 +25,11 @@ def find_header(
         return (first, True) if header else (None, False)
     if not columns.by_index:
         return first, True
-    selected = {column: indices for column, indices in columns.indices(None, len(first), where).items() if column in columns.selections}
+    selected = {
+        column: [place.index for place in places]
+        for column, places in columns.indices(None, len(first), where).items()
+        if column in columns.selections
+    }
     if all(_folded([first[index] for index in indices]) == [column.casefold()] for column, indices in selected.items()):
         return None, True
     numeric = {index for indices in selected.values() for index in indices if _are_numbers(rows[1:], index)}

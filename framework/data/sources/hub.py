@@ -1,9 +1,10 @@
 """Data sets of the Hugging Face Hub, or local folders in the same layout."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from framework.data.fingerprints import code_of
 from framework.data.formats import Format
 from framework.data.sources.base import SPLITS, LocatedRow, Source
 from framework.errors import UserError
@@ -19,8 +20,10 @@ class HubData(Source):
     name: configuration of the data set, if it has several.
     revision: a branch, tag or commit of the data set.
     train, validation, test: names of these splits in the data set; a missing one is left out, except train.
-    columns: column of the data set for each column of the task, `data.columns.text=sentence`: a name (a.b if nested), a list (the values
-        of a row as a list) or a template "{title} {body}"; by default the task's own names.
+    columns: column of the data set for each column of the task, `data.columns.text=sentence`: a name (with a path into lists and objects,
+        messages.0.content), a list (the values of a row as a list; for labels, columns of 0 and 1) or a template "{title} {body}"; by
+        default the task's own names.
+    join: text between the texts of a list, for columns of the task that need one text: `data.join.text=' '`.
     validation_share: share of the training rows that becomes the validation split if there is none; 0 = no validation split.
     test_share: share of the training rows that becomes the test split if there is none, the same rows for every seed; 0 = no test split.
     split: which training rows: random ones (validation by seed), or the last ones.
@@ -42,6 +45,7 @@ class HubData(Source):
         validation: str | None = "validation",
         test: str | None = "test",
         columns: dict[str, str | int | list[str | int]] = {},  # noqa: B006 - never written to
+        join: dict[str, str] = {},  # noqa: B006 - never written to
         validation_share: float = 0.05,
         test_share: float = 0.0,
         split: Literal["random", "last"] = "random",
@@ -49,7 +53,7 @@ class HubData(Source):
         batches: Part = choice("batches", "buckets"),
         workers: int = 0,
     ):
-        super().__init__(format, seed, columns, validation_share, test_share, split, limit, batches, workers)
+        super().__init__(format, seed, columns, validation_share, test_share, split, limit, batches, workers, join)
         self.path, self.name, self.revision = path, name, revision
         self.split_names = {key: value for key, value in zip(SPLITS, (train, validation, test), strict=True) if value}
         self._loaded: Any = None
@@ -73,10 +77,12 @@ class HubData(Source):
         data = self._data()[name]
         for number, values in enumerate(data, 1):
             where = f"{self.path} {name}, row {number}"
-            yield self.columns.pick(values, where, lambda column, value: label_name(data.features, column, value)), where
+            yield self.columns.pick(values, where, lambda column, value: label_name(data.features.get(column), value)), where
 
     def origin(self, split: str) -> Any:
-        return {"path": self.path, "split": self.split_names[split], "fingerprint": self._data()[self.split_names[split]]._fingerprint}
+        name = self.split_names[split]
+        fingerprint = self._data()[name]._fingerprint
+        return {"path": self.path, "split": name, "fingerprint": fingerprint, "join": self.columns.join, "read by": code_of(self)}
 
     def _data(self) -> Any:
         """split name -> rows, memory-mapped by `datasets` and loaded once."""
@@ -107,18 +113,11 @@ class HubData(Source):
             raise UserError(f"{self.path!r} cannot be read as a data set: {first_line(cause)}") from None
 
 
-def label_name(features: Any, column: str, value: Any) -> Any:
+def label_name(feature: Any, value: Any) -> Any:
     """The name of a label that a data set stores as a class number (-1 = none); of a list, the names of its labels."""
-    feature = features.get(column)
-    names = getattr(feature if not isinstance(value, list) else getattr(feature, "feature", None), "names", None)
-    if names is None:
-        return value
     if isinstance(value, list):
-        return [_named(names, number) for number in value]
-    return _named(names, value)
-
-
-def _named(names: Sequence[str], number: Any) -> Any:
-    if not isinstance(number, int):
-        return number
-    return names[number] if 0 <= number < len(names) else None
+        return [label_name(getattr(feature, "feature", None), item) for item in value]
+    names = getattr(feature, "names", None)
+    if names is None or not isinstance(value, int):
+        return value
+    return names[value] if 0 <= value < len(names) else None

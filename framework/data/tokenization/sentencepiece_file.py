@@ -1,15 +1,38 @@
 """Reader of sentencepiece model files, without that library: https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto"""
 
-import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
 
 from framework.errors import UserError
 
-NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)  # ModelProto.SentencePiece.Type
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED = range(1, 5)  # ModelProto.SentencePiece.Type; the others are UNUSED and BYTE
 UNIGRAM, BPE = 1, 2  # TrainerSpec.ModelType; the others are WORD and CHAR
-Value = int | bytes
+SCHEMA = {  # message -> field -> number, type and default; the other fields are not read
+    "SentencePiece": {"piece": (1, "BYTES", ""), "score": (2, "FLOAT", "0"), "type": (3, "INT32", "1")},
+    "TrainerSpec": {
+        "model_type": (3, "INT32", "1"),
+        "treat_whitespace_as_suffix": (24, "BOOL", "false"),
+        "byte_fallback": (35, "BOOL", "false"),
+        "bos_id": (41, "INT32", "1"),
+        "eos_id": (42, "INT32", "2"),
+        "pad_id": (43, "INT32", "-1"),
+    },
+    "NormalizerSpec": {
+        "precompiled_charsmap": (2, "BYTES", ""),
+        "add_dummy_prefix": (3, "BOOL", "true"),
+        "remove_extra_whitespaces": (4, "BOOL", "true"),
+    },
+}
+MODEL = {
+    "pieces": ("SentencePiece", "REPEATED"),
+    "trainer_spec": ("TrainerSpec", "OPTIONAL"),
+    "normalizer_spec": ("NormalizerSpec", "OPTIONAL"),
+}
 
 
 @dataclass(frozen=True)
@@ -33,93 +56,51 @@ class SentencePieceModel:
 def read_model(path: Path) -> SentencePieceModel:
     """UserError: the file is damaged, is no sentencepiece model, or needs a feature that the `tokenizers` library lacks."""
     try:
-        return _model(path.read_bytes())
-    except (ValueError, struct.error) as error:  # UnicodeDecodeError is a ValueError
+        return _model(_message_class().FromString(path.read_bytes()))
+    except (ValueError, DecodeError) as error:  # UnicodeDecodeError is a ValueError
         raise UserError(f"{path} is damaged, or no sentencepiece model: {error}") from None
 
 
-def _model(data: bytes) -> SentencePieceModel:
-    pieces: list[tuple[str, float, int]] = []
-    trainer: dict[int, Value] = {}
-    normalizer: dict[int, Value] = {}
-    for number, value in fields(data):
-        if number == 1:
-            pieces.append(_piece(_bytes(value)))
-        elif number == 2:
-            trainer = dict(fields(_bytes(value)))
-        elif number == 3:
-            normalizer = dict(fields(_bytes(value)))
+def _model(message: Any) -> SentencePieceModel:
+    pieces = [(piece.piece.decode(), piece.score, piece.type) for piece in message.pieces]
+    trainer, normalizer = message.trainer_spec, message.normalizer_spec
     if not pieces:
         raise ValueError("it has no pieces")
+    if not all(text for text, _, _ in pieces):
+        raise ValueError("it has a piece without a text")
     if len({text for text, _, _ in pieces}) < len(pieces):
         raise ValueError("it has the same piece twice")
     if [type for _, _, type in pieces].count(UNKNOWN) != 1:
         raise ValueError("it must have exactly one unknown piece")
-    algorithm = _number(trainer, 3, UNIGRAM)
-    if algorithm not in (UNIGRAM, BPE):
+    if trainer.model_type not in (UNIGRAM, BPE):
         raise ValueError("its model_type must be unigram or bpe")
-    if _number(trainer, 24, 0):
+    if trainer.treat_whitespace_as_suffix:
         raise ValueError("treat_whitespace_as_suffix is not supported")
-    ids = {"begin": _number(trainer, 41, 1), "end": _number(trainer, 42, 2), "padding": _number(trainer, 43, -1)}
-    # -1 stands for none and is written as the largest number of 64 bits
+    ids = {"begin": trainer.bos_id, "end": trainer.eos_id, "padding": trainer.pad_id}  # -1 = none
     roles = {role: id for role, id in ids.items() if 0 <= id < len(pieces) and pieces[id][2] == CONTROL}
     roles["unknown"] = next(id for id, (_, _, type) in enumerate(pieces) if type == UNKNOWN)
-    charsmap = _bytes(normalizer.get(2, b""))
-    prefix_space, single_spaces = bool(_number(normalizer, 3, 1)), bool(_number(normalizer, 4, 1))
-    return SentencePieceModel(pieces, algorithm, bool(_number(trainer, 35, 0)), roles, charsmap, prefix_space, single_spaces)
+    return SentencePieceModel(
+        pieces,
+        trainer.model_type,
+        trainer.byte_fallback,
+        roles,
+        normalizer.precompiled_charsmap,
+        normalizer.add_dummy_prefix,
+        normalizer.remove_extra_whitespaces,
+    )
 
 
-def _piece(data: bytes) -> tuple[str, float, int]:
-    values = dict(fields(data))
-    text = _bytes(values.get(1, b"")).decode("utf-8")
-    if not text:
-        raise ValueError("it has a piece without a text")
-    return text, struct.unpack("<f", _bytes(values.get(2, bytes(4))))[0], _number(values, 3, NORMAL)
-
-
-def _number(values: dict[int, Value], number: int, default: int) -> int:
-    value = values.get(number, default)
-    if not isinstance(value, int):
-        raise ValueError(f"field {number} is no number")
-    return value
-
-
-def _bytes(value: Value) -> bytes:
-    if not isinstance(value, bytes):
-        raise ValueError("a field with bytes has a number")
-    return value
-
-
-def fields(data: bytes) -> Iterator[tuple[int, Value]]:
-    """Number and value of each field of a protocol buffer message. ValueError: the data is truncated or no message.
-    Wire format: https://protobuf.dev/programming-guides/encoding"""
-    at = 0
-    while at < len(data):
-        key, at = _varint(data, at)
-        number, kind = key >> 3, key & 7
-        if kind == 0:
-            value, at = _varint(data, at)
-            yield number, value
-            continue
-        if kind == 2:
-            size, at = _varint(data, at)
-        elif kind in (1, 5):
-            size = 8 if kind == 1 else 4
-        else:
-            raise ValueError(f"no field begins at byte {at:,}")
-        if not number or at + size > len(data):
-            raise ValueError(f"it is truncated or garbled at byte {at:,}")
-        yield number, data[at : at + size]
-        at += size
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if at >= len(data):
-            raise ValueError("it is truncated")
-        byte = data[at]
-        value, at = value | (byte & 0x7F) << shift, at + 1
-        if byte < 0x80:
-            return value, at
-    raise ValueError(f"no number ends at byte {at:,}")
+@cache
+def _message_class() -> Any:
+    """The class of ModelProto, in a pool of its own: other packages may have registered the whole schema."""
+    file = descriptor_pb2.FileDescriptorProto(name="sentencepiece_model.proto", package="sentencepiece")
+    for message, fields in SCHEMA.items():
+        description = file.message_type.add(name=message)
+        for name, (number, type, default) in fields.items():
+            description.field.add(name=name, number=number, type=f"TYPE_{type}", label="LABEL_OPTIONAL", default_value=default)
+    description = file.message_type.add(name="ModelProto")
+    for number, (name, (message, label)) in enumerate(MODEL.items(), 1):
+        description.field.add(name=name, number=number, type="TYPE_MESSAGE", type_name=message, label=f"LABEL_{label}")
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("sentencepiece.ModelProto"))

@@ -3,11 +3,13 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import tokenizers
 from tokenizers import AddedToken
 
+from framework.data.tokenization.beginning import LEAST, Beginning
 from framework.errors import UserError
 from framework.utils.files import write_text
 
@@ -43,8 +45,6 @@ class Tokenizer:
         backend.no_truncation()
         backend.encode_special_tokens = True  # a text "[MASK]" is no special token
         self.backend, self.special_tokens, self.min_vocab_size, self.start = backend, dict(special_tokens or {}), min_vocab_size, start
-        self._byte_lengths: list[int] | None = None
-        self._prefixes_space = False
         self.special_ids: dict[str, int | None] = {}
         for role, usual in KNOWN_SPECIAL_TOKENS.items():
             tokens = (self.special_tokens[role],) if role in self.special_tokens else usual
@@ -66,7 +66,11 @@ class Tokenizer:
         """The largest id plus one, at least min_vocab_size."""
         return max(self.min_vocab_size, *(id + 1 for id in self.backend.get_vocab(with_added_tokens=True).values()))
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, at_least: int | None = None) -> list[int]:
+        """Token ids. at_least: of a long text, so many first ones are enough; the others may be left out, and cost nothing."""
+        if at_least is not None and len(text) > LEAST:
+            if (ids := self._beginning.encode(text, at_least)) is not None:
+                return ids
         return list(self.backend.encode(text, add_special_tokens=False).ids)
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
@@ -80,13 +84,42 @@ class Tokenizer:
     def byte_lengths(self, ids: Sequence[int]) -> list[int]:
         """Number of UTF-8 bytes of each token of a text, from its start: 0 for special tokens, without the space that some tokenizers put
         before a text."""
-        if self._byte_lengths is None:
-            self._byte_lengths = byte_lengths(self.backend)
-            self._prefixes_space = prefixes_space(self.backend)
         lengths = [self._byte_lengths[id] for id in ids]
         if lengths and self._prefixes_space:
             lengths[0] = max(0, lengths[0] - 1)
         return lengths
+
+    @cached_property
+    def _beginning(self) -> Beginning:
+        return Beginning(self.backend)
+
+    @cached_property
+    def _byte_lengths(self) -> list[int]:
+        """Number of UTF-8 bytes of every id, which depends on the decoder."""
+        description = json.loads(self.backend.to_str())
+        decoder = json.dumps(description["decoder"] or {}, ensure_ascii=False)
+        added = {token["id"]: token for token in description["added_tokens"]}
+        vocabulary = self.backend.get_vocab(with_added_tokens=True)
+        lengths = [0] * (max(vocabulary.values()) + 1)
+        single_bytes = set(BYTES) if "ByteFallback" in decoder else set()
+        for token, id in vocabulary.items():
+            if id in added:
+                lengths[id] = 0 if added[id]["special"] else len(token.encode())
+            elif "ByteLevel" in decoder:
+                lengths[id] = len(token)  # one printable character a byte
+            elif token in single_bytes:
+                lengths[id] = 1
+            elif "WordPiece" in decoder:
+                lengths[id] = len(token.removeprefix("##").encode())
+            else:
+                lengths[id] = len((token.replace("▁", " ") if "▁" in decoder else token).encode())
+        return lengths
+
+    @cached_property
+    def _prefixes_space(self) -> bool:
+        """Whether the tokenizer puts a space before a text."""
+        tokens = self.backend.encode("a", add_special_tokens=False).tokens
+        return bool(tokens) and tokens[0].startswith(SPACES)
 
     def to_json(self) -> str:
         return str(self.backend.to_str(pretty=False))
@@ -121,31 +154,3 @@ def add_tokens(backend: tokenizers.Tokenizer, tokens: Sequence[AddedToken]) -> N
             raise UserError(
                 f"{token.content!r} cannot be added: the vocabulary has gaps ({len(vocabulary):,} entries, last id {max(ids):,})"
             )
-
-
-def prefixes_space(backend: tokenizers.Tokenizer) -> bool:
-    """Whether the tokenizer puts a space before a text."""
-    tokens = backend.encode("a", add_special_tokens=False).tokens
-    return bool(tokens) and tokens[0].startswith(SPACES)
-
-
-def byte_lengths(backend: tokenizers.Tokenizer) -> list[int]:
-    """Number of UTF-8 bytes of every id, which depends on the decoder."""
-    description = json.loads(backend.to_str())
-    decoder = json.dumps(description["decoder"] or {}, ensure_ascii=False)
-    added = {token["id"]: token for token in description["added_tokens"]}
-    vocabulary = backend.get_vocab(with_added_tokens=True)
-    lengths = [0] * (max(vocabulary.values()) + 1)
-    single_bytes = set(BYTES) if "ByteFallback" in decoder else set()
-    for token, id in vocabulary.items():
-        if id in added:
-            lengths[id] = 0 if added[id]["special"] else len(token.encode())
-        elif "ByteLevel" in decoder:
-            lengths[id] = len(token)  # one printable character a byte
-        elif token in single_bytes:
-            lengths[id] = 1
-        elif "WordPiece" in decoder:
-            lengths[id] = len(token.removeprefix("##").encode())
-        else:
-            lengths[id] = len((token.replace("▁", " ") if "▁" in decoder else token).encode())
-    return lengths

@@ -1,11 +1,11 @@
 """ALBERT: BERT with shared layers and factorized embeddings."""
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from framework.errors import UserError
-from framework.huggingface.families.bert import POOLER, BertFamily
-from framework.huggingface.family import ACTIVATIONS, Head, OptionMap, Parts, layer_weights
+from framework.huggingface.families.bert import BertFamily, masked_lm_head, token_head
+from framework.huggingface.family import ACTIVATIONS, Head, OptionMap, Parts
 from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
 
@@ -17,53 +17,37 @@ class AlbertFamily(BertFamily):
     model_type = "albert"
     base_prefix = "albert"
     base_architecture = "AlbertModel"
-    slots: ClassVar[Mapping[str, str]] = {**BertFamily.slots, "encoder": "shared"}
-    options: ClassVar[Sequence[OptionMap]] = (
+    slots = {**BertFamily.slots, "encoder": "shared"}
+    options = [
         *(option for option in BertFamily.options if not option.path.endswith(("activation", "dropout"))),
         OptionMap("embedding_dim", "embedding_size", 128),
         OptionMap("feed_forward.activation", "hidden_act", "gelu_new", ACTIVATIONS),
         OptionMap("dropout", "hidden_dropout_prob", 0.0),
         OptionMap("attention.weights_dropout", "attention_probs_dropout_prob", 0.0),
-    )
-    constants: ClassVar[Mapping[str, Any]] = {"num_hidden_groups": 1, "inner_group_num": 1, "tie_word_embeddings": True}
-    weights: ClassVar[Sequence[WeightMap]] = (
+    ]
+    constants = {"num_hidden_groups": 1, "inner_group_num": 1, "tie_word_embeddings": True}
+    weights = [
         WeightMap("tokens.weight", "embeddings.word_embeddings.weight", aliases=("/predictions.decoder.weight",)),
         WeightMap("encoder.position.table.weight", "embeddings.position_embeddings.weight"),
         WeightMap("embeddings.segments.weight", "embeddings.token_type_embeddings.weight"),
         WeightMap("embeddings.norm.*", "embeddings.LayerNorm.*"),
         WeightMap("embeddings.projection.*", "encoder.embedding_hidden_mapping_in.*"),
-        *layer_weights(
-            "encoder.layers.0",
-            "encoder.albert_layer_groups.0.albert_layers.0",
-            {
-                "attention.query.*": "attention.query.*",
-                "attention.key.*": "attention.key.*",
-                "attention.value.*": "attention.value.*",
-                "attention.output.*": "attention.dense.*",
-                "block.norms.0.*": "attention.LayerNorm.*",
-                "feed_forward.input.*": "ffn.*",
-                "feed_forward.output.*": "ffn_output.*",
-                "block.norms.1.*": "full_layer_layer_norm.*",
-            },
-        ),
+        WeightMap("encoder.layers.0.attention.query.*", "encoder.albert_layer_groups.0.albert_layers.0.attention.query.*"),
+        WeightMap("encoder.layers.0.attention.key.*", "encoder.albert_layer_groups.0.albert_layers.0.attention.key.*"),
+        WeightMap("encoder.layers.0.attention.value.*", "encoder.albert_layer_groups.0.albert_layers.0.attention.value.*"),
+        WeightMap("encoder.layers.0.attention.output.*", "encoder.albert_layer_groups.0.albert_layers.0.attention.dense.*"),
+        WeightMap("encoder.layers.0.block.norms.0.*", "encoder.albert_layer_groups.0.albert_layers.0.attention.LayerNorm.*"),
+        WeightMap("encoder.layers.0.feed_forward.input.*", "encoder.albert_layer_groups.0.albert_layers.0.ffn.*"),
+        WeightMap("encoder.layers.0.feed_forward.output.*", "encoder.albert_layer_groups.0.albert_layers.0.ffn_output.*"),
+        WeightMap("encoder.layers.0.block.norms.1.*", "encoder.albert_layer_groups.0.albert_layers.0.full_layer_layer_norm.*"),
         WeightMap("pooler.dense.*", "pooler.*"),
-    )
-    task_heads: ClassVar[Mapping[str, Head]] = {
-        "fill-mask": Head(
-            "AlbertForMaskedLM",
-            (
-                WeightMap("head.transform.*", "predictions.dense.*"),
-                WeightMap("head.norm.*", "predictions.LayerNorm.*"),
-                WeightMap("head.bias", "predictions.bias", aliases=("predictions.decoder.bias",)),
-            ),
-            unused=POOLER,
-        ),
+    ]
+    task_heads = {
+        "fill-mask": masked_lm_head("AlbertForMaskedLM", "predictions", "dense", "LayerNorm"),
         "text-classification": Head("AlbertForSequenceClassification", (WeightMap("head.*", "classifier.*"),), variant="pooler, linear"),
-        "token-classification": Head(
-            "AlbertForTokenClassification", (WeightMap("head.scores.*", "classifier.*"),), variant="first piece, softmax", unused=POOLER
-        ),
+        "token-classification": token_head("AlbertForTokenClassification"),
     }
-    ignored: ClassVar[Sequence[str]] = (*BertFamily.ignored, "/sop_classifier.classifier.*")
+    ignored = [*BertFamily.ignored, "/sop_classifier.classifier.*"]
 
     def from_hf(self, config: Mapping[str, Any], weight_names: Collection[str]) -> Parts:
         parts = super().from_hf(config, weight_names)

@@ -1,14 +1,12 @@
 """BART."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from typing import Any
 
-from framework.huggingface.family import ACTIVATIONS, Config, Family, Head, OptionMap, layer_weights
+from framework.data.spec import DataSpec
+from framework.huggingface.family import ACTIVATIONS, POST_NORM, Config, Family, Head, OptionMap, layer_weights
 from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
-
-if TYPE_CHECKING:
-    from framework.data.spec import DataSpec
 
 _ATTENTION = {"query.*": "q_proj.*", "key.*": "k_proj.*", "value.*": "v_proj.*", "output.*": "out_proj.*"}
 
@@ -33,17 +31,9 @@ class BartFamily(Family):
     model_type = "bart"
     base_prefix = "model"
     base_architecture = "BartModel"
-    slots: ClassVar[Mapping[str, str]] = {
-        "": "encoder_decoder",
-        "attention": "multi_head",
-        "position": "learned",
-        "feed_forward": "mlp",
-        "norm": "layer",
-        "block": "post_norm",
-        "embedding_norm": "layer",
-    }
-    fixed: ClassVar[Mapping[str, Any]] = {"position.offset": 2, "epsilon": 1e-5}
-    options: ClassVar[Sequence[OptionMap]] = (
+    slots = {"": "encoder_decoder", **POST_NORM}
+    fixed = {"position.offset": 2, "epsilon": 1e-5}
+    options = [
         OptionMap("dim", "d_model"),
         OptionMap("num_heads", "encoder_attention_heads", also=("decoder_attention_heads",)),
         OptionMap("num_layers", "encoder_layers"),
@@ -56,8 +46,8 @@ class BartFamily(Family):
         OptionMap("dropout", "dropout", 0.1),
         OptionMap("attention.weights_dropout", "attention_dropout", 0.0),
         OptionMap("initial_std", "init_std", 0.02),
-    )
-    constants: ClassVar[Mapping[str, Any]] = {
+    ]
+    constants = {
         "is_encoder_decoder": True,
         "tie_word_embeddings": True,
         "normalize_before": False,
@@ -65,7 +55,7 @@ class BartFamily(Family):
         "normalize_embedding": True,
         "static_position_embeddings": False,
     }
-    weights: ClassVar[Sequence[WeightMap]] = (
+    weights = [
         WeightMap(
             "tokens.weight",
             "shared.weight",
@@ -78,9 +68,9 @@ class BartFamily(Family):
         WeightMap("target.norm.*", "decoder.layernorm_embedding.*"),
         *stack("decoder", {"attention": "self_attn", "cross": "encoder_attn"}),
         WeightMap("lm_head.bias", "/final_logits_bias", "row"),
-    )
-    task_heads: ClassVar[Mapping[str, Head]] = {"text2text-generation": Head("BartForConditionalGeneration")}
+    ]
+    task_heads = {"text2text-generation": Head("BartForConditionalGeneration")}
     output_bias = "final_logits_bias"
 
-    def to_hf(self, node: Mapping[str, Any], spec: "DataSpec") -> Config:
+    def to_hf(self, node: Mapping[str, Any], spec: DataSpec) -> Config:
         return {**super().to_hf(node, spec), "forced_eos_token_id": spec.end}

@@ -1,13 +1,24 @@
 """BERT."""
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Collection, Mapping
+from typing import Any
 
-from framework.huggingface.family import ACTIVATIONS, Family, Head, OptionMap, Parts, layer_weights
+from framework.huggingface.family import ACTIVATIONS, POST_NORM, Family, Head, OptionMap, Parts, layer_weights
 from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
 
 POOLER = ("model.pooler.",)
+
+
+def masked_lm_head(architecture: str, prefix: str, dense: str, norm: str) -> Head:
+    """Head for masked language modeling: a dense layer, a norm, and the bias of the logits."""
+    bias = WeightMap("head.bias", f"{prefix}.bias", aliases=(f"{prefix}.decoder.bias",))
+    return Head(architecture, (*layer_weights("head", prefix, {"transform.*": f"{dense}.*", "norm.*": f"{norm}.*"}), bias), unused=POOLER)
+
+
+def token_head(architecture: str) -> Head:
+    """Head for token classification: a linear map of the hidden state of the first piece of a word."""
+    return Head(architecture, (WeightMap("head.scores.*", "classifier.*"),), variant="first piece, softmax", unused=POOLER)
 
 
 @register("family")
@@ -17,16 +28,8 @@ class BertFamily(Family):
     model_type = "bert"
     base_prefix = "bert"
     base_architecture = "BertModel"
-    slots: ClassVar[Mapping[str, str]] = {
-        "": "encoder_only",
-        "attention": "multi_head",
-        "position": "learned",
-        "feed_forward": "mlp",
-        "norm": "layer",
-        "block": "post_norm",
-        "embedding_norm": "layer",
-    }
-    options: ClassVar[Sequence[OptionMap]] = (
+    slots = {"": "encoder_only", **POST_NORM}
+    options = [
         OptionMap("dim", "hidden_size"),
         OptionMap("num_heads", "num_attention_heads"),
         OptionMap("num_layers", "num_hidden_layers"),
@@ -38,45 +41,29 @@ class BertFamily(Family):
         OptionMap("dropout", "hidden_dropout_prob", 0.1),
         OptionMap("attention.weights_dropout", "attention_probs_dropout_prob", 0.1),
         OptionMap("initial_std", "initializer_range", 0.02),
-    )
-    constants: ClassVar[Mapping[str, Any]] = {"position_embedding_type": "absolute", "is_decoder": False, "tie_word_embeddings": True}
-    weights: ClassVar[Sequence[WeightMap]] = (
+    ]
+    constants = {"position_embedding_type": "absolute", "is_decoder": False, "tie_word_embeddings": True}
+    weights = [
         WeightMap("tokens.weight", "embeddings.word_embeddings.weight", aliases=("/cls.predictions.decoder.weight",)),
         WeightMap("encoder.position.table.weight", "embeddings.position_embeddings.weight"),
         WeightMap("embeddings.segments.weight", "embeddings.token_type_embeddings.weight"),
         WeightMap("embeddings.norm.*", "embeddings.LayerNorm.*"),
-        *layer_weights(
-            "encoder.layers.#",
-            "encoder.layer.#",
-            {
-                "attention.query.*": "attention.self.query.*",
-                "attention.key.*": "attention.self.key.*",
-                "attention.value.*": "attention.self.value.*",
-                "attention.output.*": "attention.output.dense.*",
-                "block.norms.0.*": "attention.output.LayerNorm.*",
-                "feed_forward.input.*": "intermediate.dense.*",
-                "feed_forward.output.*": "output.dense.*",
-                "block.norms.1.*": "output.LayerNorm.*",
-            },
-        ),
+        WeightMap("encoder.layers.#.attention.query.*", "encoder.layer.#.attention.self.query.*"),
+        WeightMap("encoder.layers.#.attention.key.*", "encoder.layer.#.attention.self.key.*"),
+        WeightMap("encoder.layers.#.attention.value.*", "encoder.layer.#.attention.self.value.*"),
+        WeightMap("encoder.layers.#.attention.output.*", "encoder.layer.#.attention.output.dense.*"),
+        WeightMap("encoder.layers.#.block.norms.0.*", "encoder.layer.#.attention.output.LayerNorm.*"),
+        WeightMap("encoder.layers.#.feed_forward.input.*", "encoder.layer.#.intermediate.dense.*"),
+        WeightMap("encoder.layers.#.feed_forward.output.*", "encoder.layer.#.output.dense.*"),
+        WeightMap("encoder.layers.#.block.norms.1.*", "encoder.layer.#.output.LayerNorm.*"),
         WeightMap("pooler.dense.*", "pooler.dense.*"),
-    )
-    task_heads: ClassVar[Mapping[str, Head]] = {
-        "fill-mask": Head(
-            "BertForMaskedLM",
-            (
-                WeightMap("head.transform.*", "cls.predictions.transform.dense.*"),
-                WeightMap("head.norm.*", "cls.predictions.transform.LayerNorm.*"),
-                WeightMap("head.bias", "cls.predictions.bias", aliases=("cls.predictions.decoder.bias",)),
-            ),
-            unused=POOLER,
-        ),
+    ]
+    task_heads = {
+        "fill-mask": masked_lm_head("BertForMaskedLM", "cls.predictions", "transform.dense", "transform.LayerNorm"),
         "text-classification": Head("BertForSequenceClassification", (WeightMap("head.*", "classifier.*"),), variant="pooler, linear"),
-        "token-classification": Head(
-            "BertForTokenClassification", (WeightMap("head.scores.*", "classifier.*"),), variant="first piece, softmax", unused=POOLER
-        ),
+        "token-classification": token_head("BertForTokenClassification"),
     }
-    ignored: ClassVar[Sequence[str]] = ("embeddings.position_ids",)
+    ignored = ["embeddings.position_ids"]
 
     def from_hf(self, config: Mapping[str, Any], weight_names: Collection[str]) -> Parts:
         parts = super().from_hf(config, weight_names)

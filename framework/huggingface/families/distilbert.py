@@ -1,10 +1,7 @@
 """DistilBERT."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
-
-from framework.huggingface.families.bert import BertFamily
-from framework.huggingface.family import Family, Head, OptionMap, layer_weights
+from framework.huggingface.families.bert import BertFamily, token_head
+from framework.huggingface.family import Family, Head, OptionMap
 from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
 
@@ -16,9 +13,9 @@ class DistilbertFamily(Family):
     model_type = "distilbert"
     base_prefix = "distilbert"
     base_architecture = "DistilBertModel"
-    slots: ClassVar[Mapping[str, str]] = BertFamily.slots
-    fixed: ClassVar[Mapping[str, Any]] = {"epsilon": 1e-12}
-    options: ClassVar[Sequence[OptionMap]] = (
+    slots = BertFamily.slots
+    fixed = {"epsilon": 1e-12}
+    options = [
         OptionMap("dim", "dim"),
         OptionMap("num_heads", "n_heads"),
         OptionMap("num_layers", "n_layers"),
@@ -28,28 +25,22 @@ class DistilbertFamily(Family):
         OptionMap("dropout", "dropout", 0.1),
         OptionMap("attention.weights_dropout", "attention_dropout", 0.1),
         OptionMap("initial_std", "initializer_range", 0.02),
-    )
-    constants: ClassVar[Mapping[str, Any]] = {"tie_word_embeddings": True}
-    weights: ClassVar[Sequence[WeightMap]] = (
+    ]
+    constants = {"tie_word_embeddings": True}
+    weights = [
         WeightMap("tokens.weight", "embeddings.word_embeddings.weight", aliases=("/vocab_projector.weight",)),
         WeightMap("encoder.position.table.weight", "embeddings.position_embeddings.weight"),
         WeightMap("embeddings.norm.*", "embeddings.LayerNorm.*"),
-        *layer_weights(
-            "encoder.layers.#",
-            "transformer.layer.#",
-            {
-                "attention.query.*": "attention.q_lin.*",
-                "attention.key.*": "attention.k_lin.*",
-                "attention.value.*": "attention.v_lin.*",
-                "attention.output.*": "attention.out_lin.*",
-                "block.norms.0.*": "sa_layer_norm.*",
-                "feed_forward.input.*": "ffn.lin1.*",
-                "feed_forward.output.*": "ffn.lin2.*",
-                "block.norms.1.*": "output_layer_norm.*",
-            },
-        ),
-    )
-    task_heads: ClassVar[Mapping[str, Head]] = {
+        WeightMap("encoder.layers.#.attention.query.*", "transformer.layer.#.attention.q_lin.*"),
+        WeightMap("encoder.layers.#.attention.key.*", "transformer.layer.#.attention.k_lin.*"),
+        WeightMap("encoder.layers.#.attention.value.*", "transformer.layer.#.attention.v_lin.*"),
+        WeightMap("encoder.layers.#.attention.output.*", "transformer.layer.#.attention.out_lin.*"),
+        WeightMap("encoder.layers.#.block.norms.0.*", "transformer.layer.#.sa_layer_norm.*"),
+        WeightMap("encoder.layers.#.feed_forward.input.*", "transformer.layer.#.ffn.lin1.*"),
+        WeightMap("encoder.layers.#.feed_forward.output.*", "transformer.layer.#.ffn.lin2.*"),
+        WeightMap("encoder.layers.#.block.norms.1.*", "transformer.layer.#.output_layer_norm.*"),
+    ]
+    task_heads = {
         "fill-mask": Head(
             "DistilBertForMaskedLM",
             (
@@ -63,7 +54,5 @@ class DistilbertFamily(Family):
             (WeightMap("head.dense.*", "pre_classifier.*"), WeightMap("head.output.*", "classifier.*")),
             variant="first, dense relu",
         ),
-        "token-classification": Head(
-            "DistilBertForTokenClassification", (WeightMap("head.scores.*", "classifier.*"),), variant="first piece, softmax"
-        ),
+        "token-classification": token_head("DistilBertForTokenClassification"),
     }

@@ -1,9 +1,6 @@
 """GPT-2."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
-
-from framework.huggingface.family import ACTIVATIONS, Family, Head, OptionMap
+from framework.huggingface.family import ACTIVATIONS, PRE_NORM, Family, OptionMap, decoder_heads
 from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
 
@@ -18,16 +15,8 @@ class Gpt2Family(Family):
     model_type = "gpt2"
     base_prefix = "transformer"
     base_architecture = "GPT2Model"
-    slots: ClassVar[Mapping[str, str]] = {
-        "": "decoder_only",
-        "attention": "multi_head",
-        "position": "learned",
-        "feed_forward": "mlp",
-        "norm": "layer",
-        "block": "pre_norm",
-        "embedding_norm": "none",
-    }
-    options: ClassVar[Sequence[OptionMap]] = (
+    slots = {"": "decoder_only", **PRE_NORM}
+    options = [
         OptionMap("dim", "n_embd"),
         OptionMap("num_heads", "n_head"),
         OptionMap("num_layers", "n_layer"),
@@ -38,14 +27,14 @@ class Gpt2Family(Family):
         OptionMap("dropout", "resid_pdrop", 0.1, also=("embd_pdrop",)),
         OptionMap("attention.weights_dropout", "attn_pdrop", 0.1),
         OptionMap("initial_std", "initializer_range", 0.02),
-    )
-    constants: ClassVar[Mapping[str, Any]] = {
+    ]
+    constants = {
         "scale_attn_weights": True,
         "scale_attn_by_inverse_layer_idx": False,
         "add_cross_attention": False,
         "tie_word_embeddings": True,
     }
-    weights: ClassVar[Sequence[WeightMap]] = (
+    weights = [
         WeightMap("tokens.weight", "wte.weight", aliases=("/lm_head.weight",)),
         WeightMap("decoder.position.table.weight", "wpe.weight"),
         WeightMap("decoder.layers.#.block.norms.0.*", "h.#.ln_1.*"),
@@ -59,11 +48,6 @@ class Gpt2Family(Family):
         WeightMap("decoder.layers.#.feed_forward.input.*", "h.#.mlp.c_fc.*", "transposed"),
         WeightMap("decoder.layers.#.feed_forward.output.*", "h.#.mlp.c_proj.*", "transposed"),
         WeightMap("decoder.final_norm.*", "ln_f.*"),
-    )
-    task_heads: ClassVar[Mapping[str, Head]] = {
-        "text-generation": Head("GPT2LMHeadModel"),
-        "text-classification": Head(
-            "GPT2ForSequenceClassification", (WeightMap("head.weight", "score.weight"),), variant="last, linear without bias"
-        ),
-    }
-    ignored: ClassVar[Sequence[str]] = ("h.#.attn.*", "h.#.attn.masked_bias")  # `attn.bias` is the causal mask
+    ]
+    task_heads = decoder_heads("GPT2LMHeadModel", "GPT2ForSequenceClassification")
+    ignored = ["h.#.attn.*", "h.#.attn.masked_bias"]  # `attn.bias` is the causal mask

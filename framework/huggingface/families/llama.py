@@ -1,16 +1,20 @@
 """Llama: RMS norm, rotary embeddings, gated feed-forward network, no biases."""
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Collection, Mapping
+from typing import Any
 
+from framework.data.spec import DataSpec
 from framework.errors import UserError
-from framework.huggingface.family import Config, Family, Head, OptionMap, Parts, layer_weights
-from framework.huggingface.rotary import rotary_from_hf, rotary_to_hf
+from framework.huggingface.family import PRE_NORM, Config, Family, OptionMap, Parts, decoder_heads
 from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
 
-if TYPE_CHECKING:
-    from framework.data.spec import DataSpec
+_LLAMA3 = {
+    "position.factor": "factor",
+    "position.trained_length": "original_max_position_embeddings",
+    "position.slow": "low_freq_factor",
+    "position.fast": "high_freq_factor",
+}
 
 
 @register("family", "llama")
@@ -20,17 +24,9 @@ class LlamaFamily(Family):
     model_type = "llama"
     base_prefix = "model"
     base_architecture = "LlamaModel"
-    slots: ClassVar[Mapping[str, str]] = {
-        "": "decoder_only",
-        "attention": "multi_head",
-        "position": "rotary",
-        "feed_forward": "gated",
-        "norm": "rms",
-        "block": "pre_norm",
-        "embedding_norm": "none",
-    }
-    fixed: ClassVar[Mapping[str, Any]] = {"dropout": 0.0}
-    options: ClassVar[Sequence[OptionMap]] = (
+    slots = {"": "decoder_only", **PRE_NORM, "position": "rotary", "feed_forward": "gated", "norm": "rms"}
+    fixed = {"dropout": 0.0}
+    options = [
         OptionMap("dim", "hidden_size"),
         OptionMap("num_heads", "num_attention_heads"),
         OptionMap("num_layers", "num_hidden_layers"),
@@ -44,34 +40,23 @@ class LlamaFamily(Family):
         OptionMap("tied", "tie_word_embeddings", False),
         OptionMap("epsilon", "rms_norm_eps", 1e-6),
         OptionMap("initial_std", "initializer_range", 0.02),
-    )
-    weights: ClassVar[Sequence[WeightMap]] = (
+    ]
+    weights = [
         WeightMap("tokens.weight", "embed_tokens.weight"),
         WeightMap("lm_head.weight", "/lm_head.weight"),
-        *layer_weights(
-            "decoder.layers.#",
-            "layers.#",
-            {
-                "block.norms.0.*": "input_layernorm.*",
-                "attention.query.*": "self_attn.q_proj.*",
-                "attention.key.*": "self_attn.k_proj.*",
-                "attention.value.*": "self_attn.v_proj.*",
-                "attention.output.*": "self_attn.o_proj.*",
-                "block.norms.1.*": "post_attention_layernorm.*",
-                "feed_forward.gate.*": "mlp.gate_proj.*",
-                "feed_forward.input.*": "mlp.up_proj.*",
-                "feed_forward.output.*": "mlp.down_proj.*",
-            },
-        ),
+        WeightMap("decoder.layers.#.block.norms.0.*", "layers.#.input_layernorm.*"),
+        WeightMap("decoder.layers.#.attention.query.*", "layers.#.self_attn.q_proj.*"),
+        WeightMap("decoder.layers.#.attention.key.*", "layers.#.self_attn.k_proj.*"),
+        WeightMap("decoder.layers.#.attention.value.*", "layers.#.self_attn.v_proj.*"),
+        WeightMap("decoder.layers.#.attention.output.*", "layers.#.self_attn.o_proj.*"),
+        WeightMap("decoder.layers.#.block.norms.1.*", "layers.#.post_attention_layernorm.*"),
+        WeightMap("decoder.layers.#.feed_forward.gate.*", "layers.#.mlp.gate_proj.*"),
+        WeightMap("decoder.layers.#.feed_forward.input.*", "layers.#.mlp.up_proj.*"),
+        WeightMap("decoder.layers.#.feed_forward.output.*", "layers.#.mlp.down_proj.*"),
         WeightMap("decoder.final_norm.*", "norm.*"),
-    )
-    task_heads: ClassVar[Mapping[str, Head]] = {
-        "text-generation": Head("LlamaForCausalLM"),
-        "text-classification": Head(
-            "LlamaForSequenceClassification", (WeightMap("head.weight", "score.weight"),), variant="last, linear without bias"
-        ),
-    }
-    ignored: ClassVar[Sequence[str]] = ("layers.#.self_attn.rotary_emb.inv_freq",)  # in files of 2023
+    ]
+    task_heads = decoder_heads("LlamaForCausalLM", "LlamaForSequenceClassification")
+    ignored = ["layers.#.self_attn.rotary_emb.inv_freq"]  # in files of 2023
 
     def from_hf(self, config: Mapping[str, Any], weight_names: Collection[str]) -> Parts:
         parts = super().from_hf(config, weight_names)
@@ -81,5 +66,35 @@ class LlamaFamily(Family):
         position, values = rotary_from_hf(config)
         return Parts({**parts.slots, "position": position}, {**parts.values, **values})
 
-    def to_hf(self, node: Mapping[str, Any], spec: "DataSpec") -> Config:
+    def to_hf(self, node: Mapping[str, Any], spec: DataSpec) -> Config:
         return {**super().to_hf(node, spec), **rotary_to_hf(node["position"])}
+
+
+def rotary_from_hf(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The position part and its options, by `rope_parameters` of transformers 5, or `rope_theta` and `rope_scaling` of older files.
+    UserError: another kind of rotary embedding."""
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    base = rope.get("rope_theta", config.get("rope_theta", 10000.0))
+    share = rope.get("partial_rotary_factor", config.get("partial_rotary_factor"))
+    if share not in (None, 1, 1.0):
+        raise UserError(f"config.json has partial_rotary_factor={share}; this family needs 1.0")
+    if kind == "default":
+        return "rotary", {"position.base": base}
+    if kind != "llama3":
+        raise UserError(f"config.json has rope_type={kind!r}; supported values: default, llama3")
+    missing = [key for key in _LLAMA3.values() if key not in rope and key != "original_max_position_embeddings"]
+    if missing:
+        raise UserError(f"config.json has rope_type='llama3' without {', '.join(missing)}")
+    rope = {"original_max_position_embeddings": config.get("max_position_embeddings"), **rope}
+    return "scaled_rotary", {"position.base": base, **{path: rope[key] for path, key in _LLAMA3.items()}}
+
+
+def rotary_to_hf(position: Mapping[str, Any]) -> Config:
+    """Entries of config.json for a rotary position, under the keys of transformers 5 and of older versions; empty for another position."""
+    if position["part"] not in ("position/rotary", "position/scaled_rotary"):
+        return {}
+    if position["part"] == "position/rotary":
+        return {"rope_theta": position["base"], "rope_parameters": {"rope_type": "default", "rope_theta": position["base"]}}
+    scaling = {"rope_type": "llama3", **{key: position[path.partition(".")[2]] for path, key in _LLAMA3.items()}}
+    return {"rope_theta": position["base"], "rope_scaling": scaling, "rope_parameters": {**scaling, "rope_theta": position["base"]}}

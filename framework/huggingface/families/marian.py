@@ -1,11 +1,7 @@
 """Marian translation models (opus-mt)."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
-
 from framework.huggingface.families.bart import BartFamily
 from framework.huggingface.family import Head
-from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
 
 
@@ -19,16 +15,14 @@ class MarianFamily(BartFamily):
 
     model_type = "marian"
     base_architecture = "MarianModel"
-    slots: ClassVar[Mapping[str, str]] = {**BartFamily.slots, "position": "sinusoidal", "embedding_norm": "none"}
-    fixed: ClassVar[Mapping[str, Any]] = {"position.interleaved": False, "epsilon": 1e-5, "output_bias": True}
-    constants: ClassVar[Mapping[str, Any]] = {
+    slots = {**BartFamily.slots, "position": "sinusoidal", "embedding_norm": "none"}
+    fixed = {"position.interleaved": False, "epsilon": 1e-5, "output_bias": True}
+    constants = {
         **BartFamily.constants,
         "normalize_embedding": False,
         "static_position_embeddings": True,
         "share_encoder_decoder_embeddings": True,
     }
-    weights: ClassVar[Sequence[WeightMap]] = tuple(
-        weight for weight in BartFamily.weights if not weight.hf_name.endswith(("embed_positions.weight", "layernorm_embedding.*"))
-    )
-    task_heads: ClassVar[Mapping[str, Head]] = {"text2text-generation": Head("MarianMTModel")}
-    ignored: ClassVar[Sequence[str]] = ("encoder.embed_positions.weight", "decoder.embed_positions.weight")  # sinusoids, computed
+    weights = [weight for weight in BartFamily.weights if not weight.hf_name.endswith(("embed_positions.weight", "layernorm_embedding.*"))]
+    task_heads = {"text2text-generation": Head("MarianMTModel")}
+    ignored = ["encoder.embed_positions.weight", "decoder.embed_positions.weight"]  # sinusoids, computed

@@ -1,17 +1,16 @@
 """ModernBERT."""
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Collection, Mapping
+from typing import Any
 
+from framework.data.spec import DataSpec
 from framework.errors import UserError
-from framework.huggingface.family import ACTIVATIONS, Config, Family, Head, OptionMap, Parts, layer_weights
+from framework.huggingface.family import ACTIVATIONS, PRE_NORM, Config, Family, Head, OptionMap, Parts
 from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
 
-if TYPE_CHECKING:
-    from framework.data.spec import DataSpec
-
 _KINDS = {True: "full_attention", False: "sliding_attention"}
+_BASES = {"full_attention": ("global_rope_theta", 160000.0), "sliding_attention": ("local_rope_theta", 10000.0)}
 
 
 @register("family", "modernbert")
@@ -24,18 +23,16 @@ class ModernbertFamily(Family):
     model_type = "modernbert"
     base_prefix = "model"
     base_architecture = "ModernBertModel"
-    slots: ClassVar[Mapping[str, str]] = {
+    slots = {
         "": "encoder_only",
-        "attention": "multi_head",
+        **PRE_NORM,
         "position": "rotary",
         "feed_forward": "gated",
-        "norm": "layer",
-        "block": "pre_norm",
         "embedding_norm": "layer",
         "encoder": "standard",
     }
-    fixed: ClassVar[Mapping[str, Any]] = {"bias": False, "block.first_norm": False}
-    options: ClassVar[Sequence[OptionMap]] = (
+    fixed = {"bias": False, "block.first_norm": False}
+    options = [
         OptionMap("dim", "hidden_size"),
         OptionMap("num_heads", "num_attention_heads"),
         OptionMap("num_layers", "num_hidden_layers"),
@@ -47,8 +44,8 @@ class ModernbertFamily(Family):
         OptionMap("dropout", "embedding_dropout", 0.0),
         OptionMap("attention.weights_dropout", "attention_dropout", 0.0),
         OptionMap("initial_std", "initializer_range", 0.02),
-    )
-    constants: ClassVar[Mapping[str, Any]] = {
+    ]
+    constants = {
         "norm_bias": False,
         "attention_bias": False,
         "mlp_bias": False,
@@ -56,7 +53,7 @@ class ModernbertFamily(Family):
         "decoder_bias": True,
         "tie_word_embeddings": True,
     }
-    weights: ClassVar[Sequence[WeightMap]] = (
+    weights = [
         WeightMap("tokens.weight", "embeddings.tok_embeddings.weight", aliases=("/decoder.weight",)),
         WeightMap("embeddings.norm.*", "embeddings.norm.*"),
         WeightMap(
@@ -64,19 +61,13 @@ class ModernbertFamily(Family):
             "layers.#.attn.Wqkv.*",
         ),
         WeightMap(("encoder.layers.#.feed_forward.gate.*", "encoder.layers.#.feed_forward.input.*"), "layers.#.mlp.Wi.*"),
-        *layer_weights(
-            "encoder.layers.#",
-            "layers.#",
-            {
-                "block.norms.0.*": "attn_norm.*",
-                "attention.output.*": "attn.Wo.*",
-                "block.norms.1.*": "mlp_norm.*",
-                "feed_forward.output.*": "mlp.Wo.*",
-            },
-        ),
+        WeightMap("encoder.layers.#.block.norms.0.*", "layers.#.attn_norm.*"),
+        WeightMap("encoder.layers.#.attention.output.*", "layers.#.attn.Wo.*"),
+        WeightMap("encoder.layers.#.block.norms.1.*", "layers.#.mlp_norm.*"),
+        WeightMap("encoder.layers.#.feed_forward.output.*", "layers.#.mlp.Wo.*"),
         WeightMap("encoder.final_norm.*", "final_norm.*"),
-    )
-    task_heads: ClassVar[Mapping[str, Head]] = {
+    ]
+    task_heads = {
         "fill-mask": Head(
             "ModernBertForMaskedLM",
             (
@@ -90,10 +81,7 @@ class ModernbertFamily(Family):
     def from_hf(self, config: Mapping[str, Any], weight_names: Collection[str]) -> Parts:
         parts = super().from_hf(config, weight_names)
         bases = {}
-        for kind, old_key, default in (
-            ("full_attention", "global_rope_theta", 160000.0),
-            ("sliding_attention", "local_rope_theta", 10000.0),
-        ):
+        for kind, (old_key, default) in _BASES.items():
             entries = (config.get("rope_parameters") or {}).get(kind) or {}
             rope_type = entries.get("rope_type", "default")
             if rope_type != "default" or config.get("rope_scaling"):
@@ -104,7 +92,7 @@ class ModernbertFamily(Family):
         rotary = {"position.base": bases["full_attention"], "position.local_base": bases["sliding_attention"]}
         return Parts(parts.slots, {**parts.values, **rotary, **_windows(config)})
 
-    def to_hf(self, node: Mapping[str, Any], spec: "DataSpec") -> Config:
+    def to_hf(self, node: Mapping[str, Any], spec: DataSpec) -> Config:
         position, encoder, num_layers = node["position"], node["encoder"], node["num_layers"]
         base, local = position.get("base", 10000.0), position.get("local_base")
         bases = (base, base if local is None else local)

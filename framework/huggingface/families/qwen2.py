@@ -1,11 +1,7 @@
 """Qwen 2 and 2.5: Llama with biases of queries, keys and values."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
-
 from framework.huggingface.families.llama import LlamaFamily
-from framework.huggingface.family import Head, OptionMap
-from framework.huggingface.weight_map import WeightMap
+from framework.huggingface.family import OptionMap, decoder_heads
 from framework.registry import register
 
 
@@ -15,15 +11,10 @@ class Qwen2Family(LlamaFamily):
 
     model_type = "qwen2"
     base_architecture = "Qwen2Model"
-    fixed: ClassVar[Mapping[str, Any]] = {**LlamaFamily.fixed, "bias": False, "attention.input_bias": True}
-    options: ClassVar[Sequence[OptionMap]] = (
+    fixed = {**LlamaFamily.fixed, "bias": False, "attention.input_bias": True}
+    options = [
         *(option for option in LlamaFamily.options if option.path not in ("bias", "max_length")),
         OptionMap("max_length", "max_position_embeddings", 32768),
-    )
-    constants: ClassVar[Mapping[str, Any]] = {"use_sliding_window": False}
-    task_heads: ClassVar[Mapping[str, Head]] = {
-        "text-generation": Head("Qwen2ForCausalLM"),
-        "text-classification": Head(
-            "Qwen2ForSequenceClassification", (WeightMap("head.weight", "score.weight"),), variant="last, linear without bias"
-        ),
-    }
+    ]
+    constants = {"use_sliding_window": False}
+    task_heads = decoder_heads("Qwen2ForCausalLM", "Qwen2ForSequenceClassification")

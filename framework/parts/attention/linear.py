@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from framework.parts.attention.base import Attention
-from framework.parts.caches import Cache
+from framework.parts.caches import Cache, KVCache
 from framework.parts.layout import SequenceLayout
 from framework.parts.masks import Mask
 from framework.registry import register
@@ -102,23 +102,11 @@ def _causal(rotated: Tensor, query: Tensor, keys_values: tuple[Tensor, ...], chu
     return attended, (query * keys).sum(-1, keepdim=True)
 
 
-class LinearAttentionCache(Cache):
+class LinearAttentionCache(KVCache):
     """Two sums over all tokens so far: of keys x values (B, H, d, d), and of keys (B, H, 1, d)."""
 
-    def __init__(self) -> None:
-        self.sums: tuple[Tensor, ...] = ()
-
     def update(self, keys_values: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        before, (rotated_key, key, value) = self.sums, keys_values
+        before, (rotated_key, key, value) = self.tensors, keys_values
         new = (rotated_key.transpose(-1, -2) @ value, key.sum(-2, keepdim=True))
-        self.sums = tuple(old + more for old, more in zip(before, new, strict=True)) if before else new
+        self.tensors = tuple(old + more for old, more in zip(before, new, strict=True)) if before else new
         return (*keys_values, *before)
-
-    def reorder(self, rows: Tensor) -> None:
-        self.sums = tuple(x.index_select(0, rows) for x in self.sums)
-
-    def state(self) -> tuple[Tensor, ...]:
-        return self.sums
-
-    def load_state(self, tensors: tuple[Tensor, ...]) -> None:
-        self.sums = tensors

@@ -1,10 +1,11 @@
-"""Base class of position encodings."""
+"""Base class of position encodings, and the option without one."""
 
 from typing import ClassVar
 
 from torch import Tensor, nn
 
 from framework.parts.layout import RotaryEmbedding
+from framework.registry import register
 
 
 class Position(nn.Module):
@@ -34,3 +35,8 @@ class Position(nn.Module):
     def bias(self, queries: Tensor, keys: Tensor) -> Tensor | None:
         """Bias (B or 1, H, T, S) on the scores of queries at positions (B or 1, T) and keys at positions (B or 1, S)."""
         return None
+
+
+@register("position", "none")
+class NoPosition(Position):
+    """No position encoding; a causal stack can infer positions from its mask. Kazemnejad et al. 2023, section 4, https://arxiv.org/abs/2305.19466"""

@@ -29,7 +29,7 @@ class SpecimenFormat(Format):
         ids = [*([] if spec.begin is None else [spec.begin]), *tokenizer.encode(text_of(row))]
         if not ids:
             raise ValueError("the text is empty")
-        features: Features = {"ids": ids[: spec.max_length], "truncated": len(ids) > spec.max_length}
+        features: Features = {"ids": ids[: spec.max_length], "@truncated": len(ids) > spec.max_length}
         if (label := row.get("label")) is not None:
             if str(label) not in spec.labels:
                 raise ValueError(f"label {label!r} does not occur in the training rows; they have {', '.join(spec.labels)}")

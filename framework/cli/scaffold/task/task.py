@@ -47,7 +47,7 @@ class SpecimenTask(Task):
         best = result.output.float().softmax(dim=-1).max(dim=-1)
         return [
             {"input": row["text"], "reference": row.get("label"), "prediction": self.spec.labels[label], "score": score}
-            for row, label, score in zip(batch["raw"], best.indices.tolist(), best.values.tolist(), strict=True)
+            for row, label, score in zip(batch["@rows"].raw, best.indices.tolist(), best.values.tolist(), strict=True)
         ]
 
     def metrics(self) -> dict[str, Metric]:
