@@ -13,6 +13,7 @@ from typing import Any
 
 from framework import registry
 from framework.config.catalogue import Catalogue
+from framework.config.task_data import task_mistakes
 
 Node = dict[str, Any]
 
@@ -144,7 +145,8 @@ class Tree:
 
 def conflicts(config: Node, catalogue: Catalogue) -> list[Conflict]:
     """Every broken rule of a composed config."""
-    return list(Tree("", explicit_config(config, catalogue), catalogue).conflicts())
+    mistakes = [Conflict(*mistake) for mistake in task_mistakes(config, catalogue)]
+    return [*Tree("", explicit_config(config, catalogue), catalogue).conflicts(), *mistakes]
 
 
 def report(config: Node, catalogue: Catalogue) -> list[str]:

@@ -40,6 +40,7 @@ class NerFormat(Format):
     """
 
     columns = ("tokens", "tags")
+    makes = ("ids", "padding_mask", "word_ids", "word_mask", "num_words", "tags")
     optional = ("tags",)
     provides: ClassVar[Any] = {"whole_words": "pieces != 'first'"}
 
