@@ -25,7 +25,6 @@ Rows, batches and a few constants are of Python's own types:
 
 import ast
 import importlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,8 +87,8 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.registry import build as build
     from framework.registry import choice as choice
     from framework.registry import describe as describe
-    from framework.registry import nearest as nearest
     from framework.registry import register as register
+    from framework.registry.names import nearest as nearest
     from framework.runs.build import build_task as build_task
     from framework.runs.build import prepare_data as prepare_data
     from framework.runs.folder import Run as Run
@@ -139,10 +138,10 @@ def __dir__() -> list[str]:
     return __all__
 
 
-def _homes() -> Mapping[str, str]:
+def _catalogue() -> registry.Known:
     from framework.config import catalogue  # imported when a part is missing
 
-    return catalogue.load().homes()
+    return catalogue.known()
 
 
-registry.look_up_homes(_homes)
+registry.look_up_in(_catalogue)

@@ -4,7 +4,7 @@
 class Letters:
     """One token a character."""
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, at_least: int | None = None) -> list[int]:
         return [ord(letter) for letter in text]
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:

@@ -1,6 +1,7 @@
 """Texts of `--help`, `list` and `describe`, all made from the catalogue."""
 
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import Any
 
 from framework.config.catalogue import GROUPS, Catalogue
@@ -60,13 +61,9 @@ def _names(catalogue: Catalogue, kind: str) -> list[str]:
 
 def _lines(catalogue: Catalogue, group: str) -> list[str]:
     """The options of a group, in one line; those of models, where most are known by name, in up to three."""
-    names, lines = _names(catalogue, group), []
-    for _ in range(2 if group == "model" else 0):
-        fitting = next((count for count in range(len(names), 0, -1) if len(" ".join(names[:count])) <= 108), 1)
-        if fitting < len(names):
-            lines.append(" ".join(names[:fitting]))
-            names = names[fitting:]
-    return [*lines, _folded(names, 108)]
+    lines = wrap(" ".join(_names(catalogue, group)), 108, break_long_words=False, break_on_hyphens=False)
+    whole = min(len(lines) - 1, 2) if group == "model" else 0
+    return [*lines[:whole], _folded(" ".join(lines[whole:]).split(), 108)]
 
 
 def _folded(names: list[str], width: int) -> str:
@@ -99,7 +96,7 @@ def list_text(catalogue: Catalogue, kind: str | None = None) -> str:
 def describe_text(catalogue: Catalogue, part: str) -> str:
     """One option: its description, every field with type, default and meaning, slots, context arguments, rules, file and line."""
     kind, _, name = part.rpartition("/") if part.startswith("recipe/") else part.partition("/")
-    preset = catalogue.presets.get(kind, {}).get(name)
+    preset = catalogue.presets.get(kind, {}).get(catalogue.canonical(kind, name))
     if preset:
         text = open(preset["file"], encoding="utf-8").read().strip()
         return f"{part}: {preset['doc']}\n{preset['file']} ({preset['distribution']})\n\n{text}"

@@ -29,7 +29,9 @@ def _main(argv: list[str]) -> int:
     if arguments.help:
         print(help_text(index.load()))
         return 0
-    folders = config_folders(arguments.config_dir)
+    folders = [] if arguments.config_dir is None else [Path(arguments.config_dir).resolve()]
+    if folders and not folders[0].is_dir():
+        raise UserError(f"--config-dir {arguments.config_dir}: there is no such folder")
     if arguments.multirun:
         return _sweep(rest, folders)
     if flags := [word for word in rest if word.startswith("-")]:
@@ -58,14 +60,6 @@ def _flags() -> argparse.ArgumentParser:
     flags.add_argument("-c", "--cfg", choices=["job"])
     flags.add_argument("-p", "--package")
     return flags
-
-
-def config_folders(folder: str | None) -> list[Path]:
-    if folder is None:
-        return []
-    if not Path(folder).is_dir():
-        raise UserError(f"--config-dir {folder}: there is no such folder")
-    return [Path(folder).resolve()]
 
 
 def _show(config: Mapping[str, Any], package: str | None) -> None:

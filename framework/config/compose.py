@@ -52,7 +52,7 @@ def compose(overrides: list[str], folders: Iterable[Path] = (), implied: Iterabl
 def checked(config: Mapping[str, Any], typed: list[str]) -> dict[str, Any]:
     """A plain config made explicit, with a name. UserError: everything that is wrong with it."""
     catalogue = index.load()
-    wrong = problems(config, catalogue) or _columns(config, catalogue) or report(dict(config), catalogue)
+    wrong = list(problems(config, catalogue)) or _columns(config, catalogue) or report(dict(config), catalogue)
     if wrong:
         raise UserError(shorten(wrong))
     filled = explicit_config(config, catalogue)

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from framework import registry
 from framework.config.catalogue import Catalogue
 from framework.config.task_data import task_mistakes
+from framework.registry.rules import broken as broken_rules
+from framework.registry.rules import names_in
 
 Node = dict[str, Any]
 
@@ -87,11 +88,6 @@ class Tree:
         chosen |= {f"{child.slot}_part": child.node["part"].partition("/")[2] for child in self.children if is_node(child.node)}
         return {**(self.owner.values if self.owner else {}), **own, **chosen}
 
-    def templates(self) -> set[str]:
-        """Slots that slots further in follow: their parts are not built here."""
-        followed = {entry["follows"] for tree in self.below() for entry in tree.option["slots"].values()}
-        return {child.slot for child in self.children if child.slot in followed}
-
     def below(self) -> Iterator["Tree"]:
         """All parts inside this one."""
         for child in self.children:
@@ -100,14 +96,14 @@ class Tree:
 
     def built(self) -> list["Tree"]:
         """The parts in this one's slots, without those that slots further in follow."""
-        templates = self.templates()
-        return [child for child in self.children if child.slot not in templates]
+        followed = {entry["follows"] for tree in self.below() for entry in tree.option["slots"].values()}
+        return [child for child in self.children if child.slot not in followed]
 
     def traits(self) -> set[str]:
         """The traits that this part itself adds."""
         provides = self.declared.get("provides", ())
         if isinstance(provides, Mapping):
-            return {trait for trait, condition in provides.items() if not registry.broken({condition: ""}, self.values)}
+            return {trait for trait, condition in provides.items() if not broken_rules({condition: ""}, self.values)}
         return set(provides)
 
     def outward(self) -> set[str]:
@@ -136,8 +132,8 @@ class Tree:
         """Every broken rule of this part and of those inside."""
         names = {**self.values, "provided": self.provided()}
         for rule, reason in self.declared.get("rules", {}).items():
-            about_parts = any(name == "provided" or name.endswith("_part") for name in registry.names_in(rule))
-            for broken in registry.broken({rule: reason}, names):
+            about_parts = any(name == "provided" or name.endswith("_part") for name in names_in(rule))
+            for broken in broken_rules({rule: reason}, names):
                 yield Conflict(self.path, self.node["part"], broken, about_parts)
         for child in self.built():
             yield from child.conflicts()

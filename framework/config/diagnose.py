@@ -35,7 +35,7 @@ def diagnose(overrides: list[str], catalogue: Catalogue, error: Exception) -> li
         return missing or [_first_line(deeper)]
     known = set(_keys(base))
     wrong = [
-        _unknown_key(override.key_or_group, base, known, catalogue)
+        _unknown_key(override.key_or_group, base, known)
         for override in parsed
         if not is_group_override(override, catalogue) and not override.is_force_add() and not override.key_or_group.startswith("hydra")
         if override.key_or_group not in known and not override.is_add()
@@ -54,8 +54,8 @@ def _wrong_group(override: Override, catalogue: Catalogue) -> Iterator[str]:
         inside = [path for path in paths if path.endswith(f"/{key}")]
         near = f" (did you mean {inside[0]!r}?)" if inside else registry.nearest(key, paths)
         yield f"{key}: there is no such group{near}; groups: {', '.join(GROUPS)}"
-    elif value not in (names := catalogue.names(kind)):
-        yield f"{key}: there is no {kind} {value!r}{registry.nearest(value, names)}; there are: {', '.join(names) or 'none'}"
+    elif not catalogue.has(kind, value):
+        yield f"{key}: {catalogue.absent(kind, value)}"
 
 
 def _absent_slot(override: Override, overrides: list[str], catalogue: Catalogue) -> Iterator[str]:
@@ -88,15 +88,16 @@ def _keys(node: Any, path: str = "") -> Iterator[str]:
             yield from _keys(value, inner)
 
 
-def _unknown_key(key: str, base: dict[str, Any], known: set[str], catalogue: Catalogue) -> str:
+def _unknown_key(key: str, base: dict[str, Any], known: set[str]) -> str:
     above, _, last = key.rpartition(".")
     node: Any = base
     for name in above.split(".") if above else ():
         if not isinstance(node, dict) or name not in node:
             return f"{key}: there is no such key{registry.nearest(key, known)}"
         if node[name] is None:
-            slot = f"{above}".replace(".", "/")
-            return f"{key}: {above} is not chosen; it follows its owner's. Choose it with {slot}=NAME, or set {_owners_key(key)}"
+            first, *_, slot, option = key.split(".")
+            way = f"Choose it with {above.replace('.', '/')}=NAME, or set {first}.{slot}.{option}"
+            return f"{key}: {above} is not chosen; it follows its owner's. {way}"
         node = node[name]
     names = [name for name in (node if isinstance(node, dict) else {}) if name != "part"]
     what = node["part"] if is_node(node) else "the top level" if not above else above
@@ -106,12 +107,6 @@ def _unknown_key(key: str, base: dict[str, Any], known: set[str], catalogue: Cat
         return f"{key}: {what} compares its model with no other: its class does not inherit WithReference (docs/write_a_task.md)"
     close = registry.nearest(last, names) or registry.nearest(key, known)
     return f"{key}: {what} has no such option{close}; it has: {', '.join(names)}"
-
-
-def _owners_key(key: str) -> str:
-    """`model.encoder.attention.bias` -> `model.attention.bias`."""
-    first, *_, slot, last = key.split(".")
-    return f"{first}.{slot}.{last}"
 
 
 def _first_line(error: Exception) -> str:

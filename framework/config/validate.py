@@ -7,13 +7,11 @@ from typing import Any
 from framework import registry
 from framework.config.catalogue import FILES, GROUPS, NAMED, TOP, Catalogue
 
+_TYPES: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "bool": bool}
 
-def problems(config: Mapping[str, Any], catalogue: Catalogue) -> list[str]:
+
+def problems(config: Mapping[str, Any], catalogue: Catalogue) -> Iterator[str]:
     """One line for each mistake."""
-    return list(_top(config, catalogue))
-
-
-def _top(config: Mapping[str, Any], catalogue: Catalogue) -> Iterator[str]:
     groups = [group for group in GROUPS if group not in FILES]
     for key, value in config.items():
         if key in TOP:
@@ -79,6 +77,6 @@ def _fits(value: Any, kind: ast.expr) -> bool:
             return isinstance(value, (list, tuple)) and all(_fits(item, inner[0]) for item in value)
         return isinstance(value, Mapping) and all(_fits(item, inner[1]) for item in value.values())
     assert isinstance(kind, ast.Name)
-    if kind.id in ("int", "float"):
-        return isinstance(value, (int, float) if kind.id == "float" else int) and not isinstance(value, bool)
-    return {"str": str, "bool": bool}.get(kind.id, object) is object or isinstance(value, {"str": str, "bool": bool}[kind.id])
+    if isinstance(value, bool) and kind.id in ("int", "float"):
+        return False
+    return isinstance(value, _TYPES.get(kind.id, object))

@@ -48,14 +48,14 @@ class BatchRows:
 
 
 class TextTokenizer(Protocol):
-    """The methods of a tokenizer that formats call.
+    """The methods of a tokenizer that formats call. at_least: so many first tokens are enough, because the rest is cut off.
 
     >>> tokenizer: TextTokenizer = load("runs/last").tokenizer
     >>> tokenizer.decode(tokenizer.encode("a good film"))
     'a good film'
     """
 
-    def encode(self, text: str) -> list[int]: ...
+    def encode(self, text: str, at_least: int | None = None) -> list[int]: ...
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]: ...
     def decode(self, ids: Sequence[int]) -> str: ...
     def byte_lengths(self, ids: Sequence[int]) -> list[int]: ...

@@ -48,11 +48,11 @@ class PairFormat(Format):
         features: Features = {"@truncated": False}
         room = spec.max_length - 1 - len(spec.prefix)  # 1 for the end token
         for name, (column, text) in texts.items():
-            ids = tokenizer.encode(text)
+            ids = tokenizer.encode(text, at_least=room + 1)
             if len(ids) > room:
                 if self.long == "refuse":
                     raise ValueError(
-                        f"{column} has {len(ids)} tokens and must have at most {room} (model.max_length={spec.max_length}); "
+                        f"{column} has at least {len(ids)} tokens and must have at most {room} (model.max_length={spec.max_length}); "
                         "raise model.max_length, or set task.format.long=truncate"
                     )
                 features["@truncated"] = True

@@ -1,13 +1,11 @@
 """Examples: the items that batches are made of, rows of a split or windows of its running text."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from framework.data.batches import Indices
 from framework.data.encoding import Encoded
 from framework.data.formats import Features, Row
 from framework.errors import UserError
-
-Indices = NDArray[np.int64]
 
 
 class RowExamples:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from framework.huggingface import writing
-from framework.huggingface.tokenizer import write_tokenizer
 from framework.runs.predictor import Predictor
 from framework.tasks.capabilities import Exportable
 
@@ -17,7 +16,7 @@ def write(loaded: Predictor, folder: Path) -> list[str]:
     hf_task, variant, entries = (task.hf_task, task.head_variant, task.hf_config()) if isinstance(task, Exportable) else (None, "", {})
     decoding = loaded.config["task"].get("decoding")
     family = writing.write(folder, loaded.config["model"], task.state_dict(), spec, hf_task, variant, entries, decoding)
-    write_tokenizer(loaded.tokenizer, spec, hf_task, folder)
+    writing.write_tokenizer(loaded.tokenizer, spec, hf_task, folder)
     model = _CLASSES.get(hf_task or "", "AutoModel")
     return [
         f"from transformers import AutoTokenizer, {model}",

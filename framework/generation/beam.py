@@ -79,7 +79,7 @@ class Beam(Strategy):
         parents = (start[:, None] + flat // value.shape[1]).clamp(max=len(group) - 1)  # an empty entry has -inf and is not chosen
         return sources, parents, token[parents, flat % value.shape[1]], scores
 
-    def _ranking_score(self, score: Tensor, length: int | Tensor) -> Tensor:
+    def _ranking_score(self, score: Any, length: Any) -> Any:
         """The score by which finished hypotheses are ranked."""
         return score / length**self.length_penalty
 
@@ -94,7 +94,5 @@ class Beam(Strategy):
         return reach <= finished[:, self.num_return_sequences - 1 if self.early_stopping == "exact" else -1]
 
     def rank(self, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
-        def key(hypothesis: Hypothesis) -> float:
-            return -hypothesis.score / (len(hypothesis.ids) + hypothesis.ended) ** self.length_penalty
-
-        return sorted(hypotheses, key=key)[: self.num_return_sequences]
+        best_first = sorted(hypotheses, key=lambda one: -self._ranking_score(one.score, len(one.ids) + one.ended))
+        return best_first[: self.num_return_sequences]

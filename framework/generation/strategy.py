@@ -1,4 +1,4 @@
-"""Base class of decoding strategies: which hypotheses continue, and with which token.
+"""Decoding strategies: which hypotheses continue, and with which token. The base class, and greedy decoding.
 
 Shapes: B prompts, R running hypotheses (one or several for each prompt), N tokens generated so far, V vocabulary.
 """
@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
+
+from framework.registry import register
 
 
 @dataclass(frozen=True)
@@ -72,3 +75,14 @@ class Strategy:
     def rank(self, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
         """The hypotheses of one prompt that are returned, best first."""
         return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)
+
+
+@register("decoding")
+class Greedy(Strategy):
+    """Greedy decoding: the most probable token at every step."""
+
+    def begin(self, prompts: Sequence[Sequence[int]], end: int | None, limits: Tensor) -> Choose:
+        def choose(running: RunningHypotheses, log_probabilities: Tensor) -> tuple[Tensor, Tensor]:
+            return torch.arange(len(log_probabilities), device=log_probabilities.device), log_probabilities.argmax(dim=-1)
+
+        return choose

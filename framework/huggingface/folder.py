@@ -41,7 +41,9 @@ class PublishedModel:
         """The model in a folder, or of a `pytorch_model.bin` in one. UserError: a file is missing or damaged, or the model unsupported."""
         folder = path.parent if path.is_file() else path
         pickled = path.name if path.is_file() and path.suffix != ".safetensors" else None
-        config = read_config(folder)
+        if not (folder / CONFIG).is_file():
+            raise UserError(f"{folder} is neither a run nor a published model: it has no config.yaml and no {CONFIG}")
+        config = read_table(folder / CONFIG)
         family = family_of(config, folder)
         files = weight_files(folder, pickled)
         try:
@@ -130,14 +132,6 @@ def copy_weights(state: "Mapping[str, Tensor]", names: Mapping[str, str], read: 
                 count = min(len(rows), len(target) - start)
                 target[start : start + count].copy_(rows[:count])
                 start += count
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """config.json. UserError: there is none, or it is damaged."""
-    path = folder / CONFIG
-    if not path.is_file():
-        raise UserError(f"{folder} is neither a run nor a published model: it has no config.yaml and no {CONFIG}")
-    return read_table(path)
 
 
 def family_of(config: Mapping[str, Any], folder: Path) -> Family:

@@ -19,7 +19,6 @@ class CorpusMetric(Metric):
     """
 
     full_state_update = False
-    higher_is_better = True
     statistics: Tensor
 
     def __init__(self, scorer: SacreMetric, sync: bool = True):

@@ -29,7 +29,6 @@ class Rouge(Metric):
     """
 
     full_state_update = False
-    higher_is_better = True
     scores: list[Tensor]
 
     def __init__(

@@ -1,18 +1,12 @@
 """Base classes of models."""
 
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from framework.data.spec import DataSpec
 from framework.parts.embeddings import LMHead, Tokens
 from framework.registry import Part, choice
-
-
-class DataSpec(Protocol):
-    """The fields of the data spec that a model reads; see `framework.data.spec.DataSpec`."""
-
-    @property
-    def vocab_size(self) -> int: ...
 
 
 class Model(nn.Module):

@@ -93,7 +93,8 @@ class LoraAdapter(Adapter):
         for name in state:
             owner, _, last = name.rpartition(".")
             if last == _DOWN:
-                merged[f"{owner}.weight"] = merged[f"{owner}.weight"] + _product(state[name], state[f"{owner}.{_UP}"], self.alpha)
+                down, up = state[name], state[f"{owner}.{_UP}"]  # (R, in), (out, R)
+                merged[f"{owner}.weight"] = merged[f"{owner}.weight"] + self.alpha / len(down) * (up @ down)
         return merged
 
 
@@ -116,8 +117,3 @@ class LoraLinear(nn.Linear):
         """(..., in) -> (..., out)."""
         low = functional.linear(self.dropout(x), self.lora_down)  # (..., R)
         return super().forward(x) + self.alpha / len(self.lora_down) * functional.linear(low, self.lora_up)
-
-
-def _product(down: Tensor, up: Tensor, alpha: float) -> Tensor:
-    """(R, in), (out, R) -> alpha / R * B A, (out, in)."""
-    return alpha / len(down) * (up @ down)

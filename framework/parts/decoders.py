@@ -6,10 +6,9 @@ from typing import Any, ClassVar, cast
 from torch import Tensor
 
 from framework.parts.caches import Cache, DecodingState, EncoderOutput
-from framework.parts.layers import CrossLayer
 from framework.parts.layout import SequenceLayout, make_positions
 from framework.parts.masks import Mask
-from framework.parts.stacks import PaddingSide, Stack
+from framework.parts.stacks import CrossLayer, PaddingSide, Stack
 from framework.registry import Part, choice, register
 
 
@@ -43,11 +42,8 @@ class Decoder(Stack):
         """
         if state is not None:
             state.extend(positions.expand(x.shape[0], -1), padding_mask)
-        layouts, masks = self.prepare(x, positions, padding_mask, documents, state, padding_side)
         caches: Sequence[Cache | None] = [None] * len(self.layers) if state is None else state.caches
-        for layer, layout, mask, cache in zip(self.layers, layouts, masks, caches, strict=True):
-            x = self.run(layer, x, layout, mask, cache)
-        return self.final_norm(x)
+        return self.run_layers(x, *self.prepare(x, positions, padding_mask, documents, state, padding_side), caches)
 
 
 @register("decoder", "cross")
@@ -105,6 +101,4 @@ class CrossDecoder(Stack):
             source = self.state(encoder_output)
         layouts, masks = self.prepare(x, positions, padding_mask, None, state, padding_side)
         encoder_mask = Mask(x.shape[1], source.encoder_length, padding_mask=source.encoder_padding_mask, device=x.device)
-        for layer, layout, mask, cache, keys_values in zip(self.layers, layouts, masks, caches, source.encoder_keys_values, strict=True):
-            x = self.run(layer, x, layout, mask, cache, keys_values, encoder_mask)
-        return self.final_norm(x)
+        return self.run_layers(x, layouts, masks, caches, source.encoder_keys_values, [encoder_mask] * len(self.layers))

@@ -1,7 +1,5 @@
 """Encoders: stacks with bidirectional self-attention."""
 
-from itertools import cycle
-
 from torch import Tensor
 
 from framework.parts.stacks import Stack
@@ -17,10 +15,7 @@ class Encoder(Stack):
 
         padding_mask: (B, T), True = token. documents: (B, T) document numbers of packed rows; a token attends to its own document.
         """
-        layouts, masks = self.prepare(x, positions, padding_mask, documents)
-        for layer, layout, mask in zip(cycle(self.layers), layouts, masks, strict=False):
-            x = self.run(layer, x, layout, mask)
-        return self.final_norm(x)
+        return self.run_layers(x, *self.prepare(x, positions, padding_mask, documents))
 
 
 @register("encoder", "shared")

@@ -29,7 +29,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class FeedForward(nn.Module):
-    """A network on each hidden state alone.
+    """Base class of feed-forward networks, which are applied to each hidden state alone.
 
     inner_dropout: dropout of the hidden features.
     """

@@ -1,9 +1,11 @@
-"""Stacks of layers: the base of encoders and decoders.
+"""Layers, which a block wires, and stacks of them: the base of encoders and decoders.
 
 Shapes: B batch, T query length, S key length, D model dimension, H heads.
 """
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, cast
 
 import torch
@@ -11,15 +13,69 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from framework.errors import UserError
+from framework.parts.attention.base import Attention
 from framework.parts.blocks import Block
 from framework.parts.caches import Cache, DecodingState
-from framework.parts.layers import Layer
 from framework.parts.layout import SequenceLayout
 from framework.parts.masks import Mask
 from framework.registry import Part, choice
 
 Window = int | list[int | None] | None
 PaddingSide = Literal["left", "right"]
+
+
+class Layer(nn.Module):
+    """Self-attention and feed-forward network."""
+
+    def __init__(self, block: Block, attention: Attention, feed_forward: nn.Module):
+        super().__init__()
+        self.block, self.attention, self.feed_forward = block, attention, feed_forward
+
+    def forward(self, x: Tensor, layout: SequenceLayout, mask: Mask, cache: Cache | None = None) -> Tensor:
+        feed_forward = with_padding_mask(self.feed_forward, layout)
+        return self.block(x, (lambda x: self_attention(self.attention, x, layout, mask, cache), feed_forward))
+
+
+class CrossLayer(nn.Module):
+    """Self-attention, cross-attention and feed-forward network."""
+
+    def __init__(self, block: Block, attention: Attention, cross: Attention, feed_forward: nn.Module):
+        super().__init__()
+        self.block, self.attention, self.cross, self.feed_forward = block, attention, cross, feed_forward
+
+    def encoder_keys_values(self, hidden_states: Tensor, layout: SequenceLayout) -> tuple[Tensor, ...]:
+        """Keys and values of cross-attention over the encoder's hidden states (B, S, D)."""
+        return self.cross.keys_values(hidden_states, layout)
+
+    def forward(
+        self,
+        x: Tensor,
+        layout: SequenceLayout,
+        mask: Mask,
+        cache: Cache | None,
+        encoder_keys_values: tuple[Tensor, ...],
+        encoder_mask: Mask,
+    ) -> Tensor:
+        unrotated = replace(layout, rotary=None)  # positions of the source and of the target do not compare
+        sublayers = (
+            lambda x: self_attention(self.attention, x, layout, mask, cache),
+            lambda x: self.cross(x, encoder_keys_values, unrotated, encoder_mask),
+            with_padding_mask(self.feed_forward, layout),
+        )
+        return self.block(x, sublayers)
+
+
+def with_padding_mask(feed_forward: nn.Module, layout: SequenceLayout) -> Callable[[Tensor], Tensor]:
+    """The call of a feed-forward network on x (B, T, D); one whose `forward` has a parameter `padding_mask` gets it, (B, T) or None."""
+    if "padding_mask" not in inspect.signature(feed_forward.forward).parameters:
+        return feed_forward
+    return lambda x: feed_forward(x, padding_mask=layout.padding_mask)
+
+
+def self_attention(attention: Attention, x: Tensor, layout: SequenceLayout, mask: Mask, cache: Cache | None) -> Tensor:
+    """Self-attention over x (B, T, D) and the cached prefix, if there is one."""
+    keys_values = attention.keys_values(x, layout)
+    return attention(x, keys_values if cache is None else cache.update(keys_values), layout, mask)
 
 
 class Stack(nn.Module):
@@ -119,11 +175,13 @@ class Stack(nn.Module):
         """An empty cache for the self-attention of every layer."""
         return [cast(Layer, layer).attention.cache() for layer in self.layers]
 
-    def run(self, layer: nn.Module, *arguments: Any) -> Tensor:
-        """Run a layer, with activation checkpointing if it is on."""
-        if self.activation_checkpointing and self.training and torch.is_grad_enabled():
-            return checkpoint(layer, *arguments, use_reentrant=False)
-        return layer(*arguments)
+    def run_layers(self, x: Tensor, *arguments: Sequence[Any]) -> Tensor:
+        """Run all layers, with activation checkpointing if it is on, and the final norm. arguments: of the layers, a value for each."""
+        recompute = self.activation_checkpointing and self.training and torch.is_grad_enabled()
+        layers = list(self.layers) * (len(self.windows) // len(self.layers))
+        for layer, *values in zip(layers, *arguments, strict=True):
+            x = checkpoint(layer, x, *values, use_reentrant=False) if recompute else layer(x, *values)
+        return self.final_norm(x)
 
 
 def layer_windows(window: Window, num_layers: int, full_attention_every: int | None) -> Sequence[int | None]:

@@ -59,15 +59,15 @@ def merged(state: "Mapping[str, Tensor]", node: Mapping[str, Any]) -> "dict[str,
     return build(node["adapter"]).merged(state) if node.get("adapter") else dict(state)
 
 
-def build_on_meta(config: Mapping[str, Any]) -> "Task":
-    """The task of a config on the meta device: shapes without memory."""
+def build_on_meta(config: Mapping[str, Any], vocab_size: int | None = None) -> "Task":
+    """The task of a config on the meta device: shapes without memory. vocab_size: null = that of the tokenizer option."""
     import torch
 
     from framework.errors import UserError
 
     with torch.device("meta"):
         try:
-            return build_task(config, placeholder_spec(config))
+            return build_task(config, placeholder_spec(config, vocab_size))
         except ValueError as error:
             raise UserError(str(error)) from error
 

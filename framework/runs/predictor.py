@@ -71,8 +71,7 @@ class Predictor:
         A text is a row of one column; a row may lack the columns that only training needs. UserError: an input that the format cannot
         encode, by its number.
         """
-        rows = self._rows(inputs)
-        features = self._encoded(rows)
+        rows, features = self._encoded(inputs)
         by_length = sorted(range(len(rows)), key=lambda number: self.format.length(features[number]))
         answers: dict[int, dict[str, Any]] = {}
         task, generator, device = self.task.eval(), self.generator(), next(self.task.parameters()).device
@@ -85,22 +84,15 @@ class Predictor:
 
     def batch(self, inputs: str | Row | Iterable[str | Row]) -> Batch:
         """The batch of texts or rows, as the task gets it: padded token ids, the padding mask and what else the format makes."""
-        rows = self._rows(inputs)
-        return self._collated(rows, self._encoded(rows), range(len(rows)))
+        rows, features = self._encoded(inputs)
+        return self._collated(rows, features, range(len(rows)))
 
-    def _rows(self, inputs: str | Row | Iterable[str | Row]) -> list[Row]:
-        rows = []
+    def _encoded(self, inputs: str | Row | Iterable[str | Row]) -> tuple[list[Row], list[Features]]:
+        rows, encoded = [], []
         for number, each in enumerate([inputs] if isinstance(inputs, (str, dict)) else inputs, 1):
-            with error_context(f"row {number}"):
-                row = self.format.from_text(each) if isinstance(each, str) else each
-            rows.append(row)
-        return rows
-
-    def _encoded(self, rows: Sequence[Row]) -> list[Features]:
-        encoded = []
-        for number, row in enumerate(rows, 1):
             try:
                 with error_context(f"row {number}"):
+                    row = self.format.from_text(each) if isinstance(each, str) else each
                     features = self.format.encode(row, self.tokenizer, self.spec)
             except KeyError as error:
                 if error.args[0] not in self.format.columns:
@@ -108,8 +100,9 @@ class Predictor:
                 raise UserError(f"row {number} has no {error.args[0]}; it has: {', '.join(row) or 'nothing'}") from None
             if features is None:
                 raise UserError(f"row {number}: there is nothing in it to predict from: {row}")
+            rows.append(row)
             encoded.append(without_marks(features)[0])
-        return encoded
+        return rows, encoded
 
     def _collated(self, rows: Sequence[Row], features: Sequence[Features], numbers: Sequence[int]) -> Batch:
         batch = self.format.collate([features[number] for number in numbers], self.spec, Random(0))

@@ -59,7 +59,7 @@ def changed(run: Run, overrides: Sequence[str], folders: Sequence[Path], trainin
     if overrides:
         _apply(config, overrides, run, folders)
         config = explicit_config({key: following(value, saved.get(key), catalogue) for key, value in config.items()}, catalogue)
-    wrong = problems(config, catalogue)
+    wrong = list(problems(config, catalogue))
     wrong = wrong or [
         f"{path} may not change: {reason}. It was {before!r}, not {after!r}. Start a new run instead."
         for path, before, after in _differences(saved, config)
@@ -94,12 +94,8 @@ def _grown(node: Any, catalogue: Catalogue) -> Any:
     """A saved node with options that its part has got since, at their defaults: the run was trained as these say."""
     if not is_node(node):
         return node
-    option = catalogue.option(node["part"])
-    grown = {**{name: copy.deepcopy(field["default"]) for name, field in option["fields"].items()}, **node}
-    for slot, entry in option["slots"].items():
-        new = None if entry["follows"] or entry["default"] is None else default_node(f"{entry['kind']}/{entry['default']}", catalogue)
-        grown[slot] = _grown(node.get(slot, new), catalogue)
-    return grown
+    grown = {**default_node(node["part"], catalogue), **node}
+    return {**grown, **{slot: _grown(grown[slot], catalogue) for slot in catalogue.option(node["part"])["slots"]}}
 
 
 def following(node: Any, saved: Any, catalogue: Catalogue, around: Mapping[str, Any] | None = None) -> Any:

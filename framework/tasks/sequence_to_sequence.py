@@ -89,8 +89,6 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
 
     def _generate(self, batch: Batch, decode: Decode, wanted: Sequence[int]) -> list[dict[str, Any]]:
         """The generated texts of the wanted rows, in their order. Rows of similar length are generated together, with less padding."""
-        if not len(wanted):
-            return []
         model: Any = self.model
         source, padding_mask = batch["source"], batch["source_padding_mask"]
         lengths = torch.full_like(source[:, 0], source.shape[1]) if padding_mask is None else padding_mask.sum(dim=1)

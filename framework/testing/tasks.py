@@ -105,7 +105,6 @@ def loss_ignores_the_order_of_rows(toy: ToyTask) -> None:
 
 def rows_are_independent(toy: ToyTask) -> None:
     """The prediction of a row is the same alone and in a batch with longer and shorter rows."""
-    _needs_no_noise(toy)
     task = toy.task()
     _, together = toy.evaluate(task, toy.batch())
     alone = [toy.evaluate(task, toy.batch([number]))[1][0] for number in range(len(together))]
@@ -114,7 +113,6 @@ def rows_are_independent(toy: ToyTask) -> None:
 
 def respects_padding(toy: ToyTask) -> None:
     """Loss and rows do not depend on the padding token."""
-    _needs_no_noise(toy)
     task = toy.task()
     (result, rows), (other, padded) = (toy.evaluate(task, toy.batch(padding=id)) for id in (None, 70))
     compare_rows("respects padding", rows, padded, "with two padding tokens")
@@ -191,14 +189,8 @@ TASK_PROMISES: tuple[Callable[[ToyTask], None], ...] = (
 )
 
 
-def _needs_no_noise(toy: ToyTask) -> None:
-    if toy.noisy:
-        raise Inapplicable("collate draws at random, so a batch is not the sum of its rows")
-
-
 def _of_parts(toy: ToyTask, compute: Callable[[Batch], Any]) -> tuple[Any, list[Any]]:
     """What is computed of the batch of all rows, and of each of its two parts."""
-    _needs_no_noise(toy)
     numbers, third = range(toy.count), toy.count // 3
     with torch.no_grad():
         whole, *parts = (compute(toy.batch(part)) for part in (numbers, numbers[:third], numbers[third:]))

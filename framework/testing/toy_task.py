@@ -76,11 +76,11 @@ class ToyTask:
         with torch.inference_mode():
             return task.predict(batch, self.decode)
 
-    def batch(self, numbers: Sequence[int] | None = None, number: int = 0, padding: int | None = None) -> Batch:
+    def batch(self, numbers: Sequence[int] | None = None, padding: int | None = None) -> Batch:
         """The batch of some examples, as in evaluation; None = all. padding: another padding token."""
         spec = self.spec if padding is None else replace(self.spec, padding=padding)
         dataset = BatchDataset(self.examples, self.format, spec, seed=0, raw=True)
-        return dataset[(0, number, list(range(self.count) if numbers is None else numbers), False)]
+        return dataset[(0, 0, list(range(self.count) if numbers is None else numbers), False)]
 
     def batch_to_predict(self, rows: Sequence[Row]) -> Batch | None:
         """The batch of rows without targets, as in prediction; None where the format drops one."""
@@ -91,11 +91,6 @@ class ToyTask:
         batch = self.format.collate([without_marks(row)[0] for row in encoded], self.spec, Random(0))
         return BatchRows(list(range(len(rows))), list(rows)).added_to(batch)
 
-    @property
-    def noisy(self) -> bool:
-        """Whether `collate` draws at random: then a batch is not the sum of its rows."""
-        return not _equal(self.batch(number=0), self.batch(number=1))
-
     def _format(self) -> Format:
         default = getattr(self.part.cls, "format", None)
         chosen = registry.as_part(self.part.values.get("format", default))
@@ -103,9 +98,8 @@ class ToyTask:
             raise BrokenPromise(f"a task has a format: {registry.describe(self.part.cls)} has none (format = choice('format', NAME))")
         fields = registry.signature(self.part.cls).fields.items()
         slots = {name: value for name, value in fields if isinstance(value, Choice) and value.name}
-        return chosen(
-            **slots | {name: registry.as_part(value) for name, value in self.part.values.items()}
-        )  # options that its slots follow
+        followed = {name: registry.as_part(value) for name, value in self.part.values.items()}  # options that its slots follow
+        return chosen(**slots | followed)
 
     def _model(self, max_length: int) -> Part:
         """The first family that the rules allow. BrokenPromise: none, with a reason for each."""
@@ -129,8 +123,3 @@ def traits(part: Part) -> set[str]:
         return set(provides)
     values = {**registry.signature(part.cls).fields, **part.values}
     return {trait for trait, condition in provides.items() if not broken({condition: ""}, values)}
-
-
-def _equal(one: Batch, other: Batch) -> bool:
-    tensors = {name: value for name, value in one.items() if isinstance(value, torch.Tensor)}
-    return all(isinstance(other.get(name), torch.Tensor) and torch.equal(value, other[name]) for name, value in tensors.items())

@@ -25,9 +25,7 @@ class Tracker(Logger):
     10 {'train/loss': 2.0}
     """
 
-    @property
-    def version(self) -> str:
-        return ""
+    version = ""
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Does nothing: a tracker has the config from its construction."""

@@ -17,14 +17,12 @@ from framework.utils.files import write_text
 class CsvTracker(Tracker):
     """Writes `metrics.csv` in the folder of the run: one row for each call of the logger, one column for each metric."""
 
+    name = "csv"
+
     def __init__(self, folder: Path):
         super().__init__()
         self.path = Path(folder) / "metrics.csv"
         self.columns: list[str] | None = None  # None: the file has not been read yet
-
-    @property
-    def name(self) -> str:
-        return "csv"
 
     @property
     def save_dir(self) -> str:

@@ -35,6 +35,8 @@ class WandbTracker(Tracker):
     mode: online, offline (upload later with `wandb sync`) or disabled; null = the value of WANDB_MODE.
     """
 
+    name = "wandb"
+
     def __init__(
         self,
         folder: Path,
@@ -65,10 +67,6 @@ class WandbTracker(Tracker):
         self._environment: dict[str, str | None] = {}
 
     @property
-    def name(self) -> str:
-        return "wandb"
-
-    @property
     def save_dir(self) -> str:
         return str(self.folder)
 
@@ -85,7 +83,11 @@ class WandbTracker(Tracker):
         from wandb.errors import CommError, UsageError
 
         # Offline runs refer to staged files by path; inside the folder of the run they are copied along with it.
-        self._set_environment(WANDB_DATA_DIR=self.folder / "wandb" / "data", WANDB_CACHE_DIR=self.folder / "wandb" / "cache")
+        for kind in ("data", "cache"):
+            folder, variable = self.folder / "wandb" / kind, f"WANDB_{kind.upper()}_DIR"
+            folder.mkdir(parents=True, exist_ok=True)
+            self._environment[variable] = os.environ.get(variable)
+            os.environ[variable] = str(folder)
         try:
             run = wandb.init(dir=self.folder, name=self.title, id=self._id(), resume="allow", config=self.config, **self.options)  # type: ignore[arg-type]
         except (UsageError, CommError) as error:
@@ -115,17 +117,10 @@ class WandbTracker(Tracker):
             self._run = None
         self._restore_environment()
 
-    def _set_environment(self, **folders: Path) -> None:
-        for variable, folder in folders.items():
-            folder.mkdir(parents=True, exist_ok=True)
-            self._environment[variable] = os.environ.get(variable)
-            os.environ[variable] = str(folder.resolve())
-
     def _restore_environment(self) -> None:
         """Resets the environment for the next job of a sweep, which has another folder."""
         for variable, value in self._environment.items():
-            if value is None:
-                os.environ.pop(variable, None)
-            else:
+            os.environ.pop(variable, None)
+            if value is not None:
                 os.environ[variable] = value
         self._environment = {}

@@ -1,9 +1,8 @@
 """Weight averaging. Validation, checkpoints and the final model use the average; training continues with the live weights.
 
-In a checkpoint the average is `state_dict`, and the live weights are a second entry, for resuming.
+In a checkpoint the average is `state_dict`, and the live weights are a second entry, which `callbacks.Checkpoint` loads for resuming.
 """
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
@@ -17,12 +16,6 @@ from framework.registry import register
 from framework.training.strategies import ShardedStrategy
 
 LIVE = "current_model_state"  # Lightning's key of the live weights in a checkpoint with averaged weights
-
-
-def load_live_weights(module: pl.LightningModule, checkpoint: Mapping[str, Any]) -> None:
-    """Replace the average, which has been loaded from a checkpoint, by the live weights to continue training."""
-    if LIVE in checkpoint:
-        module.load_state_dict(checkpoint[LIVE])
 
 
 def check_weights_are_whole(trainer: pl.Trainer, option: str) -> None:
@@ -144,10 +137,6 @@ class AverageLast(Callback):
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         if self.snapshots:
             checkpoint[LIVE], checkpoint["state_dict"] = checkpoint["state_dict"], self.mean()
-
-    def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
-        if trainer.state.fn == "fit":
-            load_live_weights(pl_module, checkpoint)
 
     def state_dict(self) -> dict[str, Any]:
         return {"step": self.step, "snapshots": self.snapshots}

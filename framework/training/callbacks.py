@@ -21,7 +21,7 @@ from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
 
 from framework.errors import UserError
 from framework.registry import build, register
-from framework.training.averaging import load_live_weights
+from framework.training.averaging import LIVE
 from framework.utils.files import remove_partial, replacing
 
 
@@ -80,7 +80,7 @@ class Checkpoint(LightningCheckpoint):
             trainer.should_stop = True  # validate and save the last step, also within an epoch
         stopping = trainer.strategy.reduce_boolean_decision(self.interrupted, all=False)
         if due or stopping:
-            self._save(trainer, "last")
+            self._save(trainer)
         if stopping:
             raise KeyboardInterrupt
 
@@ -98,7 +98,7 @@ class Checkpoint(LightningCheckpoint):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.saved != trainer.global_step:  # training ended between validations
-            self._keep(trainer, None) if self.best is None else self._save(trainer, "last")
+            self._keep(trainer, None) if self.best is None else self._save(trainer)
 
     def _keep(self, trainer: pl.Trainer, score: float | None) -> None:
         """Save `last`, and as `best` too if its score is. Without a score the newest is the best."""
@@ -107,34 +107,33 @@ class Checkpoint(LightningCheckpoint):
             better = better or (score < self.best if self.mode == "min" else score > self.best)
         if better:
             self.best = score
-        self._save(trainer, "last")
+        self._save(trainer)
         if better and trainer.is_global_zero:
-            self._copy("last", "best")
+            self._link_best()
         trainer.strategy.barrier()
         if trainer.strategy.reduce_boolean_decision(self.interrupted, all=False):
             raise KeyboardInterrupt
 
-    def _save(self, trainer: pl.Trainer, name: str) -> None:
-        trainer.save_checkpoint(self.folder / f"{name}.ckpt", weights_only=False)  # the whole state
+    def _save(self, trainer: pl.Trainer) -> None:
+        trainer.save_checkpoint(self.folder / "last.ckpt", weights_only=False)  # the whole state
         self.saved = trainer.global_step
 
-    def _copy(self, source: str, target: str) -> None:
-        """Hard-link a file; files are always replaced and never modified."""
-        old, new = self.folder / f"{source}.ckpt", self.folder / f"{target}.ckpt"
-        link = self.folder / f".{target}.ckpt.partial"
+    def _link_best(self) -> None:
+        """`best` as a hard link to `last`; files are always replaced and never modified."""
+        last, best, link = (self.folder / name for name in ("last.ckpt", "best.ckpt", ".best.ckpt.partial"))
         link.unlink(missing_ok=True)
         try:
-            os.link(old, link)
+            os.link(last, link)
         except OSError:  # the file system has no hard links
-            with open(old, "rb") as data, replacing(new) as file:
+            with open(last, "rb") as data, replacing(best) as file:
                 shutil.copyfileobj(data, file)
         else:
-            os.replace(link, new)
+            os.replace(link, best)
 
     def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Resume from the live weights, with or without averaging."""
-        if trainer.state.fn == "fit":
-            load_live_weights(pl_module, checkpoint)
+        """Continue training from the live weights, with or without averaging; the average has been loaded before."""
+        if trainer.state.fn == "fit" and LIVE in checkpoint:
+            pl_module.load_state_dict(checkpoint[LIVE])
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}

@@ -63,12 +63,10 @@ class Evaluation:
         if rows:
             self.task.update(self.metrics, rows)
         if self.keep:
-            self.rows += zip(self._row_numbers(batch, len(rows)), rows, strict=True)
-
-    def _row_numbers(self, batch: Batch, count: int) -> list[int]:
-        """Numbers of the rows that `evaluate` returned: all of the batch, or the decoded ones."""
-        numbers: list[int] = batch["@rows"].numbers
-        return numbers if len(numbers) == count else [numbers[position] for position in self.decode.wanted(numbers)]
+            numbers: list[int] = batch["@rows"].numbers
+            if len(numbers) != len(rows):  # `evaluate` returned the decoded rows alone
+                numbers = [numbers[position] for position in self.decode.wanted(numbers)]
+            self.rows += zip(numbers, rows, strict=True)
 
     def compute(self) -> dict[str, float]:
         """Loss and metrics over all ranks. A collective call: all ranks must make it."""
@@ -85,7 +83,9 @@ class Evaluation:
         ranks = gathered(self.rows)
         if ranks is None:
             return
-        rows = _in_order(ranks)
+        numbered = sorted((pair for rank in ranks for pair in rank), key=lambda pair: pair[0])
+        assert len(dict(numbered)) == len(numbered), "a row was evaluated on two ranks"
+        rows = [{"row": number, **row} for number, row in numbered]
         write_text(path, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
         for name, text in self.task.report(rows).items():
             write_text(path.with_name(name), text)
@@ -107,10 +107,3 @@ def gathered(rows: list[Any]) -> list[list[Any]] | None:
     ranks: list[Any] | None = [None] * dist.get_world_size() if dist.get_rank() == 0 else None
     dist.gather_object(rows, ranks)
     return ranks
-
-
-def _in_order(ranks: list[list[tuple[int, dict[str, Any]]]]) -> list[dict[str, Any]]:
-    numbered = sorted((pair for rank in ranks for pair in rank), key=lambda pair: pair[0])
-    numbers = [number for number, _ in numbered]
-    assert len(set(numbers)) == len(numbers), "a row was evaluated on two ranks"
-    return [{"row": number, **row} for number, row in numbered]

@@ -13,6 +13,8 @@ Group = dict[str, Any]
 class LayerRates:
     """An optimizer with layer-wise learning rates (`lr_multipliers`).
 
+    lr: peak learning rate of the schedule.
+    weight_decay: of matrices; norms and biases do not decay.
     layer_decay: ratio of the learning rate of a layer to that of the layer above (0.65 to 0.95 are usual in fine-tuning); 1 = equal rates.
     head_lr_multiplier: multiplies the learning rate of the parameters that the task adds to the model.
     """
@@ -80,21 +82,16 @@ def _below_top(task: nn.Module) -> Iterator[tuple[str, int]]:
     level = 0
     for name, child in reversed(list(getattr(task, "model", nn.Module()).named_children())):
         if not is_stack(child):
-            yield from _each(child, f"model.{name}", level)
+            yield from ((full_name, level) for full_name, _ in child.named_parameters(f"model.{name}"))
             continue
         inside = 0
         for part, module in reversed(list(child.named_children())):
             if not isinstance(module, nn.ModuleList):
-                yield from _each(module, f"model.{name}.{part}", inside)
+                yield from ((full_name, inside) for full_name, _ in module.named_parameters(f"model.{name}.{part}"))
                 continue
             for number, layer in reversed(list(module.named_children())):
-                yield from _each(layer, f"model.{name}.{part}.{number}", inside)
+                yield from ((full_name, inside) for full_name, _ in layer.named_parameters(f"model.{name}.{part}.{number}"))
                 inside += 1
         yield from ((f"model.{name}.{part}", inside) for part, _ in child.named_parameters(recurse=False))
         level = max(level, inside)
     yield from ((f"model.{name}", level) for name, _ in getattr(task, "model", nn.Module()).named_parameters(recurse=False))
-
-
-def _each(module: nn.Module, prefix: str, level: int) -> Iterator[tuple[str, int]]:
-    for name, _ in module.named_parameters(prefix):
-        yield name, level

@@ -195,37 +195,31 @@ class Learner(pl.LightningModule):
 
     # -- validation and test ---------------------------------------------------------------------------------------------
 
+    @property
+    def _phase(self) -> str:
+        return "test" if self.trainer.testing else "validation"
+
     def on_validation_epoch_start(self) -> None:
-        self._begin("validation")
+        gather(self.task)
+        self._started = time.perf_counter()
+        self._evaluation = Evaluation(self.task, self.decodes[self._phase], self.device, keep=self.trainer.testing)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         self._evaluation.update(batch)
 
     def on_validation_epoch_end(self) -> None:
-        self._end("validation")
-
-    def on_test_epoch_start(self) -> None:
-        self._begin("test")
-
-    def test_step(self, batch: Batch, batch_index: int) -> None:
-        self._evaluation.update(batch)
-
-    def on_test_epoch_end(self) -> None:
-        self._end("test")
-        if self.folder is not None:
-            self._evaluation.write(self.folder / "predictions.jsonl")
-
-    def _begin(self, phase: str) -> None:
-        gather(self.task)
-        self._started = time.perf_counter()
-        self._evaluation = Evaluation(self.task, self.decodes[phase], self.device, keep=phase == "test")
-
-    def _end(self, phase: str) -> None:
-        metrics = {f"{phase}/{name}": value for name, value in self._evaluation.compute().items()}
+        metrics = {f"{self._phase}/{name}": value for name, value in self._evaluation.compute().items()}
         scatter(self.task)
         if self.trainer.sanity_checking:
             return
         self.log_dict(metrics, logger=False, sync_dist=True)  # for callbacks; equal on all ranks, but Lightning warns without sync_dist
         self._log(metrics)
         if self.trainer.state.fn == "fit":
-            self._throughput.exclude(time.perf_counter() - self._started)
+            self._throughput.start += time.perf_counter() - self._started
+
+    on_test_epoch_start, test_step = on_validation_epoch_start, validation_step
+
+    def on_test_epoch_end(self) -> None:
+        self.on_validation_epoch_end()
+        if self.folder is not None:
+            self._evaluation.write(self.folder / "predictions.jsonl")

@@ -31,10 +31,8 @@ def fusible(model: nn.Module) -> bool:
 class AdamW(LayerRates, torch.optim.AdamW):
     """Adam with decoupled weight decay. Loshchilov and Hutter 2019, algorithm 2, https://arxiv.org/abs/1711.05101
 
-    lr: peak learning rate of the schedule.
     betas: decay of the running averages of the gradient and of its square.
     eps: added to the denominator.
-    weight_decay: of matrices; norms and biases do not decay.
     amsgrad: use the maximum of the running averages of the square.
     """
 
@@ -63,7 +61,6 @@ class Adafactor(LayerRates, torch.optim.Adafactor):
     beta2_decay: exponent of the decay rate of the second moment.
     eps: lower bounds of the squared gradient (null = that of the dtype) and of the size of parameters.
     d: clips the root mean square of updates.
-    weight_decay: of matrices; norms and biases do not decay.
     """
 
     state_tensors = 1
@@ -86,11 +83,9 @@ class Adafactor(LayerRates, torch.optim.Adafactor):
 class SGD(LayerRates, torch.optim.SGD):
     """Stochastic gradient descent with momentum. Sutskever et al. 2013, section 2, https://proceedings.mlr.press/v28/sutskever13.html
 
-    lr: peak learning rate of the schedule.
     momentum: momentum factor.
     dampening: dampening of the momentum.
     nesterov: Nesterov momentum.
-    weight_decay: of matrices; norms and biases do not decay.
     """
 
     state_tensors = 1
@@ -118,8 +113,6 @@ class Muon(LayerRates, Optimizer):
     The update of a matrix is scaled to the size of AdamW's, so that both have the same learning rate and weight decay:
     Liu et al. 2025, section 2.2, https://arxiv.org/abs/2502.16982
 
-    lr: peak learning rate of the schedule.
-    weight_decay: of matrices; norms and biases do not decay.
     momentum: momentum factor.
     nesterov: Nesterov momentum.
     ns_steps: number of Newton-Schulz iterations.

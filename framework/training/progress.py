@@ -40,21 +40,21 @@ class ProgressReport(Callback):
             self._progress.start()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if self._progress is not None and time.monotonic() - self._drawn > _REDRAW:
-            self._draw(trainer, pl_module)
-        elif self.style == "lines" and trainer.global_step - self._printed >= self.total / 20 and trainer.is_global_zero:
-            self._print(trainer, pl_module)
+        due = (
+            time.monotonic() - self._drawn > _REDRAW
+            if self._progress is not None
+            else trainer.global_step - self._printed >= self.total / 20
+        )
+        if due:
+            self._show(trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.state.fn == "fit" and not trainer.sanity_checking and trainer.is_global_zero:
-            if self._progress is not None:
-                self._draw(trainer, pl_module)
-            elif self.style == "lines":
-                self._print(trainer, pl_module)
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._show(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._progress is not None:
-            self._draw(trainer, pl_module)
+            self._show(trainer, pl_module)
         self._stop()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -65,17 +65,17 @@ class ProgressReport(Callback):
             self._progress.stop()
             self._progress = None
 
-    def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert self._progress is not None
-        self._progress.update(self._bar, completed=trainer.global_step, metrics=self._metrics(trainer, pl_module))
-        self._progress.refresh()
-        self._drawn = time.monotonic()
+    def _show(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Redraws the bar, or prints a line; on the first rank alone."""
+        if self._progress is not None:
+            self._progress.update(self._bar, completed=trainer.global_step, metrics=self._metrics(pl_module))
+            self._progress.refresh()
+            self._drawn = time.monotonic()
+        elif self.style == "lines" and trainer.is_global_zero:
+            print(f"step {trainer.global_step}/{self.total}  {self._metrics(pl_module)}", flush=True)
+            self._printed = trainer.global_step
 
-    def _print(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        print(f"step {trainer.global_step}/{self.total}  {self._metrics(trainer, pl_module)}", flush=True)
-        self._printed = trainer.global_step
-
-    def _metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> str:
+    def _metrics(self, pl_module: pl.LightningModule) -> str:
         logged = getattr(pl_module, "logged_metrics", {})
         names = ("train/loss", "train/tokens_per_second", "validation/loss", self.monitor)
         shown = {name: logged[name] for name in names if name in logged}

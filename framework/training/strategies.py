@@ -1,7 +1,5 @@
 """Fully sharded data parallelism (FSDP2), which Lightning does not offer on CPUs."""
 
-from typing import Any
-
 from pytorch_lightning.strategies import ModelParallelStrategy
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
@@ -24,26 +22,16 @@ class ShardedStrategy(ModelParallelStrategy):
         super().setup_environment()
 
 
-def lightning_strategy(name: Any) -> Any:
-    """Lightning's strategy for `trainer.strategy`."""
-    return ShardedStrategy() if name == "fsdp" else name
-
-
 def shard(task: nn.Module, mesh: DeviceMesh) -> None:
     """Shard every layer of every stack, then the rest of the task; nothing if the task is sharded already."""
     if isinstance(task, FSDPModule):
         return
-    for layer in layers(task):
+    stacks = [module for module in task.modules() if is_stack(module)]
+    for layer in [layer for stack in stacks for child in stack.children() if isinstance(child, nn.ModuleList) for layer in child]:
         fully_shard(layer, mesh=mesh)
         if hasattr(layer, "encoder_keys_values"):  # called without `forward`, so it must gather the weights too
             register_fsdp_forward_method(layer, "encoder_keys_values")
     fully_shard(task, mesh=mesh)
-
-
-def layers(task: nn.Module) -> list[nn.Module]:
-    """The layers of the encoder and the decoder."""
-    stacks = [module for module in task.modules() if is_stack(module)]
-    return [layer for stack in stacks for child in stack.children() if isinstance(child, nn.ModuleList) for layer in child]
 
 
 def gather(task: nn.Module) -> None:

@@ -11,7 +11,10 @@ from framework.data.formats import Batch
 
 
 class ThroughputMonitor:
-    """Mean losses, tokens per second and share of padding since the last `compute`, over all ranks."""
+    """Mean losses, tokens per second and share of padding since the last `compute`, over all ranks.
+
+    start: when it was, later by the time that was not spent on training.
+    """
 
     def __init__(self, device: torch.device):
         self.device = device
@@ -31,10 +34,6 @@ class ThroughputMonitor:
         """Add loss and weight (2,) of a step by name, summed over all ranks."""
         for name, pair in losses.items():
             self.losses[name] = self.losses[name] + pair if name in self.losses else pair
-
-    def exclude(self, seconds: float) -> None:
-        """Exclude time that was not spent on training."""
-        self.start += seconds
 
     def compute(self, strategy: Any) -> dict[str, float]:
         """The metrics; resets the monitor. A collective call: all ranks must make it."""

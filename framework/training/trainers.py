@@ -1,10 +1,7 @@
 """Lightning's trainer as a registered part, and atomic checkpoints."""
 
-import inspect
 import math
 import os
-import typing
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +12,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.trainer.states import TrainerStatus
 
 from framework.registry import register
-from framework.training.strategies import lightning_strategy
+from framework.training.strategies import ShardedStrategy
 from framework.utils.files import replacing
 from framework.weights.torch_files import read_checkpoint
 
@@ -35,22 +32,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return read_checkpoint(Path(path), map_location or "cpu")
 
 
-def options_of(parent: Callable[..., Any], without: typing.Iterable[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Decorator: the signature of a constructor shows the parameters of `parent`, to which it passes `**options`."""
-
-    def show(constructor: Callable[..., None]) -> Callable[..., None]:
-        explicit = [p for p in inspect.signature(constructor).parameters.values() if p.kind is not p.VAR_KEYWORD]
-        excluded = {*without, *(parameter.name for parameter in explicit)}
-        inherited = [parameter for parameter in inspect.signature(parent).parameters.values() if parameter.name not in excluded]
-        constructor.__signature__ = inspect.Signature([*explicit, *inherited])  # type: ignore[attr-defined]
-        hints = typing.get_type_hints(parent)
-        constructor.__annotations__ |= {parameter.name: hints[parameter.name] for parameter in inherited if parameter.name in hints}
-        return constructor
-
-    return show
-
-
-@register("trainer", "lightning", context=_CONTEXT)
+@register("trainer", "lightning", context=(*_CONTEXT, *_FIXED))
 class LightningTrainer(pl.Trainer):
     """Trainer of PyTorch Lightning, with all its options. https://lightning.ai/docs/pytorch/stable/common/trainer.html
 
@@ -88,7 +70,6 @@ class LightningTrainer(pl.Trainer):
     model_registry: name of the model in Lightning's registry.
     """
 
-    @options_of(pl.Trainer.__init__, without=("self", *_FIXED))
     def __init__(self, strategy: Any = "auto", compile: bool = False, **options: Any):
         self.compile = compile
         minima = [options.get(name) or 0 for name in ("min_epochs", "min_steps")]
@@ -98,7 +79,7 @@ class LightningTrainer(pl.Trainer):
         options["plugins"] = [*(options.get("plugins") or ()), AtomicCheckpointIO()]
         saved = any(isinstance(callback, Checkpoint) for callback in options.get("callbacks") or ())  # otherwise Lightning saves its own
         options |= dict.fromkeys(_FIXED, False) | {"enable_checkpointing": saved}
-        super().__init__(strategy=lightning_strategy(strategy), **options)
+        super().__init__(strategy=ShardedStrategy() if strategy == "fsdp" else strategy, **options)
 
     def fit(self, model: pl.LightningModule, train_dataloaders: Any = None, *arguments: Any, **keywords: Any) -> None:
         """Lightning's fit, but Ctrl-C raises KeyboardInterrupt (Lightning exits with code 1)."""

@@ -11,20 +11,11 @@ Patterns = str | Sequence[str] | None
 
 def matching(patterns: Patterns, names: Sequence[str], option: str, what: str) -> list[str]:
     """The names that match any of the patterns. UserError: a pattern matches none; the message gives the nearest and all names."""
-    for pattern in unmatched(patterns, names):
-        known = ", ".join(folded(names)) or "none"
-        raise UserError(f"{option}: {pattern!r} matches no {what}{_nearest(pattern, names)}; there are: {known}")
-    return matched(patterns, names)
-
-
-def matched(patterns: Patterns, names: Iterable[str]) -> list[str]:
-    """The names that match any of the patterns."""
+    for pattern in listed(patterns):
+        if not any(fnmatchcase(name, pattern) for name in names):
+            known = ", ".join(folded(names)) or "none"
+            raise UserError(f"{option}: {pattern!r} matches no {what}{_nearest(pattern, names)}; there are: {known}")
     return [name for name in names if any(fnmatchcase(name, pattern) for pattern in listed(patterns))]
-
-
-def unmatched(patterns: Patterns, names: Iterable[str]) -> list[str]:
-    """The patterns that no name matches."""
-    return [pattern for pattern in listed(patterns) if not any(fnmatchcase(name, pattern) for name in names)]
 
 
 def listed(patterns: Patterns) -> list[str]:

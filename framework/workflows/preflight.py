@@ -9,7 +9,6 @@ from framework.pretrained.source import PretrainedSource
 from framework.pretrained.teacher import OPTION as TEACHER
 from framework.pretrained.teacher import check_teacher
 from framework.pretrained.transfer import check_pretrained
-from framework.registry import build
 
 
 def preflight(
@@ -43,20 +42,12 @@ def check_trained_parameters(config: Mapping[str, Any]) -> None:
     adapter = node.get("adapter") or {}
     if not node.get("freeze") and adapter.get("part", "adapter/none") == "adapter/none":
         return
-    import torch
-
     from framework.pretrained.adapter_file import check_adapter, read_adapter
-    from framework.runs.build import attach_adapter, build_on_meta, placeholder_spec
+    from framework.runs.build import build_on_meta
     from framework.runs.freezing import trained
-    from framework.utils.patterns import matched, unmatched
     from framework.weights.shapes import shapes
 
     file = read_adapter(adapter["weights"]) if adapter.get("weights") else None
-    with torch.device("meta"):
-        model = build(node, spec=placeholder_spec(config, file.vocab_size if file else None))
-    attach_adapter(node, model)
+    task = build_on_meta(config, file.vocab_size if file else None)
     if file:
-        check_adapter(file, config, {f"model.{name}": shape for name, shape in shapes(trained(model)).items()})
-    patterns, learned = node.get("freeze"), list(trained(model))
-    if unmatched(patterns, [name for name, _ in model.named_parameters()]) or len(matched(patterns, learned)) == len(learned):
-        build_on_meta(config)  # a pattern may mean parameters that the task adds, or leave those alone to be trained
+        check_adapter(file, config, {f"model.{name}": shape for name, shape in shapes(trained(task.model)).items()})

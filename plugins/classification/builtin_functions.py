@@ -14,19 +14,8 @@ from framework import StandardLibrary
 from .builtin import digest, packages, sources, split_of
 
 _SHORTEST, _LONGEST = 3, 12  # lines of a function: a longer one has more than 128 tokens
-_KINDS = {
-    ast.If: "if",
-    ast.For: "for",
-    ast.While: "while",
-    ast.Try: "try",
-    ast.With: "with",
-    ast.Raise: "raise",
-    ast.Return: "return",
-    ast.Assert: "assert",
-    ast.Delete: "del",
-    ast.Import: "import",
-    ast.ImportFrom: "import",
-}
+_KINDS = {getattr(ast, name): name.lower() for name in ("If", "For", "While", "Try", "With", "Raise", "Return", "Assert", "Import")}
+_KINDS |= {ast.Delete: "del", ast.ImportFrom: "import"}
 # Keywords of statements; operators and values stay.
 _KEYWORDS = sorted({*keyword.kwlist} - {"and", "or", "not", "in", "is", "None", "True", "False"})
 _BLANK = re.compile(rf"\b(?:{'|'.join(_KEYWORDS)})\b")

@@ -43,11 +43,11 @@ class ClassificationFormat(Format):
     def encode_text(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features:
         begin = [] if spec.begin is None else [spec.begin]
         end = [] if spec.end is None else [spec.end]
-        tokens = tokenizer.encode(text_of(row))
         room = spec.max_length - len(begin) - len(end)
+        tokens = tokenizer.encode(text_of(row), at_least=room + 1)
         if len(tokens) > room and self.long == "refuse":
             raise ValueError(
-                f"the text has {len(tokens)} tokens, the model takes {room} (model.max_length={spec.max_length}); choose a larger "
+                f"the text has at least {len(tokens)} tokens, the model takes {room} (model.max_length={spec.max_length}); choose a larger "
                 "model.max_length, or task.format.long=truncate"
             )
         ids = begin + tokens[:room] + end

@@ -46,7 +46,7 @@ class LabelTarget(Target):
             raise ValueError(f"the label is {shortened(label)}; task/target=labels takes several for a text")
         name = "" if label is None else label_name(label)
         if not name:
-            raise ValueError("the row has no label")
+            raise ValueError("the row has no label: write it, or remove the row")
         return name
 
     def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
@@ -107,14 +107,6 @@ class LabelTarget(Target):
 
         options["num_classes"] = len(spec.labels)
         return {"accuracy": MulticlassAccuracy(average="micro", **options), "f1": MulticlassF1Score(average="macro", **options)}
-
-    def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], spec: DataSpec) -> None:
-        numbers = {label: number for number, label in enumerate(spec.labels)}
-        for metric in metrics.values():
-            predicted, expected = (
-                torch.tensor([numbers[row[name]] for row in rows], device=metric.device) for name in ("prediction", "reference")
-            )
-            metric.update(predicted, expected)
 
     def report(self, rows: Sequence[dict[str, Any]], spec: DataSpec) -> dict[str, str]:
         """confusion.csv, and report.csv with the metrics of each label."""

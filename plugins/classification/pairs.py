@@ -44,12 +44,12 @@ class PairsFormat(ClassificationFormat):
                 "two texts need an end token between them, and this tokenizer has none; tokenizer=wordpiece|bpe|unigram has one"
             )
         begin = [] if spec.begin is None else [spec.begin]
-        first, second = (tokenizer.encode(text) for text in self.tokenizer_texts(row))
         room = spec.max_length - len(begin) - 2
+        first, second = (tokenizer.encode(text, at_least=room + 1) for text in self.tokenizer_texts(row))
         if len(first) + len(second) > room and self.long == "refuse":
             raise ValueError(
-                f"the texts have {len(first)} and {len(second)} tokens, the model takes {room} (model.max_length={spec.max_length}); "
-                "choose a larger model.max_length, or task.format.long=truncate"
+                f"the texts have at least {len(first)} and {len(second)} tokens, the model takes {room} "
+                f"(model.max_length={spec.max_length}); choose a larger model.max_length, or task.format.long=truncate"
             )
         kept = shortened(len(first), len(second), room)
         start = [*begin, *first[: kept[0]], spec.end]

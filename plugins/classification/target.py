@@ -70,9 +70,11 @@ class Target:
         raise NotImplementedError
 
     def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], spec: DataSpec) -> None:
-        """Updates the metrics, as `Task.update`."""
+        """Updates the metrics, as `Task.update`: with predictions and references encoded as for the loss."""
+        encoded = ([self.encode({"label": row[name]}, spec) for row in rows] for name in ("prediction", "reference"))
+        predictions, references = (self.collate(values, spec).long() for values in encoded)
         for metric in metrics.values():
-            metric.update([row["prediction"] for row in rows], [row["reference"] for row in rows])
+            metric.update(predictions.to(metric.device), references.to(metric.device))
 
     def report(self, rows: Sequence[dict[str, Any]], spec: DataSpec) -> dict[str, str]:
         """Files of the test rows, as `Task.report`."""
@@ -98,7 +100,7 @@ def label_name(label: Any) -> str:
     try:
         return name_of(label)
     except ValueError as error:
-        raise ValueError(f"a label {error}") from None
+        raise ValueError(f"a label {error}: write one of these, or remove it") from None
 
 
 def check_numbers(labels: Iterable[str]) -> None:

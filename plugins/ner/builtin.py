@@ -72,17 +72,13 @@ def tokens_of(source: str) -> tuple[list[tokenize.TokenInfo], list[tuple[int, in
 
 def _functions(tree: ast.Module) -> list[tuple[int, int]]:
     """First and last line of every outermost function."""
-    lines: list[tuple[int, int]] = []
-
-    def visit(node: ast.AST) -> None:
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                lines.append((min([child.lineno, *(line.lineno for line in child.decorator_list)]), child.end_lineno or child.lineno))
-            else:
-                visit(child)
-
-    visit(tree)
-    return lines
+    functions = ((node.lineno, node.end_lineno or node.lineno, node.decorator_list) for node in StandardLibrary.functions(tree))
+    spans = sorted((min([first, *(line.lineno for line in decorators)]), last) for first, last, decorators in functions)
+    outermost: list[tuple[int, int]] = []
+    for first, last in spans:
+        if not outermost or first > outermost[-1][1]:
+            outermost.append((first, last))
+    return outermost
 
 
 def _stretches(

@@ -37,11 +37,13 @@ class NerFormat(Format):
     pieces: the subwords that represent a word: its first, its last, or all (their mean).
     overlap: subwords that neighboring windows share, where a text is longer than the model.
     word_pattern: a regular expression of a word, for texts that are not split into tokens.
+    max_windows: windows of a text at most; a longer text is refused, because one step would not end.
     """
 
     columns = ("tokens", "tags")
     makes = ("ids", "padding_mask", "word_ids", "word_mask", "num_words", "tags")
     optional = ("tags",)
+    rules: ClassVar[dict[str, str]] = {"max_windows >= 1": "max_windows must be at least 1"}
     provides: ClassVar[Any] = {"whole_words": "pieces != 'first'"}
 
     def __init__(
@@ -50,6 +52,7 @@ class NerFormat(Format):
         pieces: Literal["first", "last", "all"] = "first",
         overlap: int = 32,
         word_pattern: str = WORD,
+        max_windows: int = 128,
     ):
         try:
             re.compile(word_pattern)
@@ -58,6 +61,7 @@ class NerFormat(Format):
         if overlap < 0:
             raise UserError(f"task.format.overlap={overlap}: at least 0")
         self.scheme, self.pieces, self.overlap, self.word_pattern = scheme, pieces, overlap, word_pattern
+        self.max_windows = max_windows
 
     def parse(self, row: Row) -> Sentence:
         return sentence(row, self.word_pattern)
@@ -84,11 +88,18 @@ class NerFormat(Format):
 
     def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
         """ids of the subwords, word_ids: the word of each; num_words; tags, if the row has them. None: the row has no word."""
-        self._frame(spec)  # UserError before anything is trained
+        _, _, room = self._frame(spec)  # UserError before anything is trained
         parsed = self.model_input(self.parse(row))
         if not parsed.words:
             return None
         ids, word_ids = tokenize_words(parsed.text, parsed.words, tokenizer)
+        windows = len(token_windows(len(ids), room, self.overlap))
+        if windows > self.max_windows:
+            raise ValueError(
+                f"the text has {len(ids):,} subwords, {windows:,} windows of model.max_length={spec.max_length}; "
+                f"at most {self.max_windows} are allowed (task.format.max_windows): split the text into "
+                "sentences, or choose a larger model.max_length"
+            )
         features: Features = {"ids": ids, "word_ids": word_ids, "num_words": len(parsed.words)}
         if parsed.entities is not None:
             for entity in parsed.entities:
@@ -165,6 +176,7 @@ class NerSpansFormat(NerFormat):
     """Texts, and the characters of their entities: spans = [{"start": 0, "end": 5, "label": "person"}, ...].
 
     word_pattern: a regular expression of a word; a span that ends inside a word takes all of it.
+    max_windows: windows of a text at most; a longer text is refused, because one step would not end.
     """
 
     columns = ("text", "spans")

@@ -104,17 +104,14 @@ class CrfTagHead(TagHead):
 
     def loss(self, scores: Tensor, tags: Tensor, padding_mask: Tensor) -> Tensor:
         with torch.autocast(scores.device.type, enabled=False):
-            chain = self._training_chain(scores, padding_mask)
+            chain = self.chain(scores, padding_mask, FORBIDDEN)
             return (chain.log_partition() - chain.score(tags)).sum()
 
     def marginal_logits(self, scores: Tensor, padding_mask: Tensor) -> Tensor:
         """The marginals of all sequences. Wang et al. 2020 (posterior distillation), https://arxiv.org/abs/2004.03846"""
         with torch.autocast(scores.device.type, enabled=False):
-            chain = self._training_chain(scores, padding_mask)
+            chain = self.chain(scores, padding_mask, FORBIDDEN)
             return chain.forward() + chain.backward()
 
-    def _training_chain(self, scores: Tensor, padding_mask: Tensor) -> Chain:
-        return self._chain(scores, padding_mask, self.step, self.ends[0], self.ends[1], FORBIDDEN)
-
-    def chain(self, scores: Tensor, padding_mask: Tensor) -> Chain:
-        return self._chain(scores, padding_mask, self.step, self.ends[0], self.ends[1], float("-inf"))
+    def chain(self, scores: Tensor, padding_mask: Tensor, forbidden: float = float("-inf")) -> Chain:
+        return self._chain(scores, padding_mask, self.step, self.ends[0], self.ends[1], forbidden)

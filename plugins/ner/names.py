@@ -49,9 +49,6 @@ class Names:
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 self._add(self._place(node), 1 + isinstance(node, ast.AsyncFunctionDef), node.name, "function")
                 self._all(node.decorator_list, parameters, "function")
-                parameters = parameters | {argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg)}
-            case ast.Lambda():
-                parameters = parameters | {argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg)}
             case ast.arg():
                 self._add(self._place(node), 0, node.arg, "parameter")
             case ast.keyword() if node.arg is not None:
@@ -73,6 +70,8 @@ class Names:
                 self._add(self._place(node), 0, node.id, "parameter")
             case ast.Name() if self._class(node.id):
                 self._add(self._place(node), 0, node.id, "class")
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            parameters = parameters | {argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg)}
         for child in ast.iter_child_nodes(node):
             self._look(child, parameters)
 

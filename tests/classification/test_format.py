@@ -17,7 +17,7 @@ SPEC = DataSpec(vocab_size=30, max_length=6, padding=0, begin=1, end=2, labels=(
 class Letters:
     """A tokenizer: one token a letter, a = 3."""
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, at_least: int | None = None) -> list[int]:
         return [ord(letter) - ord("a") + 3 for letter in text]
 
 

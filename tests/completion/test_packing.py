@@ -14,7 +14,7 @@ from framework.data.spec import DataSpec
 from framework.data.tokenization.trainers import BytesTokenizer
 from framework.data.windows import WindowExamples
 from framework.generation.engine import Decode
-from framework.generation.greedy import Greedy
+from framework.generation.strategy import Greedy
 from framework.registry import Part, broken, get
 from framework.tasks.cross_entropy import IGNORED
 from plugins.completion.data import CompletionFormat

@@ -11,7 +11,7 @@ from framework.data.sources.files import FilesData
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.generation.engine import Decode
-from framework.generation.greedy import Greedy
+from framework.generation.strategy import Greedy
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.registry import Part
 from framework.tasks.base import BaselineData

@@ -9,7 +9,7 @@ import torch
 from framework.data.formats import Batch, BatchRows
 from framework.data.spec import DataSpec
 from framework.generation.engine import Decode
-from framework.generation.greedy import Greedy
+from framework.generation.strategy import Greedy
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.registry import Part
 from plugins.completion.data import CompletionFormat

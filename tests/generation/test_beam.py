@@ -14,7 +14,7 @@ from framework.config.compose import compose
 from framework.errors import UserError
 from framework.generation.beam import Beam
 from framework.generation.engine import Generated, generated_row, pad_left, repeats
-from framework.generation.greedy import Greedy
+from framework.generation.strategy import Greedy
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.models.encoder_decoder import EncoderDecoderModel
 from framework.parts.caches import DecodingState

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.generation.engine import Decode, pad_left
-from framework.generation.greedy import Greedy
-from framework.generation.strategy import Strategy
+from framework.generation.strategy import Greedy, Strategy
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.models.encoder_decoder import EncoderDecoderModel
 from framework.parts.caches import DecodingState

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.generation.engine import Decode
-from framework.generation.greedy import Greedy
 from framework.generation.sampling import Sampling
-from framework.generation.strategy import Strategy
+from framework.generation.strategy import Greedy, Strategy
 from framework.parts.caches import DecodingState
 from framework.registry import Part
 

@@ -13,7 +13,7 @@ from framework.config.compose import compose
 from framework.config.derived_defaults import normalized
 from framework.generation.beam import Beam
 from framework.generation.engine import Decode, pad_left
-from framework.generation.greedy import Greedy
+from framework.generation.strategy import Greedy
 from framework.huggingface.folder import PublishedModel
 from framework.huggingface.node import model_node, model_overrides
 from framework.huggingface.writing import write

@@ -198,7 +198,7 @@ DATA = {
     "too long": (
         ["data.test=bad.csv", "task.format.long=refuse"],
         b"text,label\n" + b"a" * 40 + b",good\n",
-        "bad.csv, line 2: the text has 40 tokens, the model takes 30 (model.max_length=32)",
+        "bad.csv, line 2: the text has at least 40 tokens, the model takes 30 (model.max_length=32)",
     ),
     "no labels to learn": (["data.columns.label=stars"], b"", "train.csv, line 1: there is no column 'stars'"),
     "no such kind": (["data.kind=xls"], b"", "data.kind: 'xls' is not of type Literal"),

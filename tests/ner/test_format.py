@@ -157,7 +157,7 @@ def span(start, end, label="who"):
         ({"tokens": ["a"], "tags": ["O", "O"]}, "1 tokens and 2 tags"),
         ({"tokens": ["a"], "tags": ["person"]}, "'person' is no tag"),
         ({"tokens": ["a"], "tags": [3]}, "tags are written out"),
-        ({"tokens": "a b", "tags": ["O"]}, "tokens is 'a b', of type str; a list is wanted"),
+        ({"tokens": "a b", "tags": ["O"]}, "tokens is 'a b', of type str; it must be a list"),
         ({"tokens": [1], "tags": ["O"]}, "the token 1 is of type int"),
         ({"tokens": ["a"], "tags": ["B-thing"]}, "'thing' does not occur in the training rows; they have place, who"),
         ({"text": 3, "spans": []}, "must be a text, and is 3 of type int"),
@@ -197,3 +197,46 @@ def test_batches_are_integers_and_booleans():
         **dict.fromkeys(("ids", "word_ids", "num_words", "tags"), torch.int64),
         "word_mask": torch.bool,
     }
+
+
+def test_the_best_windows_are_those_of_all_windows_compared():
+    chance = Random(0)
+    for _ in range(200):
+        word_ids = [word for word in range(chance.randint(1, 30)) for _ in range(chance.choice([1, 1, 2, 9]))]
+        word_ids = [chance.choice([word, word, word, NO_WORD]) for word in word_ids]
+        size = chance.randint(2, 12)
+        windows = token_windows(len(word_ids), size, chance.randrange(size))
+        total = len(word_ids)
+
+        def context(word, window, word_ids=word_ids, total=total):
+            tokens = [place for place, each in enumerate(word_ids) if each == word]
+            (first, last), (start, stop) = (tokens[0], tokens[-1] + 1), window
+            inside = min(last, stop) - max(first, start)
+            return inside, min(total if start == 0 else first - start, total if stop == total else stop - last)
+
+        best = {
+            word: max(range(len(windows)), key=lambda place, word=word, windows=windows: context(word, windows[place]))
+            for word in dict.fromkeys(word_ids)
+            if word != NO_WORD
+        }
+        assert best_windows(word_ids, windows) == best
+
+
+def test_a_text_of_too_many_windows_is_refused_by_the_option():
+    row = {"tokens": ["abcd"] * 20, "tags": ["O"] * 20}
+    windows = len(collate([row])["ids"])
+    assert len(encode(row, max_windows=windows)["ids"]) > SPEC.max_length
+    with pytest.raises(ValueError, match=rf"{windows} windows of model.max_length=8; at most {windows - 1} .*task.format.max_windows"):
+        encode(row, max_windows=windows - 1)
+
+
+@pytest.mark.parametrize("token", ["", " "])
+def test_a_token_without_characters_has_no_entity(token):
+    row = {"tokens": ["a", token], "tags": ["O", "B-x"]}
+    with pytest.raises(ValueError, match="token 1 is .* has the tag 'B-x'"):
+        NerFormat().parse(row)
+    assert NerFormat().parse(row | {"tags": ["B-x", "O"]}).entities == [(0, 1, "x")]
+
+
+def test_blanks_around_a_tag_are_no_part_of_it():
+    assert NerFormat().parse({"tokens": ["a", "b"], "tags": ["B-x ", " I-x"]}).entities == [(0, 2, "x")]

@@ -12,7 +12,7 @@ from framework.config.compose import compose
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.generation.engine import Decode
-from framework.generation.greedy import Greedy
+from framework.generation.strategy import Greedy
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.models.encoder_decoder import EncoderDecoderModel
 from framework.models.encoder_only import EncoderOnlyModel

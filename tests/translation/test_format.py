@@ -33,7 +33,7 @@ def test_long_texts_are_cut_and_counted() -> None:
 def test_long_texts_are_refused_on_request() -> None:
     refusing = TranslationFormat(long="refuse")
     assert encode(refusing, source="abcd", target="abcd")["@truncated"] == 0
-    with pytest.raises(ValueError, match="target has 5 tokens and must have at most 4 .model.max_length=5"):
+    with pytest.raises(ValueError, match="target has at least 5 tokens and must have at most 4 .model.max_length=5"):
         encode(refusing, source="a", target="abcde")
 
 

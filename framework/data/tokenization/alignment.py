@@ -1,5 +1,6 @@
 """Subword alignment: the word of every token of a text, and windows of tokens for texts longer than the model."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -49,7 +50,7 @@ def token_windows(tokens: int, size: int, overlap: int) -> list[Span]:
 def best_windows(word_ids: Sequence[int], windows: Sequence[Span]) -> dict[int, int]:
     """For each word the window with most context on its shorter side; the ends of the text count as full context.
 
-    For a word longer than a window it is the window with most of its tokens.
+    For a word longer than a window it is the window with most of its tokens. windows: in order; every token is in one.
 
     >>> best_windows([0, 1, 2, 3, 4, 5], [(0, 4), (2, 6)])
     {0: 0, 1: 0, 2: 0, 3: 1, 4: 1, 5: 1}
@@ -59,6 +60,7 @@ def best_windows(word_ids: Sequence[int], windows: Sequence[Span]) -> dict[int, 
         if word != NO_WORD:
             spans[word] = (spans.get(word, (token, 0))[0], token + 1)
     total = len(word_ids)
+    starts, stops = [start for start, _ in windows], [stop for _, stop in windows]
 
     def context(word: int, window: int) -> tuple[int, int]:
         (first, last), (start, stop) = spans[word], windows[window]
@@ -66,4 +68,9 @@ def best_windows(word_ids: Sequence[int], windows: Sequence[Span]) -> dict[int, 
         left, right = (total if start == 0 else first - start), (total if stop == total else stop - last)
         return inside, min(left, right)
 
-    return {word: max(range(len(windows)), key=lambda window: context(word, window)) for word in spans}
+    def best(word: int) -> int:
+        first, last = spans[word]
+        overlapping = range(bisect_right(stops, first), bisect_left(starts, last))  # windows that have a token of the word
+        return max(overlapping, key=lambda window: context(word, window))
+
+    return {word: best(word) for word in spans}

@@ -58,10 +58,6 @@ class Settings:
                 "Use its tokenizer.json: AutoTokenizer.from_pretrained(...).save_pretrained(FOLDER) of `transformers` writes it"
             )
 
-    def token(self, key: str, default: str) -> str:
-        token = self.tokens.get(key)
-        return default if token is None else token.content
-
     def roles(self) -> dict[str, str | None]:
         """role -> special token, None if the files say there is none; without roles that they do not mention."""
         present = {role: [self.tokens[key] for key in keys if key in self.tokens] for role, keys in ROLES.items()}

@@ -9,6 +9,7 @@ from pathlib import Path
 import tokenizers
 from tokenizers import AddedToken
 
+from framework.data.tokenization.beginning import LEAST, Beginning
 from framework.errors import UserError
 from framework.utils.files import write_text
 
@@ -65,7 +66,11 @@ class Tokenizer:
         """The largest id plus one, at least min_vocab_size."""
         return max(self.min_vocab_size, *(id + 1 for id in self.backend.get_vocab(with_added_tokens=True).values()))
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, at_least: int | None = None) -> list[int]:
+        """Token ids. at_least: of a long text, so many first ones are enough; the others may be left out, and cost nothing."""
+        if at_least is not None and len(text) > LEAST:
+            if (ids := self._beginning.encode(text, at_least)) is not None:
+                return ids
         return list(self.backend.encode(text, add_special_tokens=False).ids)
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
@@ -83,6 +88,10 @@ class Tokenizer:
         if lengths and self._prefixes_space:
             lengths[0] = max(0, lengths[0] - 1)
         return lengths
+
+    @cached_property
+    def _beginning(self) -> Beginning:
+        return Beginning(self.backend)
 
     @cached_property
     def _byte_lengths(self) -> list[int]:

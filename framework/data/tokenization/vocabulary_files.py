@@ -1,8 +1,6 @@
 """Tokenizers of vocabulary files: BERT's `vocab.txt`, and the vocabulary and merges of GPT-2, RoBERTa and BART."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers
@@ -10,6 +8,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers
 from framework.data.tokenization.special_tokens import Settings, mark_known_special_tokens
 from framework.data.tokenization.trainers import printable_bytes
 from framework.errors import UserError
+from framework.utils.json_table import read_table
 
 # The files do not define how text is split. These tokenizers and models of `transformers` split it as below; clip and qwen2 do not.
 WORDPIECE = "bert distilbert electra mobilebert squeezebert convbert layoutlm layoutlmv2 lxmert funnel splinter mpnet megatronbert".split()
@@ -26,7 +25,8 @@ def wordpiece(files: list[Path], settings: Settings) -> Backend:
     settings.check_algorithm(WORDPIECE, path)
     lines = read_text(path).removesuffix("\n").split("\n")
     vocabulary = {line.rstrip(): id for id, line in enumerate(lines)}
-    unknown = settings.token("unk_token", "[UNK]")
+    named = settings.tokens.get("unk_token")
+    unknown = "[UNK]" if named is None else named.content
     if unknown not in vocabulary:
         raise UserError(
             f"{path} has no entry {unknown} for unknown words among {len(lines):,} lines: it must be a WordPiece vocabulary. "
@@ -63,11 +63,8 @@ def byte_level(files: list[Path], settings: Settings) -> Backend:
 
 
 def read_vocabulary(path: Path) -> dict[str, int]:
-    try:
-        vocabulary: Any = json.loads(read_text(path))
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}") from None
-    if not isinstance(vocabulary, dict) or not all(type(id) is int and id >= 0 for id in vocabulary.values()):
+    vocabulary = read_table(path)
+    if not all(type(id) is int and id >= 0 for id in vocabulary.values()):
         raise UserError(f"{path} is damaged: it must be an object of tokens and their ids")
     if len(set(vocabulary.values())) < len(vocabulary):
         raise UserError(f"{path} is damaged: several of its tokens have the same id")

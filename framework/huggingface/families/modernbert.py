@@ -10,6 +10,7 @@ from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
 
 _KINDS = {True: "full_attention", False: "sliding_attention"}
+_BASES = {"full_attention": ("global_rope_theta", 160000.0), "sliding_attention": ("local_rope_theta", 10000.0)}
 
 
 @register("family", "modernbert")
@@ -80,10 +81,7 @@ class ModernbertFamily(Family):
     def from_hf(self, config: Mapping[str, Any], weight_names: Collection[str]) -> Parts:
         parts = super().from_hf(config, weight_names)
         bases = {}
-        for kind, old_key, default in (
-            ("full_attention", "global_rope_theta", 160000.0),
-            ("sliding_attention", "local_rope_theta", 10000.0),
-        ):
+        for kind, (old_key, default) in _BASES.items():
             entries = (config.get("rope_parameters") or {}).get(kind) or {}
             rope_type = entries.get("rope_type", "default")
             if rope_type != "default" or config.get("rope_scaling"):

@@ -67,7 +67,8 @@ class T5Family(Family):
     ignored = ["decoder.block.#.layer.1.EncDecAttention.relative_attention_bias.weight"]
 
     def matches(self, config: Mapping[str, Any]) -> bool:
-        return super().matches(config) and not config.get("feed_forward_proj", "relu").startswith("gated")
+        gated = config.get("feed_forward_proj", "relu").startswith("gated")
+        return super().matches(config) and gated == (self.slots["feed_forward"] == "gated")
 
     def from_hf(self, config: Mapping[str, Any], weight_names: Collection[str]) -> Parts:
         parts = super().from_hf(config, weight_names)
@@ -95,6 +96,3 @@ class T5GatedFamily(T5Family):
         OptionMap("feed_forward.activation", "feed_forward_proj", values={"gelu_tanh": "gated-gelu", "silu": "gated-silu"}),
     ]
     weights = _stacks({"gate": "wi_0", "input": "wi_1"})
-
-    def matches(self, config: Mapping[str, Any]) -> bool:
-        return Family.matches(self, config) and config.get("feed_forward_proj", "relu").startswith("gated")
