@@ -92,7 +92,6 @@ def loss_is_a_sum(toy: ToyTask) -> None:
 
 def loss_ignores_the_order_of_rows(toy: ToyTask) -> None:
     """The losses of a batch are those of its rows in any order."""
-    _needs_no_noise(toy)
     task, numbers = toy.task(), range(toy.count)
     with torch.no_grad():
         one, other = (losses_of(task, toy.batch(order)) for order in (numbers, numbers[::-1]))
