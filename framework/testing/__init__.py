@@ -18,6 +18,14 @@ from framework.testing.families import FamilyPromises as FamilyPromises
 from framework.testing.formats import FormatPromises as FormatPromises
 from framework.testing.optimizers import OptimizerPromises as OptimizerPromises
 from framework.testing.order import order_is_learned as order_is_learned
+from framework.testing.part_suites import AttentionPromises as AttentionPromises
+from framework.testing.part_suites import BlockPromises as BlockPromises
+from framework.testing.part_suites import FeedForwardPromises as FeedForwardPromises
+from framework.testing.part_suites import ModelPromises as ModelPromises
+from framework.testing.part_suites import NormPromises as NormPromises
+from framework.testing.part_suites import PartPromises as PartPromises
+from framework.testing.part_suites import PositionPromises as PositionPromises
+from framework.testing.part_suites import StackPromises as StackPromises
 from framework.testing.parts import cache_equals_full_forward as cache_equals_full_forward
 from framework.testing.parts import cache_reorders as cache_reorders
 from framework.testing.parts import check as check
@@ -31,12 +39,6 @@ from framework.testing.parts import saves_and_loads as saves_and_loads
 from framework.testing.promise import BrokenPromise as BrokenPromise
 from framework.testing.promise import Inapplicable as Inapplicable
 from framework.testing.schedules import SchedulePromises as SchedulePromises
-from framework.testing.suites import AttentionPromises as AttentionPromises
-from framework.testing.suites import BlockPromises as BlockPromises
-from framework.testing.suites import FeedForwardPromises as FeedForwardPromises
-from framework.testing.suites import NormPromises as NormPromises
-from framework.testing.suites import PartPromises as PartPromises
-from framework.testing.suites import PositionPromises as PositionPromises
 from framework.testing.suites import SourcePromises as SourcePromises
 from framework.testing.suites import TaskPromises as TaskPromises
 from framework.testing.tasks import check_task as check_task
