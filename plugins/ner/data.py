@@ -153,7 +153,7 @@ class NerFormat(Format):
         if split == "train" and resplit > RESPLIT * words:
             lines.append(
                 f"{resplit:,} of {words:,} tokens, the first in {first['resplit']}, are split otherwise where a text is typed; to predict, "
-                r"give rows of tokens, or train with task.format.word_pattern='\\S+' and type blanks between tokens"
+                r"give rows of tokens, or train with task.format.word_pattern='\S+' and type blanks between tokens"
             )
         return lines
 
