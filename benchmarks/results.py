@@ -158,8 +158,8 @@ def page(record: dict[str, Any]) -> str:
             "| --- | --- | --- | --- | --- |",
             *(f"| {name} | {sum(counts):,} | {' | '.join(f'{count:,}' for count in counts)} |" for name, counts in every.items()),
             "",
-            f"`{tried['command']}`: the cases of `tests/data/damage.py`, drawn with {tried['seeds']} seeds. Broken: a traceback, other rows",
-            "than were written, or a refusal of a file that is whole.",
+            f"`{tried['command']}`: the cases of `tests/data/damage.py`, drawn with {tried['seeds']} seeds. Broken: a traceback, other",
+            "rows than were written, or a refusal of a file that is whole.",
             "",
         ]
     return "\n".join(lines)
