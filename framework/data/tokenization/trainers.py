@@ -75,7 +75,7 @@ class WordpieceTokenizer(TokenizerTrainer):
         vocabulary = backend.get_vocab(with_added_tokens=True)
         trained = tokenizers.Tokenizer(models.WordPiece(dict(sorted(vocabulary.items(), key=lambda item: item[1])), unk_token="[UNK]"))
         trained.normalizer, trained.pre_tokenizer = backend.normalizer, backend.pre_tokenizer
-        no_blank = decoders.Replace(tokenizers.Regex(rf"^ (?=[{UNSPACED}])"), "")
+        no_blank = decoders.Replace(tokenizers.Regex(f"^ (?=[{UNSPACED}{WIDE_MARKS}])"), "")
         trained.decoder = decoders.Sequence([decoders.WordPiece(prefix="##"), no_blank])
         return finish(trained)
 
