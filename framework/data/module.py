@@ -38,11 +38,22 @@ class Prepared:
 
     @property
     def sizes(self) -> dict[str, dict[str, int]]:
-        """Number of rows, tokens, dropped rows and truncated rows of each split."""
+        """Number of rows, tokens, unknown tokens, dropped rows and truncated rows of each split."""
         return {
-            split: {"rows": len(data), "tokens": int(data.lengths.sum()), "dropped": data.dropped, "truncated": data.truncated}
+            split: {
+                "rows": len(data),
+                "tokens": int(data.lengths.sum()),
+                "unknown": data.counts["unknown"],
+                "dropped": data.dropped,
+                "truncated": data.counts["truncated"],
+            }
             for split, data in self.encoded.items()
         }
+
+    @property
+    def remarks(self) -> list[str]:
+        """Sentences about the splits: what the text format and the tokenizer could not express."""
+        return [f"{split}: {remark}" for split, data in self.encoded.items() for remark in data.remarks]
 
     def rows(self, split: str) -> Iterator[Row]:
         """Iterate over the rows of a split as the source reads them."""
