@@ -43,6 +43,12 @@ class Prepared:
             for split, data in self.encoded.items()
         }
 
+    @property
+    def labels(self) -> dict[str, dict[str, int]]:
+        """How often each split has each label; empty if the rows have none (`Format.row_labels`)."""
+        counts = {split: data.labels for split, data in self.encoded.items()}
+        return counts if any(counts.values()) else {}
+
     def rows(self, split: str) -> Iterator[Row]:
         """Iterate over the rows of a split as the source reads them."""
         return (row for row, _ in self.source.rows(split))

@@ -38,6 +38,8 @@ class NerFormat(Format):
     overlap: subwords that neighboring windows share, where a text is longer than the model.
     word_pattern: a regular expression of a word, for texts that are not split into tokens.
     max_windows: windows of a text at most; a longer text is refused, because one step would not end.
+    unseen_labels: count types that only validation or test rows have as errors of the model (its loss takes their words as O), or refuse
+        them.
     """
 
     columns = ("tokens", "tags")
@@ -52,6 +54,7 @@ class NerFormat(Format):
         overlap: int = 32,
         word_pattern: str = WORD,
         max_windows: int = 128,
+        unseen_labels: Literal["count", "refuse"] = "count",
     ):
         try:
             re.compile(word_pattern)
@@ -60,7 +63,7 @@ class NerFormat(Format):
         if overlap < 0:
             raise UserError(f"task.format.overlap={overlap}: at least 0")
         self.scheme, self.pieces, self.overlap, self.word_pattern = scheme, pieces, overlap, word_pattern
-        self.max_windows = max_windows
+        self.max_windows, self.unseen_labels = max_windows, unseen_labels
 
     def parse(self, row: Row) -> Sentence:
         return sentence(row, self.word_pattern)
@@ -85,6 +88,10 @@ class NerFormat(Format):
             raise ValueError("no training row has an entity")
         return {"labels": tuple(sorted(types))}
 
+    def row_labels(self, row: Row) -> Sequence[str]:
+        """The type of each entity."""
+        return [entity.type for entity in self.parse(row).entities or ()]
+
     def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
         """ids of the subwords, word_ids: the word of each; num_words; tags, if the row has them. None: the row has no word."""
         _, _, room = self._frame(spec)  # UserError before anything is trained
@@ -101,11 +108,8 @@ class NerFormat(Format):
             )
         features: Features = {"ids": ids, "word_ids": word_ids, "num_words": len(parsed.words)}
         if parsed.entities is not None:
-            for entity in parsed.entities:
-                if entity.type not in spec.labels:
-                    raise ValueError(f"the type {entity.type!r} does not occur in the training rows; they have {', '.join(spec.labels)}")
             aligned = set(word_ids)
-            tags = write(parsed.entities, len(parsed.words))
+            tags = write([entity for entity in parsed.entities if entity.type in spec.labels], len(parsed.words))
             learnable = [parse(tag if word in aligned else OUTSIDE) for word, tag in enumerate(tags)]
             numbers = {tag: number for number, tag in enumerate(tags_of(spec.labels, self.scheme))}
             features["tags"] = [numbers[tag] for tag in write(entities(learnable), len(parsed.words), self.scheme)]

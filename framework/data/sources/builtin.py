@@ -14,7 +14,7 @@ from framework.registry import Part, choice, register
 class BuiltinData(Source):
     """Built-in rows of the task, without files or downloads.
 
-    limit: most rows of each split; null = all.
+    limit: most rows of each split, a random sample in their order (of running text, successive rows); null = all.
     batches: how rows are batched.
     workers: processes that prefetch batches; 0 = none.
 

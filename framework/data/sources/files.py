@@ -63,8 +63,9 @@ class FilesData(Source):
     validation_share: share of the training rows that becomes the validation split if there is no validation file; 0 = no validation split.
     test_share: share of the training rows that becomes the test split if there is no test file, the same rows for every seed; 0 = no test
         split.
-    split: which training rows: random ones (validation by seed), or the last ones (in plain text the last characters).
-    limit: most rows of each split; null = all.
+    split: which training rows: random ones, each label with its share (validation by seed), or the last ones (in plain text the last
+        characters).
+    limit: most rows of each split, a random sample in their order (of running text, successive rows); null = all.
     published: address of the data, shown when files are missing.
     batches: how rows are batched.
     workers: processes that prefetch batches; 0 = none.
