@@ -25,7 +25,6 @@ Rows, batches and a few constants are of Python's own types:
 
 import ast
 import importlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +106,7 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.tasks.cross_entropy import logits_at_targets as logits_at_targets
     from framework.tasks.cross_entropy import row_losses as row_losses
     from framework.tasks.cross_entropy import target_losses as target_losses
+    from framework.tasks.gathering import gather_rows as gather_rows
     from framework.tasks.sequence_to_sequence import SequenceToSequence as SequenceToSequence
     from framework.tracking.base import Tracker as Tracker
     from framework.utils.recording import add_loss as add_loss
@@ -139,10 +139,10 @@ def __dir__() -> list[str]:
     return __all__
 
 
-def _homes() -> Mapping[str, str]:
+def _catalogue() -> registry.Known:
     from framework.config import catalogue  # imported when a part is missing
 
-    return catalogue.load().homes()
+    return catalogue.known()
 
 
-registry.look_up_homes(_homes)
+registry.look_up_in(_catalogue)

@@ -1,4 +1,7 @@
-"""The error for mistakes of the user: printed without a traceback, exit code 2."""
+"""The error for mistakes of the user, printed without a traceback (exit code 2), and the place of an error in other people's code."""
+
+import traceback
+from pathlib import Path
 
 
 class UserError(ValueError):
@@ -10,3 +13,14 @@ class UserError(ValueError):
     ...     print("did you mean 'num_layers'?" in str(error) or str(error))
     True
     """
+
+
+def place_of(error: BaseException, folder: Path) -> str:
+    """One line about an exception that code in a folder raised: file and line of the last frame there, type and message."""
+    message = " ".join(str(error).split())[:300]
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}: {type(error).__name__}: {error.msg}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(folder)]
+    place = f"{frames[-1].filename}, line {frames[-1].lineno}: " if frames else ""
+    kind = "" if isinstance(error, UserError) else type(error).__name__
+    return f"{place}{': '.join(filter(None, (kind, message)))}"

@@ -96,7 +96,7 @@ def list_text(catalogue: Catalogue, kind: str | None = None) -> str:
 def describe_text(catalogue: Catalogue, part: str) -> str:
     """One option: its description, every field with type, default and meaning, slots, context arguments, rules, file and line."""
     kind, _, name = part.rpartition("/") if part.startswith("recipe/") else part.partition("/")
-    preset = catalogue.presets.get(kind, {}).get(name)
+    preset = catalogue.presets.get(kind, {}).get(catalogue.canonical(kind, name))
     if preset:
         text = open(preset["file"], encoding="utf-8").read().strip()
         return f"{part}: {preset['doc']}\n{preset['file']} ({preset['distribution']})\n\n{text}"

@@ -5,17 +5,21 @@ that it was made from changes. Config nodes, `--help`, `list`, shell completion 
 """
 
 import hashlib
-import importlib.metadata
 import json
+import logging
+import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from framework import registry
 from framework.config.discovery import Origin, conf_folder, origins, plugins_here
-from framework.config.inventory import preset_entry, take_inventory
+from framework.config.inventory import preset_entry
+from framework.config.names import Entries, named
+from framework.config.records import Record, leave_out, own_presets, refreshed
 from framework.config.rules import check_rules
 from framework.errors import UserError
 from framework.utils.cache_folder import cache_folder, usable_cache
@@ -27,27 +31,80 @@ GROUPS = ("model", "data", "tokenizer", "task", "optimizer", "schedule", "traine
 NAMED = {"callbacks": "callback", "logger": "tracker"}
 FILES = ("recipe", "experiment", "debug")
 TOP = {"name": "str | None", "seed": "int", "resume": "str | None"}  # keys beside the groups, and their types
-_DEPENDENCIES = ("torch", "pytorch-lightning", "hydra-core", "torchmetrics")
-_FORMAT = 8  # of the index; a new number makes every old index stale
+_TOP_NAMES = (*TOP, *(f"{group}_part" for group in GROUPS))  # what every rule may name
+_OWN_PRESETS = "conf"  # the name of their record; no package has it
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """A plugin that is left out. label: distribution and version, or folder. offers: `KIND/NAME` of what it would bring."""
+
+    label: str
+    reason: str
+    offers: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"plugin {self.label} was left out: {self.reason}"
+
+
+@dataclass(frozen=True)
 class Catalogue:
     """options: kind -> name -> entry (`inventory`). presets: kind or group -> name -> {file, doc, base, distribution}; base: the option or
-    preset that it starts from."""
+    preset that it starts from. aliases, shared, renamed: see `names.Names`. left_out: plugins that cannot be read. packages: import name of
+    every package that brings parts -> its plugin name, empty for the framework."""
 
-    def __init__(self, index: dict[str, Any]):
-        self.options: dict[str, dict[str, dict[str, Any]]] = index["options"]
-        self.presets: dict[str, dict[str, dict[str, str]]] = index["presets"]
+    options: Entries
+    presets: Entries
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    shared: Mapping[str, list[str]] = field(default_factory=dict)
+    renamed: Mapping[str, list[str]] = field(default_factory=dict)
+    left_out: tuple[LeftOut, ...] = ()
+    packages: Mapping[str, str] = field(default_factory=dict)
+
+    def notices(self) -> list[str]:
+        """One line for each plugin that is left out or shares names with another package."""
+        shared = [f"plugin {label} shares names with another; its own are {', '.join(names)}" for label, names in self.renamed.items()]
+        return [*map(str, self.left_out), *shared]
+
+    def canonical(self, kind: str, name: str) -> str:
+        """The name under which an option or preset is kept: `theirs:echo` is `echo` where nobody else has that name."""
+        return self.aliases.get(f"{kind}/{name}", name)
+
+    def has(self, kind: str, name: str) -> bool:
+        """Whether there is such an option or preset."""
+        return self.canonical(kind, name) in self.names(kind)
+
+    def absent(self, kind: str, name: str, what: str = "") -> str:
+        """The message for an option or preset that there is not: nearest and all names, or where it is. what: `KIND 'NAME'`."""
+        what = what or f"{kind} {name!r}"
+        for plugin in self.left_out:
+            if f"{kind}/{name.rpartition(':')[2]}" in plugin.offers:
+                return f"there is no {what}: {plugin}"
+        if ways := self.shared.get(f"{kind}/{name}"):
+            return f"there are several parts {what}: choose {' or '.join(ways)}"
+        near, known = registry.nearest(name, self.names(kind)), ", ".join(self.names(kind)) or "none"
+        unread = "".join(f"; {plugin}" for plugin in self.left_out if not plugin.offers)
+        return f"there is no {what}{near}; there are: {known}{unread}"
 
     def option(self, part: str) -> dict[str, Any]:
         """The entry of `KIND/NAME`. UserError: there is no such option."""
         kind, _, name = part.partition("/")
-        if name not in self.options.get(kind, {}):
-            known = self.names(kind) if kind in self.options else sorted(self.options)
-            what = f"{kind} {name!r}" if kind in self.options else f"kind {kind!r}"
-            near = registry.nearest(name if kind in self.options else kind, known)
-            raise UserError(f"there is no {what}{near}; there are: {', '.join(known)}")
+        if kind not in self.options:
+            known = sorted(self.options)
+            raise UserError(f"there is no kind {kind!r}{registry.nearest(kind, known)}; there are: {', '.join(known)}")
+        name = self.canonical(kind, name)
+        if name not in self.options[kind]:
+            raise UserError(self.absent(kind, name))
         return self.options[kind][name]
+
+    def of_distribution(self, part: str, distribution: str) -> str | None:
+        """The name that `KIND/NAME` of a distribution has now; None if the distribution is not there, or no longer has that part."""
+        kind, _, name = part.partition("/")
+        for key, entry in self.options.get(kind, {}).items():
+            from_there = distribution in (entry["distribution"].partition(" ")[0], f"plugins/{self.packages.get(entry['package'])}")
+            if from_there and key.rpartition(":")[2] == name.rpartition(":")[2]:
+                return f"{kind}/{key}"
+        return None
 
     def traits(self, part: str, option: str) -> list[str]:
         """The traits of an option of `KIND/NAME` (`inventory.TRAITS`); none if there is no such part or option."""
@@ -62,15 +119,17 @@ class Catalogue:
 
     def known(self, group: str, name: str) -> dict[str, Any]:
         """The entry of an option or preset of a group or kind."""
+        name = self.canonical(group, name)
         folders = [presets for path, presets in self.presets.items() if path == group or path.startswith(f"{group}/")]
         return next(named[name] for named in (self.options.get(group, {}), *folders) if name in named)
 
     def base(self, kind: str, name: str) -> str:
         """The option that a preset starts from in the end; an option is its own base. Empty: a preset of named nodes, or of groups."""
         seen: set[str] = set()
+        name = self.canonical(kind, name)
         while name in self.presets.get(kind, {}) and name not in seen:
             seen.add(name)
-            name = self.presets[kind][name]["base"]
+            name = self.canonical(kind, self.presets[kind][name]["base"])
         return name if name in self.options.get(kind, {}) else ""
 
     def with_folders(self, folders: Iterable[Path]) -> "Catalogue":
@@ -85,7 +144,7 @@ class Catalogue:
                     if known:
                         raise UserError(f"{kind}/{file.stem} exists twice:\n  {known['file']}\n  {file}\nRename the preset.")
                     presets[kind][file.stem] = preset_entry(file, str(folder))
-        return Catalogue({"options": self.options, "presets": presets})
+        return replace(self, presets=presets)
 
     def slots(self, kind: str) -> dict[str, str]:
         """Slot -> kind, over all options of a kind."""
@@ -109,40 +168,89 @@ class Catalogue:
             yield path, kind
             pending += [(f"{path}/{slot}", inner) for slot, inner in self.slots(kind).items() if path.count("/") < 4]
 
-    def homes(self) -> dict[str, str]:
-        """ "kind/name" -> the module that registers the part."""
-        return {f"{kind}/{name}": option["module"] for kind, names in self.options.items() for name, option in names.items()}
+    def home(self, part: str) -> str | None:
+        """The module that registers `KIND/NAME`; None if nobody does. UserError: several plugins do, or one that is left out."""
+        kind, _, name = part.partition("/")
+        entry = self.options.get(kind, {}).get(self.canonical(kind, name))
+        if entry is None and (part in self.shared or any(part in plugin.offers for plugin in self.left_out)):
+            raise UserError(self.absent(kind, name))
+        return entry["module"] if entry else None
+
+    def rule_names(self) -> set[str] | None:
+        """The names that the rule of some part may use; None while the packages are being indexed."""
+        entries = [entry for names in self.options.values() for entry in names.values()]
+        names = {name for entry in entries for name in (*entry["fields"], *(f"{slot}_part" for slot in entry["slots"]))}
+        return {*names, *_TOP_NAMES} if entries else None
+
+
+_indexing: Catalogue | None = None  # the packages alone, while their parts are not known yet
+
+
+def known() -> Catalogue:
+    """The catalogue, as the registry asks it."""
+    return _indexing or load()
 
 
 @cache
 def load() -> Catalogue:
-    """The catalogue, read from the cache unless a file that it was made from has changed."""
-    sources = origins()
-    stamp = _stamp(sources)
+    """The catalogue, read from the cache but for the packages that have changed. What there is to say about plugins is logged once."""
+    found = origins()
     place = f"{sys.prefix}{conf_folder()}{''.join(map(str, plugins_here()))}"  # one file for each folder with plugins
     path = cache_folder() / f"catalogue-{hashlib.sha256(place.encode()).hexdigest()[:12]}.json"
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        index = {}
-    if not isinstance(index, dict) or index.get("stamp") != stamp:
-        index = {"stamp": stamp, **take_inventory(sources)}
-        check_rules(index["options"], [*TOP, *(f"{group}_part" for group in GROUPS)])
+    saved = _read(path)
+    records = _indexed(saved, found)
+    if records != saved:
         with usable_cache():
-            write_text(path, json.dumps(index, indent=1))
-    return Catalogue(index)
+            write_text(path, json.dumps(records, separators=(",", ":")))
+    catalogue = _catalogue(records, found)
+    if os.environ.get("RANK", "0") == "0":
+        for notice in catalogue.notices():
+            logging.getLogger("plugformer").warning(notice)
+    return catalogue
 
 
-def _stamp(sources: list[Origin]) -> str:
-    """A digest of everything that the catalogue is made from."""
-    digest = hashlib.sha256(f"{_FORMAT} {sys.version}".encode())
-    for name in _DEPENDENCIES:
-        digest.update(f"{name} {importlib.metadata.version(name)}\n".encode())
-    files = [path for source in sources for path in source.files()]
-    for source in sources:
-        digest.update(f"{source}\n".encode())
-    ours = [*sorted(Path(__file__).parent.glob("*.py")), *sorted(Path(registry.__file__).parent.glob("*.py"))]
-    for path in (*files, *sorted(conf_folder().rglob("*.yaml")), *ours):
-        stat = path.stat()
-        digest.update(f"{path} {stat.st_mtime_ns} {stat.st_size}\n".encode())
-    return digest.hexdigest()
+def _indexed(saved: dict[str, Record], found: list[Origin]) -> dict[str, Record]:
+    """The records of all packages. UserError: something of ours is wrong."""
+    global _indexing
+    _indexing = Catalogue({}, {}, packages={origin.package: origin.plugin for origin in found})
+    try:
+        records = {**refreshed(saved, found), _OWN_PRESETS: own_presets(saved.get(_OWN_PRESETS, {}))}
+        return records if records == saved else _with_sound_rules(records, found)
+    finally:
+        _indexing = None
+
+
+def _read(path: Path) -> dict[str, Record]:
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return saved if isinstance(saved, dict) else {}
+
+
+def _catalogue(records: Mapping[str, Record], found: list[Origin]) -> Catalogue:
+    own = Origin(_OWN_PRESETS, conf_folder(), "plugformer", "")
+    names = named([(origin, records[origin.package]) for origin in (own, *found) if not records[origin.package]["left_out"]])
+    out = [(origin, records[origin.package]) for origin in found if records[origin.package]["left_out"]]
+    left_out = tuple(LeftOut(origin.label, record["left_out"], tuple(record["offers"])) for origin, record in out)
+    packages = {origin.package: origin.plugin for origin in found}
+    return Catalogue(names.options, names.presets, names.aliases, names.shared, names.renamed, left_out, packages)
+
+
+def _with_sound_rules(records: dict[str, Record], found: list[Origin]) -> dict[str, Record]:
+    """The records, those of plugins with a wrong rule left out. UserError: a rule of ours is wrong."""
+    for origin in found:
+        catalogue = _catalogue(records, found)
+        own = {
+            f"{kind}/{name}"
+            for kind, names in catalogue.options.items()
+            for name, entry in names.items()
+            if f"{entry['module']}.".startswith(f"{origin.package}.")
+        }
+        try:
+            check_rules(catalogue.options, _TOP_NAMES, own)
+        except UserError as error:
+            if not origin.plugin:
+                raise
+            records = {**records, origin.package: leave_out(records[origin.package], origin, str(error))}
+    return records

@@ -11,8 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from framework import registry
 from framework.config.catalogue import Catalogue
+from framework.config.task_data import task_mistakes
+from framework.registry.rules import broken as broken_rules
+from framework.registry.rules import names_in
 
 Node = dict[str, Any]
 
@@ -101,7 +103,7 @@ class Tree:
         """The traits that this part itself adds."""
         provides = self.declared.get("provides", ())
         if isinstance(provides, Mapping):
-            return {trait for trait, condition in provides.items() if not registry.broken({condition: ""}, self.values)}
+            return {trait for trait, condition in provides.items() if not broken_rules({condition: ""}, self.values)}
         return set(provides)
 
     def outward(self) -> set[str]:
@@ -130,8 +132,8 @@ class Tree:
         """Every broken rule of this part and of those inside."""
         names = {**self.values, "provided": self.provided()}
         for rule, reason in self.declared.get("rules", {}).items():
-            about_parts = any(name == "provided" or name.endswith("_part") for name in registry.names_in(rule))
-            for broken in registry.broken({rule: reason}, names):
+            about_parts = any(name == "provided" or name.endswith("_part") for name in names_in(rule))
+            for broken in broken_rules({rule: reason}, names):
                 yield Conflict(self.path, self.node["part"], broken, about_parts)
         for child in self.built():
             yield from child.conflicts()
@@ -139,7 +141,8 @@ class Tree:
 
 def conflicts(config: Node, catalogue: Catalogue) -> list[Conflict]:
     """Every broken rule of a composed config."""
-    return list(Tree("", explicit_config(config, catalogue), catalogue).conflicts())
+    mistakes = [Conflict(*mistake) for mistake in task_mistakes(config, catalogue)]
+    return [*Tree("", explicit_config(config, catalogue), catalogue).conflicts(), *mistakes]
 
 
 def report(config: Node, catalogue: Catalogue) -> list[str]:

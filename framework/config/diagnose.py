@@ -54,8 +54,8 @@ def _wrong_group(override: Override, catalogue: Catalogue) -> Iterator[str]:
         inside = [path for path in paths if path.endswith(f"/{key}")]
         near = f" (did you mean {inside[0]!r}?)" if inside else registry.nearest(key, paths)
         yield f"{key}: there is no such group{near}; groups: {', '.join(GROUPS)}"
-    elif value not in (names := catalogue.names(kind)):
-        yield f"{key}: there is no {kind} {value!r}{registry.nearest(value, names)}; there are: {', '.join(names) or 'none'}"
+    elif not catalogue.has(kind, value):
+        yield f"{key}: {catalogue.absent(kind, value)}"
 
 
 def _absent_slot(override: Override, overrides: list[str], catalogue: Catalogue) -> Iterator[str]:

@@ -50,6 +50,7 @@ class CatalogueSource(ConfigSource):
     def load_config(self, config_path: str) -> ConfigResult:
         group, _, name = config_path.removesuffix(".yaml").rpartition("/")
         kind = self.catalogue.kind_at(group) if group else None
+        name = self.catalogue.canonical(kind, name) if kind else name
         header: dict[str, str | None] = {"package": "_global_" if group.partition("/")[0] in FILES else None}
         if not group:
             self.chosen = set(self.typed)  # a composition begins
@@ -82,7 +83,7 @@ class CatalogueSource(ConfigSource):
         if not group:
             return (conf_folder() / f"{name}.yaml").is_file()
         kind = self.catalogue.kind_at(group)
-        return group == "recipe" or (kind is not None and name in self.catalogue.names(kind))
+        return group == "recipe" or (kind is not None and self.catalogue.has(kind, name))
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         kind = self.catalogue.kind_at(config_path) if config_path else None
@@ -119,8 +120,10 @@ class CatalogueSource(ConfigSource):
         option = self.catalogue.option(part)
         slots = [{slot: entry["default"] if not entry["follows"] else None} for slot, entry in option["slots"].items()]
         kind, _, name = part.partition("/")
-        recipes = self.catalogue.presets.get(f"recipe/{name}", {}) if kind == "task" else {}
-        taken = [{f"/recipe/{name}@_global_": recipe} for recipe in (self.recipe, SCRATCH) if recipe in recipes][:1]
+        plugin, colon, task = name.rpartition(":")
+        recipes = self.catalogue.presets.get(f"recipe/{task}", {}) if kind == "task" else {}
+        wanted = (f"{plugin}{colon}{recipe}" for recipe in (self.recipe, SCRATCH))
+        taken = [{f"/recipe/{task}@_global_": recipe} for recipe in wanted if recipe in recipes][:1]
         fields = {field: entry["default"] for field, entry in option["fields"].items()} | dict.fromkeys(option["slots"])
         return {"defaults": ["_self_", *slots, *taken], "part": part, **fields}
 

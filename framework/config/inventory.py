@@ -1,16 +1,17 @@
-"""Makes the index of all options and presets. This imports every part, so the catalogue keeps the result."""
+"""Makes the entries of a package's parts and presets. This imports the parts, so the catalogue keeps the result."""
 
 import importlib
 import inspect
 import re
 import types
 import typing
+from collections.abc import Iterable
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from framework import registry
-from framework.config.discovery import Origin, conf_folder
+from framework.config.discovery import Origin
 from framework.errors import UserError
 
 # Traits that options may have: resuming, comparing and composing read them.
@@ -20,43 +21,34 @@ TRAITS = {
     "optimizer_state": "may not change when a run is resumed: the optimizer's state depends on it",
     "pattern": "a pattern or another text whose brackets need no quotes",
 }
-_DECLARATIONS = ("provides", "rules", "excluded_slots", "scope_boundary", "columns", "optional")
+_DECLARATIONS = ("provides", "rules", "excluded_slots", "scope_boundary", "columns", "optional", "makes", "reads", "loss_over")
 
 
-def take_inventory(sources: list[Origin]) -> dict[str, Any]:
-    """Imports all modules that register parts and makes the index of the registry and of all presets."""
-    distributions: dict[str, str] = {}
-    for source in sources:
-        for module in source.modules():
-            importlib.import_module(module)
-            distributions[module] = f"{source.distribution} {source.version}"
+def take_inventory(origin: Origin, modules: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Imports the modules of a package that register parts. Returns their entries: kind -> name -> entry."""
+    for module in modules:
+        importlib.import_module(module)
     options: dict[str, dict[str, Any]] = {}
     for kind, names in registry.registered().items():
         for name, cls in sorted(names.items()):
-            entry = _option(cls)
-            entry["distribution"] = distributions.get(entry["module"], "this program")
-            options.setdefault(kind, {})[name] = entry
-    return {"options": options, "presets": _presets(sources, options)}
+            if f"{registry.registrar(cls)}.".startswith(f"{origin.package}."):
+                plain = name.rpartition(":")[2]
+                options.setdefault(kind, {})[plain] = {**_option(cls), "distribution": origin.title, "package": origin.package}
+    return options
 
 
-def _presets(sources: list[Origin], options: dict[str, dict[str, Any]]) -> dict[str, dict[str, dict[str, str]]]:
+def preset_entries(folder: Path, files: Iterable[Path], distribution: str) -> dict[str, dict[str, dict[str, str]]]:
+    """Group -> name -> entry of the presets in a folder."""
     presets: dict[str, dict[str, dict[str, str]]] = {}
-    own = Origin("conf", conf_folder(), "plugformer", "")
-    folders = [(own.folder, own.distribution), *((source.conf, source.distribution) for source in sources if source.conf)]
-    for folder, distribution in folders:
-        for path in sorted(folder.rglob("*.yaml")):
-            group, name = path.relative_to(folder).parent.as_posix(), path.stem
-            other = presets.setdefault(group, {}).get(name, {}).get("file") or options.get(group, {}).get(name, {}).get("file")
-            if other:
-                raise UserError(f"{group}/{name} exists twice:\n  {other}\n  {path}\nRename the preset.")
-            presets[group][name] = preset_entry(path, distribution)
+    for path in files:
+        presets.setdefault(path.relative_to(folder).parent.as_posix(), {})[path.stem] = preset_entry(path, distribution)
     return presets
 
 
 def preset_entry(path: Path, distribution: str) -> dict[str, str]:
     """The entry of a preset: its file, its first comment, and the option or preset that it starts from."""
     text = path.read_text(encoding="utf-8")
-    base = re.search(r"^(?:is:\s*|defaults:\s*(?:\[|\n\s*-)\s*)(\w+)\s*(?:#.*)?[],\n]", f"{text}\n", re.MULTILINE)
+    base = re.search(r"^(?:is:\s*|defaults:\s*(?:\[|\n\s*-)\s*)([\w:.]+)\s*(?:#.*)?[],\n]", f"{text}\n", re.MULTILINE)
     return {"file": str(path), "doc": _comment(text), "base": base[1] if base else "", "distribution": distribution}
 
 

@@ -36,6 +36,7 @@ def parse(
     """Parses the mapping at a path of a file, for a slot of a kind. free(path): whether this file may choose for a slot; if another
     choice comes first, its values are left out. UserError: an option or a key that does not exist, with file and path."""
     base = content.get("is")
+    base = catalogue.canonical(kind, base) if isinstance(base, str) else base
     slots, fields = _known(kind, base, catalogue, f"{file}: {'.'.join(filter(None, (path.replace('/', '.'), 'is')))}")
     preset = Preset(base)
     for key, value in content.items():
@@ -63,10 +64,8 @@ def parse(
 def _known(kind: str, base: Any, catalogue: Catalogue, place: str) -> tuple[dict[str, str], list[str] | None]:
     """Slots of a mapping with their kinds, and its fields (null: any key): those of the option that it starts from, or of all options of
     the kind. UserError: there is no such option."""
-    names = catalogue.names(kind)
-    if base is not None and base not in names:
-        near = registry.nearest(base, names) if isinstance(base, str) else ""
-        raise UserError(f"{place}: there is no {kind} {base!r}{near}; there are: {', '.join(names) or 'none'}")
+    if base is not None and base not in catalogue.names(kind):
+        raise UserError(f"{place}: {catalogue.absent(kind, str(base), f'{kind} {base!r}')}")
     if kind.partition("/")[0] in FILES:
         return {group: group for group in GROUPS if group not in ("experiment", "debug")}, [*TOP, "hydra"]
     if kind in NAMED:
@@ -81,6 +80,7 @@ def node_of(choice: str | Mapping[str, Any], kind: str, catalogue: Catalogue, fi
     """The node of an option, a preset, or a mapping with `is`, with null for slots that follow their owner's: what Hydra composes where
     nothing is overridden. Composing all presets by Hydra, to find the one of a published model, would take seconds."""
     if isinstance(choice, str):
+        choice = catalogue.canonical(kind, choice)
         if choice in catalogue.options.get(kind, {}):
             return default_node(f"{kind}/{choice}", catalogue)
         file = catalogue.presets[kind][choice]["file"]

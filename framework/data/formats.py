@@ -85,6 +85,7 @@ class Format:
     columns: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[tuple[str, ...]] = ()
     label_columns: ClassVar[tuple[str, ...]] = ()
+    makes: ClassVar[tuple[str, ...]] = ()
     special_tokens: tuple[str, ...] = ()
     stream: ClassVar[bool] = False
     unseen_labels: Literal["count", "refuse"] = "count"

@@ -15,7 +15,7 @@ TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.
 
 
 def write(loaded: Predictor, folder: Path, dtype: str = "float32") -> list[str]:
-    """Writes model.safetensors, config.yaml, tokenizer.json and data_spec.json; returns the lines of Python that load them.
+    """Writes model.safetensors, config.yaml, run.json, tokenizer.json and data_spec.json; returns the lines of Python that load them.
 
     dtype: of the weights: float32, bfloat16 or float16. UserError: another one.
     """
@@ -24,6 +24,7 @@ def write(loaded: Predictor, folder: Path, dtype: str = "float32") -> list[str]:
     run = Run(folder)
     save_state(loaded.task.state_dict(), run.exported, TYPES[dtype])
     run.save_config(loaded.config)
+    run.save_origin(loaded.config)
     loaded.tokenizer.save(run.tokenizer)
     loaded.spec.save(run.spec)
     return [

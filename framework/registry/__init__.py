@@ -5,18 +5,44 @@ owner passes when it builds the part and which no config contains; a default mad
 """
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
-from framework.errors import UserError
+from framework.errors import UserError, place_of
 from framework.registry.names import check_names, nearest, option_name
-from framework.registry.rules import broken, expressions, names_in
+from framework.registry.rules import broken, expressions, names_in, null_message, null_mistake, unknown_name
 from framework.registry.signature import CONTEXT, signature
+
+Class = TypeVar("Class")
 
 _classes: dict[str, dict[str, type]] = {}  # kind -> name -> class
 _registrars: dict[type, str] = {}  # the module whose import registers a class
-_homes: Callable[[], Mapping[str, str]] = dict  # "kind/name" -> the module that registers it; framework/__init__.py sets it
+_catalogue: "Callable[[], Known] | None" = None  # what is known of all packages; framework/__init__.py sets it
+# The kinds of the framework's own parts. Plugins add others.
+KINDS = (
+    *("adapter", "attention", "batches", "block", "callback", "data", "decoder", "decoding", "distillation", "encoder", "family"),
+    *("feed_forward", "format", "model", "norm", "optimizer", "position", "schedule", "task", "tokenizer", "tracker", "trainer"),
+)
+
+
+class Known(Protocol):
+    """What the registry asks the catalogue: of all packages, also those that have not been imported."""
+
+    @property
+    def packages(self) -> Mapping[str, str]:
+        """Import name of a package that brings parts -> its plugin name; empty for the framework."""
+
+    def home(self, part: str) -> str | None:
+        """The module that registers `KIND/NAME`."""
+
+    def names(self, kind: str) -> list[str]:
+        """The options of a kind."""
+
+    def rule_names(self) -> set[str] | None:
+        """The names that the rule of some part may use; None while the packages are being indexed."""
 
 
 class Part:
@@ -88,11 +114,14 @@ def choice(kind: str, name: str | None, follows: str | None = None) -> Any:
     return Choice(kind, name, follows)
 
 
-def register(kind: str, name: str | None = None, context: Iterable[str] = ()) -> Callable[[type], type]:
+def register(
+    kind: str, name: str | None = None, context: Iterable[str] = (), new_kind: bool = False
+) -> Callable[[type[Class]], type[Class]]:
     """Makes a class the option `kind/name`. The default name is the class name without its kind: `LinearAttention` -> `linear`.
 
     context: context arguments that have a default (for classes of other libraries).
-    UserError: the name is taken (both classes are named), or a rule of the class is not a Python expression.
+    new_kind: whether the kind is meant to be a new one although its name is near that of another.
+    UserError: the name is taken (both classes are named), the kind is misspelt, or a rule of the class is wrong.
 
     >>> @register("feed_forward")
     ... class LinearFeedForward(torch.nn.Linear):
@@ -104,26 +133,74 @@ def register(kind: str, name: str | None = None, context: Iterable[str] = ()) ->
 
     registrar = sys._getframe(1).f_globals["__name__"]  # the module to import, also where the class is another library's
 
-    def add(cls: type) -> type:
+    def add(cls: type[Class]) -> type[Class]:
         key = name or option_name(cls.__name__, kind)
-        known = _classes.setdefault(kind, {}).setdefault(key, cls)
-        if known is not cls and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-            raise UserError(
-                f"{kind}/{key} is registered twice: {known.__module__}.{known.__qualname__} and {cls.__module__}.{cls.__qualname__}"
-            )
-        for rule in expressions(getattr(cls, "rules", {}), getattr(cls, "provides", ())):
-            try:
-                names_in(rule)
-            except SyntaxError as error:
-                where = f"{kind}/{key} ({cls.__module__}.{cls.__qualname__})"
-                raise UserError(f"{where}: the rule {rule!r} is not a Python expression: {error.msg}") from error
-        _classes[kind][key] = cls
-        _registrars[cls] = registrar
+        where = f"{kind}/{key} ({cls.__module__}.{cls.__qualname__})"
+        if not new_kind and kind not in KINDS and kind not in _classes and (near := nearest(kind, {*KINDS, *_classes}, 0.8)):
+            raise UserError(f"{where}: there is no kind {kind!r}{near}. If it is meant to be new: register({kind!r}, new_kind=True)")
         if context:
             CONTEXT[cls] = frozenset(context)
+        _check_rules(where, cls, registrar)
+        _add(kind, key, cls, registrar)
         return cls
 
     return add
+
+
+def _add(kind: str, name: str, cls: type, registrar: str) -> None:
+    """Keeps a class under its name, beside one of the same name from another package under `PLUGIN:NAME`."""
+    names = _classes.setdefault(kind, {})
+    other = names.get(name)
+    if other is not None and (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
+        theirs, ours = _plugin(_registrars[other]), _plugin(registrar)
+        if theirs == ours:
+            places = " and ".join(f"{each.__module__}.{each.__qualname__}" for each in (other, cls))
+            raise UserError(f"{kind}/{name} is registered twice: {places}")
+        if ours:
+            name = f"{ours}:{name}"
+        else:
+            names[f"{theirs}:{name}"] = other
+    names[name] = cls
+    _registrars[cls] = registrar
+
+
+def _plugin(module: str) -> str:
+    """The name of the plugin that a module belongs to; empty for a module of the framework or of this program."""
+    known = _catalogue() if _catalogue else None
+    named = [plugin for package, plugin in (known.packages if known else {}).items() if f"{module}.".startswith(f"{package}.")]
+    return named[0] if named else ""
+
+
+def forget(package: str) -> None:
+    """Removes the classes that modules of a package registered."""
+    for names in _classes.values():
+        for name in [name for name, cls in names.items() if f"{_registrars[cls]}.".startswith(f"{package}.")]:
+            del names[name]
+
+
+def _check_rules(where: str, cls: type, registrar: str) -> None:
+    """UserError: a rule of a class is no Python expression, uses a name that nobody has, or cannot be evaluated where an option is null.
+
+    The rules of packages are checked again when these are indexed (`framework.config.rules`), where the options of all owners are known.
+    """
+    declared = expressions(getattr(cls, "rules", {}), getattr(cls, "provides", ()))
+    for rule in declared:
+        try:
+            names_in(rule)
+        except SyntaxError as error:
+            raise UserError(f"{where}: the rule {rule!r} is not a Python expression: {error.msg}") from error
+    if not declared or registrar.partition(".")[0] == __name__.partition(".")[0]:  # our own are checked when they are indexed
+        return
+    parameters = signature(cls)
+    own = {*parameters.fields, *parameters.context, *(f"{name}_part" for name in parameters.fields), "provided"}
+    known = _catalogue() if _catalogue else None
+    elsewhere = known.rule_names() if known else None
+    for rule in declared:
+        unknown = [name for name in names_in(rule) if elsewhere and name not in own and name not in elsewhere]
+        if elsewhere and unknown:
+            raise UserError(unknown_name(where, rule, unknown[0], own, own | elsewhere))
+        if option := null_mistake(rule, parameters.fields, parameters.nullable):
+            raise UserError(null_message(where, rule, option))
 
 
 def build(node: Mapping[str, Any], **context: Any) -> Any:
@@ -151,16 +228,34 @@ def option_of(part: Part) -> str | None:
 
 def get(part: str) -> type:
     """The class registered as `KIND/NAME`; the module that registers it is imported if it has not been.
-    UserError: there is no such part; the message names the nearest and all others of the kind."""
+    UserError: there is no such part (the message names the nearest and all others of the kind), or its package cannot be imported."""
     kind, _, name = part.partition("/")
-    if name not in _classes.get(kind, {}):
-        homes = _homes()
-        if part in homes:
-            importlib.import_module(homes[part])
-        if name not in _classes.get(kind, {}):
-            names = sorted({*_classes.get(kind, {}), *(home.partition("/")[2] for home in homes if home.startswith(f"{kind}/"))})
-            raise UserError(f"there is no {kind} {name!r}{nearest(name, names)}; there are: {', '.join(names) or 'none'}")
-    return _classes[kind][name]
+    cls = _classes.get(kind, {}).get(name)
+    if cls is not None and _registrars[cls].startswith(f"{__name__.partition('.')[0]}."):
+        return cls
+    known = _catalogue() if _catalogue else None  # a plugin's class may have to share its name with one that has not been imported
+    home = known.home(part) if known else None
+    if home is not None and (cls is None or _registrars[cls] != home):
+        _import(part, home)
+        plain = name.rpartition(":")[2]
+        among = (one for key, one in _classes.get(kind, {}).items() if key.rpartition(":")[2] == plain and _registrars[one] == home)
+        cls = next(among, None)
+    if cls is None:
+        names = sorted({*_classes.get(kind, {}), *(known.names(kind) if known else ())})
+        raise UserError(f"there is no {kind} {name!r}{nearest(name, names)}; there are: {', '.join(names) or 'none'}")
+    return cls
+
+
+def _import(part: str, module: str) -> None:
+    """Imports the module that registers a part. UserError: it is a plugin's and cannot be imported."""
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # other people's code may raise anything
+        if not _plugin(module):
+            raise
+        package = importlib.util.find_spec(module.partition(".")[0])
+        folder = Path(package.origin).parent if package and package.origin else Path()
+        raise UserError(f"{part} cannot be used: {place_of(error, folder)}") from error
 
 
 def registered() -> dict[str, dict[str, type]]:
@@ -168,10 +263,10 @@ def registered() -> dict[str, dict[str, type]]:
     return {kind: dict(names) for kind, names in _classes.items()}
 
 
-def look_up_homes(homes: Callable[[], Mapping[str, str]]) -> None:
-    """Sets the function that `get` calls for a part whose module has not been imported: "kind/name" -> the module that registers it."""
-    global _homes
-    _homes = homes
+def look_up_in(catalogue: Callable[[], Known]) -> None:
+    """Sets the function that returns what is known of all packages."""
+    global _catalogue
+    _catalogue = catalogue
 
 
 def registrar(cls: type) -> str:

@@ -21,11 +21,11 @@ def check_names(given: Iterable[str], known: Iterable[str], complaint: str) -> N
             raise UserError(f"{complaint} {name!r}{nearest(name, known)}; it has: {', '.join(known) or 'none'}")
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
+def nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
     """` (did you mean 'x'?)` if one of the names is near, else an empty text.
 
     >>> nearest("num_layer", ["num_heads", "num_layers"])
     " (did you mean 'num_layers'?)"
     """
-    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=cutoff)
     return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,9 +1,11 @@
 """Rules: Python expressions over options that a part declares."""
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from typing import Any
+
+from framework.registry.names import nearest
 
 _FUNCTIONS = {"all": all, "any": any, "len": len, "max": max, "min": min}  # the functions that a rule may call
 
@@ -36,3 +38,44 @@ def names_in(rule: str) -> tuple[str, ...]:
     bound = {*_FUNCTIONS, *(node.id for node in names if isinstance(node.ctx, ast.Store))}
     names.sort(key=lambda node: (node.lineno, node.col_offset))
     return tuple(dict.fromkeys(node.id for node in names if node.id not in bound))
+
+
+def unknown_name(where: str, rule: str, name: str, own: Iterable[str], possible: Iterable[str]) -> str:
+    """The message for a rule with a name that nobody has."""
+    near = nearest(name, sorted(possible))
+    return f"{where}: the rule {rule!r} uses {name!r}, which neither the part nor a possible owner has{near}; the part has: " + ", ".join(
+        sorted(own)
+    )
+
+
+def null_message(where: str, rule: str, option: str) -> str:
+    """The message for a rule that cannot be evaluated where an option is null."""
+    return f"{where}: the rule {rule!r} compares {option!r}, which may be null; write '{option} is None or {rule}'"
+
+
+def null_mistake(rule: str, defaults: Mapping[str, Any], nullable: Collection[str]) -> str | None:
+    """The option whose null a rule cannot be evaluated with; None if it can. Names without a default stand for numbers, texts or lists."""
+    used = names_in(rule)
+    for option in (name for name in used if name in nullable):
+        about = compile(ast.fix_missing_locations(_About(option).visit(ast.parse(rule, mode="eval"))), rule, "eval")
+        for stand_in in (8, "text", [8]):
+            known = {name: stand_in if defaults.get(name) is None else defaults[name] for name in used}
+            try:
+                eval(about, {**known, option: None, "__builtins__": _FUNCTIONS})  # noqa: S307 - rules come from classes
+            except Exception as error:  # a stand-in of the wrong type raises as well, with another message
+                if isinstance(error, TypeError) and "NoneType" in str(error):
+                    return option
+    return None
+
+
+class _About(ast.NodeTransformer):
+    """Reduces `a and b`, `a or b` to the operands that are about an option: the values of others must not hide them."""
+
+    def __init__(self, option: str):
+        self.option = option
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
+        self.generic_visit(node)
+        about = [value for value in node.values if any(isinstance(each, ast.Name) and each.id == self.option for each in ast.walk(value))]
+        node.values = about or node.values
+        return node if len(node.values) > 1 else node.values[0]

@@ -1,6 +1,7 @@
 """The signature of a class is its config."""
 
 import inspect
+import re
 from functools import cache
 from typing import Any
 
@@ -14,6 +15,7 @@ class Signature:
 
     fields: option -> default. context: names of the context arguments (required: those without a default).
     constructors: the classes whose constructors have these parameters; `**options` stands for the parameters of the next base class.
+    nullable: options that may be null, by their default or annotation.
     framework_options: options that the framework reads (class attribute of that name; a class has those of its bases too). No constructor
         takes their values; a context argument of the same name is what the framework builds from it. A method is a switch: true = call it.
     """
@@ -23,6 +25,7 @@ class Signature:
         self.fields: dict[str, Any] = {}
         self.context: list[str] = []
         self.required: set[str] = set()
+        self.nullable: set[str] = set()
         self.constructors = _constructors(cls)
         signatures = [inspect.signature(base).parameters.values() for base in reversed(self.constructors)]
         named = {one.name: one for each in signatures for one in each if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
@@ -33,6 +36,8 @@ class Signature:
                     self.required.add(parameter.name)
             else:
                 self.fields[parameter.name] = parameter.default
+                if parameter.default is None or re.search(r"\bNone\b|\bOptional\b", str(parameter.annotation)):
+                    self.nullable.add(parameter.name)
         declared = [name for base in reversed(cls.__mro__) for name in vars(base).get("framework_options", ())]
         self.framework_options: tuple[str, ...] = tuple(dict.fromkeys(declared))
         if taken := [name for name in self.framework_options if name in self.fields]:

@@ -20,9 +20,10 @@ from typing import Any, TextIO
 
 import yaml
 
+from framework.config.discovery import DISTRIBUTION
 from framework.errors import UserError
 from framework.runs.labels import read_labels, write_labels
-from framework.runs.provenance import distributions, library_versions
+from framework.runs.provenance import distributions, library_versions, with_present_parts
 from framework.utils.files import write_text
 
 RUNS = Path("runs")  # the folder of all runs, in the current one
@@ -89,7 +90,7 @@ class Run:
         """The newest run of that name (and task); None if there is none."""
         named = [path.parent for path in root.glob(f"{task or '*'}/*/config.yaml")]
         runs = [cls(folder.resolve()) for folder in named if folder.name.startswith(f"{name}_")]
-        runs = [run for run in runs if run.config().get("name") == name]
+        runs = [run for run in runs if run._saved_config().get("name") == name]
         return max(runs, key=lambda run: (run.folder / "run.json").stat().st_ctime_ns, default=None)
 
     def go_on(self, config: Mapping[str, Any], overrides: Sequence[str]) -> "Run":
@@ -101,7 +102,17 @@ class Run:
         return self
 
     def config(self) -> dict[str, Any]:
-        """The explicit config. UserError: the file is damaged."""
+        """The explicit config, its parts under the names that they have now. UserError: the file is damaged, or a plugin is gone."""
+        config = self._saved_config()
+        if not (self.folder / "run.json").is_file():
+            return config
+        recorded = {part: distribution for part, distribution in self._notes().get("parts", {}).items() if _of_a_plugin(distribution)}
+        try:
+            return with_present_parts(config, recorded) if recorded else config
+        except UserError as error:
+            raise UserError(f"{self.folder}: {error}") from None
+
+    def _saved_config(self) -> dict[str, Any]:
         path = self.folder / "config.yaml"
         try:
             config = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -118,6 +129,10 @@ class Run:
     def chosen(self) -> dict[str, str]:
         """Group -> chosen option."""
         return self._notes()["chosen"]
+
+    def save_origin(self, config: Mapping[str, Any]) -> None:
+        """Writes run.json in a folder that is exported: the versions and distributions that its parts need."""
+        self._write_notes(overrides=[], chosen={}, versions=library_versions(), parts=distributions(config))
 
     def versions(self) -> dict[str, str]:
         """Versions of Python and the libraries that the run was trained with."""
@@ -178,6 +193,11 @@ class Run:
 
     def _write_notes(self, **notes: Any) -> None:
         write_text(self.folder / "run.json", json.dumps(notes, indent=1, ensure_ascii=False) + "\n")
+
+
+def _of_a_plugin(distribution: str) -> bool:
+    """Whether a part comes from another distribution than the framework's."""
+    return distribution.partition(" ")[0] != DISTRIBUTION
 
 
 def _point(link: Path, folder: Path) -> None:

@@ -18,9 +18,12 @@ from framework.data.sources.builtin import BuiltinData
 from framework.generation.engine import Decode
 from framework.registry import Choice, Part, broken
 from framework.tasks.base import Result, Task
+from framework.tasks.capabilities import WithReference
+from framework.tasks.frozen import FrozenTask
 from framework.testing.promise import BrokenPromise
 
 FAMILIES = ("encoder_only", "decoder_only", "encoder_decoder")
+REFERENCE = 2  # seed of the task that a task is compared with
 ROWS = 9  # in batches of four for each of two processes, the last batch has no row for one of them
 
 
@@ -60,7 +63,10 @@ class ToyTask:
     def task(self, seed: int = 0) -> Task:
         """A new task in evaluation mode."""
         torch.manual_seed(seed)
-        return self.part(model=self.model, spec=self.spec, format=self.format).double().eval()
+        task: Task = self.part(model=self.model, spec=self.spec, format=self.format).double().eval()
+        if isinstance(task, WithReference) and seed != REFERENCE:
+            task.frozen = FrozenTask(lambda: self.task(REFERENCE))
+        return task
 
     def evaluate(self, task: Task, batch: Batch) -> tuple[Result, list[dict[str, Any]]]:
         with torch.inference_mode():
@@ -102,6 +108,7 @@ class ToyTask:
             model = Part(f"model/{family}", dim=16, num_heads=2, num_layers=2, dropout=0.0, max_length=max_length, initial_std=0.3)
             around = {"provided": traits(model) | traits(Part(type(self.format), **vars(self.format)))}
             options = {name: value for name, value in registry.signature(self.part.cls).fields.items() if not isinstance(value, Part)}
+            options |= {"reference": "a toy"} if "reference" in options else {}
             reasons[family] = broken(self.part.cls.rules, {**options, **self.part.values, **around})  # type: ignore[attr-defined]
             reasons[family] += broken(type(self.format).rules, {**vars(self.format), **around})
             if not reasons[family]:
@@ -111,7 +118,7 @@ class ToyTask:
 
 def traits(part: Part) -> set[str]:
     """The traits that a part provides with its values, and with its defaults for the other options."""
-    provides: Any = part.cls.provides  # type: ignore[attr-defined]
+    provides: Any = getattr(part.cls, "provides", ())
     if not isinstance(provides, Mapping):
         return set(provides)
     values = {**registry.signature(part.cls).fields, **part.values}

@@ -23,6 +23,7 @@ class ClassificationFormat(Format):
     columns: ClassVar[tuple[str, ...]] = ("text", "label")
     optional: ClassVar[tuple[str, ...]] = ("label",)
     label_columns: ClassVar[tuple[str, ...]] = ("label",)
+    makes: ClassVar[tuple[str, ...]] = ("ids", "padding_mask", "label")
     text_columns: ClassVar[tuple[str, ...]] = ("text",)
 
     def __init__(

@@ -46,7 +46,7 @@ class LabelTarget(Target):
             raise ValueError(f"the label is {shortened(label)}; task/target=labels takes several for a text")
         name = "" if label is None else label_name(label)
         if not name:
-            raise ValueError("the row has no label")
+            raise ValueError("the row has no label: write it, or remove the row")
         return name
 
     def fit(self, rows: Iterable[Row]) -> dict[str, Any]:

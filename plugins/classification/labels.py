@@ -47,15 +47,13 @@ class LabelsTarget(Target):
         """Every label once, sorted."""
         label = row.get("label")
         if label is None:
-            raise ValueError("the row has no label; a text without labels has an empty one")
+            raise ValueError("the row has no label: write it, an empty one for a text without labels")
         if isinstance(label, dict):
             raise ValueError(f"the label is {shortened(label)}, of type dict; it must be a list of names, or one text")
         if isinstance(label, (list, tuple)):
             names = [label_name(each) for each in label]
         elif _WRITTEN_LIST.match(text := label_name(label)):
-            raise ValueError(
-                f"the label {text[:40]!r} is a list written as text: use JSON lines or parquet, or {self.separator!r} between the names"
-            )
+            raise ValueError(f"the label {text[:40]!r} is a list as text: write JSON lines, or {self.separator!r} between the names")
         else:
             names = [name.strip() for name in text.split(self.separator)]
         return sorted({name for name in names if name})

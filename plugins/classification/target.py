@@ -97,7 +97,7 @@ def label_name(label: Any) -> str:
     try:
         return name_of(label)
     except ValueError as error:
-        raise ValueError(f"a label {error}") from None
+        raise ValueError(f"a label {error}: write one of these, or remove it") from None
 
 
 def check_numbers(labels: Iterable[str]) -> None:

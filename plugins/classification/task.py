@@ -46,6 +46,7 @@ class ClassificationTask(Distillable, Exportable):
 
     framework_options: ClassVar[tuple[str, ...]] = ("target",)  # by the format
     format = choice("format", "classification")
+    reads = ("ids", "padding_mask", "label")
     target: Any = choice("target", "label")  # of an instance: the format's
     rules: ClassVar[dict[str, str]] = {
         "'cross' not in provided": "this task has one text: choose an encoder or a decoder, not an encoder-decoder",

@@ -43,6 +43,7 @@ class NerFormat(Format):
     """
 
     columns = ("tokens", "tags")
+    makes = ("ids", "padding_mask", "word_ids", "word_mask", "num_words", "tags")
     optional = ("tags",)
     rules: ClassVar[dict[str, str]] = {"max_windows >= 1": "max_windows must be at least 1"}
     provides: ClassVar[Any] = {"whole_words": "pieces != 'first'"}

@@ -50,25 +50,29 @@ def _of_tokens(row: Row) -> Sentence:
     tokens, tags = _list(row, "tokens"), _list(row, "tags") if row.get("tags") is not None else None
     for token in tokens:
         if not isinstance(token, str):
-            raise ValueError(f"the token {token!r} is of type {type(token).__name__}")
+            raise ValueError(f"the token {token!r} is of type {type(token).__name__}: write it as text")
     if tags is None:
         return _joined(tokens, None)
     if len(tags) != len(tokens):
-        raise ValueError(f"{len(tokens)} tokens and {len(tags)} tags; each token has one")
+        raise ValueError(f"{len(tokens)} tokens and {len(tags)} tags: write one for each token")
     for tag in tags:
         if not isinstance(tag, str):
             raise ValueError(f"the tag {tag!r} is of type {type(tag).__name__}; tags are written out: O, B-person")
     tags = [tag.strip() for tag in tags]
     for number, (token, tag) in enumerate(zip(tokens, tags, strict=True)):
         if tag != OUTSIDE and not token.strip():
-            raise ValueError(f"token {number} is {token!r} and has the tag {tag!r}: a token without characters can have no entity")
+            raise ValueError(
+                f"token {number} is {token!r} and has the tag {tag!r}: a token without characters can have no entity: remove it, or write O"
+            )
     return _joined(tokens, entities(map(parse, tags)))
 
 
 def _list(row: Row, column: str) -> Sequence[Any]:
     if isinstance(row[column], (list, tuple)):
         return row[column]
-    raise ValueError(f"{column} is {str(row[column])[:40]!r}, of type {type(row[column]).__name__}; a list is wanted, an entry a token")
+    raise ValueError(
+        f"{column} is {str(row[column])[:40]!r}, of type {type(row[column]).__name__}; it must be a list with an entry for each token"
+    )
 
 
 def _of_text(row: Row, pattern: str) -> Sentence:

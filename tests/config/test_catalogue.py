@@ -1,8 +1,11 @@
 """The catalogue: entries of parts, when it is made again, and packages from outside."""
 
+import importlib
 import importlib.metadata
 import json
 import os
+import re
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +14,7 @@ from typing import Any, Literal
 import pytest
 
 from framework import registry
-from framework.config import catalogue, discovery, inventory
+from framework.config import catalogue, discovery, inventory, records
 from framework.config.compose import compose
 from framework.config.diff import differences
 from framework.errors import UserError
@@ -20,6 +23,7 @@ from framework.runs.folder import Run
 from framework.runs.resume import changed
 from framework.utils.cache_folder import cache_folder
 
+take = inventory.take_inventory
 ATTENTION = '''"""A guest."""
 
 from framework.parts.attention.multi_head import MultiHeadAttention
@@ -30,13 +34,18 @@ from framework.registry import register
 class {name}Attention(MultiHeadAttention):
     """{doc}"""
 '''
+IMPORT, WORSE = "from framework import register\n", ATTENTION.format(name="Worse", doc="")
 
 
 @pytest.fixture
 def own_catalogue(tmp_path, monkeypatch):
-    """A cache folder of the test's own; afterwards the registry and the catalogue are what they were."""
-    inventory.take_inventory(discovery.origins())  # a module that is imported in between registers only once
+    """A cache folder of the test's own, with the records of our packages; afterwards registry and catalogue are what they were."""
+    catalogue.load.cache_clear()
+    catalogue.load()
     known = {kind: dict(names) for kind, names in registry._classes.items()}
+    (tmp_path / "cache").mkdir()
+    for file in cache_folder().glob("catalogue-*.json"):
+        shutil.copy(file, tmp_path / "cache")
     monkeypatch.setenv("PLUGFORMER_CACHE", str(tmp_path / "cache"))
     catalogue.load.cache_clear()
     yield
@@ -79,15 +88,18 @@ class Guest:
         (self.folder / "conf" / group / f"{name}.yaml").write_text(text)
 
     def load(self) -> catalogue.Catalogue:
-        for module in [name for name in sys.modules if name.partition(".")[0] == "guest_of_tests"]:
+        for module in [name for name in sys.modules if name.partition("_of_")[0] in ("guest", "other")]:
             del sys.modules[module]
-        registry._classes.get("attention", {}).pop("echo", None)
+        registry.forget("guest_of_tests")
+        registry.forget("other_of_tests")
         catalogue.load.cache_clear()
+        importlib.invalidate_caches()
         return catalogue.load()
 
 
 @pytest.fixture
-def guest(tmp_path, monkeypatch, own_catalogue):
+def entries(monkeypatch):
+    """The entry points that are found."""
     entries = [EntryPoint("guest", "guest_of_tests", Distribution())]
     found = importlib.metadata.entry_points
     monkeypatch.setattr(
@@ -95,8 +107,20 @@ def guest(tmp_path, monkeypatch, own_catalogue):
         "entry_points",
         lambda **wanted: entries if wanted == {"group": "plugformer.plugins"} else found(**wanted),
     )
+    return entries
+
+
+@pytest.fixture
+def guest(tmp_path, monkeypatch, own_catalogue, entries):
     monkeypatch.syspath_prepend(tmp_path)
     return Guest(tmp_path / "guest_of_tests")
+
+
+@pytest.fixture
+def other(tmp_path, guest, entries):
+    """A second package, with an attention of the same name."""
+    entries.append(EntryPoint("other", "other_of_tests", Distribution("other-package", "3")))
+    return Guest(tmp_path / "other_of_tests")
 
 
 def test_a_package_from_outside_brings_parts_and_presets(guest):
@@ -151,23 +175,221 @@ def test_a_changed_new_or_missing_file_is_noticed(guest):
     assert "echo_few" not in guest.load().names("attention")
 
 
-def test_what_has_not_changed_is_not_read_again(guest, monkeypatch):
+@pytest.mark.parametrize(
+    ("old", "new", "imported"),
+    [
+        ("", "", False),
+        ('"""Says it twice."""', '"""Says it twice."""\n    # a remark', False),
+        ("return x", "return x + 1  # the body of a method", False),
+        ('"""Says it twice."""', '"""Says it thrice."""', True),
+        ("loud: bool = False", "loud: bool = True", True),
+        ("return 7", "return 8  # of a function that the class calls when it is made", True),
+    ],
+)
+def test_a_package_is_imported_again_if_an_entry_may_have_changed(guest, monkeypatch, old, new, imported):
+    text = (guest.folder / "echo.py").read_text().replace("@register", "def seven():\n    return 7\n\n\n@register")
+    text += "\n    size = seven()\n\n    def __init__(self, loud: bool = False, **options):\n        super().__init__(**options)\n"
+    text += "\n    def echo(self, x):\n        return x\n"
+    (guest.folder / "echo.py").write_text(text)
     guest.load()
-    monkeypatch.setattr(catalogue, "take_inventory", lambda sources: pytest.fail("nothing has changed"))
-    assert guest.load().option("attention/echo")["doc"] == "Says it twice."
+    (guest.folder / "echo.py").write_text(f"\n{text}".replace(old, new) if old else text)
+    taken = []
+    monkeypatch.setattr(records, "take_inventory", lambda origin, modules: taken.append(origin.package) or take(origin, modules))
+    option = guest.load().option("attention/echo")
+    assert taken == ["guest_of_tests"] * imported
+    assert (guest.folder / "echo.py").read_text().splitlines()[option["line"] - 1].startswith("@register")
 
 
-def test_another_version_of_a_package_is_another_catalogue(guest, monkeypatch):
+def test_a_package_depends_on_those_that_it_imports(guest, other):
+    text = (other.folder / "echo.py").read_text()
+    base = text.replace("EchoAttention", "BaseAttention").replace('@register("attention")\n', "")
+    text = text.replace("framework.parts.attention.multi_head", "guest_of_tests.base").replace("MultiHeadAttention", "BaseAttention")
+    (other.folder / "echo.py").write_text(text.replace("EchoAttention", "ReplyAttention"))
+    (guest.folder / "base.py").write_text(base)
+    assert "loud" not in guest.load().option("attention/reply")["fields"]
+    more = "\n    def __init__(self, loud: bool = False, **options):\n        super().__init__(**options)\n"
+    (guest.folder / "base.py").write_text(base + more)
+    assert guest.load().option("attention/reply")["fields"]["loud"]["type"] == "bool"
+
+
+def test_modules_that_register_nothing_are_not_imported(guest):
+    """A script, plots with a library that is not installed; and what a module says about registering in words."""
+    (guest.folder / "script.py").write_text('"""Registers nothing: @register is a word here."""\nraise SystemExit("imported")\n')
+    (guest.folder / "plots.py").write_text("import no_such_library\nimport atexit\natexit.register(print)\n")
+    (guest.folder / "layers.py").write_text("class Layer:\n    def __init__(self):\n        self.register_buffer('x', no_such_name)\n")
+    (guest.folder / "again.py").write_text((guest.folder / "echo.py").read_text().replace("EchoAttention", "AgainAttention"))
+    known = guest.load()
+    assert known.left_out == () and {"echo", "again"} <= set(known.names("attention"))
+    assert not {"guest_of_tests.script", "guest_of_tests.plots", "guest_of_tests.layers"} & sys.modules.keys()
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "reason"),
+    [
+        ("worse", f"{IMPORT}import no_such_library\n", "worse.py, line 2: ModuleNotFoundError: .*no_such_library"),
+        ("worse", f"{IMPORT}1 / 0\n", "worse.py, line 2: ZeroDivisionError: division by zero"),
+        ("worse", f"{IMPORT}import sys\nsys.exit(3)\n", "worse.py, line 3: SystemExit: 3"),
+        ("worse", f"{IMPORT}@register('attention')\nclass Worse\n", "worse.py, line 3: SyntaxError"),
+        ("__init__", "raise RuntimeError('two\\nlines')\n", "__init__.py, line 1: RuntimeError: two lines"),
+        ("worse", ATTENTION.format(name="Echo", doc=""), "worse.py, line 7: attention/echo is registered twice: .*echo.* and .*worse"),
+        ("worse", WORSE.replace('"attention"', '"attentoin"'), "did you mean 'attention'.*new_kind=True"),
+        ("worse", f"{WORSE}\n    rules = {{'haeds > 0': ''}}\n", "WorseAttention.*'haeds'"),
+        ("worse", f"{WORSE}\n    rules = {{'scale > 0': ''}}\n", "WorseAttention.*'scale is None or scale > 0'"),
+    ],
+)
+def test_a_package_that_cannot_be_read_is_left_out_with_one_line(guest, other, caplog, module, text, reason):
+    guest.preset("echo_few")
+    (other.folder / "echo.py").write_text((other.folder / "echo.py").read_text().replace("Echo", "Reply"))
+    (guest.folder / f"{module}.py").write_text(text)
+    for _ in range(2):  # made, and read
+        caplog.clear()
+        known = guest.load()
+        assert "reply" in known.names("attention") and not {"echo", "worse", "echo_few"} & set(known.names("attention"))
+        (line,) = [record.getMessage() for record in caplog.records if record.name == "plugformer"]
+        assert re.fullmatch(f"plugin somebodys-package 1.2 was left out: .*({reason}).*", line)
+    for name in ("echo", "echo_few"):
+        with pytest.raises(UserError) as refused:
+            compose([f"model/attention={name}"])
+        assert str(refused.value) == f"model/attention: there is no attention {name!r}: {line}"
+    with pytest.raises(UserError, match="there is no attention 'echo': plugin somebodys-package"):
+        registry.get("attention/echo")
+    (guest.folder / f"{module}.py").write_text("")
+    assert {"echo", "echo_few"} <= set(guest.load().names("attention"))
+
+
+def test_a_package_that_was_left_out_is_tried_again_when_another_one_is_installed(guest, monkeypatch, tmp_path):
+    site = tmp_path / "site-packages"
+    site.mkdir()
+    monkeypatch.syspath_prepend(site)
+    (guest.folder / "echo.py").write_text(f"import library_of_tests\n{(guest.folder / 'echo.py').read_text()}")
+    assert "echo" not in guest.load().names("attention")
+    (site / "library_of_tests.py").write_text("")
+    later(site)
+    assert "echo" in guest.load().names("attention")
+
+
+@pytest.mark.parametrize("value", ["gone_of_tests", "gone_of_tests.inside", "guest_of_tests.inside", "guest_of_tests.raises.inside"])
+def test_a_package_without_its_module_is_left_out(guest, entries, caplog, value):
+    (guest.folder / "raises").mkdir()
+    (guest.folder / "raises" / "__init__.py").write_text("raise RuntimeError('two\\nlines')\n")
+    entries.append(EntryPoint("gone", value, Distribution("gone-package", "0.3")))
+    known = guest.load()
+    assert "echo" in known.names("attention")
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "plugformer"]
+    assert line.startswith("plugin gone-package 0.3 was left out: ") and "\n" not in line
+    with pytest.raises(UserError, match="there is no attention 'left'.*plugin gone-package 0.3 was left out"):
+        compose(["model/attention=left"])
+
+
+def test_the_package_of_a_chosen_part_fails_later(guest):
+    """What it imports was there when it was indexed."""
     guest.load()
-    monkeypatch.setattr(Distribution, "version", "2.0")
-    monkeypatch.setattr(Distribution.__init__, "__defaults__", ("somebodys-package", "2.0"))
-    monkeypatch.setattr(
-        discovery.importlib.metadata, "entry_points", lambda **wanted: [EntryPoint("guest", "guest_of_tests", Distribution())]
-    )
+    for name in [name for name in sys.modules if name.startswith("guest_of_tests")]:
+        del sys.modules[name]
+    registry.forget("guest_of_tests")
+    (guest.folder / "echo.py").write_text("import no_such_library\n")
+    with pytest.raises(UserError, match=r"attention/echo cannot be used: .*echo.py, line 1: ModuleNotFoundError.*no_such_library"):
+        registry.get("attention/echo")
+
+
+def test_a_name_of_ours_stays_ours_and_theirs_is_qualified(guest, caplog):
+    guest.write("linear", "Linear", "Not the one there is.")
+    known = guest.load()
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "plugformer"]
+    assert "somebodys-package 1.2" in line and "attention=guest:linear" in line
+    assert {"linear", "guest:linear", "echo"} <= set(known.names("attention"))
+    assert known.option("attention/linear")["class"].startswith("framework.")
+    assert known.option("attention/guest:linear")["doc"] == "Not the one there is."
+    assert registry.get("attention/linear").__module__.startswith("framework.")
+    assert registry.get("attention/guest:linear").__module__ == "guest_of_tests.linear"
+    assert compose(["model/attention=linear"]).config["model"]["attention"]["part"] == "attention/linear"
+    assert compose(["model/attention=guest:linear"]).config["model"]["attention"]["part"] == "attention/guest:linear"
+
+
+@pytest.mark.parametrize("first", ["guest_of_tests.linear", "framework.parts.attention.linear"])
+def test_the_order_of_imports_does_not_matter(guest, first):
+    guest.write("linear", "Linear", "Not the one there is.")
+    guest.load()
+    registry._classes["attention"].clear()
+    for name in ("guest_of_tests.linear", "framework.parts.attention.linear"):
+        sys.modules.pop(name, None)
+    importlib.import_module(first)
+    assert registry.get("attention/linear").__module__ == "framework.parts.attention.linear"
+    assert registry.get("attention/guest:linear").__module__ == "guest_of_tests.linear"
+
+
+def test_two_packages_with_one_name_qualify_both(guest, other, caplog):
+    known = guest.load()
+    assert len([record for record in caplog.records if record.name == "plugformer"]) == 2
+    assert {"guest:echo", "other:echo"} <= set(known.names("attention")) and "echo" not in known.names("attention")
+    with pytest.raises(UserError, match="several parts attention 'echo': choose guest:echo or other:echo"):
+        compose(["model/attention=echo"])
+    with pytest.raises(UserError, match="choose guest:echo or other:echo"):
+        registry.get("attention/echo")
+    for name in ("guest", "other"):
+        assert compose([f"model/attention={name}:echo"]).config["model"]["attention"]["part"] == f"attention/{name}:echo"
+        assert registry.get(f"attention/{name}:echo").__module__ == f"{name}_of_tests.echo"
+
+
+def test_a_qualified_name_works_where_nobody_else_has_it(guest):
+    guest.preset("echo_few", "# Few\nis: guest:echo\nnum_kv_heads: 1\n")
+    known = guest.load()
+    assert known.notices() == [] and "guest:echo" not in known.names("attention") and known.base("attention", "guest:echo_few") == "echo"
+    for name in ("guest:echo", "echo_few", "guest:echo_few"):
+        assert compose([f"model/attention={name}"]).config["model"]["attention"]["part"] == "attention/echo"
+    assert registry.get("attention/guest:echo").__module__ == "guest_of_tests.echo"
+
+
+@pytest.mark.parametrize(("group", "name"), [("attention", "linear"), ("model", "bert_tiny"), ("attention", "grouped_2")])
+def test_a_preset_with_a_name_that_is_taken_is_qualified(guest, group, name):
+    guest.preset(name, "# Theirs\nis: linear\n" if group == "attention" else "# Theirs\nis: gpt2\n", group=group)
+    known = guest.load()
+    assert known.presets[group][f"guest:{name}"]["doc"] == "Theirs"
+    assert known.presets.get(group, {}).get(name, {"doc": ""})["doc"] != "Theirs"
+    chosen = f"model/{group}" if group != "model" else "model"
+    part = {"attention": "attention/linear", "model": "model/decoder_only"}[group]
+    config = compose([f"{chosen}=guest:{name}", "task=completion"]).config["model"]
+    assert (config if group == "model" else config["attention"])["part"] == part
+
+
+def test_a_part_and_a_preset_of_one_package_need_two_names(guest):
+    guest.preset("echo")
+    (plugin,) = guest.load().left_out
+    assert "attention/echo" in plugin.reason
+
+
+def test_a_run_finds_its_parts_or_names_the_package_that_it_needs(guest, entries, tmp_path, monkeypatch):
+    guest.load()
+    config = compose(["model/attention=echo"]).config
+    run = Run.create(tmp_path / "runs", "completion", config)
+    assert Run.open(run.folder).config()["model"]["attention"]["part"] == "attention/echo"
+    another = Guest(tmp_path / "other_of_tests")
+    entries.append(EntryPoint("other", "other_of_tests", Distribution("other-package", "3")))
+    guest.load()
+    assert Run.open(run.folder).config()["model"]["attention"]["part"] == "attention/guest:echo"
+    del entries[0]
+    guest.load()
+    with pytest.raises(UserError, match=r"needs attention/echo of somebodys-package 1.2.*pip install 'somebodys-package==1.2'"):
+        Run.open(run.folder)  # there is another attention/echo
+    assert Run.newest(tmp_path / "runs", "completion", config["name"]) is not None  # another one of that name may be in order
+    (another.folder / "echo.py").write_text("from framework import register\n1 / 0\n")
+    entries[0] = EntryPoint("guest", "other_of_tests", Distribution())
+    guest.load()
+    with pytest.raises(UserError, match=r"needs attention/echo .*plugin somebodys-package 1.2 was left out: .*ZeroDivisionError"):
+        Run.open(run.folder)
+    (another.folder / "echo.py").write_text("")
+    guest.load()
+    with pytest.raises(UserError, match=r"needs attention/echo of somebodys-package 1.2.*not installed|no such part"):
+        Run.open(run.folder)
+
+
+def test_another_version_of_a_package_is_another_catalogue(guest, entries):
+    guest.load()
+    entries[0] = EntryPoint("guest", "guest_of_tests", Distribution(version="2.0"))
     assert guest.load().option("attention/echo")["distribution"] == "somebodys-package 2.0"
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[]", '{"stamp": "another"}'])
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"framework.parts": {"key": "another"}}'])
 def test_a_damaged_file_is_made_again(own_catalogue, damage):
     options = catalogue.load().options
     (file,) = cache_folder().glob("catalogue-*.json")
@@ -175,14 +397,14 @@ def test_a_damaged_file_is_made_again(own_catalogue, damage):
     file.write_text(damage)
     catalogue.load.cache_clear()
     assert catalogue.load().options.keys() == options.keys()
-    assert json.loads(file.read_text())["stamp"] == whole["stamp"]
+    assert json.loads(file.read_text()) == whole
 
 
 def test_it_lies_in_the_one_cache_folder(own_catalogue, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PLUGFORMER_CACHE", "~/mine")
     catalogue.load()
-    assert [path.parent for path in tmp_path.rglob("catalogue-*")] == [tmp_path / "mine"]
+    assert [path.parent for path in (tmp_path / "mine").rglob("catalogue-*")] == [tmp_path / "mine"]
 
 
 def test_a_cache_folder_that_cannot_be_used(own_catalogue, monkeypatch, tmp_path):
@@ -190,28 +412,6 @@ def test_a_cache_folder_that_cannot_be_used(own_catalogue, monkeypatch, tmp_path
     monkeypatch.setenv("PLUGFORMER_CACHE", str(tmp_path / "file"))
     with pytest.raises(UserError, match="the cache folder .*file cannot be used: .*\n.*PLUGFORMER_CACHE=FOLDER"):
         catalogue.load()
-
-
-@pytest.mark.parametrize(("group", "name"), [("attention", "linear"), ("model", "bert_tiny"), ("attention", "grouped_2")])
-def test_a_preset_needs_a_name_of_its_own(guest, group, name):
-    guest.preset(name, group=group)
-    with pytest.raises(UserError, match=f"{group}/{name} exists twice") as refusal:
-        guest.load()
-    assert str(guest.folder / "conf" / group / f"{name}.yaml") in str(refusal.value)
-
-
-def test_a_part_needs_a_name_of_its_own(guest):
-    guest.write("echo", "Linear", "Not the one there is.")
-    with pytest.raises(UserError, match="attention/linear is registered twice") as refusal:
-        guest.load()
-    assert "guest_of_tests.echo" in str(refusal.value)
-
-
-def test_a_misspelt_rule_is_refused_and_the_catalogue_is_not_kept(guest):
-    guest.write("echo", "Echo", 'Says it twice."""\n    rules = {"num_haeds > 0": "num_heads must be positive"}\n    """')
-    for _ in range(2):
-        with pytest.raises(UserError, match=r"attention/echo \(guest_of_tests.echo.EchoAttention\).*'num_haeds'.*did you mean 'num_heads'"):
-            guest.load()
 
 
 OPTIONS = '''"""Parts with options that say what they are."""
@@ -321,8 +521,15 @@ def test_what_is_known_of_a_part():
 
 
 def test_every_part_is_importable_from_its_home():
-    for part, module in catalogue.load().homes().items():
-        assert registry.get(part).__name__, module
+    known = catalogue.load()
+    for part in (f"{kind}/{name}" for kind, names in known.options.items() for name in names):
+        assert registry.registrar(registry.get(part)) == known.home(part)
+
+
+def test_the_kinds_that_the_registry_knows_are_those_of_the_framework():
+    options = catalogue.load().options.items()
+    ours = {kind for kind, names in options if any(entry["package"].startswith("framework.") for entry in names.values())}
+    assert ours | {"format", "task"} == set(registry.KINDS)
 
 
 @pytest.mark.parametrize(

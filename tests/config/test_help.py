@@ -55,7 +55,7 @@ def test_help_or_a_mistake_imports_nothing_heavy(command):
 def test_a_long_list_is_folded_to_a_count():
     known = index.load()
     many = {f"part_{number}_{'x' * number}": known.option("norm/rms") for number in range(40)}
-    text = help_text(Catalogue({"options": {**known.options, "norm": many}, "presets": known.presets}))
+    text = help_text(Catalogue({**known.options, "norm": many}, known.presets))
     (line,) = [line for line in text.splitlines() if line.startswith("  norm ")]
     shown = [word for word in line.split() if word.startswith("part_")]
     assert line.endswith(f"(+{40 - len(shown)} more)") and 0 < len(shown) < 40
@@ -79,7 +79,7 @@ def test_guests_come_first_and_are_marked():
     known = index.load()
     options = json.loads(json.dumps(known.options))
     options["position"]["zigzag"] = {**options["position"]["alibi"], "distribution": "somebodys-package 1.0"}
-    catalogue = Catalogue({"options": options, "presets": known.presets})
+    catalogue = Catalogue(options, known.presets)
     (line,) = [line for line in help_text(catalogue).splitlines() if line.startswith("  position ")]
     assert line.split()[1] == "zigzag"
     (line,) = [line for line in list_text(catalogue, "position").splitlines() if line.split()[0] == "zigzag"]

@@ -37,7 +37,7 @@ class Bowl:
 def fruit(monkeypatch):
     """Kinds that no test but these knows: in the registry of the process they would be parts of everybody's catalogue."""
     monkeypatch.setattr(registry, "_classes", {})
-    monkeypatch.setattr(registry, "_homes", dict)
+    monkeypatch.setattr(registry, "_catalogue", None)
     for kind, cls in (("fruit", PlainFruit), ("fruit", SweetFruit), ("bowl", Bowl)):
         register(kind)(cls)
 
@@ -117,6 +117,58 @@ def test_a_rule_is_a_python_expression():
         @register("fruit")
         class Cut(PlainFruit):
             rules, provides = {}, {"pieces": "cut is"}
+
+
+class Everybody:
+    """What the catalogue says: one option of an owner, and no package but ours."""
+
+    packages = {"framework": ""}
+
+    def home(self, part):
+        return None
+
+    def names(self, kind):
+        return []
+
+    def rule_names(self):
+        return {"shelf"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("sizee > 1", ["'sizee'", "did you mean 'size'"]),
+        ("shelff == 1", ["'shelff'", "did you mean 'shelf'"]),
+        ("ripe > 0", ["'ripe'", "may be null", "'ripe is None or ripe > 0'"]),
+        ("cut > 1 and ripe < cut", ["'ripe'", "may be null"]),
+    ],
+)
+def test_a_wrong_rule_is_refused_at_registration_with_the_class(monkeypatch, rule, words):
+    monkeypatch.setattr(registry, "_catalogue", Everybody)
+    with pytest.raises(UserError, match=r"fruit/sour \(.*SourFruit\)") as refusal:
+
+        @register("fruit")
+        class SourFruit(PlainFruit):
+            rules = {rule: "a reason"}
+
+    assert all(word in str(refusal.value) for word in words), refusal.value
+    assert "sour" not in registry.registered()["fruit"]
+
+
+@pytest.mark.parametrize("rule", ["shelf == 1 and size > 0", "ripe is None or ripe > 0", "'x' in provided and cut > 0"])
+def test_a_rule_that_is_right_is_taken(monkeypatch, rule):
+    monkeypatch.setattr(registry, "_catalogue", Everybody)
+    register("fruit", "sour")(type("SourFruit", (PlainFruit,), {"rules": {rule: "a reason"}}))
+    assert "sour" in registry.registered()["fruit"]
+
+
+@pytest.mark.parametrize(("kind", "meant"), [("attentoin", "attention"), ("atention", "attention"), ("norms", "norm"), ("bowls", "bowl")])
+def test_a_kind_that_is_nearly_another_is_asked_about(kind, meant):
+    with pytest.raises(UserError, match=f"SweetFruit.*no kind '{kind}' .did you mean '{meant}'.*register.'{kind}', new_kind=True"):
+        register(kind)(SweetFruit)
+    register(kind, "sweet", new_kind=True)(SweetFruit)
+    assert registry.get(f"{kind}/sweet") is SweetFruit
+    register("vegetable")(SweetFruit)  # is near to none
 
 
 def test_a_part_is_found_without_loading_anything_first():

@@ -7,7 +7,7 @@ import pytest
 from framework.config import catalogue as index
 from framework.config.rules import check_rules
 from framework.errors import UserError
-from framework.registry import expressions
+from framework.registry.rules import expressions
 
 
 def entry(rules=(), provides=(), fields=(), slots=(), context=()):
@@ -44,7 +44,7 @@ def house(**of_the_bed):
     ],
 )
 def test_what_a_rule_may_name(rule):
-    check_rules(house(rules=[rule]), ["seed", "data_part"])
+    check_rules(house(rules=[rule]), ["seed", "data_part"], ["bed/straw"])
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_what_a_rule_may_name(rule):
 )
 def test_a_rule_with_an_unknown_name_is_refused(rule, name, near):
     with pytest.raises(UserError) as refused:
-        check_rules(house(rules=[rule]), ["seed"])
+        check_rules(house(rules=[rule]), ["seed"], ["bed/straw"])
     said = str(refused.value)
     assert said.startswith(f"bed/straw (somewhere.Part): the rule {rule!r} uses {name!r}") and "length, " in said
     assert (f"did you mean {near!r}" in said) if near else "did you mean" not in said
@@ -71,8 +71,41 @@ def test_a_rule_with_an_unknown_name_is_refused(rule, name, near):
 def test_the_condition_of_a_trait_names_options_alone(condition):
     """What is around a part, and what its owner computes, is not known yet when traits are collected."""
     with pytest.raises(UserError, match=re.escape(f"the rule {condition!r} uses")):
-        check_rules(house(provides={"soft": condition}), [])
-    check_rules(house(provides={"soft": "length > 0 and windows > 0"}), [])
+        check_rules(house(provides={"soft": condition}), [], ["bed/straw"])
+    check_rules(house(provides={"soft": "length > 0 and windows > 0"}), [], ["bed/straw"])
+    check_rules(house(provides={"soft": condition}), [], [])  # of a part that is not asked about
+
+
+def nullable(**defaults):
+    return {name: {"type": "int | None", "default": default} for name, default in defaults.items()}
+
+
+@pytest.mark.parametrize(
+    ("rule", "option"),
+    [
+        ("length > 0", "length"),
+        ("length is None or length > width", "width"),  # where length has a value
+        ("length % 2 == 0", "length"),
+        ("windows < length", "length"),  # compared with an option of its owner
+        ("max(length, 2) < 3", "length"),
+        ("length is None or length > 0", None),
+        ("not length or length > 0", None),
+        ("width == 2 or length > 0", "length"),  # true with the default of another option
+        ("windows > 0 and (length is None or length < windows)", None),
+        ("length == width", None),
+        ("'fire' in provided or pillow_part == 'wool'", None),
+    ],
+)
+def test_a_rule_that_compares_with_null_is_refused(rule, option):
+    parts = house(rules=[rule])
+    parts["bed"]["straw"]["fields"] = nullable(length=None, width=2)
+    if option is None:
+        check_rules(parts, [], ["bed/straw"])
+        return
+    with pytest.raises(UserError) as refused:
+        check_rules(parts, [], ["bed/straw"])
+    said = str(refused.value)
+    assert said.startswith("bed/straw (somewhere.Part)") and repr(rule) in said and f"'{option} is None or {rule}'" in said
 
 
 def test_no_registered_rule_names_a_trait_that_nobody_provides():

@@ -157,7 +157,7 @@ def span(start, end, label="who"):
         ({"tokens": ["a"], "tags": ["O", "O"]}, "1 tokens and 2 tags"),
         ({"tokens": ["a"], "tags": ["person"]}, "'person' is no tag"),
         ({"tokens": ["a"], "tags": [3]}, "tags are written out"),
-        ({"tokens": "a b", "tags": ["O"]}, "tokens is 'a b', of type str; a list is wanted"),
+        ({"tokens": "a b", "tags": ["O"]}, "tokens is 'a b', of type str; it must be a list"),
         ({"tokens": [1], "tags": ["O"]}, "the token 1 is of type int"),
         ({"text": 3, "spans": []}, "must be a text, and is 3 of type int"),
         (span(0, 99), "0 <= start < end <= 9"),

@@ -17,7 +17,7 @@ from framework.data.sources.conll import Conll
 from framework.data.sources.flags import flags_beside
 from framework.data.sources.folders import files_by_class, read_folders
 from framework.data.sources.json_files import read_json, read_json_lines
-from framework.data.sources.lines import codec_name, readable
+from framework.data.sources.lines import codec_name, readable, size_of
 from framework.data.sources.parquet import read_parquet
 from framework.data.sources.tables import Table
 from framework.errors import UserError
@@ -158,10 +158,8 @@ class FilesData(Source):
                     path.exists()  # OSError: the name is too long
                 raise UserError(f"{path} does not exist (data.{split}={name}){self._where_to_get()}")
             paths += matches
-        sizes = []
+        sizes = list(map(size_of, paths))
         for path in paths:
-            with readable(path):
-                sizes.append(path.stat().st_size)
             if path.is_dir() and self.kind_of(paths) != "folders":
                 raise UserError(f"{path} is a folder (data.{split}): set data.folder={path} data.{split}=FILE")
             if not path.is_dir() and self.kind == "folders":

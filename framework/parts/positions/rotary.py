@@ -23,6 +23,7 @@ class RotaryPosition(Position):
         section 2.1.2, https://arxiv.org/abs/2412.13663
     """
 
+    provides: ClassVar = ("rotary",)
     rules: ClassVar[dict[str, str]] = {
         "0 < fraction <= 1": "fraction must be in (0, 1]",
         "base > 1 and (local_base is None or local_base > 1)": "base and local_base must be greater than 1",
@@ -56,6 +57,7 @@ class ScaledRotaryPosition(Position):
     fast: frequencies with more periods than this are unchanged; in between they are interpolated (high_freq_factor).
     """
 
+    provides: ClassVar = ("rotary",)
     rules: ClassVar[dict[str, str]] = {
         "base > 1": "base must be greater than 1",
         "factor >= 1 and trained_length > 0": "factor must be at least 1 and trained_length positive",
