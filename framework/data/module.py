@@ -93,7 +93,8 @@ def prepare(
     """
     if source.batches.packs and not format.stream:
         raise UserError(f"data/batches=packed needs running text, not the separate rows of {type(format).__name__}: data/batches=buckets")
-    source.check()
+    if folder is None:
+        source.check()
     names = source.splits if splits is None else tuple(split for split in source.splits if split in set(splits))
     if folder is not None:
         tokenizer, spec = Tokenizer.load(folder / "tokenizer.json"), DataSpec.load(folder / "data_spec.json")

@@ -93,7 +93,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _names(value: Any) -> list[str]:
-    """File names of one path or several."""
+    """File names of one path or several, or of a split with options of its own."""
+    value = value.get("path") if isinstance(value, Mapping) else value
     return [Path(str(path)).name for path in (value if isinstance(value, list) else [value]) if path]
 
 
