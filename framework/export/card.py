@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from framework.data.labels import all_labels
 from framework.runs.folder import Run
-from framework.runs.labels import all_labels, remarks
 from framework.runs.predictor import Predictor
 from framework.runs.summary import parameter_lines, parts_line
 from framework.tasks.base import Task
@@ -26,7 +26,7 @@ def card(run: Run, loaded: Predictor, library: str, loading: Sequence[str]) -> s
     sections = {
         "": [f"{parts_line(config)}.", f"{parameters} parameters; at most {loaded.spec.max_length:,} tokens of input."],
         "Loading": ["In this folder:", "", "```python", *(line.replace("FOLDER", ".") for line in loading), "```"],
-        "Training data": list(data_lines(config["data"], run.sizes())),
+        "Training data": [*data_lines(config["data"], run.sizes()), *remark_lines(run.remarks())],
         **({"Labels": list(label_lines(counts))} if (counts := run.label_counts()) else {}),
         "Metrics": list(metric_lines(run.results())),
         "Training": ["```", command, "```", "", f"With {versions}."],
@@ -57,15 +57,13 @@ def data_lines(node: Mapping[str, Any], sizes: Mapping[str, Mapping[str, int]]) 
 
 
 def label_lines(counts: Mapping[str, Mapping[str, int]], most: int = 100) -> Iterator[str]:
-    """A table of labels: a row for each label, a column for each split; and what is to be known about them."""
+    """A table of labels: a row for each label, a column for each split."""
     labels = sorted(all_labels(counts), key=lambda label: (-sum(each.get(label, 0) for each in counts.values()), label))
     yield from table(
         ("label", *counts), [(code(label), *(f"{each.get(label, 0):,}" for each in counts.values())) for label in labels[:most]]
     )
     if len(labels) > most:
         yield from ("", f"The {most} most frequent of {len(labels):,} labels; `labels.csv` in the folder of the run has all.")
-    for remark in remarks(counts, most=most):
-        yield from ("", f"{remark[0].upper()}{remark[1:]}.")
 
 
 def code(text: str) -> str:
@@ -73,6 +71,13 @@ def code(text: str) -> str:
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     pad = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{fence}{pad}{' '.join(text.splitlines())}{pad}{fence}".replace("|", "\\|")
+
+
+def remark_lines(remarks: Sequence[str]) -> Iterator[str]:
+    """A list of the sentences about the data."""
+    if remarks:
+        yield ""
+        yield from (f"- {remark}" for remark in remarks)
 
 
 def metric_lines(metrics: Mapping[str, float]) -> Iterator[str]:

@@ -21,8 +21,8 @@ from typing import Any, TextIO
 import yaml
 
 from framework.config.discovery import DISTRIBUTION
+from framework.data.labels import read_labels, write_labels
 from framework.errors import UserError
-from framework.runs.labels import read_labels, write_labels
 from framework.runs.provenance import distributions, library_versions, with_present_parts
 from framework.utils.files import write_text
 
@@ -138,9 +138,13 @@ class Run:
         """Versions of Python and the libraries that the run was trained with."""
         return self._notes()["versions"]
 
-    def save_sizes(self, sizes: Mapping[str, Mapping[str, int]]) -> None:
-        """Saves the numbers of rows and tokens of each split."""
-        self._write_notes(**{**self._notes(), "data": {split: dict(size) for split, size in sizes.items()}})
+    def save_sizes(self, sizes: Mapping[str, Mapping[str, int]], remarks: Sequence[str] = ()) -> None:
+        """Saves the numbers of rows and tokens of each split, and sentences about them."""
+        self._write_notes(**{**self._notes(), "data": {split: dict(size) for split, size in sizes.items()}, "remarks": list(remarks)})
+
+    def remarks(self) -> list[str]:
+        """Sentences about the encoded data; none before it is encoded."""
+        return self._notes().get("remarks", [])
 
     def sizes(self) -> dict[str, dict[str, int]]:
         """Split -> numbers of rows and tokens; empty before the data is encoded."""

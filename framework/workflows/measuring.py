@@ -5,12 +5,12 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from framework.data.labels import label_remarks
 from framework.data.module import Prepared
 from framework.data.sources.files import FilesData
 from framework.errors import UserError
 from framework.runs.build import prepare_data
 from framework.runs.folder import Run
-from framework.runs.labels import remarks
 
 MEASURED = ("validation", "test")
 _SPLITTING = ("validation_share", "test_share", "split")  # options by which a run divided its training rows
@@ -72,5 +72,5 @@ def _print_split(run: Run, split: str, prepared: Prepared, words: Sequence[str])
     changed = f"; there were {before:,} when it was trained" if not words and before not in (None, rows) else ""
     print(f"{split:<12}{rows:>10,} rows, {origin}{changed}", file=sys.stderr)
     counts = {"train": dict.fromkeys(prepared.spec.labels, 0), split: prepared.labels.get(split, {})}
-    for remark in remarks(counts):
+    for remark in label_remarks(counts):
         print(remark, file=sys.stderr, flush=True)

@@ -10,7 +10,6 @@ import torch
 
 from framework.data.module import Prepared
 from framework.runs.folder import Run
-from framework.runs.labels import remarks
 from framework.runs.summary import parameter_lines, parts_line
 from framework.tasks.base import Task
 
@@ -21,11 +20,10 @@ def print_start(config: Mapping[str, Any], prepared: Prepared, task: Task, folde
     print(parts_line(config))
     print("\n".join([*parameter_lines(task), *lines]))
     for split, size in prepared.sizes.items():
-        lost = "".join(f", {size[key]:,} {key}" for key in ("truncated", "dropped") if size[key])
+        lost = "".join(f", {size[key]:,} {key}" for key in ("unknown", "truncated", "dropped") if size[key])
         note = prepared.source.split_note(split, prepared.sizes)
         print(f"{split:<12}{size['rows']:>10,} rows {size['tokens']:>12,} tokens{lost}{f'; {note}' if note else ''}")
-    for remark in remarks(prepared.labels):
-        print(remark)
+    print("".join(f"{remark}\n" for remark in prepared.remarks), end="")
     device = "cuda" if trainer["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
     precision = trainer["precision"] or "32-true"
     print(f"vocabulary {prepared.spec.vocab_size:,}; {world} process{'es' * (world > 1)} on {device}, precision {precision}")

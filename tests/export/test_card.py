@@ -66,9 +66,7 @@ def test_labels_are_counted_in_each_split(tmp_path):
         "| `never` | 0 | 2 |",
         "| ` odd` | 0 | 1 |",
     ]
-    unseen, alike = (line for line in labels[7:] if line)
-    assert unseen.startswith("Test has labels that the training rows lack, 3 times: ' odd', 'never'; each is counted as an error")
-    assert alike == "Labels that differ by blanks or case alone: 'Pos' (3), 'pos' (1,204)."
+    assert len(labels) == 7
 
 
 def test_of_many_labels_the_most_frequent_are_shown():

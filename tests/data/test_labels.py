@@ -2,7 +2,7 @@
 
 import pytest
 
-from framework.runs.labels import alike, read_labels, remarks, unseen, write_labels
+from framework.data.labels import alike, label_remarks, read_labels, unseen, write_labels
 
 COUNTS = {"train": {"good": 2, " odd": 1, 'a,"b"\nc': 1}, "test": {"good": 1, "new": 3}}
 
@@ -27,7 +27,7 @@ def test_labels_that_differ_by_blanks_or_case():
 
 
 def test_remarks_count_and_name():
-    one, two = remarks({"train": {"a": 1}, "test": {"A": 2, **{f"l{n}": 1 for n in range(20)}}}, most=3)
+    one, two = label_remarks({"train": {"a": 1}, "test": {"A": 2, **{f"l{n}": 1 for n in range(20)}}}, most=3)
     assert "22 times: 'A', 'l0', 'l1' and 18 more" in one and "unseen_labels=refuse" in one
     assert two.endswith("'A' (2), 'a' (1)")
-    assert not list(remarks({}))
+    assert not list(label_remarks({}))

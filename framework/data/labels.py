@@ -45,7 +45,7 @@ def alike(counts: Counts) -> list[list[str]]:
     return [labels for labels in groups.values() if len(labels) > 1]
 
 
-def remarks(counts: Counts, most: int = 12) -> Iterator[str]:
+def label_remarks(counts: Counts, most: int = 12) -> Iterator[str]:
     """Sentences about labels that are only in validation or test, and about those that differ by blanks or case alone."""
     for split, labels in unseen(counts).items():
         rows = sum(counts[split][label] for label in labels)
