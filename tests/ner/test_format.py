@@ -246,3 +246,8 @@ def test_a_type_that_the_training_rows_lack_is_no_target():
     row = {"tokens": ["a", "b", "c"], "tags": ["B-thing", "I-thing", "B-who"]}
     assert NerFormat().row_labels(row) == ["thing", "who"]
     assert encode(row)["tags"] == encode(row | {"tags": ["O", "O", "B-who"]})["tags"]
+
+
+def test_tokens_have_whole_characters():
+    with pytest.raises(ValueError, match=r"column 'tokens' has half a character \(U\+D800"):
+        NerFormat().parse({"tokens": ["a", "\ud800"], "tags": ["O", "O"]})
