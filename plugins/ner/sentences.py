@@ -50,6 +50,7 @@ def _of_tokens(row: Row) -> Sentence:
     for token in tokens:
         if not isinstance(token, str):
             raise ValueError(f"the token {token!r} is of type {type(token).__name__}: write it as text")
+    text_of({"tokens": " ".join(tokens)}, "tokens")  # ValueError: half a character
     if tags is None:
         return _joined(tokens, None)
     if len(tags) != len(tokens):

@@ -241,3 +241,8 @@ def test_a_token_without_characters_has_no_entity(token):
 
 def test_blanks_around_a_tag_are_no_part_of_it():
     assert NerFormat().parse({"tokens": ["a", "b"], "tags": ["B-x ", " I-x"]}).entities == [(0, 2, "x")]
+
+
+def test_tokens_have_whole_characters():
+    with pytest.raises(ValueError, match=r"column 'tokens' has half a character \(U\+D800"):
+        NerFormat().parse({"tokens": ["a", "\ud800"], "tags": ["O", "O"]})
