@@ -64,6 +64,7 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.metrics.bleu import Bleu as Bleu
     from framework.metrics.bleu import BleuTokenizer as BleuTokenizer
     from framework.metrics.bleu import Chrf as Chrf
+    from framework.metrics.labels import LabelCounts as LabelCounts
     from framework.metrics.ratio import Average as Average
     from framework.metrics.ratio import BitsPerByte as BitsPerByte
     from framework.metrics.ratio import Perplexity as Perplexity
