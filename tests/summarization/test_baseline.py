@@ -44,3 +44,11 @@ def test_extracts_have_a_bounded_number_of_words(monkeypatch: pytest.MonkeyPatch
     extracts([{"summary": "one two"}], [{"document": document, "summary": "word1 word2"}])
     assert words == [2, baseline.LONGEST, baseline.LONGEST]
     assert first_words("one\n two  ") == "one\n two  "
+
+
+def test_words_and_sentences_of_another_script() -> None:
+    rows = [{"document": "Собака спит. Кот ест! Идёт дождь? Да.", "summary": "Собака спит"}]
+    train = [{"document": "", "summary": "Кот ест"}]
+    assert sentences(rows[0]["document"]) == ["Собака спит.", "Кот ест!", "Идёт дождь?", "Да."]
+    assert sentences("下雨了。狗睡了！好") == ["下雨了。", "狗睡了！", "好"]
+    assert extracts(train, rows, tokenize="unicode")["rouge1"] == 100  # the first two words
