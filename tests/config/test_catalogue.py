@@ -8,7 +8,9 @@ import re
 import shutil
 import sys
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 import pytest
@@ -552,3 +554,14 @@ def test_every_group_has_something_to_choose():
     groups = dict(catalogue.load().groups())
     assert len(groups) > 30 and groups["model/encoder/final_norm"] == "norm"
     assert all(catalogue.load().names(kind) for kind in groups.values())
+
+
+def test_packages_are_not_indexed_in_the_middle_of_an_import(own_catalogue, monkeypatch):
+    """A module of a plugin that is imported first registers its parts before the catalogue is read."""
+    importing = ModuleType("plugins.ner.data")
+    importing.__spec__ = ModuleSpec("plugins.ner.data", None)
+    importing.__spec__._initializing = True
+    monkeypatch.setitem(sys.modules, "plugins.ner.data", importing)
+    monkeypatch.setattr(catalogue, "_indexed", lambda *_: pytest.fail("the packages were indexed"))
+    assert catalogue.known().rule_names() is None and catalogue.known().packages["plugins.ner"] == "ner"
+    assert not catalogue.load.cache_info().currsize
