@@ -274,7 +274,7 @@ def pickled(path):
 
 BROKEN = {
     truncated: "truncated or damaged",
-    foreign: "not a checkpoint of this program",
+    foreign: "no file of torch.save",
     hostile: "might run code",
     no_checkpoint: "not a checkpoint",
     pickled: "not a checkpoint",
