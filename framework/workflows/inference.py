@@ -51,7 +51,7 @@ def predict(folder: Path, arguments: Sequence[str]) -> None:
     answers = predictor.predict(words["text"] or rows_of(words["file"][-1], predictor.config, predictor.format))
     if words["text"]:
         for answer in answers:
-            plain = isinstance(answer["prediction"], str) and not {"scores", "others"} & answer.keys()
+            plain = answer.keys() == {"prediction"} and isinstance(answer["prediction"], str)
             print(answer["prediction"] if plain else json.dumps(answer, ensure_ascii=False))
         return
     lines = "".join(f"{json.dumps(answer, ensure_ascii=False)}\n" for answer in answers)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from random import Random
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from framework.data.formats import Format, Row
 from framework.data.sources.columns import Columns, Selection
@@ -26,6 +26,8 @@ class Source:
     >>> isinstance(source, Source), source.splits, len(list(source.rows("train")))
     (True, ('train', 'validation', 'test'), 3)
     """
+
+    rules: ClassVar[dict[str, str]] = {"workers >= 0": "workers must not be negative; 0 = the rows are read in the training process"}
 
     def __init__(
         self,
