@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from framework.config.catalogue import Catalogue
+from framework.config.task_data import task_mistakes
 from framework.registry.rules import broken as broken_rules
 from framework.registry.rules import names_in
 
@@ -140,7 +141,8 @@ class Tree:
 
 def conflicts(config: Node, catalogue: Catalogue) -> list[Conflict]:
     """Every broken rule of a composed config."""
-    return list(Tree("", explicit_config(config, catalogue), catalogue).conflicts())
+    mistakes = [Conflict(*mistake) for mistake in task_mistakes(config, catalogue)]
+    return [*Tree("", explicit_config(config, catalogue), catalogue).conflicts(), *mistakes]
 
 
 def report(config: Node, catalogue: Catalogue) -> list[str]:

@@ -21,7 +21,7 @@ TRAITS = {
     "optimizer_state": "may not change when a run is resumed: the optimizer's state depends on it",
     "pattern": "a pattern or another text whose brackets need no quotes",
 }
-_DECLARATIONS = ("provides", "rules", "excluded_slots", "scope_boundary", "columns", "optional")
+_DECLARATIONS = ("provides", "rules", "excluded_slots", "scope_boundary", "columns", "optional", "makes", "reads", "loss_over")
 
 
 def take_inventory(origin: Origin, modules: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -6,11 +6,11 @@ Every batch is a dict with what `collate` returns, by default `ids` (B, T) and `
 padded; and with `@rows`, the `BatchRows` that the loader adds. Names that begin with @ are the framework's; no feature can have one.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from reprlib import repr as shortened
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from framework.data.spec import DataSpec
 from framework.data.values import check_characters, text_form
@@ -69,6 +69,7 @@ class Format:
     label_columns: columns of label names. A list of columns for one of them, `data.columns.label=[toxic,obscene]`, are columns of 0 and 1:
         the value is the list of the names of those that have 1.
     stream: the rows are parts of one running text and may be packed.
+    unseen_labels: whether a label that the training rows lack is counted as an error in validation and test, or refused.
 
     An invalid row is a ValueError; the caller adds its file and line to the message.
 
@@ -84,8 +85,10 @@ class Format:
     columns: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[tuple[str, ...]] = ()
     label_columns: ClassVar[tuple[str, ...]] = ()
+    makes: ClassVar[tuple[str, ...]] = ()
     special_tokens: tuple[str, ...] = ()
     stream: ClassVar[bool] = False
+    unseen_labels: Literal["count", "refuse"] = "count"
     rules: ClassVar[dict[str, str]] = {}
     provides: ClassVar[tuple[str, ...]] = ()
 
@@ -105,12 +108,27 @@ class Format:
         """Statistics of the training rows, JSON-able; `labels` go to spec.labels, all others to spec.statistics."""
         return {}
 
+    def row_labels(self, row: Row) -> Sequence[str]:
+        """The labels of a row, one for each time that it has one: its classes, or the types of its entities. By default none.
+
+        Random splits are stratified by them, they are counted for each split, and a training row may have no label that is not among
+        spec.labels. A label that only validation or test have is for `encode` and the metrics to count as an error of the model; with
+        `unseen_labels = "refuse"` such a row is refused before."""
+        return ()
+
     def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
         """Features of a row, with targets only if the row has them. None drops the row; dropped rows are counted.
 
         A feature is a bool, an int or a float, a list of one of them, or a list of such lists, with the same nesting in every row.
-        `@truncated` (bool) is no feature: rows that have it are counted as truncated."""
+        `@truncated` (bool) is no feature: rows that have it are counted as truncated. Nor is `@counts`, numbers by name, which are summed
+        over the rows of a split for `remarks`."""
         raise NotImplementedError
+
+    def remarks(self, split: str, counts: Mapping[str, int], first: Mapping[str, str]) -> list[str]:
+        """Sentences about an encoded split, which the run prints at its start and keeps for its card. ValueError: the split is refused.
+
+        counts: sums of `@counts` over all rows. first: for each count the place of the first row where it is not 0."""
+        return []
 
     def window(self, spec: DataSpec) -> int:
         """Distance between windows of running text. A window has one token more, the target of its last input."""

@@ -27,6 +27,7 @@ class PairFormat(Format):
     """
 
     columns: ClassVar[tuple[str, ...]] = ("source", "target")
+    makes: ClassVar[tuple[str, ...]] = ("source", "source_padding_mask", "target", "labels")
     optional: ClassVar[tuple[str, ...]] = ("target",)
 
     def __init__(self, long: Literal["truncate", "refuse"] = "truncate"):

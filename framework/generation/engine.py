@@ -65,11 +65,11 @@ class Decode:
         prompt: Tensor,
         padding_mask: Tensor | None = None,
         encoder_output: EncoderOutput | None = None,
-        longest: int | None = None,
+        longest: int | Sequence[int] | None = None,
     ) -> list[list[Generated]]:
         """Continue prompts (B, P), padded on the left where padding_mask (B, P) is False; the texts of each, best first.
 
-        encoder_output: of an encoder-decoder model. longest: maximum number of new tokens, beside the strategy's.
+        encoder_output: of an encoder-decoder model. longest: maximum number of new tokens, of all or of each prompt, beside the strategy's.
         """
         padding_mask = None if padding_mask is None or bool(padding_mask.all()) else padding_mask
         prompts = [row.tolist() if padding_mask is None else row[padding_mask[number]].tolist() for number, row in enumerate(prompt)]
@@ -132,16 +132,20 @@ class Decode:
             finished[int(grown.source[row])].append(Hypothesis(ids[:-1] if ends else ids, float(grown.scores[row]), ends))
         return (~done).nonzero()[:, 0]
 
-    def _limits(self, model: Any, lengths: Sequence[int], longest: int | None) -> list[int]:
+    def _limits(self, model: Any, lengths: Sequence[int], longest: int | Sequence[int] | None) -> list[int]:
         """Maximum number of new tokens of each prompt. The last one is never an input, so it needs no position."""
-        asked = [number for number in (longest, self.strategy.max_new_tokens) if number is not None]
-        if asked and not has_position_table(model):
-            return [min(asked)] * len(lengths)
-        readable = model.spec.max_length
-        for length in lengths:
-            if length > readable:
-                raise UserError(f"a prompt has {length} tokens and model.max_length is {readable}: shorten it or raise model.max_length")
-        return [min([*asked, readable - length + 1]) for length in lengths]
+        wished = [longest] * len(lengths) if longest is None or isinstance(longest, int) else longest
+        bounded, readable, limits = has_position_table(model), model.spec.max_length, []
+        for length, most in zip(lengths, wished, strict=True):
+            asked = [number for number in (most, self.strategy.max_new_tokens) if number is not None]
+            if bounded or not asked:
+                if length > readable:
+                    raise UserError(
+                        f"a prompt has {length} tokens and model.max_length is {readable}: shorten it or raise model.max_length"
+                    )
+                asked.append(readable - length + 1)
+            limits.append(min(asked))
+        return limits
 
 
 def has_position_table(model: nn.Module) -> bool:

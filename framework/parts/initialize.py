@@ -1,6 +1,7 @@
 """Weight initialization of every model, in one place."""
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,6 +22,9 @@ def initialize(model: nn.Module, std: float) -> None:
     | biases                                                                    | 0                        |
     | norms                                                                     | weight 1, bias 0         |
     | other parameters of a part                                                | as its constructor set them |
+
+    A part with other initial values has a method `initialize_weights(std)`: it is called after the table is applied, inner parts
+    first, and sets what it wants to differ.
     """
     if all(parameter.is_meta for parameter in model.parameters()):
         return  # shapes alone are wanted
@@ -42,3 +46,7 @@ def initialize(model: nn.Module, std: float) -> None:
                     nn.init.normal_(linear.weight, std=std / math.sqrt(module.residual_additions))
         if isinstance(module, Tokens) and module.scale != 1.0:
             nn.init.normal_(module.weight, std=1 / module.scale)
+    for module in reversed(list(model.modules())):  # modules() lists a module before those inside it
+        own: Any = getattr(module, "initialize_weights", None)
+        if own is not None:
+            own(std)

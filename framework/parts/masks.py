@@ -45,7 +45,7 @@ class Mask:
     def dense(self) -> Tensor | None:
         """(B or 1, 1, T, S), True = attend; None = every query attends to every key. The bias is not in it.
 
-        A causal query always attends to itself, so that the softmax of a padding query is finite.
+        A query that is padding attends to itself where it may have no other key, so that its softmax is finite.
         """
         allowed: Tensor | None = None
         window = self._effective_window()
@@ -87,7 +87,7 @@ class Mask:
         if self.padding_mask is None:
             return None
         padding_mask = self.padding_mask[:, None, None, :]  # (B, 1, 1, S)
-        if not self.causal:
+        if not self.causal and self.documents is None and self._effective_window() is None:
             return padding_mask
         query, key = self._indices()
         return padding_mask | (key == query)  # (B, 1, T, S)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -68,13 +68,17 @@ class Task(nn.Module):
     >>> predictor = load("runs/last")
     >>> task = predictor.task
     >>> isinstance(task, Task), task.monitor, sorted(task.metrics())
-    (True, 'validation/accuracy', ['accuracy', 'f1'])
+    (True, 'validation/accuracy', ['labels'])
     """
 
     framework_options: ClassVar[tuple[str, ...]] = ("format", "baseline")  # options that the framework reads and no constructor takes
     option_traits: ClassVar[dict[str, tuple[str, ...]]] = {"may_change": ("baseline",)}
     format: Any = choice("format", None)  # of an instance: the format itself
     rules: ClassVar[dict[str, str]] = {}
+    reads: ClassVar[tuple[str, ...]] = ()  # what a batch with targets must hold; () = whatever its own format makes
+    # What the loss is summed over: rows; or it compares the rows of a batch with each other (in-batch negatives), those of this process, or
+    # those of all processes (`gather_rows`).
+    loss_over: ClassVar[Literal["rows", "batch", "global_batch"]] = "rows"
     monitor: str = "validation/loss"  # the metric of the best checkpoint; where an option decides, it is set in `__init__`
     mode: str = "min"
 

@@ -43,6 +43,7 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
     """
 
     hf_task = "text2text-generation"
+    reads = ("source", "source_padding_mask", "target", "labels")
     rules: ClassVar[dict[str, str]] = {
         "'cross' in provided": "this task needs an encoder-decoder; choose model=encoder_decoder or a preset of it",
         "0 <= label_smoothing < 1": "label_smoothing must be in [0, 1)",

@@ -13,6 +13,7 @@ from torch import Tensor
 from framework.data.formats import Batch
 from framework.errors import UserError
 from framework.tasks.capabilities import Distillable
+from framework.testing.losses import losses_of, total_loss
 from framework.testing.parameters import check_gradients, load_saved
 from framework.testing.promise import BrokenPromise, Inapplicable
 from framework.testing.ranks import runs_in_two_processes
@@ -46,13 +47,59 @@ def result_has_its_shape(toy: ToyTask) -> None:
         raise BrokenPromise(f"result has its shape: evaluate returned {len(rows)} dicts for {toy.count} rows")
 
 
+def batch_is_declared(toy: ToyTask) -> None:
+    """A batch holds what its format says that it makes, and that is all that a task with `reads` reads unasked."""
+    task, batch = toy.task(), _Watched(toy.batch())
+    if lacking := [name for name in toy.format.makes if name not in batch.keys()]:
+        raise BrokenPromise(f"batch is declared: {type(toy.format).__name__}.makes names {lacking[0]}, which its batches lack")
+    if unmade := [name for name in task.reads if name not in toy.format.makes]:
+        raise BrokenPromise(f"batch is declared: the task reads {unmade[0]}, which {type(toy.format).__name__}.makes does not name")
+    toy.evaluate(task, batch)
+    if task.reads and (undeclared := batch.read - batch.asked - {*task.reads, "@rows"}):
+        raise BrokenPromise(
+            f"batch is declared: the task reads {', '.join(sorted(undeclared))} of a batch, which its `reads` does not name"
+        )
+
+
+class _Watched(dict[str, Any]):
+    """A batch that remembers which keys were read, and which were asked for first."""
+
+    def __init__(self, batch: Batch):
+        super().__init__(batch)
+        self.read: set[str] = set()
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.read.add(name)
+        return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        self.asked.add(str(name))
+        return super().__contains__(name)
+
+
 def loss_is_a_sum(toy: ToyTask) -> None:
-    """Loss and weight of a batch are the sums of those of its parts."""
-    whole, parts = _of_parts(toy, toy.task())
-    for name in ("loss", "weight"):
-        total, summed = float(getattr(whole, name)), float(sum(getattr(part, name) for part in parts))
-        if not near(total, summed):
-            raise BrokenPromise(f"loss is a sum: the {name} of a batch is {total:.6g}, the sum over its parts {summed:.6g}")
+    """Losses and weights of a batch are the sums of those of its parts; of a task that compares rows, the weight alone."""
+    task = toy.task()
+    whole, parts = _of_parts(toy, lambda batch: losses_of(task, batch))
+    for name in whole:
+        for number, value in enumerate(("loss", "weight")):
+            total, summed = float(whole[name][number]), float(sum(part[name][number] for part in parts if name in part))
+            if not near(total, summed) and (value == "weight" or task.loss_over == "rows"):
+                what = value if name == "loss" else f"{value} of {name!r}"
+                raise BrokenPromise(f"loss is a sum: the {what} of a batch is {total:.6g}, the sum over its parts {summed:.6g}")
+
+
+def loss_ignores_the_order_of_rows(toy: ToyTask) -> None:
+    """The losses of a batch are those of its rows in any order."""
+    task, numbers = toy.task(), range(toy.count)
+    with torch.no_grad():
+        one, other = (losses_of(task, toy.batch(order)) for order in (numbers, numbers[::-1]))
+    for name, pair in one.items():
+        if not near(float(pair[0]), float(other[name][0])):
+            raise BrokenPromise(
+                f"loss ignores the order of rows: it is {float(pair[0]):.6g}, and {float(other[name][0]):.6g} with the rows reversed"
+            )
 
 
 def rows_are_independent(toy: ToyTask) -> None:
@@ -76,7 +123,7 @@ def respects_padding(toy: ToyTask) -> None:
 def gradients_reach_every_parameter(toy: ToyTask) -> None:
     """Every parameter has a finite gradient that is not zero."""
     task = toy.task().train()
-    check_gradients(task, task(toy.batch()).loss)
+    check_gradients(task, total_loss(losses_of(task, toy.batch())))
 
 
 def saves_and_loads(toy: ToyTask) -> None:
@@ -93,12 +140,12 @@ def learns_its_rows(toy: ToyTask) -> None:
     batch, optimizer = toy.batch(), torch.optim.AdamW(task.parameters(), lr=3e-3)
     losses = []
     for _ in range(STEPS):
-        result = task(batch)
-        losses.append((result.loss / result.weight).item())
+        loss = total_loss(losses_of(task, batch))
+        losses.append(loss.item())
         if losses[-1] < 0.5 * losses[0]:
             return
         optimizer.zero_grad()
-        (result.loss / result.weight).backward()
+        loss.backward()
         optimizer.step()
     raise BrokenPromise(f"learns its rows: {STEPS} steps on {toy.count} rows took the loss from {losses[0]:.3g} to {losses[-1]:.3g} only")
 
@@ -124,10 +171,12 @@ def distillation_outputs_add_up(toy: ToyTask) -> None:
 
 TASK_PROMISES: tuple[Callable[[ToyTask], None], ...] = (
     result_has_its_shape,
+    batch_is_declared,
     rows_are_plain,
     gradients_reach_every_parameter,
     respects_padding,
     loss_is_a_sum,
+    loss_ignores_the_order_of_rows,
     distillation_outputs_add_up,
     rows_are_independent,
     saves_and_loads,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
@@ -12,14 +12,29 @@ from framework.data.spec import DataSpec
 from framework.registry import Part
 
 VOCABULARY = 23
+# Large initial weights, so that a token that should be masked changes the output measurably.
+OPTIONS = {"dim": 16, "num_heads": 4, "num_layers": 2, "dropout": 0.0, "max_length": 32, "initial_std": 0.3}
 
 
-def toy_model(family: str, seed: int = 0, **values: Any) -> Any:
-    """A toy model of a family ("encoder_only", ...) in float64; values set its slots and options."""
+def toy_model(model: Part | str, seed: int = 0, **values: Any) -> Any:
+    """A toy model in float64: a family ("encoder_only", ...) or a Part of kind model; values set its slots and options."""
+    return build_toy(model, seed, **values).double()
+
+
+def build_toy(model: Part | str, seed: int = 0, **values: Any) -> Any:
+    """A toy model as a run builds it, in float32."""
     torch.manual_seed(seed)
-    # Large initial weights, so that a token that should be masked changes the output measurably.
-    options = {"dim": 16, "num_heads": 4, "num_layers": 2, "dropout": 0.0, "max_length": 32, "initial_std": 0.3, **values}
-    return Part(f"model/{family}", **options)(spec=DataSpec(VOCABULARY, options["max_length"])).double()
+    part = Part(f"model/{model}") if isinstance(model, str) else model
+    options = {**OPTIONS, **part.values, **values}
+    return Part(part.target, **options)(spec=DataSpec(VOCABULARY, options["max_length"]))
+
+
+@torch.no_grad()
+def perturb(model: nn.Module, seed: int = 0) -> None:
+    """Add noise to every parameter, as training does: a gate that begins at zero would hide what is behind it."""
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():
+        parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.1)
 
 
 def loss(model: Any) -> Tensor:

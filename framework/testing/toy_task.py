@@ -18,9 +18,12 @@ from framework.data.sources.builtin import BuiltinData
 from framework.generation.engine import Decode
 from framework.registry import Choice, Part, broken
 from framework.tasks.base import Result, Task
+from framework.tasks.capabilities import WithReference
+from framework.tasks.frozen import FrozenTask
 from framework.testing.promise import BrokenPromise
 
 FAMILIES = ("encoder_only", "decoder_only", "encoder_decoder")
+REFERENCE = 2  # seed of the task that a task is compared with
 ROWS = 9  # in batches of four for each of two processes, the last batch has no row for one of them
 
 
@@ -46,6 +49,8 @@ class ToyTask:
 
     def __init__(self, task: Part | str, rows: Sequence[Row] | None = None, model: Part | None = None, max_length: int = 128):
         self.part = Part(task) if isinstance(task, str) else task
+        if issubclass(self.part.cls, WithReference):
+            self.part = Part(self.part.cls, **{"reference": "another toy", **self.part.values})
         self.format = self._format()
         rows = list(islice(self.format.builtin("train", 0), ROWS)) if rows is None else list(rows)
         source = Rows(self.format, seed=0, batches=Part("batches/rows", rows=4))
@@ -60,7 +65,10 @@ class ToyTask:
     def task(self, seed: int = 0) -> Task:
         """A new task in evaluation mode."""
         torch.manual_seed(seed)
-        return self.part(model=self.model, spec=self.spec, format=self.format).double().eval()
+        task: Task = self.part(model=self.model, spec=self.spec, format=self.format).double().eval()
+        if isinstance(task, WithReference) and seed != REFERENCE:
+            task.frozen = FrozenTask(lambda: self.task(REFERENCE))
+        return task
 
     def evaluate(self, task: Task, batch: Batch) -> tuple[Result, list[dict[str, Any]]]:
         with torch.inference_mode():
@@ -111,7 +119,7 @@ class ToyTask:
 
 def traits(part: Part) -> set[str]:
     """The traits that a part provides with its values, and with its defaults for the other options."""
-    provides: Any = part.cls.provides  # type: ignore[attr-defined]
+    provides: Any = getattr(part.cls, "provides", ())
     if not isinstance(provides, Mapping):
         return set(provides)
     values = {**registry.signature(part.cls).fields, **part.values}

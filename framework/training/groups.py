@@ -20,8 +20,9 @@ class LayerRates:
     """
 
     rules: ClassVar[dict[str, str]] = {
-        "0 <= lr < 1e6": "lr must be a number of at least 0",
-        "0 <= weight_decay < 1e6": "weight_decay must be a number of at least 0",
+        "lr >= 0": "lr must not be negative",
+        "lr < 1e6": "lr must be a number below 1,000,000",
+        "weight_decay >= 0": "weight_decay must not be negative",
         "layer_decay > 0": "layer_decay must be positive; freeze layers with model.freeze",
         "head_lr_multiplier > 0": "head_lr_multiplier must be positive; freeze parameters with model.freeze",
     }

@@ -40,6 +40,10 @@ class Target:
         """Statistics of the training rows, as `Format.fit` returns them."""
         raise NotImplementedError
 
+    def row_labels(self, row: Row) -> Sequence[str]:
+        """The labels of a row, as `Format.row_labels`."""
+        return ()
+
     def encode(self, row: Row, spec: DataSpec) -> Any:
         """The value as a feature: a number, or a list of ints."""
         raise NotImplementedError
@@ -66,15 +70,8 @@ class Target:
         raise UserError(f"{describe(type(self))} cannot be distilled: it has no probabilities (distillation_outputs)")
 
     def metrics(self, spec: DataSpec, **options: Any) -> "dict[str, Metric]":
-        """New metrics, as `Task.metrics`. options: of torchmetrics' `Metric`."""
+        """New metrics, as `Task.metrics`; each takes `update(predictions, references)`. options: of torchmetrics' `Metric`."""
         raise NotImplementedError
-
-    def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], spec: DataSpec) -> None:
-        """Updates the metrics, as `Task.update`: with predictions and references encoded as for the loss."""
-        encoded = ([self.encode({"label": row[name]}, spec) for row in rows] for name in ("prediction", "reference"))
-        predictions, references = (self.collate(values, spec).long() for values in encoded)
-        for metric in metrics.values():
-            metric.update(predictions.to(metric.device), references.to(metric.device))
 
     def report(self, rows: Sequence[dict[str, Any]], spec: DataSpec) -> dict[str, str]:
         """Files of the test rows, as `Task.report`."""
@@ -100,7 +97,7 @@ def label_name(label: Any) -> str:
     try:
         return name_of(label)
     except ValueError as error:
-        raise ValueError(f"a label {error}") from None
+        raise ValueError(f"a label {error}: write one of these, or remove it") from None
 
 
 def check_numbers(labels: Iterable[str]) -> None:

@@ -46,6 +46,7 @@ class ClassificationTask(Distillable, Exportable):
 
     framework_options: ClassVar[tuple[str, ...]] = ("target",)  # by the format
     format = choice("format", "classification")
+    reads = ("ids", "padding_mask", "label")
     target: Any = choice("target", "label")  # of an instance: the format's
     rules: ClassVar[dict[str, str]] = {
         "'cross' not in provided": "this task has one text: choose an encoder or a decoder, not an encoder-decoder",
@@ -129,9 +130,6 @@ class ClassificationTask(Distillable, Exportable):
 
     def metrics(self) -> dict[str, Metric]:
         return self.target.metrics(self.spec)
-
-    def update(self, metrics: dict[str, Metric], rows: list[dict[str, Any]]) -> None:
-        self.target.update(metrics, rows, self.spec)
 
     def report(self, rows: list[dict[str, Any]]) -> dict[str, str]:
         return self.target.report(rows, self.spec)

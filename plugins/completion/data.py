@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from framework import Batch, DataSpec, Features, Format, Row, StandardLibrary, TextTokenizer, UserError, register, text_of
 
-from .shift import shifted, words_of
+from .shift import SHIFTED, shifted, words_of
 
 
 @register("format")
@@ -18,6 +18,7 @@ class CompletionFormat(Format):
     """
 
     columns: ClassVar[tuple[str, ...]] = ("text",)
+    makes: ClassVar[tuple[str, ...]] = SHIFTED
     stream: ClassVar[bool] = True
     rules: ClassVar[dict[str, str]] = {"builtin_megabytes > 0": "builtin_megabytes must be positive"}
     provides: ClassVar[tuple[str, ...]] = ("stream", "documents", "counted")

@@ -13,7 +13,7 @@ import torch
 
 from framework import Batch, DataSpec, Features, Format, Row, StandardLibrary, TextTokenizer, UserError, register, text_of
 
-from .shift import shifted, words_of
+from .shift import SHIFTED, shifted, words_of
 
 
 @register("format")
@@ -27,6 +27,7 @@ class PromptedFormat(Format):
     """
 
     columns: ClassVar[tuple[str, ...]] = ("prompt", "completion")
+    makes: ClassVar[tuple[str, ...]] = (*SHIFTED, "prompt")
     optional: ClassVar[tuple[str, ...]] = ("completion",)
     rules: ClassVar[dict[str, str]] = {"builtin_rows >= 1": "builtin_rows must be at least 1"}
 

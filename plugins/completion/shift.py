@@ -14,6 +14,9 @@ from framework import IGNORED, Batch, DataSpec, Features, pad
 _WORD_OR_LINE_END = re.compile(r"\S+|\n")
 
 
+SHIFTED = ("ids", "following", "targets", "size", "bytes", "words")
+
+
 def shifted(features: Sequence[Features], spec: DataSpec) -> Batch:
     """Tokens and their successors, (B, T), padded on the right, where a causal model needs no mask. A row of T + 1 tokens has T targets;
     a row of one token has none, and stays as it is.

@@ -3,6 +3,7 @@
 Shapes: B batch, T tokens.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -48,6 +49,7 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
     }
 
     hf_task = "text-generation"
+    reads = ("ids", "following", "targets", "size", "bytes", "words")
     validation_rows: ClassVar[int | None] = 0
     test_rows: ClassVar[int | None] = 3
 
@@ -63,7 +65,8 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
         return result.output[0]
 
     def evaluate(self, batch: Batch, decode: Decode) -> tuple[Result, list[dict[str, Any]]]:
-        """Nats, tokens, bytes and words of every row, and continuations of the prompts (or first halves) of the selected rows."""
+        """Nats, tokens, bytes and words of every row, and continuations of the selected rows: of their prompts, as in prediction, or of the
+        first half of running text, as long as the second one."""
         result = self(batch)
         (_, losses), targets = result.output, batch["targets"]
         counted = {"tokens": (targets != IGNORED).sum(dim=1), "bytes": batch["bytes"].sum(dim=1), "words": batch["words"].sum(dim=1)}
@@ -72,26 +75,34 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
         wanted = decode.wanted(batch["@rows"].numbers)
         if wanted:
             halves = [self._halves(batch, row) for row in wanted]
-            longest = max(1, *(len(second) for _, second in halves))
-            continuations = self._generate([first for first, _ in halves], batch, decode, longest)
+            if "prompt" in batch:
+                continuations = self._generate(self._prompts(batch, decode, wanted), batch, decode)
+            else:
+                longest = [max(1, len(second)) for _, second in halves]
+                continuations = self._generate([first for first, _ in halves], batch, decode, longest)
             for row, (first, second), continuation in zip(wanted, halves, continuations, strict=True):
                 rows[row] |= {"input": decode.text(first), "reference": decode.text(second), **continuation}
         return result, rows
 
     def predict(self, batch: Batch, decode: Decode) -> list[dict[str, Any]]:
-        """A continuation of every row. A prompt that would leave no room for new tokens is cut to its last tokens."""
+        """A continuation of every row."""
+        prompts = self._prompts(batch, decode, range(len(batch["ids"])))
+        column, raw = "prompt" if "prompt" in batch else "text", batch["@rows"].raw or [{} for _ in prompts]
+        inputs = [row[column] if column in row else decode.text(ids) for row, ids in zip(raw, prompts, strict=True)]
+        return [{"input": text, **row} for text, row in zip(inputs, self._generate(prompts, batch, decode), strict=True)]
+
+    def _prompts(self, batch: Batch, decode: Decode, rows: Iterable[int]) -> list[list[int]]:
+        """What is continued of some rows. A prompt that would leave no room for new tokens is cut to its last tokens."""
         room = min(decode.strategy.max_new_tokens or self.spec.max_length, self.spec.max_length // 2)
         prompts = []
-        for row in range(len(batch["ids"])):
+        for row in rows:
             ids = self._ids(batch, row)
             if "prompt" in batch:
                 ids = ids[: int(batch["prompt"][row])] or ids
             elif ids[-1] == self.spec.end:
                 ids = ids[:-1] or ids  # the text continues; an empty one begins after the end of another
             prompts.append(ids[-max(1, self.spec.max_length - room) :])
-        column, raw = "prompt" if "prompt" in batch else "text", batch["@rows"].raw
-        inputs = [decode.text(ids) for ids in prompts] if raw is None else [row[column] for row in raw]
-        return [{"input": text, **row} for text, row in zip(inputs, self._generate(prompts, batch, decode), strict=True)]
+        return prompts
 
     def _ids(self, batch: Batch, row: int) -> list[int]:
         """The tokens of a row; of packed documents those of the longest."""
@@ -109,7 +120,9 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
         half = int(batch["prompt"][row]) if "prompt" in batch else len(ids) // 2
         return ids[: max(1, half)], ids[max(1, half) :]
 
-    def _generate(self, prompts: list[list[int]], batch: Batch, decode: Decode, longest: int | None = None) -> list[dict[str, Any]]:
+    def _generate(
+        self, prompts: list[list[int]], batch: Batch, decode: Decode, longest: Sequence[int] | None = None
+    ) -> list[dict[str, Any]]:
         prompt, padding_mask = pad_left(prompts, self.spec.padding, batch["ids"].device)
         return [generated_row(row) for row in decode(self.model, prompt, padding_mask, longest=longest)]
 
@@ -124,4 +137,5 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
     def baseline(self, data: BaselineData) -> dict[str, float]:
         """A byte model of order 3."""
         column = self.format.columns[-1]  # text, or completion
-        return {"bits_per_byte": order_three(*((row[column] for row in rows) for rows in (data.train, data.test)))}
+        train, test = ([row[column] for row in rows] for rows in (data.train, data.test))
+        return {"bits_per_byte": order_three(train, test)} if all(isinstance(text, str) for text in test) else {}

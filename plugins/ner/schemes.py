@@ -35,7 +35,7 @@ def parse(tag: str) -> Tag:
     if tag == OUTSIDE:
         return Tag(OUTSIDE, "")
     if letter not in LETTERS or not dash or not type:
-        raise ValueError(f"{tag!r} is no tag: O, or a letter ({', '.join(LETTERS)}), a dash and a type, such as B-person")
+        raise ValueError(f"{tag!r} is no tag: write O, or a letter ({', '.join(LETTERS)}), a dash and a type, such as B-person")
     return Tag(LETTERS[letter], type)
 
 

@@ -41,6 +41,7 @@ class NerTask(Distillable, Exportable):
     """
 
     format = choice("format", "ner")
+    reads = ("ids", "padding_mask", "word_ids", "word_mask", "num_words", "tags")
     rules: ClassVar[dict[str, str]] = {
         "'cross' not in provided": "this task has one text: choose an encoder or a decoder, not an encoder-decoder",
         "'encoder' in provided or 'whole_words' in provided": "the first subword of a word in a decoder has no attention to the others; "

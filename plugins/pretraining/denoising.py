@@ -20,6 +20,7 @@ _FAMILY = {"'cross' in provided": "denoising needs an encoder-decoder; choose mo
 class Denoising(RunningText):
     """Batches as of a translation: source, source_padding_mask, target (the decoder's input) and targets (its labels)."""
 
+    makes = ("source", "source_padding_mask", "target", "targets")
     input_name: ClassVar[str] = "target"
 
     def window(self, spec: DataSpec) -> int:

@@ -28,6 +28,7 @@ class MaskedFormat(RunningText):
     end_of_document: put the end token between documents.
     """
 
+    makes = ("ids", "padding_mask", "targets")
     both_sides: ClassVar[bool] = True
     rules: ClassVar[dict[str, str]] = {
         "'encoder' in provided and 'decoder' not in provided": "masked tokens are predicted by an encoder; choose task/format=causal for a "

@@ -60,6 +60,7 @@ class CausalFormat(RunningText):
     end_of_document: put the end token after every document, so that the model learns where texts end.
     """
 
+    makes = ("ids", "targets")
     rules: ClassVar[dict[str, str]] = {
         "'decoder' in provided and 'encoder' not in provided": "causal language modeling needs a decoder; choose model=decoder_only",
         "builtin_megabytes > 0": "builtin_megabytes must be positive",

@@ -56,6 +56,7 @@ class PretrainingTask(GenerationTask, Distillable, Exportable):
         "'pretraining' in provided": "this format has no pretraining targets; choose task/format=masked|causal|span_corruption|infilling",
     }
 
+    reads = ("targets",)
     validation_rows: ClassVar[int | None] = 0
     test_rows: ClassVar[int | None] = 3
 

@@ -1,14 +1,12 @@
 """Baselines of summarization: extracts of the document."""
 
-import re
 from collections.abc import Callable, Iterable
 from statistics import median
 from typing import Any
 
-from framework import Rouge, Row, texts_of
+from framework import Rouge, Row, split_sentences, texts_of
 
 SENTENCES = 3
-WORD = re.compile(r"[A-Za-z0-9]+")
 
 
 def extracts(train: Iterable[Row], test: Iterable[Row], **options: Any) -> dict[str, float]:
@@ -18,9 +16,10 @@ def extracts(train: Iterable[Row], test: Iterable[Row], **options: Any) -> dict[
     options: of `Rouge`.
     """
     rows = list(test)
-    length = round(median([len(WORD.findall(summary)) for row in train for summary in texts_of(row, "summary")]))
+    words = Rouge(**options).words
+    length = round(median([len(words(summary)) for row in train for summary in texts_of(row, "summary")]))
     methods: dict[str, Callable[[str], str]] = {
-        "": lambda document: " ".join(WORD.findall(document)[:length]),
+        "": lambda document: " ".join(words(document)[:length]),
         "lead3_": lambda document: "\n".join(sentences(document)[:SENTENCES]),
         "longest3_": lambda document: "\n".join(longest(sentences(document))),
     }
@@ -35,7 +34,7 @@ def extracts(train: Iterable[Row], test: Iterable[Row], **options: Any) -> dict[
 def sentences(document: str) -> list[str]:
     """The lines of a document (the turns of a dialogue); the sentences of a document of one line."""
     lines = [line.strip() for line in document.splitlines() if line.strip()]
-    return lines if len(lines) > 1 else re.split(r"(?<=[.!?])\s+", document.strip())
+    return lines if len(lines) > 1 else split_sentences(document.strip())
 
 
 def longest(sentences: list[str]) -> list[str]:

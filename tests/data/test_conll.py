@@ -99,8 +99,8 @@ def test_limits_shares_and_fingerprints_hold_for_sentences(write):
 
 
 MISTAKES = {
-    "no tag": ("EU\tB-ORG\n\nthe\tO\nend\n", {}, "line 4: 1 columns where the sentence has 2, with a tab between them"),
-    "a blank in a token": ("EU B-ORG\nNew York B-LOC\n", {}, "line 2: 3 columns where the sentence has 2, with blanks between them"),
+    "no tag": ("EU\tB-ORG\n\nthe\tO\nend\n", {}, "line 4: 1 columns where the first sentence has 2, with a tab between them"),
+    "a blank in a token": ("EU B-ORG\nNew York B-LOC\n", {}, "line 2: 3 columns where the first sentence has 2, with blanks between them"),
     "the delimiter to say": ("EU B-ORG\nNew York B-LOC\n", {}, "data.delimiter"),
     "no tags at all": ("\nEU\nthe\n", {}, "line 2: 1 columns, and none for 'tags' (data.columns.tags=-1)"),
     "a number too large": ("EU\tO\n", {"columns": {"tags": 2}}, "line 1: 2 columns, and none for 'tags' (data.columns.tags=2)"),

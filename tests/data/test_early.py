@@ -21,7 +21,7 @@ def lines(*rows):
 REFUSED = {
     "null in json lines": ("a.jsonl", lines(GOOD, NULL), "", "a.jsonl, line 2: column 'label' is null; each row needs 'label'"),
     "null in an array": ("a.json", f"[{json.dumps(GOOD)},\n{json.dumps(NULL)}]", "", "a.json, line 2: column 'label' is null"),
-    "conll": ("a.conll", "fine good\nalone\n", "", "a.conll, line 2: 1 columns where the sentence has 2"),
+    "conll": ("a.conll", "fine good\nalone\n", "", "a.conll, line 2: 1 columns where the first sentence has 2"),
     "several columns": ("a.csv", "text,label\na,b\n", "data.columns.text=[one,two]", "a.csv, line 1: there is no column 'one', nor 'two'"),
     "filled in": ("a.csv", "text,label\na,b\n", 'data.columns.text="{one} {text}"', "a.csv, line 1: there is no column 'one'"),
     "no class": ("a/pos/1.txt", "fine", "data.classes=[neg]", "a has no folder 'neg' (data.classes); it has: pos"),

@@ -69,5 +69,5 @@ def test_a_type_has_a_tag_for_each_letter():
 
 @pytest.mark.parametrize("tag", ["person", "X-person", "B", "B-", "", "o", "b-person"])
 def test_what_is_no_tag_is_refused(tag):
-    with pytest.raises(ValueError, match="is no tag: O, or a letter"):
+    with pytest.raises(ValueError, match="is no tag: write O, or a letter"):
         parse(tag)

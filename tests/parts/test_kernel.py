@@ -96,7 +96,7 @@ def test_a_mask_is_what_its_sentence_says(causal, window, queries):
             stands = keys - queries + query
             for key in range(keys):
                 expected = bool(documents[row, stands] == documents[row, key])
-                expected &= bool(padding_mask[row, key]) or (causal and key == stands)
+                expected &= bool(padding_mask[row, key]) or key == stands
                 expected &= not causal or key <= stands
                 expected &= window is None or abs(key - stands) < window
                 assert seen[row, 0, query, key] == expected

@@ -31,3 +31,11 @@ def test_the_measure_can_be_chosen() -> None:
     rows = [{"document": DIALOGUE, "summary": ["A and B go to the park.", "Hello."]}]
     best, mean = extracts(TRAIN, rows), extracts(TRAIN, rows, references="mean")
     assert 0 < mean["longest3_rouge1"] < best["longest3_rouge1"]
+
+
+def test_words_and_sentences_of_another_script() -> None:
+    rows = [{"document": "Собака спит. Кот ест! Идёт дождь? Да.", "summary": "Собака спит"}]
+    train = [{"document": "", "summary": "Кот ест"}]
+    assert sentences(rows[0]["document"]) == ["Собака спит.", "Кот ест!", "Идёт дождь?", "Да."]
+    assert sentences("下雨了。狗睡了！好") == ["下雨了。", "狗睡了！", "好"]
+    assert extracts(train, rows, tokenize="unicode")["rouge1"] == 100  # the first two words

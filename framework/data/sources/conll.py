@@ -47,14 +47,15 @@ class Conll:
                 if not (self.comment and text.startswith(self.comment)):
                     sentence.append((number, text))
             elif sentence:
-                sample = next((text for _, text in sentence if not text.startswith("#")), sample)
+                sample = sample or next((text for _, text in sentence if not text.startswith("#")), "")
                 sample = sample or next((text for _, text in sentence if "\t" in text), "")
                 if sample:  # otherwise all lines so far are comments
                     yield from self._rows(sentence, sample, path)
                 sentence = []
 
     def _rows(self, sentence: Sequence[Line], sample: str, path: Path) -> Iterator[tuple[Row, str]]:
-        """The row of a sentence; nothing if all its lines are comments. sample: a line with a token, which shows delimiter and columns."""
+        """The row of a sentence; nothing if all its lines are comments. sample: the first line with a token, which shows delimiter and
+        columns of all sentences."""
         delimiter = self.delimiter or ("\t" if "\t" in sample else None)
         width = len(_cells(sample, delimiter))
         tokens = [(number, _cells(text, delimiter)) for number, text in sentence]
@@ -69,7 +70,7 @@ class Conll:
             if len(cells) != width:
                 between = {None: "blanks", "\t": "a tab"}.get(delimiter, repr(delimiter))
                 raise UserError(
-                    f"{path}, line {number}: {len(cells)} columns where the sentence has {width}, with {between} between them\n"
+                    f"{path}, line {number}: {len(cells)} columns where the first sentence has {width}, with {between} between them\n"
                     "set data.delimiter, or data.comment=PREFIX of the lines to skip"
                 )
             for column, index in indices.items():

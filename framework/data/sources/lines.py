@@ -3,6 +3,8 @@
 import codecs
 import gzip
 import io
+import os
+import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,7 +46,7 @@ def lines(path: Path, encoding: str | None) -> Iterator[str]:
                 if "\r" in line.rstrip("\r\n") and "\n" not in line:
                     raise UserError(f"{path}: lines end in carriage returns alone; write them as line feeds: tr '\\r' '\\n' < {path} > NEW")
             if "\0" in line:
-                raise UserError(f"{path}, line {number}: the character U+0000 is no text{_wider(line)}")
+                raise UserError(f"{path}, line {number}: the character U+0000 is no text: remove it{_wider(line)}")
             yield line
 
 
@@ -97,16 +99,14 @@ def _wider(line: str) -> str:
     if len(zeros) < 2:
         return ""
     order = "le" if zeros.count(0) < zeros.count(3) else "be"
-    return f"; if the file is UTF-{8 * width}, set data.encoding=utf-{8 * width}-{order}"
+    return f", or if the file is UTF-{8 * width}, set data.encoding=utf-{8 * width}-{order}"
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
     """The file as bytes, decompressed. UserError: it cannot be read."""
     with readable(path):
-        if not path.is_file():
-            path.stat()
-            raise UserError(f"{path} is no regular file: data is read several times, so copy it into one")
+        size_of(path)
         with path.open("rb") as file:
             zipped = file.read(2) == _GZIP or path.suffix.lower() == ".gz"
             file.seek(0)
@@ -122,13 +122,22 @@ def opened(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
                 ) from None
 
 
+def size_of(path: Path) -> int:
+    """Bytes of a file; of a folder any number but 0. UserError: it cannot be read, or is a pipe or device."""
+    with readable(path):
+        status = path.stat()
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        raise UserError(f"{path} is no regular file: data is read several times, so copy it into one")
+    return status.st_size or stat.S_ISDIR(status.st_mode)
+
+
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
     """UserError: the operating system refuses what the block does with the file or folder."""
     try:
         yield
     except OSError as error:
-        target = f", a link to {path.readlink()}" if path.is_symlink() else ""
+        target = f", a link to {os.readlink(path)}," if os.path.islink(path) else ""
         raise UserError(f"{path}{target} cannot be read: {error.strerror or error}") from None
 
 

@@ -23,6 +23,7 @@ class RotaryPosition(Position):
         section 2.1.2, https://arxiv.org/abs/2412.13663
     """
 
+    provides: ClassVar = ("rotary",)
     rules: ClassVar[dict[str, str]] = {
         "0 < fraction <= 1": "fraction must be in (0, 1]",
         "fraction < 1 or 'odd_heads' not in provided": "rotary turns pairs of features; dim / num_heads (or head_dim) must be even",
@@ -57,6 +58,7 @@ class ScaledRotaryPosition(Position):
     fast: frequencies with more periods than this are unchanged; in between they are interpolated (high_freq_factor).
     """
 
+    provides: ClassVar = ("rotary",)
     rules: ClassVar[dict[str, str]] = {
         "base > 1": "base must be greater than 1",
         "factor >= 1 and trained_length > 0": "factor must be at least 1 and trained_length positive",
