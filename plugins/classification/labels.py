@@ -1,6 +1,5 @@
 """Any number of labels for a text."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,8 +17,6 @@ from .target import Target, Words, check_numbers, label_name
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
-
-_WRITTEN_LIST = re.compile(r"""\[\s*["'].*["']\s*\]$""", re.DOTALL)  # as pandas writes lists to CSV
 
 
 @register("target")
@@ -52,10 +49,8 @@ class LabelsTarget(Target):
             raise ValueError(f"the label is {shortened(label)}, of type dict; it must be a list of names, or one text")
         if isinstance(label, (list, tuple)):
             names = [label_name(each) for each in label]
-        elif _WRITTEN_LIST.match(text := label_name(label)):
-            raise ValueError(f"the label {text[:40]!r} is a list as text: write JSON lines, or {self.separator!r} between the names")
         else:
-            names = [name.strip() for name in text.split(self.separator)]
+            names = [name.strip() for name in label_name(label).split(self.separator)]
         return sorted({name for name in names if name})
 
     def fit(self, rows: Iterable[Row]) -> dict[str, Any]:

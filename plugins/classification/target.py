@@ -4,6 +4,7 @@ Format and task share a target: the format reads it from rows, the task learns i
 the data spec.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -15,6 +16,7 @@ from framework import DataSpec, DistillationOutputs, Row, UserError, describe, n
 if TYPE_CHECKING:
     from torchmetrics import Metric
 
+_WRITTEN_LIST = re.compile(r"""\[\s*["'].*["']\s*\]""", re.DOTALL)
 Words = set[str]  # the features of a text for a baseline
 
 
@@ -93,11 +95,14 @@ def listed(names: Sequence[str], most: int = 12) -> str:
 
 
 def label_name(label: Any) -> str:
-    """The name of a label, as `name_of`; ValueError: it has none."""
+    """The name of a label, as `name_of`. ValueError: it has none, or it is a list that was written as text, as pandas does."""
     try:
-        return name_of(label)
+        name = name_of(label)
     except ValueError as error:
         raise ValueError(f"a label {error}: write one of these, or remove it") from None
+    if _WRITTEN_LIST.fullmatch(name):
+        raise ValueError(f"the label {name[:40]!r} is a list as text: write JSON lines and set task/target=labels")
+    return name
 
 
 def check_numbers(labels: Iterable[str]) -> None:

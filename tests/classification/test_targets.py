@@ -268,3 +268,52 @@ def test_figures_of_numbers_are_those_of_scipy_on_any_number_of_processes(seed):
 
 def test_what_never_changes_goes_with_nothing():
     assert numpy.isnan(pearson([1.0, 2.0], [0.1, 0.1]))
+
+
+# -- labels and numbers of files -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "label", [1e308, -1e308, 10**400, "9" * 5000, "1e999", "nan", "1_000", float("inf"), float("nan"), True, None, "", [1], {"a": 1}]
+)
+def test_a_number_that_cannot_be_counted_with_is_refused(label):
+    with pytest.raises(ValueError, match="must be a number between"):
+        NumberTarget().value({"label": label})
+
+
+@pytest.mark.parametrize("label", [1e100, -1e100, "2.5", " 3 ", 7, "1e3"])
+def test_numbers(label):
+    assert NumberTarget().value({"label": label}) == float(label)
+
+
+def test_numbers_whose_squares_vanish_are_refused():
+    with pytest.raises(ValueError, match="differ too little"):
+        NumberTarget().fit([{"label": 1e-200}, {"label": 2e-200}])
+    assert NumberTarget().fit([{"label": 1e100}, {"label": -1e100}])["deviation"] == 1e100
+
+
+def test_labels_that_are_one_number_are_refused():
+    for target, rows in ((LabelTarget(), ["1", "1.0", "x"]), (LabelsTarget(), [["1", "x"], ["1.0"]])):
+        with pytest.raises(ValueError, match=r"'1' and '1.0' are one number"):
+            target.fit([{"label": value} for value in rows])
+    assert LabelTarget().fit([{"label": value} for value in ("1", 1, 1.5, "2", "nan", "NaN")])["labels"] == ("1", "1.5", "2", "NaN", "nan")
+
+
+def test_one_column_of_flags_is_not_several_labels():
+    with pytest.raises(ValueError, match=r"data.columns.label=\[ONE,OTHER\]"):
+        LabelsTarget().fit([{"label": value} for value in ("0", "1", 1)])
+
+
+@pytest.mark.parametrize("label", ["['a', 'b']", '["a"]', " ['a']"])
+def test_a_list_as_text_is_no_label(label):
+    for target in (LabelTarget(), LabelsTarget()):
+        with pytest.raises(ValueError, match="a list as text"):
+            target.value({"label": label})
+    assert LabelsTarget().value({"label": "[a], b"}) == ["[a]", "b"]
+
+
+@pytest.mark.parametrize("label", [[None], [["a"]], [{"a": 1}], [float("nan")]])
+def test_only_names_are_labels_in_a_list(label):
+    with pytest.raises(ValueError, match="a label is"):
+        LabelsTarget().value({"label": label})
+    assert LabelsTarget().value({"label": [" a ", 1, True, 1.0]}) == ["1", "1.0", "a", "true"]
