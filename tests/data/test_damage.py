@@ -32,7 +32,7 @@ def format_of(task):
 
 
 def values(format, row):
-    """What the task gets from a row: its texts, and its target."""
+    """The texts and the target of a row, as the task gets them."""
     if isinstance(format, NerFormat):
         parsed = format.parse(row)
         write(parsed.entities, len(parsed.words))

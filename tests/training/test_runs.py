@@ -111,8 +111,8 @@ def test_sizes_of_the_data(tmp_path):
     run = Run.create(tmp_path, "classification", CONFIG)
     assert run.sizes() == {}
     sizes = {"train": {"rows": 3, "tokens": 7, "dropped": 0, "truncated": 0}}
-    run.save_sizes(sizes)
-    assert Run.open(run.folder).sizes() == sizes
+    run.save_sizes(sizes, ["train: few rows"])
+    assert Run.open(run.folder).sizes() == sizes and Run.open(run.folder).remarks() == ["train: few rows"]
     assert run.versions()["torch"] and run.overrides() == []  # and nothing else is lost
 
 
