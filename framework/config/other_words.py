@@ -12,9 +12,9 @@ _MEANT = {
     ("seed",): "random_seed manual_seed random_state",
     ("task",): "task_name",
     ("model.dim",): "hidden_size d_model n_embd embed_dim embed_size hidden_dim model_dim width dim hidden",
-    ("model.num_layers",): "depth n_layers n_layer layers num_hidden_layers encoder_layers num_encoder_layers nlayers num_layer num_blocks",
+    ("model.num_layers",): "depth n_layers n_layer layers num_hidden_layers encoder_layers num_encoder_layers nlayers num_blocks",
     ("model.num_decoder_layers",): "decoder_layers n_decoder_layers",
-    ("model.num_heads",): "heads n_heads n_head nhead num_attention_heads attention_heads encoder_attention_heads num_head",
+    ("model.num_heads",): "heads n_heads n_head nhead num_attention_heads attention_heads encoder_attention_heads",
     ("model.attention.num_kv_heads",): "kv_heads n_kv_heads num_key_value_heads num_query_groups",
     ("model.attention.head_dim",): "d_kv head_size dim_head kv_channels",
     (
@@ -51,7 +51,7 @@ _MEANT = {
     ("schedule",): "scheduler lr_scheduler lr_scheduler_type lr_schedule scheduler_type",
     ("schedule.warmup",): "warmup_steps num_warmup_steps warmup_updates warmup_ratio warmup_iters n_warmup_steps warmup_epochs warmup",
     ("schedule.floor",): "min_lr lr_min eta_min end_learning_rate",
-    ("trainer.max_epochs",): "epochs num_epochs n_epochs num_train_epochs max_epoch nepochs epoch num_epoch",
+    ("trainer.max_epochs",): "epochs num_epochs n_epochs num_train_epochs nepochs epoch num_epoch",
     ("trainer.max_steps",): "steps num_steps n_steps max_update max_updates max_iters num_training_steps total_steps train_steps",
     ("trainer.accumulate_grad_batches",): "gradient_accumulation_steps accumulation_steps grad_accum accumulate update_freq grad_acc_steps "
     "gradient_accumulation",
