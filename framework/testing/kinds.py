@@ -84,6 +84,18 @@ def tokens_are_independent(toy: ToyPart) -> None:
                     raise BrokenPromise(f"tokens are independent: in {mode}, a token gets something else alone than beside other tokens")
 
 
+def zeros_stay_finite(toy: ToyPart) -> None:
+    """A feed-forward network or a norm of zeros, and its gradient, are finite."""
+    model = toy.model().eval()
+    for part in toy.parts(model):
+        x = torch.zeros(1, 3, model.dim, dtype=torch.float64, requires_grad=True)
+        y = with_padding_mask(part, SequenceLayout(torch.arange(3)[None]))(x)
+        (gradient,) = torch.autograd.grad(y.sum(), x)
+        for name, tensor in (("output", y), ("gradient", gradient)):
+            if not tensor.isfinite().all():
+                raise BrokenPromise(f"zeros stay finite: the {name} of {type(part).__name__} is not finite where the input is zero")
+
+
 @torch.no_grad()
 def calls_every_sublayer(toy: ToyPart) -> None:
     """A block calls every sublayer once, with a tensor of its shape, and its output depends on theirs."""
