@@ -1,4 +1,4 @@
-"""Contract tests for parts, tasks and sources of rows, built in or in a package of yours.
+"""Contract tests for parts of every kind, tasks and sources of rows, built in or in a package of yours (docs/extend.md).
 
 A test class inherits the tests of its kind:
 
@@ -9,6 +9,14 @@ As functions, `check(toy_model("decoder_only", attention=Part(Mine)))` and `chec
 message begins with the name of the broken contract.
 """
 
+from framework.testing.adapters import AdapterPromises as AdapterPromises
+from framework.testing.batches import BatchesPromises as BatchesPromises
+from framework.testing.callbacks import CallbackPromises as CallbackPromises
+from framework.testing.decoding import DecodingPromises as DecodingPromises
+from framework.testing.distillation import DistillationPromises as DistillationPromises
+from framework.testing.families import FamilyPromises as FamilyPromises
+from framework.testing.formats import FormatPromises as FormatPromises
+from framework.testing.optimizers import OptimizerPromises as OptimizerPromises
 from framework.testing.order import order_is_learned as order_is_learned
 from framework.testing.part_suites import AttentionPromises as AttentionPromises
 from framework.testing.part_suites import BlockPromises as BlockPromises
@@ -30,10 +38,14 @@ from framework.testing.parts import rows_are_independent as rows_are_independent
 from framework.testing.parts import saves_and_loads as saves_and_loads
 from framework.testing.promise import BrokenPromise as BrokenPromise
 from framework.testing.promise import Inapplicable as Inapplicable
+from framework.testing.schedules import SchedulePromises as SchedulePromises
 from framework.testing.suites import SourcePromises as SourcePromises
 from framework.testing.suites import TaskPromises as TaskPromises
 from framework.testing.tasks import check_task as check_task
+from framework.testing.tokenizers import TokenizerPromises as TokenizerPromises
 from framework.testing.toy_models import loss as loss
 from framework.testing.toy_models import texts as texts
 from framework.testing.toy_models import toy_model as toy_model
 from framework.testing.toy_task import ToyTask as ToyTask
+from framework.testing.trackers import TrackerPromises as TrackerPromises
+from framework.testing.trainers import TrainerPromises as TrainerPromises

@@ -153,3 +153,7 @@ class EarlyStopping(LightningEarlyStopping):
     def __init__(self, monitor: str, mode: Literal["min", "max"], patience: int | None = None, min_delta: float = 0.0):
         super().__init__(monitor, min_delta=min_delta, patience=patience or 0, mode=mode)
         self.off = patience is None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.enable_validation:
+            raise UserError("early stopping needs validation rows: set data.validation=FILE, or callbacks.early_stopping.patience=null")

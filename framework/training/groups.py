@@ -20,6 +20,8 @@ class LayerRates:
     """
 
     rules: ClassVar[dict[str, str]] = {
+        "lr >= 0": "lr must not be negative",
+        "weight_decay >= 0": "weight_decay must not be negative",
         "layer_decay > 0": "layer_decay must be positive; freeze layers with model.freeze",
         "head_lr_multiplier > 0": "head_lr_multiplier must be positive; freeze parameters with model.freeze",
     }
