@@ -83,7 +83,7 @@ class PartPromises(Promises):
         """Every combination, built and called once."""
         toys = Toys([], {}, {})
         try:
-            candidates = cls.candidates()
+            candidates = cls.candidates() if cls._part().cls else []
         except UserError as error:  # there is no such part, or no such option
             return Toys([], {}, {str(cls.part): error})
         for toy in candidates:
