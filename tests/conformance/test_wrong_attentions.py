@@ -410,4 +410,4 @@ class TestPlain(AttentionPromises):
 
 
 class TestSoftmaxInFloat32(AttentionPromises):
-    part, families = Part(SoftmaxInFloat32), ("encoder_decoder",)
+    part, families = Part(SoftmaxInFloat32), ("decoder_only",)
