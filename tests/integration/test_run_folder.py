@@ -75,6 +75,7 @@ def test_the_folder_is_complete(run):
         "predictions.jsonl",
         "confusion.csv",
         "report.csv",
+        "labels.csv",
         "train.log",
     }
     assert files == wanted | {"wandb", "wandb_id.txt"}
