@@ -180,10 +180,10 @@ class Catalogue:
         """The names that the rule of some part may use; None while the packages are being indexed."""
         entries = [entry for names in self.options.values() for entry in names.values()]
         names = {name for entry in entries for name in (*entry["fields"], *(f"{slot}_part" for slot in entry["slots"]))}
-        return {*names, *_TOP_NAMES} if entries else None
+        return None if self is _indexing else {*names, *_TOP_NAMES}
 
 
-_indexing: Catalogue | None = None  # the packages alone, while their parts are not known yet
+_indexing: Catalogue | None = None  # the packages and what is saved of their parts, while these are not known yet
 
 
 def known() -> Catalogue:
@@ -212,7 +212,11 @@ def load() -> Catalogue:
 def _indexed(saved: dict[str, Record], found: list[Origin]) -> dict[str, Record]:
     """The records of all packages. UserError: something of ours is wrong."""
     global _indexing
-    _indexing = Catalogue({}, {}, packages={origin.package: origin.plugin for origin in found})
+    options: dict[str, dict[str, Any]] = {}  # a plugin may ask for the class of another part while it is imported
+    for record in saved.values():
+        for kind, names in record["options"].items():
+            options.setdefault(kind, {}).update(names)
+    _indexing = Catalogue(options, {}, packages={origin.package: origin.plugin for origin in found})
     try:
         records = {**refreshed(saved, found), _OWN_PRESETS: own_presets(saved.get(_OWN_PRESETS, {}))}
         return records if records == saved else _with_sound_rules(records, found)
