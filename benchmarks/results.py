@@ -19,6 +19,7 @@ from rows import ROWS, TASKS, Row
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD, PAGE, README = ROOT / "docs" / "results.json", ROOT / "docs" / "results.md", ROOT / "README.md"
+FILES = "files"  # in the record: what benchmarks/damage.py found
 BEGIN, END = "<!-- written by `make results` -->", "<!-- until here -->"
 
 
@@ -145,6 +146,20 @@ def page(record: dict[str, Any]) -> str:
             f"`{entry['command']}`{seeds}; {setting['machine']}, threads {setting['threads']}, precision {setting['precision']}, "
             f"torch {versions.get('torch')}, Python {versions.get('python')}.",
             *([f"sacreBLEU: `{runs[0]['signature']}`."] if runs[0].get("signature") else []),
+            "",
+        ]
+    if tried := record.get(FILES):
+        kinds = tried["kinds"]
+        every = {**kinds, "all": [sum(counts) for counts in zip(*kinds.values(), strict=True)]}
+        lines += [
+            "## Files of rows, whole and damaged",
+            "",
+            "| files | tried | read as written | refused with file, place and remedy | broken |",
+            "| --- | --- | --- | --- | --- |",
+            *(f"| {name} | {sum(counts):,} | {' | '.join(f'{count:,}' for count in counts)} |" for name, counts in every.items()),
+            "",
+            f"`{tried['command']}`: the cases of `tests/data/damage.py`, drawn with {tried['seeds']} seeds. Broken: a traceback, other",
+            "rows than were written, or a refusal of a file that is whole.",
             "",
         ]
     return "\n".join(lines)

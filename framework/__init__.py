@@ -119,6 +119,8 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.training.schedules import Schedule as Schedule
     from framework.utils.recording import add_loss as add_loss
     from framework.utils.recording import log_figure as log_figure
+    from framework.utils.words import is_word as is_word
+    from framework.utils.words import word_spans as word_spans
     from framework.workflows.interactive import build_model as build_model
     from framework.workflows.interactive import compose as compose
     from framework.workflows.interactive import load as load

@@ -187,8 +187,15 @@ _indexing: Catalogue | None = None  # the packages and what is saved of their pa
 
 
 def known() -> Catalogue:
-    """The catalogue, as the registry asks it."""
-    return _indexing or load()
+    """The catalogue, as the registry asks it. The packages alone while their parts are indexed, and while a module of theirs is imported
+    before that: indexing would import the package a second time in the middle of the first."""
+    if _indexing or load.cache_info().currsize:
+        return _indexing or load()
+    packages = {origin.package: origin.plugin for origin in origins()}
+    importing = [name for name, module in [*sys.modules.items()] if getattr(getattr(module, "__spec__", None), "_initializing", False)]
+    if any(f"{name}.".startswith(f"{package}.") for name in importing for package in packages):
+        return Catalogue({}, {}, packages=packages)
+    return load()
 
 
 @cache

@@ -1,6 +1,7 @@
 """Encoded rows on disk: written one by one and read through memory maps, so a corpus need not fit into memory."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,23 +12,25 @@ from framework.data.formats import Features, Format, Row
 from framework.data.sources.base import Source, error_context
 from framework.data.spec import DataSpec
 from framework.data.tokenization.tokenizer import Tokenizer
+from framework.data.tokenization.unknown import CountingTokenizer
 from framework.errors import UserError
 
 LENGTHS = "lengths"
 FEATURES = "features"
-STORAGE = 2  # version of the files
+STORAGE = 3  # version of the files
 
 
 class Encoded:
     """The memory-mapped encoded rows of a split.
 
-    lengths: number of tokens of each row. dropped, truncated: number of rows that the text format dropped or truncated.
+    lengths: number of tokens of each row. dropped: number of rows that the text format dropped. counts: sums of the counts of all rows, of
+    `truncated` rows and of `unknown` tokens. remarks: sentences about the split.
     """
 
     def __init__(self, folder: Path):
         description = json.loads((folder / "description.json").read_text(encoding="utf-8"))
         self.folder, self.rows = folder, description["rows"]
-        self.dropped, self.truncated = description["dropped"], description["truncated"]
+        self.dropped, self.counts, self.remarks = description["dropped"], Counter(description["counts"]), description["remarks"]
         self.lengths: Numbers = mapped(folder / LENGTHS, "int64")
         self.features = {name: FeatureReader(folder / FEATURES, name, **each) for name, each in description["features"].items()}
         self._raw_ends = mapped(folder / "raw.ends", "int64") if (folder / "raw.ends").exists() else None
@@ -56,10 +59,14 @@ def encode(source: Source, split: str, format: Format, tokenizer: Tokenizer, spe
     key = [source.fingerprint(split), values_of(format), code_of(format), tokenizer.to_json(), values_of(spec), split, STORAGE]
 
     def write(folder: Path) -> None:
+        counting = CountingTokenizer(tokenizer, spec.unknown)
         with Writer(folder, keep_raw=split != "train") as writer:
             for row, where in source.rows(split):
                 with error_context(where):
-                    writer.add(row, format.encode(row, tokenizer, spec), format)
+                    writer.add(row, format.encode(row, counting, spec), format, where)
+            with error_context(f"data.{split}"):
+                writer.remarks = [*format.remarks(split, writer.counts, writer.first), *counting.remarks()]
+            writer.counts["unknown"] = counting.unknown
         if not writer.rows:
             raise UserError(f"data.{split} has no rows left: {type(format).__name__} dropped all {writer.dropped}")
 
@@ -71,7 +78,10 @@ class Writer:
 
     def __init__(self, folder: Path, keep_raw: bool):
         self.folder, self.keep_raw = folder, keep_raw
-        self.rows = self.dropped = self.truncated = self.raw_end = 0
+        self.rows = self.dropped = self.raw_end = 0
+        self.counts: Counter[str] = Counter()
+        self.first: dict[str, str] = {}  # name of a count -> file and place of the first row with it
+        self.remarks: list[str] = []
         self.features: dict[str, FeatureWriter] = {}
         self.files: dict[str, BinaryIO] = {}
 
@@ -83,17 +93,17 @@ class Writer:
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         for file in self.files.values():
             file.close()
-        description = {"rows": self.rows, "dropped": self.dropped, "truncated": self.truncated}
+        description = {"rows": self.rows, "dropped": self.dropped, "counts": self.counts, "remarks": self.remarks}
         features = {name: writer.close() for name, writer in self.features.items()}
         if kind is None:
             (self.folder / "description.json").write_text(json.dumps({**description, "features": features}), encoding="utf-8")
 
-    def add(self, row: Row, features: Features | None, format: Format) -> None:
-        """Append a row; None counts it as dropped. ValueError: a feature is none, or unlike that of the rows before."""
+    def add(self, row: Row, features: Features | None, format: Format, where: str = "") -> None:
+        """Append a row; None counts it as dropped. ValueError: a feature is none, or unlike that of the rows before. where: of the row."""
         if features is None:
             self.dropped += 1
             return
-        features, truncated = without_marks(features)
+        features, counts = without_marks(features)
         if not self.rows:
             self.features = {name: FeatureWriter(self.folder / FEATURES, name) for name in features}
         if features.keys() != self.features.keys():
@@ -101,7 +111,10 @@ class Writer:
             raise ValueError(f"this row {'lacks' if len(features) < len(self.features) else 'has'} {names}, unlike the rows before it")
         for name, value in features.items():
             self.features[name].add(value)
-        self.truncated += truncated
+        for name, count in counts.items():
+            self.counts[name] += count
+            if count:
+                self.first.setdefault(name, where.rpartition("/")[2])
         append(self._file(LENGTHS), [format.length(features)], "int64")
         if self.keep_raw:
             line = json.dumps(row, ensure_ascii=False, default=str).encode("utf-8", "surrogatepass") + b"\n"
@@ -116,6 +129,7 @@ class Writer:
         return self.files[name]
 
 
-def without_marks(features: Features) -> tuple[Features, bool]:
-    """The features of a row without the mark `@truncated`, and whether the row was truncated."""
-    return {name: value for name, value in features.items() if name != "@truncated"}, bool(features.get("@truncated", False))
+def without_marks(features: Features) -> tuple[Features, dict[str, int]]:
+    """The features of a row without the marks `@truncated` and `@counts`, and the counts, `truncated` among them."""
+    counts = {**features.get("@counts", {}), "truncated": bool(features.get("@truncated", False))}
+    return {name: value for name, value in features.items() if name not in ("@truncated", "@counts")}, counts

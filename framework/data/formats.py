@@ -6,7 +6,7 @@ Every batch is a dict with what `collate` returns, by default `ids` (B, T) and `
 padded; and with `@rows`, the `BatchRows` that the loader adds. Names that begin with @ are the framework's; no feature can have one.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from reprlib import repr as shortened
@@ -110,8 +110,15 @@ class Format:
         """Features of a row, with targets only if the row has them. None drops the row; dropped rows are counted.
 
         A feature is a bool, an int or a float, a list of one of them, or a list of such lists, with the same nesting in every row.
-        `@truncated` (bool) is no feature: rows that have it are counted as truncated."""
+        `@truncated` (bool) is no feature: rows that have it are counted as truncated. Nor is `@counts`, numbers by name, which are summed
+        over the rows of a split for `remarks`."""
         raise NotImplementedError
+
+    def remarks(self, split: str, counts: Mapping[str, int], first: Mapping[str, str]) -> list[str]:
+        """Sentences about an encoded split, which the run prints at its start and keeps for its card. ValueError: the split is refused.
+
+        counts: sums of `@counts` over all rows. first: for each count the place of the first row where it is not 0."""
+        return []
 
     def window(self, spec: DataSpec) -> int:
         """Distance between windows of running text. A window has one token more, the target of its last input."""

@@ -12,6 +12,7 @@ from framework.data.fingerprints import code_of, digest, values_of
 from framework.data.formats import Format, Row
 from framework.data.sources.base import Source, error_context
 from framework.data.spec import DataSpec
+from framework.data.tokenization.beginning import in_parts
 from framework.data.tokenization.tokenizer import Tokenizer
 from framework.data.tokenization.trainers import TokenizerTrainer
 from framework.data.windows import Examples, RowExamples, WindowExamples
@@ -37,11 +38,22 @@ class Prepared:
 
     @property
     def sizes(self) -> dict[str, dict[str, int]]:
-        """Number of rows, tokens, dropped rows and truncated rows of each split."""
+        """Number of rows, tokens, unknown tokens, dropped rows and truncated rows of each split."""
         return {
-            split: {"rows": len(data), "tokens": int(data.lengths.sum()), "dropped": data.dropped, "truncated": data.truncated}
+            split: {
+                "rows": len(data),
+                "tokens": int(data.lengths.sum()),
+                "unknown": data.counts["unknown"],
+                "dropped": data.dropped,
+                "truncated": data.counts["truncated"],
+            }
             for split, data in self.encoded.items()
         }
+
+    @property
+    def remarks(self) -> list[str]:
+        """Sentences about the splits: what the text format and the tokenizer could not express."""
+        return [f"{split}: {remark}" for split, data in self.encoded.items() for remark in data.remarks]
 
     def rows(self, split: str) -> Iterator[Row]:
         """Iterate over the rows of a split as the source reads them."""
@@ -109,7 +121,8 @@ def train_tokenizer(source: Source, trainer: TokenizerTrainer, format: Format) -
         for row, where in source.rows("train"):
             with error_context(where):
                 row_texts = list(format.tokenizer_texts(row))
-            yield from row_texts
+            for text in row_texts:
+                yield from in_parts(text)
 
     def write(folder: Path) -> None:
         trainer.train(texts).with_special_tokens(format.special_tokens).save(folder / "tokenizer.json")

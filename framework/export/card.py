@@ -25,7 +25,7 @@ def card(run: Run, loaded: Predictor, library: str, loading: Sequence[str]) -> s
     sections = {
         "": [f"{parts_line(config)}.", f"{parameters} parameters; at most {loaded.spec.max_length:,} tokens of input."],
         "Loading": ["In this folder:", "", "```python", *(line.replace("FOLDER", ".") for line in loading), "```"],
-        "Training data": list(data_lines(config["data"], run.sizes())),
+        "Training data": [*data_lines(config["data"], run.sizes()), *remark_lines(run.remarks())],
         "Metrics": list(metric_lines(run.results())),
         "Training": ["```", command, "```", "", f"With {versions}."],
         "License": ["None is given. Whoever publishes this folder chooses one and names it here and as `license:` above."],
@@ -52,6 +52,13 @@ def data_lines(node: Mapping[str, Any], sizes: Mapping[str, Mapping[str, int]]) 
             rows.append([split, ", ".join(_names(node.get(split))), *counts])
     if rows:
         yield from ("", *table(("split", "files", "rows", "tokens"), rows))
+
+
+def remark_lines(remarks: Sequence[str]) -> Iterator[str]:
+    """A list of the sentences about the data."""
+    if remarks:
+        yield ""
+        yield from (f"- {remark}" for remark in remarks)
 
 
 def metric_lines(metrics: Mapping[str, float]) -> Iterator[str]:

@@ -135,9 +135,13 @@ class Run:
         """Versions of Python and the libraries that the run was trained with."""
         return self._notes()["versions"]
 
-    def save_sizes(self, sizes: Mapping[str, Mapping[str, int]]) -> None:
-        """Saves the numbers of rows and tokens of each split."""
-        self._write_notes(**{**self._notes(), "data": {split: dict(size) for split, size in sizes.items()}})
+    def save_sizes(self, sizes: Mapping[str, Mapping[str, int]], remarks: Sequence[str] = ()) -> None:
+        """Saves the numbers of rows and tokens of each split, and sentences about them."""
+        self._write_notes(**{**self._notes(), "data": {split: dict(size) for split, size in sizes.items()}, "remarks": list(remarks)})
+
+    def remarks(self) -> list[str]:
+        """Sentences about the encoded data; none before it is encoded."""
+        return self._notes().get("remarks", [])
 
     def sizes(self) -> dict[str, dict[str, int]]:
         """Split -> numbers of rows and tokens; empty before the data is encoded."""

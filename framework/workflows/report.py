@@ -20,8 +20,9 @@ def print_start(config: Mapping[str, Any], prepared: Prepared, task: Task, folde
     print(parts_line(config))
     print("\n".join([*parameter_lines(task), *lines]))
     for split, size in prepared.sizes.items():
-        lost = "".join(f", {size[key]:,} {key}" for key in ("truncated", "dropped") if size[key])
+        lost = "".join(f", {size[key]:,} {key}" for key in ("unknown", "truncated", "dropped") if size[key])
         print(f"{split:<12}{size['rows']:>10,} rows {size['tokens']:>12,} tokens{lost}")
+    print("".join(f"{remark}\n" for remark in prepared.remarks), end="")
     device = "cuda" if trainer["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
     precision = trainer["precision"] or "32-true"
     print(f"vocabulary {prepared.spec.vocab_size:,}; {world} process{'es' * (world > 1)} on {device}, precision {precision}")

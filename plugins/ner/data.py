@@ -1,7 +1,7 @@
 """Formats of named entity recognition: words, and a tag for each."""
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from random import Random
 from typing import Any, ClassVar, Literal
 
@@ -17,16 +17,21 @@ from framework import (
     TextTokenizer,
     UserError,
     best_windows,
+    is_word,
     pad,
     padding_mask,
     register,
     token_windows,
     tokenize_words,
+    word_spans,
 )
 
 from .builtin import rows
 from .schemes import OUTSIDE, Scheme, entities, parse, tags_of, write
-from .sentences import WORD, Sentence, sentence, spaced
+from .sentences import Sentence, sentence, spaced
+
+CHARACTERS = r"task.format.word_pattern='\X'"  # the override that makes each character a word
+RESPLIT = 0.05  # share of tokens that are several words where a text is typed, from which on a run says so
 
 
 @register("format")
@@ -36,14 +41,20 @@ class NerFormat(Format):
     scheme: the tags that the model learns, whatever the data's are. IOBES also marks the last word of an entity, and single words.
     pieces: the subwords that represent a word: its first, its last, or all (their mean).
     overlap: subwords that neighboring windows share, where a text is longer than the model.
-    word_pattern: a regular expression of a word, for texts that are not split into tokens.
+    word_pattern: a regular expression (of the package `regex`) of a word, for texts that are not split into tokens; \\X = each character.
+        null = Unicode's words, and each character in scripts without blanks.
     max_windows: windows of a text at most; a longer text is refused, because one step would not end.
+    max_inexact: share of the spans of a split that words cannot express (they end inside a word, or share one with another span), above
+        which the data is refused.
     """
 
     columns = ("tokens", "tags")
     makes = ("ids", "padding_mask", "word_ids", "word_mask", "num_words", "tags")
     optional = ("tags",)
-    rules: ClassVar[dict[str, str]] = {"max_windows >= 1": "max_windows must be at least 1"}
+    rules: ClassVar[dict[str, str]] = {
+        "max_windows >= 1": "max_windows must be at least 1",
+        "0 <= max_inexact <= 1": "max_inexact is a share, from 0 to 1",
+    }
     provides: ClassVar[Any] = {"whole_words": "pieces != 'first'"}
 
     def __init__(
@@ -51,17 +62,18 @@ class NerFormat(Format):
         scheme: Scheme = "iob2",
         pieces: Literal["first", "last", "all"] = "first",
         overlap: int = 32,
-        word_pattern: str = WORD,
+        word_pattern: str | None = None,
         max_windows: int = 128,
+        max_inexact: float = 0.05,
     ):
         try:
-            re.compile(word_pattern)
-        except re.error as error:
-            raise UserError(f"task.format.word_pattern={word_pattern}: not a regular expression: {error}") from None
+            word_spans("", word_pattern)
+        except ValueError as error:
+            raise UserError(f"task.format.word_pattern={error}") from None
         if overlap < 0:
             raise UserError(f"task.format.overlap={overlap}: at least 0")
         self.scheme, self.pieces, self.overlap, self.word_pattern = scheme, pieces, overlap, word_pattern
-        self.max_windows = max_windows
+        self.max_windows, self.max_inexact = max_windows, max_inexact
 
     def parse(self, row: Row) -> Sentence:
         return sentence(row, self.word_pattern)
@@ -74,7 +86,10 @@ class NerFormat(Format):
         return spaced(parsed)
 
     def tokenizer_texts(self, row: Row) -> Iterable[str]:
-        yield self.model_input(self.parse(row)).text
+        """The parts of the text that are encoded one by one."""
+        parsed = self.model_input(self.parse(row))
+        cuts = [0, *(end for _, end in parsed.words), len(parsed.text)]
+        return [parsed.text[start:end] for start, end in pairwise(cuts) if start < end]
 
     def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
         types: set[str] = set()
@@ -110,7 +125,37 @@ class NerFormat(Format):
             learnable = [parse(tag if word in aligned else OUTSIDE) for word, tag in enumerate(tags)]
             numbers = {tag: number for number, tag in enumerate(tags_of(spec.labels, self.scheme))}
             features["tags"] = [numbers[tag] for tag in write(entities(learnable), len(parsed.words), self.scheme)]
-        return features
+        return features | {"@counts": self._counts(row, parsed)}
+
+    def _counts(self, row: Row, parsed: Sentence) -> dict[str, int]:
+        """Counts of what words cannot express: of spans, or of the tokens of a row, as a typed text has them."""
+        if parsed.placed is not None:
+            found, inexact, lost = parsed.placed
+            return {"spans": len(found) + lost, "inexact": inexact, "lost": lost}
+        if "tokens" in row:
+            return {"words": len(parsed.words), "resplit": sum(not is_word(token, self.word_pattern) for token in parsed.tokens)}
+        return {}
+
+    def remarks(self, split: str, counts: Mapping[str, int], first: Mapping[str, str]) -> list[str]:
+        """Spans that are not whole words, and tokens that are several words where a text is typed. ValueError: max_inexact."""
+        spans, inexact, lost, words, resplit = (counts.get(name, 0) for name in ("spans", "inexact", "lost", "words", "resplit"))
+        lines = []
+        if inexact + lost:
+            place = first["inexact" if inexact else "lost"]
+            line = (
+                f"{inexact + lost:,} of {spans:,} spans are not whole words, the first in {place}: {inexact:,} end inside a word and take "
+                f"all of it, {lost:,} share a word with another span or have none and are left out; {CHARACTERS} makes each character "
+                "a word"
+            )
+            if inexact + lost > self.max_inexact * spans:
+                raise ValueError(f"{line}, task.format.max_inexact=1 accepts them (now {self.max_inexact:g})")
+            lines.append(line)
+        if split == "train" and resplit > RESPLIT * words:
+            lines.append(
+                f"{resplit:,} of {words:,} tokens, the first in {first['resplit']}, are split otherwise where a text is typed; to predict, "
+                r"give rows of tokens, or train with task.format.word_pattern='\S+' and type blanks between tokens"
+            )
+        return lines
 
     def length(self, features: Features) -> int:
         return len(features["ids"]) + 2
@@ -175,8 +220,11 @@ class NerFormat(Format):
 class NerSpansFormat(NerFormat):
     """Texts, and the characters of their entities: spans = [{"start": 0, "end": 5, "label": "person"}, ...].
 
-    word_pattern: a regular expression of a word; a span that ends inside a word takes all of it.
+    word_pattern: a regular expression (of the package `regex`) of a word; \\X = each character. null = Unicode's words, and each character
+        in scripts without blanks. A span that ends inside a word takes all of it.
     max_windows: windows of a text at most; a longer text is refused, because one step would not end.
+    max_inexact: share of the spans of a split that words cannot express (they end inside a word, or share one with another span), above
+        which the data is refused.
     """
 
     columns = ("text", "spans")

@@ -1,25 +1,24 @@
 """A row of named entity recognition: the words of a text, and the entities among them."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from framework import Row, Span, text_of
+from framework import Row, Span, text_of, word_spans
 
 from .schemes import OUTSIDE, Entity, entities, parse
-
-WORD = r"(?:https?://|www\.)\S+|[@#]?\w+|[^\w\s]"  # URLs, @names and #tags, words; any other character alone
+from .spans import Placed, place
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """words: the characters of each, from and to. entities: None where the row has no tags."""
+    """words: the characters of each, from and to. entities: None where the row has no tags. placed: how the spans of a row were placed."""
 
     text: str
     words: list[Span]
     entities: list[Entity] | None
+    placed: Placed | None = None
 
     @property
     def tokens(self) -> list[str]:
@@ -31,7 +30,7 @@ class Sentence:
         return {"text": self.text[begin:end], "start": begin, "end": end, "type": entity.type}
 
 
-def sentence(row: Row, pattern: str = WORD) -> Sentence:
+def sentence(row: Row, pattern: str | None = None) -> Sentence:
     """Parses a row of tokens and tags, or of a text and spans. ValueError: it is neither."""
     return _of_text(row, pattern) if "tokens" not in row and "text" in row else _of_tokens(row)
 
@@ -51,6 +50,7 @@ def _of_tokens(row: Row) -> Sentence:
     for token in tokens:
         if not isinstance(token, str):
             raise ValueError(f"the token {token!r} is of type {type(token).__name__}: write it as text")
+    text_of({"tokens": " ".join(tokens)}, "tokens")  # ValueError: half a character
     if tags is None:
         return _joined(tokens, None)
     if len(tags) != len(tokens):
@@ -75,30 +75,10 @@ def _list(row: Row, column: str) -> Sequence[Any]:
     )
 
 
-def _of_text(row: Row, pattern: str) -> Sentence:
-    text, spans = text_of(row), row.get("spans")
-    words = [match.span() for match in re.finditer(pattern, text) if match[0]]
-    if spans is None:
+def _of_text(row: Row, pattern: str | None) -> Sentence:
+    text = text_of(row)
+    words = word_spans(text, pattern)
+    if row.get("spans") is None:
         return Sentence(text, words, None)
-    ordered = sorted(_entity(span, text, words) for span in _list(row, "spans"))
-    for one, other in zip(ordered, ordered[1:], strict=False):
-        if other.start < one.end:
-            first, second = (text[words[entity.start][0] : words[entity.end - 1][1]] for entity in (one, other))
-            raise ValueError(
-                f"the spans {first!r} and {second!r} share a word, and a word has one tag (words are matches of task.format.word_pattern)"
-            )
-    return Sentence(text, words, ordered)
-
-
-def _entity(span: Any, text: str, words: Sequence[Span]) -> Entity:
-    """The words that a span overlaps: one that ends inside a word takes all of it."""
-    wanted = '{"start": 0, "end": 5, "label": "person"}'
-    if not isinstance(span, dict) or not isinstance(span.get("label"), str) or not span["label"]:
-        raise ValueError(f"the span {span!r} is not like {wanted}")
-    start, end = span.get("start"), span.get("end")
-    if not isinstance(start, int) or not isinstance(end, int) or not 0 <= start < end <= len(text):
-        raise ValueError(f"the span {span!r} is not like {wanted}, with 0 <= start < end <= {len(text)}, the characters of the text")
-    overlapped = [number for number, (begin, stop) in enumerate(words) if begin < end and start < stop]
-    if not overlapped:
-        raise ValueError(f"the span {span!r} has no word, only {text[start:end]!r}")
-    return Entity(overlapped[0], overlapped[-1] + 1, span["label"])
+    placed = place(_list(row, "spans"), text, words)
+    return Sentence(text, words, placed.entities, placed)

@@ -176,10 +176,18 @@ def tables(chance: random.Random, rows: Rows) -> Iterator[Case]:
     yield Case("csv: a comma too many without a header", {"a.csv": b"one,good\ntwo, three,bad\n"}, None, options=headless)
     blanks = [(text, f" {label} ") for text, label in rows]
     yield Case("csv: blanks around labels", {"a.csv": as_csv(blanks).encode()}, rows)
+    yield Case("csv: two files with headers joined", {"a.csv": (as_csv(rows) + as_csv(rows)).encode()}, None)
+    more = "".join(f"{line}{',' * chance.randint(0, 2)}\n" for line in as_csv([("one", "good"), ("two", "bad")], end="\n").splitlines())
+    yield Case("csv: commas at the ends of lines", {"a.csv": more.encode()}, [("one", "good"), ("two", "bad")])
     yield Case("csv: no such column", {"a.csv": as_csv(rows, ("text", "stars")).encode()}, None)
     for texts in (['"Yes," he said', 'a "b" c', '5" and 6"', '"all of it"'], ["a, b, c", "no"]):
         spoken = [(text, LABELS[number % 2]) for number, text in enumerate(texts)]
         yield Case("tsv: quotes and commas are text", {"a.tsv": as_tsv(spoken).encode()}, spoken)
+    yield Case(
+        "tsv: tabs at the ends of lines",
+        {"a.tsv": (as_tsv(spoken[:1]) + as_tsv(spoken, None).replace("\n", "\t\n")).encode()},
+        spoken[:1] + spoken,
+    )
     yield Case("tsv: quotes enclose texts", {"a.tsv": as_csv(quoted[:1] + rows, delimiter="\t").encode()}, None)
     yield Case("tsv: quotes enclose lines", {"a.tsv": as_csv(quoted[1:], delimiter="\t").encode()}, None)
     yield Case(
@@ -428,6 +436,20 @@ def several(chance: random.Random, rows: Rows) -> Iterator[Case]:
     yield Case("parallel: as it is", {"a.en": one.encode(), "a.de": other.encode()}, pairs, **parallel)
     yield Case("parallel: byte-order marks", {"a.en": one.encode("utf-16"), "a.de": other.encode("utf-8-sig")}, pairs, **parallel)
     yield Case("parallel: a line too few", {"a.en": one.encode(), "a.de": other.partition("\n")[2].encode()}, None, **parallel)
+    third = {"a.en": one.encode(), "a.de": other.encode(), "a.fr": one.encode()}
+    yield Case("parallel: a file too many", third, None, train=["a.en", "a.de", "a.fr"], task="translation")
+    yield Case(
+        "parallel: a file too many, by index",
+        third,
+        pairs,
+        options={"columns": {"source": 0, "target": 1}},
+        train=[*third],
+        task="translation",
+    )
+    tagged = {"a.en": f"{one}<doc>\n{one}".encode(), "a.de": f"{other}<doc>\n{other}".encode()}
+    yield Case("parallel: a tag between lines", tagged, None, **parallel)
+    inline = {"a.en": f"x <b>y</b>\n{one}".encode(), "a.de": f"<b>y</b> x\n{other}".encode()}
+    yield Case("parallel: tags inside lines", inline, [("x <b>y</b>", "<b>y</b> x"), *pairs], **parallel)
     marked = "".join(f'<seg id="{number}">{text}</seg>\n' for number, text in enumerate(texts))
     for first in ('<?xml version="1.0"?>\n', '<srcset setid="x" srclang="any">\n', "<url>http://x</url>\n", "\n", ""):
         yield Case(

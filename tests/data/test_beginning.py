@@ -113,3 +113,13 @@ def test_the_cost_does_not_depend_on_the_length(monkeypatch):
 def test_a_text_without_words_or_of_few_characters_is_encoded_whole(text):
     tokenizer = TOKENIZERS["bpe"]()
     assert tokenizer.encode(text, at_least=3) == tokenizer.encode(text)
+
+
+@pytest.mark.parametrize("name", ["wordpiece", "bpe", "prefix", "unigram", "characters"])
+def test_a_tokenizer_learns_the_same_from_the_parts_of_a_text(name, monkeypatch):
+    whole = TOKENIZERS[name]()
+    monkeypatch.setattr(beginning, "PART", 50)
+    parts = [part for text in TEXTS for part in beginning.in_parts(text)]
+    assert len(parts) > 10 * len(TEXTS) and "".join(parts) == "".join(TEXTS)
+    monkeypatch.setitem(globals(), "TEXTS", parts)
+    assert TOKENIZERS[name]().to_json() == whole.to_json()

@@ -19,6 +19,9 @@ SAMPLES = {
     "unnamed.csv": "World,Oil rises,A lot\n",
     "pairs.jsonl": '{"premise": "a", "hypothesis": "b", "label": "neutral"}\n',
     "nested.jsonl": '{"translation": {"en": "one", "de": "eins"}}\n',
+    "chats.json": '[{"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}]',
+    "sentences.jsonl": '{"source": ["One.", "Two."], "target": "x"}\n',
+    "onehot.csv": "text,toxic,obscene,insult\na,0,1,0\n",
     "train.json": '[{"dialogue": "a", "summary": "b"}]',
     "test.json": '[{"dialogue": "a", "summary1": "b", "summary2": "c"}]',
     "train.conll": CONLL,
@@ -43,7 +46,7 @@ def folder(tmp_path_factory):
 
 
 def test_there_are_commands_to_try():
-    assert len(COMMANDS) >= 14
+    assert len(COMMANDS) >= 17
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -71,7 +71,7 @@ def test_a_worker_is_sent_the_folder_alone(table):
 
 def test_dropped_and_truncated_rows_are_counted(table):
     data = encoded(table)
-    assert (data.dropped, data.truncated, len(data)) == (1, 1, 4)
+    assert (data.dropped, data.counts["truncated"], len(data)) == (1, 1, 4)
     assert "@truncated" not in data[0]
 
 

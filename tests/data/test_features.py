@@ -109,7 +109,7 @@ NAMES = (
 def test_names_of_features_are_free(tmp_path):
     rows = [{"ids": [1, 2, 3], **{name: [number, 8] for name in NAMES}} for number in (40, 41)]
     data = write(tmp_path, [{**row, "@truncated": number == 0} for number, row in enumerate(rows)])
-    assert [data[0], data[1]] == rows and data.truncated == 1
+    assert [data[0], data[1]] == rows and data.counts["truncated"] == 1
     batch = BatchRows([0, 1], rows, 6, 6).added_to(stack_features([data[0], data[1]], 0))
     assert all(batch[name].tolist() == [[40, 8], [41, 8]] for name in NAMES)
     assert batch["@rows"].numbers == [0, 1] and batch["@rows"].tokens == 6

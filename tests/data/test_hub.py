@@ -5,6 +5,8 @@ import time
 
 import datasets
 import huggingface_hub.constants
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from framework.data.sources import hub
@@ -78,6 +80,25 @@ def test_nested_columns(tmp_path):
     (tmp_path / "train.jsonl").write_text('{"translation": {"en": "one", "de": "eins"}}\n')
     data = source(tmp_path, Pairs(), columns={"source": "translation.en", "target": "translation.de"}, validation_share=0)
     assert [row for row, _ in data.rows("train")] == [{"source": "one", "target": "eins"}]
+
+
+def test_paths_lead_to_labels_with_names(tmp_path):
+    label = datasets.ClassLabel(names=["bad", "good"])
+    features = datasets.Features({"turns": [{"text": datasets.Value("string"), "label": label}], "meta": {"label": label}})
+    rows = {"turns": [[{"text": "a", "label": 1}, {"text": "b", "label": 0}]], "meta": [{"label": 1}]}
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "train.parquet")
+    for path, name in (("meta.label", "good"), ("turns.0.label", "good"), ("turns.-1.label", "bad")):
+        data = source(tmp_path, columns={"text": "turns.0.text", "label": path}, validation_share=0)
+        assert [row for row, _ in data.rows("train")] == [{"text": "a", "label": name}]
+    data = source(tmp_path, columns={"text": "turns.0.text", "label": "{meta.label}!"}, validation_share=0)
+    assert [row["label"] for row, _ in data.rows("train")] == ["good!"]
+
+
+def test_rows_that_cannot_be_read_have_their_place(tmp_path):
+    late = pyarrow.array([0, 10**15], pyarrow.timestamp("ms"))
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["a", "b"], "label": ["x", "y"], "at": late}), tmp_path / "train.parquet")
+    with pytest.raises(UserError, match=r"train, row [12] cannot be read: "):
+        list(source(tmp_path, validation_share=0).rows("train"))
 
 
 def test_the_fingerprint_follows_the_rows(folder):

@@ -39,7 +39,13 @@ def test_the_data_spec_has_the_tokenizer_and_the_statistics():
         statistics={"rows": "counted"},
     )
     assert data.splits == ("train", "validation", "test")
-    assert data.sizes["train"] == {"rows": 40, "tokens": int(data.encoded["train"].lengths.sum()), "dropped": 0, "truncated": 0}
+    assert data.sizes["train"] == {
+        "rows": 40,
+        "tokens": int(data.encoded["train"].lengths.sum()),
+        "unknown": 0,
+        "dropped": 0,
+        "truncated": 0,
+    }
     assert list(data.rows("test")) == list(Labeled().builtin("test", 0))
 
 

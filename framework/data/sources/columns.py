@@ -129,7 +129,7 @@ class Columns:
                 f"{where}: there is no column {index} for {column!r}: columns go from 0 to {width - 1} here\n"
                 f"set data.columns.{column}=INDEX{hint}"
             )
-        listed = ", ".join(map(repr, header[:12])) + (", ..." if len(header) > 12 else "")
+        listed = (", ".join(map(repr, header[:12])) or "none") + (", ..." if len(header) > 12 else "")
         others = f", nor {', '.join(map(repr, absent[1:]))}" if self._is_list(column) and len(absent) > 1 else ""
         hint = " or an index from 0 (with data.header=false if the first row does not name the columns)" if by_index else ""
         return UserError(

@@ -17,7 +17,7 @@ from framework.data.sources.conll import Conll
 from framework.data.sources.flags import flags_beside
 from framework.data.sources.folders import files_by_class, read_folders
 from framework.data.sources.json_files import read_json, read_json_lines
-from framework.data.sources.lines import codec_name, readable, size_of
+from framework.data.sources.lines import codec_name, lines, readable, size_of
 from framework.data.sources.parquet import read_parquet
 from framework.data.sources.tables import Table
 from framework.errors import UserError
@@ -205,6 +205,7 @@ class FilesData(Source):
         if self.pattern:
             return readers.read_pattern(path, columns, self.encoding, self.pattern)
         if len(columns.required) > 1:
+            next(lines(path, self.encoding), None)  # UserError: it is no text at all
             raise UserError(
                 f"{path}: plain text has one column, and the task needs {', '.join(sorted(columns.required))}\n"
                 "set data.kind=csv, tsv, jsonl or conll, or data.train=[ONE,OTHER] (parallel text), or data.pattern with named groups"

@@ -1,6 +1,6 @@
 """Data sets of the Hugging Face Hub, or local folders in the same layout."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -75,9 +75,19 @@ class HubData(Source):
     def read(self, split: str) -> Iterator[LocatedRow]:
         name = self.split_names[split]
         data = self._data()[name]
-        for number, values in enumerate(data, 1):
+        rows, number = iter(data), 0
+        while True:
+            number += 1
             where = f"{self.path} {name}, row {number}"
-            yield self.columns.pick(values, where, lambda column, value: label_name(data.features.get(column), value)), where
+            try:
+                values = next(rows, None)
+            except (OSError, ValueError, OverflowError) as error:
+                raise UserError(
+                    f"{where} cannot be read: {first_line(error)}\nrepair or remove the row, or download the data set again"
+                ) from None
+            if values is None:
+                return
+            yield self.columns.pick(values, where, lambda column, value: label_name(feature_of(data.features, column), value)), where
 
     def origin(self, split: str) -> Any:
         name = self.split_names[split]
@@ -111,6 +121,19 @@ class HubData(Source):
         except (FileNotFoundError, ValueError, datasets.exceptions.DatasetGenerationError) as error:
             cause = error.__cause__ or error
             raise UserError(f"{self.path!r} cannot be read as a data set: {first_line(cause)}") from None
+
+
+def feature_of(features: Any, name: str) -> Any:
+    """The type that a data set declares for a column, or for the path a.0.b into it; None if there is none."""
+    if isinstance(features, Mapping) and name in features:
+        return features[name]
+    first, _, rest = name.partition(".")
+    if isinstance(features, Mapping):
+        return feature_of(features[first], rest) if rest and first in features else None
+    inner = features[0] if isinstance(features, list) and features else getattr(features, "feature", None)
+    if inner is None or not first.lstrip("-").isdecimal():
+        return None
+    return feature_of(inner, rest) if rest else inner
 
 
 def label_name(feature: Any, value: Any) -> Any:

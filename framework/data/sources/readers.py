@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import chain, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +11,11 @@ from framework.data.sources.columns import Columns
 from framework.data.sources.lines import lines
 from framework.errors import UserError
 
-_MARKUP = re.compile(r"\s*<[?!/]?[A-Za-z][^<>]*>")
+_MARKUP = re.compile(r"\s*<[?!/]?[A-Za-z][^<>]*>\s*")
+_TAG = re.compile(
+    r"\s*</?(doc|seg|[srt]\w{2}set|mteval|talkid|url|title|description|keywords|reviewer|translator|chapter|speaker|hl|p)\b[^<>]*>",
+    re.IGNORECASE,
+)
 
 
 def read_text(
@@ -63,6 +67,12 @@ def read_parallel(paths: Sequence[Path], columns: Columns, encoding: str | None,
     """Parallel text: line N of all files is row N; the files are the columns, in their order. check_markup: refuse files of XML."""
     listed = " and ".join(map(str, paths))
     indices = columns.indices(None, len(paths), listed)
+    read = {place.index for places in indices.values() for place in places}
+    if unread := [str(path) for index, path in enumerate(paths) if index not in read and not columns.selections]:
+        raise UserError(
+            f"{', '.join(unread)}: parallel text has one file for each of {', '.join(indices)}, and no column takes this one\n"
+            "set data.columns.COLUMN=INDEX of its file in the list, or join the files of a column"
+        )
     files = [_without_markup(path, encoding) if check_markup else lines(path, encoding) for path in paths]
     for number, texts in enumerate(zip_longest(*files), 1):
         if None in texts:
@@ -74,17 +84,14 @@ def read_parallel(paths: Sequence[Path], columns: Columns, encoding: str | None,
 
 
 def _without_markup(path: Path, encoding: str | None) -> Iterator[str]:
-    """Lines of plain text. UserError: the first one is XML, as in files of WMT and IWSLT."""
-    text = lines(path, encoding)
-    before = []
-    for line in text:
-        before.append(line)
-        if line.strip():
-            break
-    if before and _MARKUP.match(before[-1]):
-        raise UserError(
-            f"{path}, line {len(before)}: {before[-1].strip()[:60]!r} is markup, no plain text\n"
-            "take the texts out, one a line: sed -n 's/.*<seg[^>]*>\\(.*\\)<.seg>.*/\\1/p' FILE > NEW, or grep -v '^ *<' FILE > NEW\n"
-            "or set data.kind=parallel to read the lines as they are"
-        )
-    yield from chain(before, text)
+    """Lines of plain text. UserError: the first one is a tag, or another one is a tag of the files of WMT, IWSLT and Europarl."""
+    begun = False
+    for number, line in enumerate(lines(path, encoding), 1):
+        if line.lstrip().startswith("<") and (_TAG.match(line) or (not begun and _MARKUP.fullmatch(line))):
+            raise UserError(
+                f"{path}, line {number}: {line.strip()[:60]!r} is markup, no plain text\n"
+                "take the texts out, one a line: sed -n 's/.*<seg[^>]*>\\(.*\\)<.seg>.*/\\1/p' FILE > NEW, or grep -v '^ *<' FILE > NEW\n"
+                "or set data.kind=parallel to read the lines as they are"
+            )
+        begun = begun or bool(line.strip())
+        yield line

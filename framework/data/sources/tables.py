@@ -63,6 +63,10 @@ class Table:
         breaks = re.compile(re.escape(self.line_break) + r"(?:\r?\n)?") if self.line_break else None
         for values, line in chain(first[1:] if has_header else first, records):
             where = f"{path}, line {line}"
+            while len(values) > width and not values[-1]:  # delimiters at the end of a line
+                values.pop()
+            if names and len(names) > 1 and [value.strip() for value in values] == names:
+                raise UserError(f"{where}: the header again, as where files are joined: remove it")
             if len(values) > width:
                 known = "header" if names else "first row"
                 raise UserError(f"{where}: {len(values)} columns where the {known} has {width}; quote texts that contain the delimiter")

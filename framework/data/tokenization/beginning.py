@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 
 import tokenizers
 
@@ -9,6 +10,16 @@ _BETWEEN_WORDS = re.compile(r"(?<=\S) (?=\S)")
 _ACROSS_WORDS = re.compile(r"[^\s▁Ġ][\s▁Ġ]")  # a token, or an added token, that has characters of two words
 CHARACTERS = 16  # of the text that are tokenized at first, for each token; the shorter text is tokenized as a whole
 LEAST = 4096  # characters at least
+PART = 1 << 16  # characters of a text that a tokenizer is trained on at once, or a few more
+
+
+def in_parts(text: str) -> Iterator[str]:
+    """A text in parts, cut at spaces between words: a tokenizer learns the same from them as from the whole text, with less memory."""
+    start = 0
+    while cut := _BETWEEN_WORDS.search(text, start + PART):
+        yield text[start : cut.start()]
+        start = cut.start()
+    yield text[start:]
 
 
 class Beginning:

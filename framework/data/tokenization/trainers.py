@@ -13,8 +13,12 @@ from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 from framework.data.tokenization import unigram
 from framework.data.tokenization.tokenizer import BYTES, Tokenizer
 from framework.registry import register
+from framework.utils.words import UNSPACED
 
 SPECIAL_TOKENS = ("[PAD]", "[BEGIN]", "[END]", "[UNK]", "[MASK]")
+LONGEST_WORD = 100  # characters of a word that WordPiece encodes
+WORDPIECE_SPLIT = rf"(?=[{UNSPACED}])\X|\S{{{LONGEST_WORD}}}"
+BPE_SPLIT = r"'s|'t|'re|'ve|'m|'ll|'d| ?[\p{L}\p{M}][\p{L}\p{M}\u200C\u200D]*| ?\p{N}+| ?[^\s\p{L}\p{M}\p{N}][^\s\p{L}\p{N}]*|\s+(?!\S)|\s+"
 Texts = Callable[[], Iterable[str]]  # may be called more than once
 
 
@@ -41,6 +45,9 @@ class TokenizerTrainer:
 class WordpieceTokenizer(TokenizerTrainer):
     """WordPiece: words, and greedily split pieces of rare words. Schuster and Nakajima 2012; BERT's: Devlin et al. 2019, section 3, https://arxiv.org/abs/1810.04805
 
+    Words are those of BERT; in a script without blanks between words each character is one, as BERT has it for Chinese alone. Longer ones
+    than 100 characters are split there, where BERT's are unknown. Text is normalized to NFC.
+
     vocab_size: number of entries, special tokens included.
     lowercase: lowercase the text.
     strip_accents: remove accents.
@@ -55,8 +62,10 @@ class WordpieceTokenizer(TokenizerTrainer):
 
     def train(self, texts: Texts) -> Tokenizer:
         backend = tokenizers.Tokenizer(models.BPE())  # WordPiece vocabularies are trained like BPE and differ in encoding
-        backend.normalizer = normalizers.BertNormalizer(lowercase=self.lowercase, strip_accents=self.strip_accents)
-        backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        bert = normalizers.BertNormalizer(handle_chinese_chars=False, lowercase=self.lowercase, strip_accents=self.strip_accents)
+        backend.normalizer = normalizers.Sequence([normalizers.NFC(), bert])
+        split = pre_tokenizers.Split(tokenizers.Regex(WORDPIECE_SPLIT), behavior="isolated")
+        backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.BertPreTokenizer(), split])
         inside: set[str] = set()
         for text in texts():
             for word, _ in backend.pre_tokenizer.pre_tokenize_str(backend.normalizer.normalize_str(text)):
@@ -72,13 +81,17 @@ class WordpieceTokenizer(TokenizerTrainer):
         vocabulary = backend.get_vocab(with_added_tokens=True)
         trained = tokenizers.Tokenizer(models.WordPiece(dict(sorted(vocabulary.items(), key=lambda item: item[1])), unk_token="[UNK]"))
         trained.normalizer, trained.pre_tokenizer = backend.normalizer, backend.pre_tokenizer
-        trained.decoder = decoders.WordPiece(prefix="##")
+        no_blank = decoders.Replace(tokenizers.Regex(rf"^ (?=[{UNSPACED}])"), "")
+        trained.decoder = decoders.Sequence([decoders.WordPiece(prefix="##"), no_blank])
         return finish(trained)
 
 
 @register("tokenizer")
 class BPETokenizer(TokenizerTrainer):
-    """Byte-level BPE (GPT-2's); decoding restores any text exactly. Sennrich et al. 2016, https://arxiv.org/abs/1508.07909
+    """Byte-level BPE; decoding restores any text exactly. Sennrich et al. 2016, https://arxiv.org/abs/1508.07909
+
+    Text is split as by GPT-2, but marks stay with their letters, as in https://github.com/openai/tiktoken (o200k_base): GPT-2 tears the
+    words of Hindi or Thai at each vowel sign.
 
     vocab_size: number of entries, the 256 bytes and special tokens included.
     lowercase: lowercase the text.
@@ -93,7 +106,9 @@ class BPETokenizer(TokenizerTrainer):
         backend = tokenizers.Tokenizer(models.BPE())
         if self.lowercase:
             backend.normalizer = normalizers.Lowercase()
-        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=self.prefix_space)
+        prefix = [pre_tokenizers.Metaspace(" ", prepend_scheme="first", split=False)] if self.prefix_space else []
+        split = pre_tokenizers.Split(tokenizers.Regex(BPE_SPLIT), behavior="isolated")
+        backend.pre_tokenizer = pre_tokenizers.Sequence([*prefix, split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
         backend.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
             vocab_size=self.vocab_size,

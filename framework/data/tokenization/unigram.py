@@ -7,11 +7,13 @@ The forward-backward algorithm runs over all words at once, by end position, and
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
 MOST_WORDS = 100_000  # the most frequent distinct words; bounds the time and hardly changes the pieces
+MOST_CHARACTERS = 1_000_000  # of these words together: texts without blanks are words of any length
 SEEDS_PER_PIECE = 5  # initial substrings for each final piece
 SHRINK = 0.6  # share of the pieces that remain after a round
 ROUNDS = 2  # of expectation maximization before each pruning
@@ -25,7 +27,9 @@ def train(words: Mapping[str, int], size: int, longest: int = 16) -> list[tuple[
     words: word -> count. longest: maximum number of characters of a piece.
     """
     counts: Counter[str] = Counter()
-    for word in sorted(words, key=lambda word: (-words[word], word))[:MOST_WORDS]:
+    frequent = sorted(words, key=lambda word: (-words[word], word))[:MOST_WORDS]
+    ends = accumulate(map(len, frequent))
+    for word in (word for word, end in zip(frequent, ends, strict=True) if end <= MOST_CHARACTERS or end == len(word)):
         for start in range(0, len(word), LONGEST_WORD):
             counts[word[start : start + LONGEST_WORD]] += words[word]
     texts = sorted(counts)
@@ -60,11 +64,20 @@ def seeds(texts: list[str], counts: Mapping[str, int], size: int, longest: int) 
     """Initial pieces and their counts: all characters, and the substrings that cover most of the corpus."""
     seen: Counter[str] = Counter()
     for text in texts:
-        for start in range(len(text)):
-            for end in range(start + 1, min(start + longest, len(text)) + 1):
-                seen[text[start:end]] += counts[text]
-    characters = sorted(piece for piece in seen if len(piece) == 1)
-    several = [piece for piece, count in seen.items() if len(piece) > 1 and count > 1]
+        for character in text:
+            seen[character] += counts[text]
+    characters, several = sorted(seen), list[str]()
+    repeated = {character for character, count in seen.items() if count > 1}
+    for length in range(2, longest + 1):
+        longer: Counter[str] = Counter()
+        for text in texts:
+            for start in range(len(text) - length + 1):
+                # a substring is repeated only if those within it are: without these, memory stays small in texts without blanks
+                if text[start : start + length - 1] in repeated and text[start + 1 : start + length] in repeated:
+                    longer[text[start : start + length]] += counts[text]
+        repeated = {piece for piece, count in longer.items() if count > 1}
+        several += repeated
+        seen.update({piece: longer[piece] for piece in repeated})
     chosen = sorted(several, key=lambda piece: (-seen[piece] * len(piece), piece))[:size]
     pieces = characters + chosen
     return pieces, np.array([seen[piece] for piece in pieces], dtype=np.float64)
