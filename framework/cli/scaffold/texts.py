@@ -51,7 +51,9 @@ KINDS = {
         "`data.py` reads the rows, one at a time; its `origin` identifies them for the cache.",
         "It serves every task whose rows have the columns `text` and `label`.",
     ),
-    "adapter": Kind("An adapter: learned factors of linear maps.", "model/adapter=specimen optimizer=adamw", "model/adapter=specimen_values"),
+    "adapter": Kind(
+        "An adapter: learned factors of linear maps.", "model/adapter=specimen optimizer=adamw", "model/adapter=specimen_values"
+    ),
     "batches": Kind("A batch sampler: short rows first.", "task=TASK data/batches=specimen", "data/batches=specimen_long"),
     "block": Kind("A block: norms on both sides of each sublayer.", "model/block=specimen", "model/block=specimen_small_steps"),
     "callback": Kind(

@@ -25,7 +25,9 @@ class ScaledLinear(nn.Linear):
 
 @register("adapter")
 class SpecimenAdapter(Adapter):
-    """Learned factors of keys, values and hidden features ((IA)^3). Liu et al. 2022, section 3.3, https://arxiv.org/abs/2205.05638
+    """Learned factors of keys, values and hidden features ((IA)^3). Liu et al. 2022, section 3.3,
+
+    https://arxiv.org/abs/2205.05638
 
     target_modules: endings of the names of the linear maps.
     weights: file of an exported adapter (to=adapter) that a new run starts from; null = factors of 1.

@@ -9,7 +9,9 @@ from framework import Batches, register
 
 @register("batches")
 class SpecimenBatches(Batches):
-    """A curriculum: the first epochs go from short rows to long ones, later ones are shuffled. Platanios et al. 2019, https://arxiv.org/abs/1903.09848
+    """A curriculum: the first epochs go from short rows to long ones, later ones are shuffled. Platanios et al. 2019,
+
+    https://arxiv.org/abs/1903.09848
 
     rows: rows in a batch of each process.
     sorted_epochs: number of epochs in which rows are sorted by length.

@@ -10,7 +10,9 @@ from framework import Block, Part, register
 
 @register("block")
 class SpecimenBlock(Block):
-    """Norm before and after each sublayer: x + scale * norm(sublayer(norm(x))). Ding et al. 2021, section 2.4, https://arxiv.org/abs/2105.13290
+    """Norm before and after each sublayer: x + scale * norm(sublayer(norm(x))). Ding et al. 2021, section 2.4,
+
+    https://arxiv.org/abs/2105.13290
 
     scale: of what a sublayer adds to the residual stream.
     """

@@ -9,7 +9,9 @@ from framework import register
 
 @register("classifier")
 class SpecimenClassifier(nn.Module):
-    """Scaled cosines of the pooled state and a direction of each class. Gidaris and Komodakis 2018, section 3.2, https://arxiv.org/abs/1804.09458
+    """Scaled cosines of the pooled state and a direction of each class. Gidaris and Komodakis 2018, section 3.2,
+
+    https://arxiv.org/abs/1804.09458
 
     scale: initial multiplier of the cosines, which is learned.
     """

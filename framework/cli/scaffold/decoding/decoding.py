@@ -10,7 +10,9 @@ from framework import Strategy, register
 
 @register("decoding")
 class SpecimenDecoding(Strategy):
-    """Min-p sampling: from the tokens with at least a share of the largest probability. Nguyen et al. 2024, https://arxiv.org/abs/2407.01082
+    """Min-p sampling: from the tokens with at least a share of the largest probability. Nguyen et al. 2024,
+
+    https://arxiv.org/abs/2407.01082
 
     max_new_tokens: maximum number of generated tokens; null = as many as the model can read.
     min_new_tokens: minimum number of tokens before the end token.

@@ -10,7 +10,9 @@ from framework import Batch, Distillation, Result, UserError, register
 
 @register("distillation")
 class SpecimenDistillation(Distillation):
-    """Reverse KL divergence: the student avoids what its teacher finds unlikely. Gu et al. 2024, section 2, https://arxiv.org/abs/2306.08543
+    """Reverse KL divergence: the student avoids what its teacher finds unlikely. Gu et al. 2024, section 2,
+
+    https://arxiv.org/abs/2306.08543
 
     hard: weight of the task's own loss.
     """

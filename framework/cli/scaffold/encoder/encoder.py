@@ -13,7 +13,9 @@ Encoder: Any = Part("encoder/standard").cls  # the class of any option may be th
 
 @register("encoder")
 class SpecimenEncoder(Encoder):
-    """Scalar mix: the weighted mean of the outputs of all layers. Peters et al. 2018, equation 1, https://arxiv.org/abs/1802.05365
+    """Scalar mix: the weighted mean of the outputs of all layers. Peters et al. 2018, equation 1,
+
+    https://arxiv.org/abs/1802.05365
 
     mix_temperature: divides the learned weights before their softmax; the larger, the more equal the layers.
     """

@@ -11,7 +11,10 @@ RobertaFamily: Any = Part("family/roberta").cls  # the class of any option may b
 
 @register("family")
 class SpecimenFamily(RobertaFamily):
-    """RoBERTa's layout under another name, as CamemBERT's and XLM-R's files have it. Conneau et al. 2020, https://arxiv.org/abs/1911.02116"""
+    """RoBERTa's layout under another name, as CamemBERT's and XLM-R's files have it. Conneau et al. 2020,
+
+    https://arxiv.org/abs/1911.02116
+    """
 
     model_type = "specimen"  # of config.json
     base_prefix = "specimen"  # of weight names, in classes with a head

@@ -9,7 +9,9 @@ from framework import register
 
 @register("feed_forward")
 class SpecimenFeedForward(nn.Module):
-    """Bilinear layer: output(gate(x) * input(x)), without an activation. Shazeer 2020, section 2, https://arxiv.org/abs/2002.05202
+    """Bilinear layer: output(gate(x) * input(x)), without an activation. Shazeer 2020, section 2,
+
+    https://arxiv.org/abs/2002.05202
 
     hidden: hidden features; null = 8/3 of dim, rounded to a multiple of 8.
     """

@@ -8,7 +8,9 @@ from framework import register
 
 @register("norm")
 class SpecimenNorm(nn.Module):
-    """Scale normalization: the direction of the features, times one learned length. Nguyen and Salazar 2019, https://arxiv.org/abs/1910.05895
+    """Scale normalization: the direction of the features, times one learned length. Nguyen and Salazar 2019,
+
+    https://arxiv.org/abs/1910.05895
 
     gain: initial length, as a multiple of sqrt(dim).
     """

@@ -12,7 +12,9 @@ SoftmaxTagHead: Any = Part("tag_head/softmax").cls  # the class of any option ma
 
 @register("tag_head")
 class SpecimenTagHead(SoftmaxTagHead):
-    """Focal loss: words that are tagged rightly and surely count less. Lin et al. 2017, section 3, https://arxiv.org/abs/1708.02002
+    """Focal loss: words that are tagged rightly and surely count less. Lin et al. 2017, section 3,
+
+    https://arxiv.org/abs/1708.02002
 
     focus: exponent of the probability that the tag is another; 0 = cross-entropy.
     """
