@@ -82,7 +82,7 @@ for kind, words in {training!r}.items():
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_passes_its_suite_as_it_was_generated(used, kind):
     outcomes = re.findall(rf"^(PASSED|FAILED|ERROR) plugins/a_{kind}/test_a_{kind}\.py::(.*)$", used, re.MULTILINE)
-    assert [outcome for outcome in outcomes if outcome[0] != "PASSED"] == [] and len(outcomes) >= 4, used[-6000:]
+    assert [outcome for outcome in outcomes if outcome[0] != "PASSED"] == [] and len(outcomes) >= 3, used[-6000:]
 
 
 @pytest.mark.slow
