@@ -18,8 +18,9 @@ Rows, batches and a few constants are of Python's own types:
     >>> word: framework.Span = (2, 6)  # from, to: "good" in the text
     >>> word_numbers = [framework.NO_WORD, 0, 1, framework.NO_WORD]  # of tokens: NO_WORD belongs to none
     >>> targets = torch.tensor([[7, 8, framework.IGNORED]])  # of tokens: IGNORED is no target
-    >>> framework.SPECIAL_TOKENS  # of the tokenizers that are trained here
     ('[PAD]', '[BEGIN]', '[END]', '[UNK]', '[MASK]')
+    >>> framework.SPECIAL_TOKENS  # of the tokenizers that are trained here
+    >>> tokenize: framework.BleuTokenizer = "13a"
     >>> activation: framework.Activation = "relu"
     >>> framework.ACTIVATIONS[activation](torch.tensor([-1.0, 1.0]))
     tensor([0., 1.])
@@ -67,7 +68,9 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.generation.strategy import Strategy as Strategy
     from framework.huggingface.folder import load_model as load_model
     from framework.metrics.bleu import Bleu as Bleu
+    from framework.metrics.bleu import BleuTokenizer as BleuTokenizer
     from framework.metrics.bleu import Chrf as Chrf
+    from framework.metrics.labels import LabelCounts as LabelCounts
     from framework.metrics.ratio import Average as Average
     from framework.metrics.ratio import BitsPerByte as BitsPerByte
     from framework.metrics.ratio import Perplexity as Perplexity
@@ -120,6 +123,8 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.utils.recording import add_loss as add_loss
     from framework.utils.recording import log_figure as log_figure
     from framework.utils.words import is_word as is_word
+    from framework.utils.words import split_at_blanks as split_at_blanks
+    from framework.utils.words import split_sentences as split_sentences
     from framework.utils.words import word_spans as word_spans
     from framework.workflows.interactive import build_model as build_model
     from framework.workflows.interactive import compose as compose

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,23 +15,26 @@ from framework.data.spec import DataSpec
 from framework.data.tokenization.tokenizer import Tokenizer
 from framework.data.tokenization.unknown import CountingTokenizer
 from framework.errors import UserError
+from framework.registry import nearest
 
 LENGTHS = "lengths"
 FEATURES = "features"
-STORAGE = 3  # version of the files
+STORAGE = 4  # version of the files
 
 
 class Encoded:
     """The memory-mapped encoded rows of a split.
 
     lengths: number of tokens of each row. dropped: number of rows that the text format dropped. counts: sums of the counts of all rows, of
-    `truncated` rows and of `unknown` tokens. remarks: sentences about the split.
+    `truncated` rows and of `unknown` tokens. remarks: sentences about the split. labels: how often the rows have each label
+    (`Format.row_labels`).
     """
 
     def __init__(self, folder: Path):
         description = json.loads((folder / "description.json").read_text(encoding="utf-8"))
         self.folder, self.rows = folder, description["rows"]
         self.dropped, self.counts, self.remarks = description["dropped"], Counter(description["counts"]), description["remarks"]
+        self.labels: dict[str, int] = description["labels"]
         self.lengths: Numbers = mapped(folder / LENGTHS, "int64")
         self.features = {name: FeatureReader(folder / FEATURES, name, **each) for name, each in description["features"].items()}
         self._raw_ends = mapped(folder / "raw.ends", "int64") if (folder / "raw.ends").exists() else None
@@ -63,7 +67,10 @@ def encode(source: Source, split: str, format: Format, tokenizer: Tokenizer, spe
         with Writer(folder, keep_raw=split != "train") as writer:
             for row, where in source.rows(split):
                 with error_context(where):
-                    writer.add(row, format.encode(row, counting, spec), format, where)
+                    features, labels = format.encode(row, counting, spec), format.row_labels(row)
+                    if split == "train" or format.unseen_labels == "refuse":
+                        check_seen(labels, spec)
+                    writer.add(row, features, format, where, labels)
             with error_context(f"data.{split}"):
                 writer.remarks = [*format.remarks(split, writer.counts, writer.first), *counting.remarks()]
             writer.counts["unknown"] = counting.unknown
@@ -73,6 +80,14 @@ def encode(source: Source, split: str, format: Format, tokenizer: Tokenizer, spe
     return Encoded(cache.entry("encoded", digest(key), write))
 
 
+def check_seen(labels: Sequence[str], spec: DataSpec) -> None:
+    """ValueError: a label is not among those of the training rows."""
+    for label in labels if spec.labels else ():
+        if label not in spec.labels:
+            known = ", ".join(map(repr, spec.labels[:12])) + (f" and {len(spec.labels) - 12} more" if len(spec.labels) > 12 else "")
+            raise ValueError(f"label {label!r} does not occur in the training rows{nearest(label, spec.labels)}; they have {known}")
+
+
 class Writer:
     """Appends encoded rows to files."""
 
@@ -80,6 +95,7 @@ class Writer:
         self.folder, self.keep_raw = folder, keep_raw
         self.rows = self.dropped = self.raw_end = 0
         self.counts: Counter[str] = Counter()
+        self.labels: Counter[str] = Counter()
         self.first: dict[str, str] = {}  # name of a count -> file and place of the first row with it
         self.remarks: list[str] = []
         self.features: dict[str, FeatureWriter] = {}
@@ -93,13 +109,16 @@ class Writer:
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         for file in self.files.values():
             file.close()
-        description = {"rows": self.rows, "dropped": self.dropped, "counts": self.counts, "remarks": self.remarks}
+        labels = dict(sorted(self.labels.items()))
+        description = {"rows": self.rows, "dropped": self.dropped, "counts": self.counts, "remarks": self.remarks, "labels": labels}
         features = {name: writer.close() for name, writer in self.features.items()}
         if kind is None:
             (self.folder / "description.json").write_text(json.dumps({**description, "features": features}), encoding="utf-8")
 
-    def add(self, row: Row, features: Features | None, format: Format, where: str = "") -> None:
-        """Append a row; None counts it as dropped. ValueError: a feature is none, or unlike that of the rows before. where: of the row."""
+    def add(self, row: Row, features: Features | None, format: Format, where: str = "", labels: Sequence[str] = ()) -> None:
+        """Append a row and count its labels; None counts it as dropped. where: of the row.
+
+        ValueError: a feature is none, or unlike that of the rows before."""
         if features is None:
             self.dropped += 1
             return
@@ -111,6 +130,7 @@ class Writer:
             raise ValueError(f"this row {'lacks' if len(features) < len(self.features) else 'has'} {names}, unlike the rows before it")
         for name, value in features.items():
             self.features[name].add(value)
+        self.labels.update(labels)
         for name, count in counts.items():
             self.counts[name] += count
             if count:

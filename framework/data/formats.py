@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from reprlib import repr as shortened
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from framework.data.spec import DataSpec
 from framework.data.values import check_characters, text_form
@@ -69,6 +69,7 @@ class Format:
     label_columns: columns of label names. A list of columns for one of them, `data.columns.label=[toxic,obscene]`, are columns of 0 and 1:
         the value is the list of the names of those that have 1.
     stream: the rows are parts of one running text and may be packed.
+    unseen_labels: whether a label that the training rows lack is counted as an error in validation and test, or refused.
 
     An invalid row is a ValueError; the caller adds its file and line to the message.
 
@@ -87,6 +88,7 @@ class Format:
     makes: ClassVar[tuple[str, ...]] = ()
     special_tokens: tuple[str, ...] = ()
     stream: ClassVar[bool] = False
+    unseen_labels: Literal["count", "refuse"] = "count"
     rules: ClassVar[dict[str, str]] = {}
     provides: ClassVar[tuple[str, ...]] = ()
 
@@ -105,6 +107,14 @@ class Format:
     def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
         """Statistics of the training rows, JSON-able; `labels` go to spec.labels, all others to spec.statistics."""
         return {}
+
+    def row_labels(self, row: Row) -> Sequence[str]:
+        """The labels of a row, one for each time that it has one: its classes, or the types of its entities. By default none.
+
+        Random splits are stratified by them, they are counted for each split, and a training row may have no label that is not among
+        spec.labels. A label that only validation or test have is for `encode` and the metrics to count as an error of the model; with
+        `unseen_labels = "refuse"` such a row is refused before."""
+        return ()
 
     def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
         """Features of a row, with targets only if the row has them. None drops the row; dropped rows are counted.

@@ -10,6 +10,7 @@ from framework.data import cache
 from framework.data.encoding import Encoded, encode
 from framework.data.fingerprints import code_of, digest, values_of
 from framework.data.formats import Format, Row
+from framework.data.labels import label_remarks
 from framework.data.sources.base import Source, error_context
 from framework.data.spec import DataSpec
 from framework.data.tokenization.beginning import in_parts
@@ -51,9 +52,16 @@ class Prepared:
         }
 
     @property
+    def labels(self) -> dict[str, dict[str, int]]:
+        """How often each split has each label; empty if the rows have none (`Format.row_labels`)."""
+        counts = {split: data.labels for split, data in self.encoded.items()}
+        return counts if any(counts.values()) else {}
+
+    @property
     def remarks(self) -> list[str]:
-        """Sentences about the splits: what the text format and the tokenizer could not express."""
-        return [f"{split}: {remark}" for split, data in self.encoded.items() for remark in data.remarks]
+        """Sentences about the splits: what the text format and the tokenizer could not express, and labels to look at."""
+        lines = [f"{split}: {remark}" for split, data in self.encoded.items() for remark in data.remarks]
+        return [*lines, *label_remarks(self.labels)]
 
     def rows(self, split: str) -> Iterator[Row]:
         """Iterate over the rows of a split as the source reads them."""
@@ -99,7 +107,8 @@ def prepare(
     """
     if source.batches.packs and not format.stream:
         raise UserError(f"data/batches=packed needs running text, not the separate rows of {type(format).__name__}: data/batches=buckets")
-    source.check()
+    if folder is None:
+        source.check()
     names = source.splits if splits is None else tuple(split for split in source.splits if split in set(splits))
     if folder is not None:
         tokenizer, spec = Tokenizer.load(folder / "tokenizer.json"), DataSpec.load(folder / "data_spec.json")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from framework.data.labels import all_labels
 from framework.runs.folder import Run
 from framework.runs.predictor import Predictor
 from framework.runs.summary import parameter_lines, parts_line
@@ -26,6 +27,7 @@ def card(run: Run, loaded: Predictor, library: str, loading: Sequence[str]) -> s
         "": [f"{parts_line(config)}.", f"{parameters} parameters; at most {loaded.spec.max_length:,} tokens of input."],
         "Loading": ["In this folder:", "", "```python", *(line.replace("FOLDER", ".") for line in loading), "```"],
         "Training data": [*data_lines(config["data"], run.sizes()), *remark_lines(run.remarks())],
+        **({"Labels": list(label_lines(counts))} if (counts := run.label_counts()) else {}),
         "Metrics": list(metric_lines(run.results())),
         "Training": ["```", command, "```", "", f"With {versions}."],
         "License": ["None is given. Whoever publishes this folder chooses one and names it here and as `license:` above."],
@@ -54,6 +56,23 @@ def data_lines(node: Mapping[str, Any], sizes: Mapping[str, Mapping[str, int]]) 
         yield from ("", *table(("split", "files", "rows", "tokens"), rows))
 
 
+def label_lines(counts: Mapping[str, Mapping[str, int]], most: int = 100) -> Iterator[str]:
+    """A table of labels: a row for each label, a column for each split."""
+    labels = sorted(all_labels(counts), key=lambda label: (-sum(each.get(label, 0) for each in counts.values()), label))
+    yield from table(
+        ("label", *counts), [(code(label), *(f"{each.get(label, 0):,}" for each in counts.values())) for label in labels[:most]]
+    )
+    if len(labels) > most:
+        yield from ("", f"The {most} most frequent of {len(labels):,} labels; `labels.csv` in the folder of the run has all.")
+
+
+def code(text: str) -> str:
+    """A text in backquotes in a table, so that its blanks are seen."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    pad = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{pad}{' '.join(text.splitlines())}{pad}{fence}".replace("|", "\\|")
+
+
 def remark_lines(remarks: Sequence[str]) -> Iterator[str]:
     """A list of the sentences about the data."""
     if remarks:
@@ -79,7 +98,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _names(value: Any) -> list[str]:
-    """File names of one path or several."""
+    """File names of one path or several, or of a split with options of its own."""
+    value = value.get("path") if isinstance(value, Mapping) else value
     return [Path(str(path)).name for path in (value if isinstance(value, list) else [value]) if path]
 
 

@@ -2,13 +2,19 @@
 
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from sacrebleu.metrics import BLEU, CHRF
 from sacrebleu.metrics.base import Metric as SacreMetric
 from torch import Tensor
 from torchmetrics import Metric
+
+from framework.errors import UserError
+
+BleuTokenizer = Literal[
+    "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none", "spm", "flores101", "flores200", "spBLEU-1K"
+]  # all of sacrebleu
 
 
 class CorpusMetric(Metric):
@@ -53,14 +59,22 @@ def streams(references: Sequence[str | Sequence[str]]) -> list[Any]:
 class Bleu(CorpusMetric):
     """BLEU, 0 to 100. Papineni et al. 2002, https://aclanthology.org/P02-1040.
 
+    tokenize: the tokenizer of sacrebleu. UserError: its packages or its model are missing.
+
     >>> bleu = Bleu()
     >>> bleu.update(["the cat sat on the mat"], ["the cat sat on the mat"])
     >>> round(float(bleu.compute()), 1)
     100.0
     """
 
-    def __init__(self, sync: bool = True) -> None:
-        super().__init__(BLEU(force=True), sync)  # `force` only silences a warning about tokenized texts
+    def __init__(self, tokenize: BleuTokenizer = "13a", sync: bool = True) -> None:
+        if tokenize not in get_args(BleuTokenizer):
+            raise UserError(f"tokenize={tokenize!r} must be one of {', '.join(get_args(BleuTokenizer))}")
+        try:
+            scorer = BLEU(force=True, tokenize=tokenize)  # `force` only silences a warning about tokenized texts
+        except (ImportError, RuntimeError, OSError, AssertionError) as error:  # no package, no model or network, another dictionary
+            raise UserError(f"tokenize={tokenize} of sacrebleu cannot be used here: {' '.join(str(error).split())}") from error
+        super().__init__(scorer, sync)
 
 
 class Chrf(CorpusMetric):

@@ -3,11 +3,18 @@
 import ast
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 from framework.registry.names import nearest
 
-_FUNCTIONS = {"all": all, "any": any, "len": len, "max": max, "min": min}  # the functions that a rule may call
+
+def installed(*modules: str) -> bool:
+    """Whether all these modules can be imported."""
+    return all(find_spec(module) is not None for module in modules)
+
+
+_FUNCTIONS = {"all": all, "any": any, "installed": installed, "len": len, "max": max, "min": min}  # the functions that a rule may call
 
 
 def broken(rules: Mapping[str, str], names: Mapping[str, Any]) -> list[str]:

@@ -3,7 +3,8 @@
 config.yaml      every option, explicit                 checkpoints/       best.ckpt, last.ckpt
 run.json         overrides, versions, distributions     metrics.csv        metrics by step
 tokenizer.json   tokenizer of the run                   metrics.json       final metrics of the best checkpoint
-data_spec.json   vocabulary, labels, statistics         predictions.jsonl  predictions for the test rows
+data_spec.json   vocabulary, labels, statistics         predictions.jsonl  predictions for the test rows, or without a
+labels.csv       number of each label in each split                        test part for the validation rows
 train.log        printed output
 """
 
@@ -20,6 +21,7 @@ from typing import Any, TextIO
 import yaml
 
 from framework.config.discovery import DISTRIBUTION
+from framework.data.labels import read_labels, write_labels
 from framework.errors import UserError
 from framework.runs.provenance import distributions, library_versions, with_present_parts
 from framework.utils.files import write_text
@@ -40,6 +42,7 @@ class Run:
         self.checkpoints = folder / "checkpoints"
         self.best, self.last = self.checkpoints / "best.ckpt", self.checkpoints / "last.ckpt"
         self.tokenizer, self.spec = folder / "tokenizer.json", folder / "data_spec.json"
+        self.labels = folder / "labels.csv"
         self.metrics, self.predictions = folder / "metrics.json", folder / "predictions.jsonl"
         self.exported = folder / "model.safetensors"  # in a folder exported with to=safetensors, which can be opened like a run
 
@@ -146,6 +149,15 @@ class Run:
     def sizes(self) -> dict[str, dict[str, int]]:
         """Split -> numbers of rows and tokens; empty before the data is encoded."""
         return self._notes().get("data", {})
+
+    def save_labels(self, labels: Mapping[str, Mapping[str, int]]) -> None:
+        """Saves how often each split has each label; nothing if there are no labels."""
+        if labels:
+            write_labels(self.labels, labels)
+
+    def label_counts(self) -> dict[str, dict[str, int]]:
+        """Split -> label -> how often it occurs; empty before the data is encoded, and of data without labels."""
+        return read_labels(self.labels) if self.labels.exists() else {}
 
     def save_metrics(self, metrics: Mapping[str, float], monitor: str, signatures: Mapping[str, str] | None = None) -> None:
         """Saves the final metrics of the best checkpoint. monitor: the metric it was chosen by. signatures: how metrics were computed.

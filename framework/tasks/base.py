@@ -68,7 +68,7 @@ class Task(nn.Module):
     >>> predictor = load("runs/last")
     >>> task = predictor.task
     >>> isinstance(task, Task), task.monitor, sorted(task.metrics())
-    (True, 'validation/accuracy', ['accuracy', 'f1'])
+    (True, 'validation/accuracy', ['labels'])
     """
 
     framework_options: ClassVar[tuple[str, ...]] = ("format", "baseline")  # options that the framework reads and no constructor takes

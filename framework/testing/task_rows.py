@@ -76,6 +76,8 @@ def refuses_other_types(toy: ToyTask) -> None:
             file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
             for name, read in readings.items():
                 message = _refusal(FilesData(format, 0, train=str(file), validation_share=0.0), read)
+                if not message and name == "tokenizer_texts" and read(rows[0]) == read(rows[1]):
+                    continue  # the tokenizer is trained on other columns
                 parts = (f"{file}, line 2", column, "int") if column not in format.optional else ()
                 if lacking := [part for part in parts if part not in message]:
                     got = f"the message lacks {', '.join(lacking)}: {message}" if message else "it is accepted"

@@ -49,6 +49,8 @@ class ToyTask:
 
     def __init__(self, task: Part | str, rows: Sequence[Row] | None = None, model: Part | None = None, max_length: int = 128):
         self.part = Part(task) if isinstance(task, str) else task
+        if issubclass(self.part.cls, WithReference):
+            self.part = Part(self.part.cls, **{"reference": "another toy", **self.part.values})
         self.format = self._format()
         rows = list(islice(self.format.builtin("train", 0), ROWS)) if rows is None else list(rows)
         source = Rows(self.format, seed=0, batches=Part("batches/rows", rows=4))
@@ -108,7 +110,6 @@ class ToyTask:
             model = Part(f"model/{family}", dim=16, num_heads=2, num_layers=2, dropout=0.0, max_length=max_length, initial_std=0.3)
             around = {"provided": traits(model) | traits(Part(type(self.format), **vars(self.format)))}
             options = {name: value for name, value in registry.signature(self.part.cls).fields.items() if not isinstance(value, Part)}
-            options |= {"reference": "a toy"} if "reference" in options else {}
             reasons[family] = broken(self.part.cls.rules, {**options, **self.part.values, **around})  # type: ignore[attr-defined]
             reasons[family] += broken(type(self.format).rules, {**vars(self.format), **around})
             if not reasons[family]:

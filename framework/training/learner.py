@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pytorch_lightning as pl
 import torch
@@ -40,7 +40,8 @@ class Learner(pl.LightningModule):
 
     optimizer: called with model=task. schedule: called with total=steps. config: plain values, saved in each checkpoint.
     decode, test_decode: generators for validation (a sample of the rows) and test (all rows).
-    folder: folder of the run, for predictions.jsonl. seed: seed of dropout. distillation: loss with a teacher, which is no submodule.
+    folder: folder of the run, for predictions.jsonl. predictions: the split whose rows it gets, when training has ended.
+    seed: seed of dropout. distillation: loss with a teacher, which is no submodule.
     """
 
     task: Task
@@ -56,12 +57,13 @@ class Learner(pl.LightningModule):
         folder: Path | None = None,
         seed: int = 0,
         distillation: Distillation | None = None,
+        predictions: Literal["validation", "test"] = "test",
     ):
         super().__init__()
         self.save_hyperparameters({"config": dict(config or {})}, logger=False)
         self.task, self.make_optimizer, self.make_schedule = task, optimizer, schedule
         self.decodes, self.folder, self.seed = {"validation": decode, "test": test_decode}, folder, seed
-        self.distillation = distillation
+        self.distillation, self.predictions = distillation, predictions
         self.logged_metrics: dict[str, float] = {}  # newest values, in full precision
         self._figures: FigureLog | None = None  # in training
         self._pending: tuple[int, dict[str, Tensor]] | None = None  # step and its losses, to be checked
@@ -202,7 +204,8 @@ class Learner(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         gather(self.task)
         self._started = time.perf_counter()
-        self._evaluation = Evaluation(self.task, self.decodes[self._phase], self.device, keep=self.trainer.testing)
+        keep = self.trainer.state.fn != "fit" and self._phase == self.predictions
+        self._evaluation = Evaluation(self.task, self.decodes[self._phase], self.device, keep)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         self._evaluation.update(batch)
@@ -216,10 +219,7 @@ class Learner(pl.LightningModule):
         self._log(metrics)
         if self.trainer.state.fn == "fit":
             self._throughput.start += time.perf_counter() - self._started
-
-    on_test_epoch_start, test_step = on_validation_epoch_start, validation_step
-
-    def on_test_epoch_end(self) -> None:
-        self.on_validation_epoch_end()
-        if self.folder is not None:
+        if self._evaluation.keep and self.folder is not None:
             self._evaluation.write(self.folder / "predictions.jsonl")
+
+    on_test_epoch_start, test_step, on_test_epoch_end = on_validation_epoch_start, validation_step, on_validation_epoch_end

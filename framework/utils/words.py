@@ -48,6 +48,24 @@ def letter_words(text: str) -> list[str]:
     return _compiled(_LETTERS).findall(text)
 
 
+def split_at_blanks(text: str) -> list[str]:
+    """What stands between blanks, and each character of scripts without blanks.
+
+    >>> split_at_blanks("It's 3.5 in 東京!")
+    ["It's", '3.5', 'in', '東', '京', '!']
+    """
+    return _compiled(rf"(?=[{UNSPACED}])\X|(?:(?![{UNSPACED}])\S)+").findall(text)
+
+
+def split_sentences(text: str) -> list[str]:
+    """The parts of a text up to . ! ? and the marks of other scripts with a blank behind them, and up to 。！？ without one.
+
+    >>> split_sentences("It rains. It pours! 下雨了。真的？")
+    ['It rains.', 'It pours!', '下雨了。', '真的？']
+    """
+    return _compiled(r"(?<=\p{Sentence_Terminal})\s+|(?<=[。！？｡])(?=[^\s。！？｡])").split(text)
+
+
 @lru_cache(maxsize=64)
 def _compiled(pattern: str) -> regex.Pattern[str]:
     try:

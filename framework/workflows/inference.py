@@ -10,27 +10,25 @@ import torch
 from framework.data.formats import Format, Row
 from framework.data.sources.files import FilesData
 from framework.errors import UserError
-from framework.runs.build import prepare_data
 from framework.runs.folder import Run
 from framework.runs.predictor import moved
 from framework.training.evaluation import Evaluation
 from framework.utils.files import write_text
 from framework.workflows.interactive import load
+from framework.workflows.measuring import measured_data
 from framework.workflows.train import quiet
 
 
 def evaluate(folder: Path, overrides: Sequence[str]) -> dict[str, float]:
-    """Metrics of the best checkpoint of a run on its validation and test data, or on the data that the overrides name."""
+    """Metrics of the best checkpoint of a run on its own validation and test rows, or on the rows that the overrides name
+    (`measured_data`)."""
     quiet()
     run = Run.open(folder)
     predictor = load(run, overrides)
-    prepared = prepare_data(predictor.config, run.folder, splits=("validation", "test"))
-    if not prepared.splits:
-        raise UserError("there is nothing to evaluate on: the data has no validation and no test part (data.test=FILE)")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     task = predictor.task.to(device).eval()
     metrics: dict[str, float] = {}
-    for split in prepared.splits:
+    for split, prepared in measured_data(run, predictor.config, overrides):
         evaluation = Evaluation(task, predictor.generator(split, prepared.count(split)), device, keep=False)
         with torch.no_grad():
             for batch in prepared.loader(split, shuffle=False):

@@ -21,7 +21,8 @@ def print_start(config: Mapping[str, Any], prepared: Prepared, task: Task, folde
     print("\n".join([*parameter_lines(task), *lines]))
     for split, size in prepared.sizes.items():
         lost = "".join(f", {size[key]:,} {key}" for key in ("unknown", "truncated", "dropped") if size[key])
-        print(f"{split:<12}{size['rows']:>10,} rows {size['tokens']:>12,} tokens{lost}")
+        note = prepared.source.split_note(split, prepared.sizes)
+        print(f"{split:<12}{size['rows']:>10,} rows {size['tokens']:>12,} tokens{lost}{f'; {note}' if note else ''}")
     print("".join(f"{remark}\n" for remark in prepared.remarks), end="")
     device = "cuda" if trainer["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
     precision = trainer["precision"] or "32-true"
@@ -38,7 +39,7 @@ def print_end(run: Run, metrics: Mapping[str, float], signatures: Mapping[str, s
                 print(f"{name:>10}: {short(str(row[name]))}")
         print()
     names = sorted({key.partition("/")[2] for key in metrics})
-    width = max(16, *(len(name) + 1 for name in names))
+    width = max([16, *(len(name) + 1 for name in names)])
     for name in names:
         values = {split: metrics.get(f"{split}/{name}") for split in ("validation", "test", "baseline")}
         columns = [f"{split} {value:.4f}" for split, value in values.items() if value is not None]

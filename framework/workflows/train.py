@@ -48,6 +48,7 @@ def train(start: Start) -> float | None:
                 prepared.tokenizer.save(run.tokenizer)
                 prepared.spec.save(run.spec)
             run.save_sizes(prepared.sizes, prepared.remarks)
+            run.save_labels(prepared.labels)
             print_start(config, prepared, task, run.folder, world, [*lines, *teacher_lines(config), recipe_line(config, start.chosen)])
         trackers = build_trackers(config["logger"], run.folder, name=config["name"], config=config, chosen=start.chosen)
         exit_code = 1
@@ -110,5 +111,14 @@ def build_learner(start: Start, prepared: Prepared, task: Task, folder: Path | N
     taught = distillation(start.frozen, config, prepared.spec)
     optimizer, schedule = as_part(config["optimizer"]), as_part(config["schedule"])
     return Learner(
-        task, optimizer, schedule, dict(config), generate, test_generate, folder=folder, seed=config["seed"], distillation=taught
+        task,
+        optimizer,
+        schedule,
+        dict(config),
+        generate,
+        test_generate,
+        folder=folder,
+        seed=config["seed"],
+        distillation=taught,
+        predictions="test" if "test" in prepared.splits else "validation",
     )

@@ -16,6 +16,7 @@ class ClassificationFormat(Format):
     """A text and its target.
 
     long: truncate a text of more tokens than the model takes, or refuse it.
+    unseen_labels: count labels that only validation or test rows have as errors of the model, or refuse them.
     target: reads the target of a row; the task's unless another is chosen.
     """
 
@@ -25,8 +26,13 @@ class ClassificationFormat(Format):
     makes: ClassVar[tuple[str, ...]] = ("ids", "padding_mask", "label")
     text_columns: ClassVar[tuple[str, ...]] = ("text",)
 
-    def __init__(self, long: Literal["truncate", "refuse"] = "truncate", target: Part = choice("target", "label", follows="target")):
-        self.long = long
+    def __init__(
+        self,
+        long: Literal["truncate", "refuse"] = "truncate",
+        unseen_labels: Literal["count", "refuse"] = "count",
+        target: Part = choice("target", "label", follows="target"),
+    ):
+        self.long, self.unseen_labels = long, unseen_labels
         self.target: Target = target()
 
     def tokenizer_texts(self, row: Row) -> Iterable[str]:
@@ -34,6 +40,9 @@ class ClassificationFormat(Format):
 
     def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
         return self.target.fit(rows)
+
+    def row_labels(self, row: Row) -> Sequence[str]:
+        return self.target.row_labels(row)
 
     def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features:
         """ids: begin, tokens, end, at most spec.max_length. truncated: 1 if the text was cut. label: if the row has one."""

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from framework import DataSpec, DistillationOutputs, Row, UserError, nearest, register
+from framework import IGNORED, DataSpec, DistillationOutputs, Row, UserError, nearest, register
 
 from .baseline import NaiveBayes
 from .builtin import rows as builtin_rows
-from .reports import confusion, per_label
+from .reports import confusion, per_label, with_unseen
 from .target import Target, Words, check_numbers, label_name, listed
 
 if TYPE_CHECKING:
@@ -64,11 +64,13 @@ class LabelTarget(Target):
                 )
         return {"labels": labels}
 
+    def row_labels(self, row: Row) -> Sequence[str]:
+        return [self.value(row)]
+
     def encode(self, row: Row, spec: DataSpec) -> int:
+        """The number of the label; IGNORED for one that the training rows lack: it has no score, so the loss leaves the row out."""
         label = self.value(row)
-        if label not in spec.labels:
-            raise ValueError(f"label {label!r} does not occur in the training rows; they have {listed(spec.labels)}")
-        return spec.labels.index(label)
+        return spec.labels.index(label) if label in spec.labels else IGNORED
 
     def weights(self, spec: DataSpec) -> list[float] | None:
         """The weight of each label. Balanced: King and Zeng 2001, section 4, https://doi.org/10.1093/oxfordjournals.pan.a004868"""
@@ -80,13 +82,17 @@ class LabelTarget(Target):
         return [sum(rows_of) / (len(rows_of) * count) for count in rows_of]
 
     def loss(self, logits: Tensor, targets: Tensor, spec: DataSpec, smoothing: float) -> tuple[Tensor, Tensor]:
+        """A row without a target (IGNORED) has no loss and no weight."""
+        known = targets[targets != IGNORED]
         weights = self.weights(spec)
         if weights is None:
-            loss = cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum")
-            return loss, torch.tensor(float(len(logits)), device=loss.device)
+            loss = cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum", ignore_index=IGNORED)
+            return loss, torch.tensor(float(len(known)), device=loss.device)
         weight = torch.tensor(weights, device=logits.device, dtype=torch.promote_types(logits.dtype, torch.float32))  # (C,)
-        loss = cross_entropy(logits.to(weight.dtype), targets, weight=weight, label_smoothing=smoothing, reduction="sum")
-        return loss, weight[targets].sum()
+        loss = cross_entropy(
+            logits.to(weight.dtype), targets, weight=weight, label_smoothing=smoothing, reduction="sum", ignore_index=IGNORED
+        )
+        return loss, weight[known].sum()
 
     def predict(self, logits: Tensor, spec: DataSpec) -> list[dict[str, Any]]:
         labels = spec.labels
@@ -103,17 +109,17 @@ class LabelTarget(Target):
         return outputs
 
     def metrics(self, spec: DataSpec, **options: Any) -> "dict[str, Metric]":
-        from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score  # formats do without
+        from .label_metric import LabelFigures  # torchmetrics: formats do without
 
-        options["num_classes"] = len(spec.labels)
-        return {"accuracy": MulticlassAccuracy(average="micro", **options), "f1": MulticlassF1Score(average="macro", **options)}
+        return {"labels": LabelFigures(spec.labels, several=False, **options)}
 
     def report(self, rows: Sequence[dict[str, Any]], spec: DataSpec) -> dict[str, str]:
         """confusion.csv, and report.csv with the metrics of each label."""
         pairs = [(row["reference"], row["prediction"]) for row in rows]
+        labels = with_unseen(spec.labels, (reference for reference, _ in pairs))
         return {
-            "confusion.csv": confusion(pairs, spec.labels),
-            "report.csv": per_label([({reference}, {predicted}) for reference, predicted in pairs], spec.labels),
+            "confusion.csv": confusion(pairs, labels),
+            "report.csv": per_label([({reference}, {predicted}) for reference, predicted in pairs], labels),
         }
 
     def builtin(self, split: str) -> Iterator[Row]:

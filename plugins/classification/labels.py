@@ -1,6 +1,5 @@
 """Any number of labels for a text."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,13 +12,11 @@ from framework import DataSpec, DistillationOutputs, Row, register
 
 from .baseline import NaiveBayes
 from .builtin_functions import blanked
-from .reports import per_label
-from .target import Target, Words, check_numbers, label_name, listed
+from .reports import per_label, with_unseen
+from .target import Target, Words, check_numbers, label_name
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
-
-_WRITTEN_LIST = re.compile(r"""\[\s*["'].*["']\s*\]$""", re.DOTALL)  # as pandas writes lists to CSV
 
 
 @register("target")
@@ -52,10 +49,8 @@ class LabelsTarget(Target):
             raise ValueError(f"the label is {shortened(label)}, of type dict; it must be a list of names, or one text")
         if isinstance(label, (list, tuple)):
             names = [label_name(each) for each in label]
-        elif _WRITTEN_LIST.match(text := label_name(label)):
-            raise ValueError(f"the label {text[:40]!r} is a list as text: write JSON lines, or {self.separator!r} between the names")
         else:
-            names = [name.strip() for name in text.split(self.separator)]
+            names = [name.strip() for name in label_name(label).split(self.separator)]
         return sorted({name for name in names if name})
 
     def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
@@ -67,15 +62,12 @@ class LabelsTarget(Target):
         check_numbers(labels)
         return {"labels": labels}
 
+    def row_labels(self, row: Row) -> Sequence[str]:
+        return self.value(row)
+
     def encode(self, row: Row, spec: DataSpec) -> list[int]:
-        names = self.value(row)
-        for label in names:
-            if label not in spec.labels:
-                raise ValueError(
-                    f"label {label!r} does not occur in the training rows; they have {listed(spec.labels)} "
-                    f"(labels are separated by task.target.separator={self.separator!r})"
-                )
-        return [spec.labels.index(label) for label in names]
+        """The numbers of the labels, without those that the training rows lack."""
+        return [spec.labels.index(label) for label in self.value(row) if label in spec.labels]
 
     def collate(self, values: Sequence[list[int]], spec: DataSpec) -> Tensor:
         """(B, C), 1 for each label of a text."""
@@ -105,18 +97,14 @@ class LabelsTarget(Target):
         return {"probability": "sigmoid", "threshold": self.threshold}
 
     def metrics(self, spec: DataSpec, **options: Any) -> "dict[str, Metric]":
-        from torchmetrics.classification import MultilabelExactMatch, MultilabelF1Score  # formats do without
+        from .label_metric import LabelFigures  # torchmetrics: formats do without
 
-        options |= {"num_labels": len(spec.labels), "validate_args": False}  # which allows a single label
-        return {
-            "micro_f1": MultilabelF1Score(average="micro", **options),
-            "macro_f1": MultilabelF1Score(average="macro", **options),
-            "subset_accuracy": MultilabelExactMatch(**options),
-        }
+        return {"labels": LabelFigures(spec.labels, several=True, **options)}
 
     def report(self, rows: Sequence[dict[str, Any]], spec: DataSpec) -> dict[str, str]:
         """report.csv with the metrics of each label."""
-        return {"report.csv": per_label([(set(row["reference"]), set(row["prediction"])) for row in rows], spec.labels)}
+        labels = with_unseen(spec.labels, (label for row in rows for label in row["reference"]))
+        return {"report.csv": per_label([(set(row["reference"]), set(row["prediction"])) for row in rows], labels)}
 
     def builtin(self, split: str) -> Iterator[Row]:
         """Functions of Python's standard library with their keywords blanked: which statements are in them?"""

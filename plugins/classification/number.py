@@ -1,7 +1,7 @@
 """A number for a text."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -73,9 +73,6 @@ class NumberTarget(Target):
         from .number_metric import NumberFigures  # torchmetrics: formats do without
 
         return {"number": NumberFigures(**options)}
-
-    def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], spec: DataSpec) -> None:
-        metrics["number"].update([row["prediction"] for row in rows], [row["reference"] for row in rows])
 
     def builtin(self, split: str) -> Iterator[Row]:
         """Functions of Python's standard library, keywords and line breaks removed: how many statements do they have?"""

@@ -25,6 +25,11 @@ def per_label(pairs: Sequence[tuple[set[str], set[str]]], labels: Sequence[str])
     return _csv(table)
 
 
+def with_unseen(labels: Sequence[str], references: Iterable[str]) -> list[str]:
+    """The labels of the training rows, then those that only the references have."""
+    return [*labels, *sorted(set(references) - set(labels))]
+
+
 def _ratio(part: int, whole: int) -> str:
     return f"{part / whole:.4f}" if whole else ""
 

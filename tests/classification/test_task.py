@@ -125,7 +125,13 @@ def test_evaluation_keeps_what_the_figures_are_made_of():
 
 @pytest.mark.parametrize(
     ("predicted", "expected"),
-    [("cold mild warm warm", "cold warm warm mild"), ("warm warm warm", "cold mild warm"), ("cold cold", "cold warm")],
+    [
+        ("cold mild warm warm", "cold warm warm mild"),
+        ("warm warm warm", "cold mild warm"),
+        ("cold cold", "cold warm"),
+        ("cold warm cold warm", "cold icy hot hot"),
+    ],
+    ids=["all", "one predicted", "one missing", "labels that training lacks"],
 )
 def test_figures_are_those_of_scikit_learn(predicted, expected):
     task = make_task()
@@ -134,8 +140,9 @@ def test_figures_are_those_of_scikit_learn(predicted, expected):
     for pair in pairs:  # one row at a time: figures are of all rows, not means of batches
         task.update(metrics, [{"prediction": pair[0], "reference": pair[1]}])
     right, found = [pair[1] for pair in pairs], [pair[0] for pair in pairs]
-    assert metrics["accuracy"].compute().item() == pytest.approx(accuracy_score(right, found))
-    assert metrics["f1"].compute().item() == pytest.approx(f1_score(right, found, average="macro", zero_division=0))
+    figures = {name: float(value) for name, value in metrics["labels"].compute().items()}
+    macro = f1_score(right, found, average="macro", zero_division=0)
+    assert figures == pytest.approx({"accuracy": accuracy_score(right, found), "f1": macro})
 
 
 @pytest.mark.parametrize("options", [{"dropout": 1.0}, {"label_smoothing": -0.1}, {"label_smoothing": 1.0}])

@@ -150,3 +150,14 @@ def test_the_baseline_is_of_completions(task: CompletionTask) -> None:
     rows = [{"prompt": "never read", "completion": "abab"}]
     other = [{"prompt": "", "completion": "abab"}]
     assert task.baseline(BaselineData(rows, rows)) == task.baseline(BaselineData(other, rows))
+
+
+def test_a_written_row_does_not_depend_on_its_company(task: CompletionTask) -> None:
+    """The reference of another row, or its own, is no limit of what is generated; running text is continued by its own half."""
+    decode = Decode(Greedy(max_new_tokens=5), lambda ids: " ".join(map(str, ids)), None, None, 3)
+    rows = [("ab", "c"), ("b", "cdefgh"), ("abc", "de")]
+    _, together = task.evaluate(batch_of(*rows), decode)
+    alone = [task.evaluate(batch_of(row), decode)[1][0] for row in rows]
+    predicted = task.predict(batch_of(*rows), decode)
+    assert [row["prediction"] for row in together] == [row["prediction"] for row in alone] == [row["prediction"] for row in predicted]
+    assert {len(row["prediction"].split()) for row in together} == {5}

@@ -17,9 +17,9 @@ FLOORS = [
     ["framework.runs", "framework.training", "plugins"],
     ["framework.tasks"],
     ["framework.models", "framework.generation", "framework.huggingface"],
-    ["framework.parts", "framework.data", "framework.tracking", "framework.config"],
+    ["framework.parts", "framework.data", "framework.metrics", "framework.tracking", "framework.config"],
     ["framework.registry", "framework.utils", "framework.weights"],
-    ["framework.errors", "framework.metrics"],
+    ["framework.errors"],
 ]
 LOOSE = {"__init__", "__main__", "errors"}  # modules that stand in framework/ itself
 HYDRA = {

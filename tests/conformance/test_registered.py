@@ -35,6 +35,13 @@ class TestCompletion(TaskPromises):
     rows = [{"text": f"{word} and so on, {'again ' * number}"} for number, word in enumerate("one two three four five six seven".split())]
 
 
+class TestPrompted(TaskPromises):
+    """Completions of different length, most of them shorter than what may be generated."""
+
+    task = Part("task/completion", format=Part("format/prompted"))
+    rows = [{"prompt": f"Say {word}.", "completion": word} for word in ("ab", "a", "abcd", "abc", "b", "ba", "bac", "cab", "c")]
+
+
 class TestClassification(TaskPromises):
     task = "task/classification"
     rows = [{"text": "good " * number + "day", "label": "odd" if number % 2 else "even"} for number in range(9)]

@@ -14,9 +14,11 @@ from framework.metrics.ratio import Average
 from framework.registry import Part, choice, register
 from framework.tasks.base import Result, Task
 from framework.tasks.capabilities import Distillable, DistillationOutputs
+from framework.tasks.gathering import gather_rows
 from framework.testing import BrokenPromise, ToyTask, check_task
 
 ROWS = [{"text": "ab" * (number % 4 + 1), "label": number % 2} for number in range(9)]
+APART = [{"text": letter * (number % 4 + 1), "label": number % 2} for number, letter in enumerate("abcdefghi")]
 
 
 @register("format", "of_wrong_tasks")
@@ -212,7 +214,98 @@ class OutputsWithoutClasses(Right, Distillable):
         return DistillationOutputs(self.states(batch), result.output.amax(dim=-1))
 
 
+class Compares(Right):
+    """Each row against all rows of its batch: nothing is wrong with it either, as it says so."""
+
+    loss_over = "batch"
+
+    def others(self, states, batch):
+        return states, 0
+
+    def forward(self, batch):
+        states = self.states(batch)
+        others, first = self.others(states, batch)
+        logits = self.head(states)
+        losses = cross_entropy(states @ others.T, first + torch.arange(len(states)), reduction="none")
+        losses = losses + cross_entropy(logits, batch["label"], reduction="none") if "label" in batch else logits.new_zeros(0)
+        return Result.of(losses, logits)
+
+
+class ComparesAll(Compares):
+    """Each row against all rows of the global batch."""
+
+    loss_over = "global_batch"
+
+    def others(self, states, batch):
+        return gather_rows(states, batch)
+
+
+class ComparesUnsaid(Compares):
+    loss_over = "rows"
+
+
+class ComparesItsOwn(ComparesAll):
+    """Leaves the rows of other processes out."""
+
+    def others(self, states, batch):
+        return states, 0
+
+
+class ComparesWithoutGradient(ComparesAll):
+    """The rows of other processes have no gradient."""
+
+    def others(self, states, batch):
+        others, first = gather_rows(states.detach(), batch)
+        return torch.cat((others[:first], states, others[first + len(states) :])), first
+
+
+class ComparesInOrder(Compares):
+    """A row has the more weight the later it comes."""
+
+    def others(self, states, batch):
+        return states * torch.arange(1, len(states) + 1)[:, None], 0
+
+
+class MeanOfAnotherLoss(Right):
+    """Its auxiliary loss is a mean with the weight of a sum."""
+
+    def forward(self, batch):
+        result = super().forward(batch)
+        result.losses["size"] = result.output.square().mean(), torch.tensor(len(result.output))
+        return result
+
+
+class DeclaredFormat(LetterFormat):
+    makes = ("ids", "padding_mask", "label")
+
+
+class ReadsUnsaid(Right):
+    """Reads a padding mask that it does not name."""
+
+    format, reads = Part(DeclaredFormat), ("ids",)
+
+
+class ReadsUnmade(Right):
+    format, reads = Part(DeclaredFormat), ("ids", "padding_mask", "spans")
+
+
+class BoastingFormat(LetterFormat):
+    makes = ("ids", "padding_mask", "label", "spans")
+
+
+class TrustsItsFormat(Right):
+    format = Part(BoastingFormat)
+
+
 WRONG = {
+    ReadsUnsaid: "batch is declared: the task reads padding_mask of a batch, which its `reads` does not name",
+    ReadsUnmade: "batch is declared: the task reads spans, which DeclaredFormat.makes does not name",
+    TrustsItsFormat: "batch is declared: BoastingFormat.makes names spans, which its batches lack",
+    MeanOfAnotherLoss: "loss is a sum: the loss of 'size'",
+    ComparesUnsaid: "loss is a sum",
+    ComparesInOrder: "loss ignores the order of rows",
+    ComparesItsOwn: "runs in two processes: the gradient of",
+    ComparesWithoutGradient: "runs in two processes: the gradient of",
     OutputsOfTheBatch: "distillation outputs add up: the hidden of a batch are not those of its parts",
     OutputsWithoutClasses: r"distillation outputs add up: hidden is \(M, D\), logits \(N, C\)",
     MeanLoss: "loss is a sum",
@@ -234,11 +327,12 @@ WRONG = {
 
 
 def toy(task: type[Task]) -> ToyTask:
-    return ToyTask(Part(task), ROWS, max_length=64)
+    return ToyTask(Part(task), APART if issubclass(task, Compares) else ROWS, max_length=64)
 
 
-def test_a_right_task_keeps_every_promise():
-    check_task(toy(Right))
+@pytest.mark.parametrize("task", [Right, Compares, ComparesAll])
+def test_a_right_task_keeps_every_promise(task):
+    check_task(toy(task))
 
 
 @pytest.mark.parametrize(("task", "promise"), WRONG.items(), ids=[task.__name__ for task in WRONG])

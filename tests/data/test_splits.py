@@ -1,9 +1,15 @@
-"""Derived splits: exact shares, every row once, reproducible by seed."""
+"""Derived splits: exact shares of rows and labels, every row once, reproducible by seed; samples of rows."""
+
+from collections import Counter
 
 import pytest
 
+from framework.data.formats import Format
+from framework.data.module import prepare
 from framework.data.sources.builtin import BuiltinData
 from framework.data.sources.files import FilesData
+from framework.data.tokenization.trainers import BytesTokenizer
+from framework.errors import UserError
 from framework.registry import Part
 from tests.data.toy import Labeled, Stream, files
 
@@ -13,6 +19,12 @@ def table(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("text,label\n" + "".join(f"text {number},good\n" for number in range(100)))
     return str(path)
+
+
+def is_sample(rows, everything, count):
+    """Whether rows are so many of all rows, in their order and not simply the first."""
+    rest = iter(everything)
+    return len(rows) == count and rows != everything[:count] and all(row in rest for row in rows)
 
 
 def texts(source, split):
@@ -123,6 +135,139 @@ def test_values_that_make_no_sense(table, values, message):
 def test_builtin_rows_come_from_the_format():
     source = BuiltinData(Labeled(), 3, limit=5, batches=Part("batches/rows"))
     assert source.splits == ("train", "validation", "test")
-    assert [row for row, _ in source.rows("test")] == list(Labeled().builtin("test", 3))[:5]
-    assert next(source.rows("test"))[1] == "built-in test rows, row 1"
+    everything = [(row, f"built-in test rows, row {number}") for number, row in enumerate(Labeled().builtin("test", 3), 1)]
+    assert is_sample(list(source.rows("test")), everything, 5)
     assert source.fingerprint("train") != BuiltinData(Labeled(), 4, limit=5, batches=Part("batches/rows")).fingerprint("train")
+
+
+# -- labels ----------------------------------------------------------------------------------------------------------------
+
+
+class Several(Format):
+    """A text and any number of labels."""
+
+    columns = ("text", "label")
+
+    def row_labels(self, row):
+        return row["label"].split()
+
+
+def labeled(tmp_path, counts, format=None, **values):
+    """A source of rows in the order of their labels. counts: labels of a row -> number of such rows."""
+    path = tmp_path / "labels.csv"
+    lines = [f"text {number} {labels},{labels}" for labels, count in counts.items() for number in range(count)]
+    path.write_text("\n".join(["text,label", *lines, ""]))
+    seed = values.pop("seed", 0)
+    return FilesData(format or Several(), seed, train=str(path), batches=Part("batches/rows"), **values)
+
+
+def counted(source, split):
+    """Number of rows of each set of labels."""
+    return Counter(row["label"] for row, _ in source.rows(split))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_each_label_has_its_share_in_every_split(tmp_path, seed):
+    counts = {"many": 500, "some": 60, "few": 20}
+    source = labeled(tmp_path, counts, validation_share=0.1, test_share=0.2, seed=seed)
+    found = {split: counted(source, split) for split in source.splits}
+    assert [sum(found[split].values()) for split in source.splits] == [580 - 58 - 116, 58, 116]
+    for label, count in counts.items():
+        assert abs(found["test"][label] - 0.2 * count) <= 1.5 and abs(found["validation"][label] - 0.1 * count) <= 1.5
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"common": 100, "other": 80, **{f"rare {number}": 1 for number in range(120)}},  # a long tail
+        {"a": 30, "b": 30, "a b": 20, "a rare": 1, "b odd rare": 1, "": 40},  # several labels, one in two rows alone
+        {"pos": 55, "neg": 3, "odd": 2},
+    ],
+    ids=["long tail", "several", "rare"],
+)
+def test_every_label_stays_in_training(tmp_path, counts, seed):
+    source = labeled(tmp_path, counts, validation_share=0.1, test_share=0.1, seed=seed)
+    found = {split: counted(source, split) for split in source.splits}
+    labels = {label for row in counts for label in row.split()}
+    assert labels == {label for row in found["train"] for label in row.split()}
+    assert sum(found.values(), Counter()) == Counter({row: count for row, count in counts.items() if count})
+    total = sum(counts.values())
+    assert sum(found["validation"].values()) == sum(found["test"].values()) == round(total * 0.1)
+
+
+def test_a_split_is_smaller_where_labels_would_be_lost(tmp_path):
+    counts = {f"label{number}": 1 for number in range(90)} | {"common": 10}
+    source = labeled(tmp_path, counts, validation_share=0.2)
+    assert counted(source, "validation") == {"common": 9}
+    data = prepare(labeled(tmp_path, counts, Labels(), validation_share=0.2), BytesTokenizer(), Labels(), 64)
+    note = data.source.split_note("validation", data.sizes)
+    assert "fewer than 0.2 of them, so that each label keeps a row for training" in note
+    assert data.source.split_note("train", data.sizes) == ""
+    assert counted(labeled(tmp_path, dict.fromkeys("abc", 1), validation_share=0.4), "validation").total() == 1  # it cannot be kept
+
+
+class Labels(Labeled):
+    def row_labels(self, row):
+        return [row["label"]]
+
+    def encode(self, row, tokenizer, spec):
+        return {"ids": tokenizer.encode(row["text"]), "label": spec.labels.index(row["label"]) if row["label"] in spec.labels else -1}
+
+
+class Refusing(Labels):
+    unseen_labels = "refuse"
+
+
+def test_labels_are_counted_for_each_split(tmp_path):
+    (tmp_path / "test.csv").write_text("text,label\na,pos\nb,new\nc,new\n")
+    values = {"test": str(tmp_path / "test.csv"), "validation_share": 0.25}
+    data = prepare(labeled(tmp_path, {"pos": 6, "neg": 6}, Labels(), **values), BytesTokenizer(), Labels(), 64)
+    assert data.labels["test"] == {"new": 2, "pos": 1}
+    assert sum((Counter(data.labels[split]) for split in ("train", "validation")), Counter()) == {"neg": 6, "pos": 6}
+    with pytest.raises(UserError, match=r"test.csv, line 3: label 'new' does not occur in the training rows .*; they have 'neg', 'pos'"):
+        prepare(labeled(tmp_path, {"pos": 6, "neg": 6}, Refusing(), **values), BytesTokenizer(), Refusing(), 64)
+
+
+def test_a_training_row_of_a_resumed_run_has_labels_of_the_run(tmp_path):
+    data = prepare(labeled(tmp_path, {"pos": 6, "neg": 6}, Labels()), BytesTokenizer(), Labels(), 64)
+    data.tokenizer.save(tmp_path / "tokenizer.json")
+    data.spec.save(tmp_path / "data_spec.json")
+    changed = labeled(tmp_path, {"pos": 6, "nag": 6}, Labels(), validation_share=0)
+    with pytest.raises(UserError, match=r"line 8: label 'nag' does not occur in the training rows \(did you mean 'neg'\?\)"):
+        prepare(changed, BytesTokenizer(), Labels(), 64, tmp_path)
+
+
+# -- samples ---------------------------------------------------------------------------------------------------------------
+
+
+def numbers(source, split):
+    return [int(text.split()[1]) for text in texts(source, split)]
+
+
+@pytest.mark.parametrize("values", [{"validation_share": 0}, {"validation_share": 0.2}, {"validation_share": 0.2, "split": "last"}])
+def test_a_limit_is_a_sample_in_the_order_of_the_rows(table, values):
+    whole, limited = (files(train=table, limit=limit, **values) for limit in (None, 10))
+    for split in limited.splits:
+        assert is_sample(numbers(limited, split), numbers(whole, split), 10)
+        assert numbers(limited, split) == numbers(files(train=table, limit=10, **values), split)
+        assert numbers(files(train=table, limit=1000, **values), split) == numbers(whole, split)
+
+
+def test_the_sample_depends_on_the_seed_but_not_for_the_test(table):
+    def sampled(split, seed):
+        source = FilesData(Labeled(), seed, train=table, validation=table, test=table, limit=10, batches=Part("batches/rows"))
+        return numbers(source, split), source.fingerprint(split)
+
+    assert sampled("test", 0) == sampled("test", 1)
+    for split in ("train", "validation"):
+        (one, first), (other, second) = sampled(split, 0), sampled(split, 1)
+        assert one != other and first != second
+    assert sampled("train", 0)[0] != sampled("validation", 0)[0]
+
+
+def test_of_running_text_the_sample_is_successive_rows(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("".join(f"line {number}\n" for number in range(100)))
+    found = numbers(files(Stream(), train=str(path), limit=10, validation_share=0), "train")
+    assert found == list(range(found[0], found[0] + 10)) and found[0] > 0

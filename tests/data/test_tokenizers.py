@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import unicodedata
 
 import pytest
 import tokenizers
@@ -178,3 +179,68 @@ def test_pretrained_files_that_are_none(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(UserError, match="is not a tokenizer.json of the `tokenizers` library"):
         PretrainedTokenizer(str(tmp_path)).train(list)
+
+
+SCRIPTS = {
+    "thai": "กรุงเทพมหานครเป็นเมืองหลวงน้ำ" * 5,  # 145 characters without a blank
+    "han": "他住在深圳。" * 20,
+    "kana": "東京タワーに行く" * 15,
+    "khmer": "ភាសាខ្មែរ" * 14,
+    "myanmar": "မြန်မာစာ" * 16,
+    "a word": "acgt" * 60,
+    "devanagari": "वह दिल्ली बहुत अच्छा शहर है",
+    "decomposed": "cafe\u0301 Zoe\u0308",
+    "hangul": "서울에 갑니다",
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_texts_of_any_script_are_known_to_the_tokenizer_that_was_trained_on_them(kind, script):
+    text = SCRIPTS[script]
+    tokenizer = KINDS[kind].train(lambda: [text, text])
+    ids = tokenizer.encode(text)
+    assert tokenizer.special_ids["unknown"] not in ids
+    decoded = tokenizer.decode(ids)
+    expected = unicodedata.normalize("NFC", text).lower() if kind == "wordpiece" else text
+    assert decoded.replace(" ", "") == expected.replace(" ", "") and (script == "a word" or decoded == expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("น้ำดี ok", ["น้ำ", "ดี", "ok"]),
+        ("東京abc", ["東", "京", "abc"]),
+        ("दिल्ली!", ["दिल्ली", "!"]),
+    ],
+)
+def test_wordpiece_takes_each_character_of_a_script_without_blanks_as_a_word(text, tokens):
+    splitter = KINDS["wordpiece"].train(lambda: TEXTS).backend.pre_tokenizer
+    assert [word for word, _ in splitter.pre_tokenize_str(text)] == tokens
+
+
+def test_wordpiece_splits_a_long_word_where_others_make_it_unknown():
+    tokenizer = KINDS["wordpiece"].train(lambda: [*TEXTS, "a" * 300])
+    assert [len(word) for word, _ in tokenizer.backend.pre_tokenizer.pre_tokenize_str("a" * 250)] == [100, 100, 50]
+    assert 3 not in tokenizer.encode("a" * 5000)
+
+
+def test_wordpiece_reads_decomposed_letters_like_composed_ones():
+    tokenizer = WordpieceTokenizer(vocab_size=300).train(lambda: TEXTS)
+    assert tokenizer.encode("U\u0308bermut") == tokenizer.encode("Übermut")
+    assert tokenizer.encode_with_offsets("U\u0308bermut")[1][-1][1] == len("U\u0308bermut")
+
+
+def test_bpe_splits_latin_texts_as_gpt2_and_keeps_marks_with_their_letters():
+    ours = KINDS["bpe"].train(lambda: TEXTS).backend.pre_tokenizer
+    gpt2 = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    for text in (*TEXTS, "Anna's at  home\n\n it  isn't 3.14, U.S. [MASK]  ", "Übermut 日本語 한국어 русский ½ 🎉", STRANGE):
+        assert ours.pre_tokenize_str(text) == gpt2.pre_tokenize_str(text)
+    for text in ("दिल्ली बहुत", "กรุงเทพ น้ำ", "שָׁלוֹם קَ", "cafe\u0301 e\u0302", "می\u200cخواهم a"):
+        assert len(ours.pre_tokenize_str(text)) == 2 < len(gpt2.pre_tokenize_str(text))
+
+
+def test_bpe_prefix_space_is_put_before_a_text_that_has_none():
+    tokenizer = BPETokenizer(vocab_size=400, prefix_space=True).train(lambda: TEXTS)
+    assert tokenizer.encode("house") == tokenizer.encode(" house") != tokenizer.encode("  house")
+    assert sum(tokenizer.byte_lengths(tokenizer.encode("house again"))) == len("house again")

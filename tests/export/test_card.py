@@ -5,7 +5,7 @@ import shlex
 import pytest
 import yaml
 
-from framework.export.card import card, data_lines
+from framework.export.card import card, data_lines, label_lines
 from framework.runs.folder import Run
 from framework.runs.predictor import Predictor
 from tests.export.runs import TASKS, make_run
@@ -50,6 +50,29 @@ def test_everything_comes_from_the_run(tmp_path):
         assert said in text, said
     learned = text.partition("## Training data")[2].partition("##")[0]
     assert "/home" not in learned and "/tmp" not in learned and "deep" not in learned  # by name, wherever they lay
+
+
+def test_labels_are_counted_in_each_split(tmp_path):
+    folder = make_run(tmp_path, "classification")
+    assert "## Labels" not in text_of(folder)
+    Run.open(folder).save_labels({"train": {"pos": 1200, "Pos": 3, "a|b": 2}, "test": {"pos": 4, "never": 2, " odd": 1}})
+    labels = text_of(folder).partition("## Labels\n\n")[2].partition("\n\n##")[0].split("\n")
+    assert labels[:7] == [
+        "| label | train | test |",
+        "| --- | --- | --- |",
+        "| `pos` | 1,200 | 4 |",
+        "| `Pos` | 3 | 0 |",
+        "| `a\\|b` | 2 | 0 |",
+        "| `never` | 0 | 2 |",
+        "| ` odd` | 0 | 1 |",
+    ]
+    assert len(labels) == 7
+
+
+def test_of_many_labels_the_most_frequent_are_shown():
+    lines = list(label_lines({"train": {f"label {number}": number + 1 for number in range(300)}}))
+    assert lines[2] == "| `label 299` | 300 |" and len(lines) == 2 + 100 + 2
+    assert "100 most frequent of 300 labels" in lines[-1]
 
 
 def test_a_run_without_metrics_says_so(tmp_path):

@@ -186,7 +186,7 @@ DATA = {
         "bad.csv, line 3, byte 22 of the file: 0xfc is not utf-8",
     ),
     "unseen label": (
-        ["data.test=bad.csv"],
+        ["data.test=bad.csv", "task.format.unseen_labels=refuse"],
         b"text,label\nfine,good\nmeh,mixed\n",
         "bad.csv, line 3: label 'mixed' does not occur in the training rows",
     ),

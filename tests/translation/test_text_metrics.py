@@ -1,12 +1,14 @@
 """BLEU and chrF are sacrebleu's own, to the last digit, on any number of batches and ranks."""
 
 from random import Random
+from typing import get_args
 
 import pytest
 import sacrebleu
 import torch
 
-from framework.metrics.bleu import Bleu, Chrf, CorpusMetric
+from framework.errors import UserError
+from framework.metrics.bleu import Bleu, BleuTokenizer, Chrf, CorpusMetric
 
 REFERENCES = ["The dog saw the cat.", "It's 7 o'clock, isn't it?", "Ein kleines Haus am großen See", "short", "a b c d e f g"]
 PREDICTIONS = ["The dog sees the cat.", "It is 7 o'clock, isn't it?", "Ein kleines Haus am See", "", "a b c d x f g h"]
@@ -78,3 +80,39 @@ def test_the_signature_is_sacrebleus() -> None:
 def test_pairs_only() -> None:
     with pytest.raises(AssertionError, match="2 predictions, 1 references"):
         Bleu().update(["a", "b"], ["a"])
+
+
+@pytest.mark.parametrize(
+    ("tokenize", "prediction", "reference"),
+    [
+        ("13a", "the cat's, 3.5", "the cats, 3.5"),
+        ("intl", "«the cat» sat, there", "«the dog» sat, there"),
+        ("zh", "韩梅住在深圳。", "韩梅住在广州。"),
+        ("char", "서울에 갑니다", "부산에 갑니다"),
+        ("none", "a b c , d", "a b c , e"),
+    ],
+)
+def test_each_tokenizer_is_sacrebleus(tokenize: BleuTokenizer, prediction: str, reference: str) -> None:
+    metric = Bleu(tokenize)
+    metric.update([prediction], [reference])
+    assert float(metric.compute()) == sacrebleu.corpus_bleu([prediction], [[reference]], tokenize=tokenize, force=True).score
+    assert f"tok:{tokenize}" in metric.signature
+
+
+def test_all_tokenizers_of_sacrebleu_are_options() -> None:
+    assert set(get_args(BleuTokenizer)) == set(sacrebleu.BLEU.TOKENIZERS)
+
+
+@pytest.mark.parametrize(("tokenize", "error"), [("ja-mecab", RuntimeError("pip install\n\nthis")), ("spm", OSError("no network"))])
+def test_a_tokenizer_that_cannot_be_used_is_refused(monkeypatch: pytest.MonkeyPatch, tokenize: BleuTokenizer, error: Exception) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("framework.metrics.bleu.BLEU", fails)
+    with pytest.raises(UserError, match=f"tokenize={tokenize} .*(pip install this|no network)"):
+        Bleu(tokenize)
+
+
+def test_an_unknown_tokenizer_is_refused() -> None:
+    with pytest.raises(UserError, match="tokenize='mecab' must be one of 13a, intl"):
+        Bleu("mecab")  # type: ignore[arg-type]

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
-from random import Random
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from framework.data.formats import Format, Row
 from framework.data.sources.columns import Columns, Selection
 from framework.errors import UserError
 from framework.registry import Part, build
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SPLITS = ("train", "validation", "test")
 LocatedRow = tuple[Row, str]  # a row and its place: "reviews.csv, line 7"
@@ -19,7 +21,9 @@ class Source:
     """Data source: iterates over the rows of each split, any number of times, without holding them in memory.
 
     A subclass names its splits (`native_splits`) and reads them (`read`). This class takes missing validation and test splits from the
-    training rows. Sources do not import torch, so that errors in the data are reported before it is loaded.
+    training rows, by label (`Format.row_labels`), and the sample of each split that `limit` asks for. Test rows are the same for every
+    seed, so that results of different seeds are comparable. Sources do not import torch, so that errors in the data are reported before it
+    is loaded.
 
     >>> config = compose(["task=classification", "data=builtin", "data.limit=3"])
     >>> source = build(config["data"], format=build(config["task"]["format"]), seed=0)
@@ -51,7 +55,8 @@ class Source:
         self.format, self.seed, self.columns = format, seed, Columns(format, columns, join)
         self.split_mode, self.limit = split, limit
         self.batches, self.workers = batches(), workers
-        self._total: int | None = None
+        self._drawn: NDArray[np.uint8] | None = None
+        self._sizes: dict[str, int] = {}
 
     def native_splits(self) -> tuple[str, ...]:
         """Splits that the data itself has."""
@@ -67,6 +72,10 @@ class Source:
 
     def check(self) -> None:
         """UserError: the options or the first rows are invalid."""
+
+    def size(self, split: str) -> int:
+        """Number of rows of a native split."""
+        return sum(1 for _ in self.read(split))
 
     def row_size(self, row: Row) -> int:
         """Size of a row when data.split=last measures shares."""
@@ -91,41 +100,88 @@ class Source:
     def rows(self, split: str) -> Iterator[LocatedRow]:
         """Iterate over the rows of a split, each with its place."""
         assert split in self.splits, f"{split} is not among {self.splits}"
-        derived = self._derived_splits
-        if not derived or split not in ("train", *derived):
-            rows = self.read(split)
-        elif self.split_mode == "last":
-            rows = self._last_rows(split)
-        else:
-            rows = self._random_rows(split)
-        return islice(rows, self.limit)
+        if self.limit is None:
+            return self._all_rows(split)
+        return self._sampled_rows(split, self.limit)
 
     def fingerprint(self, split: str) -> dict[str, Any]:
         """A JSON-able value that changes when the rows of `rows(split)` change."""
+        drawn = self._is_drawn(split)
+        share = [self._derived_splits, self.split_mode, self.seed] if drawn else None
+        limit = None if self.limit is None else [self.limit, self._sample_seed(split)]
+        origin = self.origin("train" if drawn else split)
+        return {"source": type(self).__name__, "origin": origin, "columns": self.columns.selections, "share": share, "limit": limit}
+
+    def split_note(self, split: str, sizes: Mapping[str, Mapping[str, int]]) -> str:
+        """How a split was made of the training rows; empty if it was not. sizes: as `Prepared.sizes`."""
+        share = self._derived_splits.get(split)
+        if share is None:
+            return ""
+        if self.split_mode == "last":
+            return "from the end of the training rows"
+        rows = {name: sizes[name]["rows"] + sizes[name]["dropped"] for name in ("train", *self._derived_splits) if name in sizes}
+        wanted = _share(sum(rows.values()), share)
+        fewer = f" (fewer than {share:.3g} of them, so that each label keeps a row for training)" if rows[split] < wanted else ""
+        return f"drawn from the training rows, by label{fewer if self.limit is None else ''}"
+
+    def _is_drawn(self, split: str) -> bool:
+        """Whether a split is a part of the training rows of the data."""
         derived = self._derived_splits
-        share = [derived, self.split_mode, self.seed] if derived and split in ("train", *derived) else None
-        origin = self.origin("train" if share else split)
-        return {"source": type(self).__name__, "origin": origin, "columns": self.columns.selections, "share": share, "limit": self.limit}
+        return bool(derived) and split in ("train", *derived)
+
+    def _all_rows(self, split: str) -> Iterator[LocatedRow]:
+        if not self._is_drawn(split):
+            return self.read(split)
+        return self._last_rows(split) if self.split_mode == "last" else self._random_rows(split)
+
+    def _sampled_rows(self, split: str, limit: int) -> Iterator[LocatedRow]:
+        """A random sample of the rows in their order; of running text successive rows, because a text does not go on elsewhere."""
+        from framework.data.sources.splits import sample
+
+        if split not in self._sizes:
+            self._sizes[split] = sum(1 for _ in self._all_rows(split)) if self._is_drawn(split) else self.size(split)
+        total = self._sizes[split]
+        wanted = iter(sample(total, min(limit, total), self._sample_seed(split), contiguous=self.format.stream))
+        rows = enumerate(self._all_rows(split))
+        for number in wanted:
+            yield next(row for place, row in rows if place == number)
+
+    def _sample_seed(self, split: str) -> str:
+        return "test" if split == "test" else f"{split} {self.seed}"
 
     def _random_rows(self, split: str) -> Iterator[LocatedRow]:
-        """Selection sampling (Knuth, TAOCP 2, 3.4.2, algorithm S): exact shares in one pass, without holding rows in memory.
-
-        The test split is drawn first, the same for every seed, so that results of different seeds are comparable.
-        """
-        total = self._train_size()
-        counts = {name: max(1, round(total * share)) for name, share in self._derived_splits.items()}
-        draws = []
-        for name, random in (("test", Random("test")), ("validation", Random(f"validation {self.seed}"))):
-            if name in counts:
-                draws.append((name, _selected(random, counts[name], total)))
-                total -= counts[name]
-        for row in self.read("train"):
-            if split == next((name for name, draw in draws if next(draw)), "train"):
+        """The rows that were drawn for a split, in their order."""
+        if self._drawn is None:
+            self._drawn = self._draw()
+        wanted = SPLITS.index(split)
+        for row, drawn in zip(self.read("train"), self._drawn.tolist(), strict=True):
+            if drawn == wanted:
                 yield row
+
+    def _draw(self) -> "NDArray[np.uint8]":
+        """The split of each training row, as its place in SPLITS. The test split is drawn first, so it depends on no other share."""
+        import numpy as np  # takes 0.1 s
+
+        from framework.data.sources.splits import RowLabels, stratified
+
+        labels = RowLabels()
+        for row, where in self.read("train"):
+            with error_context(where):
+                labels.add(self.format.row_labels(row))
+        self._check_total(len(labels))
+        splits = np.zeros(len(labels), dtype=np.uint8)
+        for name, seed in (("test", "test"), ("validation", f"validation {self.seed}")):
+            if name in self._derived_splits:
+                count = _share(len(labels), self._derived_splits[name])
+                splits[stratified(labels, splits == 0, count, seed)] = SPLITS.index(name)
+        return splits
 
     def _last_rows(self, split: str) -> Iterator[LocatedRow]:
         """Consecutive parts: train, validation, test. A row across a border is split in two if the source can split rows."""
-        total, derived = self._train_size(), self._derived_splits
+        if "total" not in self._sizes:
+            self._sizes["total"] = sum(self.row_size(row) for row, _ in self.read("train"))
+        total, derived = self._sizes["total"], self._derived_splits
+        self._check_total(total)
         validation = int(total * (1 - derived.get("validation", 0) - derived.get("test", 0)))
         test = int(total * (1 - derived.get("test", 0)))
         first, last = {"train": (0, validation), "validation": (validation, test), "test": (test, total)}[split]
@@ -140,14 +196,16 @@ class Source:
                 yield row, where
             start = end
 
-    def _train_size(self) -> int:
-        if self._total is None:
-            self._total = sum(1 if self.split_mode == "random" else self.row_size(row) for row, _ in self.read("train"))
-            if self._total <= len(self._derived_splits):
-                name = next(iter(self._derived_splits))
-                rows = "one training row" if self._total == 1 else f"{self._total} training rows"
-                raise UserError(f"{rows} cannot be split: set data.{name}=FILE, or data.{name}_share=0 for no {name} split")
-        return self._total
+    def _check_total(self, total: int) -> None:
+        if total <= len(self._derived_splits):
+            name = next(iter(self._derived_splits))
+            rows = "one training row" if total == 1 else f"{total} training rows"
+            raise UserError(f"{rows} cannot be split: set data.{name}=FILE, or data.{name}_share=0 for no {name} split")
+
+
+def _share(total: int, share: float) -> int:
+    """Number of rows of a share, at least one."""
+    return max(1, round(total * share))
 
 
 def check_early(node: Mapping[str, Any], columns: Sequence[str], optional: Sequence[str], seed: int = 0) -> None:
@@ -157,14 +215,6 @@ def check_early(node: Mapping[str, Any], columns: Sequence[str], optional: Seque
     """
     declared = type("DeclaredFormat", (Format,), {"columns": tuple(columns), "optional": tuple(optional)})
     build(node, format=declared(), seed=seed).check()
-
-
-def _selected(random: Random, count: int, total: int) -> Iterator[bool]:
-    """Whether each of `total` items is one of the `count` drawn at random."""
-    while True:
-        chosen = random.random() * total < count
-        count, total = count - chosen, total - 1
-        yield chosen
 
 
 @contextmanager

@@ -14,13 +14,13 @@ from framework.registry import Part, choice, register
 class BuiltinData(Source):
     """Built-in rows of the task, without files or downloads.
 
-    limit: most rows of each split; null = all.
+    limit: most rows of each split, a random sample in their order (of running text, successive rows); null = all.
     batches: how rows are batched.
     workers: processes that prefetch batches; 0 = none.
 
     >>> source = BuiltinData(build(compose(["task=translation"])["task"]["format"]), seed=0, limit=1)
-    >>> [(sorted(row), place) for row, place in source.rows("train")]
-    [(['source', 'target'], 'built-in train rows, row 1')]
+    >>> [(sorted(row), place) for row, place in source.rows("train")]  # doctest: +ELLIPSIS
+    [(['source', 'target'], 'built-in train rows, row ...')]
     """
 
     def __init__(self, format: Format, seed: int, limit: int | None = None, batches: Part = choice("batches", "buckets"), workers: int = 0):

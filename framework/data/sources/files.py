@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,7 @@ from framework.data.sources.folders import files_by_class, read_folders
 from framework.data.sources.json_files import read_json, read_json_lines
 from framework.data.sources.lines import codec_name, lines, readable, size_of
 from framework.data.sources.parquet import read_parquet
+from framework.data.sources.separate import separate_options
 from framework.data.sources.tables import Table
 from framework.errors import UserError
 from framework.registry import Part, choice, register
@@ -43,7 +44,8 @@ class FilesData(Source):
     """Local files: CSV, TSV, JSON, parquet, CoNLL, plain text, parallel text, folders of texts.
 
     folder: folder of the files; null = the current folder.
-    train, validation, test: a file, a pattern like part_*.csv, or a list of them; null = none.
+    train, validation, test: a file, a pattern like part_*.csv, or a list of them; null = none. A mapping has options of its own, from
+        `columns` to `classes` below, for this split alone: data.test={path: test.jsonl, columns: {text: review}}.
     columns: column of the files for each column of the task, `data.columns.text=review`: a name (with a path into lists and objects,
         messages.0.content), an index (from 0; -1 is the last), a list (the values of a row as a list; for labels, columns of 0 and 1)
         or a template "{title} {body}"; by default the task's own names.
@@ -63,8 +65,9 @@ class FilesData(Source):
     validation_share: share of the training rows that becomes the validation split if there is no validation file; 0 = no validation split.
     test_share: share of the training rows that becomes the test split if there is no test file, the same rows for every seed; 0 = no test
         split.
-    split: which training rows: random ones (validation by seed), or the last ones (in plain text the last characters).
-    limit: most rows of each split; null = all.
+    split: which training rows: random ones, each label with its share (validation by seed), or the last ones (in plain text the last
+        characters).
+    limit: most rows of each split, a random sample in their order (of running text, successive rows); null = all.
     published: address of the data, shown when files are missing.
     batches: how rows are batched.
     workers: processes that prefetch batches; 0 = none.
@@ -81,9 +84,9 @@ class FilesData(Source):
         format: Format,
         seed: int,
         folder: str | None = None,
-        train: str | list[str] | None = None,
-        validation: str | list[str] | None = None,
-        test: str | list[str] | None = None,
+        train: str | list[str] | dict[str, Any] | None = None,
+        validation: str | list[str] | dict[str, Any] | None = None,
+        test: str | list[str] | dict[str, Any] | None = None,
         columns: dict[str, str | int | list[str | int]] = {},  # noqa: B006 - never written to
         join: dict[str, str] = {},  # noqa: B006 - never written to
         header: bool | list[str] | None = None,
@@ -109,12 +112,20 @@ class FilesData(Source):
         if delimiter is not None and len(delimiter) != 1:
             raise UserError(f"data.delimiter={delimiter!r} must be one character")
         self.folder, self.published = Path(folder or ".").expanduser(), published
-        self.files_of = {name: value for name, value in zip(SPLITS, (train, validation, test), strict=True) if value}
+        given = {name: value for name, value in zip(SPLITS, (train, validation, test), strict=True) if value}
+        self.files_of: dict[str, Any] = {name: value.get("path") if isinstance(value, Mapping) else value for name, value in given.items()}
         self.kind, self.text_unit, self.pattern, self.classes = kind, text_unit, pattern, classes
         if encoding is not None:
             codec_name(encoding)
         self.header, self.encoding, self.delimiter, self.quoting = header, encoding, delimiter, quoting
         self.line_break, self.comment, self.prefix = line_break, comment, prefix
+        shared = {name: getattr(self, name) for name in self.reading if name not in ("columns", "join")}
+        shared |= {"columns": self.columns.selections, "join": self.columns.join}
+        self._separate: dict[str, FilesData] = {}
+        for name, value in given.items():
+            if isinstance(value, Mapping):
+                own = separate_options(name, value, self.reading, FilesData.__init__)
+                self._separate[name] = FilesData(format, seed, folder, published=published, batches=batches, **shared | own)
 
     @classmethod
     def to_predict(cls, format: Format, file: str, **values: Any) -> "FilesData":
@@ -123,6 +134,10 @@ class FilesData(Source):
         source.columns.required -= source.columns.optional
         return source
 
+    def of(self, split: str) -> "FilesData":
+        """The source that reads a split: one of its own if the split has options of its own."""
+        return self._separate.get(split, self)
+
     def native_splits(self) -> tuple[str, ...]:
         return tuple(self.files_of)
 
@@ -130,14 +145,19 @@ class FilesData(Source):
         if not self.files_of:
             raise UserError("data=files has no file: set data.train=FILE" + self._where_to_get())
         for split in self.files_of:
-            most = FILES_TO_CHECK if self.kind_of(self.paths(split)) == "folders" else ROWS_TO_CHECK
+            paths = self.paths(split)
+            most = FILES_TO_CHECK if self.of(split).kind_of(paths) == "folders" else ROWS_TO_CHECK
             if not sum(1 for _ in islice(self.read(split), most)):
-                raise UserError(f"{self.paths(split)[0]} has no rows (data.{split})")
-        if "train" in self.files_of and (kind := self.kind_of(paths := self.paths("train"))) in NAMED:
-            for note in flags_beside(self.columns, self.format, lambda columns: self._read_file(paths[0], kind, columns)):
+                raise UserError(f"{paths[0]} has no rows (data.{split})")
+        source = self.of("train")
+        if "train" in self.files_of and (kind := source.kind_of(paths := self.paths("train"))) in NAMED:
+            for note in flags_beside(source.columns, self.format, lambda columns: source._read_file(paths[0], kind, columns)):
                 print(f"{paths[0]}: {note}", flush=True)
 
     def origin(self, split: str) -> Any:
+        if split in self._separate:
+            own = self._separate[split]
+            return {"separate": own.origin(split), "columns": own.columns.selections}
         paths = self.paths(split)
         if self.kind_of(paths) == "folders":
             paths = [file for path in paths for files in files_by_class(path, self.classes).values() for file in files]
@@ -147,6 +167,8 @@ class FilesData(Source):
 
     def paths(self, split: str) -> list[Path]:
         """The files of a split. UserError: one is missing, cannot be read or is of the wrong kind, or all are empty."""
+        if split in self._separate:
+            return self._separate[split].paths(split)
         names = self.files_of[split]
         paths: list[Path] = []
         for name in [names] if isinstance(names, str) else names:
@@ -182,6 +204,9 @@ class FilesData(Source):
         return "parallel" if kind == "text" and several else kind
 
     def read(self, split: str) -> Iterator[LocatedRow]:
+        if split in self._separate:
+            yield from self._separate[split].read(split)
+            return
         paths = self.paths(split)
         kind = self.kind_of(paths)
         if kind == "parallel":
@@ -217,11 +242,12 @@ class FilesData(Source):
         return next((name for name in self.columns.names if name in self.columns.required), self.columns.names[0])
 
     def row_size(self, row: Row) -> int:
-        return len(row[self._text_column]) if self._is_text else 1
+        source = self.of("train")
+        return len(row[source._text_column]) if source._is_text else 1
 
     def split_row(self, row: Row, at: int) -> tuple[Row, Row]:
-        text = row[self._text_column]
-        return {self._text_column: text[:at]}, {self._text_column: text[at:]}
+        column = self.of("train")._text_column
+        return {column: row[column][:at]}, {column: row[column][at:]}
 
     @cached_property
     def _is_text(self) -> bool:

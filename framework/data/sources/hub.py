@@ -26,8 +26,8 @@ class HubData(Source):
     join: text between the texts of a list, for columns of the task that need one text: `data.join.text=' '`.
     validation_share: share of the training rows that becomes the validation split if there is none; 0 = no validation split.
     test_share: share of the training rows that becomes the test split if there is none, the same rows for every seed; 0 = no test split.
-    split: which training rows: random ones (validation by seed), or the last ones.
-    limit: most rows of each split; null = all.
+    split: which training rows: random ones, each label with its share (validation by seed), or the last ones.
+    limit: most rows of each split, a random sample in their order (of running text, successive rows); null = all.
     batches: how rows are batched.
     workers: processes that prefetch batches; 0 = none.
     """
@@ -88,6 +88,9 @@ class HubData(Source):
             if values is None:
                 return
             yield self.columns.pick(values, where, lambda column, value: label_name(feature_of(data.features, column), value)), where
+
+    def size(self, split: str) -> int:
+        return len(self._data()[self.split_names[split]])
 
     def origin(self, split: str) -> Any:
         name = self.split_names[split]

@@ -16,6 +16,7 @@ from framework.registry import register
 from framework.utils.words import UNSPACED
 
 SPECIAL_TOKENS = ("[PAD]", "[BEGIN]", "[END]", "[UNK]", "[MASK]")
+WIDE_MARKS = "\u3000-\u303f\uff01-\uff0f\uff1a-\uff20"  # punctuation of East Asia, which has its blank within
 LONGEST_WORD = 100  # characters of a word that WordPiece encodes
 WORDPIECE_SPLIT = rf"(?=[{UNSPACED}])\X|\S{{{LONGEST_WORD}}}"
 BPE_SPLIT = r"'s|'t|'re|'ve|'m|'ll|'d| ?[\p{L}\p{M}][\p{L}\p{M}\u200C\u200D]*| ?\p{N}+| ?[^\s\p{L}\p{M}\p{N}][^\s\p{L}\p{N}]*|\s+(?!\S)|\s+"
@@ -81,7 +82,7 @@ class WordpieceTokenizer(TokenizerTrainer):
         vocabulary = backend.get_vocab(with_added_tokens=True)
         trained = tokenizers.Tokenizer(models.WordPiece(dict(sorted(vocabulary.items(), key=lambda item: item[1])), unk_token="[UNK]"))
         trained.normalizer, trained.pre_tokenizer = backend.normalizer, backend.pre_tokenizer
-        no_blank = decoders.Replace(tokenizers.Regex(rf"^ (?=[{UNSPACED}])"), "")
+        no_blank = decoders.Replace(tokenizers.Regex(f"^ (?=[{UNSPACED}{WIDE_MARKS}])"), "")
         trained.decoder = decoders.Sequence([decoders.WordPiece(prefix="##"), no_blank])
         return finish(trained)
 
