@@ -30,9 +30,10 @@ class Layer(nn.Module):
     def __init__(self, block: Block, attention: Attention, feed_forward: nn.Module):
         super().__init__()
         self.block, self.attention, self.feed_forward = block, attention, feed_forward
+        self.feed_forward_is_masked = takes_padding_mask(feed_forward)
 
     def forward(self, x: Tensor, layout: SequenceLayout, mask: Mask, cache: Cache | None = None) -> Tensor:
-        feed_forward = with_padding_mask(self.feed_forward, layout)
+        feed_forward = masked(self.feed_forward, layout) if self.feed_forward_is_masked else self.feed_forward
         return self.block(x, (lambda x: self_attention(self.attention, x, layout, mask, cache), feed_forward))
 
 
@@ -42,6 +43,7 @@ class CrossLayer(nn.Module):
     def __init__(self, block: Block, attention: Attention, cross: Attention, feed_forward: nn.Module):
         super().__init__()
         self.block, self.attention, self.cross, self.feed_forward = block, attention, cross, feed_forward
+        self.feed_forward_is_masked = takes_padding_mask(feed_forward)
 
     def encoder_keys_values(self, hidden_states: Tensor, layout: SequenceLayout) -> tuple[Tensor, ...]:
         """Keys and values of cross-attention over the encoder's hidden states (B, S, D)."""
@@ -60,15 +62,18 @@ class CrossLayer(nn.Module):
         sublayers = (
             lambda x: self_attention(self.attention, x, layout, mask, cache),
             lambda x: self.cross(x, encoder_keys_values, unrotated, encoder_mask),
-            with_padding_mask(self.feed_forward, layout),
+            masked(self.feed_forward, layout) if self.feed_forward_is_masked else self.feed_forward,
         )
         return self.block(x, sublayers)
 
 
-def with_padding_mask(feed_forward: nn.Module, layout: SequenceLayout) -> Callable[[Tensor], Tensor]:
-    """The call of a feed-forward network on x (B, T, D); one whose `forward` has a parameter `padding_mask` gets it, (B, T) or None."""
-    if "padding_mask" not in inspect.signature(feed_forward.forward).parameters:
-        return feed_forward
+def takes_padding_mask(feed_forward: nn.Module) -> bool:
+    """Whether a feed-forward network asks for the padding mask: its `forward` has a parameter `padding_mask`, (B, T) or None."""
+    return "padding_mask" in inspect.signature(feed_forward.forward).parameters
+
+
+def masked(feed_forward: nn.Module, layout: SequenceLayout) -> Callable[[Tensor], Tensor]:
+    """The call of a feed-forward network on x (B, T, D), with the padding mask."""
     return lambda x: feed_forward(x, padding_mask=layout.padding_mask)
 
 

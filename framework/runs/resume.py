@@ -19,7 +19,7 @@ from framework.runs.folder import Run
 _FIXED_IN_TRAINING = {
     "model": "the saved weights are of that model",
     "tokenizer": "the saved weights know that tokenizer's ids",
-    "task": "the saved weights and figures are of that task",
+    "task": "the saved weights and metrics are of that task",
     "data": "the run would go on in the middle of other rows",
     "optimizer.part": "the saved optimizer state is of that optimizer",
     "seed": "order and dropout would not be those of one run",

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from framework.parts.layout import SequenceLayout
-from framework.parts.stacks import with_padding_mask
+from framework.parts.stacks import masked, takes_padding_mask
 from framework.testing.dropout import WithoutDropout
 from framework.testing.effects import differs
 from framework.testing.promise import BrokenPromise
@@ -67,7 +67,7 @@ def tokens_are_independent(toy: ToyPart) -> None:
     model = toy.model()
     for part in toy.parts(model):
         x = _random(2, 5, model.dim)
-        call = with_padding_mask(part, SequenceLayout(torch.arange(5)[None]))
+        call = masked(part, SequenceLayout(torch.arange(5)[None])) if takes_padding_mask(part) else part
         for training in (False, True):
             part.train(training)
             with WithoutDropout():

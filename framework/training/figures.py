@@ -21,8 +21,6 @@ class FigureLog:
     @torch.compiler.disable
     def __call__(self, name: str, value: Tensor | float) -> None:
         """Keep a figure of the step under way. UserError: it is not one number, or its name is taken."""
-        if self.trainer.state.fn != "fit" or self.trainer.state.status != "running":  # an exception ended the run
-            return
         check_name("log_figure", name)
         if isinstance(value, Tensor) and value.numel() != 1:
             raise UserError(f"log_figure({name!r}) takes one number, not a tensor of shape {list(value.shape)}")

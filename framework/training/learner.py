@@ -25,7 +25,7 @@ from framework.training.figures import FigureLog
 from framework.training.global_mean import MAIN, GlobalMean
 from framework.training.strategies import gather, scatter, shard
 from framework.training.throughput import ThroughputMonitor
-from framework.utils.recording import add_loss, nothing_recorded, record_figures, recorded_losses
+from framework.utils.recording import add_loss, expect_losses, nothing_recorded, record_figures, recorded_losses
 
 
 class Diverged(UserError):
@@ -168,12 +168,16 @@ class Learner(pl.LightningModule):
         if broken:
             raise Diverged(self._advice(f"{broken[0]} has infinite or NaN values at step {self.trainer.global_step}"))
 
+    def on_train_epoch_start(self) -> None:
+        expect_losses()
+
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
         """Log every N steps and at the end of an epoch, in one call to each tracker; `self.log` takes 1 ms a metric in each step."""
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         due = every and (self.trainer.global_step % every == 0 or self.trainer.is_last_batch)
         if due and not self.trainer.fit_loop._should_accumulate():
             self._log({**self._throughput.compute(self.trainer.strategy), "train/lr": self._top_rate()})
+        expect_losses()  # of the next step
 
     def _top_rate(self) -> float:
         """The highest learning rate of all parameter groups."""

@@ -14,6 +14,7 @@ from pytorch_lightning.trainer.states import TrainerStatus
 from framework.registry import register
 from framework.training.strategies import ShardedStrategy
 from framework.utils.files import replacing
+from framework.utils.recording import stop_recording
 from framework.weights.torch_files import read_checkpoint
 
 # set here: progress, summary, checkpoints and the sharding of rows are parts of this framework
@@ -89,6 +90,8 @@ class LightningTrainer(pl.Trainer):
             steps = max(1, math.ceil(batches / self.accumulate_grad_batches))
             self.fit_loop.max_epochs = max(self.fit_loop.max_epochs or 1, math.ceil(self.min_steps / steps))
         if self.compile:
+            if self.accumulate_grad_batches > 1:  # auxiliary losses then take a gradient of their own first
+                torch._functorch.config.donated_buffer = False  # type: ignore[attr-defined]
             model.task.compile()  # type: ignore[operator, union-attr]  # in place, so weight names do not change
         try:
             super().fit(model, train_dataloaders, *arguments, **keywords)
@@ -96,3 +99,5 @@ class LightningTrainer(pl.Trainer):
             if self.state.status == TrainerStatus.INTERRUPTED:
                 raise KeyboardInterrupt from None
             raise
+        finally:
+            stop_recording()

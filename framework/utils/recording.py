@@ -28,8 +28,8 @@ def add_loss(name: str, losses: Tensor, weight: Tensor | float | None = None) ->
     global batch, as it does with the task's own loss. Calls with one name in one forward pass add up (the layers of a stack, or one shared
     layer applied several times): their losses are summed, and the weight is that of one call, their mean.
 
-    Outside the forward pass of a training step, and where gradients are off, the call does nothing. With several processes a name is used
-    from the first step on, or never (a step without targets: weight 0).
+    A callback calls it in `on_train_batch_start`. Elsewhere outside the forward pass of a training step, and where gradients are off, the
+    call does nothing. With several processes a name is used from the first step on, or never (a step without targets: weight 0).
 
     >>> class RouterLoss(torch.nn.Module):
     ...     def forward(self, logits, padding_mask):  # keep the logits small: Zoph et al. 2022, equation 5
@@ -53,17 +53,30 @@ def log_figure(name: str, value: Tensor | float) -> None:
         _figure(name, value)
 
 
+def expect_losses() -> None:
+    """Records auxiliary losses from now on, for the next `recorded_losses`."""
+    global _losses
+    _losses = []
+
+
 @contextmanager
 def recorded_losses() -> Iterator[dict[str, LossPair]]:
-    """Records the auxiliary losses of a forward pass; the mapping is filled at the end, name -> (summed loss, weight)."""
+    """Records the auxiliary losses of a forward pass, and takes those expected before it; none are recorded afterwards. The mapping is
+    filled at the end, name -> (summed loss, weight)."""
     global _losses
-    previous, _losses = _losses, []
+    early, _losses = _losses or [], []
     pairs: dict[str, LossPair] = {}
     try:
         yield pairs
-        pairs |= _summed(_losses)
+        pairs |= _summed([*early, *_losses])
     finally:
-        _losses = previous
+        _losses = None
+
+
+def stop_recording() -> None:
+    """Records nothing from now on."""
+    global _losses, _figure
+    _losses = _figure = None
 
 
 def record_figures(receive: Callable[[str, Any], None] | None) -> Callable[[str, Any], None] | None:

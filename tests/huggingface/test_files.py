@@ -42,10 +42,10 @@ def scores(path: Path, dtype: torch.dtype = torch.float64) -> Tensor:
 
 @pytest.fixture
 def wanted(saved: Any) -> Tensor:
-    theirs, _ = saved("bert")
+    reference, _ = saved("bert")
     ids, padding_mask = texts()
     with torch.no_grad():
-        return in_double(theirs)(input_ids=ids, attention_mask=padding_mask.long()).logits[padding_mask]
+        return in_double(reference)(input_ids=ids, attention_mask=padding_mask.long()).logits[padding_mask]
 
 
 def same(path: Path, wanted: Tensor) -> None:
@@ -90,7 +90,7 @@ def test_tied_copies_may_be_there(folder: Path, wanted: Tensor) -> None:
 
 def test_a_table_may_be_there_by_its_copy_alone(saved: Any, tmp_path: Path) -> None:
     """BART's old files have the table of each stack, or that of the output, and no `shared`."""
-    theirs, folder = saved("bart")
+    reference, folder = saved("bart")
     shutil.copytree(folder, tmp_path / "bart")
     state = weights(folder)
     table = state.pop("model.shared.weight")
@@ -102,8 +102,8 @@ def test_a_table_may_be_there_by_its_copy_alone(saved: Any, tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["bert", "roberta", "distilbert", "albert", "modernbert", "gpt2", "llama", "qwen2", "bart", "marian"])
 def test_the_name_of_the_base_may_be_missing(name: str, saved: Any, tmp_path: Path) -> None:
     """A bare model is saved without it; so are the first files of GPT-2, head and all."""
-    theirs, folder = saved(name)
-    theirs.base_model.save_pretrained(tmp_path)
+    reference, folder = saved(name)
+    reference.base_model.save_pretrained(tmp_path)
     bare, whole = PublishedModel.open(tmp_path), load(folder)[0].model
     assert bare.hf_task is None and bare.unexpected == []
     assert not any(shape.startswith(f"{bare.family.base_prefix}.") for shape in bare.files.shapes)
@@ -116,12 +116,12 @@ def test_the_name_of_the_base_may_be_missing(name: str, saved: Any, tmp_path: Pa
 
 
 def test_a_head_without_the_name_of_the_base(saved: Any, tmp_path: Path) -> None:
-    theirs, folder = saved("gpt2")
+    reference, folder = saved("gpt2")
     shutil.copytree(folder, tmp_path / "gpt2")
     write(tmp_path / "gpt2", {name.removeprefix("transformer."): tensor for name, tensor in weights(folder).items()})
     task, found = load(tmp_path / "gpt2")
     assert found.hf_task == "text-generation"
-    assert torch.equal(task.model.tokens.weight, theirs.transformer.wte.weight)
+    assert torch.equal(task.model.tokens.weight, reference.transformer.wte.weight)
 
 
 def test_the_mask_of_gpt2s_first_files_is_no_weight(saved: Any, tmp_path: Path) -> None:
@@ -148,9 +148,9 @@ def test_weights_may_be_of_half_precision(folder: Path, wanted: Tensor) -> None:
 def test_a_pooler_is_there_where_its_weights_are(saved: Any, tmp_path: Path) -> None:
     import transformers
 
-    theirs, folder = saved("bert")
+    reference, folder = saved("bert")
     assert PublishedModel.open(folder).node()["pooler"] is False  # BertForMaskedLM has none
-    model = transformers.BertModel(theirs.config).eval()
+    model = transformers.BertModel(reference.config).eval()
     model.save_pretrained(tmp_path)
     own = load_model(tmp_path).double()
     ids, padding_mask = texts()

@@ -227,11 +227,14 @@ def test_parallel_files_of_different_length(project, refused):
     assert "train.en has 150, train.de has 2" in refused(*TRANSLATION)
 
 
-def test_a_long_text_is_truncated_and_counted(project, capsys):
+def test_a_long_text_and_unknown_characters_are_counted(project, capsys):
     with (project / "test.csv").open("a") as file:
-        file.write(f"{'a' * 40},good\n")
-    train(*CLASSIFICATION, "trainer.max_epochs=1", "trainer.limit_train_batches=1")
-    assert re.search(r"test +22 rows .*, 1 truncated", capsys.readouterr().out)
+        file.write(f"{'a' * 40},good\nжук жук,good\n")
+    train(*CLASSIFICATION, "trainer.max_epochs=1", "trainer.limit_train_batches=1", "tokenizer=characters", "tokenizer.unseen=unknown")
+    printed = capsys.readouterr().out
+    assert re.search(r"test +23 rows .*, 6 unknown, 1 truncated", printed)
+    assert re.search(r"test: [\d.]+% of the characters are in unknown tokens, such as 'ж', .*tokenizer=unigram", printed)
+    assert "train: " not in printed
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from framework import Part, Result, UserError, add_loss, log_figure
 from framework.testing import texts, toy_model
 from framework.tracking.csv_file import CsvTracker
 from framework.training.global_mean import GlobalMean
+from framework.utils import recording
 from framework.utils.recording import nothing_recorded, record_figures, recorded_losses
 from tests.precision import BILLIONTH
 from tests.training.toys import SGD, Loader, NextTokenTask, PenalizedTask, learner, rows, trainer, weights
@@ -197,6 +198,44 @@ def test_a_figure_is_the_mean_over_the_micro_batches(tmp_path):
     logged = table(tmp_path)
     assert logged["train/tokens"] == {1: sum(sizes[:2]) / 2, 2: sum(sizes[2:4]) / 2, 3: sizes[4]}
     assert logged["train/before"] == {1: 1, 2: 2, 3: 3}
+
+
+class Decay(Callback):
+    """A penalty on the weights: a loss that a callback adds before each forward pass, of each micro-batch."""
+
+    def on_train_batch_start(self, loop, module, batch, index):
+        add_loss("decay", 0.5 * module.task.output.weight.square().sum())
+
+    def on_before_backward(self, loop, module, loss):
+        add_loss("too_late", module.task.output.weight.sum())
+
+
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_a_callback_adds_a_loss(tmp_path, accumulate):
+    module, expected = learner(NextTokenTask(), Part(SGD, lr=0.1, momentum=0.0)), NextTokenTask()
+    loop = trainer(tmp_path, max_epochs=-1, max_steps=2, accumulate_grad_batches=accumulate, callbacks=[Decay()])
+    loop.fit(module, Loader(rows(64), 32 // accumulate), Loader(rows(9), 4))
+    optimizer = torch.optim.SGD(expected.parameters(), 0.1)
+    for batch in Loader(rows(64), 32):
+        result = expected(batch)
+        optimizer.zero_grad()
+        (result.loss / result.weight + 0.5 * expected.output.weight.square().sum()).backward()
+        optimizer.step()
+    for name, value in weights(module.task).items():
+        torch.testing.assert_close(value, weights(expected)[name], atol=BILLIONTH, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
+    assert "train/decay" in module.logged_metrics and "train/too_late" not in module.logged_metrics
+
+
+@pytest.mark.parametrize("hook", ["on_train_batch_start", "on_validation_end", "on_train_batch_end"])
+def test_nothing_is_recorded_after_an_exception(tmp_path, hook):
+    def fail(*arguments):
+        raise RuntimeError("stop")
+
+    module, callback = learner(PenalizedTask()), Callback()
+    setattr(callback, hook, fail)
+    with pytest.raises(RuntimeError, match="stop"):
+        trainer(tmp_path, callbacks=[callback]).fit(module, Loader(rows(8), 8), Loader(rows(8), 8))
+    assert (recording._losses, recording._figure) == (None, None)
 
 
 def test_nothing_is_kept_after_training(tmp_path):

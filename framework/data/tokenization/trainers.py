@@ -51,7 +51,7 @@ class WordpieceTokenizer(TokenizerTrainer):
 
     vocab_size: number of entries, special tokens included.
     lowercase: lowercase the text.
-    strip_accents: remove accents.
+    strip_accents: remove accents, and with them the vowel signs of scripts such as Devanagari and Thai.
     min_frequency: least frequency of a pair that is merged.
 
     The trainer of `tokenizers` assigns ids to continuing characters (##a) in an order that differs between processes, and breaks ties
