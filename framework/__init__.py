@@ -18,8 +18,8 @@ Rows, batches and a few constants are of Python's own types:
     >>> word: framework.Span = (2, 6)  # from, to: "good" in the text
     >>> word_numbers = [framework.NO_WORD, 0, 1, framework.NO_WORD]  # of tokens: NO_WORD belongs to none
     >>> targets = torch.tensor([[7, 8, framework.IGNORED]])  # of tokens: IGNORED is no target
-    ('[PAD]', '[BEGIN]', '[END]', '[UNK]', '[MASK]')
     >>> framework.SPECIAL_TOKENS  # of the tokenizers that are trained here
+    ('[PAD]', '[BEGIN]', '[END]', '[UNK]', '[MASK]')
     >>> tokenize: framework.BleuTokenizer = "13a"
     >>> activation: framework.Activation = "relu"
     >>> framework.ACTIVATIONS[activation](torch.tensor([-1.0, 1.0]))
