@@ -65,48 +65,71 @@ class Predictor:
     def model(self) -> nn.Module:
         return self.task.model
 
-    def predict(self, inputs: str | Row | Iterable[str | Row]) -> list[dict[str, Any]]:
+    def predict(self, inputs: str | Row | Iterable[str | Row], places: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """One answer for each text or row, in their order, with its `prediction` and what else the task reports.
 
         A text is a row of one column; a row may lack the columns that only training needs. UserError: an input that the format cannot
         encode, by its number.
+
+        places: of the inputs, file and line. An input that nothing can be predicted from is then answered too, with a `prediction` of None
+        and the `reason`; UserError: that is so of all that are not blank.
         """
-        rows, features = self._encoded(inputs)
-        by_length = sorted(range(len(rows)), key=lambda number: self.format.length(features[number]))
+        inputs = [inputs] if isinstance(inputs, (str, dict)) else list(inputs)
+        encoded: dict[int, tuple[Row, Features]] = {}
         answers: dict[int, dict[str, Any]] = {}
+        refused: UserError | None = None
+        for number, each in enumerate(inputs):
+            if places is not None and self._is_blank(each):
+                answers[number] = {"prediction": None, "reason": f"{places[number]}: the row is blank"}
+                continue
+            try:
+                encoded[number] = self._encoded(each, places[number] if places else f"row {number + 1}")
+            except UserError as error:
+                if places is None:
+                    raise
+                refused = refused or error
+                answers[number] = {"prediction": None, "reason": str(error)}
+        if refused and not encoded:
+            raise refused
+        by_length = sorted(encoded, key=lambda number: self.format.length(encoded[number][1]))
         task, generator, device = self.task.eval(), self.generator(), next(self.task.parameters()).device
         with torch.inference_mode():
             for start in range(0, len(by_length), BATCH_ROWS):
                 numbers = by_length[start : start + BATCH_ROWS]
-                batch = self._collated(rows, features, numbers)
+                batch = self._collated(numbers, [encoded[number] for number in numbers])
                 answers.update(zip(numbers, task.predict(moved(batch, device), generator), strict=True))
-        return [answers[number] for number in range(len(rows))]
+        return [answers[number] for number in range(len(inputs))]
 
     def batch(self, inputs: str | Row | Iterable[str | Row]) -> Batch:
         """The batch of texts or rows, as the task gets it: padded token ids, the padding mask and what else the format makes."""
-        rows, features = self._encoded(inputs)
-        return self._collated(rows, features, range(len(rows)))
+        inputs = [inputs] if isinstance(inputs, (str, dict)) else list(inputs)
+        encoded = [self._encoded(each, f"row {number}") for number, each in enumerate(inputs, 1)]
+        return self._collated(range(len(inputs)), encoded)
 
-    def _encoded(self, inputs: str | Row | Iterable[str | Row]) -> tuple[list[Row], list[Features]]:
-        rows, encoded = [], []
-        for number, each in enumerate([inputs] if isinstance(inputs, (str, dict)) else inputs, 1):
-            try:
-                with error_context(f"row {number}"):
-                    row = self.format.from_text(each) if isinstance(each, str) else each
-                    features = self.format.encode(row, self.tokenizer, self.spec)
-            except KeyError as error:
-                if error.args[0] not in self.format.columns:
-                    raise
-                raise UserError(f"row {number} has no {error.args[0]}; it has: {', '.join(row) or 'nothing'}") from None
-            if features is None:
-                raise UserError(f"row {number}: there is nothing in it to predict from: {row}")
-            rows.append(row)
-            encoded.append(without_marks(features)[0])
-        return rows, encoded
+    def _is_blank(self, given: str | Row) -> bool:
+        """Whether an input has nothing but blanks, without the columns that only training needs."""
+        values = [given] if isinstance(given, str) else [value for name, value in given.items() if name not in self.format.optional]
+        return all(value in (None, "", []) or (isinstance(value, str) and value.isspace()) for value in values)
 
-    def _collated(self, rows: Sequence[Row], features: Sequence[Features], numbers: Sequence[int]) -> Batch:
-        batch = self.format.collate([features[number] for number in numbers], self.spec, Random(0))
-        return BatchRows(list(numbers), [rows[number] for number in numbers]).added_to(batch)
+    def _encoded(self, given: str | Row, where: str) -> tuple[Row, Features]:
+        """The row of an input, and its features. UserError, which begins with its place: it cannot be encoded."""
+        row: Row = {}
+        try:
+            with error_context(where):
+                row = self.format.from_text(given) if isinstance(given, str) else given
+                row = {name: value for name, value in row.items() if name not in self.format.optional or value not in (None, "")}
+                features = self.format.encode(row, self.tokenizer, self.spec)
+        except KeyError as error:
+            if error.args[0] not in self.format.columns:
+                raise
+            raise UserError(f"{where} has no {error.args[0]}; it has: {', '.join(row) or 'nothing'}") from None
+        if features is None:
+            raise UserError(f"{where}: there is nothing in it to predict from: {row}")
+        return row, without_marks(features)[0]
+
+    def _collated(self, numbers: Sequence[int], encoded: Sequence[tuple[Row, Features]]) -> Batch:
+        batch = self.format.collate([features for _, features in encoded], self.spec, Random(0))
+        return BatchRows(list(numbers), [row for row, _ in encoded]).added_to(batch)
 
     def generator(self, split: str = "predict", rows: int | None = None) -> Decode:
         """The text generator for a split of so many rows."""

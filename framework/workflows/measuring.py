@@ -66,11 +66,11 @@ def _own_data(saved: Mapping[str, Any], changed: Mapping[str, Any], named: Seque
 
 
 def _print_split(run: Run, split: str, prepared: Prepared, words: Sequence[str]) -> None:
-    """Prints where the rows of a split are from, and remarks about their labels."""
+    """Prints where the rows of a split are from, and remarks about them."""
     rows, before = prepared.sizes[split]["rows"], run.sizes().get(split, {}).get("rows")
     origin = f"by {' '.join(words)}" if words else "the run's own"
     changed = f"; there were {before:,} when it was trained" if not words and before not in (None, rows) else ""
     print(f"{split:<12}{rows:>10,} rows, {origin}{changed}", file=sys.stderr)
     counts = {"train": dict.fromkeys(prepared.spec.labels, 0), split: prepared.labels.get(split, {})}
-    for remark in label_remarks(counts):
+    for remark in [*label_remarks(counts), *(f"{split}: {remark}" for remark in prepared.encoded[split].remarks)]:
         print(remark, file=sys.stderr, flush=True)

@@ -46,6 +46,8 @@ class Columns:
             if selection in ("", []):
                 raise UserError(f"data.columns.{column} is empty: set data.columns.{column}=NAME, or an index from 0")
         self.required = set(format.columns) | set(selections)
+        self.keeps_blank = False  # whether rows may lack required columns, as rows to predict may: each gets an answer
+        self._seen: set[str] = set()  # columns that a row had
         self.flags = {column for column in format.label_columns if self._is_list(column)}
         # whether all columns are selected by index, so that a file needs no header; columns of flags need their names
         self.by_index = bool(self.required) and not self.flags and all(self._is_by_index(column) for column in self.required)
@@ -97,14 +99,20 @@ class Columns:
         """The row of a mapping; the name `a.0.b` selects from nested mappings and lists. Null values are missing."""
         names = {column: list(map(str, self.sources(column))) for column in self.names}
         row = self._row({column: [(name, convert(name, nested(values, name))) for name in each] for column, each in names.items()}, where)
-        if column := self.missing(row):
+        self._seen.update(row)
+        if (column := self._lacking(row)) and not (self.keeps_blank and column in self._seen):
             if null := next((name for name in names[column] if name in values and checked(values[name]) in (None, "")), None):
+                if self.keeps_blank:
+                    return row
                 raise self.without(column, f"column {null!r} is {nothing(values[null])}", where)
             raise self.no_such_column(column, list(map(str, values)), len(values), where, by_index=False)
         return row
 
     def missing(self, row: Row) -> str | None:
-        """The first required column that a row lacks."""
+        """The first required column that a row lacks; None where rows may lack them."""
+        return None if self.keeps_blank else self._lacking(row)
+
+    def _lacking(self, row: Row) -> str | None:
         return next((column for column in self.names if column in self.required and column not in row), None)
 
     def without(self, column: str, reason: str, where: str) -> UserError:

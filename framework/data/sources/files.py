@@ -129,10 +129,21 @@ class FilesData(Source):
 
     @classmethod
     def to_predict(cls, format: Format, file: str, **values: Any) -> "FilesData":
-        """The rows of one file to predict, as split `test`; optional columns may be absent."""
+        """The rows of one file to predict, as split `test`; optional columns may be absent, and rows blank."""
         source = cls(format, 0, test=file, **values)
         source.columns.required -= source.columns.optional
+        source.columns.keeps_blank = True
         return source
+
+    def typed_or_rows(self) -> Iterator[tuple[str | Row, str]]:
+        """The rows of a file to predict, in their order; the lines of plain text are typed texts (`Format.from_text`)."""
+        paths = self.paths("test")
+        if self.kind_of(paths) != "text" or self.pattern:
+            self.check()
+            yield from self.rows("test")
+            return
+        for path in paths:
+            yield from readers.read_typed(path, self.encoding, self.text_unit)
 
     def of(self, split: str) -> "FilesData":
         """The source that reads a split: one of its own if the split has options of its own."""

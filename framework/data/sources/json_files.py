@@ -19,9 +19,11 @@ _BLANKS = re.compile(r"[ \t\r\n]*")
 def read_json_lines(path: Path, columns: Columns, encoding: str | None) -> Iterator[tuple[Row, str]]:
     """One JSON object a line."""
     for number, line in enumerate(lines(path, encoding), 1):
-        if not line.strip():
-            continue
         where = f"{path}, line {number}"
+        if not line.strip():
+            if columns.keeps_blank:
+                yield {}, where
+            continue
         start = _after_blanks(line, 0)
         hint = "set data.kind=json to read an array" if line.startswith("[", start) else "each line must be one object"
         values, end = _value(line, start, where, hint)

@@ -27,6 +27,12 @@ def read_text(
             yield {column: text if running else text.strip("\r\n")}, f"{path}, line {line}"
 
 
+def read_typed(path: Path, encoding: str | None, unit: Literal["line", "paragraph", "file"]) -> Iterator[tuple[str, str]]:
+    """Plain text as typed texts to predict, each with its place; a blank line is a blank text."""
+    for text, line in _units(path, encoding, unit):
+        yield text.strip("\r\n"), f"{path}, line {line}"
+
+
 def _units(path: Path, encoding: str | None, unit: Literal["line", "paragraph", "file"]) -> Iterator[tuple[str, int]]:
     """Parts of the text and the line in which each begins. A paragraph includes the blank lines after it."""
     gathered: list[str] = []
@@ -49,6 +55,8 @@ def read_pattern(path: Path, columns: Columns, encoding: str | None, pattern: st
     for number, line in enumerate(lines(path, encoding), 1):
         text, where = line.rstrip("\r\n"), f"{path}, line {number}"
         if not text:
+            if columns.keeps_blank:
+                yield {}, where
             continue
         match = expression.fullmatch(text)
         if match is None:

@@ -49,20 +49,26 @@ class Table:
             first_line = next(text, "")
         delimiter = self.delimiter or (declared[1] if declared else self._delimiter(first_line))
         quoting = (self.kind == "csv" or delimiter == ",") if self.quoting is None else self.quoting
-        records = _records(chain([first_line], text), delimiter, quoting, path, skipped=1 if declared else 0)
+        skipped = 1 if declared else 0
+        records = _records(chain([first_line], text), delimiter, quoting, path, skipped, blank=self.columns.keeps_blank)
         first = list(islice(records, SAMPLE_ROWS))
         if not first:
             return
         where = f"{path}, line {first[0][1]}"
         try:
-            names, has_header = find_header([values for values, _ in first], self.columns, self.header, where)
+            names, has_header = find_header([values for values, _ in first if values], self.columns, self.header, where)
             width = len(names or first[0][0])
             indices = self.columns.indices(names, width, where)
         except UserError as error:
             raise UserError(f"{error}{self._hint(first_line, delimiter, quoting)}") from None
+        for line in range(1 + skipped, first[0][1]) if self.columns.keeps_blank and not has_header else ():
+            yield {}, f"{path}, line {line}"
         breaks = re.compile(re.escape(self.line_break) + r"(?:\r?\n)?") if self.line_break else None
         for values, line in chain(first[1:] if has_header else first, records):
             where = f"{path}, line {line}"
+            if not values:
+                yield {}, where
+                continue
             while len(values) > width and not values[-1]:  # delimiters at the end of a line
                 values.pop()
             if names and len(names) > 1 and [value.strip() for value in values] == names:
@@ -127,10 +133,11 @@ def _cells(line: str, delimiter: str) -> list[str]:
         return []
 
 
-def _records(text: Iterator[str], delimiter: str, quoting: bool, path: Path, skipped: int) -> Iterator[tuple[list[str], int]]:
-    """Rows that are not blank, and the line in which each begins. skipped: lines before."""
+def _records(text: Iterator[str], delimiter: str, quoting: bool, path: Path, skipped: int, blank: bool) -> Iterator[tuple[list[str], int]]:
+    """Rows, and the line in which each begins. skipped: lines before. blank: with the blank rows after the first that is not."""
     quotes: Literal[0, 3] = csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE
     reader: Any = csv.reader(text, delimiter=delimiter, quoting=quotes, strict=True)
+    begun = False
     while True:
         line = reader.line_num + 1 + skipped
         try:
@@ -142,5 +149,6 @@ def _records(text: Iterator[str], delimiter: str, quoting: bool, path: Path, ski
             if "new-line character" in str(error):
                 error, remedy = csv.Error("a carriage return inside a line"), "quote the text that has it, or write it as a blank"
             raise UserError(f"{path}, line {line}: {error}\n{remedy}") from None
-        if values:
+        if values or (blank and begun):
+            begun = True
             yield values, line

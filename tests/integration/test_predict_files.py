@@ -1,0 +1,141 @@
+"""Answers to the rows of a file: one for each, in their order, also where nothing can be predicted."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from framework.__main__ import main
+from framework.runs.predictor import Predictor
+from tests.export.runs import TASKS, make_run
+
+DECODING = ["task.decoding.max_new_tokens=4"]
+WORDS = {
+    "ner": ["task.format.overlap=4"],
+    "translation": DECODING,
+    "summarization": DECODING,
+    "completion": DECODING,
+}
+TEXTS = ["a good film", "", "so dull", "   ", "odd"]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def answers(capsys, run: Path, file: str, *words: str) -> list[dict]:
+    assert main(["predict", str(run), f"file={file}", *words]) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def answered(told: list[dict]) -> list[bool]:
+    return [answer["prediction"] is not None for answer in told]
+
+
+def rounded(value):
+    """Without the last digits of numbers, which depend on the other rows of a batch."""
+    if isinstance(value, dict):
+        return {name: rounded(each) for name, each in value.items()}
+    return [rounded(each) for each in value] if isinstance(value, list) else round(value, 3) if isinstance(value, float) else value
+
+
+def write(folder: Path, name: str, content: str) -> str:
+    (folder / name).write_text(content, encoding="utf-8")
+    return name
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_each_line_of_a_text_is_answered_as_if_it_was_typed(here, capsys, task):
+    run = make_run(here, task, "data=files", "data.train=unused", *WORDS.get(task, []))
+    texts = [text and text.replace("good", "[MASK]") if text.strip() else text for text in TEXTS] if task == "pretraining" else TEXTS
+    texts = [text if not text.strip() or task != "pretraining" or "[MASK]" in text else f"{text} [MASK]" for text in texts]
+    told = answers(capsys, run, write(here, "asked.txt", "".join(f"{text}\n" for text in texts)))
+    assert answered(told) == [True, False, True, False, True]
+    assert told[1] == {"prediction": None, "reason": "asked.txt, line 2: the row is blank"}
+    typed = [answer for text in texts if text.strip() for answer in Predictor.load(run).predict(text)]
+    assert rounded(typed) == rounded([answer for answer in told if "reason" not in answer])
+
+
+FILES = {
+    "csv": ("asked.csv", "text,label\na good film,good\n\nso dull,\n,bad\nodd\n\n", [True, False, True, False, True, False]),
+    "one column": ("asked.csv", "text\na\n\nb\n", [True, False, True]),
+    "tsv": ("asked.tsv", "label\ttext\nx\ta\n\nx\t\nx\n", [True, False, False, False]),
+    "json lines": ("asked.jsonl", '{"text": "a"}\n\n{"text": null}\n{"label": "x"}\n{"text": ""}\n', [True, False, False, False, False]),
+    "json": ("asked.json", '[{"text": "a"}, {"text": null}, {}]', [True, False, False]),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "expected"), FILES.values(), ids=FILES)
+def test_blank_rows_of_tables_are_answered(here, capsys, name, content, expected):
+    run = make_run(here, "classification", "data=files", "data.train=unused.csv")
+    told = answers(capsys, run, write(here, name, content))
+    assert answered(told) == expected
+    assert all(f"{name}, " in answer["reason"] and answer["reason"].endswith("the row is blank") for answer in told if "reason" in answer)
+
+
+def test_blank_rows_of_parquet_are_answered(here, capsys):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet.write_table(pyarrow.table({"text": ["a", None, "b"]}), here / "asked.parquet")
+    assert answered(answers(capsys, make_run(here, "classification"), "asked.parquet")) == [True, False, True]
+
+
+def test_blank_lines_before_the_first_row_of_a_table_without_a_header(here, capsys):
+    run = make_run(here, "classification", "data=files", "data.train=unused.csv", "data.columns.text=0", "data.columns.label=1")
+    assert answered(answers(capsys, run, write(here, "asked.csv", "\n\na,x\n\nb,y\n"))) == [False, False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["data.train=train.conll"], "asked.txt"),
+        (["data.train=train.tsv", "data.kind=conll", "data.columns.tokens=0", "data.columns.tags=-1"], "asked.txt"),
+        (["data.train={path: train.tsv, kind: conll}", "data.kind=conll"], "asked.txt.gz"),
+    ],
+)
+def test_a_run_of_token_lists_answers_raw_texts(here, capsys, words, name):
+
+    run = make_run(here, "ner", "data=files", *words, *WORDS["ner"])
+    content = b"Ada met Bob.\n\nin Paris\n"
+    (here / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    told = answers(capsys, run, name)
+    assert [answer.get("input") for answer in told] == ["Ada met Bob.", None, "in Paris"]
+    assert told[0]["tokens"] == ["Ada", "met", "Bob", "."]
+
+
+@pytest.mark.parametrize(("name", "words"), [("asked.tsv", []), ("asked.txt", ["data.kind=conll"])])
+def test_files_of_the_kind_of_the_run_have_tokens(here, capsys, name, words):
+    run = make_run(here, "ner", "data=files", "data.train=train.tsv", "data.kind=conll", *WORDS["ner"])
+    told = answers(capsys, run, write(here, name, "Ada\nmet\n\nBob\n"), *words)
+    assert [answer["tokens"] for answer in told] == [["Ada", "met"], ["Bob"]]
+
+
+def test_a_row_that_is_refused_is_answered_with_the_reason(here, capsys):
+    run = make_run(here, "classification", "task/format=pairs", "tokenizer=bytes", "model.segments=2")
+    name = write(here, "asked.txt", "one ||| other\nalone\n\ntwo ||| more\n")
+    assert main(["predict", str(run), f"file={name}"]) == 0
+    out, err = capsys.readouterr()
+    told = [json.loads(line) for line in out.splitlines()]
+    assert answered(told) == [True, False, False, True]
+    assert "alone" in told[1]["reason"] and "blank" in told[2]["reason"]
+    assert "2 of 4 rows have no prediction" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("asked.csv", "txet,label\na,b\n", "did you mean 'txet'?"),
+        ("asked.jsonl", '{"label": "x"}\n', "there is no column 'text'"),
+        ("asked.jsonl", '{"text": 5}\n{"text": 6}\n', "asked.jsonl, line 1"),
+        ("asked.txt", "", "asked.txt is empty"),
+        ("asked.csv", "text,label\n", "asked.csv has no rows"),
+    ],
+    ids=["no column", "no key", "no row can be encoded", "empty", "no rows"],
+)
+def test_a_file_without_anything_to_predict_is_refused(here, capsys, name, content, said):
+    run = make_run(here, "classification", "data=files", "data.train=unused.csv")
+    assert main(["predict", str(run), f"file={write(here, name, content)}"]) == 2
+    assert said in capsys.readouterr().err
