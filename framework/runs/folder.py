@@ -55,7 +55,9 @@ class Run:
     def create(
         cls, root: Path, task: str, config: Mapping[str, Any], overrides: Sequence[str] = (), chosen: Mapping[str, str] | None = None
     ) -> "Run":
-        """A new folder with the config of a run; `root/last` points to it. Two runs within one second get two folders."""
+        """A new folder with the config of a run; `root/last` points to it. Two runs within one second get two folders.
+
+        UserError: the folder cannot be made, because the name is too long or the folder above it is not ours."""
         stem = f"{config['name']}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
         folder, number = root / task / stem, 1
         while True:
@@ -65,6 +67,10 @@ class Run:
             except FileExistsError:
                 number += 1
                 folder = root / task / f"{stem}_{number}"
+            except OSError as error:
+                raise UserError(
+                    f"the run cannot have the folder {folder}: {error.strerror or error}; name=NAME gives it another one"
+                ) from None
         run = cls(folder)
         run.save_config(config)
         run._write_notes(overrides=list(overrides), chosen=dict(chosen or {}), versions=library_versions(), parts=distributions(config))

@@ -10,6 +10,7 @@ from typing import Any
 from framework.config import catalogue as index
 from framework.config.catalogue import Catalogue
 from framework.config.constraints import default_node, explicit_config, is_node, report
+from framework.config.presets import with_named_nodes
 from framework.config.validate import problems
 from framework.errors import UserError
 from framework.runs.folder import Run
@@ -19,7 +20,7 @@ from framework.runs.folder import Run
 _FIXED_IN_TRAINING = {
     "model": "the saved weights are of that model",
     "tokenizer": "the saved weights know that tokenizer's ids",
-    "task": "the saved weights and figures are of that task",
+    "task": "the saved weights and metrics are of that task",
     "data": "the run would go on in the middle of other rows",
     "optimizer.part": "the saved optimizer state is of that optimizer",
     "seed": "order and dropout would not be those of one run",
@@ -58,6 +59,7 @@ def changed(run: Run, overrides: Sequence[str], folders: Sequence[Path], trainin
         overrides = [text for text in overrides if text not in recipes]
     if overrides:
         _apply(config, overrides, run, folders)
+        config = with_named_nodes(config, catalogue)
         config = explicit_config({key: following(value, saved.get(key), catalogue) for key, value in config.items()}, catalogue)
     wrong = list(problems(config, catalogue))
     wrong = wrong or [

@@ -66,7 +66,7 @@ def _own_data(saved: Mapping[str, Any], changed: Mapping[str, Any], named: Seque
 
 
 def _print_split(run: Run, split: str, prepared: Prepared, words: Sequence[str], sampled: bool) -> None:
-    """Prints where the rows of a split are from, and remarks about their labels. words: by which they were named; none = they are the run's
+    """Prints where the rows of a split are from, and remarks about them. words: by which they were named; none = they are the run's
     own. sampled: by another limit than the run's."""
     origin, before = "the run's own", run.checksums().get(split)
     if words:
@@ -75,5 +75,5 @@ def _print_split(run: Run, split: str, prepared: Prepared, words: Sequence[str],
         origin = "not those of the run: its data has changed, so rows that it was trained on may be among them"
     print(f"{split:<12}{prepared.sizes[split]['rows']:>10,} rows, {origin}", file=sys.stderr)
     counts = {"train": dict.fromkeys(prepared.spec.labels, 0), split: prepared.labels.get(split, {})}
-    for remark in label_remarks(counts):
+    for remark in [*label_remarks(counts), *(f"{split}: {remark}" for remark in prepared.encoded[split].remarks)]:
         print(remark, file=sys.stderr, flush=True)

@@ -43,7 +43,7 @@ def test_importing_loads_nothing():
 
 
 def _sources_of_plugins() -> list[Path]:
-    """What imports from the public API alone: plugins, templates, the package from outside, and pages."""
+    """Sources that import from the public API alone: plugins, templates, the package from outside, and pages."""
     code = [
         path
         for folder in ("plugins", "tests/packaging/outside", "tests/strangers/plugins")

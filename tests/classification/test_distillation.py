@@ -1,4 +1,4 @@
-"""What a classifier tells a pupil: probabilities of labels, one or several; not of numbers."""
+"""Distillation outputs of classification: probabilities of one label or several; none of numbers."""
 
 import pytest
 import torch

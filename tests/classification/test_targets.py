@@ -1,4 +1,4 @@
-"""What is told of a text: read, learned, counted in the loss and told, for each option of the slot, against references."""
+"""Targets of classification: reading, statistics, loss and predictions of each option of the slot, against references."""
 
 import json
 from math import log, nan

@@ -64,7 +64,7 @@ class Distribution:
 
 @dataclass
 class EntryPoint:
-    """What importlib.metadata finds of an installed package."""
+    """The entry point of an installed package, as importlib.metadata returns it."""
 
     name: str
     value: str
@@ -282,7 +282,7 @@ def test_a_package_without_its_module_is_left_out(guest, entries, caplog, value)
 
 
 def test_the_package_of_a_chosen_part_fails_later(guest):
-    """What it imports was there when it was indexed."""
+    """A package whose import was there when it was indexed."""
     guest.load()
     for name in [name for name in sys.modules if name.startswith("guest_of_tests")]:
         del sys.modules[name]

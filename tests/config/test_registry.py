@@ -120,7 +120,7 @@ def test_a_rule_is_a_python_expression():
 
 
 class Everybody:
-    """What the catalogue says: one option of an owner, and no package but ours."""
+    """A catalogue with one option of an owner, and no package but ours."""
 
     packages = {"framework": ""}
 

@@ -69,7 +69,7 @@ def test_a_rule_with_an_unknown_name_is_refused(rule, name, near):
 
 @pytest.mark.parametrize("condition", ["lenght > 0", "'fire' in provided", "sleepers > 1"])
 def test_the_condition_of_a_trait_names_options_alone(condition):
-    """What is around a part, and what its owner computes, is not known yet when traits are collected."""
+    """Traits are collected before the parts around a part, and the values that its owner computes, are known."""
     with pytest.raises(UserError, match=re.escape(f"the rule {condition!r} uses")):
         check_rules(house(provides={"soft": condition}), [], ["bed/straw"])
     check_rules(house(provides={"soft": "length > 0 and windows > 0"}), [], ["bed/straw"])
@@ -90,6 +90,7 @@ def nullable(**defaults):
         ("max(length, 2) < 3", "length"),
         ("length is None or length > 0", None),
         ("not length or length > 0", None),
+        ("(length or windows) > 0", None),
         ("width == 2 or length > 0", "length"),  # true with the default of another option
         ("windows > 0 and (length is None or length < windows)", None),
         ("length == width", None),

@@ -1,4 +1,4 @@
-"""What presets, tasks and experiments compose to, against snapshot.yaml: a change of one is seen, and is on purpose.
+"""The configs of presets, tasks and experiments against snapshot.yaml: a change of one is seen, and is on purpose.
 
 `python -m tests.config.test_snapshot` writes the file anew. Of every node it has the values that are not the part's defaults, and the
 slots that neither follow their owner's nor hold the default.

@@ -1,4 +1,4 @@
-"""What is registered is held to the promises of its kind."""
+"""Registered parts keep the promises of their kinds."""
 
 import pytest
 

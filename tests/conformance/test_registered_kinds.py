@@ -70,7 +70,7 @@ OTHERS: list[tuple[Part, dict[str, Any]]] = [
 
 
 def attributes(option: str) -> dict[str, Any]:
-    """What the suite of an option needs to know."""
+    """The arguments of the suite of an option."""
     kind, _, name = option.partition("/")
     if kind == "family":
         return {"config": TOYS[name].values}

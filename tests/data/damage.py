@@ -86,7 +86,7 @@ TEXT_KINDS: dict[str, Callable[[Rows], str]] = {"csv": as_csv, "tsv": as_tsv, "j
 
 
 def encodings(chance: random.Random, rows: Rows) -> Iterator[Case]:
-    """How a text file is stored."""
+    """The storage of a text file."""
     kind = chance.choice(list(TEXT_KINDS))
     text, name = TEXT_KINDS[kind](rows), f"a.{kind}"
     good = text.encode()

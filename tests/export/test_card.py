@@ -52,6 +52,14 @@ def test_everything_comes_from_the_run(tmp_path):
     assert "/home" not in learned and "/tmp" not in learned and "deep" not in learned  # by name, wherever they lay
 
 
+def test_remarks_about_the_data_are_on_the_card(tmp_path):
+    folder = make_run(tmp_path, "classification")
+    sizes = {"train": {"rows": 3, "tokens": 7, "unknown": 5, "dropped": 0, "truncated": 0}}
+    Run.open(folder).save_sizes(sizes, ["train: 5 of 7 are unknown", "test: none"])
+    data = text_of(folder).partition("## Training data\n\n")[2].partition("\n\n## ")[0]
+    assert data.endswith("|\n\n- train: 5 of 7 are unknown\n- test: none")
+
+
 def test_labels_are_counted_in_each_split(tmp_path):
     folder = make_run(tmp_path, "classification")
     assert "## Labels" not in text_of(folder)

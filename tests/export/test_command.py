@@ -26,7 +26,7 @@ def here(tmp_path, monkeypatch):
 
 
 def refused(capsys, *words):
-    """What the command says when it refuses."""
+    """The message of a refusal of the command."""
     assert main(["export", *map(str, words)]) == 2
     message = capsys.readouterr().err
     assert len(message.strip().splitlines()) <= 6

@@ -73,9 +73,9 @@ def test_options_weights_tokenizer_and_head_are_loaded(here, capsys):
     assert model["block"]["part"] == "block/post_norm" and model["segments"] == 2
     assert config["tokenizer"]["part"] == "tokenizer/pretrained" and config["tokenizer"]["vocab_size"] == 270
     assert "pretrained-bert" in run.name and "post_norm" not in run.name  # what was typed, not what it means
-    mine, theirs = load_weights(run / "checkpoints" / "best.ckpt"), published()
-    assert torch.equal(mine["model.tokens.weight"], theirs["bert.embeddings.word_embeddings.weight"])
-    assert torch.equal(mine["head.weight"], theirs["classifier.weight"])
+    own, reference = load_weights(run / "checkpoints" / "best.ckpt"), published()
+    assert torch.equal(own["model.tokens.weight"], reference["bert.embeddings.word_embeddings.weight"])
+    assert torch.equal(own["head.weight"], reference["classifier.weight"])
     shutil.rmtree("bert")  # the run is complete by itself
     assert Predictor.load(run).spec.vocab_size == 270
     assert evaluate(run, ["data/batches=buckets"])["test/accuracy"] >= 0  # a choice is composed again, with the run's own words
@@ -107,8 +107,8 @@ def test_a_part_may_be_another_and_new_weights_are_named(here, capsys):
 
 def test_a_shorter_position_table_has_the_first_rows(here):
     run = train("model.pretrained=bert", "model.max_length=20")
-    mine = load_weights(run / "checkpoints" / "best.ckpt")["model.encoder.position.table.weight"]
-    assert torch.equal(mine, published()["bert.embeddings.position_embeddings.weight"][:20])
+    own = load_weights(run / "checkpoints" / "best.ckpt")["model.encoder.position.table.weight"]
+    assert torch.equal(own, published()["bert.embeddings.position_embeddings.weight"][:20])
 
 
 def test_added_tokens_make_the_tables_grow(here, capsys):
@@ -116,8 +116,8 @@ def test_added_tokens_make_the_tables_grow(here, capsys):
         "model.pretrained=bert", "tokenizer.additional_special_tokens=[" + ",".join(f"<{letter}>" for letter in "abcdefghijkl") + "]"
     )
     assert "pretrained bert: 41 of 41 tensors loaded" in capsys.readouterr().out
-    mine = load_weights(run / "checkpoints" / "best.ckpt")["model.tokens.weight"]
-    assert mine.shape == (273, 16) and torch.equal(mine[:270], published()["bert.embeddings.word_embeddings.weight"])
+    own = load_weights(run / "checkpoints" / "best.ckpt")["model.tokens.weight"]
+    assert own.shape == (273, 16) and torch.equal(own[:270], published()["bert.embeddings.word_embeddings.weight"])
 
 
 def test_an_equivalent_preset_is_chosen_by_name(here):
@@ -135,11 +135,11 @@ def test_a_student_of_every_second_layer_learns_from_the_published_model(here, c
     run = train(*words)
     said = capsys.readouterr().out
     assert "teacher bert: " in said and "newly initialized" not in said
-    mine = load_weights(run / "checkpoints" / "best.ckpt")
+    own = load_weights(run / "checkpoints" / "best.ckpt")
     assert torch.equal(
-        mine["model.encoder.layers.0.attention.query.weight"], published()["bert.encoder.layer.1.attention.self.query.weight"]
+        own["model.encoder.layers.0.attention.query.weight"], published()["bert.encoder.layer.1.attention.self.query.weight"]
     )
-    assert not any("teacher" in name for name in mine)
+    assert not any("teacher" in name for name in own)
 
 
 def test_a_published_model_without_the_head_cannot_teach(here, capsys):

@@ -24,72 +24,72 @@ from tests.precision import close, doubles, in_double, rounds_like
 NEW = 12  # generated tokens
 
 
-def same(theirs: Any, folder: Path, ours: Callable[[Any], list[Tensor]], other: Callable[[Any], list[Tensor]]) -> None:
-    """ours(task) and other(model) are the same numbers, and ours in single precision are as good as theirs."""
-    (task, _), model = load(folder, torch.float64), in_double(theirs)
+def same(reference: Any, folder: Path, of_task: Callable[[Any], list[Tensor]], of_model: Callable[[Any], list[Tensor]]) -> None:
+    """of_task(task) and of_model(reference) are the same numbers, and in single precision equally close to them."""
+    (task, _), model = load(folder, torch.float64), in_double(reference)
     with doubles():
-        exact, mine = other(model), ours(task)
-    for got, wanted in zip(mine, exact, strict=True):
+        exact, computed = of_model(model), of_task(task)
+    for got, wanted in zip(computed, exact, strict=True):
         close(got, wanted)
-    rounds_like(ours(load(folder)[0]), other(theirs), exact)
+    rounds_like(of_task(load(folder)[0]), of_model(reference), exact)
 
 
 @pytest.mark.parametrize("name", ENCODERS)
 @torch.no_grad()
 def test_an_encoder_gives_the_same_states_and_scores(name: str, saved: Any) -> None:
-    theirs, folder = saved(name)
+    reference, folder = saved(name)
     ids, padding_mask = texts()
-    kinds = getattr(theirs.config, "type_vocab_size", 1)
+    kinds = getattr(reference.config, "type_vocab_size", 1)
     segments = torch.randint(kinds, ids.shape) if kinds > 1 else None
     given = {"input_ids": ids, "attention_mask": padding_mask.long(), **({} if segments is None else {"token_type_ids": segments})}
 
-    def ours(task: Any) -> list[Tensor]:
+    def of_task(task: Any) -> list[Tensor]:
         states = task.model(ids, padding_mask, segments)
         return [states[padding_mask], task.logits(states)[padding_mask]]
 
-    def other(model: Any) -> list[Tensor]:
+    def of_model(model: Any) -> list[Tensor]:
         return [model.base_model(**given).last_hidden_state[padding_mask], model(**given).logits[padding_mask]]
 
-    same(theirs, folder, ours, other)
+    same(reference, folder, of_task, of_model)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("name", DECODERS)
 @torch.no_grad()
 def test_a_decoder_gives_the_same_states_and_scores(name: str, side: str, saved: Any) -> None:
-    theirs, folder = saved(name)
+    reference, folder = saved(name)
     ids, padding_mask = texts() if side == "right" else (each.flip(1) for each in texts())
     given = {"input_ids": ids, "attention_mask": padding_mask.long(), "position_ids": (padding_mask.cumsum(1) - 1).clamp(min=0)}
 
-    def ours(task: Any) -> list[Tensor]:
+    def of_task(task: Any) -> list[Tensor]:
         states = task.model(ids, padding_mask)
         return [states[padding_mask], task.logits(states)[padding_mask]]
 
-    def other(model: Any) -> list[Tensor]:
+    def of_model(model: Any) -> list[Tensor]:
         return [model.base_model(**given).last_hidden_state[padding_mask], model(**given).logits[padding_mask]]
 
-    same(theirs, folder, ours, other)
+    same(reference, folder, of_task, of_model)
 
 
 @pytest.mark.parametrize("name", PAIRS)
 @torch.no_grad()
 def test_an_encoder_decoder_gives_the_same_states_and_scores(name: str, saved: Any) -> None:
-    theirs, folder = saved(name)
+    reference, folder = saved(name)
     (source, padding_mask), (target, _) = texts(), texts(length=25, seed=1)
     given = {"input_ids": source, "attention_mask": padding_mask.long(), "decoder_input_ids": target}
 
-    def ours(task: Any) -> list[Tensor]:
+    def of_task(task: Any) -> list[Tensor]:
         states = task.model(source, target, padding_mask)
         return [task.model.encode(source, padding_mask).hidden_states[padding_mask], states, task.logits(states)]
 
-    def other(model: Any) -> list[Tensor]:
+    def of_model(model: Any) -> list[Tensor]:
         wanted = model(**given, output_hidden_states=True)
         return [wanted.encoder_last_hidden_state[padding_mask], wanted.decoder_hidden_states[-1], wanted.logits]
 
-    same(theirs, folder, ours, other)
+    same(reference, folder, of_task, of_model)
 
 
-def batches(name: str, theirs: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def batches(name: str, reference: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The same batch for a task and for the transformers model; an encoder has targets at every second token."""
     ids, padding_mask = texts()
     labels = ids.masked_fill(~padding_mask, IGNORED)
@@ -102,33 +102,33 @@ def batches(name: str, theirs: Any) -> tuple[dict[str, Tensor], dict[str, Tensor
         return {"ids": ids, "targets": following}, {**given, "labels": labels}
     written, written_mask = texts(seed=1)
     labels = written.masked_fill(~written_mask, IGNORED)
-    start = torch.full_like(written[:, :1], theirs.config.decoder_start_token_id)
+    start = torch.full_like(written[:, :1], reference.config.decoder_start_token_id)
     target = torch.cat((start, written[:, :-1]), dim=1)
     return {"source": ids, "source_padding_mask": padding_mask, "target": target, "targets": labels}, {**given, "labels": labels}
 
 
 @pytest.mark.parametrize("name", TOYS)
 def test_the_loss_and_its_gradients_are_the_same(name: str, saved: Any) -> None:
-    theirs, folder = saved(name)
-    own, given = batches(name, theirs)
+    reference, folder = saved(name)
+    own, given = batches(name, reference)
     found = load(folder)[1]
     keys: set[str] = set()
 
     def learned(gradients: dict[str, Tensor]) -> list[Tensor]:
-        if name == "marian":  # a text begins with the padding token, whose row of the table theirs never moves
+        if name == "marian":  # a text begins with the padding token, whose row of the table `transformers` never moves
             gradients["model.shared.weight"][PADDING] = 0
         return [gradients[key] for key in sorted(keys)]
 
-    def ours(task: Any) -> list[Tensor]:
+    def of_task(task: Any) -> list[Tensor]:
         result = task(own)
         (result.loss / result.weight).backward()
-        mine = {key: parameter.grad for key, parameter in task.named_parameters() if parameter.grad is not None}
-        got = dict(found.family.weight_table(found.hf_task).to_hf(mine))
-        got.pop("final_logits_bias", None)  # theirs learns nothing
+        computed = {key: parameter.grad for key, parameter in task.named_parameters() if parameter.grad is not None}
+        got = dict(found.family.weight_table(found.hf_task).to_hf(computed))
+        got.pop("final_logits_bias", None)  # the bias of `transformers` learns nothing
         assert set(got) == keys
         return [result.loss / result.weight, *learned(got)]
 
-    def other(model: Any) -> list[Tensor]:
+    def of_model(model: Any) -> list[Tensor]:
         model.zero_grad()
         loss = model(**given).loss
         loss.backward()
@@ -136,7 +136,7 @@ def test_the_loss_and_its_gradients_are_the_same(name: str, saved: Any) -> None:
         keys.update(gradients)
         return [loss, *learned(gradients)]
 
-    same(theirs, folder, ours, other)
+    same(reference, folder, of_task, of_model)
 
 
 PROMPTS = 50
@@ -149,7 +149,7 @@ def prompts() -> list[list[int]]:
 
 
 def cut(ids: list[int], end: int) -> list[int]:
-    """What was written, without the end and what fills the row up."""
+    """The generated tokens, without the end token and padding."""
     return ids[: ids.index(end)] if end in ids else ids
 
 
@@ -162,27 +162,27 @@ def common(written: list[list[int]]) -> int:
 @pytest.mark.parametrize("name", [*DECODERS, *PAIRS])
 def test_generated_texts_equal_those_of_transformers(name: str, num_beams: int, saved: Any) -> None:
     """In double precision on both sides, so that near ties do not fall otherwise."""
-    theirs, folder = saved(name, std=1.0)  # else a text is one token over and over
-    theirs, (ours, _) = in_double(theirs), load(folder, torch.float64)
+    reference, folder = saved(name, std=1.0)  # else a text is one token over and over
+    reference, (task, _) = in_double(reference), load(folder, torch.float64)
     strategy = Greedy() if num_beams == 1 else Beam(num_beams=num_beams, length_penalty=1.0, early_stopping="length_so_far")
     ids, padding_mask = pad_left(prompts(), PADDING)
     start, encoder_output = ids, None
     if name in PAIRS:
         ids, padding_mask = ids.flip(1), padding_mask.flip(1)
-        start = torch.full((PROMPTS, 1), theirs.config.decoder_start_token_id)
+        start = torch.full((PROMPTS, 1), reference.config.decoder_start_token_id)
         with torch.no_grad(), doubles():
-            encoder_output = ours.model.encode(ids, padding_mask)
+            encoder_output = task.model.encode(ids, padding_mask)
 
     def write(end: int | None) -> list[list[int]]:
         written = Decode(strategy, str, end)(
-            ours.model, start, padding_mask if encoder_output is None else None, encoder_output, longest=NEW
+            task.model, start, padding_mask if encoder_output is None else None, encoder_output, longest=NEW
         )
         return [row[0].ids for row in written]
 
     end = common(write(None))
     options = {"do_sample": False, "num_beams": num_beams, "length_penalty": 1.0, "early_stopping": False, "eos_token_id": end}
     with doubles():
-        generated = theirs.generate(input_ids=ids, attention_mask=padding_mask.long(), max_new_tokens=NEW, **options)
+        generated = reference.generate(input_ids=ids, attention_mask=padding_mask.long(), max_new_tokens=NEW, **options)
         got = write(end)
     wanted = generated[:, start.shape[1] :].tolist()
     assert got == [cut(row, end) for row in wanted]
@@ -195,18 +195,18 @@ def test_transformers_loads_an_export(name: str, saved: Any, tmp_path: Any) -> N
     """The exported folder gives the same scores in transformers and in this framework as the original."""
     import transformers
 
-    theirs, folder = saved(name)
-    ours, found = load(folder)
-    family = write(tmp_path, found.node(), ours.state_dict(), ours.spec, ours.hf_task)
+    reference, folder = saved(name)
+    task, found = load(folder)
+    family = write(tmp_path, found.node(), task.state_dict(), task.spec, task.hf_task)
     assert family.model_type == found.family.model_type
     again = getattr(transformers, f"AutoModelFor{TOYS[name].kind}").from_pretrained(tmp_path, output_loading_info=True)
     model, report = again[0].eval(), again[1]
     assert not report["missing_keys"] and not report["unexpected_keys"] and not report["mismatched_keys"]
-    assert type(model) is type(theirs)
-    own, given = batches(name, theirs)
+    assert type(model) is type(reference)
+    own, given = batches(name, reference)
     if name in PAIRS:  # where a text begins is the tokenizer's to say
         given["decoder_input_ids"] = own["target"]
-    close(in_double(model)(**given).logits, in_double(theirs)(**given).logits)
+    close(in_double(model)(**given).logits, in_double(reference)(**given).logits)
     one, other = (load(each, torch.float64)[0](own) for each in (tmp_path, folder))
     close(one.loss / one.weight, other.loss / other.weight)
 
@@ -214,21 +214,21 @@ def test_transformers_loads_an_export(name: str, saved: Any, tmp_path: Any) -> N
 @pytest.mark.parametrize("name", TOYS)
 def test_config_and_weight_names_round_trip(name: str, saved: Any) -> None:
     """config.json -> options -> config.json -> options, and weights by their published names."""
-    theirs, folder = saved(name)
-    ours, found = load(folder)
+    reference, folder = saved(name)
+    task, found = load(folder)
     known, node = catalogue.load(), found.node()
-    config = found.family.to_hf(node, ours.spec)
+    config = found.family.to_hf(node, task.spec)
     parts = found.family.from_hf(config, found.files.shapes)
     parts.values["output_bias"] = node.get("output_bias", False)
     if "output_bias" not in node:
         parts.values.pop("output_bias")
     assert model_node(parts, known) == normalized(node)
     for key, value in config.items():
-        if key in theirs.config.to_dict() and not key.startswith("rope_") and getattr(theirs.config, key) is not None:
-            said = getattr(theirs.config, key)
+        if key in reference.config.to_dict() and not key.startswith("rope_") and getattr(reference.config, key) is not None:
+            said = getattr(reference.config, key)
             assert ("silu" if said == "swish" else said) == value or key in RENAMED, key
-    written = dict(found.family.weight_table(found.hf_task).to_hf(ours.state_dict()))
-    state = theirs.state_dict()
+    written = dict(found.family.weight_table(found.hf_task).to_hf(task.state_dict()))
+    state = reference.state_dict()
     for key, tensor in written.items():
         assert torch.equal(tensor, state[key]), key
     copies = {key for key, tensor in state.items() if any(tensor.data_ptr() == state[name].data_ptr() for name in written)}

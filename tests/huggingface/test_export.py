@@ -105,19 +105,19 @@ def sentences(seed=2):
 
 def test_classification(runs):
     run, folder = runs["classification"]
-    theirs = their("text-classification", folder, top_k=None)(sentences())
-    for mine, scores in zip(asked(run, sentences()), theirs, strict=True):
-        assert mine["prediction"] == scores[0]["label"]
-        assert mine["scores"] == pytest.approx({score["label"]: score["score"] for score in scores}, abs=ROUNDING)
-    assert len({mine["prediction"] for mine in asked(run, sentences())}) == 2  # or nothing would have been compared
+    reference = their("text-classification", folder, top_k=None)(sentences())
+    for own, scores in zip(asked(run, sentences()), reference, strict=True):
+        assert own["prediction"] == scores[0]["label"]
+        assert own["scores"] == pytest.approx({score["label"]: score["score"] for score in scores}, abs=ROUNDING)
+    assert len({own["prediction"] for own in asked(run, sentences())}) == 2  # or nothing would have been compared
 
 
 def test_ner(runs):
     run, folder = runs["ner"]
-    theirs = their("token-classification", folder, aggregation_strategy="first")(sentences())
+    reference = their("token-classification", folder, aggregation_strategy="first")(sentences())
     found = 0
-    for mine, spans in zip(asked(run, sentences()), theirs, strict=True):
-        entities = [(span["start"], span["end"], span["type"]) for span in mine["prediction"]]
+    for own, spans in zip(asked(run, sentences()), reference, strict=True):
+        entities = [(span["start"], span["end"], span["type"]) for span in own["prediction"]]
         assert entities == [(span["start"], span["end"], span["entity_group"]) for span in spans]
         found += len(entities)
     assert found > ROWS // 2
@@ -127,9 +127,9 @@ def test_completion(runs):
     run, folder = runs["completion"]
     write_on = their("text-generation", folder)
     texts = [text for text in sentences() if len(text) > 3]
-    theirs = [found[0]["generated_text"] for found in write_on(texts, return_full_text=False, max_new_tokens=12)]
-    mine = [found["prediction"] for found in asked(run, texts)]
-    assert mine == theirs and len(set(mine)) >= 5
+    reference = [found[0]["generated_text"] for found in write_on(texts, return_full_text=False, max_new_tokens=12)]
+    own = [found["prediction"] for found in asked(run, texts)]
+    assert own == reference and len(set(own)) >= 5
 
 
 def test_translation(runs):
@@ -140,9 +140,9 @@ def test_translation(runs):
     read = tokenizer(sentences(), return_tensors="pt", padding=True)
     with torch.no_grad(), doubles():
         written = model.generate(**read)
-    theirs = tokenizer.batch_decode(written, skip_special_tokens=True)
-    mine = [found["prediction"] for found in asked(run, sentences())]
-    assert mine == theirs and len(set(mine)) >= 5
+    reference = tokenizer.batch_decode(written, skip_special_tokens=True)
+    own = [found["prediction"] for found in asked(run, sentences())]
+    assert own == reference and len(set(own)) >= 5
 
 
 def test_an_export_is_a_pretrained_model(runs, tmp_path, monkeypatch, capsys):
@@ -154,8 +154,8 @@ def test_an_export_is_a_pretrained_model(runs, tmp_path, monkeypatch, capsys):
     again = trained(*words, "trainer.max_steps=1", "optimizer.lr=0.0", "callbacks.progress.style=off")
     said = capsys.readouterr().out
     assert "newly initialized" not in said and "not used" not in said
-    mine, theirs = (load_weights(each / "checkpoints" / "best.ckpt") for each in (run, again))
-    assert mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
+    own, reference = (load_weights(each / "checkpoints" / "best.ckpt") for each in (run, again))
+    assert own.keys() == reference.keys() and all(torch.equal(own[name], reference[name]) for name in own)
 
 
 @pytest.mark.parametrize(

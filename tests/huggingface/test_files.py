@@ -1,6 +1,8 @@
 """Layouts of published files: shards, old names, copies, pickles that are asked for, and configs that are refused."""
 
+import io
 import json
+import pickle
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +16,7 @@ from torch import Tensor
 from framework.errors import UserError
 from framework.huggingface.files import PICKLED, SAFETENSORS
 from framework.huggingface.folder import PublishedModel, load_model
-from tests.huggingface.toy_models import load, texts
+from tests.huggingface.toy_models import DECODERS, ENCODERS, PAIRS, load, texts
 from tests.precision import close, in_double
 
 
@@ -42,10 +44,10 @@ def scores(path: Path, dtype: torch.dtype = torch.float64) -> Tensor:
 
 @pytest.fixture
 def wanted(saved: Any) -> Tensor:
-    theirs, _ = saved("bert")
+    reference, _ = saved("bert")
     ids, padding_mask = texts()
     with torch.no_grad():
-        return in_double(theirs)(input_ids=ids, attention_mask=padding_mask.long()).logits[padding_mask]
+        return in_double(reference)(input_ids=ids, attention_mask=padding_mask.long()).logits[padding_mask]
 
 
 def same(path: Path, wanted: Tensor) -> None:
@@ -64,6 +66,88 @@ def test_a_pickle_is_read_where_it_is_named(folder: Path, wanted: Tensor) -> Non
     same(folder / PICKLED, wanted)
     with pytest.raises(UserError, match=rf"in {PICKLED}.*model.pretrained={folder / PICKLED}"):
         load(folder)
+
+
+def old_layout(folder: Path, state: Mapping[str, Any]) -> Path:
+    """The file that torch before 1.6 wrote, beside config.json alone."""
+    torch.save(state, folder / PICKLED, _use_new_zipfile_serialization=False)
+    (folder / SAFETENSORS).unlink(missing_ok=True)
+    return folder / PICKLED
+
+
+@pytest.mark.parametrize("name", [*ENCODERS, *DECODERS, *PAIRS])
+def test_every_family_is_read_from_the_layout_of_torch_before_1_6(name: str, saved: Any, tmp_path: Path) -> None:
+    theirs, source = saved(name)
+    shutil.copytree(source, tmp_path / "old")
+    path = old_layout(tmp_path / "old", theirs.state_dict())
+    assert path.read_bytes()[:2] != b"PK"
+    published = PublishedModel.open(path)
+    state = theirs.state_dict()
+    assert all(torch.equal(published.files.tensor(key), state[key]) for key in published.files.shapes)
+    tied = [key for key in state if key not in published.files.shapes]
+    assert all(any(state[key] is not other and state[key].data_ptr() == other.data_ptr() for other in state.values()) for key in tied)
+    ours, now = load(path)[0].state_dict(), load(source)[0].state_dict()
+    assert ours.keys() == now.keys() and all(torch.equal(ours[key], now[key]) for key in ours)
+
+
+class Hostile:
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("where", ["a value", "the header"])
+def test_the_old_layout_runs_no_code(where: str, folder: Path, tmp_path: Path) -> None:
+    path = old_layout(folder, weights(folder) | {"hostile": Hostile(tmp_path / "ran")})
+    if where == "the header":
+        parts = io.BytesIO(path.read_bytes())
+        first = pickle.dumps(pickle.load(parts), protocol=2)  # noqa: S301 - a number
+        path.write_bytes(first + pickle.dumps(Hostile(tmp_path / "ran"), protocol=2) + parts.read())
+    with pytest.raises(UserError, match=f"{path} was not loaded.*might run code"):
+        PublishedModel.open(path)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.999])
+def test_a_truncated_file_of_the_old_layout(share: float, folder: Path) -> None:
+    path = old_layout(folder, weights(folder))
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(UserError, match=f"{path} (is truncated or damaged|was not loaded: it is damaged)"):
+        PublishedModel.open(path)
+
+
+@pytest.mark.parametrize("name", [*ENCODERS, *DECODERS, *PAIRS])
+@pytest.mark.parametrize("named", [True, False], ids=["class", "no class"])
+def test_a_missing_model_type_is_deduced_or_asked_for(name: str, named: bool, saved: Any, tmp_path: Path) -> None:
+    theirs, source = saved(name)
+    shutil.copytree(source, tmp_path / "changed")
+    path = tmp_path / "changed" / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({key: config[key] for key in config if key != "model_type" and (named or key != "architectures")}))
+    if named or config["model_type"] in ("bert", "roberta", "distilbert", "albert", "gpt2", "modernbert"):
+        assert PublishedModel.open(tmp_path / "changed").family.model_type == config["model_type"]
+        return
+    with pytest.raises(UserError, match=f'{path} has no model_type.*\n.*"{config["model_type"]}"') as refused:
+        PublishedModel.open(tmp_path / "changed")
+    assert '"model_type": ' in str(refused.value) and len(str(refused.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize("architectures", [["BertForPreTraining"], None])
+def test_a_bert_for_pretraining_brings_its_masked_language_head(architectures: Any, saved: Any, tmp_path: Path) -> None:
+    import transformers
+
+    theirs = transformers.BertForPreTraining(saved("bert")[0].config).eval()
+    theirs.save_pretrained(tmp_path)
+    damage(tmp_path, architectures=architectures)
+    published = PublishedModel.open(tmp_path)
+    assert published.hf_task == "fill-mask"
+    task, _ = load(tmp_path, torch.float64, unexpected=["cls.seq_relationship.bias", "cls.seq_relationship.weight"])
+    ids, padding_mask = texts()
+    with torch.no_grad():
+        wanted = in_double(theirs)(input_ids=ids, attention_mask=padding_mask.long()).prediction_logits[padding_mask]
+        close(task.logits(task.model(ids, padding_mask))[padding_mask], wanted)
 
 
 def test_names_of_tensorflow(folder: Path, wanted: Tensor) -> None:
@@ -90,7 +174,7 @@ def test_tied_copies_may_be_there(folder: Path, wanted: Tensor) -> None:
 
 def test_a_table_may_be_there_by_its_copy_alone(saved: Any, tmp_path: Path) -> None:
     """BART's old files have the table of each stack, or that of the output, and no `shared`."""
-    theirs, folder = saved("bart")
+    reference, folder = saved("bart")
     shutil.copytree(folder, tmp_path / "bart")
     state = weights(folder)
     table = state.pop("model.shared.weight")
@@ -102,8 +186,8 @@ def test_a_table_may_be_there_by_its_copy_alone(saved: Any, tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["bert", "roberta", "distilbert", "albert", "modernbert", "gpt2", "llama", "qwen2", "bart", "marian"])
 def test_the_name_of_the_base_may_be_missing(name: str, saved: Any, tmp_path: Path) -> None:
     """A bare model is saved without it; so are the first files of GPT-2, head and all."""
-    theirs, folder = saved(name)
-    theirs.base_model.save_pretrained(tmp_path)
+    reference, folder = saved(name)
+    reference.base_model.save_pretrained(tmp_path)
     bare, whole = PublishedModel.open(tmp_path), load(folder)[0].model
     assert bare.hf_task is None and bare.unexpected == []
     assert not any(shape.startswith(f"{bare.family.base_prefix}.") for shape in bare.files.shapes)
@@ -116,12 +200,12 @@ def test_the_name_of_the_base_may_be_missing(name: str, saved: Any, tmp_path: Pa
 
 
 def test_a_head_without_the_name_of_the_base(saved: Any, tmp_path: Path) -> None:
-    theirs, folder = saved("gpt2")
+    reference, folder = saved("gpt2")
     shutil.copytree(folder, tmp_path / "gpt2")
     write(tmp_path / "gpt2", {name.removeprefix("transformer."): tensor for name, tensor in weights(folder).items()})
     task, found = load(tmp_path / "gpt2")
     assert found.hf_task == "text-generation"
-    assert torch.equal(task.model.tokens.weight, theirs.transformer.wte.weight)
+    assert torch.equal(task.model.tokens.weight, reference.transformer.wte.weight)
 
 
 def test_the_mask_of_gpt2s_first_files_is_no_weight(saved: Any, tmp_path: Path) -> None:
@@ -148,9 +232,9 @@ def test_weights_may_be_of_half_precision(folder: Path, wanted: Tensor) -> None:
 def test_a_pooler_is_there_where_its_weights_are(saved: Any, tmp_path: Path) -> None:
     import transformers
 
-    theirs, folder = saved("bert")
+    reference, folder = saved("bert")
     assert PublishedModel.open(folder).node()["pooler"] is False  # BertForMaskedLM has none
-    model = transformers.BertModel(theirs.config).eval()
+    model = transformers.BertModel(reference.config).eval()
     model.save_pretrained(tmp_path)
     own = load_model(tmp_path).double()
     ids, padding_mask = texts()

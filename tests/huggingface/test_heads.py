@@ -49,9 +49,9 @@ def made(architecture, folder):
 def test_a_classifier_gives_the_same_scores_and_exports_unchanged(architecture, tmp_path):
     from safetensors.torch import load_file
 
-    theirs, words = made(architecture, tmp_path / "in")
+    reference, words = made(architecture, tmp_path / "in")
     config = compose(["task=classification", f"model.pretrained={tmp_path / 'in'}", "tokenizer=bytes", *words]).config
-    padding = theirs.config.pad_token_id
+    padding = reference.config.pad_token_id
     spec = DataSpec(50, config["model"]["max_length"], padding=padding, begin=2, end=3, labels=LABELS)
     task = build_task(config, spec).eval()
     transfer = transfer_weights(task, open_pretrained(str(tmp_path / "in")), config, spec)
@@ -60,7 +60,7 @@ def test_a_classifier_gives_the_same_scores_and_exports_unchanged(architecture, 
     ids = torch.randint(4, 50, (3, 9))
     padding_mask = torch.arange(9) < torch.tensor([9, 6, 3])[:, None]
     ids = ids.masked_fill(~padding_mask, padding)
-    wanted = in_double(theirs)(input_ids=ids, attention_mask=padding_mask.long()).logits
+    wanted = in_double(reference)(input_ids=ids, attention_mask=padding_mask.long()).logits
     close(copy.deepcopy(task).double().export_forward({"ids": ids, "padding_mask": padding_mask}), wanted)
 
     (tmp_path / "out").mkdir()
@@ -77,8 +77,8 @@ def test_a_tagger_gives_the_same_scores(tmp_path):
     tags = {0: "O", 1: "B-place", 2: "I-place"}
     torch.manual_seed(0)
     settings = {**SIZES, "vocab_size": 50, "id2label": tags, "label2id": {tag: id for id, tag in tags.items()}}
-    theirs = transformers.BertForTokenClassification(transformers.BertConfig(**settings)).eval()
-    theirs.save_pretrained(tmp_path)
+    reference = transformers.BertForTokenClassification(transformers.BertConfig(**settings)).eval()
+    reference.save_pretrained(tmp_path)
     config = compose(["task=ner", f"model.pretrained={tmp_path}", "tokenizer=bytes"]).config
     spec = DataSpec(50, 32, begin=2, end=3, labels=("place",), statistics={"scheme": "iob2", "pieces": "first"})
     task = build_task(config, spec).eval()
@@ -86,7 +86,7 @@ def test_a_tagger_gives_the_same_scores(tmp_path):
     assert not [name for name in transfer.missing if not name.startswith("model.pooler")]
     ids = torch.randint(4, 50, (2, 9))
     task.double()
-    close(task.head.scores(task.model(ids)), in_double(theirs)(input_ids=ids).logits)
+    close(task.head.scores(task.model(ids)), in_double(reference)(input_ids=ids).logits)
 
 
 def test_labels_of_another_name_are_a_new_head(tmp_path):

@@ -27,7 +27,7 @@ def test_sentence_embeddings_are_those_of_transformers():
     from transformers import AutoModel, AutoTokenizer
 
     read = AutoTokenizer.from_pretrained(FOLDER)(SENTENCES, padding=True, truncation=True, max_length=256, return_tensors="pt")
-    theirs = in_double(AutoModel.from_pretrained(FOLDER).eval())(**read).last_hidden_state
+    reference = in_double(AutoModel.from_pretrained(FOLDER).eval())(**read).last_hidden_state
 
     tokenizer, model = published_tokenizer(FOLDER), load_model(FOLDER).double()
     begin, end, padding = (tokenizer.special_ids[name] for name in ("begin", "end", "padding"))
@@ -36,7 +36,7 @@ def test_sentence_embeddings_are_those_of_transformers():
     ids = torch.tensor([row + [padding] * (longest - len(row)) for row in rows])
     assert torch.equal(ids, read["input_ids"])
     padding_mask = ids != padding
-    close(embedding(model(ids, padding_mask), padding_mask), embedding(theirs, padding_mask))
+    close(embedding(model(ids, padding_mask), padding_mask), embedding(reference, padding_mask))
 
 
 def embedding(states, padding_mask):

@@ -161,16 +161,16 @@ def test_a_preset_has_as_many_parameters_as_transformers_counts(preset: str) -> 
     encoder = node["part"] == "model/encoder_only"
     auto = "AutoModel" if encoder else "AutoModelForCausalLM" if node["part"] == "model/decoder_only" else "AutoModelForSeq2SeqLM"
     with torch.device("meta"):
-        ours = registry.build(node, spec=DataSpec(published.vocab_size, node["max_length"]))
-        theirs = getattr(transformers, auto).from_config(published)
+        model = registry.build(node, spec=DataSpec(published.vocab_size, node["max_length"]))
+        reference = getattr(transformers, auto).from_config(published)
     if encoder:
-        ours.requires_grad_(True)  # a pooler rests until a task takes it
-    counted = size(theirs)
+        model.requires_grad_(True)  # a pooler rests until a task takes it
+    counted = size(reference)
     if preset.startswith("flan"):  # transformers 5 ties its output as it is made; the published files have one of their own
         counted += published.vocab_size * published.d_model
-    if preset == "marian":  # the bias of the output is a buffer of theirs
+    if preset == "marian":  # the bias of the output is a buffer of `transformers`
         counted += published.vocab_size
-    assert size(ours) == counted == NAMED.get(preset, counted)
+    assert size(model) == counted == NAMED.get(preset, counted)
 
 
 @pytest.mark.parametrize("preset", PUBLISHED)

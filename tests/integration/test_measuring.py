@@ -1,4 +1,4 @@
-"""What a trained run is measured on: its own split of the rows, or the rows that overrides name, whatever their layout."""
+"""Evaluation of a trained run on its own split of the rows, or on the rows that overrides name, whatever their layout."""
 
 import json
 from collections.abc import Iterator

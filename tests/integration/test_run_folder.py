@@ -374,7 +374,7 @@ REFUSED = {
     "model/attention=linear": "the saved weights are of that model",
     "model=bert_base model.dim=24": "the saved weights are of that model",
     "tokenizer=characters": "the saved weights know that tokenizer's ids",
-    "task.pooling=max": "the saved weights and figures are of that task",
+    "task.pooling=max": "the saved weights and metrics are of that task",
     "data.batches.budget=64": "the run would go on in the middle of other rows",
     "data.limit=5": "the run would go on in the middle of other rows",
     "optimizer=sgd": "the saved optimizer state is of that optimizer",

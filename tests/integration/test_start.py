@@ -21,7 +21,7 @@ BASE = [*CLASSIFICATION, "trainer.max_epochs=1"]
 
 @pytest.fixture
 def counts(monkeypatch):
-    """How often each thing is opened: published folders, runs, prepared data, and checksums of files in the cache."""
+    """The number of times that published folders, runs, prepared data and checksums of cached files are opened."""
     counts: Counter = Counter()
 
     def counting(owner, name, key):

@@ -1,4 +1,4 @@
-"""What a tagger tells a pupil: of every word that has a voice, how likely each tag is."""
+"""Distillation outputs of tagging: for each word with subwords the marginal probabilities of its tags."""
 
 from itertools import product
 from math import exp

@@ -5,6 +5,8 @@ import json
 import pytest
 
 from framework import compose, prepare_data
+from framework.data.module import data_spec_of
+from framework.data.tokenization.trainers import BPETokenizer, BytesTokenizer, WordpieceTokenizer
 from framework.errors import UserError
 from plugins.ner.data import NerFormat, NerSpansFormat
 from plugins.ner.schemes import Entity
@@ -106,6 +108,32 @@ def test_a_few_spans_that_are_no_words_are_counted(tmp_path):
     assert "2 of 35 spans" in remark and "1 end inside a word" in remark and "1 share a word" in remark and "line 33" in remark
     with pytest.raises(UserError, match="2 of 35 spans"):
         prepared(tmp_path, rows, "task.format.max_inexact=0.05")
+
+
+TYPED = (
+    "वह दिल्ली में है।",
+    "cafe\u0301 Zoe\u0308",
+    "他住在深圳。",
+    "ไปกรุงเทพ น้ำ",
+    "東京タワーに",
+    "서울에 갑니다",
+    "قَالَ، می\u200cخواهم",
+    "שָׁלוֹם עולם",
+    "👩\u200d👩\u200d👧👍🏽 ok",
+    "iPhone手机2023年, ភាសា",
+)
+
+
+@pytest.mark.parametrize("text", TYPED)
+@pytest.mark.parametrize("tokenizer", [BytesTokenizer(), WordpieceTokenizer(vocab_size=200), BPETokenizer(vocab_size=300)])
+def test_a_typed_text_is_encoded_like_its_tokens_in_a_file(text, tokenizer):
+    form, trained = NerFormat(), tokenizer.train(lambda: TYPED)
+    spec = data_spec_of(trained, 128, {"labels": ["x"]})
+    tokens = form.parse({"text": text}).tokens
+    typed, read = (form.encode(row, trained, spec) for row in ({"text": text}, {"tokens": tokens}))
+    assert typed is not None and read is not None and read["@counts"] == {"words": len(tokens), "resplit": 0}
+    assert {**typed, "@counts": None} == {**read, "@counts": None} and typed["num_words"] == len(tokens)
+    assert form.encode({"text": " ".join(tokens)}, trained, spec) == typed
 
 
 HINDI = [{"tokens": ["वह", "दिल्ली", "बहुत"], "tags": ["O", "B-LOC", "O"]}]

@@ -1,4 +1,4 @@
-"""What the README tells to type: every command composes, every part and file it names is there, its example of a part works."""
+"""The README: its commands compose, the parts and files that it names exist, its example of a part works."""
 
 import itertools
 import re

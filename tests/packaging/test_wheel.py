@@ -39,7 +39,7 @@ class Machine:
         self._run([sys.executable, "-m", "pip", "--python", str(self.environment), "install", *words, *what])
 
     def borrow(self) -> None:
-        """What is depended on comes from the environment of the tests, so that nothing is downloaded."""
+        """An environment with the dependencies of the tests, so that nothing is downloaded."""
         (self.packages / "borrowed.pth").write_text("\n".join(site.getsitepackages()) + "\n")
 
     def python(self, *words: str) -> str:
@@ -53,7 +53,7 @@ class Machine:
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is built is a copy, so that the clone gets no build folder."""
+    """A wheel built from a copy, so that the clone gets no build folder."""
     folder = tmp_path_factory.mktemp("copy")
     for name in ("framework", "plugins", "conf"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -1,4 +1,4 @@
-"""What is hidden: shares, whole words, spans that do not touch, the same for the same row."""
+"""Noise: shares, whole words, spans that do not touch, the same for the same row."""
 
 import numpy as np
 import pytest

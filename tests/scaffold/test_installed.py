@@ -1,4 +1,4 @@
-"""What `new` writes, as a stranger has it: generated in an empty folder, installed, it passes its own test and trains."""
+"""Scaffolds of `new`, generated in an empty folder and installed: they pass their own tests and train."""
 
 import os
 import re
@@ -43,7 +43,7 @@ def run(python: Path | str, folder: Path, *words: str, **variables: str) -> str:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> str:
-    """What is printed where four packages are installed, tested and trained with: in one process, for its imports cost the most."""
+    """The output where four packages are installed, tested and trained with, in one process, for its imports cost the most."""
     folder, environment = tmp_path_factory.mktemp("packages"), tmp_path_factory.mktemp("environment")
     training = write(folder, "package=true")
     venv.create(environment, with_pip=False)

@@ -41,7 +41,7 @@ class TestChat(TaskPromises):
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
-    """What training, evaluating and predicting gave; one process for all, because starting is slow."""
+    """The results of training, evaluating and predicting; one process for all, because starting is slow."""
     folder = tmp_path_factory.mktemp("strangers")
     (folder / "plugins").symlink_to(Path(__file__).parent / "plugins")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -1,4 +1,4 @@
-"""What copying gives: the right part of a document, measured as asked."""
+"""Baselines of summarization: the right extract of a document, measured by the options of ROUGE."""
 
 import pytest
 

@@ -1,1 +1,1 @@
-"""What somebody else brings to plugformer: an attention, a task and a preset."""
+"""A plugin package: an attention, a task and a preset."""
