@@ -12,7 +12,7 @@ USAGE = """\
 python -m framework VERB ...
   list [KIND]                      the options of every kind, one line each
   describe KIND/NAME               one option: fields with type and default, slots, rules, file and line
-  check key=value ...              checks a config and prints a summary: parameters by part, memory
+  check key=value ...              checks a config and prints a summary: parameters by part, memory; --config-dir DIR as in train
   new KIND NAME                    a working scaffold for a task, attention, position or data; package=true for pip
   train key=value ...              the same as python train.py
   evaluate RUN key=value ...       metrics of a run's best checkpoint; data.test=FILE for other data
@@ -53,9 +53,11 @@ def _run(verb: str, *arguments: str) -> int:
                 raise UserError("describe takes one option: python -m framework describe attention/multi_head")
             print(describe_text(index.load(), *arguments))
         case "check":
+            from framework.cli.train import parsed
             from framework.workflows.start import compose_run
 
-            composed = compose_run(arguments)
+            _, words, folders = parsed(arguments)
+            composed = compose_run(words, folders)
             from framework.runs.summary import model_card
 
             print(model_card(composed.config))

@@ -21,6 +21,7 @@ class LayerRates:
 
     rules: ClassVar[dict[str, str]] = {
         "lr >= 0": "lr must not be negative",
+        "lr < 1e6": "lr must be a number below 1,000,000",
         "weight_decay >= 0": "weight_decay must not be negative",
         "layer_decay > 0": "layer_decay must be positive; freeze layers with model.freeze",
         "head_lr_multiplier > 0": "head_lr_multiplier must be positive; freeze parameters with model.freeze",

@@ -98,6 +98,12 @@ class WarmupStableDecay(_Ending):
     decay: number of decay steps at the end, or a share of all steps if below 1.
     """
 
+    rules: ClassVar[dict[str, str]] = {
+        **_Ending.rules,
+        "decay > 0": "decay must be a number of steps, or a share of all steps below 1",
+        "decay < 1 or decay + warmup <= total": "the steps of decay and warmup must not be more than those of the run",
+    }
+
     def __init__(self, total: float, warmup: float = 0.0, floor: float = 0.0, decay: float = 0.2):
         super().__init__(total, warmup, floor)
         self.decay = self.steps(decay, "decay")
