@@ -144,9 +144,16 @@ class Run:
         """Versions of Python and the libraries that the run was trained with."""
         return self._notes()["versions"]
 
-    def save_sizes(self, sizes: Mapping[str, Mapping[str, int]], remarks: Sequence[str] = ()) -> None:
-        """Saves the numbers of rows and tokens of each split, and sentences about them."""
-        self._write_notes(**{**self._notes(), "data": {split: dict(size) for split, size in sizes.items()}, "remarks": list(remarks)})
+    def save_sizes(
+        self, sizes: Mapping[str, Mapping[str, int]], remarks: Sequence[str] = (), checksums: Mapping[str, int] | None = None
+    ) -> None:
+        """Saves the numbers of rows and tokens of each split, sentences about them, and checksums of the rows of evaluation splits."""
+        data = {split: dict(size) for split, size in sizes.items()}
+        self._write_notes(**{**self._notes(), "data": data, "remarks": list(remarks), "checksums": dict(checksums or {})})
+
+    def checksums(self) -> dict[str, int]:
+        """Evaluation split -> checksum of its rows; empty before the data is encoded."""
+        return self._notes().get("checksums", {})
 
     def remarks(self) -> list[str]:
         """Sentences about the encoded data; none before it is encoded."""
