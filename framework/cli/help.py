@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from textwrap import wrap
 from typing import Any
 
-from framework.config.catalogue import GROUPS, Catalogue
+from framework.config.catalogue import GROUPS, NAMED, Catalogue
 from framework.config.discovery import DISTRIBUTION
 
 _EXAMPLES = """\
@@ -30,7 +30,7 @@ def help_text(catalogue: Catalogue) -> str:
     lines += [f"  {kind:<13}{_folded(_names(catalogue, kind), 106)}" for kind in dict.fromkeys(slots.values())]
     lines += [
         "",
-        "Keys: name (of the run), seed, resume (a run folder, or auto); python train.py ... --cfg job shows them all.",
+        "Keys: name, seed, resume (a run, or auto); 'callbacks.NAME={is: CALLBACK}', 'logger.NAME={is: TRACKER}'; --cfg job shows all.",
         "",
         "Examples:",
         *_EXAMPLES.splitlines(),
@@ -102,6 +102,8 @@ def describe_text(catalogue: Catalogue, part: str) -> str:
         return f"{part}: {preset['doc']}\n{preset['file']} ({preset['distribution']})\n\n{text}"
     option = catalogue.option(part)
     lines = [f"{part}: {option['doc']}", f"{option['file']}:{option['line']} ({option['class']}, {option['distribution']})"]
+    if group := next((group for group, named in NAMED.items() if named == kind), None):
+        lines.append(f"Choose it under a name of its own: '{group}.NAME={{is: {name}}}', or '{group}.NAME={{is: {name}, KEY: VALUE}}'")
     if option["fields"]:
         lines += ["", "Options:"]
         for field, known in option["fields"].items():

@@ -9,7 +9,11 @@ from typing import Any
 
 from framework.cli.help import help_text
 from framework.config import catalogue as index
+from framework.config.catalogue import GROUPS, TOP
+from framework.config.other_words import meant
 from framework.errors import UserError
+
+_HYDRAS = ("-sc", "--shell-completion", "-i", "--info", "--hydra-help", "--version")  # flags that Hydra answers
 
 
 def main(argv: Sequence[str]) -> int:
@@ -25,18 +29,13 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _main(argv: list[str]) -> int:
-    arguments, rest = _flags().parse_known_args(argv)
+    arguments, rest, folders = parsed(argv, hydra=True)
     if arguments.help:
         print(help_text(index.load()))
         return 0
-    folders = [] if arguments.config_dir is None else [Path(arguments.config_dir).resolve()]
-    if folders and not folders[0].is_dir():
-        raise UserError(f"--config-dir {arguments.config_dir}: there is no such folder")
     if arguments.multirun:
         return _sweep(rest, folders)
-    if flags := [word for word in rest if word.startswith("-")]:
-        if arguments.cfg or flags[0] not in ("-sc", "--shell-completion", "-i", "--info", "--hydra-help", "--version"):
-            raise UserError(f"{flags[0]}: there is no such flag; python train.py --help lists all")
+    if any(word.startswith("-") for word in rest):
         from framework.config.hydra_source import attach
 
         attach(folders)
@@ -50,6 +49,29 @@ def _main(argv: list[str]) -> int:
     else:
         launch(Start.of(rest, folders))
     return 0
+
+
+def parsed(argv: Sequence[str], hydra: bool = False) -> tuple[argparse.Namespace, list[str], list[Path]]:
+    """Flags, overrides, and config folders of the user's own. hydra: whether flags of Hydra's own are left among the overrides.
+    UserError: a flag or folder that there is not."""
+    arguments, rest = _flags().parse_known_args(argv)
+    folders = [] if arguments.config_dir is None else [Path(arguments.config_dir).resolve()]
+    if folders and not folders[0].is_dir():
+        raise UserError(f"--config-dir {arguments.config_dir}: there is no such folder")
+    own = _HYDRAS if hydra and not arguments.cfg else ()
+    if not arguments.help and (flags := [word for word in rest if word.startswith("-") and (arguments.multirun or word not in own)]):
+        raise UserError(_no_such_flag(flags[0], rest))
+    return arguments, rest, folders
+
+
+def _no_such_flag(flag: str, words: Sequence[str]) -> str:
+    """What to type instead of a flag; options of other programs are `--learning_rate 1e-3` or `--learning_rate=1e-3`."""
+    name, equals, value = flag.partition("=")
+    after = words[words.index(flag) + 1 :]
+    value = value if equals else after[0] if after and not after[0].startswith("-") and "=" not in after[0] else "VALUE"
+    known = name.lstrip("-").replace("-", "_")
+    way = meant(name, (), value) or (f"{known}={value}" if known in (*TOP, *GROUPS) or "." in known else "")
+    return f"{name}: there is no such flag; {f'options are KEY=VALUE: write {way}' if way else 'python train.py --help lists all'}"
 
 
 def _flags() -> argparse.ArgumentParser:

@@ -11,11 +11,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from framework import registry
 from framework.config import catalogue as index
-from framework.config.catalogue import GROUPS, Catalogue
+from framework.config.catalogue import FILES, GROUPS, NAMED, Catalogue
 from framework.config.constraints import explicit_config, report
 from framework.config.diagnose import diagnose
-from framework.config.hydra_source import attach, hydra_config, plain_config
-from framework.config.recipes import check_recipe, recipe_of
+from framework.config.hydra_source import attach, hydra_config, key_of, plain_config
+from framework.config.presets import with_named_nodes
+from framework.config.recipes import check_recipe, is_group_word, recipe_of
 from framework.config.validate import problems
 from framework.errors import UserError
 
@@ -36,7 +37,7 @@ def compose(overrides: list[str], folders: Iterable[Path] = (), implied: Iterabl
     folders: the user's own config folders. implied: overrides that a pretrained model implies; typed ones take precedence.
     """
     catalogue = attach(folders)
-    overrides = open_dictionaries(overrides, catalogue)
+    overrides = open_dictionaries(_without_null(overrides, catalogue), catalogue)
     words = [*implied, *overrides]
     try:
         attach(folders, recipe_of(words))
@@ -46,7 +47,7 @@ def compose(overrides: list[str], folders: Iterable[Path] = (), implied: Iterabl
     choices = {str(key): str(name) for key, name in config.hydra.runtime.choices.items() if name is not None}
     check_recipe(choices.pop("recipe", None), choices["task"], catalogue)
     chosen = {"recipe" if key.startswith("recipe/") else key: name for key, name in choices.items() if not key.startswith("hydra")}
-    return Composed(checked(plain_config(config), overrides), words, chosen)
+    return Composed(checked(with_named_nodes(plain_config(config), catalogue), overrides), words, chosen)
 
 
 def checked(config: Mapping[str, Any], typed: list[str]) -> dict[str, Any]:
@@ -59,8 +60,21 @@ def checked(config: Mapping[str, Any], typed: list[str]) -> dict[str, Any]:
     return filled | {"name": config["name"] or default_name(filled, typed)}
 
 
+def _without_null(overrides: list[str], catalogue: Catalogue) -> list[str]:
+    """Overrides without those like `experiment=null`, which chooses nothing. UserError: null is chosen where there must be an option."""
+    kept = []
+    for word in overrides:
+        key, value = key_of(word), word.partition("=")[2]
+        if value != "null" or not is_group_word(word) or not (kind := catalogue.kind_at(key)):
+            kept.append(word)
+        elif key not in FILES:
+            raise UserError(f"{word}: null is no option; choose one, {key}={'|'.join(catalogue.names(kind))}")
+    return kept
+
+
 def open_dictionaries(overrides: list[str], catalogue: Catalogue) -> list[str]:
-    """Overrides as Hydra needs them: `++` for new keys of dictionaries (`data.columns.text=review`); quotes for `debug=nan`, which it would
+    """Overrides as Hydra needs them: `++` for new keys of dictionaries (`data.columns.text=review`) and of named nodes
+    (`callbacks.mine={is: finite}`); quotes for `debug=nan`, which it would
     read as a number, and for `model.freeze=layers.[0-3].*`, whose brackets it would read as a list."""
     open_fields = {
         f"{group}.{name}"
@@ -69,9 +83,9 @@ def open_dictionaries(overrides: list[str], catalogue: Catalogue) -> list[str]:
         for name, field in option["fields"].items()
         if field["type"].startswith("dict[")
     }
-    pattern = re.compile(rf"(?:{'|'.join(map(re.escape, sorted(open_fields)))})\.[^=]+=") if open_fields else None
+    pattern = re.compile(rf"(?:{'|'.join(map(re.escape, [*NAMED, *sorted(open_fields)]))})\.[^=@]+=")
     overrides = ["debug='nan'" if text == "debug=nan" else _quoted(text, catalogue) for text in overrides]
-    return [f"++{text}" if pattern and pattern.match(text) else text for text in overrides]
+    return [f"++{text}" if pattern.match(text) else text for text in overrides]
 
 
 def _quoted(text: str, catalogue: Catalogue) -> str:

@@ -12,6 +12,7 @@ from framework import registry
 from framework.config.catalogue import GROUPS, Catalogue
 from framework.config.constraints import is_node
 from framework.config.hydra_source import hydra_config, is_group_override, plain_config
+from framework.config.other_words import meant
 from framework.config.recipes import is_group_word
 from framework.errors import UserError
 
@@ -35,7 +36,7 @@ def diagnose(overrides: list[str], catalogue: Catalogue, error: Exception) -> li
         return missing or [_first_line(deeper)]
     known = set(_keys(base))
     wrong = [
-        _unknown_key(override.key_or_group, base, known)
+        _unknown_key(override.key_or_group, base, known, override.input_line or "")
         for override in parsed
         if not is_group_override(override, catalogue) and not override.is_force_add() and not override.key_or_group.startswith("hydra")
         if override.key_or_group not in known and not override.is_add()
@@ -52,6 +53,9 @@ def _wrong_group(override: Override, catalogue: Catalogue) -> Iterator[str]:
     if kind is None or ("/" not in key and key not in GROUPS):
         paths = [path for path, _ in catalogue.groups()]
         inside = [path for path in paths if path.endswith(f"/{key}")]
+        if way := meant(key, (), value):
+            yield f"{key}: there is no such group; write {way}"
+            return
         near = f" (did you mean {inside[0]!r}?)" if inside else registry.nearest(key, paths)
         yield f"{key}: there is no such group{near}; groups: {', '.join(GROUPS)}"
     elif not catalogue.has(kind, value):
@@ -88,7 +92,9 @@ def _keys(node: Any, path: str = "") -> Iterator[str]:
             yield from _keys(value, inner)
 
 
-def _unknown_key(key: str, base: dict[str, Any], known: set[str]) -> str:
+def _unknown_key(key: str, base: dict[str, Any], known: set[str], word: str) -> str:
+    if way := meant(key, known, word.partition("=")[2]):
+        return f"{key}: there is no such key; write {way}"
     above, _, last = key.rpartition(".")
     node: Any = base
     for name in above.split(".") if above else ():

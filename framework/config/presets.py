@@ -3,6 +3,7 @@
     attention: {is: multi_head, num_kv_heads: 8}    an option of a slot (or a preset of one) with values
     norm: rms                                       an option as it is
     trainer: {max_epochs: 6}                        values of whatever is chosen there
+    callbacks: {mine: {is: finite}}                 a callback or a tracker more, under a name of its own
 
 A preset of a model is such a mapping in a file of its own, with `is` at its top; in a recipe or an experiment the slots are the groups.
 Values beside `is` belong to that choice: another option for the slot takes them away.
@@ -16,7 +17,8 @@ from omegaconf import OmegaConf
 
 from framework import registry
 from framework.config.catalogue import FILES, GROUPS, NAMED, TOP, Catalogue
-from framework.config.constraints import Node, default_node
+from framework.config.constraints import Node, default_node, is_node
+from framework.config.other_words import meant
 from framework.errors import UserError
 
 
@@ -45,6 +47,8 @@ def parse(
             continue
         if fields is not None and key not in slots and key not in fields:
             near, known = registry.nearest(key, [*fields, *slots]), ", ".join([*fields, *slots])
+            if not near and (way := meant(inner, (), str(value))):
+                near = f"; it is {way} here"
             raise UserError(f"{file}: {inner.replace('/', '.')}: there is no such key{near}; there are: {known}")
         if key not in slots or not isinstance(value, Mapping | str | None):
             preset.values[key] = value
@@ -95,6 +99,32 @@ def node_of(choice: str | Mapping[str, Any], kind: str, catalogue: Catalogue, fi
             holder = holder[owner]
         holder[slot] = name and node_of(name, catalogue.option(holder["part"])["slots"][slot]["kind"], catalogue)
     return _merged(node, preset.values)
+
+
+def with_named_nodes(config: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:
+    """The config with the nodes of callbacks and trackers that are written `NAME: {is: OPTION, ...values}`. UserError: there is no such
+    option or value, or a name that neither the config nor an `is` explains."""
+    grown = dict(config)
+    for group, kind in NAMED.items():
+        if isinstance(nodes := config.get(group), Mapping):
+            grown[group] = {name: _named(f"{group}.{name}", node, kind, nodes, catalogue) for name, node in nodes.items()}
+    return grown
+
+
+def _named(path: str, node: Any, kind: str, beside: Mapping[str, Any], catalogue: Catalogue) -> Any:
+    if is_node(node) or not isinstance(node, Mapping | str):
+        if isinstance(node, Mapping) and "is" in node:
+            raise UserError(f"{path} is there already, as {node['part']}; give the new {kind} another name, or set its options alone")
+        return node
+    if isinstance(node, Mapping) and "is" not in node:
+        present = [name for name, other in beside.items() if is_node(other)]
+        near = registry.nearest(path.rpartition(".")[2], present)
+        raise UserError(f"{path}: there is no such {kind}{near}; there are: {', '.join(present)}. A new one: {path}={{is: NAME}}")
+    choice = {"is": node} if isinstance(node, str) else dict(node)
+    try:
+        return node_of(choice, kind, catalogue, path)
+    except UserError as error:
+        raise UserError(str(error).replace(f"{path}: is: ", f"{path}: ")) from None
 
 
 def _merged(node: Node, values: Mapping[str, Any]) -> Node:

@@ -1,11 +1,13 @@
 """Validates a composed config against the catalogue: every key is known, none is missing, every value has its type."""
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from framework import registry
 from framework.config.catalogue import FILES, GROUPS, NAMED, TOP, Catalogue
+from framework.config.other_words import meant
 
 _TYPES: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "bool": bool}
 
@@ -16,16 +18,26 @@ def problems(config: Mapping[str, Any], catalogue: Catalogue) -> Iterator[str]:
     for key, value in config.items():
         if key in TOP:
             yield from _value(key, value, TOP[key])
+            yield from _top_value(key, value)
         elif key in NAMED:
             for name, node in (value or {}).items():
                 yield from _node(f"{key}.{name}", node, NAMED[key], catalogue)
         elif key in groups:
             yield from _node(key, value, key, catalogue)
         else:
-            yield f"{key}: there is no such key{registry.nearest(key, [*TOP, *groups])}; there are: {', '.join([*TOP, *groups])}"
+            near = f"; write {way}" if (way := meant(key, (), str(value))) else registry.nearest(key, [*TOP, *groups])
+            yield f"{key}: there is no such key{near}; there are: {', '.join([*TOP, *groups])}"
     for key in (*TOP, *groups):
         if key not in config:
             yield from [f"{key}: is required and was removed"] if key in (*TOP, *NAMED) else _node(key, None, key, catalogue)
+
+
+def _top_value(key: str, value: Any) -> Iterator[str]:
+    """What a value at the top must be beside its type."""
+    if key == "seed" and isinstance(value, int) and not 0 <= value < 2**32:
+        yield f"seed: {value} must be in 0 to {2**32 - 1}"
+    if key == "name" and isinstance(value, str) and value and (re.search(r"[/\\\0]", value) or not value.strip(". ")):
+        yield f"name: {value!r} cannot be the name of a folder: leave out slashes, and use more than dots"
 
 
 def _node(path: str, node: Any, kind: str, catalogue: Catalogue) -> Iterator[str]:
@@ -47,7 +59,8 @@ def _node(path: str, node: Any, kind: str, catalogue: Catalogue) -> Iterator[str
             if value is not None or not (entry["follows"] or entry["default"] is None):
                 yield from _node(f"{path}.{key}", value, entry["kind"], catalogue)
         elif key != "part":
-            yield f"{path}.{key}: {node['part']} has no such option{registry.nearest(key, known)}; it has: {', '.join(known) or 'none'}"
+            near = f"; write {way}" if (way := meant(f"{path}.{key}", (), str(value))) else registry.nearest(key, known)
+            yield f"{path}.{key}: {node['part']} has no such option{near}; it has: {', '.join(known) or 'none'}"
     for key in known:
         if key not in node:
             yield f"{path}.{key}: is required and was removed"

@@ -49,6 +49,12 @@ def seal(folder: Path) -> None:
     sync(folder / MANIFEST)
 
 
+def checksums(folder: Path) -> dict[str, int]:
+    """The checksum of each file of an entry, from its manifest."""
+    listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    return {name: checksum for name, (_, checksum) in listed.items()}
+
+
 def whole(folder: Path) -> bool:
     """Whether all files of the manifest exist with their size and checksum."""
     try:

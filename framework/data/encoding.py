@@ -49,6 +49,11 @@ class Encoded:
     def __getitem__(self, row: int) -> Features:
         return {name: values[row] for name, values in self.features.items()}
 
+    @property
+    def raw_checksum(self) -> int | None:
+        """Checksum of the rows as the source read them, in evaluation splits."""
+        return cache.checksums(self.folder).get("raw.jsonl")
+
     def raw(self, row: int) -> Row:
         """The row as the source read it, in evaluation splits."""
         assert self._raw_ends is not None, "only evaluation splits keep raw rows"

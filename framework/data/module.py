@@ -58,6 +58,11 @@ class Prepared:
         return counts if any(counts.values()) else {}
 
     @property
+    def checksums(self) -> dict[str, int]:
+        """Checksum of the rows of each evaluation split, which says whether they are the same."""
+        return {split: checksum for split, data in self.encoded.items() if (checksum := data.raw_checksum) is not None}
+
+    @property
     def remarks(self) -> list[str]:
         """Sentences about the splits: what the text format and the tokenizer could not express, and labels to look at."""
         lines = [f"{split}: {remark}" for split, data in self.encoded.items() for remark in data.remarks]

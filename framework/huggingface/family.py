@@ -1,5 +1,6 @@
 """Base class of published model families: config.json and weight names as tables that are read in both directions."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -137,10 +138,37 @@ class Family:
             [*(_with_prefix(weight, prefix) for weight in self.weights), *head], [_hf_name(name, prefix) for name in self.ignored]
         )
 
-    def hf_task(self, config: Mapping[str, Any]) -> str | None:
-        """The task of the class in a config.json; None for the base model and for a class without a counterpart here."""
-        architectures = config.get("architectures") or ()
-        return next((hf_task for hf_task, head in self.task_heads.items() if head.architecture in architectures), None)
+    def hf_task(self, config: Mapping[str, Any], names: Collection[str] = ()) -> str | None:
+        """The task of the class in a config.json; None for the base model. Of another class, such as BertForPreTraining, or of none, the
+        one whose head is in the files, if there is one alone. names: of the tensors."""
+        classes = self.classes(config)
+        if named := [hf_task for hf_task, head in self.task_heads.items() if head.architecture in classes]:
+            return named[0]
+        if self.base_architecture in classes:
+            return None
+        there = [hf_task for hf_task, head in self.task_heads.items() if head.weights and _all_there(head.weights, names)]
+        return there[0] if len(there) == 1 else None
+
+    @staticmethod
+    def classes(config: Mapping[str, Any]) -> list[str]:
+        """The names of the classes that a config.json is of."""
+        return [str(name) for name in config.get("architectures") or ()]
+
+    def has_class(self, config: Mapping[str, Any]) -> bool:
+        """Whether a config.json is of a class of this family."""
+        known = {self.base_architecture, *(head.architecture for head in self.task_heads.values())}
+        return bool(known.intersection(self.classes(config)))
+
+    def has_names(self, names: Collection[str]) -> bool:
+        """Whether tensors begin with the prefix of this family, layers among them."""
+        if not self.base_prefix or not any(name.startswith(f"{self.base_prefix}.") for name in names):
+            return False
+        return any(re.match(r"model\.(encoder|decoder)\.layers\.", name) for name in self.weight_table(None, True).from_hf(names)[0])
+
+
+def _all_there(weights: Sequence[WeightMap], names: Collection[str]) -> bool:
+    """Whether each of the maps has a tensor in a file."""
+    return all(WeightTable([weight]).from_hf(names)[0] for weight in weights)
 
 
 def _with_prefix(weight: WeightMap, prefix: str) -> WeightMap:

@@ -63,12 +63,18 @@ class SafetensorsFiles(WeightFiles):
 
 
 class PickledFile(WeightFiles):
-    """Tensors of a `torch.save` file. UserError: it is damaged, or holds anything but tensors."""
+    """Tensors of a `torch.save` file; one that has several names, as tied weights do, by the first, as in a safetensors file.
+
+    UserError: it is damaged, or holds anything but tensors.
+    """
 
     def __init__(self, path: Path):
         from framework.weights.torch_files import read_tensors
 
-        self._state = read_tensors(path)
+        state = read_tensors(path)
+        first: dict[tuple[int, Shape], str] = {}
+        names = {name: first.setdefault((value.data_ptr(), tuple(value.shape)), name) for name, value in state.items() if value.numel()}
+        self._state = {name: value for name, value in state.items() if names.get(name, name) == name}
         self.shapes = {name: tuple(value.shape) for name, value in self._state.items()}
 
     def tensor(self, name: str) -> "Tensor":

@@ -1,6 +1,6 @@
 """Published models in folders: config.json, and the weights under the names of this framework."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,13 +44,17 @@ class PublishedModel:
         if not (folder / CONFIG).is_file():
             raise UserError(f"{folder} is neither a run nor a published model: it has no config.yaml and no {CONFIG}")
         config = read_table(folder / CONFIG)
+        files = None
+        if "model_type" not in config:
+            files = weight_files(folder, pickled)
+            config = {**config, "model_type": deduced_type(config, folder, files.shapes)}
         family = family_of(config, folder)
-        files = weight_files(folder, pickled)
+        files = files or weight_files(folder, pickled)
         try:
             parts = family.from_hf(config, files.shapes)
         except UserError as error:
             raise UserError(f"{folder}: {error}") from None
-        hf_task = family.hf_task(config)
+        hf_task = family.hf_task(config, files.shapes)
         prefixed = any(name.startswith(f"{family.base_prefix}.") for name in files.shapes)
         weights, unexpected = family.weight_table(hf_task, prefixed).from_hf(files.shapes)
         if not any(name.startswith(("model.encoder.", "model.decoder.")) for name in weights):
@@ -134,9 +138,27 @@ def copy_weights(state: "Mapping[str, Tensor]", names: Mapping[str, str], read: 
                 start += count
 
 
+def deduced_type(config: Mapping[str, Any], folder: Path, names: Collection[str]) -> str:
+    """The model_type of a config.json that has none, by its class or the names of the tensors. UserError: none fits, or several do."""
+    families = _families()
+    by_class = {family.model_type for family in families if family.has_class(config)}
+    fitting = sorted(by_class or {family.model_type for family in families if family.has_names(names)})
+    if len(fitting) == 1:
+        return fitting[0]
+    choices = fitting or sorted({family.model_type for family in families})
+    raise UserError(
+        f"{folder / CONFIG} has no model_type, and by its class and weights it is of {'one of several families' if fitting else 'none'}.\n"
+        f'Add the line of its family to it: "model_type": "{choices[0]}"' + "".join(f' or "{each}"' for each in choices[1:])
+    )
+
+
+def _families() -> list[Family]:
+    return [registry.get(f"family/{name}")() for name in index.load().options["family"]]
+
+
 def family_of(config: Mapping[str, Any], folder: Path) -> Family:
     """The family of a config.json. UserError: it is not supported."""
-    families = [registry.get(f"family/{name}")() for name in index.load().options["family"]]
+    families = _families()
     for family in families:
         if family.matches(config):
             return family

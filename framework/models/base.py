@@ -54,6 +54,11 @@ class Model(nn.Module):
 
     rules: ClassVar[dict[str, str]] = {
         "dim > 0 and num_heads > 0 and num_layers > 0 and max_length > 0": "dim, num_heads, num_layers and max_length must be positive",
+        "max_length > 2": "max_length must leave room for text beside the tokens that mark its begin and end",
+        "num_layers <= 4096": "num_layers must be at most 4,096",
+        "epsilon > 0": "epsilon must be positive",
+        "initial_std >= 0": "initial_std must not be negative",
+        "pretrained != ''": "pretrained must name a run or a published model; null = none",
         "0 <= dropout < 1": "dropout must be in [0, 1)",
         "init_layers is None or pretrained": "init_layers needs model.pretrained: they are layers of the pretrained model",
         "embedding_dim is None or embedding_dim > 0": "embedding_dim must be positive",

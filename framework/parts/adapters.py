@@ -57,6 +57,7 @@ class LoraAdapter(Adapter):
 
     rules: ClassVar[dict[str, str]] = {
         "rank > 0": "rank must be positive",
+        "rank <= dim": "rank must not exceed model.dim, which bounds the rank of the matrices that it adapts",
         "alpha > 0": "alpha must be positive",
         "0 <= dropout < 1": "dropout must be in [0, 1)",
         "weights is None or pretrained is not None": "model.adapter.weights needs model.pretrained: an adapter fits only the weights it "

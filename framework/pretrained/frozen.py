@@ -65,8 +65,7 @@ def _open(option: str, config: Mapping[str, Any], sources: Sources) -> FrozenMod
     if isinstance(source, RunSource):
         return FrozenModel(option, source, source.config, source.spec.labels)
     model = {**default_node(str(source.model["part"]), index.load()), **source.model, "pretrained": name}
-    own = {key: None if f"task.{key}" in OPTIONS else value for key, value in config["task"].items()}
-    return FrozenModel(option, source, {**config, "model": model, "task": own}, None)
+    return FrozenModel(option, source, {**config, "model": model}, None)
 
 
 def check_length(frozen: FrozenModel, config: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from framework.errors import UserError, place_of
 from framework.registry.names import check_names, nearest, option_name
 from framework.registry.rules import broken, expressions, names_in, null_message, null_mistake, unknown_name
-from framework.registry.signature import CONTEXT, signature
+from framework.registry.signature import CONTEXT, check_contract, signature
 
 Class = TypeVar("Class")
 
@@ -86,7 +86,9 @@ class Part:
         slots = {f"{name}_part": option_of(value) for name, value in {**arguments, **options}.items() if isinstance(value, Part)}
         if reasons := broken(getattr(cls, "rules", {}), {**arguments, **options, **slots}):
             raise UserError(f"{describe(cls)}: {'; '.join(reasons)}")
-        return cls(**arguments)
+        built = cls(**arguments)
+        check_contract(built, describe(cls))
+        return built
 
     def __repr__(self) -> str:
         return f"Part({self.target!r}, {self.values})"

@@ -27,10 +27,17 @@ def broken(rules: Mapping[str, str], names: Mapping[str, Any]) -> list[str]:
     reasons = []
     for rule, reason in rules.items():
         used = names_in(rule)
-        if all(name in names for name in used) and not eval(rule, {**names, "__builtins__": _FUNCTIONS}):  # noqa: S307 - rules come from classes
+        if all(name in names for name in used) and not _holds(rule, names):
             values = ", ".join(f"{name}={names[name]}" for name in used if isinstance(names[name], (int, float, str, bool)))
             reasons.append(f"{reason} ({rule}; here {values})" if values else reason)
     return reasons
+
+
+def _holds(rule: str, names: Mapping[str, Any]) -> bool:
+    try:
+        return bool(eval(rule, {**names, "__builtins__": _FUNCTIONS}))  # noqa: S307 - rules come from classes
+    except ArithmeticError:  # `dim % num_heads` of no heads
+        return False
 
 
 def expressions(rules: Iterable[str], provides: Iterable[str] | Mapping[str, str]) -> list[str]:
@@ -64,7 +71,7 @@ def null_mistake(rule: str, defaults: Mapping[str, Any], nullable: Collection[st
     """The option whose null a rule cannot be evaluated with; None if it can. Names without a default stand for numbers, texts or lists."""
     used = names_in(rule)
     for option in (name for name in used if name in nullable):
-        about = compile(ast.fix_missing_locations(_About(option).visit(ast.parse(rule, mode="eval"))), rule, "eval")
+        about = compile(ast.Expression(_about(ast.parse(rule, mode="eval").body, option)), rule, "eval")
         for stand_in in (8, "text", [8]):
             known = {name: stand_in if defaults.get(name) is None else defaults[name] for name in used}
             try:
@@ -75,14 +82,10 @@ def null_mistake(rule: str, defaults: Mapping[str, Any], nullable: Collection[st
     return None
 
 
-class _About(ast.NodeTransformer):
-    """Reduces `a and b`, `a or b` to the operands that are about an option: the values of others must not hide them."""
-
-    def __init__(self, option: str):
-        self.option = option
-
-    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
-        self.generic_visit(node)
-        about = [value for value in node.values if any(isinstance(each, ast.Name) and each.id == self.option for each in ast.walk(value))]
-        node.values = about or node.values
-        return node if len(node.values) > 1 else node.values[0]
+def _about(node: ast.expr, option: str) -> ast.expr:
+    """A condition with `a and b`, `a or b` reduced to the operands that are about an option: the values of others must not hide them."""
+    if not isinstance(node, ast.BoolOp):
+        return node
+    about = [value for value in node.values if any(isinstance(each, ast.Name) and each.id == option for each in ast.walk(value))]
+    node.values = [_about(value, option) for value in about or node.values]
+    return node if len(node.values) > 1 else node.values[0]

@@ -56,6 +56,18 @@ def _constructors(cls: type) -> list[type]:
     return constructors
 
 
+def check_contract(built: object, name: str) -> None:
+    """UserError: an object lacks an attribute that a base class of the framework declares and gives no value. name: of its class."""
+    for base in type(built).__mro__:
+        if base.__module__.startswith("framework."):
+            for attribute in vars(base).get("__annotations__", {}):
+                if not attribute.startswith("_") and not hasattr(built, attribute):
+                    raise UserError(
+                        f"{name} ({type(built).__module__}.{type(built).__qualname__}) has no attribute {attribute!r}, "
+                        f"which every {base.__name__} has: set it in the class or in __init__"
+                    )
+
+
 @cache
 def signature(cls: type) -> Signature:
     """The signature of a class, computed once."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework.registry import as_part, build
+from framework.registry import as_part, build, describe
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -70,6 +70,13 @@ def build_on_meta(config: Mapping[str, Any], vocab_size: int | None = None) -> "
             return build_task(config, placeholder_spec(config, vocab_size))
         except ValueError as error:
             raise UserError(str(error)) from error
+        except AttributeError as error:  # what an owner reads of a part that does not inherit its base class
+            if "/" not in (part := describe(type(error.obj))):
+                raise
+            cls = type(error.obj)
+            raise UserError(
+                f"{part} ({cls.__module__}.{cls.__qualname__}) has no attribute {error.name!r}, which its owner reads"
+            ) from error
 
 
 def placeholder_spec(config: Mapping[str, Any], vocab_size: int | None = None) -> "DataSpec":

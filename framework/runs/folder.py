@@ -55,7 +55,9 @@ class Run:
     def create(
         cls, root: Path, task: str, config: Mapping[str, Any], overrides: Sequence[str] = (), chosen: Mapping[str, str] | None = None
     ) -> "Run":
-        """A new folder with the config of a run; `root/last` points to it. Two runs within one second get two folders."""
+        """A new folder with the config of a run; `root/last` points to it. Two runs within one second get two folders.
+
+        UserError: the folder cannot be made, because the name is too long or the folder above it is not ours."""
         stem = f"{config['name']}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
         folder, number = root / task / stem, 1
         while True:
@@ -65,6 +67,10 @@ class Run:
             except FileExistsError:
                 number += 1
                 folder = root / task / f"{stem}_{number}"
+            except OSError as error:
+                raise UserError(
+                    f"the run cannot have the folder {folder}: {error.strerror or error}; name=NAME gives it another one"
+                ) from None
         run = cls(folder)
         run.save_config(config)
         run._write_notes(overrides=list(overrides), chosen=dict(chosen or {}), versions=library_versions(), parts=distributions(config))
@@ -138,9 +144,16 @@ class Run:
         """Versions of Python and the libraries that the run was trained with."""
         return self._notes()["versions"]
 
-    def save_sizes(self, sizes: Mapping[str, Mapping[str, int]], remarks: Sequence[str] = ()) -> None:
-        """Saves the numbers of rows and tokens of each split, and sentences about them."""
-        self._write_notes(**{**self._notes(), "data": {split: dict(size) for split, size in sizes.items()}, "remarks": list(remarks)})
+    def save_sizes(
+        self, sizes: Mapping[str, Mapping[str, int]], remarks: Sequence[str] = (), checksums: Mapping[str, int] | None = None
+    ) -> None:
+        """Saves the numbers of rows and tokens of each split, sentences about them, and checksums of the rows of evaluation splits."""
+        data = {split: dict(size) for split, size in sizes.items()}
+        self._write_notes(**{**self._notes(), "data": data, "remarks": list(remarks), "checksums": dict(checksums or {})})
+
+    def checksums(self) -> dict[str, int]:
+        """Evaluation split -> checksum of its rows; empty before the data is encoded."""
+        return self._notes().get("checksums", {})
 
     def remarks(self) -> list[str]:
         """Sentences about the encoded data; none before it is encoded."""

@@ -10,6 +10,7 @@ from typing import Any
 from framework.config import catalogue as index
 from framework.config.catalogue import Catalogue
 from framework.config.constraints import default_node, explicit_config, is_node, report
+from framework.config.presets import with_named_nodes
 from framework.config.validate import problems
 from framework.errors import UserError
 from framework.runs.folder import Run
@@ -58,6 +59,7 @@ def changed(run: Run, overrides: Sequence[str], folders: Sequence[Path], trainin
         overrides = [text for text in overrides if text not in recipes]
     if overrides:
         _apply(config, overrides, run, folders)
+        config = with_named_nodes(config, catalogue)
         config = explicit_config({key: following(value, saved.get(key), catalogue) for key, value in config.items()}, catalogue)
     wrong = list(problems(config, catalogue))
     wrong = wrong or [

@@ -18,7 +18,7 @@ from framework.testing.toy_models import VOCABULARY, forward, texts
 from framework.testing.toy_part import ToyPart
 
 HOOKS = ("embed", "rotary", "bias")
-WINDOW = 3
+WINDOW, ALL = 3, 99  # tokens
 ROUNDED = 1e-3  # angles are computed in float32
 
 
@@ -45,20 +45,21 @@ def position_has_an_effect(model: Any) -> None:
 
 def window_has_an_effect(toy: ToyPart) -> None:
     """In a layer with a window, a token influences those nearer than the window, and no others."""
-    windowed = ToyPart(toy.slot, toy.part, toy.family, toy.beside, WINDOW, {**toy.options, "num_layers": 1})
+    options = {**toy.options, "num_layers": 1}
+    windowed, full = (ToyPart(toy.slot, toy.part, toy.family, toy.beside, window, options) for window in (WINDOW, ALL))
     if toy.window is not None or not windowed.has_window:
         raise Inapplicable("the stack has no window, or it is part of the combination")
     if reasons := windowed.refusals():
         raise Inapplicable(f"a window is refused: {reasons[0]}")
-    full = _influences(toy.model(num_layers=1))
+    without = _influences(full.model())
     for name, influence in _influences(windowed.model()).items():
         index = torch.arange(len(influence))
         near = (index[:, None] - index).abs() < WINDOW
         if (influence & ~near).any():
             query, key = (influence & ~near).nonzero()[0].tolist()
             raise BrokenPromise(f"window has an effect: with window={WINDOW} {name} token {key} influences token {query}")
-        if (full[name] & near & ~influence).any():
-            query, key = (full[name] & near & ~influence).nonzero()[0].tolist()
+        if (without[name] & near & ~influence).any():
+            query, key = (without[name] & near & ~influence).nonzero()[0].tolist()
             raise BrokenPromise(f"window has an effect: with window={WINDOW} {name} token {key} has no influence on token {query}")
 
 
@@ -101,6 +102,10 @@ def bias_is_added_to_the_scores(toy: ToyPart) -> None:
     none, one, other = (attend(bias=each) for each in (bias, first, last))
     if not (differs(none, one) and differs(none, other) and (heads == 1 or differs(one, other))):
         raise BrokenPromise("bias is added to the scores: a bias of the first head alone or of the last one has not its own effect")
+    with torch.enable_grad():
+        gradient = torch.autograd.grad(attend(bias=bias.requires_grad_()).square().sum(), bias, allow_unused=True)[0]
+    if gradient is None or not gradient.any():
+        raise BrokenPromise("bias is added to the scores: the bias gets no gradient, so a learned one is never trained")
 
 
 def differs(one: Tensor, other: Tensor, tolerance: float = TOLERANCE) -> bool:

@@ -67,7 +67,7 @@ def tokens_are_independent(toy: ToyPart) -> None:
     model = toy.model()
     for part in toy.parts(model):
         x = _random(2, 5, model.dim)
-        call = masked(part, SequenceLayout(torch.arange(5)[None])) if takes_padding_mask(part) else part
+        call = _without_padding(part)
         for training in (False, True):
             part.train(training)
             with WithoutDropout():
@@ -82,6 +82,18 @@ def tokens_are_independent(toy: ToyPart) -> None:
                 ):
                     mode = "training" if training else "evaluation"
                     raise BrokenPromise(f"tokens are independent: in {mode}, a token gets something else alone than beside other tokens")
+
+
+def zeros_stay_finite(toy: ToyPart) -> None:
+    """A feed-forward network or a norm of zeros, and its gradient, are finite."""
+    model = toy.model().eval()
+    for part in toy.parts(model):
+        x = torch.zeros(1, 3, model.dim, dtype=torch.float64, requires_grad=True)
+        y = _without_padding(part)(x)
+        (gradient,) = torch.autograd.grad(y.sum(), x, materialize_grads=True)
+        for name, tensor in (("output", y), ("gradient", gradient)):
+            if not tensor.isfinite().all():
+                raise BrokenPromise(f"zeros stay finite: the {name} of {type(part).__name__} is not finite where the input is zero")
 
 
 @torch.no_grad()
@@ -131,11 +143,16 @@ def _counted(usual: Callable[..., Tensor]) -> Callable[..., Tensor]:
             if times != 1:
                 raise BrokenPromise(f"calls every sublayer: number {number} of {len(calls)} is called {times} times")
         for number in numbers:
-            if not differs(output, usual(x, tuple(sublayer(other, 2.0 if other == number else 1.0) for other in numbers))):
+            if not differs(output, usual(x, tuple(sublayer(other, -1.0 if other == number else 1.0) for other in numbers))):
                 raise BrokenPromise(f"calls every sublayer: the output of number {number} of {len(calls)} has no effect")
         return output
 
     return counted
+
+
+def _without_padding(feed_forward: Any) -> Callable[[Tensor], Tensor]:
+    """The call of a feed-forward network, which may ask for the padding mask, or of a norm."""
+    return masked(feed_forward, SequenceLayout(torch.arange(5)[None])) if takes_padding_mask(feed_forward) else feed_forward
 
 
 def _equal_alone(compute: Compute, axis: int, count: int) -> bool:

@@ -10,13 +10,13 @@ from framework.testing.promise import BrokenPromise
 
 
 def check_gradients(module: nn.Module, loss: Tensor) -> None:
-    """BrokenPromise: a parameter has no gradient of the loss, or one that is not finite, or zero.
+    """BrokenPromise: a parameter that is not frozen has no gradient of the loss, or one that is not finite, or zero.
 
     A part with an attribute `sparse_parameters`, patterns over the names of its parameters, uses some of them in each batch: one of each
     pattern needs a gradient.
     """
     loss.backward()
-    states = {name: _state(parameter.grad) for name, parameter in module.named_parameters()}
+    states = {name: _state(parameter.grad) for name, parameter in module.named_parameters() if parameter.requires_grad}
     for owner, part in module.named_modules():
         for pattern in getattr(part, "sparse_parameters", ()):
             names = [name for name in states if fnmatchcase(name, f"{owner}.{pattern}".lstrip("."))]

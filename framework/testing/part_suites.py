@@ -82,7 +82,11 @@ class PartPromises(Promises):
     def toys(cls) -> Toys:
         """Every combination, built and called once."""
         toys = Toys([], {}, {})
-        for toy in cls.candidates():
+        try:
+            candidates = cls.candidates() if cls._part().cls else []
+        except UserError as error:  # there is no such part, or no such option
+            return Toys([], {}, {str(cls.part): error})
+        for toy in candidates:
             try:
                 if reasons := toy.refusals():
                     toys.refused[toy.name] = reasons[0]
@@ -187,14 +191,14 @@ class PositionPromises(PartPromises):
 class FeedForwardPromises(PartPromises):
     """Contract tests of a feed-forward network."""
 
-    promises = (kinds.tokens_are_independent,)
+    promises = (kinds.tokens_are_independent, kinds.zeros_stay_finite)
     slot = "feed_forward"
 
 
 class NormPromises(PartPromises):
     """Contract tests of a norm."""
 
-    promises = (kinds.tokens_are_independent,)
+    promises = (kinds.tokens_are_independent, kinds.zeros_stay_finite)
     slot = "norm"
 
 

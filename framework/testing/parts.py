@@ -9,9 +9,11 @@ from torch import Tensor
 
 from framework.parts.caches import DecodingState
 from framework.testing.dropout import WithoutDropout
+from framework.testing.losses import total_loss
 from framework.testing.parameters import check_gradients, load_saved
 from framework.testing.promise import BrokenPromise
 from framework.testing.toy_models import VOCABULARY, forward, loss, pad, texts
+from framework.utils.recording import recorded_losses
 
 TOLERANCE = 1e-5  # a part may compute inside in float32
 
@@ -27,7 +29,11 @@ def gradients_reach_every_parameter(model: Any) -> None:
     """Every parameter has a gradient that is finite and not zero."""
     model.train()
     model.zero_grad()
-    check_gradients(model, loss(model))
+    with recorded_losses() as auxiliary:
+        first, second = loss(model), loss(model)
+        drawn = [] if first.equal(second) else [loss(model) for _ in range(4)]  # a layer may be dropped at random
+    own = torch.stack([first, second, *drawn]).sum()
+    check_gradients(model, total_loss({"loss": (own, torch.ones(())), **auxiliary}))
 
 
 @torch.no_grad()
@@ -108,9 +114,11 @@ def cache_equals_full_forward(model: Any) -> None:
         decoded = torch.cat([model.decode(piece, state, mask) for piece, mask in masked], dim=1)
         _same("cache equals full forward", decoded, padding_mask, alone, f"in pieces of {pieces}")
     equal = texts(6, 6)
-    state = _start(model, sources)
-    decoded = torch.cat([model.decode(piece, state) for piece in torch.stack(equal).split([3, 1, 2], dim=1)], dim=1)
-    _same("cache equals full forward", decoded, None, _alone(model, equal, sources), "without padding, in pieces of [3, 1, 2]")
+    for count, pieces in ((2, [3, 1, 2]), (1, [1] * 6)):
+        state = _start(model, sources[:count])
+        decoded = torch.cat([model.decode(piece, state) for piece in torch.stack(equal[:count]).split(pieces, dim=1)], dim=1)
+        alone = _alone(model, equal[:count], sources[:count])
+        _same("cache equals full forward", decoded, None, alone, f"{count} texts without padding, in pieces of {pieces}")
 
 
 @torch.no_grad()

@@ -16,11 +16,14 @@ METHODS = {"attention": ("keys_values", "forward"), "position": ("embed", "rotar
 
 @torch.no_grad()
 def evaluation_is_deterministic(toy: ToyPart) -> None:
-    """In evaluation nothing is random, whatever the dropout."""
+    """In evaluation nothing is random, whatever the dropout, and no random number is drawn."""
     model = toy.model(dropout=0.5).eval()
     ids, source = torch.stack(texts(7, 7)), torch.stack(texts(6, 6))
+    before = torch.get_rng_state()
     if not forward(model, ids, source).equal(forward(model, ids, source)):
         raise BrokenPromise("evaluation is deterministic: two calls with the same tokens differ in evaluation mode")
+    if not torch.get_rng_state().equal(before):
+        raise BrokenPromise("evaluation is deterministic: a call in evaluation mode changes the state of the random number generator")
 
 
 def keeps_nothing_between_calls(model: Any) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from framework.errors import UserError
 from framework.registry import Choice, Part, broken, option_of, signature
 from framework.testing.toy_models import OPTIONS, build_toy, perturb
 from framework.testing.toy_task import FAMILIES, traits
@@ -54,6 +55,13 @@ class ToyPart:
         perturb(model, seed)
         return model
 
+    def small_model(self) -> Any:
+        """A toy model with one layer, if the part can do with one."""
+        try:
+            return self.model(num_layers=1)
+        except UserError:
+            return self.model()
+
     def parts(self, model: nn.Module) -> list[Any]:
         """The part's modules in the model."""
         return [module for module in model.modules() if isinstance(module, self.part.cls)]
@@ -80,7 +88,13 @@ class ToyPart:
     def _windows(self, window: int) -> dict[str, Part]:
         """The stacks that have a window, with it."""
         stacks = {slot: part for slot, part in self._stacks().items() if "window" in signature(part.cls).fields}
-        return {slot: Part(part.target, **{**part.values, "window": window}) for slot, part in stacks.items()}
+        return {slot: Part(part.target, **{**part.values, **_everywhere(part, window)}) for slot, part in stacks.items()}
+
+
+def _everywhere(stack: Part, window: int) -> dict[str, int | None]:
+    """The options of a stack with a window in every layer."""
+    full = {"full_attention_every": None} if "full_attention_every" in signature(stack.cls).fields else {}
+    return {"window": window, **full}
 
 
 def _filled(owner: Part) -> dict[str, Part]:

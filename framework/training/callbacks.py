@@ -12,7 +12,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
@@ -40,6 +40,10 @@ class Checkpoint(LightningCheckpoint):
 
     every_n_train_steps: optimizer steps after which `last` is also saved; null = never.
     """
+
+    rules: ClassVar[dict[str, str]] = {
+        "every_n_train_steps is None or every_n_train_steps >= 1": "every_n_train_steps must be at least 1, or null for never"
+    }
 
     def __init__(self, folder: Path, monitor: str, mode: Literal["min", "max"], every_n_train_steps: int | None = None):
         self.folder = Path(folder) / "checkpoints"

@@ -21,6 +21,7 @@ class LayerRates:
 
     rules: ClassVar[dict[str, str]] = {
         "lr >= 0": "lr must not be negative",
+        "lr < 1e6": "lr must be a number below 1,000,000",
         "weight_decay >= 0": "weight_decay must not be negative",
         "layer_decay > 0": "layer_decay must be positive; freeze layers with model.freeze",
         "head_lr_multiplier > 0": "head_lr_multiplier must be positive; freeze parameters with model.freeze",
@@ -40,6 +41,10 @@ def parameter_groups(
     """Groups of the trainable parameters, highest learning rate first. Matrices decay; norms and biases (fewer than 2 dimensions) do not.
 
     only: the parameters to group; None = all.
+
+    >>> groups = parameter_groups(torch.nn.Linear(3, 2), lr=0.1, weight_decay=0.01)
+    >>> [(len(group["params"]), group["lr"], group["weight_decay"]) for group in groups]
+    [(1, 0.1, 0.01), (1, 0.1, 0.0)]
     """
     multipliers = lr_multipliers(task, layer_decay, head_lr_multiplier)
     selected = None if only is None else {id(parameter) for parameter in only}

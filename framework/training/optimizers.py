@@ -4,7 +4,7 @@ Context arguments: model (the task, with the model and its head).
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -14,6 +14,11 @@ from torch.optim import Optimizer
 from framework.errors import UserError
 from framework.registry import register
 from framework.training.groups import LayerRates, is_stack, parameter_groups
+
+ADAM_RULES = {
+    "len(betas) == 2 and all(0 <= beta < 1 for beta in betas)": "betas must be two numbers in [0, 1)",
+    "0 <= eps < 1e6": "eps must be a number of at least 0",
+}
 
 
 def _pair(values: Sequence[Any]) -> tuple[Any, Any]:
@@ -35,6 +40,8 @@ class AdamW(LayerRates, torch.optim.AdamW):
     eps: added to the denominator.
     amsgrad: use the maximum of the running averages of the square.
     """
+
+    rules: ClassVar[dict[str, str]] = {**LayerRates.rules, **ADAM_RULES}
 
     def __init__(
         self,
@@ -88,6 +95,11 @@ class SGD(LayerRates, torch.optim.SGD):
     nesterov: Nesterov momentum.
     """
 
+    rules: ClassVar[dict[str, str]] = {
+        **LayerRates.rules,
+        "0 <= momentum < 1": "momentum must be in [0, 1)",
+        "not nesterov or momentum > 0 and dampening == 0": "nesterov needs a positive momentum, and no dampening",
+    }
     state_tensors = 1
 
     def __init__(
@@ -118,6 +130,13 @@ class Muon(LayerRates, Optimizer):
     ns_steps: number of Newton-Schulz iterations.
     betas, eps: of AdamW for the other parameters.
     """
+
+    rules: ClassVar[dict[str, str]] = {
+        **LayerRates.rules,
+        **ADAM_RULES,
+        "0 < ns_steps < 100": "ns_steps must be at least 1 and below 100",
+        "0 <= momentum < 1": "momentum must be in [0, 1)",
+    }
 
     def __init__(
         self,

@@ -12,6 +12,10 @@ class Schedule:
 
     Context arguments: total (optimizer steps of the run; `math.inf` if the trainer has no limit).
 
+    >>> schedule = Part("schedule/linear", warmup=2)(total=10)
+    >>> isinstance(schedule, Schedule), [round(schedule(step), 2) for step in range(4)]
+    (True, [0.33, 0.67, 1.0, 0.88])
+
     warmup: number of warm-up steps, or a share of all steps if below 1.
     floor: lowest learning rate as a share of optimizer.lr.
     """
@@ -97,6 +101,12 @@ class WarmupStableDecay(_Ending):
 
     decay: number of decay steps at the end, or a share of all steps if below 1.
     """
+
+    rules: ClassVar[dict[str, str]] = {
+        **_Ending.rules,
+        "decay > 0": "decay must be a number of steps, or a share of all steps below 1",
+        "decay < 1 or decay + warmup <= total": "the steps of decay and warmup must not be more than those of the run",
+    }
 
     def __init__(self, total: float, warmup: float = 0.0, floor: float = 0.0, decay: float = 0.2):
         super().__init__(total, warmup, floor)

@@ -3,7 +3,7 @@
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -70,6 +70,16 @@ class LightningTrainer(pl.Trainer):
     enable_autolog_hparams: log hyper-parameters at the start.
     model_registry: name of the model in Lightning's registry.
     """
+
+    rules: ClassVar[dict[str, str]] = {
+        "max_epochs is None or max_epochs == -1 or max_epochs >= 1": "max_epochs must be at least 1, or -1 for no limit",
+        "max_steps == -1 or max_steps >= 1": "max_steps must be at least 1, or -1 for no limit",
+        "accumulate_grad_batches >= 1": "accumulate_grad_batches must be at least 1",
+        "val_check_interval is None or val_check_interval > 0": "val_check_interval must be a share of an epoch, or a number of batches",
+        "limit_train_batches is None or limit_train_batches > 0": "limit_train_batches must be a share above 0, or a number of batches",
+        "log_every_n_steps is None or log_every_n_steps >= 0": "log_every_n_steps must not be negative",
+        "devices not in (0, '0', [])": "devices must be a number of processes of at least 1, or a list of devices",
+    }
 
     def __init__(self, strategy: Any = "auto", compile: bool = False, **options: Any):
         self.compile = compile

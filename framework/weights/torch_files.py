@@ -1,4 +1,6 @@
-"""Safe loading of torch files: only tensors and plain values, and a UserError for anything else."""
+"""Safe loading of torch files, in the layouts of torch since 1.6 (zip archives) and before (a series of pickles): only tensors and plain
+values, and a UserError for anything else.
+"""
 
 import pickle
 import struct
@@ -11,6 +13,7 @@ from framework.errors import UserError
 
 # Exceptions that torch raises for a file that is truncated or no checkpoint; it does not validate what it reads.
 _BROKEN = (RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError, struct.error, OverflowError)
+_MAGIC = 0x1950A86A20F9469CFC6C.to_bytes(10, "little")  # the number in the first pickle of a file of torch before 1.6
 
 
 def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
@@ -41,17 +44,18 @@ def _read(path: Path, map_location: Any) -> Any:
         raise UserError(f"{path}: there is no such checkpoint")
     size = path.stat().st_size
     with open(path, "rb") as file:
-        archive = file.read(2) == b"PK"  # torch writes zip archives
+        start = file.read(32)
+    archive, pickled = start[:2] == b"PK", _MAGIC in start  # the layouts of torch since 1.6 and before
     try:
-        if not archive:
+        if not archive and not pickled:
             raise ValueError
-        return torch.load(path, map_location=map_location, weights_only=True, mmap=True)
+        return torch.load(path, map_location=map_location, weights_only=True, mmap=archive)  # a pickled file cannot be mapped
     except pickle.UnpicklingError as error:
         raise UserError(
             f"{path} was not loaded: it is damaged, or holds more than tensors and plain values and might run code.\n{_reason(error)}"
         ) from error
     except _BROKEN as error:
-        what = "is truncated or damaged" if archive else "is not a checkpoint of this program"
+        what = "is truncated or damaged" if archive or pickled else "is no file of torch.save"
         raise UserError(f"{path} {what} ({size:,} bytes). Is there another one in its folder?") from error
 
 

@@ -50,7 +50,7 @@ def predict(folder: Path, arguments: Sequence[str]) -> None:
     predictor = load(run, overrides)
     if words["text"]:
         for answer in predictor.predict(words["text"]):
-            plain = isinstance(answer["prediction"], str) and not {"scores", "others"} & answer.keys()
+            plain = answer.keys() == {"prediction"} and isinstance(answer["prediction"], str)
             print(answer["prediction"] if plain else json.dumps(answer, ensure_ascii=False))
         return
     answers = _answers(predictor, words["file"][-1], overrides)

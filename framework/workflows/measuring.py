@@ -41,7 +41,7 @@ def measured_data(run: Run, config: Mapping[str, Any], overrides: Sequence[str])
         if prepared.splits:
             measured = True
             words = [word for word in overrides if word.lstrip("+").startswith("data")] if split in named else []
-            _print_split(run, split, prepared, words)
+            _print_split(run, split, prepared, words, sampled=config["data"].get("limit") != saved["data"].get("limit"))
             yield split, prepared
     if not measured:
         raise UserError("there is nothing to evaluate on: the data has no validation and no test part (data.test=FILE)")
@@ -65,12 +65,15 @@ def _own_data(saved: Mapping[str, Any], changed: Mapping[str, Any], named: Seque
     return {name: saved.get(name) if name in kept else value for name, value in changed.items()}
 
 
-def _print_split(run: Run, split: str, prepared: Prepared, words: Sequence[str]) -> None:
-    """Prints where the rows of a split are from, and remarks about them."""
-    rows, before = prepared.sizes[split]["rows"], run.sizes().get(split, {}).get("rows")
-    origin = f"by {' '.join(words)}" if words else "the run's own"
-    changed = f"; there were {before:,} when it was trained" if not words and before not in (None, rows) else ""
-    print(f"{split:<12}{rows:>10,} rows, {origin}{changed}", file=sys.stderr)
+def _print_split(run: Run, split: str, prepared: Prepared, words: Sequence[str], sampled: bool) -> None:
+    """Prints where the rows of a split are from, and remarks about them. words: by which they were named; none = they are the run's
+    own. sampled: by another limit than the run's."""
+    origin, before = "the run's own", run.checksums().get(split)
+    if words:
+        origin = f"by {' '.join(words)}"
+    elif not sampled and before not in (None, prepared.checksums.get(split)):
+        origin = "not those of the run: its data has changed, so rows that it was trained on may be among them"
+    print(f"{split:<12}{prepared.sizes[split]['rows']:>10,} rows, {origin}", file=sys.stderr)
     counts = {"train": dict.fromkeys(prepared.spec.labels, 0), split: prepared.labels.get(split, {})}
     for remark in [*label_remarks(counts), *(f"{split}: {remark}" for remark in prepared.encoded[split].remarks)]:
         print(remark, file=sys.stderr, flush=True)

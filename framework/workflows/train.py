@@ -47,7 +47,7 @@ def train(start: Start) -> float | None:
             if not start.resumes:  # a resumed run keeps the files that its weights were trained with
                 prepared.tokenizer.save(run.tokenizer)
                 prepared.spec.save(run.spec)
-            run.save_sizes(prepared.sizes, prepared.remarks)
+            run.save_sizes(prepared.sizes, prepared.remarks, prepared.checksums)
             run.save_labels(prepared.labels)
             print_start(config, prepared, task, run.folder, world, [*lines, *teacher_lines(config), recipe_line(config, start.chosen)])
         trackers = build_trackers(config["logger"], run.folder, name=config["name"], config=config, chosen=start.chosen)

@@ -4,6 +4,7 @@ import textwrap
 
 import pytest
 
+from framework.__main__ import main as main_of_all
 from framework.cli.train import main
 from framework.config import catalogue as index
 from framework.config.compose import compose
@@ -156,6 +157,48 @@ def test_hydras_own_grammar_is_read_too(mine):
     config = compose(["experiment=plain"], folders).config
     assert (config["callbacks"]["finite"]["part"], config["tokenizer"]["part"]) == ("callback/finite", "tokenizer/bytes")
     assert config["optimizer"]["lr"] == 0.5
+
+
+NAMED = ["callbacks.mine={is: early_stopping, patience: 3}"], ["callbacks.mine={is: early_stopping}", "callbacks.mine.patience=3"]
+
+
+@pytest.mark.parametrize("words", [*NAMED, ["experiment=named"], ["experiment=named", "callbacks.mine.patience=3"], ["experiment=headed"]])
+def test_callbacks_and_trackers_of_ones_own_names(mine, words):
+    text = "callbacks: {mine: {is: early_stopping, patience: 3}}\nlogger: {beside: csv}\n"
+    mine("experiment/headed", f"# @package _global_\n{text}")
+    folders = mine("experiment/named", text)
+    config = compose(words, folders).config
+    mine_, usual = config["callbacks"]["mine"], config["callbacks"]["early_stopping"]
+    assert mine_["part"] == "callback/early_stopping" and mine_["patience"] == 3 and mine_.keys() == usual.keys()
+    assert "checkpoint" in config["callbacks"] and ("beside" in config["logger"]) == words[0].startswith("experiment")
+    if "beside" in config["logger"]:
+        assert config["logger"]["beside"]["part"] == "tracker/csv"
+    assert compose(["callbacks.last=finite", "logger.mine={is: csv}"]).config["callbacks"]["last"] == {"part": "callback/finite"}
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("callbacks.mine={is: finit}", "callbacks.mine: there is no callback 'finit' (did you mean 'finite'?)"),
+        ("callbacks.mine={is: csv}", "callbacks.mine: there is no callback 'csv'"),
+        ("callbacks.mine={is: early_stopping, patiense: 3}", "callbacks.mine: patiense: there is no such key (did you mean 'patience'?)"),
+        ("callbacks.early_stoping.patience=3", "callbacks.early_stoping: there is no such callback (did you mean 'early_stopping'?)"),
+        ("callbacks.checkpoint={is: finite}", "callbacks.checkpoint is there already"),
+        ("callbacks.mine=3", "callbacks.mine: choose one"),
+    ],
+)
+def test_a_wrong_callback_of_ones_own_name(word, said):
+    with pytest.raises(UserError) as refused:
+        compose([word])
+    assert str(refused.value).startswith(said)
+
+
+def test_check_takes_config_folders(mine, capsys):
+    folders = mine("experiment/small", "model: {dim: 16, num_heads: 2}\n")
+    assert main_of_all(["check", "--config-dir", str(folders[0]), "experiment=small"]) == 0
+    assert "parameters" in capsys.readouterr().out
+    assert main_of_all(["check", "--confg-dir", str(folders[0])]) == 2
+    assert "--confg-dir: there is no such flag" in capsys.readouterr().err
 
 
 WRONG = {

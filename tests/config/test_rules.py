@@ -90,6 +90,7 @@ def nullable(**defaults):
         ("max(length, 2) < 3", "length"),
         ("length is None or length > 0", None),
         ("not length or length > 0", None),
+        ("(length or windows) > 0", None),
         ("width == 2 or length > 0", "length"),  # true with the default of another option
         ("windows > 0 and (length is None or length < windows)", None),
         ("length == width", None),

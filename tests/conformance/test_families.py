@@ -37,7 +37,7 @@ class WithoutAWidth(MultiHeadAttention):
 
 
 def suite(kind, part):
-    return type("Suite", (kind,), {"part": Part(part)})()
+    return type("Suite", (kind,), {"part": part if isinstance(part, str) else Part(part)})()
 
 
 def outcomes(tests):
@@ -72,6 +72,7 @@ def test_a_part_of_one_family_is_tested_in_it(kind, part, left, reason):
     ("kind", "part", "reason"),
     [
         (FeedForwardPromises, ForNone, "the rules leave none: encoder_only: no encoder.*; decoder_only: no decoder"),
+        (AttentionPromises, "attention/mutli_head", "UserError: there is no attention 'mutli_head'"),
         (AttentionPromises, WithoutAWidth, "AttributeError: 'WithoutAWidth' object has no attribute 'rotary_dim'"),
     ],
 )

@@ -91,7 +91,7 @@ def test_gzip_text_and_parallel_text(tmp_path):
     assert [row for row, _ in pairs.rows("train")] == [{"source": "one", "target": "eins"}]
 
 
-@pytest.mark.parametrize("content", [b"text,label\n", gzip.compress(b"text,label\nfine,good\n" * 99, mtime=0)[:40]])
+@pytest.mark.parametrize("content", [b"text,label\n", gzip.compress(b"text,label\n" + b"fine,good\n" * 99, mtime=0)[:40]])
 def test_damaged_gzip_files(tmp_path, content):
     path = tmp_path / "a.csv.gz"
     path.write_bytes(content)

@@ -86,13 +86,17 @@ def test_published_json_with_special_tokens_as_pieces(tmp_path):
 
 def test_other_algorithms_are_not_guessed(tmp_path):
     byte_level_folder(tmp_path, tokenizer_class="Qwen2TokenizerFast")
-    with pytest.raises(UserError, match=r"made for Qwen2TokenizerFast, and vocab.json does not define how it splits text"):
+    with pytest.raises(UserError, match=r"made for Qwen2TokenizerFast, and vocab.json does not define how it splits text") as refused:
         published_tokenizer(tmp_path)
+    text = (tmp_path / "tokenizer_config.json").read_text().splitlines()
+    number = next(number for number, line in enumerate(text, 1) if '"tokenizer_class"' in line)
+    assert f'{tmp_path / "tokenizer_config.json"}, line {number}: "tokenizer_class": "Qwen2TokenizerFast"' in str(refused.value)
     (tmp_path / "tokenizer_config.json").unlink()
     for name, write, file in (("albert", t5_folder, "spiece.model"), ("camembert", wordpiece_folder, "vocab.txt")):
         (tmp_path / "config.json").write_text(json.dumps({"model_type": name}))
-        with pytest.raises(UserError, match=f"made for {name}, and {file} does not define how"):
+        with pytest.raises(UserError, match=f"made for {name}, and {file} does not define how") as refused:
             published_tokenizer(write(tmp_path) / file)
+        assert f'{tmp_path / "config.json"}, line 1: "model_type": "{name}"' in str(refused.value)
     (tmp_path / "config.json").write_text('{"model_type": "albert", "tokenizer_class": "T5Tokenizer"}')
     assert published_tokenizer(tmp_path / "spiece.model").special_ids["end"] == 1
     for name in ("BertTokenizer", "DistilBertTokenizerFast", "mobile-bert"):

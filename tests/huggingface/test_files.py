@@ -1,6 +1,8 @@
 """Layouts of published files: shards, old names, copies, pickles that are asked for, and configs that are refused."""
 
+import io
 import json
+import pickle
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +16,7 @@ from torch import Tensor
 from framework.errors import UserError
 from framework.huggingface.files import PICKLED, SAFETENSORS
 from framework.huggingface.folder import PublishedModel, load_model
-from tests.huggingface.toy_models import load, texts
+from tests.huggingface.toy_models import DECODERS, ENCODERS, PAIRS, load, texts
 from tests.precision import close, in_double
 
 
@@ -64,6 +66,88 @@ def test_a_pickle_is_read_where_it_is_named(folder: Path, wanted: Tensor) -> Non
     same(folder / PICKLED, wanted)
     with pytest.raises(UserError, match=rf"in {PICKLED}.*model.pretrained={folder / PICKLED}"):
         load(folder)
+
+
+def old_layout(folder: Path, state: Mapping[str, Any]) -> Path:
+    """The file that torch before 1.6 wrote, beside config.json alone."""
+    torch.save(state, folder / PICKLED, _use_new_zipfile_serialization=False)
+    (folder / SAFETENSORS).unlink(missing_ok=True)
+    return folder / PICKLED
+
+
+@pytest.mark.parametrize("name", [*ENCODERS, *DECODERS, *PAIRS])
+def test_every_family_is_read_from_the_layout_of_torch_before_1_6(name: str, saved: Any, tmp_path: Path) -> None:
+    theirs, source = saved(name)
+    shutil.copytree(source, tmp_path / "old")
+    path = old_layout(tmp_path / "old", theirs.state_dict())
+    assert path.read_bytes()[:2] != b"PK"
+    published = PublishedModel.open(path)
+    state = theirs.state_dict()
+    assert all(torch.equal(published.files.tensor(key), state[key]) for key in published.files.shapes)
+    tied = [key for key in state if key not in published.files.shapes]
+    assert all(any(state[key] is not other and state[key].data_ptr() == other.data_ptr() for other in state.values()) for key in tied)
+    ours, now = load(path)[0].state_dict(), load(source)[0].state_dict()
+    assert ours.keys() == now.keys() and all(torch.equal(ours[key], now[key]) for key in ours)
+
+
+class Hostile:
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("where", ["a value", "the header"])
+def test_the_old_layout_runs_no_code(where: str, folder: Path, tmp_path: Path) -> None:
+    path = old_layout(folder, weights(folder) | {"hostile": Hostile(tmp_path / "ran")})
+    if where == "the header":
+        parts = io.BytesIO(path.read_bytes())
+        first = pickle.dumps(pickle.load(parts), protocol=2)  # noqa: S301 - a number
+        path.write_bytes(first + pickle.dumps(Hostile(tmp_path / "ran"), protocol=2) + parts.read())
+    with pytest.raises(UserError, match=f"{path} was not loaded.*might run code"):
+        PublishedModel.open(path)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.999])
+def test_a_truncated_file_of_the_old_layout(share: float, folder: Path) -> None:
+    path = old_layout(folder, weights(folder))
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(UserError, match=f"{path} (is truncated or damaged|was not loaded: it is damaged)"):
+        PublishedModel.open(path)
+
+
+@pytest.mark.parametrize("name", [*ENCODERS, *DECODERS, *PAIRS])
+@pytest.mark.parametrize("named", [True, False], ids=["class", "no class"])
+def test_a_missing_model_type_is_deduced_or_asked_for(name: str, named: bool, saved: Any, tmp_path: Path) -> None:
+    theirs, source = saved(name)
+    shutil.copytree(source, tmp_path / "changed")
+    path = tmp_path / "changed" / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({key: config[key] for key in config if key != "model_type" and (named or key != "architectures")}))
+    if named or config["model_type"] in ("bert", "roberta", "distilbert", "albert", "gpt2", "modernbert"):
+        assert PublishedModel.open(tmp_path / "changed").family.model_type == config["model_type"]
+        return
+    with pytest.raises(UserError, match=f'{path} has no model_type.*\n.*"{config["model_type"]}"') as refused:
+        PublishedModel.open(tmp_path / "changed")
+    assert '"model_type": ' in str(refused.value) and len(str(refused.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize("architectures", [["BertForPreTraining"], None])
+def test_a_bert_for_pretraining_brings_its_masked_language_head(architectures: Any, saved: Any, tmp_path: Path) -> None:
+    import transformers
+
+    theirs = transformers.BertForPreTraining(saved("bert")[0].config).eval()
+    theirs.save_pretrained(tmp_path)
+    damage(tmp_path, architectures=architectures)
+    published = PublishedModel.open(tmp_path)
+    assert published.hf_task == "fill-mask"
+    task, _ = load(tmp_path, torch.float64, unexpected=["cls.seq_relationship.bias", "cls.seq_relationship.weight"])
+    ids, padding_mask = texts()
+    with torch.no_grad():
+        wanted = in_double(theirs)(input_ids=ids, attention_mask=padding_mask.long()).prediction_logits[padding_mask]
+        close(task.logits(task.model(ids, padding_mask))[padding_mask], wanted)
 
 
 def test_names_of_tensorflow(folder: Path, wanted: Tensor) -> None:

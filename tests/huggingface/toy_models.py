@@ -1,5 +1,6 @@
 """Small transformers models, one or two of each family, and the same weights in a task."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,15 +112,15 @@ def make(name: str, std: float) -> Any:
     return model.eval()
 
 
-def load(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[PretrainingTask, PublishedModel]:
-    """A task with all weights of a folder, in evaluation mode."""
+def load(folder: Path, dtype: torch.dtype = torch.float32, unexpected: Sequence[str] = ()) -> tuple[PretrainingTask, PublishedModel]:
+    """A task with all weights of a folder but the unexpected ones, in evaluation mode."""
     found = PublishedModel.open(folder)
     node = found.node()
     task = PretrainingTask(as_part(node), DataSpec(found.vocab_size, node["max_length"], padding=PADDING, end=END), MaskedFormat())
     own = task.state_dict()
     lacking = set(own) - set(found.weights)
     assert not lacking, lacking
-    assert found.unexpected == []
+    assert found.unexpected == list(unexpected)
     copy_weights(own, {name: name for name in own}, found.tensors)
     return task.to(dtype).eval(), found
 

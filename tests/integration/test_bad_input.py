@@ -89,6 +89,87 @@ def test_config(refused, words, said):
     assert said in refused(*words.split())
 
 
+OTHER_WORDS = {
+    "lr=1e-3": "optimizer.lr=1e-3",
+    "batch_size=32 task=classification": "data/batches=rows data.batches.rows=32",
+    "batch_size=32 task=classification data/batches=rows": "data.batches.rows=32",
+    "epochs=3": "trainer.max_epochs=3",
+    "model.n_layers=4": "model.num_layers=4",
+    "model.hidden_size=64": "model.dim=64",
+    "model.depth=4": "model.num_layers=4",
+    "++model.depth=4": "model.num_layers=4",
+    "+trainer.num_train_epochs=2": "trainer.max_epochs=2",
+    "optimizer.learning_rate=0.1": "optimizer.lr=0.1",
+    "optimizer.beta1=0.9": "optimizer.betas=[BETA1,BETA2]",
+    "scheduler=cosine": "schedule=cosine",
+    "model.attention.kv_heads=2": "model.attention.num_kv_heads=2",
+    "warmup-steps=10": "schedule.warmup=10",
+    "--learning_rate 1e-3": "optimizer.lr=1e-3",
+    "--learning-rate=1e-3": "optimizer.lr=1e-3",
+    "--num_train_epochs 3 --per_device_train_batch_size 8": "trainer.max_epochs=3",
+    "--fp16": "trainer.precision=VALUE",
+    "--task ner": "task=ner",
+    "--model.dim 64": "model.dim=64",
+}
+
+
+@pytest.mark.parametrize(("words", "said"), OTHER_WORDS.items(), ids=OTHER_WORDS)
+def test_words_of_other_tools_are_answered_with_ours(refused, words, said):
+    for main in (train_main, lambda words: framework_main(["check", *words])):
+        assert re.search(rf"write {re.escape(said)}(?=[;\s]|$)", refused(*words.split(), main=main))
+
+
+VALUES = {
+    "model=null": "model=albert_base|",
+    "model/encoder=null": "model/encoder=shared|standard",
+    "model.num_heads=0": "must be positive",
+    "model.attention.head_dim=0": "head_dim must be positive",
+    "model/position=rotary model.attention.head_dim=7": "must be even",
+    "model.epsilon=-1": "epsilon must be positive",
+    "model.initial_std=-1": "initial_std",
+    "model.max_length=2": "max_length must leave room",
+    "model.num_layers=100000": "num_layers must be at most 4,096",
+    "model.dim=10000000 model.num_heads=10": "GiB of memory",
+    "model.pretrained=''": "pretrained must name",
+    "model/adapter=lora model.pretrained=x model.adapter.rank=1000": "there is no folder x",
+    "optimizer.lr=inf": "lr must be a number",
+    "optimizer.lr=-1": "lr must not be negative",
+    "optimizer.weight_decay=-1": "weight_decay must not be negative",
+    "optimizer.betas=[0.9]": "betas must be two numbers",
+    "optimizer.betas=[0.9,1.5]": "betas must be two numbers",
+    "optimizer=sgd optimizer.momentum=0 optimizer.nesterov=true": "nesterov needs a positive momentum",
+    "optimizer=muon optimizer.ns_steps=1000": "ns_steps must be",
+    "optimizer=adafactor optimizer.eps=[1]": "optimizer=adafactor refuses its options: ",
+    "schedule=warmup_stable_decay schedule.decay=-1": "decay must be",
+    "schedule=warmup_stable_decay schedule.decay=50 trainer.max_steps=20": "steps of decay and warmup",
+    "trainer.max_epochs=-1": "needs a run with a limit",
+    "trainer.max_epochs=-2": "max_epochs must be",
+    "trainer.max_steps=0": "max_steps must be",
+    "trainer.accumulate_grad_batches=0": "accumulate_grad_batches must be",
+    "trainer.val_check_interval=0": "val_check_interval must be",
+    "trainer.val_check_interval=1.5": "trainer=lightning refuses its options: ",
+    "trainer.max_time=soon": "trainer=lightning refuses its options: ",
+    "trainer.accelerator=3": "trainer=lightning refuses its options: ",
+    "trainer.strategy=foo": "trainer=lightning refuses its options: ",
+    "trainer.devices=0": "devices must be a number of processes",
+    "trainer.devices=x": "trainer=lightning refuses its options: ",
+    "trainer.devices=100000 trainer.accelerator=cpu": "trainer.devices=100000 are 100,000 processes",
+    "callbacks.checkpoint.every_n_train_steps=0": "every_n_train_steps must be",
+    "data.workers=-1": "workers must not be negative",
+    "tokenizer=bpe tokenizer.vocab_size=10": "vocab_size must be more",
+    "tokenizer=wordpiece tokenizer.vocab_size=5": "vocab_size must be more",
+    "tokenizer=unigram tokenizer.longest=0": "longest must be",
+    "seed=1099511627776": "seed: ",
+    "name=..": "name: '..'",
+    "name=../../x": "name: '../../x'",
+}
+
+
+@pytest.mark.parametrize(("words", "said"), VALUES.items(), ids=VALUES)
+def test_a_value_that_cannot_work_is_refused_before_the_run_has_a_folder(refused, words, said):
+    assert said in refused(*CLASSIFICATION, "trainer.accelerator=cpu", *words.split())
+
+
 def test_an_impossible_combination_names_remedies(refused):
     message = refused("task=translation", "model=bert_tiny")
     (ways,) = re.findall("Any one of these resolves it: (.*)", message)
@@ -277,7 +358,7 @@ def pickled(path):
 
 BROKEN = {
     truncated: "truncated or damaged",
-    foreign: "not a checkpoint of this program",
+    foreign: "no file of torch.save",
     hostile: "might run code",
     no_checkpoint: "not a checkpoint",
     pickled: "not a checkpoint",

@@ -114,10 +114,16 @@ def test_training_rows_are_not_divided_anew(run, word, capsys):
     assert word.partition("=")[0] in message and "data.test=FILE" in message
 
 
-def test_changed_files_are_remarked(run, folder, capsys):
-    (folder / "more.csv").write_text(table([*ROWS, *ROWS[:10]]))
-    measured(run, "data.train=more.csv")
-    assert "14 rows, the run's own; there were 12 when it was trained" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("rows", "words", "same"),
+    [(ROWS[::-1], [], False), ([*ROWS, *ROWS[:10]], [], False), (ROWS, [], True), (ROWS, ["data.limit=5"], True)],
+    ids=["another order", "more rows", "the same", "a sample of them"],
+)
+def test_changed_files_are_remarked(run, folder, capsys, rows, words, same):
+    (folder / "again.csv").write_text(table(rows))
+    measured(run, "data.train=again.csv", *words)
+    said = capsys.readouterr().err
+    assert ("the run's own" in said) == same and ("not those of the run" in said) == (not same)
 
 
 def test_a_run_is_trained_with_options_for_each_split(folder):

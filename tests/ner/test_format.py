@@ -6,9 +6,11 @@ from random import Random
 import pytest
 import torch
 
+from framework.data.sources.files import FilesData
 from framework.data.spec import DataSpec
 from framework.data.tokenization.alignment import NO_WORD, best_windows, token_windows, tokenize_words
 from framework.errors import UserError
+from framework.registry import Part
 from plugins.ner.data import NerFormat, NerSpansFormat
 from plugins.ner.schemes import Entity
 
@@ -251,3 +253,15 @@ def test_a_type_that_the_training_rows_lack_is_no_target():
 def test_tokens_have_whole_characters():
     with pytest.raises(ValueError, match=r"column 'tokens' has half a character \(U\+D800"):
         NerFormat().parse({"tokens": ["a", "\ud800"], "tags": ["O", "O"]})
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_split_keeps_every_type_in_training(tmp_path, seed):
+    path = tmp_path / "train.conll"
+    types = ["who"] * 40 + ["place"] * 20 + [f"rare{number}" for number in range(15)]
+    path.write_text("".join(f"a O\nb B-{name}\nc I-{name}\n\n" for name in types))
+    columns = {"tokens": 0, "tags": -1}
+    source = FilesData(NerFormat(), seed, train=str(path), columns=columns, validation_share=0.2, batches=Part("batches/rows"))
+    found = {split: [name for row, _ in source.rows(split) for name in NerFormat().row_labels(row)] for split in source.splits}
+    assert {*found["train"]} == {*types} and sorted(found["train"] + found["validation"]) == sorted(types)
+    assert [found["validation"].count(name) for name in ("who", "place")] == [10, 5]

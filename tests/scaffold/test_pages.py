@@ -50,9 +50,9 @@ def followed(tmp_path_factory) -> tuple[Path, str]:
         if command[0] == "rm":
             (folder / command[1]).unlink()
     (folder / "plugins/answering/task.py").write_text("\n\n".join(blocks("task", "python")))
-    attention, test = blocks("part", "python")
-    (folder / "plugins/capped/attention.py").write_text(attention)
-    (folder / "plugins/capped/test_capped.py").write_text(test)
+    names = ("attention.py", "test_capped.py", "feed_forward.py", "test_feed_forward.py")
+    for name, block in zip(names, blocks("part", "python"), strict=True):
+        (folder / "plugins/capped" / name).write_text(block)
     (folder / "plugins/capped/conf/attention/capped_sharp.yaml").write_text(blocks("part", "yaml")[0])
     typed = [command for page in PAGES for command in commands(page) if command[0] == "python" and "new" not in command]
     typed.append("python -m framework list attention".split())

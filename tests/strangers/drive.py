@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from framework import UserError, load, train
+from framework.__main__ import main as export
 from framework.workflows.inference import evaluate
 
 SMALL = ["logger=csv", "task.baseline=false", "trainer.max_epochs=1", "data.limit=120"]
@@ -51,6 +52,11 @@ def main() -> None:
     reference = outcomes["reference"]["run"]
     begin = [f"task.reference={reference}", f"model.pretrained={reference}"]
     outcomes["preference"] = outcome("preference", *begin, "optimizer.lr=5e-3", *SMALL)
+    small = ["model.dim=32", "model.num_heads=2", "model.num_layers=1", "model.max_length=64"]
+    gpt2 = train(["task=completion", "task/format=prompted", "model=gpt2", *files, *small, *SMALL])
+    assert export(["export", str(gpt2.folder), "to=huggingface", "folder=published"]) == 0
+    published = outcome("preference", "task.reference=published", "model.pretrained=published", "optimizer.lr=0.0", *SMALL)
+    outcomes["published"] = published
     preference, messages = Path(str(outcomes["preference"]["run"])), {}
     messages["tokenizers"] = refusal(lambda: train(["task=preference", begin[0], f"model.pretrained={outcomes['chat']['run']}", *SMALL]))
     messages["none"] = refusal(lambda: train(["task=preference", *SMALL]))

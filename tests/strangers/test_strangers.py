@@ -1,6 +1,7 @@
 """Six tasks as a new author writes them: their suites, and training, evaluating and predicting where they are found."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -76,6 +77,11 @@ def test_a_reference_is_used_and_in_no_checkpoint(outcomes):
     assert outcomes["moved"]["evaluated"] == pytest.approx(preference["evaluated"])
     assert outcomes["moved"]["answers"] == preference["answers"]
     assert outcomes["resumed"]["trained"]["validation/preferred"] >= 0
+
+
+def test_a_published_model_is_a_reference(outcomes):
+    """With a learning rate of 0 the model stays the reference: no answer is preferred, the loss is log 2."""
+    assert outcomes["published"]["trained"]["validation/loss"] == pytest.approx(math.log(2), abs=1e-5)
 
 
 @pytest.mark.parametrize(("name", "words"), [

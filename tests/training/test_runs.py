@@ -124,3 +124,11 @@ def test_printed_text_is_saved(tmp_path, capsys):
     print("later")
     assert (run.folder / "train.log").read_text() == "trained\nwarned\n"
     assert capsys.readouterr() == ("trained\nlater\n", "warned\n")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    with pytest.raises(UserError, match="File name too long; name=NAME"):
+        Run.create(tmp_path, "toy", {"name": "a" * 300})
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="cannot have the folder"):
+        Run.create(tmp_path / "file", "toy", {"name": "a"})

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from framework.data.formats import Format, Row
 from framework.data.sources.columns import Columns, Selection
@@ -30,6 +30,8 @@ class Source:
     >>> isinstance(source, Source), source.splits, len(list(source.rows("train")))
     (True, ('train', 'validation', 'test'), 3)
     """
+
+    rules: ClassVar[dict[str, str]] = {"workers >= 0": "workers must not be negative; 0 = the rows are read in the training process"}
 
     def __init__(
         self,

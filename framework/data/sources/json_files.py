@@ -85,7 +85,7 @@ def _value(text: str, position: int, where: str | Path, hint: str) -> tuple[Any,
     except json.JSONDecodeError as error:
         place = f"{where}, line {error.lineno}, character {error.colno}" if isinstance(where, Path) else str(where)
         at = "" if isinstance(where, Path) else f" at character {error.pos}"
-        raise UserError(f"{place}: not JSON: {error.msg}{at}; {hint}") from None
+        raise UserError(f"{place}: not JSON: {error.msg.removesuffix(' at')}{at}; {hint}") from None
     except (RecursionError, ValueError) as error:
         line = f"{where}, line {1 + text.count(chr(10), 0, position)}" if isinstance(where, Path) else where
         reason = "nested too deeply" if isinstance(error, RecursionError) else "an integer of more than 4,300 digits"

@@ -60,7 +60,7 @@ def _decoded(path: Path, file: BinaryIO | gzip.GzipFile, codec: str) -> Iterator
             place = f"{path}, line {number}, byte {start + error.start} of the file"
             raise UserError(
                 f"{place}: 0x{line[error.start]:02x} is not {codec} ({error.reason})\n"
-                f"set data.encoding, for example data.encoding={'latin-1' if codec == 'utf-8' else 'utf-8'}"
+                f"repair it, or set data.encoding, for example data.encoding={'latin-1' if codec == 'utf-8' else 'utf-8'}"
             ) from None
         except UnicodeError as error:
             raise UserError(f"{path}, line {number}: not {codec} ({error})\nset data.encoding, for example data.encoding=utf-8") from None

@@ -26,12 +26,14 @@ ADDITIONAL = ("additional_special_tokens", "extra_special_tokens")
 
 @dataclass(frozen=True)
 class Settings:
-    """algorithm: tokenizer class, or else model type, that the files are made for; empty if they name none.
+    """algorithm: tokenizer class, or else model type, that the files are made for; empty if they name none. decided_by: the line that names
+    it, with its file.
     options: contents of tokenizer_config.json. tokens: key of `transformers` -> special token, None if the files say there is none.
     additional: special tokens without a role. added: id -> token, for tokens that the vocabulary file may lack."""
 
     folder: Path
     algorithm: str
+    decided_by: str
     options: Mapping[str, Any]
     tokens: Mapping[str, AddedToken | None]
     additional: tuple[AddedToken, ...]
@@ -41,13 +43,15 @@ class Settings:
     def read(cls, folder: Path) -> "Settings":
         """Read those of the files that a folder has. UserError: one is damaged."""
         options, special_tokens_map, model = (read_table(folder / name) for name in (CONFIG, MAP, MODEL))
-        made_for = options.get("tokenizer_class") or model.get("tokenizer_class") or model.get("model_type") or ""
+        names = ((CONFIG, options, "tokenizer_class"), (MODEL, model, "tokenizer_class"), (MODEL, model, "model_type"))
+        file, key, made_for = next(((file, key, table[key]) for file, table, key in names if table.get(key)), ("", "", ""))
         # the newer layout has everything in tokenizer_config.json; in the older one, special_tokens_map.json overrides it
         values = {**special_tokens_map, **options} if "added_tokens_decoder" in options else {**options, **special_tokens_map}
         keys = [key for names in ROLES.values() for key in names if key in values]
         tokens = {key: None if values[key] is None else _token(values[key], True, folder) for key in keys}
         additional = tuple(_token(token, True, folder) for key in ADDITIONAL for token in _listed(values.get(key)))
-        return cls(folder, str(made_for), options, tokens, additional, _added(folder, options))
+        decided_by = _line(folder / file, key, str(made_for)) if file else ""
+        return cls(folder, str(made_for), decided_by, options, tokens, additional, _added(folder, options))
 
     def check_algorithm(self, supported: Sequence[str], path: Path) -> None:
         """UserError: the folder is made for a tokenizer that splits text in another way."""
@@ -55,7 +59,8 @@ class Settings:
             raise UserError(
                 f"{self.folder} is made for {self.algorithm}, and {path.name} does not define how it splits text "
                 f"(supported: {', '.join(supported)}).\n"
-                "Use its tokenizer.json: AutoTokenizer.from_pretrained(...).save_pretrained(FOLDER) of `transformers` writes it"
+                f"It is decided by {self.decided_by}; change that line if the text is split as by one of them.\n"
+                "Otherwise use its tokenizer.json: AutoTokenizer.from_pretrained(...).save_pretrained(FOLDER) of `transformers` writes it"
             )
 
     def roles(self) -> dict[str, str | None]:
@@ -85,6 +90,12 @@ def mark_known_special_tokens(backend: tokenizers.Tokenizer) -> None:
     known = sorted({token for tokens in KNOWN_SPECIAL_TOKENS.values() for token in tokens if backend.token_to_id(token) is not None})
     # the mask token of RoBERTa and BART includes the space before it
     add_tokens(backend, [AddedToken(token, special=True, normalized=False, lstrip=token == "<mask>") for token in known])
+
+
+def _line(path: Path, key: str, value: str) -> str:
+    """The place and the text of `"key": "value"` in a JSON file."""
+    numbers = [number for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if f'"{key}"' in line]
+    return f'{path}{f", line {numbers[0]}" if numbers else ""}: "{key}": "{value}"'
 
 
 def _added(folder: Path, options: Mapping[str, Any]) -> dict[int, AddedToken]:

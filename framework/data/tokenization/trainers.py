@@ -24,7 +24,13 @@ Texts = Callable[[], Iterable[str]]  # may be called more than once
 
 
 class TokenizerTrainer:
-    """Base class of the kind `tokenizer`: trains a tokenizer on texts. It depends on its options alone."""
+    """Base class of the kind `tokenizer`: trains a tokenizer on texts. It depends on its options alone.
+
+    >>> trainer = Part("tokenizer/characters")()
+    >>> tokenizer = trainer.train(lambda: ["good", "dull"])
+    >>> isinstance(trainer, TokenizerTrainer), tokenizer.decode(tokenizer.encode("gold"))
+    (True, 'gold')
+    """
 
     needs_texts: ClassVar[bool] = True
 
@@ -51,6 +57,8 @@ class WordpieceTokenizer(TokenizerTrainer):
     The trainer of `tokenizers` assigns ids to continuing characters (##a) in an order that differs between processes, and breaks ties
     between pairs by id. Here it gets these characters in sorted order, so the result is the same in every process.
     """
+
+    rules: ClassVar[dict[str, str]] = {"vocab_size > 5": "vocab_size must be more than the special tokens"}
 
     def __init__(self, vocab_size: int = 8000, lowercase: bool = True, strip_accents: bool = False, min_frequency: int = 2):
         self.vocab_size, self.lowercase, self.strip_accents, self.min_frequency = vocab_size, lowercase, strip_accents, min_frequency
@@ -94,6 +102,8 @@ class BPETokenizer(TokenizerTrainer):
     prefix_space: put a space before the text, so that its first word has the same token as inside a sentence.
     """
 
+    rules: ClassVar[dict[str, str]] = {"vocab_size > 256": "vocab_size must be more than the 256 bytes"}
+
     def __init__(self, vocab_size: int = 8000, lowercase: bool = False, min_frequency: int = 2, prefix_space: bool = False):
         self.vocab_size, self.lowercase, self.min_frequency, self.prefix_space = vocab_size, lowercase, min_frequency, prefix_space
 
@@ -127,6 +137,11 @@ class UnigramTokenizer(TokenizerTrainer):
     Decoding restores any text exactly, except the character U+2581, which stands for a space.
     Trained by `unigram.py`, because the trainer of `tokenizers` sums in the order of a hash table, which differs between processes.
     """
+
+    rules: ClassVar[dict[str, str]] = {
+        "vocab_size > 256": "vocab_size must be more than the 256 bytes",
+        "longest >= 1": "longest must be at least 1 character",
+    }
 
     def __init__(self, vocab_size: int = 8000, lowercase: bool = False, longest: int = 16):
         self.vocab_size, self.lowercase, self.longest = vocab_size, lowercase, longest

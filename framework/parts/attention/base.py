@@ -29,7 +29,7 @@ class Attention(nn.Module):
 
     rotary_dim: int
     rules: ClassVar[dict[str, str]] = {}
-    provides: ClassVar[tuple[str, ...]] = ()
+    provides: ClassVar[tuple[str, ...] | dict[str, str]] = ()
 
     def keys_values(self, x: Tensor, layout: SequenceLayout) -> tuple[Tensor, ...]:
         """Keys and values of x (B, S, D), batch first. KVCache needs the tokens in the last dimension but one: (B, K, S, d)."""

@@ -26,10 +26,12 @@ class MultiHeadAttention(Attention):
 
     rules: ClassVar[dict[str, str]] = {
         "head_dim is not None or dim % num_heads == 0": "dim must be a multiple of num_heads where head_dim is null",
+        "head_dim is None or head_dim > 0": "head_dim must be positive",
         "num_kv_heads is None or num_kv_heads > 0 and num_heads % num_kv_heads == 0": "num_heads must be a multiple of num_kv_heads",
         "weights_dropout is None or 0 <= weights_dropout < 1": "weights_dropout must be in [0, 1)",
     }
 
+    provides: ClassVar[dict[str, str]] = {"odd_heads": "(head_dim or dim // num_heads) % 2 == 1"}
     option_traits: ClassVar = {"training_only": ("weights_dropout",)}
 
     def __init__(

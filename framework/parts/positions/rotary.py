@@ -26,6 +26,7 @@ class RotaryPosition(Position):
     provides: ClassVar = ("rotary",)
     rules: ClassVar[dict[str, str]] = {
         "0 < fraction <= 1": "fraction must be in (0, 1]",
+        "fraction < 1 or 'odd_heads' not in provided": "rotary turns pairs of features; dim / num_heads (or head_dim) must be even",
         "base > 1 and (local_base is None or local_base > 1)": "base and local_base must be greater than 1",
     }
 
