@@ -18,6 +18,8 @@ Rows, batches and a few constants are of Python's own types:
     >>> word: framework.Span = (2, 6)  # from, to: "good" in the text
     >>> word_numbers = [framework.NO_WORD, 0, 1, framework.NO_WORD]  # of tokens: NO_WORD belongs to none
     >>> targets = torch.tensor([[7, 8, framework.IGNORED]])  # of tokens: IGNORED is no target
+    >>> framework.SPECIAL_TOKENS  # of the tokenizers that are trained here
+    ('[PAD]', '[BEGIN]', '[END]', '[UNK]', '[MASK]')
     >>> tokenize: framework.BleuTokenizer = "13a"
     >>> activation: framework.Activation = "relu"
     >>> framework.ACTIVATIONS[activation](torch.tensor([-1.0, 1.0]))
@@ -32,6 +34,7 @@ from typing import TYPE_CHECKING, Any
 from framework import registry
 
 if TYPE_CHECKING:  # the public names; type checkers and editors import them at once
+    from framework.data.batches import Batches as Batches
     from framework.data.formats import Batch as Batch
     from framework.data.formats import BatchRows as BatchRows
     from framework.data.formats import Features as Features
@@ -55,6 +58,9 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.data.tokenization.alignment import best_windows as best_windows
     from framework.data.tokenization.alignment import token_windows as token_windows
     from framework.data.tokenization.alignment import tokenize_words as tokenize_words
+    from framework.data.tokenization.tokenizer import Tokenizer as Tokenizer
+    from framework.data.tokenization.trainers import SPECIAL_TOKENS as SPECIAL_TOKENS
+    from framework.data.tokenization.trainers import TokenizerTrainer as TokenizerTrainer
     from framework.errors import UserError as UserError
     from framework.generation.engine import Decode as Decode
     from framework.generation.engine import generated_row as generated_row
@@ -111,6 +117,9 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.tasks.gathering import gather_rows as gather_rows
     from framework.tasks.sequence_to_sequence import SequenceToSequence as SequenceToSequence
     from framework.tracking.base import Tracker as Tracker
+    from framework.training.distillation import Distillation as Distillation
+    from framework.training.groups import parameter_groups as parameter_groups
+    from framework.training.schedules import Schedule as Schedule
     from framework.utils.recording import add_loss as add_loss
     from framework.utils.recording import log_figure as log_figure
     from framework.utils.words import is_word as is_word

@@ -13,7 +13,7 @@ python -m framework VERB ...
   list [KIND]                      the options of every kind, one line each
   describe KIND/NAME               one option: fields with type and default, slots, rules, file and line
   check key=value ...              checks a config and prints a summary: parameters by part, memory; --config-dir DIR as in train
-  new KIND NAME                    a working scaffold for a task, attention, position or data; package=true for pip
+  new KIND NAME                    a working scaffold of any kind, with its test; package=true writes a package for pip
   train key=value ...              the same as python train.py
   evaluate RUN key=value ...       metrics of a run's best checkpoint; data.test=FILE for other data
   predict RUN text="..."           one prediction; file=rows.csv predicts every row (to=FILE.jsonl writes them)

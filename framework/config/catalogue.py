@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from framework import registry
-from framework.config.discovery import Origin, conf_folder, origins, plugins_here
+from framework.config.discovery import DISTRIBUTION, Origin, conf_folder, origins, plugins_here
 from framework.config.inventory import preset_entry
 from framework.config.names import Entries, named
 from framework.config.records import Record, leave_out, own_presets, refreshed
@@ -177,13 +177,23 @@ class Catalogue:
         return entry["module"] if entry else None
 
     def rule_names(self) -> set[str] | None:
-        """The names that the rule of some part may use; None while the packages are being indexed."""
+        """The names that the rule of some part may use; None while they are not known (`Packages`)."""
         entries = [entry for names in self.options.values() for entry in names.values()]
         names = {name for entry in entries for name in (*entry["fields"], *(f"{slot}_part" for slot in entry["slots"]))}
-        return {*names, *_TOP_NAMES} if entries else None
+        return {*names, *_TOP_NAMES}
 
 
-_indexing: Catalogue | None = None  # the packages alone, while their parts are not known yet
+class Packages(Catalogue):
+    """The packages, while what they bring is not known yet. A plugin may ask for the class of a part of ours while it is imported."""
+
+    def home(self, part: str) -> str | None:
+        return _own_homes().get(part)
+
+    def rule_names(self) -> None:
+        return None
+
+
+_indexing: Packages | None = None
 
 
 def known() -> Catalogue:
@@ -194,16 +204,29 @@ def known() -> Catalogue:
     packages = {origin.package: origin.plugin for origin in origins()}
     importing = [name for name, module in [*sys.modules.items()] if getattr(getattr(module, "__spec__", None), "_initializing", False)]
     if any(f"{name}.".startswith(f"{package}.") for name in importing for package in packages):
-        return Catalogue({}, {}, packages=packages)
+        return Packages({}, {}, packages=packages)
     return load()
+
+
+@cache
+def _own_homes() -> dict[str, str]:
+    """`KIND/NAME` of every part of ours -> the module that registers it."""
+    records = refreshed(_read(_file()), [origin for origin in origins() if origin.distribution == DISTRIBUTION])
+    options = [(kind, names) for record in records.values() for kind, names in record["options"].items()]
+    return {f"{kind}/{name}": entry["module"] for kind, names in options for name, entry in names.items()}
+
+
+def _file() -> Path:
+    """The file of the records: one for each folder with plugins."""
+    place = f"{sys.prefix}{conf_folder()}{''.join(map(str, plugins_here()))}"
+    return cache_folder() / f"catalogue-{hashlib.sha256(place.encode()).hexdigest()[:12]}.json"
 
 
 @cache
 def load() -> Catalogue:
     """The catalogue, read from the cache but for the packages that have changed. What there is to say about plugins is logged once."""
     found = origins()
-    place = f"{sys.prefix}{conf_folder()}{''.join(map(str, plugins_here()))}"  # one file for each folder with plugins
-    path = cache_folder() / f"catalogue-{hashlib.sha256(place.encode()).hexdigest()[:12]}.json"
+    path = _file()
     saved = _read(path)
     records = _indexed(saved, found)
     if records != saved:
@@ -219,7 +242,7 @@ def load() -> Catalogue:
 def _indexed(saved: dict[str, Record], found: list[Origin]) -> dict[str, Record]:
     """The records of all packages. UserError: something of ours is wrong."""
     global _indexing
-    _indexing = Catalogue({}, {}, packages={origin.package: origin.plugin for origin in found})
+    _indexing = Packages({}, {}, packages={origin.package: origin.plugin for origin in found})
     try:
         records = {**refreshed(saved, found), _OWN_PRESETS: own_presets(saved.get(_OWN_PRESETS, {}))}
         return records if records == saved else _with_sound_rules(records, found)

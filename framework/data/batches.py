@@ -19,7 +19,12 @@ Indices = NDArray[np.int64]
 
 class Batches:
     """Base class of the kind `batches`. packs: batches hold windows of one running text instead of rows; `isolated` and `stride` are
-    options of its windows (see windows.py)."""
+    options of its windows (see windows.py).
+
+    >>> batches = Part("batches/rows", rows=2)()
+    >>> [batch.tolist() for batch in batches.plan_batches([5, 3, 4], seed=0, epoch=0, world_size=1, shuffle=False)]
+    [[0, 1], [2]]
+    """
 
     packs: ClassVar[bool] = False
     isolated: bool = False

@@ -143,7 +143,7 @@ def _counted(usual: Callable[..., Tensor]) -> Callable[..., Tensor]:
             if times != 1:
                 raise BrokenPromise(f"calls every sublayer: number {number} of {len(calls)} is called {times} times")
         for number in numbers:
-            if not differs(output, usual(x, tuple(sublayer(other, 2.0 if other == number else 1.0) for other in numbers))):
+            if not differs(output, usual(x, tuple(sublayer(other, -1.0 if other == number else 1.0) for other in numbers))):
                 raise BrokenPromise(f"calls every sublayer: the output of number {number} of {len(calls)} has no effect")
         return output
 

@@ -22,6 +22,10 @@ class Distillation:
     """Base class of the kind `distillation`: computes the student's loss of a batch, in training only.
 
     Context arguments: teacher, a trained task, which stays frozen (`FrozenTask`): no checkpoint, optimizer or weight average holds it.
+
+    >>> distillation = Part("distillation/standard", temperature=1.0)(teacher=load("runs/last").task)
+    >>> isinstance(distillation, Distillation), distillation.teacher.training
+    (True, False)
     """
 
     def __init__(self, teacher: Distillable):

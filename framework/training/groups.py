@@ -41,6 +41,10 @@ def parameter_groups(
     """Groups of the trainable parameters, highest learning rate first. Matrices decay; norms and biases (fewer than 2 dimensions) do not.
 
     only: the parameters to group; None = all.
+
+    >>> groups = parameter_groups(torch.nn.Linear(3, 2), lr=0.1, weight_decay=0.01)
+    >>> [(len(group["params"]), group["lr"], group["weight_decay"]) for group in groups]
+    [(1, 0.1, 0.01), (1, 0.1, 0.0)]
     """
     multipliers = lr_multipliers(task, layer_decay, head_lr_multiplier)
     selected = None if only is None else {id(parameter) for parameter in only}

@@ -12,6 +12,10 @@ class Schedule:
 
     Context arguments: total (optimizer steps of the run; `math.inf` if the trainer has no limit).
 
+    >>> schedule = Part("schedule/linear", warmup=2)(total=10)
+    >>> isinstance(schedule, Schedule), [round(schedule(step), 2) for step in range(4)]
+    (True, [0.33, 0.67, 1.0, 0.88])
+
     warmup: number of warm-up steps, or a share of all steps if below 1.
     floor: lowest learning rate as a share of optimizer.lr.
     """

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from framework.__main__ import main
-from framework.cli.scaffold.texts import KINDS
 from framework.config import catalogue
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 
 def write(folder: Path, *words: str) -> dict[str, str]:
-    """All four in a folder. Kind -> the overrides that its README says to train with."""
+    """One of four kinds each in a folder (all kinds: test_every_kind.py). Kind -> the overrides that its README says to train with."""
     catalogue.load()
     found = {}
     with pytest.MonkeyPatch.context() as patch:
@@ -65,7 +64,7 @@ for kind, words in {training!r}.items():
     return run(environment / "bin" / "python", folder, "program.py")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", NAMES)
 def test_a_package_is_installed_passes_its_own_test_and_trains(installed, kind):
     assert "\ntests 0\n" in installed
     passed = re.findall(rf"^PASSED .*/test_{NAMES[kind]}\.py::\w+::(\w+)", installed, re.MULTILINE)

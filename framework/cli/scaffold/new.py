@@ -8,6 +8,7 @@ import importlib.util
 import keyword
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from framework import registry
@@ -18,7 +19,9 @@ from framework.errors import UserError
 
 TEMPLATES = Path(__file__).parent
 LONGEST_NAME = 30  # characters that fit a column of `list`
-USAGE = "python -m framework new task|attention|position|data NAME [package=true]"
+USAGE = f"python -m framework new KIND NAME [package=true]; KIND is one of {', '.join(KINDS)}"
+_OF_EVERY_TASK = ("format", "decoding", "distillation")  # slots that the framework itself reads
+_ROWS = ["text", "label"]  # columns that the templates' rows have
 
 
 def new(arguments: Sequence[str]) -> str:
@@ -67,35 +70,63 @@ def check_name(kind: str, name: str, catalogue: Catalogue) -> None:
 
 def contents(kind: str, name: str, package: bool, folder: Path, catalogue: Catalogue) -> dict[str, str]:
     """The files of a plugin: path inside its folder -> text."""
-    format, task = format_and_task(catalogue) if kind == "data" else ("", "")
+    about = KINDS[kind]
+    place = place_of(kind, catalogue) if re.search("TASK|SLOT", f"{about.train} {about.preset}") else Place("", "", "")
     code, tests = (f"plugformer_{name}/", "tests/") if package else ("", "")
-    install = f"python -m pip install -e {folder}\n" if package else ""
-    train = f"{'python train.py' if Path('train.py').is_file() else 'python -m framework train'} {KINDS[kind].train.format(task=task)}"
-    files = {"README.md": README.format(kind=KINDS[kind], name=kind, folder=folder.as_posix(), install=install, train=train)}
+    command = "python train.py" if Path("train.py").is_file() else "python -m framework train"
+    readme = README.format(
+        kind=about,
+        files=about.files or f"`{kind}.py` is all of it.",
+        preset=f"\n`conf/` has its presets, such as `{place.filled(about.preset)}`." if about.preset else "",
+        name=kind,
+        folder=folder.as_posix(),
+        install=f"python -m pip install -e {folder}\n" if package else "",
+        train=f"{command} {place.filled(about.train)}",
+        hint=f"\n{about.hint}\n" if about.hint else "",
+    )
+    files = {"README.md": readme}
     if package:
-        files["pyproject.toml"] = PYPROJECT.format(kind=KINDS[kind], dashed=name.replace("_", "-"))
+        files["pyproject.toml"] = PYPROJECT.format(kind=about, dashed=name.replace("_", "-"))
     for path in templates(kind):
-        text = (TEMPLATES / kind / path).read_text(encoding="utf-8").replace("format/specimen_labels", f"format/{format}")
+        text = place.filled((TEMPLATES / kind / path).read_text(encoding="utf-8"))
         files[f"{tests if path.name.startswith('test_') else code}{path.as_posix()}"] = text
     return {renamed(path, name): renamed(text, name) for path, text in files.items()}
 
 
-def format_and_task(catalogue: Catalogue) -> tuple[str, str]:
-    """A format whose rows have a text and a label, and a task that reads it. UserError: there is none."""
-    for format, option in catalogue.options.get("format", {}).items():
-        if list(option["declarations"].get("columns", ())) == ["text", "label"]:
-            for task, known in catalogue.options.get("task", {}).items():
-                if known["slots"].get("format", {}).get("default") == format:
-                    return format, task
-    raise UserError("new data writes a source of texts with labels, and no installed task reads such rows")
+@dataclass(frozen=True)
+class Place:
+    """Where a part of a kind is used: a task, the slot of the task, and the task's format."""
+
+    task: str
+    slot: str
+    format: str
+
+    def filled(self, text: str) -> str:
+        """A template with the names in place of TASK, SLOT and FORMAT."""
+        return re.sub(r"\b(TASK|SLOT|FORMAT)\b", lambda match: str(getattr(self, match[0].lower())), text)
+
+
+def place_of(kind: str, catalogue: Catalogue) -> Place:
+    """A task with a slot for such a part, or else one whose rows are a text and a label. UserError: there is none."""
+    tasks = catalogue.options.get("task", {})
+    for task, known in tasks.items():
+        for slot, entry in known["slots"].items():
+            if entry["kind"] == kind and slot not in _OF_EVERY_TASK:
+                return Place(task, slot, known["slots"]["format"]["default"])
+    for task, known in tasks.items():
+        format = known["slots"].get("format", {}).get("default")
+        if format and list(catalogue.option(f"format/{format}")["declarations"].get("columns", ())) == _ROWS:
+            return Place(task, "format", format)
+    raise UserError(f"new {kind} needs a task with such a part, or one whose rows are a text and a label, and there is none")
 
 
 def renamed(text: str, name: str) -> str:
     """A template with the name of the plugin. A class whose name does not give the name of the option is registered under it explicitly."""
     camel = "".join(word.capitalize() for word in name.split("_"))
     text = text.replace("Specimen", camel).replace("specimen", name)
-    for kind in (*KINDS, "format"):
-        if registry.option_name(f"{camel}{kind.capitalize()}", kind) != name:
+    for kind in KINDS:
+        ending = "".join(word.capitalize() for word in kind.split("_"))
+        if registry.option_name(f"{camel}{ending}", kind) != name:
             text = text.replace(f'@register("{kind}")', f'@register("{kind}", "{name}")')
     return text
 

@@ -32,6 +32,10 @@ class Tokenizer:
     special_tokens: role (a key of KNOWN_SPECIAL_TOKENS) -> token, None if there is none. Roles left out are detected by the usual names.
     min_vocab_size: lower bound of vocab_size, for embedding tables with more rows than there are tokens.
     start: decoder_start_token_id, if a decoder does not start from the begin token.
+
+    >>> tokenizer = Part("tokenizer/bytes")().train(list)
+    >>> isinstance(tokenizer, Tokenizer), tokenizer.encode("hi"), tokenizer.special_ids["mask"]
+    (True, [109, 110], 4)
     """
 
     def __init__(

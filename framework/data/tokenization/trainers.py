@@ -24,7 +24,13 @@ Texts = Callable[[], Iterable[str]]  # may be called more than once
 
 
 class TokenizerTrainer:
-    """Base class of the kind `tokenizer`: trains a tokenizer on texts. It depends on its options alone."""
+    """Base class of the kind `tokenizer`: trains a tokenizer on texts. It depends on its options alone.
+
+    >>> trainer = Part("tokenizer/characters")()
+    >>> tokenizer = trainer.train(lambda: ["good", "dull"])
+    >>> isinstance(trainer, TokenizerTrainer), tokenizer.decode(tokenizer.encode("gold"))
+    (True, 'gold')
+    """
 
     needs_texts: ClassVar[bool] = True
 

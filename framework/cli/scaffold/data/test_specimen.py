@@ -5,4 +5,4 @@ from framework.testing import SourcePromises
 
 class TestSpecimenData(SourcePromises):
     data = "data/specimen"
-    format = "format/specimen_labels"
+    format = "format/FORMAT"

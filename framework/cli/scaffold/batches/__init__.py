@@ -1,0 +1,1 @@
+"""The batch sampler specimen."""

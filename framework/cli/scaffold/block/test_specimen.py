@@ -1,0 +1,7 @@
+"""Contract tests of the block specimen."""
+
+from framework.testing import BlockPromises
+
+
+class TestSpecimenBlock(BlockPromises):
+    part = "block/specimen"

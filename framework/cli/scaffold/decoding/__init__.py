@@ -1,0 +1,1 @@
+"""The decoding strategy specimen."""

@@ -1,0 +1,7 @@
+"""Contract tests of the encoder specimen."""
+
+from framework.testing import StackPromises
+
+
+class TestSpecimenEncoder(StackPromises):
+    part = "encoder/specimen"

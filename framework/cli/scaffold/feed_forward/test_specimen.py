@@ -1,0 +1,7 @@
+"""Contract tests of the feed-forward network specimen."""
+
+from framework.testing import FeedForwardPromises
+
+
+class TestSpecimenFeedForward(FeedForwardPromises):
+    part = "feed_forward/specimen"

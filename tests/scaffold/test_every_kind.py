@@ -1,0 +1,91 @@
+"""What `new` writes for each kind: it passes its suite as it was generated, and is used in a run at toy size."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from framework import registry, testing
+from framework.__main__ import main
+from framework.cli.scaffold.texts import KINDS
+from framework.config import catalogue
+
+ROOT = Path(__file__).parents[2]
+TINY = [
+    *("trainer.max_steps=3", "trainer.accelerator=cpu", "trainer.limit_val_batches=2", "trainer.limit_test_batches=2"),
+    *(
+        "model.dim=16",
+        "model.num_heads=2",
+        "model.num_layers=2",
+        "model.max_length=64",
+        "callbacks.progress.style=off",
+        "task.baseline=false",
+    ),
+]
+WORDS = {  # what a README cannot know, or what shows the part at work
+    "decoder": ["model/decoder=a_decoder_half"],
+    "decoding": ["task.test_rows=2", "task.decoding.max_new_tokens=4"],
+    "format": ["data.limit=60"],
+    "tokenizer": ["data.limit=20"],
+}
+# A family is used by a folder in its layout, which its suite opens. Distillation comes first: its teacher is the run before it.
+USED = sorted((kind for kind in KINDS if kind != "family"), key=lambda kind: kind != "distillation")
+
+
+def test_every_kind_has_a_template_and_a_suite():
+    """Those of the framework, and those that our plugins add."""
+    known = catalogue.load()
+    ours = {
+        kind
+        for kind, options in known.options.items()
+        if any(each["package"].startswith(("framework", "plugins")) for each in options.values())
+    }
+    assert set(KINDS) == ours >= set(registry.KINDS)
+    for kind in KINDS:
+        (test,) = (ROOT / "framework" / "cli" / "scaffold" / kind).glob("test_*.py")
+        suite = re.findall(r"^from framework\.testing import (\w+Promises)$", test.read_text(), re.MULTILINE)
+        assert len(suite) == 1 and hasattr(testing, suite[0]), kind
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory) -> str:
+    """What is printed where a plugin of each kind is tested and trained with: in one process, for its imports cost the most."""
+    folder = tmp_path_factory.mktemp("kinds")
+    catalogue.load()
+    commands = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for kind in KINDS:
+            assert main(["new", kind, f"a_{kind}"]) == 0
+            readme = (folder / "plugins" / f"a_{kind}" / "README.md").read_text()
+            commands[kind] = re.findall(r"^python -m framework train (.*)$", readme, re.MULTILINE)[0].split()
+    first = ["name=first", *TINY]
+    training = {kind: [*commands[kind], *WORDS.get(kind, []), *TINY] for kind in USED}
+    program = f"""\
+import pytest
+from framework.__main__ import main
+
+print("tests", int(pytest.main(["-q", "-rAf", "-p", "no:cacheprovider", "--no-header", "--tb=short", "plugins"])), flush=True)
+main(["train", *{first!r}])
+for kind, words in {training!r}.items():
+    print("trained", kind, main(["train", *words]), flush=True)
+"""
+    around = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=around, capture_output=True, text=True)
+    return done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_passes_its_suite_as_it_was_generated(used, kind):
+    outcomes = re.findall(rf"^(PASSED|FAILED|ERROR) plugins/a_{kind}/test_a_{kind}\.py::(.*)$", used, re.MULTILINE)
+    assert [outcome for outcome in outcomes if outcome[0] != "PASSED"] == [] and len(outcomes) >= 3, used[-6000:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", USED)
+def test_it_is_used_in_a_run(used, kind):
+    assert f"\ntrained {kind} 0\n" in used, used[-6000:]

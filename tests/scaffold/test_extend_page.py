@@ -1,0 +1,74 @@
+"""docs/extend.md, followed as it stands in an empty folder, and docs/glossary.md, which has the words of the pages."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from framework import testing
+from framework.__main__ import main
+from framework.cli.scaffold.texts import KINDS
+from framework.config import catalogue
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
+GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+COMMANDS = [shlex.split(line) for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL) for line in block.splitlines()]
+
+
+def test_every_kind_has_a_section_with_its_command_and_its_suite():
+    sections = re.split(r"^### ", PAGE, flags=re.MULTILINE)[1:]
+    named = {kind: section for section in sections for kind in section.splitlines()[0].split(", ")}
+    assert set(named) == set(KINDS)
+    for kind, section in named.items():
+        assert f"python -m framework new {kind} my_{kind}\n" in section
+        suites = re.findall(r"`(\w+Promises)`", section)
+        assert suites and all(hasattr(testing, suite) for suite in suites), kind
+    for file in re.findall(r"\]\((\w+\.md)\)", PAGE):
+        assert (ROOT / "docs" / file).is_file()
+
+
+def test_the_glossary_is_a_table_in_order():
+    rows = [line.strip("|").split("|") for line in GLOSSARY.splitlines() if line.startswith("| ")][2:]
+    words = [row[0].strip() for row in rows]
+    assert all(len(row) == 3 and row[2].strip() for row in rows) and words == sorted(words, key=str.lower)
+    newcomers = (
+        "part slot kind preset recipe data,spec layout mask row runs/last baseline promise budget option trait node rule override".split()
+    )
+    assert not {word.replace(",", " ") for word in newcomers} - set(words)
+
+
+@pytest.mark.slow
+def test_the_page_runs(tmp_path, monkeypatch):
+    catalogue.load()
+    monkeypatch.chdir(tmp_path)
+    for command in COMMANDS:
+        if "new" in command:
+            assert main(command[3:]) == 0
+    experiment = tmp_path / "my_conf" / "experiment" / "mine.yaml"
+    experiment.parent.mkdir(parents=True)
+    experiment.write_text(re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[0])
+    (python,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    (tmp_path / "page.py").write_text(python)
+    typed = [command for command in COMMANDS if "new" not in command]
+    program = f"""\
+import runpy
+import pytest
+from framework.__main__ import main
+
+for command in {typed!r}:
+    _, _, module, *words = command
+    code = pytest.main([*words, "-p", "no:cacheprovider"]) if module == "pytest" else main(words)
+    print(f"{{command}} ended with {{int(code)}}", flush=True)
+runpy.run_path("page.py")
+print("python ended")
+"""
+    around = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=around, capture_output=True, text=True)
+    for command in typed:
+        assert f"{command} ended with 0" in done.stdout, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-3000:]}"
+    assert "python ended" in done.stdout, done.stderr[-3000:]
