@@ -14,6 +14,7 @@ from typing import Any, Literal
 import pytest
 
 from framework import registry
+from framework.__main__ import main
 from framework.config import catalogue, discovery, inventory, records
 from framework.config.compose import compose
 from framework.config.diff import differences
@@ -255,6 +256,32 @@ def test_a_package_that_cannot_be_read_is_left_out_with_one_line(guest, other, c
         registry.get("attention/echo")
     (guest.folder / f"{module}.py").write_text("")
     assert {"echo", "echo_few"} <= set(guest.load().names("attention"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["list"],
+        ["describe", "attention/linear"],
+        ["check", "model.dim=16", "model.num_heads=2"],
+        ["train", "--help"],
+        ["train", "--cfg", "job"],
+    ],
+    ids=" ".join,
+)
+def test_every_verb_works_beside_packages_that_are_broken_missing_or_clash(guest, other, entries, capsys, caplog, words):
+    entries.append(EntryPoint("gone", "gone_of_tests", Distribution("gone-package", "0.3")))
+    (guest.folder / "worse.py").write_text(f"{IMPORT}1 / 0\n")
+    other.write("linear", "Linear", "Not the one there is.")
+    guest.load()
+    assert main(words) == 0
+    assert capsys.readouterr().out
+    lines = [record.getMessage() for record in caplog.records if record.name == "plugformer"]
+    assert [line.partition(": ")[0].partition(" shares")[0] for line in lines] == [
+        "plugin gone-package 0.3 was left out",
+        "plugin somebodys-package 1.2 was left out",
+        "plugin other-package 3",
+    ]
 
 
 def test_a_package_that_was_left_out_is_tried_again_when_another_one_is_installed(guest, monkeypatch, tmp_path):
