@@ -41,7 +41,7 @@ def test_truncated(tmp_path, share):
     path = save(tmp_path, NextTokenTask().state_dict())
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
-    refused(lambda: load_weights(path), str(path), "is truncated or damaged" if share else "is not a checkpoint")
+    refused(lambda: load_weights(path), str(path), "is truncated or damaged" if share else "is no file of torch.save")
 
 
 @pytest.mark.parametrize(
