@@ -162,7 +162,8 @@ def test_patterns(write):
     path = write("a.txt", "A:one\ntwo\n")
     message = complaint(files(train=path, pattern="(?P<label>[A-Z]):(?P<text>.*)"))
     assert f"{path}, line 2: 'two' does not match data.pattern=(?P<label>[A-Z]):(?P<text>.*)" in message
-    assert "not a regular expression" in complaint(files(train=path, pattern="(?P<label>"))
+    with pytest.raises(UserError, match="data.pattern=.* not a regular expression"):
+        files(train=path, pattern="(?P<label>")
     assert "there is no column 'text' (did you mean 'txt'?)" in complaint(files(train=path, pattern="(?P<label>[A-Z]):(?P<txt>.*)"))
 
 

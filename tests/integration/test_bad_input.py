@@ -284,6 +284,7 @@ DATA = {
     "no labels to learn": (["data.columns.label=stars"], b"", "train.csv, line 1: there is no column 'stars'"),
     "no such kind": (["data.kind=xls"], b"", "data.kind: 'xls' is not of type Literal"),
     "no such encoding": (["data.encoding=utf9"], b"", "data.encoding=utf9 is no encoding of Python"),
+    "no encoding of text": (["data.encoding=idna"], b"", "data.encoding=idna is no encoding of Python"),
     "a share of two": (["data.validation_share=2"], b"", "data.validation_share=2"),
 }
 

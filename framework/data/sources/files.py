@@ -114,6 +114,8 @@ class FilesData(Source):
         self.folder, self.published = Path(folder or ".").expanduser(), published
         given = {name: value for name, value in zip(SPLITS, (train, validation, test), strict=True) if value}
         self.files_of: dict[str, Any] = {name: value.get("path") if isinstance(value, Mapping) else value for name, value in given.items()}
+        if pattern is not None:
+            readers.compiled("pattern", pattern)
         self.kind, self.text_unit, self.pattern, self.classes = kind, text_unit, pattern, classes
         if encoding is not None:
             codec_name(encoding)

@@ -20,6 +20,7 @@ _MARKS = (  # byte-order marks; that of UTF-32 begins as that of UTF-16
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_ESCAPES = ("idna", "punycode", "raw-unicode-escape", "unicode-escape", "undefined")  # codecs of Python that no text file is in
 _GZIP = b"\x1f\x8b"
 _NO_TEXT = {
     b"PK\x03\x04": "a zip archive or a spreadsheet: unpack it, or save it as CSV",
@@ -144,6 +145,8 @@ def readable(path: Path) -> Iterator[None]:
 def codec_name(encoding: str) -> str:
     try:
         codec = codecs.lookup(encoding).name
+        if codec in _ESCAPES:
+            raise LookupError
         "".encode(codec)
     except LookupError:  # also of codecs that make no text of bytes, as base64
         raise UserError(f"data.encoding={encoding} is no encoding of Python; common ones are utf-8, latin-1, cp1252, utf-16") from None
