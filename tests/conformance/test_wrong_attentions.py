@@ -9,6 +9,7 @@ from torch import nn
 
 from framework.parts.attention.base import Attention
 from framework.parts.caches import KVCache
+from framework.parts.masks import Mask
 from framework.registry import Part
 from framework.testing import AttentionPromises
 from tests.conformance.rejects import assert_rejected
@@ -248,7 +249,7 @@ class MakesAParameterWhenCalled(Plain):
 class BranchesOnValues(Plain):
     def forward(self, x, keys_values, layout, mask):
         y = super().forward(x, keys_values, layout, mask)
-        return y if float(y.abs().max()) < 1e9 else y * 0
+        return y if y.abs().max().item() < 1e9 else y * 0
 
 
 class BranchesOnATensor(Plain):
@@ -340,6 +341,21 @@ class CacheOfFourTokens(Plain):
         return self.Cache()
 
 
+class LeaksALittle(Plain):
+    """A finite number is no mask."""
+
+    def scores(self, query, key, mask):
+        scores, allowed = super().scores(query, key, Mask(mask.queries, mask.keys, bias=mask.bias)), mask.dense()
+        return scores if allowed is None else scores - 10.0 * ~allowed
+
+
+class OneCacheForAll(Plain):
+    kept = KVCache()
+
+    def cache(self):
+        return self.kept
+
+
 class CannotRestoreItsCache(Plain):
     class Cache(KVCache):
         def load_state(self, tensors):
@@ -391,6 +407,8 @@ WRONG = {
     NormsOverRows: "rows_are_independent",
     HidesALayer: "saves_and_loads",
     CannotReorder: "cache_reorders",
+    LeaksALittle: "respects_padding respects_causality",
+    OneCacheForAll: "cache_equals_full_forward",
     CannotRestoreItsCache: "cache_is_restored",
     CacheOfFourTokens: "cache_equals_full_forward",
 }

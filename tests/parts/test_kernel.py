@@ -102,6 +102,22 @@ def test_a_mask_is_what_its_sentence_says(causal, window, queries):
                 assert seen[row, 0, query, key] == expected
 
 
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("window", [None, 1, 2])
+@pytest.mark.parametrize("packed", [False, True])
+def test_every_query_has_a_key(causal, window, packed):
+    """Else a softmax over scores is not a number, and the next layer spreads it."""
+    padding_mask = torch.tensor([[0, 0, 0, 1, 1], [1, 1, 0, 0, 0]]).bool()
+    documents = torch.tensor([[1, 1, 1, 0, 0], [0, 0, 1, 2, 2]])
+    mask = Mask(5, 5, causal, padding_mask, (documents, documents) if packed else None, window)
+    assert mask.dense().expand(2, 1, 5, 5).any(-1).all()
+
+
+def test_padding_alone_needs_no_mask_of_queries():
+    padding_mask = torch.tensor([[1, 1, 0]]).bool()
+    assert Mask(3, 3, padding_mask=padding_mask).dense().equal(padding_mask[:, None, None])
+
+
 def test_a_changed_mask_has_keywords_of_its_own():
     mask = Mask(3, 3, causal=True)
     assert mask.sdpa() == {"is_causal": True} and replace(mask, causal=False).sdpa() == {}
