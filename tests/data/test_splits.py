@@ -271,3 +271,25 @@ def test_of_running_text_the_sample_is_successive_rows(tmp_path):
     path.write_text("".join(f"line {number}\n" for number in range(100)))
     found = numbers(files(Stream(), train=str(path), limit=10, validation_share=0), "train")
     assert found == list(range(found[0], found[0] + 10)) and found[0] > 0
+
+
+# -- options of one split --------------------------------------------------------------------------------------------------
+
+
+def test_the_last_share_of_a_text_that_has_options_of_its_own(tmp_path):
+    path = tmp_path / "a.md"
+    path.write_text("0123456789" * 10, encoding="utf-16")
+    own = {"path": str(path), "kind": "text", "text_unit": "file", "encoding": "utf-16"}
+    source = files(Stream(), train=own, validation_share=0.05, split="last")
+    assert [texts(source, split) for split in source.splits] == [["0123456789" * 9 + "01234"], ["56789"]]
+
+
+def test_options_of_one_split_change_its_fingerprint_alone(table):
+    def fingerprints(test):
+        source = files(train=table, test=test)
+        return source.fingerprint("train"), source.fingerprint("test")
+
+    named = {"path": table, "columns": {"text": "label", "label": "text"}}
+    (train, test), (other_train, other_test) = fingerprints(table), fingerprints(named)
+    assert train == other_train and test != other_test
+    assert [row["label"] for row, _ in files(train=table, test=named).rows("test")][:2] == ["text 0", "text 1"]

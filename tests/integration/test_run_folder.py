@@ -228,7 +228,8 @@ def test_predict_a_file_without_labels(run, capsys):
 def test_predict_gives_the_predictions_of_the_test(translated, capsys):
     rows = predictions(translated)[:3]
     assert framework_main(["predict", str(translated), *(f"text={row['input']}" for row in rows)]) == 0
-    assert capsys.readouterr().out.splitlines() == [row["prediction"] for row in rows]
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["prediction"] for row in told] == [row["prediction"] for row in rows] and all("score" in row for row in told)
     assert framework_main(["predict", str(translated), "file=dev.en"]) == 0
     assert [json.loads(line)["prediction"] for line in capsys.readouterr().out.splitlines()] == [
         row["prediction"] for row in predictions(translated)
