@@ -76,10 +76,10 @@ class ToyPart:
         """The reasons of rules that refuse the combination, as `check` gives them."""
         owners = [self.node, *self._stacks().values()]
         parts = [*owners, *(part for owner in owners for part in _filled(owner).values())]
-        provided = set().union(*map(traits, parts))
-        names: dict[str, Any] = {"provided": provided}
+        names: dict[str, Any] = {}
         for owner in owners:
             names |= _values(owner)
+        names["provided"] = set().union(*(traits(part, names) for part in parts))
         return [reason for part in parts for reason in broken(getattr(part.cls, "rules", {}), {**names, **_values(part)})]
 
     def _stacks(self) -> dict[str, Part]:

@@ -46,11 +46,11 @@ class LetterTask(Task):
     def __init__(self, model: Part, spec: DataSpec, format: Format):
         nn.Module.__init__(self)
         self.spec, self.format = spec, format
-        self.embedding, self.norm = nn.Embedding(spec.vocab_size, 8), nn.LayerNorm(8)
+        self.model, self.norm = nn.Embedding(spec.vocab_size, 8), nn.LayerNorm(8)
         self.dropout, self.head = nn.Dropout(0.1), nn.Linear(8, 2)
 
     def forward(self, batch: Batch) -> Result:
-        scores = self.head(self.dropout(self.norm(self.embedding(batch["ids"]).mean(1))))
+        scores = self.head(self.dropout(self.norm(self.model(batch["ids"]).mean(1))))
         return Result.of(cross_entropy(scores, batch["label"], reduction="none"), scores)
 
     def rows(self, result: Result, batch: Batch) -> list[dict[str, Any]]:

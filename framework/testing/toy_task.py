@@ -117,10 +117,10 @@ class ToyTask:
         raise BrokenPromise(f"some model suits the task: {'; '.join(f'{name}: {why[0]}' for name, why in reasons.items())}")
 
 
-def traits(part: Part) -> set[str]:
-    """The traits that a part provides with its values, and with its defaults for the other options."""
+def traits(part: Part, around: Mapping[str, Any] | None = None) -> set[str]:
+    """The traits that a part provides with its values, and with its defaults for the other options. around: options of its owners."""
     provides: Any = getattr(part.cls, "provides", ())
     if not isinstance(provides, Mapping):
         return set(provides)
-    values = {**registry.signature(part.cls).fields, **part.values}
+    values = {**(around or {}), **registry.signature(part.cls).fields, **part.values}
     return {trait for trait, condition in provides.items() if not broken({condition: ""}, values)}

@@ -53,6 +53,12 @@ def outcomes(tests):
     return ended
 
 
+def test_a_part_without_rules_is_tested_everywhere():
+    """In three families beside three positions, and with a window."""
+    legal, refused, failed = suite(AttentionPromises, "attention/multi_head").toys()
+    assert len(legal) == 12 and not refused and not failed
+
+
 @pytest.mark.parametrize(
     ("kind", "part", "left", "reason"),
     [
