@@ -68,7 +68,6 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.generation.strategy import Strategy as Strategy
     from framework.huggingface.folder import load_model as load_model
     from framework.metrics.bleu import Bleu as Bleu
-    from framework.metrics.bleu import BleuTokenizer as BleuTokenizer
     from framework.metrics.bleu import Chrf as Chrf
     from framework.metrics.labels import LabelCounts as LabelCounts
     from framework.metrics.ratio import Average as Average
@@ -77,6 +76,7 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.metrics.ratio import Ratio as Ratio
     from framework.metrics.ratio import RowAverage as RowAverage
     from framework.metrics.rouge import Rouge as Rouge
+    from framework.metrics.tokenizers import BleuTokenizer as BleuTokenizer
     from framework.models.base import Model as Model
     from framework.parts.adapters import Adapter as Adapter
     from framework.parts.attention.base import Attention as Attention

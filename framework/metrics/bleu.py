@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from sacrebleu.metrics import BLEU, CHRF
@@ -12,10 +12,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from framework.errors import UserError
-
-BleuTokenizer = Literal[
-    "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none", "spm", "flores101", "flores200", "spBLEU-1K"
-]  # all of sacrebleu
+from framework.metrics.tokenizers import BleuTokenizer
 
 
 class CorpusMetric(Metric):

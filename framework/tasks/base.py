@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import Metric
 
 from framework.data.formats import Batch, Features, Format, Row
 from framework.data.spec import DataSpec
 from framework.generation.engine import Decode
 from framework.registry import Part, choice
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric  # imported where metrics are made: takes a second
 
 
 @dataclass
@@ -108,11 +110,11 @@ class Task(nn.Module):
         result = self(batch)
         return result, self.rows(result, batch)
 
-    def metrics(self) -> dict[str, Metric]:
+    def metrics(self) -> dict[str, "Metric"]:
         """New metrics by name (`loss` is the learner's). A metric that computes a mapping has a figure for each of its keys."""
         return {}
 
-    def update(self, metrics: dict[str, Metric], rows: list[dict[str, Any]]) -> None:
+    def update(self, metrics: dict[str, "Metric"], rows: list[dict[str, Any]]) -> None:
         """Updates the metrics with rows of `evaluate`. By default each takes `update(predictions, references)`."""
         for metric in metrics.values():
             metric.update([row["prediction"] for row in rows], [row["reference"] for row in rows])

@@ -6,21 +6,22 @@ Shapes: B batch, S source length, T target length.
 import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from framework.data.formats import Batch
 from framework.data.pairs import PairFormat
 from framework.data.spec import DataSpec
 from framework.generation.engine import Decode, evaluating, generated_row
-from framework.metrics.bleu import Bleu, Chrf
 from framework.registry import Part
 from framework.tasks.base import GenerationTask, Result
 from framework.tasks.capabilities import Distillable, DistillationOutputs, Exportable
 from framework.tasks.cross_entropy import IGNORED, logits_at_targets, target_losses
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric  # imported where metrics are made: takes a second
 
 GROUP_SIZE = 64  # rows that are generated together
 ROUNDED_TO = 32  # tokens
@@ -121,5 +122,7 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
             return batch["@rows"].raw[number][self.format.columns[0]]
         return decode.text(batch["source"][number].tolist())
 
-    def metrics(self) -> dict[str, Metric]:
+    def metrics(self) -> dict[str, "Metric"]:
+        from framework.metrics.bleu import Bleu, Chrf
+
         return {"bleu": Bleu(), "chrf": Chrf()}

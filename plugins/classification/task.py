@@ -3,11 +3,10 @@
 Shapes: B batch, T tokens, D model width, C scores.
 """
 
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import Metric, MetricCollection
 
 from framework import (
     BaselineData,
@@ -28,6 +27,9 @@ from . import classifiers  # noqa: F401 - registers the default of the slot
 from .data import ClassificationFormat
 from .pairs import BETWEEN
 from .target import Target
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric  # imported where metrics are made: takes a second
 
 
 @register("task")
@@ -128,7 +130,7 @@ class ClassificationTask(Distillable, Exportable):
         targets = ({"input": shown(raw), "reference": self.target.value(raw)} for raw in batch["@rows"].raw)
         return [{**target, **prediction} for target, prediction in zip(targets, predictions, strict=True)]
 
-    def metrics(self) -> dict[str, Metric]:
+    def metrics(self) -> dict[str, "Metric"]:
         return self.target.metrics(self.spec)
 
     def report(self, rows: list[dict[str, Any]]) -> dict[str, str]:
@@ -140,6 +142,8 @@ class ClassificationTask(Distillable, Exportable):
         rows = [{"prediction": predict(self.format.words(row)), "reference": self.target.value(row)} for row in data.test]
         metrics = self.target.metrics(self.spec, sync_on_compute=False)  # the other ranks compute no baseline
         self.update(metrics, rows)
+        from torchmetrics import MetricCollection
+
         return {name: float(value) for name, value in MetricCollection(metrics, compute_groups=False).compute().items()}
 
 

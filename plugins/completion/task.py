@@ -4,22 +4,19 @@ Shapes: B batch, T tokens.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torchmetrics import Metric
 
 from framework import (
     IGNORED,
     BaselineData,
     Batch,
-    BitsPerByte,
     Decode,
     Distillable,
     DistillationOutputs,
     Exportable,
     GenerationTask,
-    Perplexity,
     Result,
     choice,
     generated_row,
@@ -31,6 +28,9 @@ from framework import (
 )
 
 from .baseline import order_three
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric  # imported where metrics are made: takes a second
 
 
 @register("task")
@@ -126,10 +126,12 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
         prompt, padding_mask = pad_left(prompts, self.spec.padding, batch["ids"].device)
         return [generated_row(row) for row in decode(self.model, prompt, padding_mask, longest=longest)]
 
-    def metrics(self) -> dict[str, Metric]:
+    def metrics(self) -> dict[str, "Metric"]:
+        from framework import BitsPerByte, Perplexity
+
         return {"perplexity": Perplexity(), "word_perplexity": Perplexity(), "bits_per_byte": BitsPerByte()}
 
-    def update(self, metrics: dict[str, Metric], rows: list[dict[str, Any]]) -> None:
+    def update(self, metrics: dict[str, "Metric"], rows: list[dict[str, Any]]) -> None:
         nats = [row["nats"] for row in rows]
         for name, counted in (("perplexity", "tokens"), ("word_perplexity", "words"), ("bits_per_byte", "bytes")):
             metrics[name].update(nats, sum(row[counted] for row in rows))

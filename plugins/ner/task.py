@@ -3,11 +3,10 @@
 Shapes: B texts, R windows of them, T subwords, W words, D model width, C tags.
 """
 
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import Metric
 
 from framework import BaselineData, Batch, DataSpec, Distillable, DistillationOutputs, Exportable, Part, Result, UserError, choice, register
 
@@ -15,8 +14,10 @@ from .baseline import figures
 from .chain import Posterior
 from .data import NerFormat
 from .heads import FORBIDDEN
-from .metrics import SpanF1
 from .schemes import entities, parse, tags_of, write
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric  # imported where metrics are made: takes a second
 
 
 class Words(NamedTuple):
@@ -142,10 +143,12 @@ class NerTask(Distillable, Exportable):
             rows.append(row)
         return rows
 
-    def metrics(self) -> dict[str, Metric]:
+    def metrics(self) -> dict[str, "Metric"]:
+        from .metrics import SpanF1
+
         return {"entities": SpanF1(self.spec.labels)}
 
-    def update(self, metrics: dict[str, Metric], rows: list[dict[str, Any]]) -> None:
+    def update(self, metrics: dict[str, "Metric"], rows: list[dict[str, Any]]) -> None:
         metrics["entities"].update([row["predicted_tags"] for row in rows], [row["reference_tags"] for row in rows])
 
     def baseline(self, data: BaselineData) -> dict[str, float]:

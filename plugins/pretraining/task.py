@@ -3,10 +3,9 @@
 Shapes: B batch, T tokens, N targets, D model width, V vocabulary.
 """
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
-from torchmetrics import Metric
 
 from framework import (
     IGNORED,
@@ -20,8 +19,6 @@ from framework import (
     Format,
     GenerationTask,
     Part,
-    Perplexity,
-    Ratio,
     Result,
     choice,
     logits_at_targets,
@@ -34,6 +31,9 @@ from framework import (
 from .baseline import Neighbors, accuracy
 from .denoising import filled
 from .head import token_head
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric  # imported where metrics are made: takes a second
 
 INPUTS = ("ids", "padding_mask", "source", "target", "source_padding_mask")  # arguments of the models; a format gives those of its family
 CANDIDATES = 5  # named for each gap
@@ -157,10 +157,12 @@ class PretrainingTask(GenerationTask, Distillable, Exportable):
                 pieces[-1].append(id)
         return f" {GAP} ".join(decode.text(piece).strip(" ") for piece in pieces)
 
-    def metrics(self) -> dict[str, Metric]:
+    def metrics(self) -> dict[str, "Metric"]:
+        from framework import Perplexity, Ratio
+
         return {"accuracy": Ratio(), "perplexity": Perplexity()}
 
-    def update(self, metrics: dict[str, Metric], rows: list[dict[str, Any]]) -> None:
+    def update(self, metrics: dict[str, "Metric"], rows: list[dict[str, Any]]) -> None:
         tokens = sum(row["tokens"] for row in rows)
         metrics["accuracy"].update(sum(row["right"] for row in rows), tokens)
         metrics["perplexity"].update([row["nats"] for row in rows], tokens)

@@ -6,7 +6,7 @@ from itertools import islice
 from statistics import median
 from typing import Any
 
-from framework import Rouge, Row, split_sentences, texts_of
+from framework import Row, split_sentences, texts_of
 
 SENTENCES = 3
 LONGEST = 1000  # words of an extract: ROUGE-L takes time and memory by the product of both lengths
@@ -19,6 +19,8 @@ def extracts(train: Iterable[Row], test: Iterable[Row], **options: Any) -> dict[
     options: of `Rouge`.
     """
     rows = list(test)
+    from framework import Rouge
+
     words = Rouge(**options).words
     length = round(median([len(words(summary)) for row in train for summary in texts_of(row, "summary")]))
     methods: dict[str, Callable[[str], str]] = {

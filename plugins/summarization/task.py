@@ -1,12 +1,13 @@
 """Abstractive summarization."""
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from torchmetrics import Metric
-
-from framework import BaselineData, Rouge, SequenceToSequence, choice, register
+from framework import BaselineData, SequenceToSequence, choice, register
 
 from .baseline import extracts
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric  # imported where metrics are made: takes a second
 
 
 @register("task")
@@ -34,7 +35,9 @@ class SummarizationTask(SequenceToSequence):
         super().__init__(max_ratio=max_ratio, **options)
         self.rouge_options: dict[str, Any] = {"references": references, "stem": stem, "sentences": sentences, "tokenize": tokenize}
 
-    def metrics(self) -> dict[str, Metric]:
+    def metrics(self) -> dict[str, "Metric"]:
+        from framework import Rouge
+
         return {"rouge": Rouge(**self.rouge_options)}
 
     def baseline(self, data: BaselineData) -> dict[str, float]:

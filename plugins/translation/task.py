@@ -1,12 +1,13 @@
 """Translation."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from torchmetrics import Metric
-
-from framework import BaselineData, Bleu, BleuTokenizer, Chrf, SequenceToSequence, choice, register
+from framework import BaselineData, BleuTokenizer, SequenceToSequence, choice, register
 
 from .baseline import word_by_word
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric  # imported where metrics are made: takes a second
 
 
 @register("task")
@@ -31,7 +32,9 @@ class TranslationTask(SequenceToSequence):
         super().__init__(**options)
         self.tokenize = tokenize
 
-    def metrics(self) -> dict[str, Metric]:
+    def metrics(self) -> dict[str, "Metric"]:
+        from framework import Bleu, Chrf
+
         return {"bleu": Bleu(self.tokenize), "chrf": Chrf()}
 
     def baseline(self, data: BaselineData) -> dict[str, float]:
