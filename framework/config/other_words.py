@@ -93,6 +93,14 @@ _MEANT = {
     ("logger.wandb.project",): "wandb_project project project_name",
     ("logger",): "report_to loggers tracker",
 }
+# Words that are true or false, where our option takes a name or a number -> its values for true and for false.
+_FLAGS = {
+    **dict.fromkeys(("fp16", "amp", "mixed_precision", "half"), ("16-mixed", "32-true")),
+    "bf16": ("bf16-mixed", "32-true"),
+    **dict.fromkeys(("use_cuda", "cuda"), ("gpu", "cpu")),
+    **dict.fromkeys(("no_cuda", "use_cpu", "cpu"), ("cpu", "auto")),
+    "early_stopping": ("3", "null"),
+}
 MEANT = {word: ways for ways, words in _MEANT.items() for word in words.split()}
 
 
@@ -107,6 +115,8 @@ def meant(key: str, present: Iterable[str] = (), value: str = "VALUE") -> str | 
     for way in MEANT.get(word, ()):
         ours = way.rpartition(" ")[2]
         if ours != key.lstrip("+~"):
+            if word in _FLAGS and value.lower() in ("true", "false"):
+                value = _FLAGS[word][value.lower() == "false"]
             value = "[BETA1,BETA2]" if ours == "optimizer.betas" and not value.startswith("[") else value
             return f"{ours if ours in known else way}={value}"
     return None

@@ -52,3 +52,18 @@ def test_a_word_stands_once():
 
     words = [word for line in _MEANT.values() for word in line.split()]
     assert len(words) == len(set(words)) and all(re.fullmatch("[a-z0-9_]+", word) for word in words)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "wanted"),
+    [
+        ("trainer.fp16", "true", "trainer.precision=16-mixed"),
+        ("bf16", "True", "trainer.precision=bf16-mixed"),
+        ("bf16", "false", "trainer.precision=32-true"),
+        ("no_cuda", "true", "trainer.accelerator=cpu"),
+        ("mixed_precision", "bf16-mixed", "trainer.precision=bf16-mixed"),
+        ("early_stopping", "5", "callbacks.early_stopping.patience=5"),
+    ],
+)
+def test_flags_become_values_of_our_options(key, value, wanted):
+    assert meant(key, (), value) == wanted
