@@ -258,9 +258,10 @@ python train.py task=classification model=bert_base model.pretrained=FOLDER     
 ```
 
 FOLDER has `config.json` and `model.safetensors` (or its shards); `model.pretrained=FOLDER/pytorch_model.bin` reads the tensors
-of a `torch.save` file. `model_type` selects the family. Parts, sizes and tokenizer come from the folder, so no preset is needed; any part
-can be replaced, and its weights are then newly initialized. The run prints the weights that are loaded, missing and unexpected; a
-`config.json` with an unsupported value is an error that names its key. Without a folder the presets start from newly initialized
+of a `torch.save` file, also of one that torch before 1.6 wrote. `model_type` selects the family; where config.json has none, its class or
+the names of the tensors do, or the message has the line to add. Parts, sizes and tokenizer come from the folder, so no preset is needed;
+any part can be replaced, and its weights are then newly initialized. The run prints the weights that are loaded, missing and unexpected;
+a `config.json` with an unsupported value is an error that names its key. Without a folder the presets start from newly initialized
 weights. More, and names on the Hub: [published.md](published.md).
 
 The head of the published class is loaded as well, if the task is the same and the labels are equal:

@@ -37,7 +37,8 @@ def compose(overrides: list[str], folders: Iterable[Path] = (), implied: Iterabl
     folders: the user's own config folders. implied: overrides that a pretrained model implies; typed ones take precedence.
     """
     catalogue = attach(folders)
-    overrides = open_dictionaries(_without_null(overrides, catalogue), catalogue)
+    overrides = _without_null(overrides, catalogue)
+    typed, overrides = [*implied, *overrides], open_dictionaries(overrides, catalogue)
     words = [*implied, *overrides]
     try:
         attach(folders, recipe_of(words))
@@ -47,7 +48,7 @@ def compose(overrides: list[str], folders: Iterable[Path] = (), implied: Iterabl
     choices = {str(key): str(name) for key, name in config.hydra.runtime.choices.items() if name is not None}
     check_recipe(choices.pop("recipe", None), choices["task"], catalogue)
     chosen = {"recipe" if key.startswith("recipe/") else key: name for key, name in choices.items() if not key.startswith("hydra")}
-    return Composed(checked(with_named_nodes(plain_config(config), catalogue), overrides), words, chosen)
+    return Composed(checked(with_named_nodes(plain_config(config), catalogue), overrides), typed, chosen)
 
 
 def checked(config: Mapping[str, Any], typed: list[str]) -> dict[str, Any]:

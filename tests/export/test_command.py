@@ -40,7 +40,7 @@ def test_the_command_as_it_is_typed(run, here):
     assert first == "deep/out"
     sizes = {name: int(size.replace(",", "")) for name, size, _ in map(str.split, files)}
     assert sizes == {path.name: path.stat().st_size for path in Path("deep/out").iterdir()}
-    assert set(sizes) == {"README.md", "config.yaml", "data_spec.json", "model.safetensors", "tokenizer.json"}
+    assert set(sizes) == {"README.md", "config.yaml", "data_spec.json", "model.safetensors", "run.json", "tokenizer.json"}
     assert loading == 'load     import framework; predictor = framework.load("deep/out")'
     found: dict = {}
     exec(loading.removeprefix("load ").strip(), found)  # what is printed does what it says

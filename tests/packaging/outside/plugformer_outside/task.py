@@ -15,6 +15,7 @@ class ReversalFormat(Format):
 
     columns = ("text", "backwards")
     optional = ("backwards",)
+    makes = ("source", "source_padding_mask", "target", "labels")
 
     def tokenizer_texts(self, row: Row) -> Iterable[str]:
         return [text_of(row)]
