@@ -234,7 +234,7 @@ a head; BERT, RoBERTa and ALBERT with their pooler. A test compares each count w
 
 
 def _loading() -> str:
-    """How to load a folder, and the table of published heads."""
+    """The section about loading a folder, with the table of published heads."""
     families = [family_of(name) for columns in KINDS.values() for name, _ in columns.values()]
     classes = {
         head.architecture: f"`{TASKS[hf_task]}{OVERRIDES[head.variant]}`"

@@ -65,7 +65,7 @@ def parsed(argv: Sequence[str], hydra: bool = False) -> tuple[argparse.Namespace
 
 
 def _no_such_flag(flag: str, words: Sequence[str]) -> str:
-    """What to type instead of a flag; options of other programs are `--learning_rate 1e-3` or `--learning_rate=1e-3`."""
+    """The message for an unknown flag; those of other programs are `--learning_rate 1e-3` or `--learning_rate=1e-3`."""
     name, equals, value = flag.partition("=")
     after = words[words.index(flag) + 1 :]
     value = value if equals else after[0] if after and not after[0].startswith("-") and "=" not in after[0] else "VALUE"

@@ -53,12 +53,12 @@ class Origin:
 
     @property
     def label(self) -> str:
-        """What a message calls it: distribution and version, or the folder of a plugin in a clone."""
+        """The name in messages: distribution and version, or the folder of a plugin in a clone."""
         return f"plugins/{self.plugin}" if self.plugin and self.distribution == DISTRIBUTION else self.title
 
     @property
     def rank(self) -> int:
-        """Whose parts keep a name that several packages have: the framework's (0), a plugin's beside it (1), another package's (2)."""
+        """Precedence for a shared name, lowest first: the framework's (0), a plugin's beside it (1), another package's (2)."""
         return 2 if self.distribution != DISTRIBUTION else 1 if self.plugin else 0
 
     def module(self, path: Path) -> str | None:

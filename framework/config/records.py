@@ -104,7 +104,7 @@ def _renew_lines(record: Record) -> None:
 
 
 def _versions() -> Iterable[str]:
-    """What every entry depends on: the libraries, and the code that makes entries."""
+    """Versions of what every entry depends on: the libraries, and the code that makes entries."""
     yield f"{_FORMAT} {sys.version}"
     yield from (f"{name} {importlib.metadata.version(name)}" for name in _DEPENDENCIES)
     for path in (*sorted(Path(__file__).parent.glob("*.py")), *sorted(Path(registry.__file__).parent.glob("*.py"))):

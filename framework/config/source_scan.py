@@ -1,4 +1,4 @@
-"""What the text of a Python file says about the parts in it, without importing it."""
+"""Static scan of Python files for the parts that they register, without importing them."""
 
 import ast
 import hashlib

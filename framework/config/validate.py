@@ -33,7 +33,7 @@ def problems(config: Mapping[str, Any], catalogue: Catalogue) -> Iterator[str]:
 
 
 def _top_value(key: str, value: Any) -> Iterator[str]:
-    """What a value at the top must be beside its type."""
+    """Problems of a value at the top of the config, beyond its type."""
     if key == "seed" and isinstance(value, int) and not 0 <= value < 2**32:
         yield f"seed: {value} must be in 0 to {2**32 - 1}"
     if key == "name" and isinstance(value, str) and value and (re.search(r"[/\\\0]", value) or not value.strip(". ")):

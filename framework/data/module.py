@@ -53,7 +53,7 @@ class Prepared:
 
     @property
     def labels(self) -> dict[str, dict[str, int]]:
-        """How often each split has each label; empty if the rows have none (`Format.row_labels`)."""
+        """Counts of each label in each split; empty if the rows have none (`Format.row_labels`)."""
         counts = {split: data.labels for split, data in self.encoded.items()}
         return counts if any(counts.values()) else {}
 

@@ -29,7 +29,7 @@ KINDS = (
 
 
 class Known(Protocol):
-    """What the registry asks the catalogue: of all packages, also those that have not been imported."""
+    """The catalogue as the registry uses it: the parts of all packages, also those that have not been imported."""
 
     @property
     def packages(self) -> Mapping[str, str]:

@@ -18,7 +18,7 @@ class BatchesPromises(KindPromises):
         return self.with_values()()
 
     def plans(self) -> Iterator[tuple[str, Indices, list[Indices], int]]:
-        """What was planned, lengths, global batches and number of ranks, for several sets of rows."""
+        """Tuples of a description, lengths, global batches and number of ranks, for several sets of rows."""
         for rows in ROWS:
             lengths = lengths_of(rows, windows=self.sampler().packs)
             for world in WORLDS:

@@ -20,7 +20,7 @@ Compute = Callable[[slice], Tensor | None]
 
 @torch.no_grad()
 def positions_are_explicit(toy: ToyPart) -> None:
-    """What a position encoding gives a token depends on the position that is passed, not on the token's place or on other tokens."""
+    """A position encoding depends on the positions that are passed, not on the index of a token in the tensor or on other tokens."""
     model = toy.model().eval()
     for position in toy.parts(model):
         x, heads = _random(2, 4, model.tokens.embedding_dim), _random(2, 3, 4, 4)

@@ -29,7 +29,7 @@ def check_gradients(module: nn.Module, loss: Tensor) -> None:
 
 
 def _state(gradient: Tensor | None) -> str | None:
-    """What is wrong with a gradient; None = nothing."""
+    """The defect of a gradient (none, not finite, zero); None = it has no defect."""
     if gradient is None:
         return "none"
     return "not finite" if not gradient.isfinite().all() else None if gradient.any() else "zero"

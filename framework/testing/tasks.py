@@ -189,7 +189,7 @@ TASK_PROMISES: tuple[Callable[[ToyTask], None], ...] = (
 
 
 def _of_parts(toy: ToyTask, compute: Callable[[Batch], Any]) -> tuple[Any, list[Any]]:
-    """What is computed of the batch of all rows, and of each of its two parts."""
+    """Results of `compute` for the batch of all rows, and for each of its two parts."""
     numbers, third = range(toy.count), toy.count // 3
     with torch.no_grad():
         whole, *parts = (compute(toy.batch(part)) for part in (numbers, numbers[:third], numbers[third:]))

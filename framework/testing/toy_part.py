@@ -40,7 +40,7 @@ class ToyPart:
 
     @property
     def name(self) -> str:
-        """What the toy model is made of, for messages."""
+        """The family and the other parts of the toy model, for messages."""
         return f"{self.family} with {self.beside_names}" if self.beside_names else self.family
 
     @property

@@ -49,7 +49,7 @@ def letter_words(text: str) -> list[str]:
 
 
 def split_at_blanks(text: str) -> list[str]:
-    """What stands between blanks, and each character of scripts without blanks.
+    """Tokens between blanks, with each character of scripts without blanks as a token.
 
     >>> split_at_blanks("It's 3.5 in 東京!")
     ["It's", '3.5', 'in', '東', '京', '!']

@@ -92,7 +92,7 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
         return [{"input": text, **row} for text, row in zip(inputs, self._generate(prompts, batch, decode), strict=True)]
 
     def _prompts(self, batch: Batch, decode: Decode, rows: Iterable[int]) -> list[list[int]]:
-        """What is continued of some rows. A prompt that would leave no room for new tokens is cut to its last tokens."""
+        """Token ids of the prompts of some rows. A prompt that would leave no room for new tokens is cut to its last tokens."""
         room = min(decode.strategy.max_new_tokens or self.spec.max_length, self.spec.max_length // 2)
         prompts = []
         for row in rows:

@@ -95,7 +95,7 @@ def contents(kind: str, name: str, package: bool, folder: Path, catalogue: Catal
 
 @dataclass(frozen=True)
 class Place:
-    """Where a part of a kind is used: a task, the slot of the task, and the task's format."""
+    """The place where a part of a kind is used: a task, the slot of the task, and the task's format."""
 
     task: str
     slot: str

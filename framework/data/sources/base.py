@@ -115,7 +115,7 @@ class Source:
         return {"source": type(self).__name__, "origin": origin, "columns": self.columns.selections, "share": share, "limit": limit}
 
     def split_note(self, split: str, sizes: Mapping[str, Mapping[str, int]]) -> str:
-        """How a split was made of the training rows; empty if it was not. sizes: as `Prepared.sizes`."""
+        """The note that a split was drawn from the training rows; empty if it was not. sizes: as `Prepared.sizes`."""
         share = self._derived_splits.get(split)
         if share is None:
             return ""

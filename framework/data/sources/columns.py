@@ -220,7 +220,7 @@ class Columns:
 
 
 def nothing(value: Any) -> str:
-    """What an absent value is called; "" for all others."""
+    """The name of an absent value in messages (null, empty, NaN); "" for all other values."""
     return "null" if value is None else "empty" if value == "" else "NaN" if value != value else ""
 
 

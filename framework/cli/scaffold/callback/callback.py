@@ -31,7 +31,7 @@ class SpecimenCallback(Callback):
         trainer.should_stop = trainer.should_stop or self.reached >= self.patience
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs to go on as if it had not stopped."""
+        """State of the callback in a checkpoint, for resumed runs."""
         return {"reached": self.reached}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -30,7 +30,7 @@ class SpecimenTarget(NumberTarget):
         return [{"prediction": math.exp(min(row["prediction"], 700.0))} for row in super().predict(logits, spec)]
 
     def postprocessing(self, spec) -> dict[str, Any]:
-        """How an exported score becomes a prediction: exp(mean + deviation * score)."""
+        """Metadata that turns an exported score into a prediction: exp(mean + deviation * score)."""
         return {**super().postprocessing(spec), "exp": True}
 
     def builtin(self, split):
