@@ -169,4 +169,6 @@ SUMS = {"encoder_only": 76.4180849250697, "decoder_only": 76.4180849250697, "enc
 @pytest.mark.parametrize(("family", "total"), SUMS.items())
 def test_the_weights_of_a_seed_are_what_they_were(family, total):
     """The sums of all weights from before parts had a hook."""
-    assert sum(parameter.sum().item() for parameter in toy_model(family).parameters()) == pytest.approx(total, abs=1e-9)
+    assert sum(parameter.sum().item() for parameter in toy_model(family).parameters()) == pytest.approx(
+        total, rel=1e-5
+    )  # float32 draws round by kernel
