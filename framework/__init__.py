@@ -115,6 +115,7 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.tasks.cross_entropy import row_losses as row_losses
     from framework.tasks.cross_entropy import target_losses as target_losses
     from framework.tasks.gathering import gather_rows as gather_rows
+    from framework.tasks.gathering import in_chunks as in_chunks
     from framework.tasks.sequence_to_sequence import SequenceToSequence as SequenceToSequence
     from framework.tracking.base import Tracker as Tracker
     from framework.training.distillation import Distillation as Distillation
