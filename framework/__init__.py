@@ -44,6 +44,7 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.data.formats import name_of as name_of
     from framework.data.formats import text_of as text_of
     from framework.data.formats import texts_of as texts_of
+    from framework.data.kept import kept_on_disk as kept_on_disk
     from framework.data.padding import pad as pad
     from framework.data.padding import padding_mask as padding_mask
     from framework.data.padding import stack_features as stack_features
