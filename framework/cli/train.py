@@ -12,20 +12,24 @@ from framework.config import catalogue as index
 from framework.config.catalogue import GROUPS, TOP
 from framework.config.other_words import meant
 from framework.errors import UserError
+from framework.training.interruption import Interrupted, interruption
 
 _HYDRAS = ("-sc", "--shell-completion", "-i", "--info", "--hydra-help", "--version")  # flags that Hydra answers
 
 
 def main(argv: Sequence[str]) -> int:
-    """Trains the run that a command line describes. Exit code: 0, 2 for a user's mistake, 130 for Ctrl-C; a bug raises."""
+    """Trains the run that a command line describes. Exit code: 0, 2 for a user's mistake, 130 for Ctrl-C, 143 for SIGTERM, 99 for SIGUSR1
+    (`interruption.REQUEUE`); a bug raises."""
     try:
-        return _main(list(argv))
+        with interruption.watched():
+            return _main(list(argv))
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("Stopped. `checkpoints/last.ckpt` has the last state; resume=runs/last continues from it", file=sys.stderr)
-        return 130
+    except Interrupted as interrupted:
+        if not interrupted.told:
+            print(interrupted, file=sys.stderr)
+        return int(interrupted.code or 0)
 
 
 def _main(argv: list[str]) -> int:

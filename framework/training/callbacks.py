@@ -7,11 +7,8 @@ A callback whose attribute `off` is true is not used.
 import math
 import os
 import shutil
-import signal
-import threading
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
@@ -22,6 +19,7 @@ from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
 from framework.errors import UserError
 from framework.registry import build, register
 from framework.training.averaging import LIVE
+from framework.training.interruption import Interrupted, interruption
 from framework.utils.files import remove_partial, replacing
 
 
@@ -35,8 +33,8 @@ def build_callbacks(nodes: Mapping[str, Mapping[str, Any]], **context: Any) -> l
 class Checkpoint(LightningCheckpoint):
     """Saves `checkpoints/last.ckpt`, the newest state, and `checkpoints/best.ckpt`, the state with the best monitored metric.
 
-    Both are written at each validation (without validation, at the end of each epoch). Ctrl-C finishes the current step and saves `last`;
-    a second Ctrl-C stops at once.
+    Both are written at each validation (without validation, at the end of each epoch). Ctrl-C, SIGTERM and SIGUSR1 finish the current step
+    and save `last`; a second Ctrl-C stops at once.
 
     every_n_train_steps: optimizer steps after which `last` is also saved; null = never.
     """
@@ -50,31 +48,16 @@ class Checkpoint(LightningCheckpoint):
         self.monitor, self.mode, self.every_n_train_steps = monitor, mode, every_n_train_steps
         self.best: float | None = None
         self.saved = -1  # step of `last`
-        self.interrupted = False
-        self._previous_handler: Any = None  # of Ctrl-C
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if stage == "fit":
-            if trainer.is_global_zero:
-                remove_partial(self.folder)
-            if threading.current_thread() is threading.main_thread():  # signals exist there only
-                self._previous_handler = signal.signal(signal.SIGINT, self._interrupt)
+        if stage == "fit" and trainer.is_global_zero:
+            remove_partial(self.folder)
 
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self._release()
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        interruption.deferred = True
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        self._release()
-
-    def _release(self) -> None:
-        if self._previous_handler is not None:
-            signal.signal(signal.SIGINT, self._previous_handler)
-            self._previous_handler = None
-
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        self.interrupted = True
-        self._release()
-        print("\nStopping after this step; press Ctrl-C again to stop at once.", flush=True)
+        interruption.deferred = False
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         if trainer.fit_loop._should_accumulate():
@@ -82,11 +65,11 @@ class Checkpoint(LightningCheckpoint):
         due = self.every_n_train_steps is not None and trainer.global_step % self.every_n_train_steps == 0
         if trainer.max_steps != -1 and trainer.global_step >= trainer.max_steps:
             trainer.should_stop = True  # validate and save the last step, also within an epoch
-        stopping = trainer.strategy.reduce_boolean_decision(self.interrupted, all=False)
-        if due or stopping:
+        signal = interruption.asked(trainer)
+        if due or signal:
             self._save(trainer)
-        if stopping:
-            raise KeyboardInterrupt
+        if signal:
+            raise Interrupted(signal)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":
@@ -103,6 +86,7 @@ class Checkpoint(LightningCheckpoint):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.saved != trainer.global_step:  # training ended between validations
             self._keep(trainer, None) if self.best is None else self._save(trainer)
+        interruption.deferred = False
 
     def _keep(self, trainer: pl.Trainer, score: float | None) -> None:
         """Save `last`, and as `best` too if its score is. Without a score the newest is the best."""
@@ -115,12 +99,12 @@ class Checkpoint(LightningCheckpoint):
         if better and trainer.is_global_zero:
             self._link_best()
         trainer.strategy.barrier()
-        if trainer.strategy.reduce_boolean_decision(self.interrupted, all=False):
-            raise KeyboardInterrupt
+        if signal := interruption.asked(trainer):
+            raise Interrupted(signal)
 
     def _save(self, trainer: pl.Trainer) -> None:
         trainer.save_checkpoint(self.folder / "last.ckpt", weights_only=False)  # the whole state
-        self.saved = trainer.global_step
+        self.saved = interruption.saved = trainer.global_step
 
     def _link_best(self) -> None:
         """`best` as a hard link to `last`; files are always replaced and never modified."""
@@ -136,8 +120,10 @@ class Checkpoint(LightningCheckpoint):
 
     def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Continue training from the live weights, with or without averaging; the average has been loaded before."""
-        if trainer.state.fn == "fit" and LIVE in checkpoint:
-            pl_module.load_state_dict(checkpoint[LIVE])
+        if trainer.state.fn == "fit":
+            interruption.saved = checkpoint["global_step"]
+            if LIVE in checkpoint:
+                pl_module.load_state_dict(checkpoint[LIVE])
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}

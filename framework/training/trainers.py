@@ -9,9 +9,10 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
-from pytorch_lightning.trainer.states import TrainerStatus
+from pytorch_lightning.trainer.connectors.signal_connector import _SignalConnector
 
 from framework.registry import register
+from framework.training.interruption import interruption
 from framework.training.strategies import ShardedStrategy
 from framework.utils.files import replacing
 from framework.utils.recording import stop_recording
@@ -31,6 +32,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def load_checkpoint(self, path: str | os.PathLike[str], map_location: Any = "cpu", weights_only: bool | None = None) -> dict[str, Any]:
         return read_checkpoint(Path(path), map_location or "cpu")
+
+
+class _NoSignals(_SignalConnector):
+    """Leaves signals to `interruption`: Lightning's own handlers broadcast within a handler, save files of their own, and requeue."""
+
+    def register_signal_handlers(self) -> None:
+        pass
 
 
 @register("trainer", "lightning", context=(*_CONTEXT, *_FIXED))
@@ -91,9 +99,10 @@ class LightningTrainer(pl.Trainer):
         saved = any(isinstance(callback, Checkpoint) for callback in options.get("callbacks") or ())  # otherwise Lightning saves its own
         options |= dict.fromkeys(_FIXED, False) | {"enable_checkpointing": saved}
         super().__init__(strategy=ShardedStrategy() if strategy == "fsdp" else strategy, **options)
+        self._signal_connector = _NoSignals(self)
 
     def fit(self, model: pl.LightningModule, train_dataloaders: Any = None, *arguments: Any, **keywords: Any) -> None:
-        """Lightning's fit, but Ctrl-C raises KeyboardInterrupt (Lightning exits with code 1)."""
+        """Lightning's fit. Interrupted: a signal came; with a checkpoint callback `last` has the state after its step."""
         if self.ends_at_minima and self.min_steps:
             limit = self.limit_train_batches
             batches = min(len(train_dataloaders), limit) if isinstance(limit, int) else int(len(train_dataloaders) * limit)
@@ -104,10 +113,7 @@ class LightningTrainer(pl.Trainer):
                 torch._functorch.config.donated_buffer = False  # type: ignore[attr-defined]
             model.task.compile()  # type: ignore[operator, union-attr]  # in place, so weight names do not change
         try:
-            super().fit(model, train_dataloaders, *arguments, **keywords)
-        except SystemExit:
-            if self.state.status == TrainerStatus.INTERRUPTED:
-                raise KeyboardInterrupt from None
-            raise
+            with interruption.watched():
+                super().fit(model, train_dataloaders, *arguments, **keywords)
         finally:
             stop_recording()

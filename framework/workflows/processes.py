@@ -17,6 +17,7 @@ from typing import Any
 
 from framework.errors import UserError
 from framework.runs.folder import Run
+from framework.training.interruption import Interrupted, interruption
 from framework.workflows.start import Start
 
 _launched = itertools.count()  # runs of this process: under torchrun the jobs of a sweep meet at different keys
@@ -43,7 +44,8 @@ def _train(start: Start) -> tuple[Run, float | None]:
     from framework.workflows.train import train
 
     assert start.run is not None
-    return start.run, train(start)
+    with interruption.of_run(start.run.folder, start.run.last):
+        return start.run, train(start)
 
 
 def wanted_processes(trainer: Mapping[str, Any]) -> int:
@@ -114,8 +116,14 @@ def spawn(module: list[str], processes: int) -> None:
     ]
     try:
         _wait(ranks)
-    except KeyboardInterrupt:
-        for process in ranks:  # the signal reached them too, and they save a checkpoint
+    except Interrupted as interrupted:
+        if interrupted.told:  # by a rank
+            raise
+        for process in ranks:
+            if interrupted.signal != signal.SIGINT and process.poll() is None:  # Ctrl-C reached them too
+                process.send_signal(interrupted.signal)
+        interrupted.told = True
+        for process in ranks:
             process.wait()
         raise
     finally:
@@ -133,8 +141,8 @@ def _wait(ranks: list[subprocess.Popen]) -> None:
         failed = next((code for code in codes if code), None)
         if failed == 2:
             raise UserError("The run stopped; the reason is printed above.")
-        if failed == 130:
-            raise KeyboardInterrupt
+        if failed and (interrupted := Interrupted.of_code(failed)):
+            raise interrupted
         if failed:
             raise SystemExit(failed)
 
@@ -142,13 +150,12 @@ def _wait(ranks: list[subprocess.Popen]) -> None:
 def _rank(folder: str) -> int:
     """One rank of a run whose config is in its folder. Returns the exit code."""
     try:
-        _train(Start.of_run(Run.open(Path(folder))))
-    except UserError as error:
+        with interruption.watched():
+            _train(Start.of_run(Run.open(Path(folder))))
+    except (UserError, Interrupted) as error:
         if os.environ["RANK"] == "0":
             print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+        return 2 if isinstance(error, UserError) else int(error.code or 0)
     return 0
 
 

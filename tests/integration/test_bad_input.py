@@ -420,7 +420,8 @@ def test_ctrl_c_keeps_last_and_prints_how_to_resume(project, monkeypatch, capsys
     assert threading.current_thread() is threading.main_thread()
     monkeypatch.setattr(Learner, "training_step", interrupted)
     assert train_main(CLASSIFICATION) == 130
-    assert "resume=runs/last" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "last.ckpt has step 3" in message and f"resume=runs/classification/{Path('runs/last').resolve().name} " in message
     assert torch.load("runs/last/checkpoints/last.ckpt", weights_only=True)["global_step"] == 3
     monkeypatch.undo()
 

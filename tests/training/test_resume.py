@@ -11,6 +11,7 @@ from framework.registry import Part
 from framework.tracking.csv_file import CsvTracker
 from framework.training.averaging import Average, AverageLast
 from framework.training.callbacks import Checkpoint
+from framework.training.interruption import REQUEUE, SIGNALS, Interrupted
 from framework.training.optimizers import AdamW, Muon
 from framework.training.schedules import Cosine
 from tests.training.toys import Loader, NextTokenTask, learner, rows, trainer, weights
@@ -31,10 +32,6 @@ class Stop(Callback):
 
 def kill():
     raise Killed
-
-
-def interrupt():
-    os.kill(os.getpid(), signal.SIGINT)
 
 
 def run(folder, stop=None, resume=False, optimizer=None, every=None, accumulate=1, epochs=3, average=None, size=8, **options):
@@ -121,12 +118,14 @@ def test_killed_with_a_mean_of_the_last_weights(tmp_path, step, options):
     assert_equal(one["current_model_state"], other["current_model_state"])
 
 
-def test_ctrl_c_keeps_last(tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, REQUEUE)])
+def test_a_signal_ends_the_step_and_keeps_last(tmp_path, capfd, number, code):
     whole = run(tmp_path / "whole")
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "cut", stop=Stop(12, interrupt))
-    signal.signal(signal.SIGINT, before)  # Lightning ignores further ones
+    before = [signal.getsignal(each) for each in SIGNALS]
+    with pytest.raises(Interrupted) as raised:
+        run(tmp_path / "cut", stop=Stop(12, lambda: os.kill(os.getpid(), number)))
+    assert raised.value.code == code and "after this step" in capfd.readouterr().err
+    assert [signal.getsignal(each) for each in SIGNALS] == before
     saved = torch.load(tmp_path / "cut/checkpoints/last.ckpt", weights_only=True)
     assert saved["global_step"] == 13
     assert_equal(whole, run(tmp_path / "cut", resume=True))
