@@ -1,4 +1,4 @@
-"""What `new` writes for each kind: it passes its suite as it was generated, and is used in a run at toy size."""
+"""Scaffolds of all kinds: each passes its suite as `new` generated it, and is used in a run at toy size."""
 
 import os
 import re
@@ -25,7 +25,7 @@ TINY = [
         "task.baseline=false",
     ),
 ]
-WORDS = {  # what a README cannot know, or what shows the part at work
+WORDS = {  # overrides that the README lacks
     "decoder": ["model/decoder=a_decoder_half"],
     "decoding": ["task.test_rows=2", "task.decoding.max_new_tokens=4"],
     "format": ["data.limit=60"],
@@ -52,7 +52,7 @@ def test_every_kind_has_a_template_and_a_suite():
 
 @pytest.fixture(scope="module")
 def used(tmp_path_factory) -> str:
-    """What is printed where a plugin of each kind is tested and trained with: in one process, for its imports cost the most."""
+    """The output of testing a plugin of each kind and training with it: in one process, because imports cost the most."""
     folder = tmp_path_factory.mktemp("kinds")
     catalogue.load()
     commands = {}
