@@ -1,8 +1,7 @@
-"""Data loader of one rank, with a batch order known in advance, so that a run resumes in the middle of an epoch."""
+"""Data loader of one rank, with a batch order known in advance, so that it can start in the middle of an epoch."""
 
 from collections.abc import Callable, Iterator
 from random import Random
-from typing import Any
 
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -23,9 +22,11 @@ class ShardedBatchSampler(Sampler[Step]):
     def __init__(self, plan_batches: Callable[[int], list[Indices]], rank: int, world_size: int):
         self.plan_batches, self.rank, self.world_size = plan_batches, rank, world_size
         self.epoch, self.skip = 0, 0
+        self.repeats = False  # whether every epoch is the first
         self.steps = len(plan_batches(0))
 
     def set_epoch(self, epoch: int) -> None:
+        epoch = 0 if self.repeats else epoch
         if epoch != self.epoch:
             self.epoch, self.skip = epoch, 0
 
@@ -62,7 +63,7 @@ class BatchDataset(Dataset[Batch]):
 
 
 class BatchLoader(DataLoader[Batch]):
-    """Resumable data loader: its state is the epoch and the number of batches returned in it, without those that workers prefetched.
+    """Data loader of one rank, which can start in the middle of an epoch.
 
     Use it with `Trainer(use_distributed_sampler=False)`, because the sampler shards batches itself.
     """
@@ -70,19 +71,20 @@ class BatchLoader(DataLoader[Batch]):
     def __init__(self, dataset: BatchDataset, steps: ShardedBatchSampler, workers: int = 0):
         super().__init__(dataset, sampler=steps, batch_size=None, num_workers=workers, persistent_workers=workers > 0)
         self.steps = steps
-        self._served, self._resumed = 0, False
+        self._started = False  # whether the next iteration starts where `start_at` says
+
+    def start_at(self, epoch: int, batch: int) -> None:
+        """The next iteration starts at this batch of an epoch; those after it are of whole epochs again."""
+        self.steps.set_epoch(epoch)
+        self.steps.skip, self._started = batch, True
+
+    def repeat(self) -> None:
+        """Every epoch is the first one from now on: the same batches in the same order."""
+        self.steps.repeats = True
+        self.steps.set_epoch(0)
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        if not self._resumed:
+        if not self._started:
             self.steps.skip = 0
-        self._resumed = False
-        self._served = self.steps.skip
-        for batch in super().__iter__():
-            self._served += 1
-            yield batch
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.steps.epoch, "served": self._served}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.steps.epoch, self.steps.skip, self._resumed = state["epoch"], state["served"], True
+        self._started = False
+        yield from super().__iter__()
