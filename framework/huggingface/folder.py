@@ -8,17 +8,29 @@ from typing import TYPE_CHECKING, Any
 from framework import registry
 from framework.config import catalogue as index
 from framework.errors import UserError
+from framework.huggingface.check import check_weights
 from framework.huggingface.family import Family, Parts
 from framework.huggingface.files import PICKLED, WeightFiles, weight_files
 from framework.huggingface.node import Node, model_node
 from framework.huggingface.weight_map import Shape, TensorSlice
-from framework.utils.json_table import read_table
-from framework.weights.shapes import few
+from framework.utils.json_files import read_table
+from framework.utils.typed import check_fields, shown
+from framework.weights.meta import on_meta
+from framework.weights.shapes import few, mismatches
+from framework.weights.shapes import shapes as shapes_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 CONFIG = "config.json"
+_TYPES: dict[str, Any] = {  # of the entries that are no options of a model
+    "model_type": str,
+    "architectures": list[str] | None,
+    "id2label": dict[str, str] | None,
+    "decoder_start_token_id": int | None,
+    "pad_token_id": int | None,
+    "vocab_size": int,
+}
 WeightReader = Callable[[str], "Iterable[Tensor]"]  # name of a weight -> successive chunks of its rows
 
 
@@ -44,6 +56,7 @@ class PublishedModel:
         if not (folder / CONFIG).is_file():
             raise UserError(f"{folder} is neither a run nor a published model: it has no config.yaml and no {CONFIG}")
         config = read_table(folder / CONFIG)
+        check_fields(config, _TYPES, folder / CONFIG)
         files = None
         if "model_type" not in config:
             files = weight_files(folder, pickled)
@@ -60,6 +73,7 @@ class PublishedModel:
         if not any(name.startswith(("model.encoder.", "model.decoder.")) for name in weights):
             names = ", ".join(list(files.shapes)[:3])
             raise UserError(f"{folder} has no weights of a {family.model_type} model; its files hold {names} ...")
+        check_weights(config, weights, files, family, parts, folder)
         if (bias := family.output_bias) is not None:
             parts.values["output_bias"] = bias in files.shapes and any(bool(rows.any()) for rows in files.chunks(bias))
             if not parts.values["output_bias"]:
@@ -86,7 +100,9 @@ class PublishedModel:
     def labels(self) -> tuple[str, ...]:
         """Label names in the order of their ids; empty without `id2label`."""
         id2label = self.config.get("id2label") or {}
-        return tuple(str(id2label[key]) for key in sorted(id2label, key=int))
+        if not all(key.isascii() and key.isdigit() and len(key) < 10 for key in id2label):
+            raise UserError(f"{self.folder / CONFIG}: the keys of id2label must be numbers of labels; they are {shown([*id2label])}")
+        return tuple(id2label[key] for key in sorted(id2label, key=int))
 
     @property
     def vocab_size(self) -> int:
@@ -105,18 +121,19 @@ def load_model(folder: Path | str) -> "nn.Module":
     >>> load_model("published")(torch.tensor([[5, 6, 7]])).shape
     torch.Size([1, 3, 16])
     """
-    import torch
-
     from framework.data.spec import DataSpec
 
     published = PublishedModel.open(Path(folder))
     node = published.node()
-    with torch.device("meta"):
+    shapes = published.shapes()
+    with on_meta(str(published.folder / CONFIG), len(shapes)):
         model = registry.build(node, spec=DataSpec(published.vocab_size, node["max_length"]))
     names = {name: f"model.{name}" for name in model.state_dict()}
-    shapes = published.shapes()
     if missing := [name for name in names if names[name] not in shapes]:
         raise UserError(f"{published.folder} has no weights for {few(missing)}")
+    own = shapes_of(model.state_dict())
+    if wrong := mismatches(own, {name: shapes[there] for name, there in names.items()}):
+        raise UserError("\n".join([f"{published.folder} holds the weights of another model than its {CONFIG} describes", *wrong]))
     model = model.to_empty(device="cpu")
     copy_weights(model.state_dict(), names, published.tensors)
     return model.eval()
