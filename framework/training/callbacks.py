@@ -87,6 +87,8 @@ class Checkpoint(LightningCheckpoint):
         if self.saved != trainer.global_step:  # training ended between validations
             self._keep(trainer, None) if self.best is None else self._save(trainer)
         interruption.deferred = False
+        if signal := interruption.asked(trainer):
+            raise Interrupted(signal)
 
     def _keep(self, trainer: pl.Trainer, score: float | None) -> None:
         """Save `last`, and as `best` too if its score is. Without a score the newest is the best."""

@@ -9,11 +9,11 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
-from pytorch_lightning.trainer.connectors.signal_connector import _SignalConnector
 
 from framework.registry import register
 from framework.training.interruption import interruption
 from framework.training.strategies import ShardedStrategy
+from framework.training.surroundings import NoSignals, cluster_environment
 from framework.utils.files import replacing
 from framework.utils.recording import stop_recording
 from framework.weights.torch_files import read_checkpoint
@@ -32,13 +32,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def load_checkpoint(self, path: str | os.PathLike[str], map_location: Any = "cpu", weights_only: bool | None = None) -> dict[str, Any]:
         return read_checkpoint(Path(path), map_location or "cpu")
-
-
-class _NoSignals(_SignalConnector):
-    """Leaves signals to `interruption`: Lightning's own handlers broadcast within a handler, save files of their own, and requeue."""
-
-    def register_signal_handlers(self) -> None:
-        pass
 
 
 @register("trainer", "lightning", context=(*_CONTEXT, *_FIXED))
@@ -95,11 +88,11 @@ class LightningTrainer(pl.Trainer):
         self.ends_at_minima = any(minima) and options.get("max_epochs") is None and options.get("max_steps", -1) == -1
         if self.ends_at_minima:
             options["max_epochs"] = max(1, minima[0])  # `fit` raises it for min_steps, which takes the number of batches
-        options["plugins"] = [*(options.get("plugins") or ()), AtomicCheckpointIO()]
+        options["plugins"] = [*(options.get("plugins") or ()), AtomicCheckpointIO(), cluster_environment()]
         saved = any(isinstance(callback, Checkpoint) for callback in options.get("callbacks") or ())  # otherwise Lightning saves its own
         options |= dict.fromkeys(_FIXED, False) | {"enable_checkpointing": saved}
         super().__init__(strategy=ShardedStrategy() if strategy == "fsdp" else strategy, **options)
-        self._signal_connector = _NoSignals(self)
+        self._signal_connector = NoSignals(self)
 
     def fit(self, model: pl.LightningModule, train_dataloaders: Any = None, *arguments: Any, **keywords: Any) -> None:
         """Lightning's fit. Interrupted: a signal came; with a checkpoint callback `last` has the state after its step."""
