@@ -103,7 +103,7 @@ class Launched:
     def text(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def until(self, pattern: str, seconds: float = 200) -> None:
+    def until(self, pattern: str, seconds: float = 400) -> None:
         """Waits until the output matches."""
         deadline = time.monotonic() + seconds
         while not re.search(pattern, self.text()):
