@@ -167,3 +167,21 @@ def test_a_rank_ends_with_its_parent():
         parent.kill()
         assert parent.stdout.readline() == "saved\n"
         assert parent.stdout.read() == ""  # nobody holds it any more
+
+
+def test_a_rank_finds_modules_where_its_parent_does(tmp_path, monkeypatch):
+    """Whatever lies in the current folder; the user's PYTHONPATH is kept, variables of SLURM are not handed on."""
+    for name in ("random.py", "torch.py", "framework.py", "mine.py"):
+        (tmp_path / name).write_text("raise SystemExit('shadowed')")
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path/theirs.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
+    monkeypatch.setenv("SLURM_NTASKS", "1")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "path")])
+    look = "import framework, random, theirs, os; from importlib.util import find_spec"
+    look += "; print(find_spec('mine'), 'path' in os.environ['PYTHONPATH'], 'SLURM_NTASKS' in os.environ, os.environ['RANK'])"
+    monkeypatch.setattr(spawning, "_CODE", f"import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); {look}")
+    for number, (command, environment) in enumerate(zip(*spawning._ranks(tmp_path, 2, tmp_path), strict=True)):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert (done.stdout, done.stderr) == (f"None True False {number}\n", "")
