@@ -24,7 +24,7 @@ VERBS = ("list", "describe", "check", "new", "train", "evaluate", "predict", "ex
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs a command. Exit code: 0; 2 for a mistake of the user; 130, 143 and 99 for Ctrl-C, SIGTERM and SIGUSR1; bugs raise."""
+    """Runs a command. Exit code: 0; 2 for a mistake of the user; 130, 143, 99 or 129 for a signal; bugs raise."""
     if not argv or argv[0] in ("-h", "--help"):
         print(USAGE)
         return 0

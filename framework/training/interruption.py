@@ -1,4 +1,5 @@
-"""Signals that end a run before its time: Ctrl-C (SIGINT), SIGTERM of a scheduler, and SIGUSR1, a scheduler's warning of its time limit.
+"""Signals that end a run before its time: Ctrl-C (SIGINT), SIGTERM of a scheduler, SIGUSR1, a scheduler's warning of its time limit, and
+SIGHUP, a terminal that is closed.
 
 In training a signal is remembered and asked for at the end of each optimizer step, where all ranks save and stop together. At any other
 time it stops the run at once: there is nothing then that is not saved already.
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 
 REQUEUE = 99  # exit code after SIGUSR1: Grid Engine queues such a job again by itself, LSF with REQUEUE_EXIT_VALUES, SLURM with RequeueExit
 WORKER_SECONDS = 30  # of a worker of a data loader, from SIGTERM to its end
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP") if hasattr(signal, name))
 
 
 class Interrupted(SystemExit):
-    """The end of a run by a signal. Its `code` is the exit code: 130 for SIGINT, 143 for SIGTERM, 99 for SIGUSR1.
+    """The end of a run by a signal. Its `code` is the exit code: 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP, 99 for SIGUSR1.
 
     said: what another process has said about it. folder: of the run, if it has one. checkpoint: `last` of the run, if there is one.
     step: its optimizer step, if that is known.
@@ -82,7 +83,8 @@ class Interruption:
             return
         self.received, self.deferred, self.saved, self._process = None, False, None, os.getpid()
         for number in SIGNALS:
-            self._previous[number] = signal.signal(number, self._handle)
+            if number in (signal.SIGINT, signal.SIGTERM) or signal.getsignal(number) is not signal.SIG_IGN:  # by nohup
+                self._previous[number] = signal.signal(number, self._handle)
         try:
             yield
         finally:

@@ -30,25 +30,31 @@ _launched = itertools.count()  # runs of this process: the jobs of a sweep meet 
 
 
 @contextmanager
-def meet(place: Ranks, opened: Callable[[], AbstractContextManager[Start]]) -> Iterator[Start]:
-    """The start of the run, in its folder, on every rank. opened: entered by rank zero; its start has data encoded and a folder.
+def meet(place: Ranks, make: Callable[[], Start], opened: Callable[[Start], AbstractContextManager[Start]]) -> Iterator[Start]:
+    """The start of the run, in its folder, on every rank. make, opened: called by rank zero alone; the latter encodes the data and makes
+    the folder, once all ranks have come.
 
     UserError: not all processes came, or one of them does not see the folder. SystemExit(2): rank zero printed the reason.
     """
     store = _store(place)
     key = f"plugformer/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{next(_launched)}"
+    store.add(f"{key}/came", 1)
     if place.rank > 0:
         yield _follow(store, key, place)
         return
     with ExitStack() as stack:
-        start = None
+        told = False
         try:
-            start = stack.enter_context(opened())
+            start = make()
+            if (came := _all(store, f"{key}/came", place.size)) < place.size:
+                raise UserError(f"{came} of {place.size} processes started within {ARRIVAL:.0f} s; srun or torchrun must start all of them")
+            start = stack.enter_context(opened(start))
+            told = True
+            _lead(store, key, place, start)
         finally:
-            if start is None:
+            if not told:
                 store.set(key, "")
-                _read_by_all(store, key, place)
-        _lead(store, key, place, start)
+                _all(store, f"{key}/read", place.size - 1, seconds=SIGHT)
         yield start
 
 
@@ -83,21 +89,21 @@ def _listens(place: Ranks) -> bool:
 def _lead(store: "TCPStore", key: str, place: Ranks, start: Start) -> None:
     """Tells the others the folder, and lets them go on if all of them see it."""
     assert start.run is not None
-    token = secrets.token_hex(8)
-    mark = start.run.folder / f".meeting-{token}"
+    folder, token = start.run.folder.resolve(), secrets.token_hex(8)
+    mark = folder / f".meeting-{token}"
     mark.touch()
     try:
-        store.set(key, f"{token} {start.run.folder.resolve()}")
-        here = _read_by_all(store, key, place)
+        store.set(key, f"{token} {folder}")
+        read = _all(store, f"{key}/read", place.size - 1, seconds=ARRIVAL)
         blind = store.get(f"{key}/blind").decode() if store.check([f"{key}/blind"]) else ""
-        store.set(f"{key}/go", "" if here < place.size or blind else "go")
-        if here < place.size:
-            raise UserError(f"{here} of {place.size} processes started within {ARRIVAL:.0f} s; srun or torchrun must start all of them")
+        store.set(f"{key}/go", "" if read < place.size - 1 or blind else "go")
         if blind:
             raise UserError(
-                f"the folder of the run, {start.run.folder.resolve()} on {socket.gethostname()}, is not seen on {blind}\n"
+                f"the folder of the run, {folder} on {socket.gethostname()}, is not seen on {blind}\n"
                 "All machines need one disk for the folder of runs: start in a folder that they share."
             )
+        if read < place.size - 1:
+            raise UserError(f"{place.size - 1 - read} of {place.size} processes have ended before the run began")
     finally:
         mark.unlink(missing_ok=True)
 
@@ -123,12 +129,12 @@ def _seen(path: Path) -> bool:
     return True
 
 
-def _read_by_all(store: "TCPStore", key: str, place: Ranks) -> int:
-    """Waits until the other ranks have read. Returns how many ranks there are, this one included."""
-    deadline = time.monotonic() + ARRIVAL
-    while (here := 1 + store.add(f"{key}/read", 0)) < place.size and time.monotonic() < deadline:
+def _all(store: "TCPStore", key: str, count: int, seconds: float = ARRIVAL) -> int:
+    """Waits until so many ranks have counted at the key. Returns how many have in this time."""
+    deadline = time.monotonic() + seconds
+    while (there := store.add(key, 0)) < count and time.monotonic() < deadline:
         time.sleep(0.05)
-    return here
+    return there
 
 
 def _answer(store: "TCPStore", key: str, place: Ranks) -> str:

@@ -29,7 +29,7 @@ def launch(make: Callable[[], Start]) -> tuple[Run, float | None]:
 
             if "TORCHELASTIC_RUN_ID" in os.environ:
                 watch_parent(os.getppid())
-            with meet(place, lambda: _opened(make())) as start:
+            with meet(place, make, _opened) as start:
                 return _train(start)
         with _opened(make()) as start:
             assert start.run is not None

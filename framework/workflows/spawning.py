@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from framework.errors import UserError
@@ -39,13 +40,13 @@ def spawn(folder: Path, processes: int) -> None:
         try:
             for command, environment in zip(*_ranks(folder, processes, Path(reports)), strict=True):
                 ranks.append(subprocess.Popen(command, env=environment))
-            _wait(ranks)
+            first = _wait(ranks)
         finally:
             for process in ranks:
                 if process.poll() is None:
                     process.kill()
                 process.wait()
-        _judge([process.returncode for process in ranks], Path(reports))
+        _judge([process.returncode for process in ranks], first, Path(reports))
 
 
 def _ranks(folder: Path, processes: int, reports: Path) -> tuple[list[list[str]], list[dict[str, str]]]:
@@ -64,45 +65,41 @@ def _ranks(folder: Path, processes: int, reports: Path) -> tuple[list[list[str]]
     ]
 
 
-def _wait(ranks: Sequence[subprocess.Popen]) -> None:
-    """Waits until all have ended, or one has failed, or the time to end after a signal is over. Passes a signal on."""
-    deadline = passed = None
-    while any(process.poll() is None for process in ranks):
-        if deadline is not None and time.monotonic() > deadline:
-            return
+def _wait(ranks: Sequence[subprocess.Popen]) -> int | None:
+    """Waits until all have ended, or the time to end is over for those that are left, after a signal, which is passed on, or after one has
+    failed. Returns the first that failed."""
+    failed = passed = None
+    deadline = float("inf")
+    while any(process.poll() is None for process in ranks) and time.monotonic() < deadline:
+        failed = next((number for number, process in enumerate(ranks) if process.poll()), None) if failed is None else failed
         if interruption.received and not passed:
             # Ctrl-C reached all processes of the terminal, and a second SIGINT would not let them save: SIGTERM adds nothing to it.
             passed = signal.SIGTERM if interruption.received == signal.SIGINT else interruption.received
             deadline = time.monotonic() + SAVING
             for process in ranks:
                 process.send_signal(passed)
-        elif deadline is None and any(process.poll() for process in ranks):
-            deadline = time.monotonic() + ENDING
+        elif failed is not None:
+            deadline = min(deadline, time.monotonic() + ENDING)
         time.sleep(0.05)
+    return next((number for number, process in enumerate(ranks) if process.poll()), None) if failed is None else failed
 
 
-def _judge(codes: Sequence[int], reports: Path) -> None:
-    """Raises what the exit codes of the ranks mean, with what a rank had to say."""
+def _judge(codes: Sequence[int], first: int | None, reports: Path) -> None:
+    """Raises what the exit codes of the ranks mean, with what a rank had to say. first: the rank that failed first."""
     told = [(number, path.read_text(encoding="utf-8")) for number in range(len(codes)) if (path := reports / str(number)).exists()]
     said = told[0][1] if told else ""
     stopped = [found for code in codes if (found := Interrupted.of_code(code))]
     number = interruption.received or (stopped[0].signal if stopped else None)
-    bad = [(rank, code) for rank, code in enumerate(codes) if code and not Interrupted.of_code(code)]
-    if any(code == 2 for _, code in bad) and said:
-        rank = told[0][0]
-        raise UserError(said if rank == 0 else f"rank {rank}: {said}")
-    if number and not [code for _, code in bad if code != -signal.SIGKILL]:
+    bad = [rank for rank, code in enumerate(codes) if code and not Interrupted.of_code(code)]
+    if any(codes[rank] == 2 for rank in bad) and said:
+        raise UserError(said if told[0][0] == 0 else f"rank {told[0][0]}: {said}")
+    if number and all(codes[rank] == -signal.SIGKILL for rank in bad):  # by us, for want of an end
         had = "the run had ended" if not any(codes) else "the ranks did not say what they saved"
         raise Interrupted(number, said or f"Stopped by {Interrupted(number).name}; {had}")
     if bad:
-        rank, code = _first_failure(bad)
-        print(f"rank {rank} of {len(codes)} {_how(code)}; its output is above", file=sys.stderr, flush=True)
-        raise SystemExit(128 - code if code < 0 else code)
-
-
-def _first_failure(bad: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """The rank whose end ended the others: rather one that crashed than one that was killed when it hung."""
-    return min(bad, key=lambda entry: (entry[1] == -signal.SIGKILL, entry[1] > 0, entry[0]))
+        rank = first if first in bad else bad[0]
+        print(f"rank {rank} of {len(codes)} {_how(codes[rank])}; its output is above", file=sys.stderr, flush=True)
+        raise SystemExit(128 - codes[rank] if codes[rank] < 0 else codes[rank])
 
 
 def _how(code: int) -> str:
@@ -113,6 +110,7 @@ def _how(code: int) -> str:
     return f"was ended by {name}{memory}"
 
 
+@cache
 def watch_parent(parent: int) -> None:
     """Ends this process, as SIGTERM does, when its parent has died; by force if it has not ended some time later."""
 

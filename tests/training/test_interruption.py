@@ -12,7 +12,7 @@ from framework.errors import UserError
 from framework.training.interruption import REQUEUE, SIGNALS, Interrupted, Interruption, interruption
 from framework.workflows import spawning
 
-CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: REQUEUE}
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: REQUEUE, signal.SIGHUP: 129}
 
 
 def send(number):
@@ -73,8 +73,9 @@ import signal, sys, time
 rank, report, how = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 def end(number, frame):
     open(report, "w").write(f"rank {rank} saved")
-    sys.exit(143 if number == signal.SIGTERM else 99)
-signal.signal(signal.SIGTERM, end); signal.signal(signal.SIGUSR1, end); signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(99 if number == signal.SIGUSR1 else 128 + number)
+for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP): signal.signal(number, end)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 print("ready", flush=True)
 if how == "says" and rank: open(report, "w").write("what is wrong"); sys.exit(2)
 if how == "crashes" and rank: import os; os.kill(os.getpid(), signal.SIGSEGV)
