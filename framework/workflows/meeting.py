@@ -46,7 +46,7 @@ def meet(place: Ranks, make: Callable[[], Start], opened: Callable[[Start], Abst
         told = False
         try:
             start = make()
-            if (came := _all(store, f"{key}/came", place.size)) < place.size:
+            if (came := _all(store, f"{key}/came", place.size, ARRIVAL)) < place.size:
                 raise UserError(f"{came} of {place.size} processes started within {ARRIVAL:.0f} s; srun or torchrun must start all of them")
             start = stack.enter_context(opened(start))
             told = True
@@ -54,7 +54,7 @@ def meet(place: Ranks, make: Callable[[], Start], opened: Callable[[Start], Abst
         finally:
             if not told:
                 store.set(key, "")
-                _all(store, f"{key}/read", place.size - 1, seconds=SIGHT)
+                _all(store, f"{key}/read", place.size - 1, SIGHT)
         yield start
 
 
@@ -94,7 +94,7 @@ def _lead(store: "TCPStore", key: str, place: Ranks, start: Start) -> None:
     mark.touch()
     try:
         store.set(key, f"{token} {folder}")
-        read = _all(store, f"{key}/read", place.size - 1, seconds=ARRIVAL)
+        read = _all(store, f"{key}/read", place.size - 1, ARRIVAL)
         blind = store.get(f"{key}/blind").decode() if store.check([f"{key}/blind"]) else ""
         store.set(f"{key}/go", "" if read < place.size - 1 or blind else "go")
         if blind:
@@ -129,7 +129,7 @@ def _seen(path: Path) -> bool:
     return True
 
 
-def _all(store: "TCPStore", key: str, count: int, seconds: float = ARRIVAL) -> int:
+def _all(store: "TCPStore", key: str, count: int, seconds: float) -> int:
     """Waits until so many ranks have counted at the key. Returns how many have in this time."""
     deadline = time.monotonic() + seconds
     while (there := store.add(key, 0)) < count and time.monotonic() < deadline:

@@ -63,4 +63,7 @@ def rank(folder: str, parent: str, report: str) -> int:
         if isinstance(error, UserError) or ranks().rank == 0:
             Path(report).write_text(str(error), encoding="utf-8")
         return 2 if isinstance(error, UserError) else int(error.code or 0)
+    import torch.distributed
+
+    torch.distributed.destroy_process_group()  # the threads of one that is left may crash as the interpreter ends
     return 0
