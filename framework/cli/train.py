@@ -11,7 +11,7 @@ from framework.cli.help import help_text
 from framework.config import catalogue as index
 from framework.config.catalogue import GROUPS, TOP
 from framework.config.other_words import meant
-from framework.errors import UserError
+from framework.errors import RankFailed, UserError
 from framework.training.interruption import Interrupted, interruption
 from framework.utils.ranks import ranks
 
@@ -27,6 +27,9 @@ def main(argv: Sequence[str]) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
+    except RankFailed as error:
+        print(error, file=sys.stderr)
+        return error.code
     except Interrupted as interrupted:
         if ranks().rank == 0:  # all stop together
             print(interrupted, file=sys.stderr)

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from framework.errors import UserError
+from framework.errors import RankFailed, UserError
 from framework.training.interruption import Interrupted, interruption
 from framework.utils.ranks import OWN, without_ranks
 
@@ -33,7 +33,7 @@ sys.exit(rank(*sys.argv[1:]))"""
 def spawn(folder: Path, processes: int) -> None:
     """Trains the run in a folder in so many ranks on this machine, and waits for them. If one fails, the others are ended.
 
-    UserError: a rank reported one. Interrupted: a signal came. SystemExit: a rank failed otherwise; its output says why.
+    UserError: a rank reported one. Interrupted: a signal came. RankFailed: a rank failed otherwise; its output says why.
     """
     ranks: list[subprocess.Popen] = []
     with tempfile.TemporaryDirectory(prefix="plugformer-ranks-") as reports, interruption.held():
@@ -98,8 +98,8 @@ def _judge(codes: Sequence[int], first: int | None, reports: Path) -> None:
         raise Interrupted(number, said or f"Stopped by {Interrupted(number).name}; {had}")
     if bad:
         rank = first if first in bad else bad[0]
-        print(f"rank {rank} of {len(codes)} {_how(codes[rank])}; its output is above", file=sys.stderr, flush=True)
-        raise SystemExit(128 - codes[rank] if codes[rank] < 0 else codes[rank])
+        code = codes[rank]
+        raise RankFailed(f"rank {rank} of {len(codes)} {_how(code)}; its output is above", 128 - code if code < 0 else code)
 
 
 def _how(code: int) -> str:
