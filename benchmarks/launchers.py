@@ -20,17 +20,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TRAIN = [sys.executable, str(ROOT / "train.py")]
-WORDS = [
-    "task=classification",
-    "data.limit=60",
-    "model.dim=16",
-    "model.num_layers=1",
-    "model.num_heads=2",
-    "model.max_length=64",
-    "model.dropout=0",
-]
-WORDS += ["tokenizer=bytes", "trainer.accelerator=cpu", "trainer.precision=64-true", "data/batches=rows", "callbacks.progress.style=lines"]
-WORDS += ["logger=both", "logger.wandb.mode=offline"]
+WORDS = ["task=classification", "data.limit=60", "model.dim=16", "model.num_layers=1", "model.num_heads=2", "model.max_length=64"]
+WORDS += ["model.dropout=0", "task.dropout=0", "tokenizer=bytes", "trainer.accelerator=cpu", "trainer.precision=64-true"]
+WORDS += ["data/batches=rows", "callbacks.progress.style=lines", "logger=both", "logger.wandb.mode=offline"]
 FEW, MANY = ["trainer.max_epochs=2"], ["trainer.max_epochs=100000"]
 ALONE, BOTH = ["data.batches.rows=16"], ["data.batches.rows=8", "trainer.strategy=ddp"]
 DEVICES, NODES = ["trainer.devices=2"], ["trainer.devices=1", "trainer.num_nodes=2"]
