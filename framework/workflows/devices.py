@@ -9,12 +9,13 @@ from framework.utils.ranks import Ranks
 
 
 def count_processes(trainer: Mapping[str, Any], place: Ranks) -> int:
-    """Processes on each machine, by `trainer.devices`. place: of this process; torchrun and srun have decided already.
+    """Processes on each machine, by `trainer.devices`. place: of this process; torchrun and srun have decided already. Imports torch only to
+    count GPUs, where that decides.
 
     UserError: `devices` is no number of processes and no list of devices, there are not so many, or another number has been started.
     """
     devices, nodes = trainer.get("devices", 1), trainer.get("num_nodes", 1)
-    count = _count(devices, _gpus(trainer.get("accelerator", "auto")))
+    count = _count(devices, trainer.get("accelerator", "auto"))
     if place.launcher in ("torchrun", "srun"):
         if (count, nodes) != (place.local_size, place.nodes) or place.size % place.nodes:
             raise UserError(
@@ -29,34 +30,36 @@ def count_processes(trainer: Mapping[str, Any], place: Ranks) -> int:
     return count
 
 
-def _count(devices: Any, gpus: int | None) -> int:
-    """gpus: how many there are; None on a processor."""
-    what, there = f"trainer.devices={devices}", f"{gpus} GPU{'s' * (gpus != 1)}"
-    if devices == "auto" or (gpus is not None and devices in (-1, "-1")):
-        return gpus or 1
+def _count(devices: Any, accelerator: str) -> int:
+    what = f"trainer.devices={devices}"
+    if devices == "auto" or (accelerator != "cpu" and devices in (-1, "-1")):
+        return _gpus(accelerator) or 1
     if isinstance(devices, str) and "," in devices:
         devices = [part.strip() for part in devices.strip("[], ").split(",")]
     if isinstance(devices, (list, tuple)):
-        return _chosen(devices, gpus, what, there)
+        return _chosen(devices, accelerator, what)
     count = int(devices) if isinstance(devices, int) or (isinstance(devices, str) and devices.isdigit()) else 0
     if isinstance(devices, bool) or count < 1:
-        raise UserError(f"{what}: write a number of processes of at least 1{'' if gpus is None else ', a list of GPUs, or -1 for all'}")
+        raise UserError(
+            f"{what}: write a number of processes of at least 1{'' if accelerator == 'cpu' else ', a list of GPUs, or -1 for all'}"
+        )
     cores = os.cpu_count() or 1
-    if gpus is None and count > max(8, 4 * cores):
-        raise UserError(f"{what} are {count:,} processes on a machine with {cores} cores; write at most {max(8, 4 * cores)}")
-    if gpus is not None and count > gpus:
-        raise UserError(f"{what}, but this machine has {there}")
+    if count > (most := max(8, 4 * cores)):
+        raise UserError(f"{what} are {count:,} processes on a machine with {cores} cores; write at most {most}")
+    if count > 1 and (gpus := _gpus(accelerator)) is not None and count > gpus:
+        raise UserError(f"{what}, but this machine has {gpus} GPU{'s' * (gpus != 1)}")
     return count
 
 
-def _chosen(devices: Any, gpus: int | None, what: str, there: str) -> int:
+def _chosen(devices: Any, accelerator: str, what: str) -> int:
+    """The length of a list of GPUs."""
     numbers = [int(each) if str(each).isdigit() else -1 for each in devices]
-    if gpus is None:
+    if accelerator == "cpu" or (gpus := _gpus(accelerator)) is None:
         raise UserError(f"{what}: a list names GPUs; on a processor write a number of processes, trainer.devices={max(1, len(numbers))}")
     if not numbers or -1 in numbers or len(set(numbers)) < len(numbers):
         raise UserError(f"{what}: write the numbers of GPUs, each once, as in trainer.devices=[0,1]")
     if max(numbers) >= gpus:
-        raise UserError(f"{what}, but this machine has {there}, numbered from 0")
+        raise UserError(f"{what}, but this machine has {gpus} GPU{'s' * (gpus != 1)}, numbered from 0")
     return len(numbers)
 
 

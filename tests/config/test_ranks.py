@@ -70,7 +70,7 @@ def test_ranks_of_ours_get_no_variables_of_launchers():
         ("[1]", 4, None),
         (0, None, None),
         (-2, None, None),
-        (-1, None, None),
+        (-1, None, 1),
         (True, None, None),
         ("x", None, None),
         (1.5, None, None),
