@@ -9,8 +9,8 @@ from framework.utils.ranks import Ranks
 
 
 def count_processes(trainer: Mapping[str, Any], place: Ranks) -> int:
-    """Processes on each machine, by `trainer.devices`. place: of this process; torchrun and srun have decided already. Imports torch only to
-    count GPUs, where that decides.
+    """Processes on each machine, by `trainer.devices`. place: of this process; torchrun and srun have decided already. Torch is imported
+    only to count GPUs, where that decides.
 
     UserError: `devices` is no number of processes and no list of devices, there are not so many, or another number has been started.
     """
