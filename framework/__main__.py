@@ -7,6 +7,7 @@ from pathlib import Path
 from framework import registry
 from framework.config import catalogue as index
 from framework.errors import UserError
+from framework.training.interruption import Interrupted, interruption
 
 USAGE = """\
 python -m framework VERB ...
@@ -23,15 +24,19 @@ VERBS = ("list", "describe", "check", "new", "train", "evaluate", "predict", "ex
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs a command. Exit code: 0; 2 for a mistake of the user; bugs raise."""
+    """Runs a command. Exit code: 0; 2 for a mistake of the user; 130, 143, 99 or 129 for a signal; bugs raise."""
     if not argv or argv[0] in ("-h", "--help"):
         print(USAGE)
         return 0
     try:
-        return _run(*argv)
+        with interruption.watched():
+            return _run(*argv)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
+    except Interrupted as interrupted:
+        print(f"Stopped by {interrupted.name}", file=sys.stderr)
+        return int(interrupted.code or 0)
     except BrokenPipeError:  # `list | head`
         sys.stderr.close()
         return 0

@@ -1,4 +1,5 @@
-"""The error for mistakes of the user, printed without a traceback (exit code 2), and the place of an error in other people's code."""
+"""The error for mistakes of the user, printed without a traceback (exit code 2), that of a failed process, and the place of an error in
+other people's code."""
 
 import traceback
 from pathlib import Path
@@ -13,6 +14,14 @@ class UserError(ValueError):
     ...     print("did you mean 'num_layers'?" in str(error) or str(error))
     True
     """
+
+
+class RankFailed(Exception):
+    """A process of a run in several has failed, and has printed why. code: its exit code, 128 + N where signal N ended it."""
+
+    def __init__(self, message: str, code: int):
+        super().__init__(message)
+        self.code = code
 
 
 def place_of(error: BaseException, folder: Path) -> str:

@@ -11,8 +11,9 @@ from framework.cli.help import help_text
 from framework.config import catalogue as index
 from framework.config.catalogue import GROUPS, TOP
 from framework.config.other_words import meant
-from framework.errors import UserError
+from framework.errors import RankFailed, UserError
 from framework.training.interruption import Interrupted, interruption
+from framework.utils.ranks import ranks
 
 _HYDRAS = ("-sc", "--shell-completion", "-i", "--info", "--hydra-help", "--version")  # flags that Hydra answers
 
@@ -26,8 +27,11 @@ def main(argv: Sequence[str]) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
+    except RankFailed as error:
+        print(error, file=sys.stderr)
+        return error.code
     except Interrupted as interrupted:
-        if not interrupted.told:
+        if ranks().rank == 0:  # all stop together
             print(interrupted, file=sys.stderr)
         return int(interrupted.code or 0)
 
@@ -51,7 +55,7 @@ def _main(argv: list[str]) -> int:
     if arguments.cfg:
         _show(compose_run(pinned(rest), folders).config, arguments.package)
     else:
-        launch(Start.of(rest, folders))
+        launch(lambda: Start.of(rest, folders))
     return 0
 
 
@@ -142,7 +146,7 @@ def _sweep(overrides: list[str], folders: list[Path]) -> int:
     def job(config: DictConfig) -> float | None:
         words = [word for word in HydraConfig.get().overrides.task if word not in shared]
         start = starts.get(_job_words(words)) or Start.fresh(compose_run(words, folders, sources), sources)
-        return launch(start)[1]
+        return launch(lambda: start)[1]
 
     attach(folders)
     attach(folders, recipe_of([*shared, *overrides]), [*shared, *overrides])

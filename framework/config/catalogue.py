@@ -7,7 +7,6 @@ that it was made from changes. Config nodes, `--help`, `list`, shell completion 
 import hashlib
 import json
 import logging
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from framework.config.rules import check_rules
 from framework.errors import UserError
 from framework.utils.cache_folder import cache_folder, usable_cache
 from framework.utils.files import write_text
+from framework.utils.ranks import ranks
 
 # Groups of the command line. `callbacks` and `logger` hold named nodes of the kind beside them; the last three hold files that choose
 # options of the other groups and set their values (a recipe belongs to a task: its files lie in `recipe/TASK`).
@@ -233,7 +233,7 @@ def load() -> Catalogue:
         with usable_cache():
             write_text(path, json.dumps(records, separators=(",", ":")))
     catalogue = _catalogue(records, found)
-    if os.environ.get("RANK", "0") == "0":
+    if ranks().rank == 0:
         for notice in catalogue.notices():
             logging.getLogger("plugformer").warning(notice)
     return catalogue

@@ -95,6 +95,8 @@ class Checkpoint(LightningCheckpoint):
         elif saved is None or saved.steps != trainer.global_step or not saved.validated:
             self._save(trainer, "last")
         interruption.deferred = False
+        if signal := interruption.asked(trainer):
+            raise Interrupted(signal)
 
     def _keep(self, trainer: pl.Trainer, score: float | None) -> None:
         """Save `last`, and as `best` too if its score is. Without a score the newest is the best.

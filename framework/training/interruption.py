@@ -1,4 +1,5 @@
-"""Signals that end a run before its time: Ctrl-C (SIGINT), SIGTERM of a scheduler, and SIGUSR1, a scheduler's warning of its time limit.
+"""Signals that end a run before its time: Ctrl-C (SIGINT), SIGTERM of a scheduler, SIGUSR1, a scheduler's warning of its time limit, and
+SIGHUP, a terminal that is closed.
 
 In training a signal is remembered and asked for at the end of each optimizer step, where all ranks save and stop together. At any other
 time it stops the run at once: there is nothing then that is not saved already.
@@ -13,42 +14,50 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from framework.utils.ranks import ranks
+
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
 REQUEUE = 99  # exit code after SIGUSR1: Grid Engine queues such a job again by itself, LSF with REQUEUE_EXIT_VALUES, SLURM with RequeueExit
 WORKER_SECONDS = 30  # of a worker of a data loader, from SIGTERM to its end
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP") if hasattr(signal, name))
 
 
 class Interrupted(SystemExit):
-    """The end of a run by a signal. Its `code` is the exit code: 130 for SIGINT, 143 for SIGTERM, 99 for SIGUSR1.
+    """The end of a run by a signal. Its `code` is the exit code: 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP, 99 for SIGUSR1.
 
-    folder: of the run, if it has one. checkpoint: `last` of the run, if there is one. step: its optimizer step, if that is known.
-    told: whether another process has told the user.
+    said: what another process has said about it. folder: of the run, if it has one. checkpoint: `last` of the run, if there is one.
+    step: its optimizer step, if that is known.
     """
 
-    def __init__(self, number: int, told: bool = False):
+    def __init__(self, number: int, said: str = ""):
         self.signal = signal.Signals(number)
         super().__init__(REQUEUE if self.signal.name == "SIGUSR1" else 128 + number)
-        self.told = told
+        self.said = said
         self.folder: Path | None = None
         self.checkpoint: Path | None = None
         self.step: int | None = None
 
     def __str__(self) -> str:
         """What was saved, and how to go on."""
-        by = "Ctrl-C" if self.signal is signal.SIGINT else self.signal.name
+        if self.said:
+            return self.said
         if self.checkpoint is None:
-            return f"Stopped by {by}; there was nothing to save yet" + (f" ({self.folder})" if self.folder else "")
+            return f"Stopped by {self.name}; there was nothing to save yet" + (f" ({self.folder})" if self.folder else "")
         step = "the newest state" if self.step is None else f"step {self.step}"
-        return f"Stopped by {by}. {self.checkpoint} has {step}; python train.py resume={self.folder} goes on from it"
+        return f"Stopped by {self.name}. {self.checkpoint} has {step}; python train.py resume={self.folder} goes on from it"
+
+    @property
+    def name(self) -> str:
+        """Of the signal, as a user knows it."""
+        return "Ctrl-C" if self.signal is signal.SIGINT else self.signal.name
 
     @classmethod
     def of_code(cls, code: int) -> "Interrupted | None":
         """The interruption that a process reported by its exit code, or that ended it unhandled; None for another code."""
         codes = {key: number for number in SIGNALS for key in (cls(number).code, -number)}
-        return cls(codes[code], told=code > 0) if code in codes else None
+        return cls(codes[code]) if code in codes else None
 
 
 class Interruption:
@@ -60,7 +69,8 @@ class Interruption:
 
     def __init__(self) -> None:
         self.received: int | None = None
-        self.deferred = False  # until the end of the step
+        self.deferred = False  # until somebody asks
+        self.quiet = False  # nothing is printed; the ranks of this process do
         self.saved: int | None = None  # step of `last`, known when this process has written or loaded it
         self._previous: dict[int, Any] = {}
         self._process = 0
@@ -73,7 +83,8 @@ class Interruption:
             return
         self.received, self.deferred, self.saved, self._process = None, False, None, os.getpid()
         for number in SIGNALS:
-            self._previous[number] = signal.signal(number, self._handle)
+            if number in (signal.SIGINT, signal.SIGTERM) or signal.getsignal(number) is not signal.SIG_IGN:  # by nohup
+                self._previous[number] = signal.signal(number, self._handle)
         try:
             yield
         finally:
@@ -81,6 +92,15 @@ class Interruption:
                 number, handler = self._previous.popitem()
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
             self.deferred = False
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Only remembers a signal inside the block. A second Ctrl-C still raises."""
+        self.deferred = self.quiet = True
+        try:
+            yield
+        finally:
+            self.deferred = self.quiet = False
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:  # a forked worker: its process is needed to the end of the step, and ends it then
@@ -90,7 +110,8 @@ class Interruption:
         first, self.received = self.received is None, self.received or number
         if self.deferred and first:
             how = "; press Ctrl-C again to stop at once" if number == signal.SIGINT else f" ({signal.Signals(number).name})"
-            _tell(f"\nStopping after this step{how}.\n")
+            if not self.quiet:
+                _tell(f"\nStopping after this step{how}.\n")
         elif first or number == signal.SIGINT:
             raise Interrupted(number)
 
@@ -119,7 +140,7 @@ class Interruption:
 
 def _tell(line: str) -> None:
     """Writes to standard error; `print` cannot be called by a handler that interrupts a `print`. On rank zero alone."""
-    if os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0":
+    if ranks().rank == 0:
         with contextlib.suppress(OSError):
             os.write(2, line.encode())
 

@@ -9,13 +9,13 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
-from pytorch_lightning.trainer.connectors.signal_connector import _SignalConnector
 
 from framework.errors import UserError
 from framework.registry import register
 from framework.training.interruption import interruption
 from framework.training.loops import FitLoop
 from framework.training.strategies import ShardedStrategy
+from framework.training.surroundings import NoSignals, cluster_environment
 from framework.utils.files import replacing
 from framework.utils.recording import stop_recording
 from framework.weights.torch_files import read_checkpoint
@@ -34,13 +34,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def load_checkpoint(self, path: str | os.PathLike[str], map_location: Any = "cpu", weights_only: bool | None = None) -> dict[str, Any]:
         return read_checkpoint(Path(path), map_location or "cpu")
-
-
-class _NoSignals(_SignalConnector):
-    """Leaves signals to `interruption`: Lightning's own handlers broadcast within a handler, save files of their own, and requeue."""
-
-    def register_signal_handlers(self) -> None:
-        pass
 
 
 @register("trainer", "lightning", context=(*_CONTEXT, *_FIXED))
@@ -99,11 +92,11 @@ class LightningTrainer(pl.Trainer):
         self.repeats = bool(overfit_batches)
         if self.repeats:  # Lightning would replace the sampler
             options |= dict.fromkeys(("limit_train_batches", "limit_val_batches"), overfit_batches)
-        options["plugins"] = [*(options.get("plugins") or ()), AtomicCheckpointIO()]
+        options["plugins"] = [*(options.get("plugins") or ()), AtomicCheckpointIO(), cluster_environment()]
         saved = any(isinstance(callback, Checkpoint) for callback in options.get("callbacks") or ())  # otherwise Lightning saves its own
         options |= dict.fromkeys(_FIXED, False) | {"enable_checkpointing": saved}
         super().__init__(strategy=ShardedStrategy() if strategy == "fsdp" else strategy, **options)
-        self._signal_connector = _NoSignals(self)
+        self._signal_connector = NoSignals(self)
         self.fit_loop = FitLoop(self, self.fit_loop)
 
     def fit(self, model: pl.LightningModule, train_dataloaders: Any = None, *arguments: Any, **keywords: Any) -> None:

@@ -46,8 +46,7 @@ def train(run: Sequence[str] | Mapping[str, Any] = ()) -> Run:
     >>> run.folder.parent.name, run.best.exists()
     ('classification', True)
     """
-    start = Start.of_config(run) if isinstance(run, Mapping) else Start.of(run)
-    return launch(start)[0]
+    return launch(lambda: Start.of_config(run) if isinstance(run, Mapping) else Start.of(run))[0]
 
 
 def open_run(run: Path | str | Run = RUNS / "last") -> Run:

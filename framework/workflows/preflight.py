@@ -14,6 +14,8 @@ from framework.pretrained.source import PretrainedSource
 from framework.pretrained.teacher import OPTION as TEACHER
 from framework.pretrained.teacher import check_teacher
 from framework.pretrained.transfer import check_pretrained
+from framework.utils.ranks import ranks
+from framework.workflows.devices import count_processes
 
 
 def preflight(
@@ -70,7 +72,7 @@ def check_training(config: Mapping[str, Any]) -> None:
     from framework.workflows.train import quiet
 
     quiet()
-    check_processes(config["trainer"])
+    count_processes(config["trainer"], ranks())
     with torch.device("meta"), _refusal("model", config["model"]):
         task = nn.ModuleDict({"model": build(config["model"], spec=placeholder_spec(config))})  # a task needs what the data says
     needed, there = sum(parameter.nbytes for parameter in task.parameters()), _memory()
@@ -87,15 +89,6 @@ def check_training(config: Mapping[str, Any]) -> None:
         as_part(config["schedule"])(total=math.inf if endless else 1e9 if limit == -1 else limit)
     with _refusal("trainer", trainer):
         build(trainer, callbacks=[], logger=[], plugins=[], default_root_dir=Path())
-
-
-def check_processes(trainer: Mapping[str, Any]) -> None:
-    """UserError: more processes than a machine can run."""
-    from framework.workflows.processes import wanted_processes
-
-    count, cores = wanted_processes(trainer), os.cpu_count() or 1
-    if count > 32 * cores:
-        raise UserError(f"trainer.devices={trainer['devices']} are {count:,} processes on a machine with {cores} cores")
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """The order of a run: data -> spec -> model -> task -> learner -> metrics."""
 
 import contextlib
-import os
 import warnings
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from framework.tasks.base import Task
 from framework.tracking.base import Tracker, build_trackers, finish
 from framework.training.callbacks import build_callbacks, stopping_reason
 from framework.training.learner import Learner
+from framework.utils.ranks import ranks
 from framework.workflows.baseline import baseline
 from framework.workflows.report import print_end, print_start
 from framework.workflows.start import Start
@@ -35,7 +35,8 @@ def train(start: Start) -> float | None:
     quiet()
     assert start.run is not None
     config, run = start.config, start.run
-    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    place = ranks()
+    rank, world = place.rank, place.size
     with run.logged() if rank == 0 else contextlib.nullcontext():
         prepared = start.prepared or start.prepare().prepared
         assert prepared is not None

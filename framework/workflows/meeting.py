@@ -1,0 +1,151 @@
+"""Ranks that torchrun or srun started agree on the folder of their run.
+
+Rank zero composes the run, encodes its data and makes the folder, as long as that takes; the others wait for it, and say whether they see
+what it wrote there. They talk through the key/value store of torch, which the process group uses afterwards.
+"""
+
+import itertools
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from framework.errors import UserError
+from framework.runs.folder import Run
+from framework.utils.ranks import Ranks
+from framework.workflows.start import Start
+
+if TYPE_CHECKING:
+    from torch.distributed import TCPStore
+
+ARRIVAL = 300.0  # seconds in which all processes must have started
+SIGHT = 20.0  # seconds after which a file on a shared disk is seen everywhere
+_launched = itertools.count()  # runs of this process: the jobs of a sweep meet at different keys
+
+
+@contextmanager
+def meet(place: Ranks, make: Callable[[], Start], opened: Callable[[Start], AbstractContextManager[Start]]) -> Iterator[Start]:
+    """The start of the run, in its folder, on every rank. make, opened: called by rank zero alone; the latter encodes the data and makes
+    the folder, once all ranks have come.
+
+    UserError: not all processes came, or one of them does not see the folder. SystemExit(2): rank zero printed the reason.
+    """
+    store = _store(place)
+    key = f"plugformer/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{next(_launched)}"
+    store.add(f"{key}/came", 1)
+    if place.rank > 0:
+        yield _follow(store, key, place)
+        return
+    with ExitStack() as stack:
+        told = False
+        try:
+            start = make()
+            if (came := _all(store, f"{key}/came", place.size, ARRIVAL)) < place.size:
+                raise UserError(f"{came} of {place.size} processes started within {ARRIVAL:.0f} s; srun or torchrun must start all of them")
+            start = stack.enter_context(opened(start))
+            told = True
+            _lead(store, key, place, start)
+        finally:
+            if not told:
+                store.set(key, "")
+                _all(store, f"{key}/read", place.size - 1, SIGHT)
+        yield start
+
+
+@cache
+def _store(place: Ranks) -> "TCPStore":
+    """The store of these ranks. It is kept: its server is also that of the process group."""
+    from torch.distributed import TCPStore
+
+    leads = place.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+    deadline = time.monotonic() + ARRIVAL
+    while not leads and not _listens(place):  # torch would wait too, but deaf to signals
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"rank {place.rank} of {place.size} waited {ARRIVAL:.0f} s for rank zero at {place.address}:{place.port} "
+                f"(MASTER_ADDR, MASTER_PORT), which does not answer"
+            )
+        time.sleep(0.2)
+    try:
+        return TCPStore(place.address, place.port, place.size, leads, timedelta(seconds=ARRIVAL), wait_for_workers=False, multi_tenant=True)
+    except RuntimeError as error:
+        raise UserError(f"rank zero cannot listen at port {place.port}; set MASTER_PORT to a free one ({_first_line(error)})") from error
+
+
+def _listens(place: Ranks) -> bool:
+    try:
+        socket.create_connection((place.address, place.port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _lead(store: "TCPStore", key: str, place: Ranks, start: Start) -> None:
+    """Tells the others the folder, and lets them go on if all of them see it."""
+    assert start.run is not None
+    folder, token = start.run.folder.resolve(), secrets.token_hex(8)
+    mark = folder / f".meeting-{token}"
+    mark.touch()
+    try:
+        store.set(key, f"{token} {folder}")
+        read = _all(store, f"{key}/read", place.size - 1, ARRIVAL)
+        blind = store.get(f"{key}/blind").decode() if store.check([f"{key}/blind"]) else ""
+        store.set(f"{key}/go", "" if read < place.size - 1 or blind else "go")
+        if blind:
+            raise UserError(
+                f"the folder of the run, {folder} on {socket.gethostname()}, is not seen on {blind}\n"
+                "All machines need one disk for the folder of runs: start in a folder that they share."
+            )
+        if read < place.size - 1:
+            raise UserError(f"{place.size - 1 - read} of {place.size} processes have ended before the run began")
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def _follow(store: "TCPStore", key: str, place: Ranks) -> Start:
+    token, _, name = _answer(store, key, place).partition(" ")
+    folder = Path(name)
+    if name and not _seen(folder / f".meeting-{token}"):
+        store.set(f"{key}/blind", socket.gethostname())
+    store.add(f"{key}/read", 1)
+    if not name or not _answer(store, f"{key}/go", place):
+        raise SystemExit(2)  # rank zero prints the reason
+    return Start.of_run(Run.open(folder))
+
+
+def _seen(path: Path) -> bool:
+    """Whether a file is there, at the latest when the directory caches of a network disk have been renewed."""
+    deadline = time.monotonic() + SIGHT
+    while not path.exists():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def _all(store: "TCPStore", key: str, count: int, seconds: float) -> int:
+    """Waits until so many ranks have counted at the key. Returns how many have in this time."""
+    deadline = time.monotonic() + seconds
+    while (there := store.add(key, 0)) < count and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return there
+
+
+def _answer(store: "TCPStore", key: str, place: Ranks) -> str:
+    """What rank zero has written at the key, however long that takes."""
+    try:
+        while not store.check([key]):
+            time.sleep(0.1)
+        return store.get(key).decode()
+    except RuntimeError as error:  # the connection is lost
+        raise UserError(f"rank {place.rank} of {place.size}: rank zero has ended ({_first_line(error)})") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]
