@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RECORD, PAGE, README = ROOT / "docs" / "results.json", ROOT / "docs" / "results.md", ROOT / "README.md"
 FILES = "files"  # in the record: what benchmarks/damage.py found
 STRANGERS = "strangers"  # what benchmarks/hostile_folders.py found
+SURROUNDINGS = "surroundings"  # and benchmarks/surroundings.py
 BEGIN, END = "<!-- written by `make results` -->", "<!-- until here -->"
 
 
@@ -176,6 +177,19 @@ def page(record: dict[str, Any]) -> str:
             "`model.pretrained` (what its kind allows) in a process of its own under `sys.addaudithook`. Broken: something ran, a process",
             "or connection was started, something was written outside, a traceback, a hostile folder that was opened, a message of more",
             "than six lines, 20 CPU-seconds or 1 GB more than the process had before.",
+            "",
+        ]
+    if tried := record.get(SURROUNDINGS):
+        cases = [(name, what, " ".join(map(str, codes)), lost, bugs) for name, (what, codes, lost, bugs) in tried["cases"].items()]
+        lines += [
+            "## The run and its surroundings",
+            "",
+            "| what is wrong | commands | exit codes | lost checkpoints | tracebacks |",
+            "| --- | --- | --- | --- | --- |",
+            *(f"| {' | '.join(map(str, case))} |" for case in cases),
+            "",
+            f"`{tried['command']}`, as root. Exit codes: 0, or 2 after a message of at most six lines that says what is missing. Lost: a",
+            "checkpoint that was whole before a command and is not after it, or is an older one.",
             "",
         ]
     return "\n".join(lines)

@@ -8,6 +8,8 @@ from framework import registry
 from framework.config import catalogue as index
 from framework.errors import UserError
 from framework.training.interruption import Interrupted, interruption
+from framework.utils.files import check_current_folder
+from framework.utils.streams import demanded_output, prepare_streams, tell
 
 USAGE = """\
 python -m framework VERB ...
@@ -25,26 +27,29 @@ VERBS = ("list", "describe", "check", "new", "train", "evaluate", "predict", "ex
 
 def main(argv: Sequence[str]) -> int:
     """Runs a command. Exit code: 0; 2 for a mistake of the user; 130, 143, 99 or 129 for a signal; bugs raise."""
-    if not argv or argv[0] in ("-h", "--help"):
-        print(USAGE)
-        return 0
+    prepare_streams()
+    if argv and argv[0] == "train":
+        from framework.cli.train import main as train
+
+        return train(argv[1:])
     try:
-        with interruption.watched():
-            return _run(*argv)
+        check_current_folder()
+        with interruption.watched(), demanded_output():
+            _run(*(argv or ("--help",)))
     except UserError as error:
-        print(error, file=sys.stderr)
+        tell(error)
         return 2
     except Interrupted as interrupted:
-        print(f"Stopped by {interrupted.name}", file=sys.stderr)
+        tell(f"Stopped by {interrupted.name}")
         return int(interrupted.code or 0)
-    except BrokenPipeError:  # `list | head`
-        sys.stderr.close()
-        return 0
+    return 0
 
 
-def _run(verb: str, *arguments: str) -> int:
+def _run(verb: str, *arguments: str) -> None:
     """Each verb imports what it needs alone."""
     match verb:
+        case "-h" | "--help":
+            print(USAGE)
         case "list":
             from framework.cli.help import list_text
 
@@ -70,10 +75,6 @@ def _run(verb: str, *arguments: str) -> int:
             from framework.cli.scaffold.new import new
 
             print(new(arguments))
-        case "train":
-            from framework.cli.train import main as train
-
-            return train(arguments)
         case "evaluate":
             from framework.workflows.inference import evaluate
 
@@ -89,11 +90,10 @@ def _run(verb: str, *arguments: str) -> int:
             print(export(_folder(verb, arguments), arguments[1:]))
         case _:
             raise UserError(f"{verb}: there is no such verb{registry.nearest(verb, VERBS)}; there are: {', '.join(VERBS)}")
-    return 0
 
 
 def _folder(verb: str, arguments: Sequence[str]) -> Path:
-    if not arguments or "=" in arguments[0]:
+    if not arguments or ("=" in arguments[0] and not Path(arguments[0]).exists()):
         raise UserError(f"{verb} needs a run folder: python -m framework {verb} runs/last ...")
     return Path(arguments[0])
 

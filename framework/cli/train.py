@@ -1,8 +1,6 @@
-"""The command line of training: flags, sweeps, resuming, and exit codes."""
+"""The command line of training: flags and exit codes."""
 
 import argparse
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,9 @@ from framework.config.catalogue import GROUPS, TOP
 from framework.config.other_words import meant
 from framework.errors import RankFailed, UserError
 from framework.training.interruption import Interrupted, interruption
+from framework.utils.files import check_current_folder
 from framework.utils.ranks import ranks
+from framework.utils.streams import demanded_output, prepare_streams, tell, unbroken_output
 
 _HYDRAS = ("-sc", "--shell-completion", "-i", "--info", "--hydra-help", "--version")  # flags that Hydra answers
 
@@ -21,41 +21,56 @@ _HYDRAS = ("-sc", "--shell-completion", "-i", "--info", "--hydra-help", "--versi
 def main(argv: Sequence[str]) -> int:
     """Trains the run that a command line describes. Exit code: 0, 2 for a user's mistake, 130 for Ctrl-C, 143 for SIGTERM, 99 for SIGUSR1
     (`interruption.REQUEUE`); a bug raises."""
+    prepare_streams()
     try:
         with interruption.watched():
             return _main(list(argv))
     except UserError as error:
-        print(error, file=sys.stderr)
+        tell(error)
         return 2
     except RankFailed as error:
-        print(error, file=sys.stderr)
+        tell(error)
         return error.code
     except Interrupted as interrupted:
         if ranks().rank == 0:  # all stop together
-            print(interrupted, file=sys.stderr)
+            tell(interrupted)
         return int(interrupted.code or 0)
 
 
 def _main(argv: list[str]) -> int:
+    check_current_folder()
     arguments, rest, folders = parsed(argv, hydra=True)
     if arguments.help:
-        print(help_text(index.load()))
+        with demanded_output():
+            print(help_text(index.load()))
         return 0
     if arguments.multirun:
-        return _sweep(rest, folders)
+        from framework.cli.sweep import sweep, sweep_configs
+
+        if not arguments.cfg:
+            with unbroken_output():
+                return sweep(rest, folders)
+        with demanded_output():
+            for words, config in sweep_configs(rest, folders):
+                print(f"--- # {' '.join(words)}")
+                _show(config, arguments.package)
+        return 0
     if any(word.startswith("-") for word in rest):
+        from framework.cli.sweep import hydra_main
         from framework.config.hydra_source import attach
 
         attach(folders)
-        return _hydra(rest, lambda config: None)
+        return hydra_main(rest, lambda config: None)
     from framework.pretrained.overrides import pinned
     from framework.workflows.processes import launch
     from framework.workflows.start import Start, compose_run
 
     if arguments.cfg:
-        _show(compose_run(pinned(rest), folders).config, arguments.package)
+        with demanded_output():
+            _show(compose_run(pinned(rest), folders).config, arguments.package)
     else:
-        launch(lambda: Start.of(rest, folders))
+        with unbroken_output():
+            launch(lambda: Start.of(rest, folders))
     return 0
 
 
@@ -100,59 +115,4 @@ def _show(config: Mapping[str, Any], package: str | None) -> None:
         if not isinstance(node, Mapping) or key not in node:
             raise UserError(f"--package {package}: the config has no {key!r} there; --cfg job without --package prints all of it")
         node = node[key]
-    print(OmegaConf.to_yaml(node) if isinstance(node, (Mapping, list)) else node, end="")
-
-
-def _hydra(argv: list[str], job: Any) -> int:
-    """Runs Hydra's own main function: sweeps, shell completion, --info."""
-    import hydra
-
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
-    arguments, sys.argv = sys.argv, [sys.argv[0], *argv]
-    try:
-        hydra.main(version_base="1.3", config_path=None, config_name="config")(job)()
-    finally:
-        sys.argv = arguments
-    return 0
-
-
-def _sweep(overrides: list[str], folders: list[Path]) -> int:
-    """Hydra's own sweep over runs; all jobs of a plain sweep are checked before the first one trains."""
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-    from omegaconf import DictConfig
-
-    from framework.config.compose import open_dictionaries
-    from framework.config.hydra_source import attach
-    from framework.config.recipes import recipe_of
-    from framework.pretrained.overrides import overrides_from, pinned
-    from framework.pretrained.source import Sources
-    from framework.workflows.processes import launch
-    from framework.workflows.start import Start, compose_run
-
-    sources = Sources()
-    overrides = open_dictionaries(pinned(overrides), index.load())
-    shared = overrides_from(overrides, sources)  # where all jobs start from one published model: Hydra composes each job with its options
-    starts: dict[tuple[str, ...], Start] = {}
-    if not any(word.startswith("hydra/sweeper=") for word in overrides):
-        try:
-            batches = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(overrides), None)
-        except HydraException as error:
-            raise UserError(str(error).partition("\n")[0]) from error
-        starts = {_job_words(words): Start.fresh(compose_run(words, folders, sources), sources) for words in batches[0]}
-
-    def job(config: DictConfig) -> float | None:
-        words = [word for word in HydraConfig.get().overrides.task if word not in shared]
-        start = starts.get(_job_words(words)) or Start.fresh(compose_run(words, folders, sources), sources)
-        return launch(lambda: start)[1]
-
-    attach(folders)
-    attach(folders, recipe_of([*shared, *overrides]), [*shared, *overrides])
-    return _hydra(["-m", *shared, *overrides], job)
-
-
-def _job_words(words: Sequence[str]) -> tuple[str, ...]:
-    """The overrides of a job without Hydra's own."""
-    return tuple(word for word in words if not word.lstrip("+~").startswith("hydra"))
+    print(OmegaConf.to_yaml(node) if isinstance(node, (Mapping, list)) else f"{node}\n", end="")

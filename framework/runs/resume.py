@@ -9,10 +9,13 @@ from typing import Any
 
 from framework.config import catalogue as index
 from framework.config.catalogue import Catalogue
+from framework.config.compose import compose, without_hydra
 from framework.config.constraints import default_node, explicit_config, is_node, report
 from framework.config.presets import with_named_nodes
+from framework.config.quoting import quoted
 from framework.config.validate import problems
 from framework.errors import UserError
+from framework.runs.finding import resumes
 from framework.runs.folder import Run
 from framework.utils.files import refuse_links
 from framework.utils.typed import shown
@@ -35,18 +38,6 @@ _FIXED_IN_USE = {
 }
 
 
-def run_to_resume(overrides: Sequence[str], root: Path, name: str | None, task: str | None) -> Run | None:
-    """The run that `resume=` names. `resume=auto`: the newest run of that task and name; None if there is none."""
-    wanted = [text.partition("=")[2] for text in overrides if text.lstrip("+").startswith("resume=")]
-    if not wanted or wanted[-1] in ("null", ""):
-        return None
-    if wanted[-1] != "auto":
-        return Run.open(Path(wanted[-1].strip("'\"")))
-    if not name:
-        raise UserError("resume=auto needs name=NAME: the run to resume, or to start if there is none.")
-    return Run.newest(root, task, name)
-
-
 def changed(run: Run, overrides: Sequence[str], folders: Sequence[Path], training: bool) -> dict[str, Any]:
     """The run's config with overrides on top. UserError: an override is unknown or wrong, or changes what may not change."""
     if training:
@@ -54,7 +45,7 @@ def changed(run: Run, overrides: Sequence[str], folders: Sequence[Path], trainin
     catalogue = index.load()
     saved = explicit_config({key: _grown(value, catalogue) for key, value in run.config().items()}, catalogue)
     config = copy.deepcopy(saved)
-    overrides = [text for text in overrides if not text.lstrip("+").startswith("resume=")]
+    overrides = without_hydra(quoted(text for text in overrides if not resumes(text)))
     recipes = [text for text in overrides if text.lstrip("+").startswith("recipe=")]
     if recipes:  # an exported folder has no record of its recipe
         taken = f"recipe={run.chosen().get('recipe')}"
@@ -124,7 +115,6 @@ def _apply(config: dict[str, Any], overrides: Sequence[str], run: Run, folders: 
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    from framework.config.compose import compose
     from framework.config.hydra_source import is_group_override
     from framework.config.recipes import is_group_word
 

@@ -19,6 +19,13 @@ LATER: dict[str, Any] = {
     "monitor": str,
     "signatures": dict[str, str],
     "cpu_seconds": float,
+    "state": str,
+    "begin": str,
+    "end": str | None,
+    "error": str | None,
+    "host": str,
+    "commit": str | None,
+    "created": str,
 }
 
 

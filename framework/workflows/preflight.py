@@ -33,6 +33,14 @@ def preflight(
     if not resumes:
         check_trained_parameters(config)
     check_training(config)
+    check_loggers(config)
+
+
+def check_loggers(config: Mapping[str, Any]) -> None:
+    """UserError: a tracker cannot record: nobody is logged in, or its package is missing."""
+    from framework.tracking.base import check_trackers
+
+    check_trackers(config["logger"], name=config["name"], named=True, config=config, chosen={})
 
 
 def check_data(config: Mapping[str, Any]) -> None:

@@ -3,15 +3,19 @@
 One process composes the run and makes its folder; every other rank reads the explicit config from that folder.
 """
 
+import contextlib
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from framework.errors import UserError
 from framework.runs.folder import Run
+from framework.runs.life import recorded
+from framework.runs.lock import join
 from framework.training.interruption import Interrupted, interruption
 from framework.utils.ranks import ranks
+from framework.utils.streams import prepare_streams, unbroken_output
 from framework.workflows.devices import count_processes
 from framework.workflows.spawning import spawn, watch_parent
 from framework.workflows.start import Start
@@ -40,9 +44,9 @@ def launch(make: Callable[[], Start]) -> tuple[Run, float | None]:
             return start.run, start.run.objective()
 
 
-@contextmanager
-def _opened(start: Start) -> Iterator[Start]:
-    yield start.prepare().open_folder()
+def _opened(start: Start) -> AbstractContextManager[Start]:
+    """The start with its data encoded, and in its locked folder inside the block."""
+    return start.check_free().prepare().opened()
 
 
 def _train(start: Start) -> tuple[Run, float | None]:
@@ -55,10 +59,14 @@ def _train(start: Start) -> tuple[Run, float | None]:
 
 def rank(folder: str, parent: str, report: str) -> int:
     """One rank, started by `spawn`, of the run in a folder. Returns the exit code; what the user must know is in the file `report`."""
+    prepare_streams()
     watch_parent(int(parent))
     try:
-        with interruption.watched():
-            _train(Start.of_run(Run.open(Path(folder))))
+        with unbroken_output(), interruption.watched():
+            run = Run.open(Path(folder))
+            join(run.folder)
+            with recorded(run) if ranks().rank == 0 else contextlib.nullcontext():
+                _train(Start.of_run(run))
     except (UserError, Interrupted) as error:
         if isinstance(error, UserError) or ranks().rank == 0:
             Path(report).write_text(str(error), encoding="utf-8")

@@ -1,17 +1,26 @@
 """The start of a run: its config and everything that is opened for it, made once and handed down."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework.config.compose import Composed, checked, compose
+from framework.config.compose import Composed, checked, compose, default_name
+from framework.config.quoting import quoted
+from framework.errors import UserError
 from framework.pretrained.frozen import FrozenModel, open_frozen
 from framework.pretrained.overrides import overrides_from, pinned
 from framework.pretrained.source import PretrainedSource, Sources
 from framework.pretrained.tokenizer import with_tokenizer
-from framework.runs.folder import RUNS, Run
-from framework.runs.resume import changed, run_to_resume
+from framework.runs import lock
+from framework.runs.finding import newest, point_last, resumes, wanted
+from framework.runs.folder import Run
+from framework.runs.life import recorded, standing
+from framework.runs.resume import changed
+from framework.utils.ranks import ranks
+from framework.workflows.devices import count_processes
 from framework.workflows.preflight import preflight
 
 if TYPE_CHECKING:
@@ -25,6 +34,7 @@ class Start:
     config: plain and explicit. overrides: typed, and before them those that the pretrained model stands for; of a resumed run the new
     ones. chosen: group -> option. pretrained: source of the initial weights; None if there is none, or if the run has a checkpoint to
     resume from. run: its folder, None until it has one. prepared: its data, None until it is encoded.
+    once: whether there must be no other run of that task and name (`resume=auto`).
     """
 
     config: dict[str, Any]
@@ -34,24 +44,26 @@ class Start:
     frozen: Sequence[FrozenModel] = ()
     run: Run | None = None
     prepared: "Prepared | None" = None
+    once: bool = False
 
     @classmethod
     def of(cls, overrides: Sequence[str], folders: Iterable[Path] = ()) -> "Start":
         """The start that a command line describes: `resume=RUN` resumes that run, `resume=auto name=X` the newest run named X if there
         is one. folders: config folders of the user's own. UserError: everything that is wrong and can be seen before data is encoded."""
-        overrides, folders, sources = pinned(overrides), list(folders), Sources()
-        if not any(word.startswith("resume=") for word in overrides):
+        resumed = wanted(overrides)
+        overrides, folders, sources = pinned([word for word in overrides if not resumes(word)]), list(folders), Sources()
+        if resumed is None:
             return cls.fresh(compose_run(overrides, folders, sources), sources)
-        composed = name = None
-        if "resume=auto" in overrides:
-            composed = compose_run([word for word in overrides if word != "resume=auto"], folders, sources)
-            name = next((word.partition("=")[2] for word in overrides if word.startswith("name=")), None)
-        run = run_to_resume(overrides, RUNS, name, _task(composed.config) if composed else None)
+        if resumed != "auto":
+            return cls.resumed(Run.open(Path(resumed)), overrides, folders)
+        composed = compose_run(overrides, folders, sources)
+        if not is_named(composed):
+            raise UserError("resume=auto needs name=NAME: the run to resume, or to start if there is none.")
+        run = newest(_runs(composed.config), _task(composed.config), composed.config["name"])
         if run is None:
-            return cls.fresh(composed or compose_run(overrides, folders, sources), sources)
-        if composed is not None:  # the command that started the run: its own overrides are no changes
-            overrides = [word for word in overrides if word not in run.overrides()]
-        return cls.resumed(run, overrides, folders)
+            return replace(cls.fresh(composed, sources), once=True)
+        # the command that started the run: its own overrides are no changes
+        return cls.resumed(run, [word for word in overrides if word not in run.overrides()], folders)
 
     @classmethod
     def fresh(cls, composed: Composed, sources: Sources) -> "Start":
@@ -100,18 +112,38 @@ class Start:
 
         return replace(self, prepared=prepare_data(self.config, self.run.folder if self.run and self.resumes else None))
 
-    def open_folder(self) -> "Start":
-        """With the folder of the run: a new one, or the one that is resumed, with its changed config. UserError: the checkpoint to resume
-        from is damaged, or training cannot go on from it with these options; the folder is then left as it is."""
-        if self.run is None:
-            run = Run.create(RUNS, _task(self.config), self.config, self.overrides, self.chosen)
-        else:
-            if self.resumes:
-                check_place(self.run, self.config["trainer"])
-            else:
-                print(f"{self.run.folder} has no checkpoint yet: the run starts from its beginning", flush=True)
-            run = self.run.go_on(self.config, self.overrides)
-        return self.in_folder(run)
+    def check_free(self) -> "Start":
+        """UserError: another process trains in the folder of the run. Before data is encoded, which may take long."""
+        if self.run is not None:
+            lock.check(self.run.folder)
+        return self
+
+    @contextmanager
+    def opened(self) -> Iterator["Start"]:
+        """With the folder of the run: a new one, or the one that is resumed, with its changed config. Inside the block the run is locked
+        and its life recorded in run.json; `runs/last` points to it.
+
+        UserError: another process trains in the folder; the checkpoint to resume from is damaged, or training cannot go on from it with
+        these options: the folder is then left as it is.
+        """
+        run = self.run or self._new_folder()
+        with lock.held(run.folder):
+            if self.run is not None:
+                if self.resumes:
+                    check_place(run, self.config["trainer"])
+                else:
+                    print(f"{run.folder} has no checkpoint yet: the run starts from its beginning", flush=True)
+                run.go_on(self.config, self.overrides)
+            _point_last(self.config, run)
+            with recorded(run):
+                yield self.in_folder(run)
+
+    def _new_folder(self) -> Run:
+        """A new folder. UserError: another process has made one of that name since this one looked."""
+        task = _task(self.config)
+        if self.once and (other := newest(_runs(self.config), task, self.config["name"])):
+            raise UserError(f"{other.folder} was made meanwhile, and {standing(other)}. Wait for it, or repeat the command to resume it")
+        return Run.create(_runs(self.config), task, self.config, self.overrides, self.chosen)
 
     def in_folder(self, run: Run) -> "Start":
         """In a folder that exists, with the config that stands in it: the same in one process and in several."""
@@ -122,11 +154,9 @@ def check_place(run: Run, trainer: Mapping[str, Any]) -> None:
     """UserError: the checkpoint to resume from is damaged, or training cannot go on at its place with these options of the trainer."""
     from framework.training.place import Place
     from framework.weights.torch_files import read_checkpoint
-    from framework.workflows.processes import outside_rank, wanted_processes
 
-    place, outside = Place.of(read_checkpoint(run.last)), outside_rank()
-    processes = outside[1] if outside else wanted_processes(trainer) * trainer.get("num_nodes", 1)
-    place.check(trainer.get("max_epochs"), trainer.get("max_steps", -1), processes)
+    processes = count_processes(trainer, ranks()) * trainer.get("num_nodes", 1)
+    Place.of(read_checkpoint(run.last)).check(trainer.get("max_epochs"), trainer.get("max_steps", -1), processes)
 
 
 def compose_run(overrides: Sequence[str], folders: Iterable[Path] = (), sources: Sources | None = None) -> Composed:
@@ -134,7 +164,25 @@ def compose_run(overrides: Sequence[str], folders: Iterable[Path] = (), sources:
 
     UserError: everything that is wrong with it.
     """
-    return compose(list(overrides), folders, overrides_from(overrides, sources or Sources()))
+    overrides = quoted(overrides)
+    return compose(overrides, folders, overrides_from(overrides, sources or Sources()))
+
+
+def is_named(composed: Composed) -> bool:
+    """Whether the user, or an experiment, gave the run its name."""
+    return composed.config["name"] != default_name(composed.config, composed.overrides)
+
+
+def _point_last(config: Mapping[str, Any], run: Run) -> None:
+    """Points `last` to the run, where that is possible: a run elsewhere may be resumed from a folder that cannot be written to."""
+    try:
+        point_last(_runs(config), run.folder)
+    except (OSError, UserError) as error:
+        print(f"{_runs(config) / 'last'} does not point to this run: {error}", file=sys.stderr)
+
+
+def _runs(config: Mapping[str, Any]) -> Path:
+    return Path(config["runs"]).expanduser()
 
 
 def _task(config: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
+from framework.config.hydra_source import key_of
 from framework.data.module import Prepared
 from framework.pretrained.adapter_file import load_adapter
 from framework.pretrained.reference import attach_reference
@@ -15,10 +16,11 @@ from framework.registry import as_part, build
 from framework.runs.build import build_task
 from framework.runs.folder import Run
 from framework.runs.freezing import frozen_lines
+from framework.runs.log import logged
 from framework.runs.predictor import make_generator
 from framework.runs.summary import recipe_line
 from framework.tasks.base import Task
-from framework.tracking.base import Tracker, build_trackers, finish
+from framework.tracking.base import Tracker, build_trackers, finished
 from framework.training.callbacks import build_callbacks, stopping_reason
 from framework.training.learner import Learner
 from framework.utils.ranks import ranks
@@ -37,7 +39,7 @@ def train(start: Start) -> float | None:
     config, run = start.config, start.run
     place = ranks()
     rank, world = place.rank, place.size
-    with run.logged() if rank == 0 else contextlib.nullcontext():
+    with logged(run.log) if rank == 0 else contextlib.nullcontext():
         prepared = start.prepared or start.prepare().prepared
         assert prepared is not None
         pl.seed_everything(config["seed"], verbose=False)
@@ -48,17 +50,13 @@ def train(start: Start) -> float | None:
             if not start.resumes:  # a resumed run keeps the files that its weights were trained with
                 prepared.tokenizer.save(run.tokenizer)
                 prepared.spec.save(run.spec)
-            run.save_sizes(prepared.sizes, prepared.remarks, prepared.checksums)
-            run.save_labels(prepared.labels)
+                run.save_sizes(prepared.sizes, prepared.remarks, prepared.checksums)
+                run.save_labels(prepared.labels)
             print_start(config, prepared, task, run.folder, world, [*lines, *teacher_lines(config), recipe_line(config, start.chosen)])
-        trackers = build_trackers(config["logger"], run.folder, name=config["name"], config=config, chosen=start.chosen)
-        exit_code = 1
-        try:
-            monitored = _fit(start, run, prepared, task, trackers, rank, world)
-            exit_code = 0
-            return monitored
-        finally:
-            finish(trackers, exit_code)
+        context = {"name": config["name"], "named": any(key_of(word) == "name" for word in run.overrides()), "chosen": start.chosen}
+        trackers = build_trackers(config["logger"], run.folder, config=config, **context)
+        with finished(trackers):
+            return _fit(start, run, prepared, task, trackers, rank, world)
 
 
 def load_initial_weights(start: Start, task: Task, prepared: Prepared) -> list[str]:
