@@ -1,8 +1,7 @@
-"""Data loader of one rank, with a batch order known in advance, so that a run resumes in the middle of an epoch."""
+"""Data loader of one rank, with a batch order known in advance, so that it can start in the middle of an epoch."""
 
 from collections.abc import Callable, Iterator
 from random import Random
-from typing import Any
 
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -62,7 +61,7 @@ class BatchDataset(Dataset[Batch]):
 
 
 class BatchLoader(DataLoader[Batch]):
-    """Resumable data loader: its state is the epoch and the number of batches returned in it, without those that workers prefetched.
+    """Data loader of one rank, which can start in the middle of an epoch.
 
     Use it with `Trainer(use_distributed_sampler=False)`, because the sampler shards batches itself.
     """
@@ -70,19 +69,15 @@ class BatchLoader(DataLoader[Batch]):
     def __init__(self, dataset: BatchDataset, steps: ShardedBatchSampler, workers: int = 0):
         super().__init__(dataset, sampler=steps, batch_size=None, num_workers=workers, persistent_workers=workers > 0)
         self.steps = steps
-        self._served, self._resumed = 0, False
+        self._started = False  # whether the next iteration starts where `start_at` says
+
+    def start_at(self, epoch: int, batch: int) -> None:
+        """The next iteration starts at this batch of an epoch; those after it are of whole epochs again."""
+        self.steps.set_epoch(epoch)
+        self.steps.skip, self._started = batch, True
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        if not self._resumed:
+        if not self._started:
             self.steps.skip = 0
-        self._resumed = False
-        self._served = self.steps.skip
-        for batch in super().__iter__():
-            self._served += 1
-            yield batch
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.steps.epoch, "served": self._served}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.steps.epoch, self.steps.skip, self._resumed = state["epoch"], state["served"], True
+        self._started = False
+        yield from super().__iter__()

@@ -23,6 +23,8 @@ class CsvTracker(Tracker):
         super().__init__()
         self.path = Path(folder) / "metrics.csv"
         self.columns: list[str] | None = None  # None: the file has not been read yet
+        self._cut = False  # whether the file ends within a line
+        self._repeated: list[dict[str, str]] = []  # rows of the step that the run resumes after, which may be logged again
 
     @property
     def save_dir(self) -> str:
@@ -31,6 +33,9 @@ class CsvTracker(Tracker):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         row = {"step": step, **{name: _number(value) for name, value in metrics.items()}}
+        if (text := {name: str(value) for name, value in row.items()}) in self._repeated:
+            self._repeated.remove(text)
+            return
         self.columns = self._rows()[0] if self.columns is None else self.columns
         if new := [name for name in row if name not in self.columns]:
             rows = self._rows()[1]
@@ -43,17 +48,20 @@ class CsvTracker(Tracker):
     def go_on_from(self, step: int) -> None:
         self.columns, rows = self._rows()
         earlier = [row for row in rows if int(row["step"] or 0) <= step]
-        if len(earlier) < len(rows):
+        self._repeated = [{name: text for name, text in row.items() if text} for row in earlier if int(row["step"] or 0) == step]
+        if len(earlier) < len(rows) or self._cut:
             self._rewrite(earlier)
 
     def _rows(self) -> tuple[list[str], list[dict[str, str]]]:
         """Columns and rows of the file, empty before the file exists. An incomplete last line is left out."""
         if not self.path.exists():
             return [], []
-        with open(self.path, encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            rows = [row for row in reader if None not in row.values() and None not in row]
-            return list(reader.fieldnames or ()), rows
+        text = self.path.read_text(encoding="utf-8")
+        whole, end, rest = text.rpartition("\n")
+        self._cut = bool(rest)
+        reader = csv.DictReader(io.StringIO(whole + end, newline=""))
+        rows = [row for row in reader if None not in row.values() and None not in row]
+        return list(reader.fieldnames or ()), rows
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
         assert self.columns is not None

@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
@@ -20,7 +20,9 @@ from framework.errors import UserError
 from framework.registry import build, register
 from framework.training.averaging import LIVE
 from framework.training.interruption import Interrupted, interruption
-from framework.utils.files import remove_partial, replacing
+from framework.training.loops import FitLoop
+from framework.training.place import Place
+from framework.utils.files import remove_partial, replacing, sync
 
 
 def build_callbacks(nodes: Mapping[str, Mapping[str, Any]], **context: Any) -> list[Callback]:
@@ -46,8 +48,9 @@ class Checkpoint(LightningCheckpoint):
     def __init__(self, folder: Path, monitor: str, mode: Literal["min", "max"], every_n_train_steps: int | None = None):
         self.folder = Path(folder) / "checkpoints"
         self.monitor, self.mode, self.every_n_train_steps = monitor, mode, every_n_train_steps
-        self.best: float | None = None
-        self.saved = -1  # step of `last`
+        self.best: float | None = None  # score of `best`; None where nothing has been validated
+        self.kept = False  # whether there is a `best`
+        self.saved: Place | None = None  # of `last`
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage == "fit" and trainer.is_global_zero:
@@ -55,19 +58,16 @@ class Checkpoint(LightningCheckpoint):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         interruption.deferred = True
+        self.saved = cast(FitLoop, trainer.fit_loop).resumed
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         interruption.deferred = False
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if trainer.fit_loop._should_accumulate():
-            return  # within a step its accumulated gradient would be lost
+    def on_train_step_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         due = self.every_n_train_steps is not None and trainer.global_step % self.every_n_train_steps == 0
-        if trainer.max_steps != -1 and trainer.global_step >= trainer.max_steps:
-            trainer.should_stop = True  # validate and save the last step, also within an epoch
         signal = interruption.asked(trainer)
         if due or signal:
-            self._save(trainer)
+            self._save(trainer, "last")
         if signal:
             raise Interrupted(signal)
 
@@ -84,39 +84,49 @@ class Checkpoint(LightningCheckpoint):
             self._keep(trainer, None)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.saved != trainer.global_step:  # training ended between validations
-            self._keep(trainer, None) if self.best is None else self._save(trainer)
+        saved = self.saved
+        if not self.kept:  # training ended before any validation
+            self._keep(trainer, None)
+        elif saved is None or saved.steps != trainer.global_step or not saved.validated:
+            self._save(trainer, "last")
         interruption.deferred = False
 
     def _keep(self, trainer: pl.Trainer, score: float | None) -> None:
-        """Save `last`, and as `best` too if its score is. Without a score the newest is the best."""
+        """Save `last`, and as `best` too if its score is. Without a score the newest is the best.
+
+        `best` is there first: a run that is killed between the two goes on from the `last` before, and comes to the same again.
+        """
         better = score is None or self.best is None or math.isnan(self.best)
         if score is not None and self.best is not None:
             better = better or (score < self.best if self.mode == "min" else score > self.best)
         if better:
-            self.best = score
-        self._save(trainer)
+            self.best, self.kept = score, True
+        self._save(trainer, "best" if better else "last")
         if better and trainer.is_global_zero:
-            self._link_best()
+            self._link("best", "last")
         trainer.strategy.barrier()
         if signal := interruption.asked(trainer):
             raise Interrupted(signal)
 
-    def _save(self, trainer: pl.Trainer) -> None:
-        trainer.save_checkpoint(self.folder / "last.ckpt", weights_only=False)  # the whole state
-        self.saved = interruption.saved = trainer.global_step
+    def _save(self, trainer: pl.Trainer, name: str) -> None:
+        trainer.save_checkpoint(self._file(name), weights_only=False)  # the whole state
+        self.saved, interruption.saved = cast(FitLoop, trainer.fit_loop).place, trainer.global_step
 
-    def _link_best(self) -> None:
-        """`best` as a hard link to `last`; files are always replaced and never modified."""
-        last, best, link = (self.folder / name for name in ("last.ckpt", "best.ckpt", ".best.ckpt.partial"))
+    def _link(self, file: str, other: str) -> None:
+        """A second name for a checkpoint, as a hard link; files are always replaced and never modified."""
+        link = self.folder / f".{other}.ckpt.link.partial"
         link.unlink(missing_ok=True)
         try:
-            os.link(last, link)
+            os.link(self._file(file), link)
         except OSError:  # the file system has no hard links
-            with open(last, "rb") as data, replacing(best) as file:
-                shutil.copyfileobj(data, file)
+            with open(self._file(file), "rb") as data, replacing(self._file(other)) as copy:
+                shutil.copyfileobj(data, copy)
         else:
-            os.replace(link, best)
+            os.replace(link, self._file(other))
+            sync(self.folder)
+
+    def _file(self, name: str) -> Path:
+        return self.folder / f"{name}.ckpt"
 
     def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Continue training from the live weights, with or without averaging; the average has been loaded before."""
@@ -126,10 +136,10 @@ class Checkpoint(LightningCheckpoint):
                 pl_module.load_state_dict(checkpoint[LIVE])
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best}
+        return {"best": self.best, "kept": self.kept}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best = state_dict["best"]
+        self.best, self.kept = state_dict["best"], state_dict["kept"]
 
 
 @register("callback")
@@ -141,9 +151,27 @@ class EarlyStopping(LightningEarlyStopping):
     """
 
     def __init__(self, monitor: str, mode: Literal["min", "max"], patience: int | None = None, min_delta: float = 0.0):
-        super().__init__(monitor, min_delta=min_delta, patience=patience or 0, mode=mode)
+        super().__init__(monitor, min_delta=min_delta, patience=patience or 0, mode=mode, check_on_train_epoch_end=False)
         self.off = patience is None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.enable_validation:
             raise UserError("early stopping needs validation rows: set data.validation=FILE, or callbacks.early_stopping.patience=null")
+        if not trainer.should_stop:  # resumed with other options, a run goes on
+            self.stopping_reason_message = None
+
+    def _run_early_stopping_check(self, trainer: pl.Trainer) -> None:
+        before, self.stopping_reason_message = self.stopping_reason_message, None
+        super()._run_early_stopping_check(trainer)
+        if self.stopping_reason_message is not None:
+            score = float(trainer.callback_metrics[self.monitor])
+            why = f"has not improved on {float(self.best_score):.4g} in {self.wait_count} validation{'s' * (self.wait_count > 1)}"
+            why = why if math.isfinite(score) else f"is {score}"
+            where = f"step {trainer.global_step}, epoch {trainer.current_epoch + 1}"
+            self.stopping_reason_message = before or f"early stopping at {where}: {self.monitor} {why}"
+            if before is None and trainer.is_global_zero:
+                print(self.stopping_reason_message, flush=True)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As Lightning's method, but the options are those of the config."""
+        super().load_state_dict({**state_dict, "patience": self.patience})

@@ -28,6 +28,9 @@ from framework.training.throughput import ThroughputMonitor
 from framework.utils.recording import add_loss, expect_losses, nothing_recorded, record_figures, recorded_losses
 
 
+_TRAINING = ("trainer", "callbacks", "optimizer", "schedule")  # keys of the config that say how long a run trains, and how
+
+
 class Diverged(UserError):
     """The loss became infinite or NaN; the run stopped before saving such weights."""
 
@@ -67,6 +70,7 @@ class Learner(pl.LightningModule):
         self.logged_metrics: dict[str, float] = {}  # newest values, in full precision
         self._figures: FigureLog | None = None  # in training
         self._pending: tuple[int, dict[str, Tensor]] | None = None  # step and its losses, to be checked
+        self._resumed: dict[str, Any] = {}  # the learner's own state in the checkpoint that the run goes on from
 
     def setup(self, stage: str) -> None:
         if stage == "fit":
@@ -92,6 +96,9 @@ class Learner(pl.LightningModule):
     def on_train_start(self) -> None:
         self._mean = GlobalMean(self.trainer, self.task.parameters())
         self._throughput = ThroughputMonitor(self.device)
+        if self._resumed:
+            self._throughput.load_state_dict(self._resumed["throughput"], counts=self.trainer.is_global_zero)
+            self.logged_metrics |= self._resumed["metrics"]
         self._factor = self.make_schedule(total=self.trainer.estimated_stepping_batches)
         self._apply_options()
         for tracker in self.loggers:
@@ -167,6 +174,15 @@ class Learner(pl.LightningModule):
         broken = [name for name, value in values if value.is_floating_point() and not value.isfinite().all()]
         if broken:
             raise Diverged(self._advice(f"{broken[0]} has infinite or NaN values at step {self.trainer.global_step}"))
+        checkpoint["learner"] = {"throughput": self._throughput.state_dict(self.trainer.strategy), "metrics": dict(self.logged_metrics)}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.trainer.state.fn != "fit":
+            return
+        self._resumed = checkpoint["learner"]
+        before, now = checkpoint["hyper_parameters"]["config"], self.hparams["config"]
+        if any(before.get(key) != now.get(key) for key in _TRAINING):  # what ended the training then need not do so now
+            checkpoint["loops"]["fit_loop"]["stopping"] = False
 
     def on_train_epoch_start(self) -> None:
         expect_losses()

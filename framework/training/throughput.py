@@ -37,8 +37,7 @@ class ThroughputMonitor:
 
     def compute(self, strategy: Any) -> dict[str, float]:
         """The metrics; resets the monitor. A collective call: all ranks must make it."""
-        counts = torch.tensor([self.tokens, self.padded_tokens], dtype=torch.float32, device=self.device)
-        tokens, padded_tokens = strategy.reduce(counts, reduce_op="sum").tolist()
+        tokens, padded_tokens = self._tokens(strategy)
         pairs = torch.stack(list(self.losses.values())).tolist()
         metrics = {f"train/{name}": loss / weight for name, (loss, weight) in zip(self.losses, pairs, strict=True)}
         if padded_tokens:
@@ -46,3 +45,20 @@ class ThroughputMonitor:
             metrics["train/padding"] = 1 - tokens / padded_tokens
         self._reset()
         return metrics
+
+    def state_dict(self, strategy: Any) -> dict[str, Any]:
+        """What has been counted since the last `compute`. A collective call."""
+        tokens, padded_tokens = self._tokens(strategy)
+        return {"losses": dict(self.losses), "tokens": tokens, "padded_tokens": padded_tokens, "seconds": time.perf_counter() - self.start}
+
+    def load_state_dict(self, state: Mapping[str, Any], counts: bool) -> None:
+        """Goes on with what had been counted. counts: whether this rank is the one that has the tokens of all ranks."""
+        self.losses = {name: pair.to(self.device) for name, pair in state["losses"].items()}
+        self.tokens, self.padded_tokens = (state["tokens"], state["padded_tokens"]) if counts else (0, 0)
+        self.start = time.perf_counter() - state["seconds"]
+
+    def _tokens(self, strategy: Any) -> tuple[int, int]:
+        """Tokens without and with padding, of all ranks."""
+        counts = torch.tensor([self.tokens, self.padded_tokens], dtype=torch.float64 if self.device.type == "cpu" else torch.float32)
+        tokens, padded_tokens = strategy.reduce(counts.to(self.device), reduce_op="sum").tolist()
+        return int(tokens), int(padded_tokens)

@@ -13,6 +13,7 @@ from pytorch_lightning.trainer.connectors.signal_connector import _SignalConnect
 
 from framework.registry import register
 from framework.training.interruption import interruption
+from framework.training.loops import FitLoop
 from framework.training.strategies import ShardedStrategy
 from framework.utils.files import replacing
 from framework.utils.recording import stop_recording
@@ -100,6 +101,7 @@ class LightningTrainer(pl.Trainer):
         options |= dict.fromkeys(_FIXED, False) | {"enable_checkpointing": saved}
         super().__init__(strategy=ShardedStrategy() if strategy == "fsdp" else strategy, **options)
         self._signal_connector = _NoSignals(self)
+        self.fit_loop = FitLoop(self, self.fit_loop)
 
     def fit(self, model: pl.LightningModule, train_dataloaders: Any = None, *arguments: Any, **keywords: Any) -> None:
         """Lightning's fit. Interrupted: a signal came; with a checkpoint callback `last` has the state after its step."""

@@ -143,31 +143,30 @@ def batch(sequences: list[list[int]], numbers: list[int], dummy: bool = False) -
 
 
 class Loader:
-    """Global batches of `size` rows, sharded over the ranks; a rank without a row gets a dummy. Resumes from its state."""
+    """Global batches of `size` rows, sharded over the ranks; a rank without a row gets a dummy."""
 
     def __init__(self, sequences: list[list[int]], size: int, rank: int = 0, world_size: int = 1, shuffle: bool = False):
         self.sequences, self.size, self.rank, self.world_size, self.shuffle = sequences, size, rank, world_size, shuffle
-        self.epoch = self.served = 0
+        self.epoch = self.start = 0
+        self.sampler = self  # as data loaders have it, for `set_epoch`
 
     def __len__(self) -> int:
         return -(-len(self.sequences) // self.size)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        if self.served == len(self):  # Lightning does not request the end of an epoch
-            self.epoch, self.served = self.epoch + 1, 0
+        start, self.start = self.start, 0
         order = list(range(len(self.sequences)))
         if self.shuffle:
             order = torch.randperm(len(order), generator=torch.Generator().manual_seed(self.epoch)).tolist()
-        for index in range(self.served, len(self)):
+        for index in range(start, len(self)):
             mine = order[index * self.size : (index + 1) * self.size][self.rank :: self.world_size]
-            self.served += 1
             yield batch([self.sequences[n] for n in mine or order[:1]], mine or order[:1], dummy=not mine)
 
-    def state_dict(self) -> dict[str, int]:
-        return {"epoch": self.epoch, "served": self.served}
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        self.epoch, self.served = state["epoch"], state["served"]
+    def start_at(self, epoch: int, batch: int) -> None:
+        self.epoch, self.start = epoch, batch
 
 
 def learner(task: Task | None = None, optimizer: Part | None = None, schedule: Part | None = None, **options: Any) -> Learner:
