@@ -32,16 +32,18 @@ def main(words: list[str]) -> int:
         series, folder = draw(seed, kinds, processes), home / str(seed)
         happened, different = run(series, folder, seed)
         name = f"{len(series.interruptions)} interruption{'s' * (len(series.interruptions) > 1)}"
-        table.setdefault(name, Counter())["differs" if different else "equal"] += 1
+        counts = table.setdefault(name, Counter())
+        counts["differs" if different else "equal"] += 1
+        counts["weights"] += any(line.startswith(("last: ", "exit", "more")) and line != "last: callbacks" for line in different)
         chosen = " ".join(word for word in series.words if word.startswith(("callbacks", "trainer", "seed")))
         print(f"{seed:4} {'DIFFERS' if different else 'equal'}  {'; '.join(happened)}", flush=True)
         for line in [chosen, *different] if different else ():
             print(f"       {line}", flush=True)
         if not different or "keep" not in words:
             shutil.rmtree(folder, ignore_errors=True)
-    print(f"\n| {count} series, {processes} process{'es' * (processes > 1)} | equal to the bit | differ |\n| --- | --- | --- |")
+    print(f"\n| {count} series, {processes} process{'es' * (processes > 1)} | equal to the bit | differ | of these in steps, weights or optimizer, or failed |\n| --- | --- | --- | --- |")
     for name, counts in sorted(table.items()):
-        print(f"| {name} | {counts['equal']} | {counts['differs']} |")
+        print(f"| {name} | {counts['equal']} | {counts['differs']} | {counts['weights']} |")
     print(f"{time.process_time() + sum(os.times()[2:4]) - begin:.0f} CPU-seconds; {home}")
     return sum(counts["differs"] for counts in table.values())
 

@@ -22,9 +22,11 @@ class ShardedBatchSampler(Sampler[Step]):
     def __init__(self, plan_batches: Callable[[int], list[Indices]], rank: int, world_size: int):
         self.plan_batches, self.rank, self.world_size = plan_batches, rank, world_size
         self.epoch, self.skip = 0, 0
+        self.repeats = False  # whether every epoch is the first
         self.steps = len(plan_batches(0))
 
     def set_epoch(self, epoch: int) -> None:
+        epoch = 0 if self.repeats else epoch
         if epoch != self.epoch:
             self.epoch, self.skip = epoch, 0
 
@@ -75,6 +77,11 @@ class BatchLoader(DataLoader[Batch]):
         """The next iteration starts at this batch of an epoch; those after it are of whole epochs again."""
         self.steps.set_epoch(epoch)
         self.steps.skip, self._started = batch, True
+
+    def repeat(self) -> None:
+        """Every epoch is the first one from now on: the same batches in the same order."""
+        self.steps.repeats = True
+        self.steps.set_epoch(0)
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         if not self._started:

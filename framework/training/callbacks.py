@@ -7,7 +7,7 @@ A callback whose attribute `off` is true is not used.
 import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
@@ -29,6 +29,11 @@ def build_callbacks(nodes: Mapping[str, Mapping[str, Any]], **context: Any) -> l
     """The callbacks of a config that are not off."""
     built = [build(node, **context) for node in nodes.values()]
     return [callback for callback in built if not getattr(callback, "off", False)]
+
+
+def stopping_reason(callbacks: Iterable[Callback]) -> str | None:
+    """Why early stopping ended the training; None if it did not."""
+    return next((callback.stopping_reason_message for callback in callbacks if isinstance(callback, EarlyStopping)), None)
 
 
 @register("callback")

@@ -30,8 +30,7 @@ class OneBatch(Callback):
         self.enough, self.first, self.newest = enough, None, None  # type: tuple[float, float | None, float | None]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # the order and the random draws of an epoch depend on its number, so it stays the first
-        trainer.train_dataloader.sampler.set_epoch = lambda epoch: None  # type: ignore[union-attr]
+        trainer.train_dataloader.repeat()  # type: ignore[union-attr]
         for module in pl_module.modules():
             for name in _REGULARIZERS:
                 if isinstance(module.__dict__.get(name), float):
@@ -43,6 +42,12 @@ class OneBatch(Callback):
         self.newest = float(loss)
         self.first = self.newest if self.first is None else self.first
         trainer.should_stop = trainer.should_stop or self.newest < self.enough * self.first
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"first": self.first, "newest": self.newest}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.first, self.newest = state_dict["first"], state_dict["newest"]
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.first is None or self.newest is None:
@@ -77,7 +82,7 @@ class ProfileReport(Callback):
             self._profile.step()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._profile is None:
+        if self._profile is None or not self._profile.step_num:  # a resumed run that was over
             return
         self._profile.stop()
         averages, self._profile = self._profile.key_averages(), None

@@ -11,6 +11,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.trainer.connectors.signal_connector import _SignalConnector
 
+from framework.errors import UserError
 from framework.registry import register
 from framework.training.interruption import interruption
 from framework.training.loops import FitLoop
@@ -19,8 +20,8 @@ from framework.utils.files import replacing
 from framework.utils.recording import stop_recording
 from framework.weights.torch_files import read_checkpoint
 
-# set here: progress, summary, checkpoints and the sharding of rows are parts of this framework
-_FIXED = ("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "use_distributed_sampler")
+# set here: progress, summary, checkpoints, the sharding of rows and their measurement are parts of this framework
+_FIXED = ("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "use_distributed_sampler", "barebones")
 _CONTEXT = ("callbacks", "logger", "plugins", "default_root_dir")
 
 
@@ -65,7 +66,7 @@ class LightningTrainer(pl.Trainer):
     check_val_every_n_epoch: epochs between validations.
     log_every_n_steps: optimizer steps between logs of training metrics.
     limit_train_batches, limit_val_batches, limit_test_batches, limit_predict_batches: most batches, as a share or a number.
-    overfit_batches: share or number of batches that are used in training and in validation.
+    overfit_batches: share or number of batches of the first epoch that every epoch repeats; 0 = off. As many are validated.
     fast_dev_run: number of batches for a test run of training, validation and test; true = 1.
     num_sanity_val_steps: validation batches before training starts.
     reload_dataloaders_every_n_epochs: epochs after which data loaders are rebuilt.
@@ -74,7 +75,6 @@ class LightningTrainer(pl.Trainer):
     inference_mode: evaluate in torch.inference_mode instead of no_grad.
     detect_anomaly: stop at the operation with a NaN gradient; slow.
     profiler: simple, advanced or pytorch.
-    barebones: disable everything that takes time, to measure Lightning's overhead.
     sync_batchnorm: synchronize batch norm statistics between processes.
     enable_autolog_hparams: log hyper-parameters at the start.
     model_registry: name of the model in Lightning's registry.
@@ -90,12 +90,15 @@ class LightningTrainer(pl.Trainer):
         "devices not in (0, '0', [])": "devices must be a number of processes of at least 1, or a list of devices",
     }
 
-    def __init__(self, strategy: Any = "auto", compile: bool = False, **options: Any):
+    def __init__(self, strategy: Any = "auto", compile: bool = False, overfit_batches: int | float = 0, **options: Any):
         self.compile = compile
         minima = [options.get(name) or 0 for name in ("min_epochs", "min_steps")]
         self.ends_at_minima = any(minima) and options.get("max_epochs") is None and options.get("max_steps", -1) == -1
         if self.ends_at_minima:
             options["max_epochs"] = max(1, minima[0])  # `fit` raises it for min_steps, which takes the number of batches
+        self.repeats = bool(overfit_batches)
+        if self.repeats:  # Lightning would replace the sampler
+            options |= dict.fromkeys(("limit_train_batches", "limit_val_batches"), overfit_batches)
         options["plugins"] = [*(options.get("plugins") or ()), AtomicCheckpointIO()]
         saved = any(isinstance(callback, Checkpoint) for callback in options.get("callbacks") or ())  # otherwise Lightning saves its own
         options |= dict.fromkeys(_FIXED, False) | {"enable_checkpointing": saved}
@@ -105,11 +108,18 @@ class LightningTrainer(pl.Trainer):
 
     def fit(self, model: pl.LightningModule, train_dataloaders: Any = None, *arguments: Any, **keywords: Any) -> None:
         """Lightning's fit. Interrupted: a signal came; with a checkpoint callback `last` has the state after its step."""
+        batches = self._batches(train_dataloaders)
         if self.ends_at_minima and self.min_steps:
-            limit = self.limit_train_batches
-            batches = min(len(train_dataloaders), limit) if isinstance(limit, int) else int(len(train_dataloaders) * limit)
             steps = max(1, math.ceil(batches / self.accumulate_grad_batches))
             self.fit_loop.max_epochs = max(self.fit_loop.max_epochs or 1, math.ceil(self.min_steps / steps))
+        interval = self.val_check_interval
+        if isinstance(interval, int) and interval > batches and self.check_val_every_n_epoch is not None and self.limit_val_batches:
+            raise UserError(
+                f"trainer.val_check_interval={interval}: an epoch has {batches} batches. Set at most {batches}, or "
+                "trainer.check_val_every_n_epoch=null, which counts batches from epoch to epoch."
+            )
+        if self.repeats:
+            train_dataloaders.repeat()
         if self.compile:
             if self.accumulate_grad_batches > 1:  # auxiliary losses then take a gradient of their own first
                 torch._functorch.config.donated_buffer = False  # type: ignore[attr-defined]
@@ -119,3 +129,8 @@ class LightningTrainer(pl.Trainer):
                 super().fit(model, train_dataloaders, *arguments, **keywords)
         finally:
             stop_recording()
+
+    def _batches(self, loader: Any) -> int:
+        """Training batches of an epoch."""
+        limit = self.limit_train_batches
+        return min(len(loader), limit) if isinstance(limit, int) else int(len(loader) * limit)

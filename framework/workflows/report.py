@@ -30,8 +30,8 @@ def print_start(config: Mapping[str, Any], prepared: Prepared, task: Task, folde
     print(f"folder {folder}", flush=True)
 
 
-def print_end(run: Run, metrics: Mapping[str, float], signatures: Mapping[str, str]) -> None:
-    """Prints metrics, a few predictions, and commands to continue with."""
+def print_end(run: Run, metrics: Mapping[str, float], signatures: Mapping[str, str], stopped: str | None = None) -> None:
+    """Prints metrics, a few predictions, and commands to continue with. stopped: why training ended before its time, if it did."""
     print()
     for row in sample(run.predictions, 3):
         for name in ("input", "reference", "prediction"):
@@ -46,6 +46,8 @@ def print_end(run: Run, metrics: Mapping[str, float], signatures: Mapping[str, s
         print(f"{name:<{width}}{'   '.join(columns)}")
     for name, signature in signatures.items():
         print(f"{name:<{width}}{signature}")
+    if stopped:
+        print(f"\n{stopped}")
     print(f"\nfolder   {run.folder}")
     print(f'predict  python -m framework predict {run.folder} text="..."')
     print(f"resume   python train.py resume={run.folder} trainer.max_epochs=...", flush=True)

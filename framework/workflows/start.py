@@ -102,20 +102,31 @@ class Start:
 
     def open_folder(self) -> "Start":
         """With the folder of the run: a new one, or the one that is resumed, with its changed config. UserError: the checkpoint to resume
-        from is damaged; the folder is then left as it is."""
+        from is damaged, or training cannot go on from it with these options; the folder is then left as it is."""
         if self.run is None:
             run = Run.create(RUNS, _task(self.config), self.config, self.overrides, self.chosen)
         else:
             if self.resumes:
-                from framework.weights.torch_files import read_checkpoint
-
-                read_checkpoint(self.run.last)
+                check_place(self.run, self.config["trainer"])
+            else:
+                print(f"{self.run.folder} has no checkpoint yet: the run starts from its beginning", flush=True)
             run = self.run.go_on(self.config, self.overrides)
         return self.in_folder(run)
 
     def in_folder(self, run: Run) -> "Start":
         """In a folder that exists, with the config that stands in it: the same in one process and in several."""
         return replace(self, run=run, config=run.config())
+
+
+def check_place(run: Run, trainer: Mapping[str, Any]) -> None:
+    """UserError: the checkpoint to resume from is damaged, or training cannot go on at its place with these options of the trainer."""
+    from framework.training.place import Place
+    from framework.weights.torch_files import read_checkpoint
+    from framework.workflows.processes import outside_rank, wanted_processes
+
+    place, outside = Place.of(read_checkpoint(run.last)), outside_rank()
+    processes = outside[1] if outside else wanted_processes(trainer) * trainer.get("num_nodes", 1)
+    place.check(trainer.get("max_epochs"), trainer.get("max_steps", -1), processes)
 
 
 def compose_run(overrides: Sequence[str], folders: Iterable[Path] = (), sources: Sources | None = None) -> Composed:

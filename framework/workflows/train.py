@@ -20,7 +20,7 @@ from framework.runs.predictor import make_generator
 from framework.runs.summary import recipe_line
 from framework.tasks.base import Task
 from framework.tracking.base import Tracker, build_trackers, finish
-from framework.training.callbacks import build_callbacks
+from framework.training.callbacks import build_callbacks, stopping_reason
 from framework.training.learner import Learner
 from framework.workflows.baseline import baseline
 from framework.workflows.report import print_end, print_start
@@ -88,7 +88,7 @@ def _fit(start: Start, run: Run, prepared: Prepared, task: Task, trackers: list[
         run.save_metrics(metrics, task.monitor, signatures)
         for tracker in trackers:
             tracker.log_metrics({f"final/{name}": value for name, value in metrics.items()}, step=trainer.global_step)
-        print_end(run, metrics, signatures)
+        print_end(run, metrics, signatures, stopped=stopping_reason(callbacks))
     return metrics.get(task.monitor)
 
 

@@ -148,7 +148,7 @@ class Loader:
     def __init__(self, sequences: list[list[int]], size: int, rank: int = 0, world_size: int = 1, shuffle: bool = False):
         self.sequences, self.size, self.rank, self.world_size, self.shuffle = sequences, size, rank, world_size, shuffle
         self.epoch = self.start = 0
-        self.sampler = self  # as data loaders have it, for `set_epoch`
+        self.sampler, self.batch_sampler = self, None  # as data loaders have them, for `set_epoch`
 
     def __len__(self) -> int:
         return -(-len(self.sequences) // self.size)
