@@ -1,6 +1,6 @@
 """Random series of interruptions, each run compared with one that was not interrupted; prints a table.
 
-python benchmarks/interruptions.py [SERIES] [processes=2] [first=0] [kinds=kill -9,Ctrl-C,SIGTERM]
+python benchmarks/interruptions.py [SERIES] [processes=2] [first=0] [seeds=3,7] [kinds=kill -9,Ctrl-C,SIGTERM]
 """
 
 import os
@@ -28,7 +28,8 @@ def main(words: list[str]) -> int:
     preload()
     table: dict[str, Counter[str]] = {}
     begin = time.process_time() + sum(os.times()[2:4])
-    for seed in range(first, first + count):
+    seeds = [int(seed) for seed in values["seeds"].split(",")] if "seeds" in values else range(first, first + count)
+    for seed in seeds:
         series, folder = draw(seed, kinds, processes), home / str(seed)
         happened, different = run(series, folder, seed)
         name = f"{len(series.interruptions)} interruption{'s' * (len(series.interruptions) > 1)}"
@@ -41,7 +42,8 @@ def main(words: list[str]) -> int:
             print(f"       {line}", flush=True)
         if not different or "keep" not in words:
             shutil.rmtree(folder, ignore_errors=True)
-    print(f"\n| {count} series, {processes} process{'es' * (processes > 1)} | equal to the bit | differ | of these in steps, weights or optimizer, or failed |\n| --- | --- | --- | --- |")
+    columns = ["equal to the bit", "differ", "of these in steps, weights or optimizer, or failed"]
+    print(f"\n| {count} series, {processes} process{'es' * (processes > 1)} | {' | '.join(columns)} |\n{'| --- ' * 4}|")
     for name, counts in sorted(table.items()):
         print(f"| {name} | {counts['equal']} | {counts['differs']} | {counts['weights']} |")
     print(f"{time.process_time() + sum(os.times()[2:4]) - begin:.0f} CPU-seconds; {home}")

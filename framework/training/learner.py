@@ -27,7 +27,6 @@ from framework.training.strategies import gather, scatter, shard
 from framework.training.throughput import ThroughputMonitor
 from framework.utils.recording import add_loss, expect_losses, nothing_recorded, record_figures, recorded_losses
 
-
 _TRAINING = ("trainer", "callbacks", "optimizer", "schedule")  # keys of the config that say how long a run trains, and how
 
 

@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loops.evaluation_loop import _EvaluationLoop
 from pytorch_lightning.loops.fetchers import _DataFetcher
 from pytorch_lightning.loops.fit_loop import _FitLoop
-from pytorch_lightning.loops.progress import _BatchProgress, _Progress
+from pytorch_lightning.loops.progress import _ProcessedTracker, _Progress
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
 from pytorch_lightning.loops.utilities import _is_max_limit_reached
 from pytorch_lightning.trainer.states import RunningStage, TrainerFn
@@ -37,17 +37,18 @@ class FitLoop(_FitLoop):
     @property
     def place(self) -> Place:
         """Where the run stands. The end of an epoch that was cut short, by `max_steps` or a callback, is a place within it."""
-        epochs, loop = self.epoch_progress.current, self.epoch_loop
-        epoch, batches, validated = epochs.processed, loop.batch_progress.current.processed, loop.validated
-        if not batches or (epochs.started == epochs.processed and loop._num_ready_batches_reached()):
+        loop, epochs = self.epoch_loop, cast(_ProcessedTracker, self.epoch_progress.current)
+        epoch, batches, validated = epochs.processed, loop.batches, loop.validated
+        ended = epochs.started == epochs.processed
+        if not batches or (ended and loop._num_ready_batches_reached()):
             batches, validated = 0, True
-        elif epochs.started == epochs.processed:
+        elif ended:
             epoch, validated = epoch - 1, True
         return Place(
             epoch=epoch,
             batches=batches,
             length=int(self.max_batches) if math.isfinite(self.max_batches) else 0,
-            total=loop.batch_progress.total.processed,
+            total=loop.total_batches,
             steps=loop.global_step,
             validated=validated,
             stopping=bool(self.trainer.should_stop),
@@ -98,23 +99,34 @@ class FitLoop(_FitLoop):
 class EpochLoop(_TrainingEpochLoop):
     """The batches of an epoch, each followed by what is due after it.
 
-    Callbacks may have a hook `on_train_step_end(trainer, pl_module)`: an optimizer step has ended, all else about it is done and logged, and
-    validation has not begun; so a checkpoint that is saved in it loses nothing.
+    Callbacks may have a hook `on_train_step_end(trainer, pl_module)`: an optimizer step has ended, it is logged, and validation has not
+    begun; so a checkpoint that is saved in it loses nothing.
     """
 
     def __init__(self, trainer: pl.Trainer, min_steps: int | None = None, max_steps: int = -1):
         super().__init__(trainer, min_steps, max_steps)
         self.val_loop = ValidationLoop(trainer, TrainerFn.FITTING, RunningStage.VALIDATING, verbose=False, inference_mode=False)
         self._settled = 0  # batches, in all epochs, after which nothing is due any more
+        self._postponed = False  # validation, to the end of an accumulated step
         self._due = False  # whether what follows the newest batch of the checkpoint is still to be done
 
     @property
+    def batches(self) -> int:
+        """Batches that are done, of this epoch."""
+        return cast(_ProcessedTracker, self.batch_progress.current).processed
+
+    @property
+    def total_batches(self) -> int:
+        """Batches that are done, of all epochs."""
+        return cast(_ProcessedTracker, self.batch_progress.total).processed
+
+    @property
     def validated(self) -> bool:
-        return self._settled == self.batch_progress.total.processed
+        return self._settled == self.total_batches
 
     def settle(self) -> None:
         """Nothing is due any more after the newest batch."""
-        self._settled = self.batch_progress.total.processed
+        self._settled = self.total_batches
 
     def set_counters(self, place: Place) -> None:
         _set(self.batch_progress, place.batches, place.total)
@@ -136,7 +148,9 @@ class EpochLoop(_TrainingEpochLoop):
 
     @property
     def done(self) -> bool:
-        return not self._due and super().done
+        """Whether the epoch is over; not within an accumulated step."""
+        unfinished = self._due or (self._should_accumulate() and not self._is_training_done)
+        return not unfinished and super().done
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
         if not self._due:
@@ -152,9 +166,12 @@ class EpochLoop(_TrainingEpochLoop):
         self.settle()
 
     def _should_check_val_fx(self, data_fetcher: _DataFetcher) -> bool:
-        """Whether validation is due: also after the last step of a run, within an epoch."""
+        """Whether validation is due: also after the last step of a run, and never within an accumulated step, whose gradient no checkpoint
+        has."""
         last = _is_max_limit_reached(self.global_step, self.max_steps) and self._should_check_val_epoch()
-        return last or super()._should_check_val_fx(data_fetcher)
+        due = self._postponed or last or super()._should_check_val_fx(data_fetcher)
+        self._postponed = due and self._should_accumulate()
+        return due and not self._postponed
 
 
 class ValidationLoop(_EvaluationLoop):
@@ -166,8 +183,9 @@ class ValidationLoop(_EvaluationLoop):
         super()._on_evaluation_end(*arguments, **keywords)
 
 
-def _set(progress: _Progress | _BatchProgress, current: int, total: int, begun: bool = False) -> None:
+def _set(progress: _Progress, current: int, total: int, begun: bool = False) -> None:
     """Sets the counters of something done so many times; begun: and once more, without being done."""
     for tracker, count in ((progress.current, current), (progress.total, total)):
-        tracker.ready = tracker.started = count + begun  # type: ignore[attr-defined]
-        tracker.processed = tracker.completed = count  # type: ignore[attr-defined]
+        tracker = cast(_ProcessedTracker, tracker)
+        tracker.ready = tracker.started = count + begun
+        tracker.processed = tracker.completed = count

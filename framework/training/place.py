@@ -11,10 +11,9 @@ from framework.errors import UserError
 class Place:
     """How far a run has come: after an optimizer step, after the validation that follows it, or between two epochs.
 
-    epoch: of the next batch, from 0. batches: how many of its batches are done; if all of them are, the end of the epoch is still due.
-    length: batches of an epoch. total: batches done in all epochs. steps: optimizer steps. validated: whether validation, if it is due after
-    the newest batch, is done. stopping: whether a callback has ended the training here. processes: over which the rows of a batch are
-    divided.
+    epoch: under way, from 0. batches: how many of its batches are done; if all of them are, the end of the epoch is still due. length:
+    batches of an epoch. total: batches done in all epochs. steps: optimizer steps. validated: whether validation, if it is due after the
+    newest batch, is done. stopping: whether a callback has ended the training here. processes: over which the rows of a batch are divided.
 
     >>> Place(epoch=1, batches=4, length=9, total=13, steps=13).within
     True
@@ -51,13 +50,13 @@ class Place:
         begun = self.epoch + (self.batches > 0)
         if max_epochs not in (None, -1) and max_epochs < begun:
             raise UserError(
-                f"trainer.max_epochs={max_epochs}: this run is in epoch {begun} already. Set trainer.max_epochs={begun} to end it there, or "
-                "more to train on."
+                f"trainer.max_epochs={max_epochs}: this run is in epoch {begun} already. Set trainer.max_epochs={begun} to end it there, "
+                "or more to train on."
             )
         if max_steps != -1 and max_steps < self.steps:
             raise UserError(
-                f"trainer.max_steps={max_steps}: this run has made {self.steps} steps already. Set trainer.max_steps={self.steps} to end it "
-                "there, or more to train on."
+                f"trainer.max_steps={max_steps}: this run has made {self.steps} steps already. Set trainer.max_steps={self.steps} to end "
+                "it there, or more to train on."
             )
         if self.within and processes != self.processes:
             raise UserError(
@@ -68,5 +67,9 @@ class Place:
             )
 
     def __str__(self) -> str:
-        where = f"batch {self.batches} of {self.length} in epoch {self.epoch + 1}" if self.within else f"the end of epoch {self.epoch + (self.batches > 0)}"
+        where = (
+            f"batch {self.batches} of {self.length} in epoch {self.epoch + 1}"
+            if self.within
+            else f"the end of epoch {self.epoch + (self.batches > 0)}"
+        )
         return f"step {self.steps}, {where}"

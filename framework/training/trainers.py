@@ -62,7 +62,7 @@ class LightningTrainer(pl.Trainer):
     gradient_clip_val: largest norm of the gradient; null = no clipping.
     gradient_clip_algorithm: norm, or value to clip each component.
     accumulate_grad_batches: batches for one optimizer step.
-    val_check_interval: share of an epoch, or number of batches, between validations.
+    val_check_interval: share of an epoch, or number of batches, between validations; they wait for the end of an accumulated step.
     check_val_every_n_epoch: epochs between validations.
     log_every_n_steps: optimizer steps between logs of training metrics.
     limit_train_batches, limit_val_batches, limit_test_batches, limit_predict_batches: most batches, as a share or a number.

@@ -6,7 +6,6 @@ its threads do not survive.
 """
 
 import csv
-import functools
 import gc
 import json
 import os
@@ -30,7 +29,7 @@ _WRITING = {"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "os.sym
 
 @dataclass(frozen=True)
 class Interruption:
-    """Sent before the event of this number. actor: of several processes the one that counts, and gets the signal if it is not sent to all."""
+    """Sent before the event of this number. actor: of several processes the one that counts."""
 
     how: str
     event: int
@@ -46,19 +45,26 @@ class Series:
     processes: int = 1
 
 
+_composed: dict[tuple[str, ...], bytes] = {}  # overrides -> what they compose to, of all attempts of a series
+
+
 def preload() -> None:
-    """Imports what a run imports, and composes once, so that forks need not."""
+    """Imports what a run imports, so that forks need not."""
     import torch
 
-    import framework.workflows.train
-    import framework.workflows.processes  # noqa: F401
-    from framework.workflows import start
+    import framework.workflows.processes
+    import framework.workflows.train  # noqa: F401
+    from framework.workflows.start import Start
 
     torch.set_num_threads(1)
-    composed = functools.cache(lambda words: pickle.dumps(compose(words)))
-    compose = start.compose_run
-    start.compose_run = lambda words, *_: pickle.loads(composed(tuple(words)))  # noqa: S301
-    start.Start.of(WORDS)
+    Start.of(WORDS)
+    gc.freeze()
+
+
+def compose_once(words: Sequence[str]) -> None:
+    from framework.workflows import start
+
+    _composed[tuple(words)] = pickle.dumps(start.compose_run(words))
 
 
 def attempt(words: Sequence[str], folder: Path, interruption: Interruption | None = None, processes: int = 1, log: str = "log") -> int:
@@ -119,7 +125,10 @@ def _child(words: Sequence[str], folder: Path, interruption: Interruption | None
 
         module.subprocess = _ForkedRanks(counter)  # type: ignore[assignment]
     from framework.cli.train import main
+    from framework.workflows import start
 
+    compose = start.compose_run
+    start.compose_run = lambda words, *more: pickle.loads(known) if (known := _composed.get(tuple(words))) else compose(words, *more)  # noqa: S301
     code = main(words)
     counter.report(folder)
     return code
@@ -232,7 +241,7 @@ class _Rank:
         self.send_signal(signal.SIGKILL)
 
 
-# -- comparing ---------------------------------------------------------------------------------------------------------
+# -- comparing --
 
 
 def run_folder(folder: Path) -> Path | None:
@@ -243,6 +252,21 @@ def run_folder(folder: Path) -> Path | None:
 
 def differences(whole: Path, cut: Path) -> list[str]:
     """What differs between two finished runs; empty if nothing does, to the bit."""
+    found = checkpoint_differences(whole, cut)
+    one, other = (json.loads((run / "metrics.json").read_text()) for run in (whole, cut))
+    if one != other:
+        found.append("metrics.json")
+    if (whole / "predictions.jsonl").read_bytes() != (cut / "predictions.jsonl").read_bytes():
+        found.append("predictions")
+    one, other = logged(whole), logged(cut)
+    if one != other:
+        missing, more = [row for row in one if row not in other], [row for row in other if row not in one]
+        found.append(f"metrics.csv: without {missing[:2]}, with {more[:2]}, {len(other)} rows, not {len(one)}")
+    return found
+
+
+def checkpoint_differences(whole: Path, cut: Path) -> list[str]:
+    """What differs between the checkpoints of two runs."""
     found = []
     for name in ("last", "best"):
         files = [run / "checkpoints" / f"{name}.ckpt" for run in (whole, cut)]
@@ -255,15 +279,6 @@ def differences(whole: Path, cut: Path) -> list[str]:
         for key in ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers", "callbacks"):
             if not same(one.get(key), other.get(key)):
                 found.append(f"{name}: {key}")
-    one, other = (json.loads((run / "metrics.json").read_text()) for run in (whole, cut))
-    if one != other:
-        found.append("metrics.json")
-    if (whole / "predictions.jsonl").read_bytes() != (cut / "predictions.jsonl").read_bytes():
-        found.append("predictions")
-    one, other = logged(whole), logged(cut)
-    if one != other:
-        missing, more = [row for row in one if row not in other], [row for row in other if row not in one]
-        found.append(f"metrics.csv: without {missing[:2]}, with {more[:2]}, {len(other)} rows, not {len(one)}")
     return found
 
 
@@ -293,14 +308,31 @@ def logged(run: Path) -> list[dict[str, str]]:
     return sorted(rows, key=lambda row: (int(row["step"]), sorted(row.items())))
 
 
-# -- series ------------------------------------------------------------------------------------------------------------
+# -- series --
 
-AVERAGES = [[], [], ["callbacks.average_last.last=2"], ["callbacks.average_last.last=3", "callbacks.average_last.every=3"], ["callbacks.average.decay=0.8"]]
-STOPS = [[], [], ["callbacks.early_stopping.patience=1"]]
-ACCUMULATE = [[], [], [], ["trainer.accumulate_grad_batches=3"]]
-ENDS = [["trainer.max_epochs=3"], ["trainer.max_epochs=3"], ["trainer.max_epochs=3"], ["trainer.max_epochs=-1", "trainer.max_steps=15"], ["trainer.max_epochs=null", "trainer.min_steps=14"]]
-VALIDATIONS = [[], [], [], ["trainer.val_check_interval=0.5"], ["trainer.val_check_interval=3"], ["trainer.check_val_every_n_epoch=2"]]
-VALIDATIONS += [["trainer.check_val_every_n_epoch=null", "trainer.val_check_interval=5"], ["trainer.limit_val_batches=0"]]
+AVERAGES = [
+    "",
+    "",
+    "callbacks.average_last.last=2",
+    "callbacks.average_last.last=3 callbacks.average_last.every=3",
+    "callbacks.average.decay=0.8",
+]
+STOPS = ["", "", "callbacks.early_stopping.patience=1"]
+ACCUMULATIONS = ["", "", "", "trainer.accumulate_grad_batches=3"]
+ENDS = [
+    *3 * ["trainer.max_epochs=3"],
+    "trainer.max_epochs=-1 trainer.max_steps=15",
+    "trainer.max_epochs=null trainer.min_steps=14",
+]
+NO_VALIDATION = "trainer.limit_val_batches=0"
+VALIDATIONS = [
+    *3 * [""],
+    "trainer.val_check_interval=0.5",
+    "trainer.val_check_interval=3",
+    "trainer.check_val_every_n_epoch=2",
+    "trainer.check_val_every_n_epoch=null trainer.val_check_interval=5",
+    NO_VALIDATION,
+]
 
 
 def draw(seed: int, hows: Sequence[str], processes: int = 1) -> Series:
@@ -308,23 +340,20 @@ def draw(seed: int, hows: Sequence[str], processes: int = 1) -> Series:
     random = Random(f"series {seed}")
     every = random.choice([None, 1, 2, 3, 4, 5, 6, 7])
     validation = random.choice(VALIDATIONS)
-    words = [*WORDS, f"callbacks.checkpoint.every_n_train_steps={'null' if every is None else every}", "trainer.log_every_n_steps=3"]
-    words += [*random.choice(AVERAGES), *random.choice(ACCUMULATE), *random.choice(ENDS), *validation]
-    if validation != VALIDATIONS[-1]:
-        words += ["trainer.limit_val_batches=3", *random.choice(STOPS)]
-    words += [f"seed={seed % 5}"] + (["trainer=ddp"] if processes > 1 else [])
+    words = [f"callbacks.checkpoint.every_n_train_steps={'null' if every is None else every} trainer.log_every_n_steps=3"]
+    words += [random.choice(AVERAGES), random.choice(ACCUMULATIONS), random.choice(ENDS), validation]
+    if validation != NO_VALIDATION:
+        words += ["trainer.limit_val_batches=3", random.choice(STOPS)]
+    words = [*WORDS, *" ".join([*words, f"seed={seed % 5}", "trainer=ddp" * (processes > 1)]).split()]
     interruptions = [Interruption(random.choice(hows), 0, random.randrange(processes)) for _ in range(random.randint(1, 3))]
     return Series(words, interruptions, processes)
 
 
 def run(series: Series, folder: Path, seed: int) -> tuple[list[str], list[str]]:
     """What happened in the attempts of a series, and what differs from the whole run at its end."""
-    from framework.workflows import start
-
     random = Random(f"events {seed}")
     words = [*series.words, "name=x"]
-    start.compose_run(words)  # once, for all attempts
-    gc.freeze()
+    compose_once(words)
     if attempt(words, folder / "whole", processes=series.processes):
         return ["whole"], [f"the whole run failed: {_tail(folder / 'whole' / 'log')}"]
     events = int((folder / "whole" / "events").read_text())

@@ -1,19 +1,23 @@
-"""A run that is killed anywhere and resumed ends with exactly the weights of an uninterrupted run."""
+"""A run that is stopped anywhere, any number of times, and resumed ends exactly as one that was not stopped."""
 
 import os
 import signal
+from random import Random
 
 import pytest
 import torch
 from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.trainer import call
 
+from framework.errors import UserError
 from framework.registry import Part
 from framework.tracking.csv_file import CsvTracker
 from framework.training.averaging import Average, AverageLast
-from framework.training.callbacks import Checkpoint
+from framework.training.callbacks import Checkpoint, EarlyStopping
 from framework.training.interruption import REQUEUE, SIGNALS, Interrupted
 from framework.training.optimizers import AdamW, Muon
 from framework.training.schedules import Cosine
+from tests.training.interruptions import checkpoint_differences, logged
 from tests.training.toys import Loader, NextTokenTask, learner, rows, trainer, weights
 
 
@@ -34,16 +38,29 @@ def kill():
     raise Killed
 
 
-def run(folder, stop=None, resume=False, optimizer=None, every=None, accumulate=1, epochs=3, average=None, size=8, **options):
-    """Three epochs of nine batches (the last one short), with dropout, shuffling and validation."""
+def run(
+    folder,
+    stop=None,
+    resume=None,
+    optimizer=None,
+    every=None,
+    accumulate=1,
+    epochs=3,
+    average=None,
+    patience=None,
+    validation=True,
+    **options,
+):
+    """Three epochs of four batches (the last one short), with dropout, shuffling and validation. resume: None = if there is a checkpoint."""
     module = learner(NextTokenTask(dropout=0.3), optimizer or Part(AdamW, lr=0.02), Part(Cosine, warmup=3))
     callbacks = [Checkpoint(folder, "validation/loss", "min", every_n_train_steps=every), *([stop] if stop else [])]
     callbacks += [average()] if average else []
-    loop = trainer(
-        folder, max_epochs=epochs, callbacks=callbacks, accumulate_grad_batches=accumulate, logger=[CsvTracker(folder)], **options
-    )
-    loaders = Loader(rows(70), size, shuffle=True), Loader(rows(20, seed=1), 7)
-    loop.fit(module, *loaders, ckpt_path=folder / "checkpoints/last.ckpt" if resume else None)
+    callbacks += [EarlyStopping("validation/loss", "min", patience=patience)] if patience is not None else []
+    options = {"max_epochs": epochs, "log_every_n_steps": 3, "accumulate_grad_batches": accumulate, **options}
+    loop = trainer(folder, callbacks=callbacks, logger=[CsvTracker(folder)], **options)
+    last = folder / "checkpoints/last.ckpt"
+    loaders = Loader(rows(30), 8, shuffle=True), Loader(rows(10, seed=1), 7) if validation else None
+    loop.fit(module, *loaders, ckpt_path=last if (last.exists() if resume is None else resume) else None)
     return weights(module.task)
 
 
@@ -53,69 +70,95 @@ def assert_equal(one, other):
         assert torch.equal(one[name], other[name]), name
 
 
-def csv(folder):
-    """metrics.csv without times."""
-    lines = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()]
-    clock = lines[0].index("train/tokens_per_second")
-    return [[value for number, value in enumerate(line) if number != clock] for line in lines]
+CASES = {
+    "plain": {},
+    "often": {"val_check_interval": 2},
+    "seldom": {"check_val_every_n_epoch": 2},
+    "counted over epochs": {"check_val_every_n_epoch": None, "val_check_interval": 3, "accumulate": 2},
+    "never": {"validation": False, "average": Part(AverageLast, last=2)},
+    "average": {"average": Part(Average, decay=0.8)},
+    "last": {"average": Part(AverageLast, last=3)},
+    "last, every step": {"average": Part(AverageLast, last=2, every=3), "optimizer": Part(Muon, lr=0.02)},
+    "early": {"patience": 0, "optimizer": Part(AdamW, lr=0.5), "epochs": 9},
+    "accumulated": {"accumulate": 3},
+    "steps": {"max_steps": 10, "epochs": -1},
+}
 
 
-@pytest.mark.parametrize("step", [1, 4, 9, 11, 18, 20, 26])
-def test_killed_in_any_place(tmp_path, step):
-    """`last` is saved every step: step 4 is within an epoch, 9 and 18 are ends of epochs, 26 is before the last batch."""
-    whole = run(tmp_path / "whole")
+@pytest.mark.parametrize("name", CASES)
+def test_stopped_anywhere(tmp_path, monkeypatch, name):
+    """Each kind of run, killed up to three times before random hooks, with `last` at each validation or every few steps as well."""
+    random, options, ordinary = Random(name), CASES[name], call._call_callback_hooks
+    left = [0]  # hooks until the run is killed
+
+    def counted(*arguments, **keywords):
+        left[0] -= 1
+        if left[0] == 0:
+            raise Killed
+        return ordinary(*arguments, **keywords)
+
+    monkeypatch.setattr(call, "_call_callback_hooks", counted)
+    whole = run(tmp_path / "whole", **options)
+    hooks, kills = -left[0], 0
+    for every in (None, 1, 2, 3):
+        folder, rest = tmp_path / str(every), hooks
+        for _ in range(3):
+            left[0] = random.randint(1, rest)
+            rest = max(20, rest - left[0])
+            try:
+                run(folder, every=every, **options)
+                break
+            except Killed:
+                kills += 1
+        left[0] = 0
+        resumed = run(folder, every=every, **options)
+        assert_equal(whole, resumed)
+        assert not checkpoint_differences(tmp_path / "whole", folder) and logged(tmp_path / "whole") == logged(folder)
+    assert kills > 6
+
+
+def test_a_run_that_is_over_makes_no_more_steps(tmp_path):
+    options = {"patience": 0, "optimizer": Part(AdamW, lr=0.5), "epochs": 9}
+    whole = run(tmp_path, **options)
+    before = (tmp_path / "metrics.csv").read_text()
+    assert_equal(whole, run(tmp_path, **options))
+    assert (tmp_path / "metrics.csv").read_text() == before
+    run(tmp_path, **{**options, "patience": 20})
+    assert int(logged(tmp_path)[-1]["step"]) == 36, "with more patience it goes on"
+
+
+def test_best_is_there_before_last(tmp_path, monkeypatch):
+    """Killed between the two, the run goes on from the `last` before, and comes to the same best again."""
+    run(tmp_path / "whole")
+    run(tmp_path / "cut", epochs=1)
+    monkeypatch.setattr(Checkpoint, "_link", lambda *_: kill())
     with pytest.raises(Killed):
-        run(tmp_path / "cut", stop=Stop(step, kill), every=1)
-    resumed = run(tmp_path / "cut", resume=True)
-    assert_equal(whole, resumed)
-    assert csv(tmp_path / "whole") == csv(tmp_path / "cut")
-
-
-def test_killed_some_steps_after_the_last_save(tmp_path):
-    whole = run(tmp_path / "whole")
-    with pytest.raises(Killed):
-        run(tmp_path / "cut", stop=Stop(16, kill), every=7)
-    assert_equal(whole, run(tmp_path / "cut", resume=True))
-    assert csv(tmp_path / "whole") == csv(tmp_path / "cut")
-
-
-def test_killed_after_an_epoch_without_any_other_save(tmp_path):
-    whole = run(tmp_path / "whole")
-    with pytest.raises(Killed):
-        run(tmp_path / "cut", stop=Stop(13, kill))
-    assert_equal(whole, run(tmp_path / "cut", resume=True))
-    assert csv(tmp_path / "whole") == csv(tmp_path / "cut")
-
-
-def test_killed_while_validation_runs_twice_an_epoch(tmp_path):
-    whole = run(tmp_path / "whole", val_check_interval=4)
-    with pytest.raises(Killed):
-        run(tmp_path / "cut", stop=Stop(14, kill), val_check_interval=4)
-    assert_equal(whole, run(tmp_path / "cut", resume=True, val_check_interval=4))
-    assert csv(tmp_path / "whole") == csv(tmp_path / "cut")
+        run(tmp_path / "cut")
+    monkeypatch.undo()
+    steps = [torch.load(tmp_path / f"cut/checkpoints/{name}.ckpt", weights_only=True)["global_step"] for name in ("last", "best")]
+    assert steps == [4, 8]
+    run(tmp_path / "cut")
+    assert not checkpoint_differences(tmp_path / "whole", tmp_path / "cut")
 
 
 @pytest.mark.parametrize(
-    "options", [{"optimizer": Part(Muon, lr=0.02)}, {"average": Part(Average, decay=0.8)}, {"accumulate": 4, "size": 4}], ids=str
+    ("options", "said"),
+    [
+        ({"epochs": 1}, r"trainer\.max_epochs=1: this run is in epoch 2"),
+        ({"max_steps": 3}, r"trainer\.max_steps=3: this run has made 6 steps"),
+    ],
+    ids=str,
 )
-def test_killed_with(tmp_path, options):
-    whole = run(tmp_path / "whole", **options)
+def test_limits_below_the_place_are_refused(tmp_path, options, said):
     with pytest.raises(Killed):
-        run(tmp_path / "cut", stop=Stop(7, kill), every=2, **options)
-    assert_equal(whole, run(tmp_path / "cut", resume=True, **options))
+        run(tmp_path, stop=Stop(6, kill), every=1)
+    with pytest.raises(UserError, match=said):
+        run(tmp_path, **options)
 
 
-@pytest.mark.parametrize(("step", "options"), [(7, {}), (20, {}), (20, {"every": 4})], ids=str)
-def test_killed_with_a_mean_of_the_last_weights(tmp_path, step, options):
-    """Before the first validation, and after the second; at the end the module holds the mean."""
-    average = Part(AverageLast, last=3, **options)
-    whole = run(tmp_path / "whole", average=average)
-    with pytest.raises(Killed):
-        run(tmp_path / "cut", stop=Stop(step, kill), every=2, average=average)
-    assert_equal(whole, run(tmp_path / "cut", resume=True, average=average))
-    assert csv(tmp_path / "whole") == csv(tmp_path / "cut")
-    one, other = (torch.load(tmp_path / name / "checkpoints/last.ckpt", weights_only=True) for name in ("whole", "cut"))
-    assert_equal(one["current_model_state"], other["current_model_state"])
+def test_an_interval_longer_than_an_epoch_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"trainer\.val_check_interval=5: an epoch has 4 batches.*check_val_every_n_epoch=null"):
+        run(tmp_path, val_check_interval=5)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, REQUEUE)])
@@ -123,18 +166,18 @@ def test_a_signal_ends_the_step_and_keeps_last(tmp_path, capfd, number, code):
     whole = run(tmp_path / "whole")
     before = [signal.getsignal(each) for each in SIGNALS]
     with pytest.raises(Interrupted) as raised:
-        run(tmp_path / "cut", stop=Stop(12, lambda: os.kill(os.getpid(), number)))
+        run(tmp_path / "cut", stop=Stop(6, lambda: os.kill(os.getpid(), number)))
     assert raised.value.code == code and "after this step" in capfd.readouterr().err
     assert [signal.getsignal(each) for each in SIGNALS] == before
     saved = torch.load(tmp_path / "cut/checkpoints/last.ckpt", weights_only=True)
-    assert saved["global_step"] == 13
-    assert_equal(whole, run(tmp_path / "cut", resume=True))
+    assert saved["global_step"] == 7
+    assert_equal(whole, run(tmp_path / "cut"))
 
 
 def test_options_of_optimizer_and_schedule_may_change(tmp_path):
     """The options of the config override those in the checkpoint."""
     with pytest.raises(Killed):
-        run(tmp_path, stop=Stop(5, kill), every=1)
+        run(tmp_path, stop=Stop(2, kill), every=1)
     seen = []
 
     class Look(Callback):
@@ -145,8 +188,8 @@ def test_options_of_optimizer_and_schedule_may_change(tmp_path):
         NextTokenTask(dropout=0.3), Part(AdamW, lr=0.5, weight_decay=0.7, betas=(0.5, 0.6)), Part(Cosine, warmup=50, floor=0.5)
     )
     loop = trainer(tmp_path, max_epochs=1, callbacks=[Look()])
-    loop.fit(module, Loader(rows(70), 8, shuffle=True), ckpt_path=tmp_path / "checkpoints/last.ckpt")
-    assert [step for step, _ in seen] == [5, 6, 7, 8]
+    loop.fit(module, Loader(rows(30), 8, shuffle=True), ckpt_path=tmp_path / "checkpoints/last.ckpt")
+    assert [step for step, _ in seen] == [2, 3]
     for step, group in seen:
         assert group["lr"] == pytest.approx(0.5 * (step + 1) / 51)
         assert (group["weight_decay"], tuple(group["betas"])) == (0.7, (0.5, 0.6))
