@@ -130,7 +130,8 @@ def _child(words: Sequence[str], folder: Path, interruption: Interruption | None
     compose = start.compose_run
     start.compose_run = lambda words, *more: pickle.loads(known) if (known := _composed.get(tuple(words))) else compose(words, *more)  # noqa: S301
     code = main(words)
-    counter.report(folder)
+    if processes == 1:
+        counter.report(folder)
     return code
 
 
