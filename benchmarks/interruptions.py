@@ -3,6 +3,7 @@
 python benchmarks/interruptions.py [SERIES] [processes=2] [first=0] [seeds=3,7] [kinds=kill -9,Ctrl-C,SIGTERM]
 """
 
+import gc
 import os
 import shutil
 import sys
@@ -26,6 +27,7 @@ def main(words: list[str]) -> int:
     home = Path(tempfile.mkdtemp(prefix="interruptions"))
     os.chdir(home)
     preload()
+    gc.freeze()  # forks copy less
     table: dict[str, Counter[str]] = {}
     begin = time.process_time() + sum(os.times()[2:4])
     seeds = [int(seed) for seed in values["seeds"].split(",")] if "seeds" in values else range(first, first + count)

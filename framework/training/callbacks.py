@@ -149,7 +149,7 @@ class Checkpoint(LightningCheckpoint):
 
 @register("callback")
 class EarlyStopping(LightningEarlyStopping):
-    """Stops training when the monitored metric has stopped improving.
+    """Stops training when the monitored metric has stopped improving, and says why. Resumed with more patience, such a run trains on.
 
     patience: validations without improvement before stopping; null = no early stopping.
     min_delta: least change that counts as an improvement.

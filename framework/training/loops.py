@@ -85,6 +85,11 @@ class FitLoop(_FitLoop):
         """Whether there is nothing to train. A resumed run that is over has its start and its end all the same."""
         return self.trainer.limit_train_batches == 0 or (self.resumed is None and self.done)
 
+    def on_run_start(self) -> None:
+        if self.resumed is not None and self.trainer.is_global_zero:
+            print(f"resumed at {self.resumed}", flush=True)
+        super().on_run_start()
+
     def on_iteration_done(self) -> None:
         super().on_iteration_done()
         self.resumed = None

@@ -6,7 +6,6 @@ its threads do not survive.
 """
 
 import csv
-import gc
 import json
 import os
 import pickle
@@ -58,7 +57,6 @@ def preload() -> None:
 
     torch.set_num_threads(1)
     Start.of(WORDS)
-    gc.freeze()
 
 
 def compose_once(words: Sequence[str]) -> None:
