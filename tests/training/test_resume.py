@@ -122,13 +122,16 @@ def test_an_epoch_whose_validation_is_due_is_not_over(tmp_path):
     """`last` stands after the last batch of the first epoch, and then of the second, each time before validation."""
 
     class Break(Callback):
+        def __init__(self, step):
+            self.step = step
+
         def on_validation_start(self, loop, module):
-            if loop.global_step >= step:
+            if loop.global_step >= self.step:
                 kill()
 
     for step in (4, 8):
         with pytest.raises(Killed):
-            run(tmp_path / "cut", every=4, stop=Break())
+            run(tmp_path / "cut", every=4, stop=Break(step))
     resumed = run(tmp_path / "cut", every=4)
     assert_equal(run(tmp_path / "whole", every=4), resumed)
     assert not checkpoint_differences(tmp_path / "whole", tmp_path / "cut") and logged(tmp_path / "whole") == logged(tmp_path / "cut")
