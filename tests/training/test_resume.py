@@ -118,6 +118,25 @@ def test_stopped_anywhere(tmp_path, monkeypatch, name):
     assert kills > 1
 
 
+def test_an_epoch_whose_validation_is_due_is_not_over(tmp_path):
+    """`last` stands after the last batch of the first epoch, and then of the second, each time before validation."""
+
+    class Break(Callback):
+        def __init__(self, step):
+            self.step = step
+
+        def on_validation_start(self, loop, module):
+            if loop.global_step >= self.step:
+                kill()
+
+    for step in (4, 8):
+        with pytest.raises(Killed):
+            run(tmp_path / "cut", every=4, stop=Break(step))
+    resumed = run(tmp_path / "cut", every=4)
+    assert_equal(run(tmp_path / "whole", every=4), resumed)
+    assert not checkpoint_differences(tmp_path / "whole", tmp_path / "cut") and logged(tmp_path / "whole") == logged(tmp_path / "cut")
+
+
 def test_a_run_that_is_over_makes_no_more_steps(tmp_path):
     options = {"patience": 0, "optimizer": Part(AdamW, lr=0.5), "epochs": 9}
     whole = run(tmp_path, **options)
