@@ -5,7 +5,9 @@ import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from framework.errors import UserError
 from framework.utils.files import write_text
+from framework.utils.json_files import read_bytes
 
 Counts = Mapping[str, Mapping[str, int]]  # split -> label -> how often it occurs
 
@@ -19,10 +21,15 @@ def write_labels(path: Path, counts: Counts) -> None:
 
 
 def read_labels(path: Path) -> dict[str, dict[str, int]]:
-    """The counts of such a file; a label without a count in a split is left out there."""
-    with path.open(encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
-    return {split: {row[0]: int(row[place]) for row in rows if int(row[place])} for place, split in enumerate(header) if place}
+    """The counts of such a file; a label without a count in a split is left out there. UserError: it is damaged."""
+    try:
+        header, *rows = csv.reader(io.StringIO(read_bytes(path).decode("utf-8"), newline=""))
+        counts = {split: {row[0]: int(row[place]) for row in rows} for place, split in enumerate(header) if place}
+    except (ValueError, IndexError, csv.Error) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{path} is damaged: {error}") from None
+    return {split: {label: count for label, count in labels.items() if count} for split, labels in counts.items()}
 
 
 def all_labels(counts: Counts) -> list[str]:

@@ -3,9 +3,14 @@
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+from framework.errors import UserError
 from framework.utils.files import write_text
+from framework.utils.json_files import read_table
+from framework.utils.typed import check_fields, fits, name_of, require, shown
+
+_ROLES = ("padding", "begin", "end", "unknown", "mask", "start")
 
 
 @dataclass(frozen=True)
@@ -51,5 +56,29 @@ class DataSpec:
 
     @classmethod
     def load(cls, path: Path) -> "DataSpec":
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**{**values, "labels": tuple(values["labels"]), "special_ids": tuple(values["special_ids"])})
+        """UserError: the file is missing or damaged, a field has another type, or an id is none of the vocabulary."""
+        types = get_type_hints(cls)
+        values = read_table(path)
+        require(values, {name: types[name] for name in ("vocab_size", "max_length")}, path)
+        check_fields(values, types, path)
+        known = {name: values[name] for name in types if name in values}
+        spec = cls(**{**known, **{name: tuple(known.get(name, ())) for name in ("labels", "special_ids")}})
+        if min(spec.vocab_size, spec.max_length) < 1:
+            raise UserError(f"{path}: vocab_size is {spec.vocab_size} and max_length {spec.max_length}; both must be at least 1")
+        ids = {role: getattr(spec, role) for role in _ROLES} | {f"special_ids[{number}]": id for number, id in enumerate(spec.special_ids)}
+        for role, id in ids.items():
+            if id is not None and not 0 <= id < spec.vocab_size:
+                raise UserError(f"{path}: {role} is {id}, and the ids of this vocabulary are 0 to {spec.vocab_size - 1:,}")
+        return spec
+
+    def statistic(self, name: str, type: Any) -> Any:
+        """A result of `Format.fit`. type: see `framework.utils.typed.check_fields`. UserError: the data spec of a run lacks it, or has
+        another type.
+
+        >>> DataSpec(vocab_size=261, max_length=512, statistics={"mean": 2.5}).statistic("mean", float)
+        2.5
+        """
+        value = self.statistics.get(name)
+        if not fits(value, type):
+            raise UserError(f"data_spec.json: {name} in statistics is {shown(value)} and must be {name_of(type)}")
+        return value

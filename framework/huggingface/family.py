@@ -5,10 +5,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from framework.config import catalogue as index
 from framework.config.derived_defaults import effective
+from framework.config.validate import fits as fits_type
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.huggingface.weight_map import WeightMap, WeightTable
+from framework.utils.typed import fits, name_of, shown
 
 # slots of a model with learned positions: BERT's, and GPT-2's
 POST_NORM = {
@@ -22,6 +25,7 @@ POST_NORM = {
 PRE_NORM = {**POST_NORM, "block": "pre_norm", "embedding_norm": "none"}
 REQUIRED = object()  # default of a key that every config.json of the family has
 Config = dict[str, Any]
+LARGEST = 2**31 - 1  # a size in config.json
 ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_new", "relu": "relu", "squared_relu": "relu2", "silu": "silu", "tanh": "tanh"}
 _SYNONYMS = {"gelu_pytorch_tanh": "gelu_new", "gelu_fast": "gelu_new", "swish": "silu"}  # the same functions under other names
 
@@ -93,7 +97,7 @@ class Family:
         """Parts and options of a config.json; weight_names: in the files beside it. UserError: a key is missing or not supported."""
         for key, value in self.constants.items():
             if config.get(key, value) != value:
-                raise UserError(f"config.json has {key}={config[key]!r}; {self.model_type} models need {key}={value!r}")
+                raise UserError(f"config.json has {key}={shown(config[key])}; {self.model_type} models need {key}={value!r}")
         values = dict(self.fixed)
         for option in self.options:
             if option.key not in config and option.default is REQUIRED:
@@ -103,13 +107,24 @@ class Family:
 
     def _option_value(self, option: OptionMap, config: Mapping[str, Any]) -> Any:
         value = config.get(option.key, option.default)
-        if option.values is None or value is None:
+        if option.values is None:
+            type = self._type_of(option.path)
+            if option.key in config and not (fits_type(value, type) and _is_size(value)):
+                raise UserError(f"config.json has {option.key}={shown(value)}, and it must be {type} (no larger than {LARGEST:,})")
             return value
-        value = _SYNONYMS.get(value, value) if option.values is ACTIVATIONS else value
+        if value is None:
+            return value
+        value = _SYNONYMS.get(value, value) if option.values is ACTIVATIONS and isinstance(value, str) else value
         for option_value, key_value in option.values.items():
             if key_value == value:
                 return option_value
-        raise UserError(f"config.json has {option.key}={value!r}; supported values: {', '.join(map(str, option.values.values()))}")
+        raise UserError(f"config.json has {option.key}={shown(value)}; supported values: {', '.join(map(str, option.values.values()))}")
+
+    def _type_of(self, path: str) -> str:
+        """The type of an option of the model, as the catalogue has it."""
+        slot, _, name = path.rpartition(".")
+        kind = slot or "model"
+        return str(index.load().option(f"{kind}/{self.slots[slot]}")["fields"][name]["type"])
 
     def to_hf(self, node: Mapping[str, Any], spec: DataSpec) -> Config:
         """config.json of a model's config node. UserError: the family has no such value."""
@@ -152,7 +167,7 @@ class Family:
     @staticmethod
     def classes(config: Mapping[str, Any]) -> list[str]:
         """The names of the classes that a config.json is of."""
-        return [str(name) for name in config.get("architectures") or ()]
+        return entry(config, "architectures", list[str] | None) or []
 
     def has_class(self, config: Mapping[str, Any]) -> bool:
         """Whether a config.json is of a class of this family."""
@@ -164,6 +179,19 @@ class Family:
         if not self.base_prefix or not any(name.startswith(f"{self.base_prefix}.") for name in names):
             return False
         return any(re.match(r"model\.(encoder|decoder)\.layers\.", name) for name in self.weight_table(None, True).from_hf(names)[0])
+
+
+def entry(config: Mapping[str, Any], key: str, type: Any, default: Any = None) -> Any:
+    """An entry of a config.json, or the default. type: see `framework.utils.typed`. UserError: it has another type."""
+    value = config.get(key, default)
+    if key in config and not (fits(value, type) and _is_size(value)):
+        raise UserError(f"config.json has {key}={shown(value)}, and it must be {name_of(type)}")
+    return value
+
+
+def _is_size(value: Any) -> bool:
+    """Whether a number of a config.json can be meant: not negative, not infinite, and no larger than sizes are. Others have no such bound."""
+    return not isinstance(value, (int, float)) or 0 <= value <= LARGEST
 
 
 def _all_there(weights: Sequence[WeightMap], names: Collection[str]) -> bool:

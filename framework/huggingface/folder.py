@@ -1,5 +1,6 @@
 """Published models in folders: config.json, and the weights under the names of this framework."""
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,24 @@ from framework.huggingface.family import Family, Parts
 from framework.huggingface.files import PICKLED, WeightFiles, weight_files
 from framework.huggingface.node import Node, model_node
 from framework.huggingface.weight_map import Shape, TensorSlice
-from framework.utils.json_table import read_table
-from framework.weights.shapes import few
+from framework.utils.json_files import read_table
+from framework.utils.typed import check_fields, shown
+from framework.weights.meta import on_meta
+from framework.weights.shapes import few, mismatches
+from framework.weights.shapes import shapes as shapes_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 CONFIG = "config.json"
+_TYPES: dict[str, Any] = {  # of the entries that are no options of a model
+    "model_type": str,
+    "architectures": list[str] | None,
+    "id2label": dict[str, str] | None,
+    "decoder_start_token_id": int | None,
+    "pad_token_id": int | None,
+    "vocab_size": int,
+}
 WeightReader = Callable[[str], "Iterable[Tensor]"]  # name of a weight -> successive chunks of its rows
 
 
@@ -44,6 +56,7 @@ class PublishedModel:
         if not (folder / CONFIG).is_file():
             raise UserError(f"{folder} is neither a run nor a published model: it has no config.yaml and no {CONFIG}")
         config = read_table(folder / CONFIG)
+        check_fields(config, _TYPES, folder / CONFIG)
         files = None
         if "model_type" not in config:
             files = weight_files(folder, pickled)
@@ -60,6 +73,7 @@ class PublishedModel:
         if not any(name.startswith(("model.encoder.", "model.decoder.")) for name in weights):
             names = ", ".join(list(files.shapes)[:3])
             raise UserError(f"{folder} has no weights of a {family.model_type} model; its files hold {names} ...")
+        check_weights(weights, files, family, parts, folder)
         if (bias := family.output_bias) is not None:
             parts.values["output_bias"] = bias in files.shapes and any(bool(rows.any()) for rows in files.chunks(bias))
             if not parts.values["output_bias"]:
@@ -86,11 +100,36 @@ class PublishedModel:
     def labels(self) -> tuple[str, ...]:
         """Label names in the order of their ids; empty without `id2label`."""
         id2label = self.config.get("id2label") or {}
-        return tuple(str(id2label[key]) for key in sorted(id2label, key=int))
+        if not all(key.isascii() and key.isdigit() and len(key) < 10 for key in id2label):
+            raise UserError(f"{self.folder / CONFIG}: the keys of id2label must be the numbers of the labels; they are {shown([*id2label])}")
+        return tuple(id2label[key] for key in sorted(id2label, key=int))
 
     @property
     def vocab_size(self) -> int:
         return int(self.shapes()["model.tokens.weight"][0])
+
+
+def check_weights(weights: Mapping[str, TensorSlice], files: WeightFiles, family: Family, parts: Parts, folder: Path) -> None:
+    """Compares what the headers of the files say with the config.json, before anything is built. UserError: a weight has other than floats
+    or another number of dimensions, there is no table of tokens, or the config has more layers than the files."""
+    for name, piece in weights.items():
+        shape = files.shapes[piece.hf_name]
+        if piece.hf_name in files.no_floats:
+            raise UserError(
+                f"{folder}: {piece.hf_name} has numbers of type {files.no_floats[piece.hf_name]}; weights must be floating-point numbers of 16 "
+                "bits or more, and quantized ones are not supported"
+            )
+        if not 1 <= len(shape) <= 2 or (piece.layout == "row" and len(shape) != 2) or (piece.parts > 1 and piece.shape(shape)[0] < 1):
+            raise UserError(f"{folder}: {piece.hf_name} is no weight of a {family.model_type} model: it has the shape {shape}")
+    table = weights.get("model.tokens.weight")
+    if table is None or len(files.shapes[table.hf_name]) != 2:
+        raise UserError(f"{folder} has no table of token embeddings, which a {family.model_type} model needs")
+    for stack, option in (("encoder", "num_layers"), ("decoder", "num_decoder_layers")):
+        layers = [int(match[1]) for name in weights if (match := re.match(rf"model\.{stack}\.layers\.(\d+)\.", name))]
+        path = option if parts.values.get(option) is not None else "num_layers"
+        if layers and (wanted := parts.values[path]) > max(layers) + 1 and f"{stack}.layers.#" in str(family.weights):
+            key = next(option.key for option in family.options if option.path == path)
+            raise UserError(f"{folder}: config.json has {key}={wanted:,}, and the files have the weights of {max(layers) + 1} layers")
 
 
 def is_published(path: Path) -> bool:
@@ -105,18 +144,19 @@ def load_model(folder: Path | str) -> "nn.Module":
     >>> load_model("published")(torch.tensor([[5, 6, 7]])).shape
     torch.Size([1, 3, 16])
     """
-    import torch
-
     from framework.data.spec import DataSpec
 
     published = PublishedModel.open(Path(folder))
     node = published.node()
-    with torch.device("meta"):
+    shapes = published.shapes()
+    with on_meta(str(published.folder / CONFIG), len(shapes)):
         model = registry.build(node, spec=DataSpec(published.vocab_size, node["max_length"]))
     names = {name: f"model.{name}" for name in model.state_dict()}
-    shapes = published.shapes()
     if missing := [name for name in names if names[name] not in shapes]:
         raise UserError(f"{published.folder} has no weights for {few(missing)}")
+    own = shapes_of(model.state_dict())
+    if wrong := mismatches(own, {name: shapes[there] for name, there in names.items()}):
+        raise UserError("\n".join([f"{published.folder} holds the weights of another model than its {CONFIG} describes", *wrong]))
     model = model.to_empty(device="cpu")
     copy_weights(model.state_dict(), names, published.tensors)
     return model.eval()

@@ -15,6 +15,7 @@ from framework.errors import UserError
 from framework.huggingface.family import Config, Family
 from framework.huggingface.folder import CONFIG
 from framework.huggingface.node import model_node
+from framework.weights.safetensors_files import save_tensors
 from framework.weights.shapes import few
 
 if TYPE_CHECKING:
@@ -155,15 +156,13 @@ def write(
 
     state: all weights of the task, those of its model with the prefix `model.`. task_entries: `Exportable.hf_config`.
     """
-    from safetensors.torch import save_file
-
     family, config = find_family(node, spec, state)
     architecture = architecture_of(family, hf_task, variant)
     weights = to_hf_weights(family, state, hf_task)
     write_json(folder / CONFIG, model_config(config, architecture, spec, task_entries or {}, hf_task))
     if (generation := generation_config(decoding, spec, hf_task)) is not None:
         write_json(folder / "generation_config.json", generation)
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    save_tensors(weights, folder / "model.safetensors", {"format": "pt"})
     return family
 
 

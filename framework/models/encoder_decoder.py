@@ -25,6 +25,7 @@ class EncoderDecoderModel(LanguageModel):
     rules: ClassVar[dict[str, str]] = {
         **LanguageModel.rules,
         "num_decoder_layers is None or num_decoder_layers > 0": "num_decoder_layers must be positive",
+        "num_decoder_layers is None or num_decoder_layers <= 4096": "num_decoder_layers must be at most 4,096",
     }
 
     def __init__(

@@ -7,19 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from framework.config import catalogue as index
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.runs.freezing import trained
-from framework.utils.files import replacing
-from framework.weights.safetensors_files import read_safetensors
-from framework.weights.shapes import Shapes, mismatches, shapes
+from framework.utils.json_files import parse_json
+from framework.utils.typed import fits, require
+from framework.weights.safetensors_files import read_safetensors, save_tensors
+from framework.weights.shapes import Shapes, mismatches, other_types, shapes
 
 OPTION = "model.adapter.weights"
 _FORMAT = "plugformer adapter 1"
+_NOTES: dict[str, Any] = {"adapter": dict[str, Any], "task": str, "labels": list[str], "vocab_size": int}  # see `AdapterFile`
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,7 @@ def save_adapter(task: nn.Module, config: Mapping[str, Any], spec: DataSpec, pat
         raise UserError("to=adapter needs a run with an adapter, such as model/adapter=lora; this run trained the model itself")
     notes = {"adapter": adapter, "task": config["task"]["part"], "labels": list(spec.labels), "vocab_size": spec.vocab_size}
     state = {name: parameter.detach().cpu().contiguous() for name, parameter in trained(task).items()}
-    with replacing(path) as file:
-        file.write(save(state, {"format": _FORMAT, "notes": json.dumps(notes, ensure_ascii=False)}))
+    save_tensors(state, path, {"format": _FORMAT, "notes": json.dumps(notes, ensure_ascii=False)})
 
 
 def read_adapter(path: Path | str) -> AdapterFile:
@@ -56,17 +56,21 @@ def read_adapter(path: Path | str) -> AdapterFile:
     weights, metadata = read_safetensors(path, f"{OPTION}=")
     if metadata.get("format") != _FORMAT:
         raise UserError(f"{OPTION}={path} is no adapter of this program; python -m framework export RUN to=adapter writes one")
-    try:
-        return AdapterFile(path, weights, **json.loads(metadata["notes"]))
-    except (KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{OPTION}={path} is damaged: the description of the adapter in it is not complete") from error
+    where = f"{OPTION}={path}: the description of the adapter"
+    notes = parse_json(metadata.get("notes", "{}"), where)
+    if not isinstance(notes, dict):
+        raise UserError(f"{where} is damaged: it is no JSON object")
+    require(notes, _NOTES, where)
+    if not fits(notes["adapter"].get("part"), str):
+        raise UserError(f"{where} is damaged: the adapter has no part")
+    return AdapterFile(path, weights, **{key: notes[key] for key in _NOTES})
 
 
 def check_adapter(file: AdapterFile, config: Mapping[str, Any], model_shapes: Shapes) -> None:
     """model_shapes: of the trained parameters of the model. UserError: the file is of another adapter, or of another model."""
     saved = {name: shape for name, shape in shapes(file.weights).items() if name.startswith("model.")}
     adapter = config["model"]["adapter"]
-    wrong = mismatches(model_shapes, saved)
+    wrong = [*mismatches(model_shapes, saved), *other_types({name: file.weights[name] for name in saved})]
     traits = {key: index.load().traits(adapter["part"], key) for key in file.adapter}
     other = {key: value for key, value in file.adapter.items() if adapter.get(key) != value and "training_only" not in traits[key]}
     if wrong or any("pattern" not in traits[key] for key in other):  # other patterns may choose the same modules

@@ -9,6 +9,7 @@ from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.huggingface.folder import PublishedModel, WeightReader, is_published
 from framework.runs.folder import Run
+from framework.runs.resume import changed
 from framework.utils.hub import folder_of
 from framework.weights.shapes import Shapes, shapes
 
@@ -60,7 +61,7 @@ class RunSource(PretrainedSource):
         lacking = [path.name for path in (self.run.tokenizer, self.run.spec) if not path.exists()] + ["a checkpoint"] * (checkpoint is None)
         if checkpoint is None or lacking:
             raise UserError(f"{option}={name}: this run is not complete, it has no {', no '.join(lacking)}")
-        self.name, self.checkpoint, self.config = name, checkpoint, self.run.config()
+        self.name, self.checkpoint, self.config = name, checkpoint, changed(self.run, [], [], training=False)
         self.model, self.task, self.spec = self.config["model"], self.config["task"]["part"], DataSpec.load(self.run.spec)
         self.tokenizer = {"part": "tokenizer/pretrained", "file": str(self.run.tokenizer)}
 

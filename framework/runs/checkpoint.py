@@ -11,8 +11,9 @@ from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.runs.build import build_task
 from framework.tasks.base import Task
+from framework.weights.meta import on_meta
 from framework.weights.safetensors_files import load_state
-from framework.weights.shapes import mismatches, shapes
+from framework.weights.shapes import mismatches, other_types, shapes
 from framework.weights.torch_files import read_checkpoint
 
 _PREFIX = "task."  # the name of the task in the learner
@@ -30,14 +31,25 @@ def load_weights(path: Path) -> dict[str, Tensor]:
 
 
 def load_task(config: Mapping[str, Any], spec: DataSpec, path: Path, format: Format | None = None) -> Task:
-    """The task of a config with the weights in a file, in evaluation mode. UserError: see `load_weights` and `fill`."""
+    """The task of a config with the weights in a file, in evaluation mode. The config is compared with the file before memory is allocated.
+    UserError: see `load_weights` and `fill`."""
+    state = load_weights(path)
+    with on_meta(f"the config.yaml beside {path}", len(state)):
+        own = build_task(config, spec, format).state_dict()
+    check_fit(own, state, path)
     task = build_task(config, spec, format)
-    fill(task, load_weights(path), path)
+    task.load_state_dict(state)
     return task.eval()
 
 
 def fill(task: Task, state: Mapping[str, Tensor], path: Path) -> None:
     """Copies weights into a task. UserError: names or shapes differ; one line for each kind of difference."""
-    if wrong := mismatches(shapes(task.state_dict()), shapes(state)):
-        raise UserError("\n".join([f"{path} holds the weights of another model than the config.yaml of the run describes", *wrong]))
+    own = task.state_dict()
+    check_fit(own, state, path)
     task.load_state_dict(dict(state))
+
+
+def check_fit(own: Mapping[str, Tensor], state: Mapping[str, Tensor], path: Path) -> None:
+    """UserError: see `fill`. own: the weights of the task, which may be on the meta device."""
+    if wrong := mismatches(shapes(own), shapes(state)) or other_types(state, own):
+        raise UserError("\n".join([f"{path} holds the weights of another model than the config.yaml of the run describes", *wrong]))

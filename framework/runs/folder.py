@@ -18,13 +18,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-import yaml
-
 from framework.config.discovery import DISTRIBUTION
 from framework.data.labels import read_labels, write_labels
 from framework.errors import UserError
 from framework.runs.provenance import distributions, library_versions, with_present_parts
+from framework.runs.saved import saved_config, saved_metrics, saved_notes
 from framework.utils.files import write_text
+from framework.utils.yaml_files import dump
 
 RUNS = Path("runs")  # the folder of all runs, in the current one
 
@@ -119,14 +119,7 @@ class Run:
             raise UserError(f"{self.folder}: {error}") from None
 
     def _saved_config(self) -> dict[str, Any]:
-        path = self.folder / "config.yaml"
-        try:
-            config = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} is damaged: {str(error).partition(chr(10))[0]}") from error
-        if not isinstance(config, dict) or "task" not in config or "model" not in config:
-            raise UserError(f"{path} is not the config of a run: it has no task and model")
-        return config
+        return saved_config(self.folder / "config.yaml")
 
     def overrides(self) -> list[str]:
         """The overrides of the run, those of its resumptions included."""
@@ -184,7 +177,7 @@ class Run:
 
     def results(self) -> dict[str, float]:
         """The final metrics of the best checkpoint; empty before the run has ended."""
-        return dict(json.loads(self.metrics.read_text(encoding="utf-8"))) if self.metrics.exists() else {}
+        return saved_metrics(self.metrics)
 
     def objective(self) -> float | None:
         """The metric that the best checkpoint was chosen by; None before the run has ended."""
@@ -199,14 +192,10 @@ class Run:
 
     def save_config(self, config: Mapping[str, Any]) -> None:
         """Writes the explicit config."""
-        write_text(self.folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+        write_text(self.folder / "config.yaml", dump(dict(config)))
 
     def _notes(self) -> dict[str, Any]:
-        path = self.folder / "run.json"
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} is missing or damaged: {error}") from error
+        return saved_notes(self.folder / "run.json")
 
     def _write_notes(self, **notes: Any) -> None:
         write_text(self.folder / "run.json", json.dumps(notes, indent=1, ensure_ascii=False) + "\n")

@@ -13,6 +13,7 @@ from framework.data.encoding import without_marks
 from framework.data.formats import Batch, BatchRows, Features, Format, Row
 from framework.data.sources.base import error_context
 from framework.data.spec import DataSpec
+from framework.data.tokenization.layouts import check_ids
 from framework.data.tokenization.trainers import Tokenizer
 from framework.errors import UserError
 from framework.generation.engine import Decode
@@ -57,9 +58,10 @@ class Predictor:
             if not needed.exists():
                 raise UserError(f"{run.folder} is not complete: {needed.name} is missing")
         config, spec = run.config() if config is None else config, DataSpec.load(run.spec)
+        tokenizer = Tokenizer.load(run.tokenizer)
+        check_ids(tokenizer, spec.vocab_size, f"{run.tokenizer} and {run.spec.name}")
         format = build(config["task"]["format"])
-        task = load_task(config, spec, run.checkpoint, format)
-        return cls(task, format, Tokenizer.load(run.tokenizer), spec, config, run.checkpoint)
+        return cls(load_task(config, spec, run.checkpoint, format), format, tokenizer, spec, config, run.checkpoint)
 
     @property
     def model(self) -> nn.Module:

@@ -78,7 +78,9 @@ class LabelTarget(Target):
             return None
         if isinstance(self.class_weights, dict):
             return [float(self.class_weights.get(label, 1.0)) for label in spec.labels]
-        rows_of = spec.statistics["rows_of"]
+        rows_of = spec.statistic("rows_of", list[int])
+        if len(rows_of) != len(spec.labels) or not all(count > 0 for count in rows_of):
+            raise UserError(f"data_spec.json: rows_of in statistics must have a positive number for each of {len(spec.labels)} labels")
         return [sum(rows_of) / (len(rows_of) * count) for count in rows_of]
 
     def loss(self, logits: Tensor, targets: Tensor, spec: DataSpec, smoothing: float) -> tuple[Tensor, Tensor]:

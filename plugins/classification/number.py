@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from framework import DataSpec, Row, register
+from framework import DataSpec, Row, UserError, register
 
 from .baseline import Ridge
 from .builtin_functions import blanked
@@ -55,19 +55,20 @@ class NumberTarget(Target):
         return {"mean": mean, "deviation": deviation}
 
     def encode(self, row: Row, spec: DataSpec) -> float:
-        return (self.value(row) - spec.statistics["mean"]) / spec.statistics["deviation"]
+        mean, deviation = scale(spec)
+        return (self.value(row) - mean) / deviation
 
     def loss(self, logits: Tensor, targets: Tensor, spec: DataSpec, smoothing: float) -> tuple[Tensor, Tensor]:
         loss = mse_loss(logits[:, 0], targets.to(logits.dtype), reduction="sum")
         return loss, torch.tensor(float(len(logits)), device=loss.device)
 
     def predict(self, logits: Tensor, spec: DataSpec) -> list[dict[str, Any]]:
-        mean, deviation = spec.statistics["mean"], spec.statistics["deviation"]
+        mean, deviation = scale(spec)
         return [{"prediction": mean + deviation * score} for score in logits[:, 0].tolist()]
 
     def postprocessing(self, spec: DataSpec) -> dict[str, Any]:
         """The prediction is mean + deviation * score."""
-        return {"mean": spec.statistics["mean"], "deviation": spec.statistics["deviation"]}
+        return dict(zip(("mean", "deviation"), scale(spec), strict=True))
 
     def metrics(self, spec: DataSpec, **options: Any) -> "dict[str, Metric]":
         from .number_metric import NumberFigures  # torchmetrics: formats do without
@@ -81,3 +82,11 @@ class NumberTarget(Target):
 
     def baseline(self, rows: Iterable[tuple[Words, float]]) -> Callable[[Words], float]:
         return Ridge(rows)
+
+
+def scale(spec: DataSpec) -> tuple[float, float]:
+    """Mean and standard deviation of the training labels. UserError: the data spec of a run has none."""
+    mean, deviation = (spec.statistic(name, float) for name in ("mean", "deviation"))
+    if deviation <= 0:
+        raise UserError(f"data_spec.json: deviation in statistics is {deviation} and must be positive")
+    return mean, deviation

@@ -70,11 +70,18 @@ def find_files(path: Path) -> tuple[Path, list[Path], Builder]:
 
 def run_tokenizer(path: Path, spec_file: Path) -> Tokenizer:
     """The tokenizer of a run, with special tokens and vocab_size from its data spec. UserError: a file is damaged."""
-    backend = read_json(path)
-    try:
-        spec = DataSpec.load(spec_file)
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{spec_file} is damaged: {error!r}") from None
+    backend, spec = read_json(path), DataSpec.load(spec_file)
     ids = {role: getattr(spec, role) for role in KNOWN_SPECIAL_TOKENS}
     special_tokens = {role: None if id is None else backend.id_to_token(id) for role, id in ids.items()}
-    return Tokenizer(backend, special_tokens, spec.vocab_size, spec.start)
+    tokenizer = Tokenizer(backend, special_tokens, spec.vocab_size, spec.start)
+    check_ids(tokenizer, spec.vocab_size, f"{path} and {spec_file.name}")
+    return tokenizer
+
+
+def check_ids(tokenizer: Tokenizer, rows: int, where: object) -> None:
+    """UserError: a tokenizer has ids beyond the table of token embeddings, which has so many rows."""
+    if tokenizer.vocab_size > rows:
+        raise UserError(
+            f"{where} do not belong together: the tokenizer has ids up to {tokenizer.vocab_size - 1:,}, and the table of token embeddings has "
+            f"{rows:,} rows"
+        )

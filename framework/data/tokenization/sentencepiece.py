@@ -5,6 +5,7 @@ from pathlib import Path
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 
+from framework.data.tokenization.description import GROWTH, charsmap_growth, library_error
 from framework.data.tokenization.sentencepiece_file import BPE, CONTROL, NORMAL, UNKNOWN, USER_DEFINED, SentencePieceModel, read_model
 from framework.data.tokenization.special_tokens import Settings, algorithm
 from framework.data.tokenization.tokenizer import add_tokens
@@ -14,6 +15,7 @@ from framework.errors import UserError
 # Tokenizers and models of `transformers` with the ids of the file. Others shift them (pegasus) or normalize the text first (albert).
 T5 = "t5 mt5 umt5 longt5 switchtransformers".split()
 SUPPORTED = [*T5, *"llama codellama mistral mixtral gemma gemma2 bigbird".split()]
+_MOST_SENTINELS = 100_000
 SENTINELS = 100  # of T5: Raffel et al. 2020, section 3.1.4
 SPACE = "▁"
 
@@ -38,8 +40,8 @@ def sentinels(model: SentencePieceModel, settings: Settings) -> list[str]:
     listed = [token.content for token in settings.additional if token.content.startswith("<extra_id_")]
     t5 = "begin" not in model.roles and {"padding", "end"} <= model.roles.keys() and algorithm(settings.algorithm) in ("", *T5)
     count = settings.options.get("extra_ids", len(listed) or (SENTINELS if t5 else 0))
-    if type(count) is not int:
-        raise UserError(f"{settings.folder}: extra_ids={count!r} in tokenizer_config.json must be a number")
+    if not 0 <= count <= _MOST_SENTINELS:
+        raise UserError(f"{settings.folder}: extra_ids={count} in tokenizer_config.json must be a number of at most {_MOST_SENTINELS:,}")
     return [f"<extra_id_{number}>" for number in reversed(range(count))]
 
 
@@ -62,10 +64,12 @@ def _character_map(model: SentencePieceModel, path: Path) -> list[normalizers.No
     """The normalizer of characters; in most files NFKC with line breaks as spaces."""
     if not model.charsmap:
         return []
+    if (factor := charsmap_growth(model.charsmap, path)) > GROWTH:
+        raise UserError(f"{path}: its precompiled_charsmap can make a text {factor:,} times as long; at most {GROWTH} times is read")
     try:
         return [normalizers.Precompiled(model.charsmap)]
-    except Exception as error:  # the library raises plain Exception
-        raise UserError(f"{path} is damaged: its precompiled_charsmap cannot be read: {error}") from None
+    except BaseException as error:
+        raise library_error(error, f"{path} is damaged: its precompiled_charsmap cannot be read") from None
 
 
 def _set_normalization(backend: tokenizers.Tokenizer, model: SentencePieceModel, character_map: list[normalizers.Normalizer]) -> None:

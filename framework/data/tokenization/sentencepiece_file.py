@@ -9,8 +9,10 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
 from framework.errors import UserError
+from framework.utils.json_files import read_bytes
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED = range(1, 5)  # ModelProto.SentencePiece.Type; the others are UNUSED and BYTE
+LONGEST = 512  # characters of a piece; merges of BPE are found by trying every cut
 UNIGRAM, BPE = 1, 2  # TrainerSpec.ModelType; the others are WORD and CHAR
 SCHEMA = {  # message -> field -> number, type and default; the other fields are not read
     "SentencePiece": {"piece": (1, "BYTES", ""), "score": (2, "FLOAT", "0"), "type": (3, "INT32", "1")},
@@ -56,8 +58,10 @@ class SentencePieceModel:
 def read_model(path: Path) -> SentencePieceModel:
     """UserError: the file is damaged, is no sentencepiece model, or needs a feature that the `tokenizers` library lacks."""
     try:
-        return _model(_message_class().FromString(path.read_bytes()))
+        return _model(_message_class().FromString(read_bytes(path)))
     except (ValueError, DecodeError) as error:  # UnicodeDecodeError is a ValueError
+        if isinstance(error, UserError):
+            raise
         raise UserError(f"{path} is damaged, or no sentencepiece model: {error}") from None
 
 
@@ -68,6 +72,8 @@ def _model(message: Any) -> SentencePieceModel:
         raise ValueError("it has no pieces")
     if not all(text for text, _, _ in pieces):
         raise ValueError("it has a piece without a text")
+    if (longest := max(len(text) for text, _, _ in pieces)) > LONGEST:
+        raise ValueError(f"it has a piece of {longest:,} characters")
     if len({text for text, _, _ in pieces}) < len(pieces):
         raise ValueError("it has the same piece twice")
     if [type for _, _, type in pieces].count(UNKNOWN) != 1:

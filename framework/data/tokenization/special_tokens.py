@@ -10,7 +10,7 @@ from tokenizers import AddedToken
 
 from framework.data.tokenization.tokenizer import KNOWN_SPECIAL_TOKENS, add_tokens
 from framework.errors import UserError
-from framework.utils.json_table import read_table
+from framework.utils.json_files import read_table
 
 CONFIG, MAP, ADDED = "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
 MODEL = "config.json"
@@ -22,6 +22,18 @@ ROLES = {  # role -> keys of `transformers`; the first one present counts, so [C
     "mask": ("mask_token",),
 }
 ADDITIONAL = ("additional_special_tokens", "extra_special_tokens")
+_TOKEN = str | dict[str, Any]
+_TYPES: dict[str, Any] = {  # of the entries that are read
+    "tokenizer_class": str | None,
+    "model_type": str | None,
+    "do_lower_case": bool,
+    "strip_accents": bool | None,
+    "tokenize_chinese_chars": bool,
+    "add_prefix_space": bool,
+    "extra_ids": int,
+    "added_tokens_decoder": dict[str, dict[str, Any]] | None,
+    **dict.fromkeys(("additional_special_tokens", "extra_special_tokens"), list[_TOKEN] | dict[str, Any] | None),
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +54,7 @@ class Settings:
     @classmethod
     def read(cls, folder: Path) -> "Settings":
         """Read those of the files that a folder has. UserError: one is damaged."""
-        options, special_tokens_map, model = (read_table(folder / name) for name in (CONFIG, MAP, MODEL))
+        options, special_tokens_map, model = (read_table(folder / name, _TYPES) for name in (CONFIG, MAP, MODEL))
         names = ((CONFIG, options, "tokenizer_class"), (MODEL, model, "tokenizer_class"), (MODEL, model, "model_type"))
         file, key, made_for = next(((file, key, table[key]) for file, table, key in names if table.get(key)), ("", "", ""))
         # the newer layout has everything in tokenizer_config.json; in the older one, special_tokens_map.json overrides it
@@ -70,8 +82,8 @@ class Settings:
 
     def add_to(self, backend: tokenizers.Tokenizer) -> None:
         """Add the added tokens in the order of their ids, then all special tokens. UserError: an id belongs to another token."""
+        add_tokens(backend, [token for _, token in sorted(self.added.items())])
         for id, token in sorted(self.added.items()):
-            add_tokens(backend, [token])
             actual = backend.token_to_id(token.content)
             if actual != id:
                 raise UserError(

@@ -10,8 +10,11 @@ import tokenizers
 from tokenizers import AddedToken
 
 from framework.data.tokenization.beginning import LEAST, Beginning
+from framework.data.tokenization.description import check_description, library_error
 from framework.errors import UserError
 from framework.utils.files import write_text
+from framework.utils.json_files import parse_json, read_bytes
+from framework.utils.typed import shown
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # threads would break the fork of loader workers
 
@@ -75,15 +78,26 @@ class Tokenizer:
         if at_least is not None and len(text) > LEAST:
             if (ids := self._beginning.encode(text, at_least)) is not None:
                 return ids
-        return list(self.backend.encode(text, add_special_tokens=False).ids)
+        return list(self._encoded(text).ids)
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """ids, and for each its characters [from, to) in the text."""
-        encoding = self.backend.encode(text, add_special_tokens=False)
+        encoding = self._encoded(text)
         return list(encoding.ids), list(encoding.offsets)
 
+    def _encoded(self, text: str) -> tokenizers.Encoding:
+        """UserError: the tokenizer cannot encode the text; nobody's own trained here refuses one."""
+        try:
+            return self.backend.encode(text, add_special_tokens=False)
+        except BaseException as error:
+            raise library_error(error, f"the tokenizer cannot encode {shown(text)}") from None
+
     def decode(self, ids: Sequence[int]) -> str:
-        return str(self.backend.decode(list(ids), skip_special_tokens=True))
+        """UserError: the tokenizer cannot decode the ids."""
+        try:
+            return str(self.backend.decode(list(ids), skip_special_tokens=True))
+        except BaseException as error:
+            raise library_error(error, "the tokenizer cannot decode its own ids") from None
 
     def byte_lengths(self, ids: Sequence[int]) -> list[int]:
         """Number of UTF-8 bytes of each token of a text, from its start: 0 for special tokens, without the space that some tokenizers put
@@ -141,10 +155,12 @@ def read_json(path: Path) -> tokenizers.Tokenizer:
     """Load a tokenizer.json. UserError: the file does not exist or is damaged."""
     if not path.is_file():
         raise UserError(f"{path} does not exist and must be a tokenizer.json of the `tokenizers` library")
+    content = read_bytes(path)
+    check_description(parse_json(content, path), path)
     try:
-        return tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except Exception as error:  # the library raises plain Exception
-        raise UserError(f"{path} is not a tokenizer.json of the `tokenizers` library: {error}") from None
+        return tokenizers.Tokenizer.from_str(content.decode("utf-8"))
+    except BaseException as error:
+        raise library_error(error, f"{path} is not a tokenizer.json of the `tokenizers` library") from None
 
 
 def add_tokens(backend: tokenizers.Tokenizer, tokens: Sequence[AddedToken]) -> None:

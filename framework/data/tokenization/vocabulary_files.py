@@ -5,10 +5,11 @@ from pathlib import Path
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
+from framework.data.tokenization.description import LARGEST_ID
 from framework.data.tokenization.special_tokens import Settings, mark_known_special_tokens
 from framework.data.tokenization.trainers import printable_bytes
 from framework.errors import UserError
-from framework.utils.json_table import read_table
+from framework.utils.json_files import read_bytes, read_table
 
 # The files do not define how text is split. These tokenizers and models of `transformers` split it as below; clip and qwen2 do not.
 WORDPIECE = "bert distilbert electra mobilebert squeezebert convbert layoutlm layoutlmv2 lxmert funnel splinter mpnet megatronbert".split()
@@ -64,7 +65,7 @@ def byte_level(files: list[Path], settings: Settings) -> Backend:
 
 def read_vocabulary(path: Path) -> dict[str, int]:
     vocabulary = read_table(path)
-    if not all(type(id) is int and id >= 0 for id in vocabulary.values()):
+    if not all(type(id) is int and 0 <= id <= LARGEST_ID for id in vocabulary.values()):
         raise UserError(f"{path} is damaged: it must be an object of tokens and their ids")
     if len(set(vocabulary.values())) < len(vocabulary):
         raise UserError(f"{path} is damaged: several of its tokens have the same id")
@@ -108,7 +109,7 @@ def check_together(vocabulary: dict[str, int], merges: list[tuple[str, str]], vo
 def read_text(path: Path) -> str:
     """UserError: the file is not UTF-8, or empty."""
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = read_bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is damaged: it is not UTF-8 ({error.reason} at byte {error.start:,})") from None
     if not text.strip():

@@ -5,9 +5,10 @@ from typing import Any
 
 from framework.data.spec import DataSpec
 from framework.errors import UserError
-from framework.huggingface.family import PRE_NORM, Config, Family, OptionMap, Parts, decoder_heads
+from framework.huggingface.family import PRE_NORM, Config, Family, OptionMap, Parts, decoder_heads, entry
 from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
+from framework.utils.typed import shown
 
 _LLAMA3 = {
     "position.factor": "factor",
@@ -15,6 +16,8 @@ _LLAMA3 = {
     "position.slow": "low_freq_factor",
     "position.fast": "high_freq_factor",
 }
+
+_TYPED = {path: (key, int if key == "original_max_position_embeddings" else float) for path, key in _LLAMA3.items()}
 
 
 @register("family", "llama")
@@ -60,7 +63,7 @@ class LlamaFamily(Family):
 
     def from_hf(self, config: Mapping[str, Any], weight_names: Collection[str]) -> Parts:
         parts = super().from_hf(config, weight_names)
-        attention_bias, mlp_bias = (config.get(key, False) for key in ("attention_bias", "mlp_bias"))
+        attention_bias, mlp_bias = (entry(config, key, bool, False) for key in ("attention_bias", "mlp_bias"))
         if attention_bias != mlp_bias:
             raise UserError(f"config.json has attention_bias={attention_bias} and mlp_bias={mlp_bias}; both must be equal")
         position, values = rotary_from_hf(config)
@@ -73,21 +76,21 @@ class LlamaFamily(Family):
 def rotary_from_hf(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The position part and its options, by `rope_parameters` of transformers 5, or `rope_theta` and `rope_scaling` of older files.
     UserError: another kind of rotary embedding."""
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    rope = next((found for key in ("rope_parameters", "rope_scaling") if (found := entry(config, key, dict[str, Any] | None))), {})
     kind = rope.get("rope_type", rope.get("type", "default"))
-    base = rope.get("rope_theta", config.get("rope_theta", 10000.0))
-    share = rope.get("partial_rotary_factor", config.get("partial_rotary_factor"))
+    base = entry(rope, "rope_theta", float, entry(config, "rope_theta", float, 10000.0))
+    share = entry(rope, "partial_rotary_factor", float | None, entry(config, "partial_rotary_factor", float | None))
     if share not in (None, 1, 1.0):
         raise UserError(f"config.json has partial_rotary_factor={share}; this family needs 1.0")
     if kind == "default":
         return "rotary", {"position.base": base}
     if kind != "llama3":
-        raise UserError(f"config.json has rope_type={kind!r}; supported values: default, llama3")
+        raise UserError(f"config.json has rope_type={shown(kind)}; supported values: default, llama3")
     missing = [key for key in _LLAMA3.values() if key not in rope and key != "original_max_position_embeddings"]
     if missing:
         raise UserError(f"config.json has rope_type='llama3' without {', '.join(missing)}")
     rope = {"original_max_position_embeddings": config.get("max_position_embeddings"), **rope}
-    return "scaled_rotary", {"position.base": base, **{path: rope[key] for path, key in _LLAMA3.items()}}
+    return "scaled_rotary", {"position.base": base, **{path: entry(rope, key, type) for path, (key, type) in _TYPED.items()}}
 
 
 def rotary_to_hf(position: Mapping[str, Any]) -> Config:

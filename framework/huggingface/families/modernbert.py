@@ -1,14 +1,16 @@
 """ModernBERT."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from framework.data.spec import DataSpec
 from framework.errors import UserError
-from framework.huggingface.family import ACTIVATIONS, PRE_NORM, Config, Family, Head, OptionMap, Parts
+from framework.huggingface.family import ACTIVATIONS, PRE_NORM, Config, Family, Head, OptionMap, Parts, entry
 from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
+from framework.utils.typed import shown
 
+_MOST_LAYERS = 4096  # of any model here
 _KINDS = {True: "full_attention", False: "sliding_attention"}
 _BASES = {"full_attention": ("global_rope_theta", 160000.0), "sliding_attention": ("local_rope_theta", 10000.0)}
 
@@ -82,13 +84,14 @@ class ModernbertFamily(Family):
         parts = super().from_hf(config, weight_names)
         bases = {}
         for kind, (old_key, default) in _BASES.items():
-            entries = (config.get("rope_parameters") or {}).get(kind) or {}
+            rope = entry(config, "rope_parameters", dict[str, dict[str, Any] | None] | None) or {}
+            entries = rope.get(kind) or {}
             rope_type = entries.get("rope_type", "default")
             if rope_type != "default" or config.get("rope_scaling"):
                 raise UserError(
-                    f"config.json has rope_type={rope_type!r} in {kind}; {self.model_type} models need 'default' and no rope_scaling"
+                    f"config.json has rope_type={shown(rope_type)} in {kind}; {self.model_type} models need 'default' and no rope_scaling"
                 )
-            bases[kind] = entries.get("rope_theta", config.get(old_key, default))
+            bases[kind] = entry(entries, "rope_theta", float, entry(config, old_key, float, default))
         rotary = {"position.base": bases["full_attention"], "position.local_base": bases["sliding_attention"]}
         return Parts(parts.slots, {**parts.values, **rotary, **_windows(config)})
 
@@ -116,9 +119,12 @@ class ModernbertFamily(Family):
 
 def _windows(config: Mapping[str, Any]) -> dict[str, Any]:
     """Window options; `local_attention` counts tokens on both sides, `window` is 1 more than the largest distance of a visible token."""
-    num_layers, every = config["num_hidden_layers"], config.get("global_attn_every_n_layers", 3)
-    full = [kind == _KINDS[True] for kind in config.get("layer_types") or ()] or [layer % every == 0 for layer in range(num_layers)]
-    window = config.get("local_attention", 128) // 2 + 1
+    num_layers, every = config["num_hidden_layers"], entry(config, "global_attn_every_n_layers", int, 3)
+    if num_layers > _MOST_LAYERS or every < 1:
+        raise UserError(f"config.json has num_hidden_layers={num_layers:,} and global_attn_every_n_layers={every:,}; there is no such model")
+    kinds = entry(config, "layer_types", list[Literal["full_attention", "sliding_attention"]] | None) or ()
+    full = [kind == _KINDS[True] for kind in kinds] or [layer % every == 0 for layer in range(num_layers)]
+    window = entry(config, "local_attention", int, 128) // 2 + 1
     for every in range(1, num_layers + 1):
         if full == [layer % every == 0 for layer in range(num_layers)]:
             return {"encoder.window": window, "encoder.full_attention_every": every}

@@ -6,7 +6,7 @@ from typing import Any
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.huggingface.families.bert import POOLER, BertFamily, masked_lm_head, token_head
-from framework.huggingface.family import Config, Head, Parts
+from framework.huggingface.family import Config, Head, Parts, entry
 from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
 
@@ -34,8 +34,11 @@ class RobertaFamily(BertFamily):
     def from_hf(self, config: Mapping[str, Any], weight_names: Collection[str]) -> Parts:
         parts = super().from_hf(config, weight_names)
         # the first token has the position after that of the padding token
-        offset = config.get("pad_token_id", 1) + 1
-        return Parts(parts.slots, {**parts.values, "max_length": config["max_position_embeddings"] - offset, "position.offset": offset})
+        offset = entry(config, "pad_token_id", int, 1) + 1
+        if "max_position_embeddings" not in config:
+            raise UserError("config.json has no max_position_embeddings, which roberta models need")
+        length = entry(config, "max_position_embeddings", int) - offset
+        return Parts(parts.slots, {**parts.values, "max_length": length, "position.offset": offset})
 
     def to_hf(self, node: Mapping[str, Any], spec: DataSpec) -> Config:
         offset = node["position"].get("offset", 0)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from framework.data.spec import DataSpec
-from framework.huggingface.family import PRE_NORM, Config, Family, Head, OptionMap, Parts, layer_weights
+from framework.huggingface.family import PRE_NORM, Config, Family, Head, OptionMap, Parts, entry, layer_weights
 from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
 
@@ -67,15 +67,15 @@ class T5Family(Family):
     ignored = ["decoder.block.#.layer.1.EncDecAttention.relative_attention_bias.weight"]
 
     def matches(self, config: Mapping[str, Any]) -> bool:
-        gated = config.get("feed_forward_proj", "relu").startswith("gated")
+        gated = str(config.get("feed_forward_proj", "relu")).startswith("gated")
         return super().matches(config) and gated == (self.slots["feed_forward"] == "gated")
 
     def from_hf(self, config: Mapping[str, Any], weight_names: Collection[str]) -> Parts:
         parts = super().from_hf(config, weight_names)
         # `scale_decoder_outputs` is new in transformers 5; before, tied embeddings implied it. The weights show whether they are tied.
-        scaled = bool(config.get("scale_decoder_outputs", config.get("tie_word_embeddings", True)))
+        scaled = entry(config, "scale_decoder_outputs", bool, entry(config, "tie_word_embeddings", bool, True))
         tied = "lm_head.weight" not in weight_names if weight_names else scaled
-        output_scale = config["d_model"] ** -0.5 if scaled else 1.0
+        output_scale = max(1, config["d_model"]) ** -0.5 if scaled else 1.0
         return Parts(parts.slots, {**parts.values, "tied": tied, "output_scale": output_scale})
 
     def to_hf(self, node: Mapping[str, Any], spec: DataSpec) -> Config:
