@@ -20,6 +20,7 @@ from rows import ROWS, TASKS, Row
 ROOT = Path(__file__).resolve().parents[1]
 RECORD, PAGE, README = ROOT / "docs" / "results.json", ROOT / "docs" / "results.md", ROOT / "README.md"
 FILES = "files"  # in the record: what benchmarks/damage.py found
+STRANGERS = "strangers"  # what benchmarks/hostile_folders.py found
 BEGIN, END = "<!-- written by `make results` -->", "<!-- until here -->"
 
 
@@ -162,7 +163,28 @@ def page(record: dict[str, Any]) -> str:
             "rows than were written, or a refusal of a file that is whole.",
             "",
         ]
+    if tried := record.get(STRANGERS):
+        lines += [
+            "## Strangers' folders",
+            "",
+            "| folders | opened | of them to be refused | broken | most CPU-seconds | most memory, MB |",
+            "| --- | --- | --- | --- | --- | --- |",
+            *(strangers_line(name, [kind]) for name, kind in tried["kinds"].items()),
+            strangers_line("all", list(tried["kinds"].values())),
+            "",
+            f"`{tried['command']}`: the folders of `tests/hostile/folders.py`, each opened by predict, evaluate, export and",
+            "`model.pretrained` (what its kind allows) in a process of its own under `sys.addaudithook`. Broken: something ran, a process or",
+            "connection was started, something was written outside, a traceback, a hostile folder that was opened, a message of more than six",
+            "lines, 20 CPU-seconds or 1 GB more than the process had before.",
+            "",
+        ]
     return "\n".join(lines)
+
+
+def strangers_line(name: str, kinds: list[dict[str, Any]]) -> str:
+    """A line of the table of strangers' folders."""
+    counts = [sum(kind[key] for kind in kinds) for key in ("folders", "refused", "broken")]
+    return f"| {name} | {' | '.join(map(str, counts))} | {max(kind['cpu'] for kind in kinds)} | {max(kind['memory'] for kind in kinds):,} |"
 
 
 def table(record: dict[str, Any]) -> str:

@@ -31,10 +31,11 @@ class Composed:
     chosen: dict[str, str]
 
 
-def compose(overrides: list[str], folders: Iterable[Path] = (), implied: Iterable[str] = ()) -> Composed:
+def compose(overrides: list[str], folders: Iterable[Path] = (), implied: Iterable[str] = (), resolve: bool = True) -> Composed:
     """The explicit config of command-line overrides. UserError: everything that is wrong with them.
 
     folders: the user's own config folders. implied: overrides that a pretrained model implies; typed ones take precedence.
+    resolve: whether interpolations (`${oc.env:HOME}`) are resolved; those of a run that somebody else may have made are text.
     """
     catalogue = attach(folders)
     overrides = _without_null(overrides, catalogue)
@@ -48,7 +49,7 @@ def compose(overrides: list[str], folders: Iterable[Path] = (), implied: Iterabl
     choices = {str(key): str(name) for key, name in config.hydra.runtime.choices.items() if name is not None}
     check_recipe(choices.pop("recipe", None), choices["task"], catalogue)
     chosen = {"recipe" if key.startswith("recipe/") else key: name for key, name in choices.items() if not key.startswith("hydra")}
-    return Composed(checked(with_named_nodes(plain_config(config), catalogue), overrides), typed, chosen)
+    return Composed(checked(with_named_nodes(plain_config(config, resolve), catalogue), overrides), typed, chosen)
 
 
 def checked(config: Mapping[str, Any], typed: list[str]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from framework.config import catalogue as index
@@ -159,10 +159,13 @@ def hydra_config(overrides: list[str]) -> DictConfig:
         return hydra_compose("config", overrides=overrides, return_hydra_config=True)
 
 
-def plain_config(config: DictConfig) -> dict[str, Any]:
-    """Without Hydra's own part and interpolations."""
+def plain_config(config: DictConfig, resolve: bool = True) -> dict[str, Any]:
+    """Without Hydra's own part and interpolations. resolve: false leaves interpolations as the text that they are."""
     try:
-        whole = OmegaConf.to_container(config, resolve=True)
+        if not resolve:
+            with open_dict(config):
+                config.pop("hydra", None)
+        whole = OmegaConf.to_container(config, resolve=resolve)
     except OmegaConfBaseException as error:
         raise UserError(str(error).partition("\n")[0]) from error
     assert isinstance(whole, dict)

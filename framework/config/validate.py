@@ -20,6 +20,9 @@ def problems(config: Mapping[str, Any], catalogue: Catalogue) -> Iterator[str]:
             yield from _value(key, value, TOP[key])
             yield from _top_value(key, value)
         elif key in NAMED:
+            if value is not None and not isinstance(value, Mapping):
+                yield f"{key}: {value!r} is no mapping of names to parts"
+                continue
             for name, node in (value or {}).items():
                 yield from _node(f"{key}.{name}", node, NAMED[key], catalogue)
         elif key in groups:

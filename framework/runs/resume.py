@@ -14,6 +14,8 @@ from framework.config.presets import with_named_nodes
 from framework.config.validate import problems
 from framework.errors import UserError
 from framework.runs.folder import Run
+from framework.utils.files import refuse_links
+from framework.utils.typed import shown
 
 # Keys of the config that may not change, and why. Options say for themselves what else may change, or may not
 # (framework.config.inventory).
@@ -47,6 +49,8 @@ def run_to_resume(overrides: Sequence[str], root: Path, name: str | None, task: 
 
 def changed(run: Run, overrides: Sequence[str], folders: Sequence[Path], training: bool) -> dict[str, Any]:
     """The run's config with overrides on top. UserError: an override is unknown or wrong, or changes what may not change."""
+    if training:
+        refuse_links(run.folder)
     catalogue = index.load()
     saved = explicit_config({key: _grown(value, catalogue) for key, value in run.config().items()}, catalogue)
     config = copy.deepcopy(saved)
@@ -122,6 +126,7 @@ def _apply(config: dict[str, Any], overrides: Sequence[str], run: Run, folders: 
 
     from framework.config.compose import compose
     from framework.config.hydra_source import is_group_override
+    from framework.config.recipes import is_group_word
 
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
@@ -129,7 +134,10 @@ def _apply(config: dict[str, Any], overrides: Sequence[str], run: Run, folders: 
         raise UserError(f"{str(error).partition(chr(10))[0]}\nWrite key=value.") from error
     groups = [override for override in parsed if is_group_override(override, index.load())]
     if groups:
-        composed = compose([*run.overrides(), *(str(override.input_line) for override in groups)], folders).config
+        saved = run.overrides()
+        if wrong := [word for word in saved if is_group_word(word) and "${" in word]:
+            raise UserError(f"{run.folder / 'run.json'}: {shown(wrong[0])} chooses by an interpolation, and those of a run are not resolved")
+        composed = compose([*saved, *(str(override.input_line) for override in groups)], folders, resolve=False).config
         for override in groups:
             path = override.key_or_group.split("/")
             _set(config, path, reduce(getitem, path, composed), override.key_or_group)

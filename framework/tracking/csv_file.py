@@ -8,6 +8,7 @@ from typing import Any
 
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from framework.errors import UserError
 from framework.registry import register
 from framework.tracking.base import Tracker
 from framework.utils.files import write_text
@@ -42,7 +43,10 @@ class CsvTracker(Tracker):
     @rank_zero_only
     def go_on_from(self, step: int) -> None:
         self.columns, rows = self._rows()
-        earlier = [row for row in rows if int(row["step"] or 0) <= step]
+        try:
+            earlier = [row for row in rows if int(row.get("step") or 0) <= step]
+        except ValueError as error:
+            raise UserError(f"{self.path} is damaged: {error}; remove it, and the run goes on without its earlier figures") from None
         if len(earlier) < len(rows):
             self._rewrite(earlier)
 

@@ -57,6 +57,16 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
+def refuse_links(folder: Path) -> None:
+    """UserError: a folder that is about to be written in, or one in it, has a link to a place outside it, which would be written instead."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+            raise UserError(
+                f"{path} is a link to {os.readlink(path)}, outside the folder, and would be written there. If the folder is yours, put the file "
+                "or folder itself in its place"
+            )
+
+
 def remove_partial(folder: Path, name: str = "*") -> None:
     """Removes the unfinished files and folders of killed processes, for targets of this name. No other process may be writing them."""
     for path in folder.glob(f".{name}.*{_SUFFIX}"):
