@@ -35,7 +35,10 @@ def main(words: list[str]) -> int:
             wrong = judged(case, found)
             broken += bool(wrong)
             ended = ", ".join(f"{way} {verdict}" for way, verdict in found["verdicts"].items())
-            print(f"{'broken' if wrong else 'as it must':<11}{found['cpu']:6.1f} s {found['memory'] >> 20:6,} MB  {case.name}: {ended}", flush=True)
+            print(
+                f"{'broken' if wrong else 'as it must':<11}{found['cpu']:6.1f} s {found['memory'] >> 20:6,} MB  {case.name}: {ended}",
+                flush=True,
+            )
             for line in wrong:
                 print(f"           {line}", flush=True)
             kind = kinds.setdefault(case.name.partition(":")[0], {"folders": 0, "refused": 0, "broken": 0, "cpu": 0.0, "memory": 0})

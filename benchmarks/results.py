@@ -173,9 +173,9 @@ def page(record: dict[str, Any]) -> str:
             strangers_line("all", list(tried["kinds"].values())),
             "",
             f"`{tried['command']}`: the folders of `tests/hostile/folders.py`, each opened by predict, evaluate, export and",
-            "`model.pretrained` (what its kind allows) in a process of its own under `sys.addaudithook`. Broken: something ran, a process or",
-            "connection was started, something was written outside, a traceback, a hostile folder that was opened, a message of more than six",
-            "lines, 20 CPU-seconds or 1 GB more than the process had before.",
+            "`model.pretrained` (what its kind allows) in a process of its own under `sys.addaudithook`. Broken: something ran, a process",
+            "or connection was started, something was written outside, a traceback, a hostile folder that was opened, a message of more",
+            "than six lines, 20 CPU-seconds or 1 GB more than the process had before.",
             "",
         ]
     return "\n".join(lines)

@@ -10,8 +10,9 @@ from framework.config.derived_defaults import effective
 from framework.config.validate import fits as fits_type
 from framework.data.spec import DataSpec
 from framework.errors import UserError
+from framework.huggingface.entries import LARGEST, entry, is_size
 from framework.huggingface.weight_map import WeightMap, WeightTable
-from framework.utils.typed import fits, name_of, shown
+from framework.utils.typed import shown
 
 # slots of a model with learned positions: BERT's, and GPT-2's
 POST_NORM = {
@@ -25,7 +26,6 @@ POST_NORM = {
 PRE_NORM = {**POST_NORM, "block": "pre_norm", "embedding_norm": "none"}
 REQUIRED = object()  # default of a key that every config.json of the family has
 Config = dict[str, Any]
-LARGEST = 2**31 - 1  # a size in config.json
 ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_new", "relu": "relu", "squared_relu": "relu2", "silu": "silu", "tanh": "tanh"}
 _SYNONYMS = {"gelu_pytorch_tanh": "gelu_new", "gelu_fast": "gelu_new", "swish": "silu"}  # the same functions under other names
 
@@ -109,7 +109,7 @@ class Family:
         value = config.get(option.key, option.default)
         if option.values is None:
             type = self._type_of(option.path)
-            if option.key in config and not (fits_type(value, type) and _is_size(value)):
+            if option.key in config and not (fits_type(value, type) and is_size(value)):
                 raise UserError(f"config.json has {option.key}={shown(value)}, and it must be {type} (no larger than {LARGEST:,})")
             return value
         if value is None:
@@ -179,19 +179,6 @@ class Family:
         if not self.base_prefix or not any(name.startswith(f"{self.base_prefix}.") for name in names):
             return False
         return any(re.match(r"model\.(encoder|decoder)\.layers\.", name) for name in self.weight_table(None, True).from_hf(names)[0])
-
-
-def entry(config: Mapping[str, Any], key: str, type: Any, default: Any = None) -> Any:
-    """An entry of a config.json, or the default. type: see `framework.utils.typed`. UserError: it has another type."""
-    value = config.get(key, default)
-    if key in config and not (fits(value, type) and _is_size(value)):
-        raise UserError(f"config.json has {key}={shown(value)}, and it must be {name_of(type)}")
-    return value
-
-
-def _is_size(value: Any) -> bool:
-    """Whether a number of a config.json can be meant: not negative, not infinite, and no larger than sizes are. Others have no such bound."""
-    return not isinstance(value, (int, float)) or 0 <= value <= LARGEST
 
 
 def _all_there(weights: Sequence[WeightMap], names: Collection[str]) -> bool:

@@ -1,6 +1,5 @@
 """Published models in folders: config.json, and the weights under the names of this framework."""
 
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from framework import registry
 from framework.config import catalogue as index
 from framework.errors import UserError
+from framework.huggingface.check import check_weights
 from framework.huggingface.family import Family, Parts
 from framework.huggingface.files import PICKLED, WeightFiles, weight_files
 from framework.huggingface.node import Node, model_node
@@ -101,35 +101,12 @@ class PublishedModel:
         """Label names in the order of their ids; empty without `id2label`."""
         id2label = self.config.get("id2label") or {}
         if not all(key.isascii() and key.isdigit() and len(key) < 10 for key in id2label):
-            raise UserError(f"{self.folder / CONFIG}: the keys of id2label must be the numbers of the labels; they are {shown([*id2label])}")
+            raise UserError(f"{self.folder / CONFIG}: the keys of id2label must be numbers of labels; they are {shown([*id2label])}")
         return tuple(id2label[key] for key in sorted(id2label, key=int))
 
     @property
     def vocab_size(self) -> int:
         return int(self.shapes()["model.tokens.weight"][0])
-
-
-def check_weights(weights: Mapping[str, TensorSlice], files: WeightFiles, family: Family, parts: Parts, folder: Path) -> None:
-    """Compares what the headers of the files say with the config.json, before anything is built. UserError: a weight has other than floats
-    or another number of dimensions, there is no table of tokens, or the config has more layers than the files."""
-    for name, piece in weights.items():
-        shape = files.shapes[piece.hf_name]
-        if piece.hf_name in files.no_floats:
-            raise UserError(
-                f"{folder}: {piece.hf_name} has numbers of type {files.no_floats[piece.hf_name]}; weights must be floating-point numbers of 16 "
-                "bits or more, and quantized ones are not supported"
-            )
-        if not 1 <= len(shape) <= 2 or (piece.layout == "row" and len(shape) != 2) or (piece.parts > 1 and piece.shape(shape)[0] < 1):
-            raise UserError(f"{folder}: {piece.hf_name} is no weight of a {family.model_type} model: it has the shape {shape}")
-    table = weights.get("model.tokens.weight")
-    if table is None or len(files.shapes[table.hf_name]) != 2:
-        raise UserError(f"{folder} has no table of token embeddings, which a {family.model_type} model needs")
-    for stack, option in (("encoder", "num_layers"), ("decoder", "num_decoder_layers")):
-        layers = [int(match[1]) for name in weights if (match := re.match(rf"model\.{stack}\.layers\.(\d+)\.", name))]
-        path = option if parts.values.get(option) is not None else "num_layers"
-        if layers and (wanted := parts.values[path]) > max(layers) + 1 and f"{stack}.layers.#" in str(family.weights):
-            key = next(option.key for option in family.options if option.path == path)
-            raise UserError(f"{folder}: config.json has {key}={wanted:,}, and the files have the weights of {max(layers) + 1} layers")
 
 
 def is_published(path: Path) -> bool:

@@ -36,7 +36,7 @@ def broken(rules: Mapping[str, str], names: Mapping[str, Any]) -> list[str]:
 def _holds(rule: str, names: Mapping[str, Any]) -> bool:
     try:
         return bool(eval(rule, {**names, "__builtins__": _FUNCTIONS}))  # noqa: S307 - rules come from classes
-    except ArithmeticError:  # `dim % num_heads` of no heads
+    except (ArithmeticError, TypeError):  # `dim % num_heads` of no heads; a text for a number where an option may have any type
         return False
 
 

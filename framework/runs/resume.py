@@ -136,7 +136,7 @@ def _apply(config: dict[str, Any], overrides: Sequence[str], run: Run, folders: 
     if groups:
         saved = run.overrides()
         if wrong := [word for word in saved if is_group_word(word) and "${" in word]:
-            raise UserError(f"{run.folder / 'run.json'}: {shown(wrong[0])} chooses by an interpolation, and those of a run are not resolved")
+            raise UserError(f"{run.folder / 'run.json'}: {shown(wrong[0])} is an interpolation, and those of a run are not resolved")
         composed = compose([*saved, *(str(override.input_line) for override in groups)], folders, resolve=False).config
         for override in groups:
             path = override.key_or_group.split("/")

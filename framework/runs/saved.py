@@ -25,7 +25,8 @@ LATER: dict[str, Any] = {
 def saved_config(path: Path) -> dict[str, Any]:
     """The content of config.yaml. UserError: it is missing or damaged, or no config of a run."""
     config = read_yaml(path)
-    if not isinstance(config, dict) or not all(isinstance(config.get(group), dict) and "part" in config[group] for group in ("task", "model")):
+    nodes = [config.get(group) for group in ("task", "model")] if isinstance(config, dict) else [None]
+    if not all(isinstance(node, dict) and "part" in node for node in nodes):
         raise UserError(f"{path} is not the config of a run: it has no task and model")
     _check_nodes(config, path)
     return config
@@ -53,7 +54,7 @@ def _check_nodes(node: Mapping[Any, Any], path: Path, place: str = "") -> None:
     """UserError: a key is no text, or a part no name of one."""
     for key, value in node.items():
         if not isinstance(key, str) or (key == "part" and not isinstance(value, str)):
-            what = f"{shown(key)}: {shown(value)}" if key == "part" else shown(key)
-            raise UserError(f"{path} is damaged: {what} in {place or 'it'} is no {'part, KIND/NAME' if key == 'part' else 'name of an option'}")
+            what = f"part: {shown(value)} is no KIND/NAME" if key == "part" else f"{shown(key)} is no name of an option"
+            raise UserError(f"{path} is damaged: in {place or 'it'}, {what}")
         if isinstance(value, dict):
             _check_nodes(value, path, f"{place}.{key}".lstrip("."))

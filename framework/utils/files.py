@@ -58,11 +58,11 @@ def write_text(path: Path, text: str) -> None:
 
 
 def refuse_links(folder: Path) -> None:
-    """UserError: a folder that is about to be written in, or one in it, has a link to a place outside it, which would be written instead."""
+    """UserError: a folder that is about to be written in has a link to a place outside, which would be written instead."""
     for path in sorted(folder.rglob("*")):
         if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
             raise UserError(
-                f"{path} is a link to {os.readlink(path)}, outside the folder, and would be written there. If the folder is yours, put the file "
+                f"{path} is a link to {os.readlink(path)}, outside the folder of the run, and would be written there. Put the file "
                 "or folder itself in its place"
             )
 

@@ -50,12 +50,12 @@ def check_archive(path: Path) -> None:
             for entry in entries:
                 if entry.filename.endswith(".pkl"):
                     if entry.file_size > PICKLE_LIMIT:
-                        raise UserError(f"{path} was not loaded: it has a pickle of {entry.file_size:,} bytes, which is no table of tensors")
+                        raise UserError(f"{path} was not loaded: a pickle of {entry.file_size:,} bytes in it is no table of tensors")
                     _check_names(archive.read(entry), path)
 
 
 def check_series(path: Path) -> None:
-    """Checks the pickles at the start of a file of torch before 1.6. UserError: see `check_archive`. ValueError, EOFError: it is damaged."""
+    """Checks the pickles at the start of a file of torch before 1.6. UserError: see `check_archive`. ValueError: it is damaged."""
     with path.open("rb") as file:
         for _ in range(4):  # the number of the layout, its version, the machine, the table of tensors; then keys and storages
             _check_names(file, path)

@@ -11,7 +11,15 @@ import yaml
 
 from framework.utils.yaml_files import dump
 
-JSON_FILES = ("run.json", "data_spec.json", "metrics.json", "config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json")
+JSON_FILES = (
+    "run.json",
+    "data_spec.json",
+    "metrics.json",
+    "config.json",
+    "generation_config.json",
+    "tokenizer_config.json",
+    "tokenizer.json",
+)
 FILES = (*JSON_FILES, "model.safetensors.index.json", "special_tokens_map.json", "config.yaml")
 SEVERAL = 3  # entries of a long list or object that are replaced
 

@@ -1,4 +1,4 @@
-"""Small folders that are as they should be, of every kind that somebody may be sent: runs, exports, adapters, published models, tokenizers."""
+"""Small folders that are as they should be, of every kind that somebody may be sent: runs, exports, adapters, published models."""
 
 import json
 from pathlib import Path
@@ -98,4 +98,9 @@ def read(path: Path) -> Any:
 def folders(root: Path) -> dict[str, Path]:
     """The good folders of `folders.CASES` by name."""
     made = {"run": run(root / "run", "classification"), "exported": exported(root / "exported"), "adapter": adapter(root / "adapter")}
-    return {**made, "published": published(root / "published", "bert"), "albert": published(root / "albert", "albert"), "sharded": sharded(root / "sharded")}
+    return {
+        **made,
+        "published": published(root / "published", "bert"),
+        "albert": published(root / "albert", "albert"),
+        "sharded": sharded(root / "sharded"),
+    }

@@ -27,7 +27,17 @@ def open_run(folder: Path) -> None:
     """`predict`, and all that is printed of a run."""
     run = Run.open(folder)
     predictor = load(run)
-    for what in (run.overrides, run.chosen, run.versions, run.results, run.objective, run.label_counts, run.remarks, run.sizes, run.checksums):
+    for what in (
+        run.overrides,
+        run.chosen,
+        run.versions,
+        run.results,
+        run.objective,
+        run.label_counts,
+        run.remarks,
+        run.sizes,
+        run.checksums,
+    ):
         what()
     text = TEXT if "second" in predictor.format.columns else "a good film"
     predictor.predict([text])
@@ -73,7 +83,9 @@ def start_from(folder: Path) -> None:
 
 def _is_encoder(folder: Path) -> bool:
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return "config.yaml" in names or any(f'"{name}' in _text(folder / "config.json") for name in ("Bert", "Roberta", "Albert", "Distil", "Modern"))
+    return "config.yaml" in names or any(
+        f'"{name}' in _text(folder / "config.json") for name in ("Bert", "Roberta", "Albert", "Distil", "Modern")
+    )
 
 
 def _text(path: Path) -> str:

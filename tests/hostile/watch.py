@@ -15,11 +15,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.hostile.folders import Case
+from tests.hostile.changes import Case
 from tests.hostile.opening import WAYS, verdict
 
 CPU_SECONDS, MEMORY = 20, 1 << 30
-_STARTS = ("os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "pty.spawn", "subprocess.Popen", "socket.connect", "socket.bind")
+_STARTS = (
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.spawn",
+    "os.fork",
+    "pty.spawn",
+    "subprocess.Popen",
+    "socket.connect",
+    "socket.bind",
+)
 _ALLOWED = ("collections OrderedDict", "torch._utils _rebuild_tensor_v2")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
@@ -91,7 +101,9 @@ def run_case(case: Case, good: Mapping[str, Path], root: Path, cache: Path) -> d
     found["cpu"] = used.ru_utime + used.ru_stime
     if ran.exists():
         found["broken"].append("something ran")
-    found["broken"] += [f"{path} was written" for path in outside.rglob("*") if path.name != "best.ckpt" and path.is_file() and path.stat().st_size]
+    found["broken"] += [
+        f"{path} was written" for path in outside.rglob("*") if path.name != "best.ckpt" and path.is_file() and path.stat().st_size
+    ]
     return found
 
 

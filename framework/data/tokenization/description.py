@@ -26,7 +26,7 @@ _INNER = ("normalizers", "pretokenizers", "decoders", "processors")
 
 
 def check_description(description: Any, where: object) -> None:
-    """Checks the value of a tokenizer.json. UserError: it has too many or too large components, or ids and tokens that no vocabulary has."""
+    """Checks the value of a tokenizer.json. UserError: it has too many or too large components, or tokens that no vocabulary has."""
     if not isinstance(description, dict) or not isinstance(description.get("model"), dict):
         raise UserError(f"{where} is not a tokenizer.json of the `tokenizers` library: it has no model")
     for kind in ("normalizer", "pre_tokenizer", "post_processor", "decoder"):
@@ -98,8 +98,8 @@ def _check_tokens(description: Mapping[str, Any], where: object) -> None:
             ids.append(token.get("id"))
     if wrong := next((token for token in tokens if isinstance(token, str) and len(token) > LONGEST), None):
         raise UserError(f"{where}: it has a token of {len(wrong):,} characters; no vocabulary has one of more than {LONGEST:,}")
-    if any(isinstance(id, int) and not 0 <= id <= LARGEST_ID for id in ids):
-        raise UserError(f"{where}: it has the id {shown(max((id for id in ids if isinstance(id, int)), key=abs))}, and no vocabulary is so large")
+    if (other := next((id for id in ids if isinstance(id, int) and not 0 <= id <= LARGEST_ID), None)) is not None:
+        raise UserError(f"{where}: it has the id {shown(other)}; those of a vocabulary are 0 to {LARGEST_ID:,} at most")
 
 
 def library_error(error: BaseException, what: str) -> BaseException:

@@ -82,6 +82,6 @@ def check_ids(tokenizer: Tokenizer, rows: int, where: object) -> None:
     """UserError: a tokenizer has ids beyond the table of token embeddings, which has so many rows."""
     if tokenizer.vocab_size > rows:
         raise UserError(
-            f"{where} do not belong together: the tokenizer has ids up to {tokenizer.vocab_size - 1:,}, and the table of token embeddings has "
-            f"{rows:,} rows"
+            f"{where} do not belong together: the tokenizer has ids up to {tokenizer.vocab_size - 1:,}, and the table of token embeddings "
+            f"has {rows:,} rows"
         )

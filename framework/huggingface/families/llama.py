@@ -5,7 +5,8 @@ from typing import Any
 
 from framework.data.spec import DataSpec
 from framework.errors import UserError
-from framework.huggingface.family import PRE_NORM, Config, Family, OptionMap, Parts, decoder_heads, entry
+from framework.huggingface.entries import entry
+from framework.huggingface.family import PRE_NORM, Config, Family, OptionMap, Parts, decoder_heads
 from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
 from framework.utils.typed import shown

@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 from framework.data.spec import DataSpec
 from framework.errors import UserError
-from framework.huggingface.family import ACTIVATIONS, PRE_NORM, Config, Family, Head, OptionMap, Parts, entry
+from framework.huggingface.entries import entry
+from framework.huggingface.family import ACTIVATIONS, PRE_NORM, Config, Family, Head, OptionMap, Parts
 from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
 from framework.utils.typed import shown
@@ -121,7 +122,7 @@ def _windows(config: Mapping[str, Any]) -> dict[str, Any]:
     """Window options; `local_attention` counts tokens on both sides, `window` is 1 more than the largest distance of a visible token."""
     num_layers, every = config["num_hidden_layers"], entry(config, "global_attn_every_n_layers", int, 3)
     if num_layers > _MOST_LAYERS or every < 1:
-        raise UserError(f"config.json has num_hidden_layers={num_layers:,} and global_attn_every_n_layers={every:,}; there is no such model")
+        raise UserError(f"config.json has {num_layers:,} layers, and global_attn_every_n_layers={every:,}; there is no such model")
     kinds = entry(config, "layer_types", list[Literal["full_attention", "sliding_attention"]] | None) or ()
     full = [kind == _KINDS[True] for kind in kinds] or [layer % every == 0 for layer in range(num_layers)]
     window = entry(config, "local_attention", int, 128) // 2 + 1

@@ -5,8 +5,9 @@ from typing import Any
 
 from framework.data.spec import DataSpec
 from framework.errors import UserError
+from framework.huggingface.entries import entry
 from framework.huggingface.families.bert import POOLER, BertFamily, masked_lm_head, token_head
-from framework.huggingface.family import Config, Head, Parts, entry
+from framework.huggingface.family import Config, Head, Parts
 from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
 

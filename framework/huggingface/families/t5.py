@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from framework.data.spec import DataSpec
-from framework.huggingface.family import PRE_NORM, Config, Family, Head, OptionMap, Parts, entry, layer_weights
+from framework.huggingface.entries import entry
+from framework.huggingface.family import PRE_NORM, Config, Family, Head, OptionMap, Parts, layer_weights
 from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
 
