@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from framework.errors import UserError
 from framework.huggingface.family import Family, Parts
@@ -10,7 +11,9 @@ from framework.huggingface.files import WeightFiles
 from framework.huggingface.weight_map import TensorSlice
 
 
-def check_weights(weights: Mapping[str, TensorSlice], files: WeightFiles, family: Family, parts: Parts, folder: Path) -> None:
+def check_weights(
+    config: Mapping[str, Any], weights: Mapping[str, TensorSlice], files: WeightFiles, family: Family, parts: Parts, folder: Path
+) -> None:
     """Compares what the headers of the files say with the config.json, before anything is built. UserError: a weight has other than floats
     or another number of dimensions, there is no table of tokens, or the config has more layers than the files."""
     for piece in weights.values():
@@ -25,6 +28,11 @@ def check_weights(weights: Mapping[str, TensorSlice], files: WeightFiles, family
     table = weights.get("model.tokens.weight")
     if table is None or len(files.shapes[table.hf_name]) != 2:
         raise UserError(f"{folder} has no table of token embeddings, which a {family.model_type} model needs")
+    rows = files.shapes[table.hf_name][0]
+    if config.get("vocab_size", rows) != rows:
+        raise UserError(
+            f"{folder}: config.json has vocab_size={config['vocab_size']:,}, and the table of token embeddings has {rows:,} rows"
+        )
     for stack, option in (("encoder", "num_layers"), ("decoder", "num_decoder_layers")):
         layers = [int(match[1]) for name in weights if (match := re.match(rf"model\.{stack}\.layers\.(\d+)\.", name))]
         path = option if parts.values.get(option) is not None else "num_layers"

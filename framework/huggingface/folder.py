@@ -73,7 +73,7 @@ class PublishedModel:
         if not any(name.startswith(("model.encoder.", "model.decoder.")) for name in weights):
             names = ", ".join(list(files.shapes)[:3])
             raise UserError(f"{folder} has no weights of a {family.model_type} model; its files hold {names} ...")
-        check_weights(weights, files, family, parts, folder)
+        check_weights(config, weights, files, family, parts, folder)
         if (bias := family.output_bias) is not None:
             parts.values["output_bias"] = bias in files.shapes and any(bool(rows.any()) for rows in files.chunks(bias))
             if not parts.values["output_bias"]:

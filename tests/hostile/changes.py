@@ -25,8 +25,8 @@ Change = Callable[[Path], None]
 
 @dataclass(frozen=True)
 class Case:
-    """base: the good folder (`benchmarks/hostile_folders.py` makes them). kind: see `opening.WAYS`. opens: what is changed is harmless, and
-    only part of what one can do with the folder may be refused."""
+    """base: the good folder (`benchmarks/hostile_folders.py` makes them). kind: see `opening.WAYS`. opens: what is changed is harmless, so
+    the first way to open the folder must work."""
 
     name: str
     base: str

@@ -55,10 +55,6 @@ def export_run(folder: Path) -> None:
     export(folder, ["to=safetensors", f"folder={folder.parent / (folder.name + '_exported')}"])
 
 
-def publish_run(folder: Path) -> None:
-    export(folder, ["to=huggingface", f"folder={folder.parent / (folder.name + '_published')}"])
-
-
 def resume_run(folder: Path) -> None:
     """`resume=FOLDER`, up to the first thing that is written."""
     Start.resumed(Run.open(folder))
@@ -107,8 +103,9 @@ def open_adapter(folder: Path) -> None:
     read_adapter(folder / "adapter.safetensors")
 
 
+# kind of folder -> the ways to open it; the first is what a folder that must be refused is judged by
 WAYS: dict[str, tuple[Callable[[Path], None], ...]] = {
-    "run": (open_run, evaluate_run, export_run, publish_run, start_from),
+    "run": (open_run, evaluate_run, export_run, start_from),
     "resumed": (resume_run,),
     "published": (start_from, open_published, open_tokenizer),
     "adapter": (open_adapter,),

@@ -116,7 +116,7 @@ def _in_child(case: Case, folder: Path, root: Path, cache: Path, pipe: int) -> N
         limit = _status("VmSize") + 2 * MEMORY
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS + 5, CPU_SECONDS + 5))
-        exports = [folder.parent, *(folder.parent / f"folder_{name}" for name in ("exported", "published"))]
+        exports = [folder.parent]
         watch = Watch(folder, [root / "own", cache] if case.kind == "resumed" else [root / "own", cache, *exports])
         sys.addaudithook(watch)
         verdicts, said = {}, io.StringIO()
@@ -147,9 +147,9 @@ def _status(name: str) -> int:
 def judged(case: Case, found: Mapping[str, Any]) -> list[str]:
     """What is wrong with how a case ended."""
     wrong = list(found["broken"])
-    refused = "refused" in found["verdicts"].values()
-    if not case.opens and not refused:
-        wrong.append("it was opened")
+    first = next(iter(found["verdicts"].values()), "")
+    if first != ("opened" if case.opens else "refused"):
+        wrong.append(f"it was {first}, and must be {'opened' if case.opens else 'refused'}")
     if found["memory"] > MEMORY:
         wrong.append(f"{found['memory'] >> 20:,} MB")
     if found["cpu"] > CPU_SECONDS:
