@@ -1,4 +1,4 @@
-"""Folders and fields that somebody made hostile: a sample by a fixed seed; all of them with `-m whole` and benchmarks/hostile_folders.py."""
+"""Folders and fields made hostile: a sample by a fixed seed; all of them with `-m whole` and benchmarks/hostile_folders.py."""
 
 import contextlib
 import io
