@@ -18,7 +18,8 @@ FLOORS = [
     ["framework.tasks"],
     ["framework.models", "framework.generation", "framework.huggingface"],
     ["framework.parts", "framework.data", "framework.metrics", "framework.tracking", "framework.config"],
-    ["framework.registry", "framework.utils", "framework.weights"],
+    ["framework.registry", "framework.weights"],
+    ["framework.utils"],
     ["framework.errors"],
 ]
 LOOSE = {"__init__", "__main__", "errors"}  # modules that stand in framework/ itself

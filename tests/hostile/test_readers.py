@@ -175,13 +175,13 @@ def test_normalizers_are_bounded_by_their_product():
 
 
 def test_interpolations_of_a_run_are_text(tmp_path, monkeypatch):
-    monkeypatch.setenv("SECRET", "hidden")
+    monkeypatch.setenv("SECRET", "known to nobody")
     monkeypatch.chdir(tmp_path)
     folder = good.run(tmp_path, "classification")
     notes = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps({**notes, "overrides": [*notes["overrides"], "name=${oc.env:SECRET}"]}))
     config = changed(Run.open(folder), ["data=builtin"], [], training=False)
-    assert "hidden" not in str(config) and config["data"]["part"] == "data/builtin"
+    assert "known to nobody" not in str(config) and config["data"]["part"] == "data/builtin"
     (folder / "run.json").write_text(json.dumps({**notes, "overrides": [*notes["overrides"], "schedule=${oc.env:SECRET}"]}))
     with pytest.raises(UserError, match=r"'schedule=\$\{oc.env:SECRET\}' is an interpolation"):
         changed(Run.open(folder), ["data=builtin"], [], training=False)
