@@ -70,5 +70,5 @@ def name_of(type: Any) -> str:
     if origin in (list, tuple):
         return f"a list, each entry {name_of(arguments[0])}"
     if origin is dict:
-        return f"an object, each value {name_of(arguments[1])}"
+        return "an object" if arguments[1] is Any else f"an object, each value {name_of(arguments[1])}"
     return _NAMES.get(type) or ("an object" if type is dict else "a list" if type is list else type.__name__)

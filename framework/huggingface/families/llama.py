@@ -77,9 +77,8 @@ class LlamaFamily(Family):
 def rotary_from_hf(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The position part and its options, by `rope_parameters` of transformers 5, or `rope_theta` and `rope_scaling` of older files.
     UserError: another kind of rotary embedding."""
-    rope: dict[str, Any] = next(
-        (found for key in ("rope_parameters", "rope_scaling") if (found := entry(config, key, dict[str, Any] | None))), {}
-    )
+    both = (entry(config, key, dict[str, Any] | None) for key in ("rope_parameters", "rope_scaling"))
+    rope: dict[str, Any] = next(filter(None, both), {})
     kind = rope.get("rope_type", rope.get("type", "default"))
     base = entry(rope, "rope_theta", float, entry(config, "rope_theta", float, 10000.0))
     share = entry(rope, "partial_rotary_factor", float | None, entry(config, "partial_rotary_factor", float | None))
