@@ -44,6 +44,7 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.data.formats import name_of as name_of
     from framework.data.formats import text_of as text_of
     from framework.data.formats import texts_of as texts_of
+    from framework.data.kept import kept_on_disk as kept_on_disk
     from framework.data.padding import pad as pad
     from framework.data.padding import padding_mask as padding_mask
     from framework.data.padding import stack_features as stack_features
@@ -115,6 +116,7 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.tasks.cross_entropy import row_losses as row_losses
     from framework.tasks.cross_entropy import target_losses as target_losses
     from framework.tasks.gathering import gather_rows as gather_rows
+    from framework.tasks.gathering import in_chunks as in_chunks
     from framework.tasks.sequence_to_sequence import SequenceToSequence as SequenceToSequence
     from framework.tracking.base import Tracker as Tracker
     from framework.training.distillation import Distillation as Distillation

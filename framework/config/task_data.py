@@ -24,6 +24,7 @@ def task_mistakes(config: Mapping[str, Any], catalogue: Catalogue) -> Iterator[t
         larger = [f"data.batches.{name}={batches[name] * micro_batches}" for name in ("rows", "budget") if batches.get(name)]
         reason = (
             f"{task['part']} compares the rows of a batch with each other, and a micro-batch has fewer of them: set "
-            f"{' '.join(['trainer.accumulate_grad_batches=1', *larger[:1]])} (activation_checkpointing=true of the stack saves memory)"
+            f"{' '.join(['trainer.accumulate_grad_batches=1', *larger[:1]])} (activation_checkpointing=true of the stack saves memory, "
+            "and so does `in_chunks` in a task of your own)"
         )
         yield "trainer.accumulate_grad_batches", f"trainer/{micro_batches}", reason, False

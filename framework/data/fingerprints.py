@@ -21,9 +21,9 @@ def values_of(thing: Any) -> Any:
 
 
 def code_of(thing: Any) -> str:
-    """A hash of the source files of an object's class and its bases, and of all modules of their packages."""
+    """A hash of the source files of a function, or of an object's class and its bases, and of all modules of their packages."""
     files: set[Path] = set()
-    for cls in type(thing).__mro__:
+    for cls in [thing] if inspect.isfunction(thing) else type(thing).__mro__:
         if cls.__module__ in ("builtins", "abc", "typing"):
             continue
         try:

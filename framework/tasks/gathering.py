@@ -1,10 +1,12 @@
 """Representations of all processes, for losses that compare the rows of a batch with each other."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from framework.data.formats import Batch
 
@@ -33,6 +35,24 @@ def gather_rows(rows: Tensor, batch: Batch) -> tuple[Tensor, int]:
     if dummy:  # it is its own partner, in a loss that is not counted
         return torch.cat((gathered, rows)), len(gathered)
     return gathered, sum(sizes[: dist.get_rank()])
+
+
+def in_chunks(function: Callable[..., Tensor], *tensors: Tensor, rows: int | None) -> Tensor:
+    """`function(*tensors)` with the activations of some rows in memory at a time; values and gradients are the same.
+
+    A loss that compares rows needs the vectors of the whole batch, but not their activations, which are computed again, chunk by chunk, in
+    the backward pass. Gao et al. 2021, https://arxiv.org/abs/2101.06983
+
+    function: maps tensors of some rows to one tensor of the same rows, each independent of the others.
+    rows: number of rows of a chunk; None = all at once.
+
+    >>> in_chunks(torch.square, torch.tensor([1.0, 2.0, 3.0]), rows=2)
+    tensor([1., 4., 9.])
+    """
+    if rows is None:
+        return function(*tensors)
+    chunks = zip(*(tensor.split(rows) for tensor in tensors), strict=True)
+    return torch.cat([cast(Tensor, checkpoint(function, *chunk, use_reentrant=False)) for chunk in chunks])
 
 
 class _Gather(torch.autograd.Function):

@@ -8,11 +8,10 @@ import ast
 import hashlib
 import re
 import textwrap
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from framework import StandardLibrary
+from framework import StandardLibrary, kept_on_disk
 
 PACKAGES = 12
 _SHORTEST = 30  # characters: "See the base class." could be from any package
@@ -36,8 +35,8 @@ def digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-@cache
-def _texts() -> tuple[tuple[str, str], ...]:
+@kept_on_disk
+def _texts() -> Iterable[tuple[str, str]]:
     """(text, package) of the packages with the most texts, every text once, with the names of these packages masked."""
     texts = {folder.name: [text for path in sources(folder) for text in _pieces(path)] for folder in packages(StandardLibrary().root)}
     largest = sorted(sorted(texts), key=lambda name: len(texts[name]), reverse=True)[:PACKAGES]
@@ -48,7 +47,7 @@ def _texts() -> tuple[tuple[str, str], ...]:
             masked = names.sub("package", text)
             if len(masked) >= _SHORTEST:
                 package_of.setdefault(masked, package)
-    return tuple(package_of.items())
+    return package_of.items()
 
 
 def packages(library: Path) -> list[Path]:

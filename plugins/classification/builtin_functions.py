@@ -4,12 +4,11 @@ import ast
 import keyword
 import re
 import textwrap
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from framework import StandardLibrary
+from framework import StandardLibrary, kept_on_disk
 
 from .builtin import digest, packages, sources, split_of
 
@@ -37,11 +36,11 @@ def blanked(split: str) -> Iterator[Blanked]:
     return (function for function in _short() if split_of(function[0]) == split)
 
 
-@cache
-def _short() -> tuple[Blanked, ...]:
+@kept_on_disk
+def _short() -> Iterable[Blanked]:
     """Every text once."""
     short = (blank(function) for function in functions() if function.code.count("\n") < _LONGEST)
-    return tuple({each[0]: each for each in short}.values())
+    return {each[0]: each for each in short}.values()
 
 
 def blank(function: Function) -> Blanked:
@@ -54,20 +53,26 @@ def blank(function: Function) -> Blanked:
 def halves(split: str) -> Iterator[tuple[str, str, str]]:
     """The upper and the lower half of a function's body, "in order" or, as often as not, "swapped".
     Lan et al. 2020 (ALBERT), section 3.1, https://arxiv.org/abs/1909.11942"""
+    return ((first, second, order) for first, second, order, text_split in _halves() if text_split == split)
+
+
+@kept_on_disk
+def _halves() -> Iterator[tuple[str, str, str, str]]:
+    """Both halves, their order and the split, of all functions."""
     for function in functions():
         signature = function.node.body[0].lineno - function.node.lineno
         body = [" ".join(line.split()) for line in function.code.splitlines()[signature:] if line.strip()]
         text, middle = "\n".join(body), len(body) // 2
-        if signature and 4 <= len(body) <= 2 * _LONGEST and split_of(text) == split:
+        if signature and 4 <= len(body) <= 2 * _LONGEST:
             upper, lower = "\n".join(body[:middle]), "\n".join(body[middle:])
-            yield (lower, upper, "swapped") if digest(text)[1] % 2 else (upper, lower, "in order")
+            split = split_of(text)
+            yield (lower, upper, "swapped", split) if digest(text)[1] % 2 else (upper, lower, "in order", split)
 
 
-@cache
-def functions() -> tuple[Function, ...]:
+def functions() -> Iterable[Function]:
     """The functions of the library's packages, every code once."""
     files = [path for folder in sorted(packages(StandardLibrary().root)) for path in sources(folder)]
-    return tuple({function.code: function for path in files for function in _functions_of(path)}.values())
+    return {function.code: function for path in files for function in _functions_of(path)}.values()
 
 
 def _functions_of(path: Path) -> Iterator[Function]:

@@ -2,7 +2,6 @@
 
 import ast
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -11,7 +10,7 @@ from zlib import crc32
 
 import torch
 
-from framework import Batch, DataSpec, Features, Format, Row, StandardLibrary, TextTokenizer, UserError, register, text_of
+from framework import Batch, DataSpec, Features, Format, Row, StandardLibrary, TextTokenizer, UserError, kept_on_disk, register, text_of
 
 from .shift import SHIFTED, shifted, words_of
 
@@ -83,15 +82,20 @@ class PromptedFormat(Format):
 def signatures(split: str, most: int, folder: Path | None = None) -> Iterator[Row]:
     """A signature, and the first line of its docstring. A hash of that line decides the split: no line is in two of them."""
     library = StandardLibrary(folder)
-    pairs = ((prompt, text) for prompt, text in _pairs(library.root) if library.split_of(crc32(text.encode())) == split)
+    known = _pairs() if folder is None else pairs_of(folder)
+    pairs = ((prompt, text) for prompt, text in known if library.split_of(crc32(text.encode())) == split)
     for prompt, text in islice(pairs, most if split == "train" else max(1, int(library.held_out_share * most))):
         yield {"prompt": prompt, "completion": text}
 
 
-@cache
-def _pairs(root: Path) -> tuple[tuple[str, str], ...]:
-    """Every pair once. Files are ordered by hash, so that the first ones are of all kinds."""
-    return tuple(dict.fromkeys(pair for _, path in StandardLibrary(root).hashed() for pair in _functions(root / path)))
+@kept_on_disk
+def _pairs() -> Iterable[tuple[str, str]]:
+    return pairs_of(StandardLibrary().root)
+
+
+def pairs_of(root: Path) -> Iterable[tuple[str, str]]:
+    """Every pair of the files once. Files are ordered by hash, so that the first ones are of all kinds."""
+    return dict.fromkeys(pair for _, path in StandardLibrary(root).hashed() for pair in _functions(root / path))
 
 
 def _functions(path: Path) -> Iterator[tuple[str, str]]:

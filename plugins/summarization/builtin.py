@@ -7,11 +7,10 @@ import ast
 import re
 import textwrap
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from zlib import crc32
 
-from framework import Row, StandardLibrary
+from framework import Row, StandardLibrary, kept_on_disk
 
 # Folders that are not the library itself: tests, installed packages, demonstrations.
 LEFT_OUT = {"test", "tests", "idle_test", "site-packages", "dist-packages", "idlelib", "lib2to3", "turtledemo", "pydoc_data"}
@@ -36,11 +35,11 @@ def split_of(path: str) -> str:
     return HELD_OUT.get(crc32(path.encode()) % 10, "train")
 
 
-@cache
-def _functions() -> tuple[tuple[str, str, str], ...]:
+@kept_on_disk
+def _functions() -> Iterator[tuple[str, str, str]]:
     """File, code and sentence of every function that has one."""
     library = StandardLibrary()
-    return tuple((path, *pair) for path in sorted(library.paths(LEFT_OUT)) for pair in functions(library.root / path))
+    return ((path, *pair) for path in sorted(library.paths(LEFT_OUT)) for pair in functions(library.root / path))
 
 
 def functions(path: Path) -> Iterator[tuple[str, str]]:

@@ -1,9 +1,10 @@
-"""What `new` writes for each kind: it passes its suite as it was generated, and is used in a run at toy size."""
+"""Scaffolds of all kinds: each passes its suite as `new` generated it, and is used in a run at toy size."""
 
 import os
 import re
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -25,14 +26,17 @@ TINY = [
         "task.baseline=false",
     ),
 ]
-WORDS = {  # what a README cannot know, or what shows the part at work
+WORDS = {  # overrides that the README lacks
     "decoder": ["model/decoder=a_decoder_half"],
     "decoding": ["task.test_rows=2", "task.decoding.max_new_tokens=4"],
     "format": ["data.limit=60"],
     "tokenizer": ["data.limit=20"],
 }
-# A family is used by a folder in its layout, which its suite opens. Distillation comes first: its teacher is the run before it.
-USED = sorted((kind for kind in KINDS if kind != "family"), key=lambda kind: kind != "distillation")
+# Kinds that one run uses. Distillation comes first: its teacher is the run before it.
+PARTS = "attention position feed_forward norm block decoder optimizer schedule tokenizer tracker callback trainer".split()
+TOGETHER = [["distillation"], PARTS, ["encoder", "classifier", "batches"]]
+USED = [kind for kind in KINDS if kind != "family"]  # a family is used by a folder in its layout, which its suite opens
+GROUPS = [*TOGETHER, *([kind] for kind in USED if kind not in sum(TOGETHER, []))]
 
 
 def test_every_kind_has_a_template_and_a_suite():
@@ -52,7 +56,7 @@ def test_every_kind_has_a_template_and_a_suite():
 
 @pytest.fixture(scope="module")
 def used(tmp_path_factory) -> str:
-    """What is printed where a plugin of each kind is tested and trained with: in one process, for its imports cost the most."""
+    """The output of testing a plugin of each kind and training with it: in one process, because imports cost the most."""
     folder = tmp_path_factory.mktemp("kinds")
     catalogue.load()
     commands = {}
@@ -63,15 +67,20 @@ def used(tmp_path_factory) -> str:
             readme = (folder / "plugins" / f"a_{kind}" / "README.md").read_text()
             commands[kind] = re.findall(r"^python -m framework train (.*)$", readme, re.MULTILINE)[0].split()
     first = ["name=first", *TINY]
-    training = {kind: [*commands[kind], *WORDS.get(kind, []), *TINY] for kind in USED}
+    training = []
+    for kinds in GROUPS:
+        words = chain.from_iterable([*commands[kind], *WORDS.get(kind, [])] for kind in kinds)
+        training.append((kinds, [*dict.fromkeys(words), *TINY]))
     program = f"""\
 import pytest
 from framework.__main__ import main
 
 print("tests", int(pytest.main(["-q", "-rAf", "-p", "no:cacheprovider", "--no-header", "--tb=short", "plugins"])), flush=True)
 main(["train", *{first!r}])
-for kind, words in {training!r}.items():
-    print("trained", kind, main(["train", *words]), flush=True)
+for kinds, words in {training!r}:
+    code = main(["train", *words])
+    for kind in kinds:
+        print("trained", kind, code, flush=True)
 """
     around = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=around, capture_output=True, text=True)

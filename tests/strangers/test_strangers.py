@@ -20,6 +20,10 @@ class TestEmbedding(TaskPromises):
     task = Part(embedding.EmbeddingTask)
 
 
+class TestEmbeddingInChunks(TaskPromises):
+    task = Part(embedding.EmbeddingTask, chunk_rows=2)
+
+
 class TestTwoHeads(TaskPromises):
     task = Part(two_heads.TwoHeadsTask)
 

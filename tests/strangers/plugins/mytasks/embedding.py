@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import cross_entropy, normalize
 from torchmetrics import Metric
 
-from framework import Format, Result, Task, choice, gather_rows, pad, padding_mask, register, text_of
+from framework import Format, Result, Task, choice, gather_rows, in_chunks, pad, padding_mask, register, text_of
 
 SUBJECTS = "cat dog king baker child doctor".split()
 ACTS = {"sees": "looks at", "buys": "pays for", "eats": "has a bite of", "hides": "conceals", "paints": "draws"}
@@ -62,6 +62,7 @@ class EmbeddingTask(Task):
     """Texts as vectors, near to their partner's. Gao et al. 2021, section 2, https://arxiv.org/abs/2104.08821
 
     temperature: divides the cosines.
+    chunk_rows: texts whose activations are in memory at a time; null = all.
     """
 
     format, monitor, mode = choice("format", "embedding"), "validation/recall_at_1", "max"
@@ -71,14 +72,17 @@ class EmbeddingTask(Task):
         "temperature > 0": "temperature must be positive",
     }
 
-    def __init__(self, temperature: float = 0.05, **options):
+    def __init__(self, temperature: float = 0.05, chunk_rows: int | None = None, **options):
         super().__init__(**options)
-        self.temperature = temperature
+        self.temperature, self.chunk_rows = temperature, chunk_rows
+
+    def vectors(self, ids, mask):
+        states = self.model(ids, padding_mask=mask)  # (B, T, D)
+        return normalize((states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True), dim=-1)
 
     def forward(self, batch):
-        states = self.model(batch["ids"], padding_mask=batch["padding_mask"])  # (B or 2 B, T, D)
-        mask = torch.ones_like(batch["ids"]) if batch["padding_mask"] is None else batch["padding_mask"]
-        vectors = normalize((states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True), dim=-1)
+        mask = torch.ones_like(batch["ids"], dtype=torch.bool) if batch["padding_mask"] is None else batch["padding_mask"]
+        vectors = in_chunks(self.vectors, batch["ids"], mask, rows=self.chunk_rows)  # (B or 2 B, D)
         if len(vectors) == len(batch["@rows"].numbers):  # texts without partners
             return Result.of(vectors.new_zeros(0), (vectors, None))
         one, two = vectors.chunk(2)
