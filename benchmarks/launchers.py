@@ -157,9 +157,9 @@ def signalled(launcher: str, name: str, folder: Path) -> str:
     for process in launched.processes:
         process.send_signal(getattr(signal, name))
     codes = launched.wait(120)
+    left = launched.left(60)  # of an agent that is gone, ranks still save
     text = launched.text()
     ranks = sorted(set(re.findall(r"exitcode\s*: (-?\d+)", text)))
-    left = launched.left()
     (run,) = launched.runs()
     last = run / "checkpoints/last.ckpt"
     step = torch.load(last, weights_only=True)["global_step"] if last.exists() else None
