@@ -27,7 +27,7 @@ FEW, MANY = ["trainer.max_epochs=2"], ["trainer.max_epochs=100000"]
 ALONE, BOTH = ["data.batches.rows=16"], ["data.batches.rows=8", "trainer.strategy=ddp"]
 DEVICES, NODES = ["trainer.devices=2"], ["trainer.devices=1", "trainer.num_nodes=2"]
 LAUNCHERS = ("spawned", "spawned in a SLURM task", "srun", "srun on two nodes", "torchrun", "two torchrun agents")
-HANDLED = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"  # of torchrun, which leaves SIGUSR1 to its default, death
+HANDLED = ["--signals-to-handle", "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"]  # torchrun leaves SIGUSR1 to its default, death
 
 
 def free_port() -> int:
@@ -46,7 +46,7 @@ def slurm(rank: int, tasks: int, nodes: int, port: int) -> dict[str, str]:
 def commands(launcher: str, words: list[str]) -> list[tuple[list[str], dict[str, str]]]:
     """What starts the processes: commands with their variables."""
     port = free_port()
-    agent = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node"]
+    agent = [sys.executable, "-m", "torch.distributed.run", *HANDLED, "--nproc_per_node"]
     match launcher:
         case "one process":
             return [([*TRAIN, *words, *ALONE], {})]
@@ -59,11 +59,11 @@ def commands(launcher: str, words: list[str]) -> list[tuple[list[str], dict[str,
         case "srun on two nodes":
             return [([*TRAIN, *words, *BOTH, *NODES], slurm(rank, 2, 2, port)) for rank in range(2)]
         case "torchrun":
-            return [([*agent, "2", "--standalone", TRAIN[1], *words, *BOTH, *DEVICES], {"TORCHELASTIC_SIGNALS_TO_HANDLE": HANDLED})]
+            return [([*agent, "2", "--standalone", TRAIN[1], *words, *BOTH, *DEVICES], {})]
         case "two torchrun agents":
             meeting = ["--nnodes", "2", "--rdzv_backend", "c10d", "--rdzv_endpoint", f"127.0.0.1:{port}", "--rdzv_id", "job"]
             words = [*agent, "1", *meeting, TRAIN[1], *words, *BOTH, *NODES]
-            return [([*words], {"TORCHELASTIC_SIGNALS_TO_HANDLE": HANDLED}) for _ in range(2)]
+            return [([*words], {}) for _ in range(2)]
     raise SystemExit(f"{launcher}: there is no such launcher; there are: {', '.join(LAUNCHERS)}")
 
 
@@ -157,9 +157,9 @@ def signalled(launcher: str, name: str, folder: Path) -> str:
     for process in launched.processes:
         process.send_signal(getattr(signal, name))
     codes = launched.wait(120)
+    left = launched.left(60)  # of an agent that is gone, ranks still save
     text = launched.text()
     ranks = sorted(set(re.findall(r"exitcode\s*: (-?\d+)", text)))
-    left = launched.left()
     (run,) = launched.runs()
     last = run / "checkpoints/last.ckpt"
     step = torch.load(last, weights_only=True)["global_step"] if last.exists() else None
