@@ -13,6 +13,7 @@ from framework.config.constraints import default_node, explicit_config, is_node,
 from framework.config.presets import with_named_nodes
 from framework.config.validate import problems
 from framework.errors import UserError
+from framework.runs.finding import resumes
 from framework.runs.folder import Run
 
 # Keys of the config that may not change, and why. Options say for themselves what else may change, or may not
@@ -33,24 +34,12 @@ _FIXED_IN_USE = {
 }
 
 
-def run_to_resume(overrides: Sequence[str], root: Path, name: str | None, task: str | None) -> Run | None:
-    """The run that `resume=` names. `resume=auto`: the newest run of that task and name; None if there is none."""
-    wanted = [text.partition("=")[2] for text in overrides if text.lstrip("+").startswith("resume=")]
-    if not wanted or wanted[-1] in ("null", ""):
-        return None
-    if wanted[-1] != "auto":
-        return Run.open(Path(wanted[-1].strip("'\"")))
-    if not name:
-        raise UserError("resume=auto needs name=NAME: the run to resume, or to start if there is none.")
-    return Run.newest(root, task, name)
-
-
 def changed(run: Run, overrides: Sequence[str], folders: Sequence[Path], training: bool) -> dict[str, Any]:
     """The run's config with overrides on top. UserError: an override is unknown or wrong, or changes what may not change."""
     catalogue = index.load()
     saved = explicit_config({key: _grown(value, catalogue) for key, value in run.config().items()}, catalogue)
     config = copy.deepcopy(saved)
-    overrides = [text for text in overrides if not text.lstrip("+").startswith("resume=")]
+    overrides = [text for text in overrides if not resumes(text)]
     recipes = [text for text in overrides if text.lstrip("+").startswith("recipe=")]
     if recipes:  # an exported folder has no record of its recipe
         taken = f"recipe={run.chosen().get('recipe')}"

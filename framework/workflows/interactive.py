@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.registry import build
-from framework.runs.folder import RUNS, Run
+from framework.runs.finding import RUNS
+from framework.runs.folder import Run
 from framework.workflows.processes import launch
 from framework.workflows.start import Start, compose_run
 

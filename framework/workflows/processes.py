@@ -4,6 +4,7 @@ One process decides the folder of the run; every rank then reads the explicit co
 framework.workflows.processes FOLDER`). Lightning's strategies find the ranks started already.
 """
 
+import contextlib
 import itertools
 import os
 import signal
@@ -17,6 +18,8 @@ from typing import Any
 
 from framework.errors import UserError
 from framework.runs.folder import Run
+from framework.runs.life import recorded
+from framework.runs.lock import join
 from framework.training.interruption import Interrupted, interruption
 from framework.workflows.start import Start
 
@@ -29,15 +32,14 @@ def launch(start: Start) -> tuple[Run, float | None]:
     The data is encoded before the folder is made, so that a mistake in the data leaves no folder behind.
     """
     if rank_and_world := outside_rank():
-        start = start if rank_and_world[0] else start.prepare()
-        return _train(_in_shared_folder(start, *rank_and_world))
-    start = start.prepare().open_folder()
-    assert start.run is not None
-    processes = wanted_processes(start.config["trainer"])
-    if processes == 1:
-        return _train(start)
-    spawn(["framework.workflows.processes", str(start.run.folder)], processes)
-    return start.run, start.run.objective()
+        return _launch_here(start, *rank_and_world)
+    with start.prepare().opened() as start:
+        assert start.run is not None
+        processes = wanted_processes(start.config["trainer"])
+        if processes == 1:
+            return _train(start)
+        spawn(["framework.workflows.processes", str(start.run.folder)], processes)
+        return start.run, start.run.objective()
 
 
 def _train(start: Start) -> tuple[Run, float | None]:
@@ -73,8 +75,8 @@ def outside_rank() -> tuple[int, int] | None:
     return None
 
 
-def _in_shared_folder(start: Start, rank: int, world: int) -> Start:
-    """The start in the folder that rank zero makes, whose name the ranks exchange through torch's key/value store."""
+def _launch_here(start: Start, rank: int, world: int) -> tuple[Run, float | None]:
+    """Trains as one rank in the folder that rank zero makes, whose name the ranks exchange through torch's key/value store."""
     from datetime import timedelta
 
     from torch.distributed import TCPStore
@@ -84,21 +86,22 @@ def _in_shared_folder(start: Start, rank: int, world: int) -> Start:
     # Without an agent nothing serves the port yet; the port above it leaves Lightning's own free.
     store = TCPStore(address, port if agent else port + 1, world, is_master=not agent and rank == 0, timeout=timedelta(minutes=5))
     key = f"plugformer/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{next(_launched)}"
-    if rank == 0:
+    if rank:
+        if not (folder := store.get(key).decode()):
+            raise SystemExit(2)  # rank zero printed the reason
+        store.add(f"{key}/read", 1)
+        return _train(start.in_folder(Run.open(Path(folder))))
+    with contextlib.ExitStack() as stack:
         try:
-            start = start.open_folder()
+            start = stack.enter_context(start.prepare().opened())
         except UserError:
             store.set(key, "")
             raise
         assert start.run is not None
         store.set(key, str(start.run.folder))
-    folder = store.get(key).decode()
-    if not folder:
-        raise SystemExit(2)  # rank zero printed the reason
-    store.add(f"{key}/read", 1)
-    while rank == 0 and not agent and store.add(f"{key}/read", 0) < world:
-        time.sleep(0.05)  # the store is served by this process and must outlive the last reader
-    return start if rank == 0 else start.in_folder(Run.open(Path(folder)))
+        while not agent and store.add(f"{key}/read", 0) < world - 1:
+            time.sleep(0.05)  # the store is served by this process and must outlive the last reader
+        return _train(start)
 
 
 def spawn(module: list[str], processes: int) -> None:
@@ -151,7 +154,10 @@ def _rank(folder: str) -> int:
     """One rank of a run whose config is in its folder. Returns the exit code."""
     try:
         with interruption.watched():
-            _train(Start.of_run(Run.open(Path(folder))))
+            run = Run.open(Path(folder))
+            join(run.folder)
+            with recorded(run) if os.environ["RANK"] == "0" else contextlib.nullcontext():
+                _train(Start.of_run(run))
     except (UserError, Interrupted) as error:
         if os.environ["RANK"] == "0":
             print(error, file=sys.stderr)

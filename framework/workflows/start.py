@@ -1,17 +1,22 @@
 """The start of a run: its config and everything that is opened for it, made once and handed down."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework.config.compose import Composed, checked, compose
+from framework.config.compose import Composed, checked, compose, default_name
+from framework.errors import UserError
 from framework.pretrained.frozen import FrozenModel, open_frozen
 from framework.pretrained.overrides import overrides_from, pinned
 from framework.pretrained.source import PretrainedSource, Sources
 from framework.pretrained.tokenizer import with_tokenizer
-from framework.runs.folder import RUNS, Run
-from framework.runs.resume import changed, run_to_resume
+from framework.runs import lock
+from framework.runs.finding import RUNS, newest, point_last, resumes, wanted
+from framework.runs.folder import Run
+from framework.runs.life import recorded, standing
+from framework.runs.resume import changed
 from framework.workflows.preflight import preflight
 
 if TYPE_CHECKING:
@@ -25,6 +30,7 @@ class Start:
     config: plain and explicit. overrides: typed, and before them those that the pretrained model stands for; of a resumed run the new
     ones. chosen: group -> option. pretrained: source of the initial weights; None if there is none, or if the run has a checkpoint to
     resume from. run: its folder, None until it has one. prepared: its data, None until it is encoded.
+    once: whether there must be no other run of that task and name (`resume=auto`).
     """
 
     config: dict[str, Any]
@@ -34,24 +40,27 @@ class Start:
     frozen: Sequence[FrozenModel] = ()
     run: Run | None = None
     prepared: "Prepared | None" = None
+    once: bool = False
 
     @classmethod
     def of(cls, overrides: Sequence[str], folders: Iterable[Path] = ()) -> "Start":
         """The start that a command line describes: `resume=RUN` resumes that run, `resume=auto name=X` the newest run named X if there
         is one. folders: config folders of the user's own. UserError: everything that is wrong and can be seen before data is encoded."""
         overrides, folders, sources = pinned(overrides), list(folders), Sources()
-        if not any(word.startswith("resume=") for word in overrides):
+        resumed = wanted(overrides)
+        overrides = [word for word in overrides if not resumes(word)]
+        if resumed is None:
             return cls.fresh(compose_run(overrides, folders, sources), sources)
-        composed = name = None
-        if "resume=auto" in overrides:
-            composed = compose_run([word for word in overrides if word != "resume=auto"], folders, sources)
-            name = next((word.partition("=")[2] for word in overrides if word.startswith("name=")), None)
-        run = run_to_resume(overrides, RUNS, name, _task(composed.config) if composed else None)
+        if resumed != "auto":
+            return cls.resumed(Run.open(Path(resumed)), overrides, folders)
+        composed = compose_run(overrides, folders, sources)
+        if not is_named(composed):
+            raise UserError("resume=auto needs name=NAME: the run to resume, or to start if there is none.")
+        run = newest(RUNS, _task(composed.config), composed.config["name"])
         if run is None:
-            return cls.fresh(composed or compose_run(overrides, folders, sources), sources)
-        if composed is not None:  # the command that started the run: its own overrides are no changes
-            overrides = [word for word in overrides if word not in run.overrides()]
-        return cls.resumed(run, overrides, folders)
+            return replace(cls.fresh(composed, sources), once=True)
+        # the command that started the run: its own overrides are no changes
+        return cls.resumed(run, [word for word in overrides if word not in run.overrides()], folders)
 
     @classmethod
     def fresh(cls, composed: Composed, sources: Sources) -> "Start":
@@ -73,6 +82,7 @@ class Start:
     def resumed(cls, run: Run, overrides: Sequence[str] = (), folders: Sequence[Path] = ()) -> "Start":
         """A run that goes on in its folder, its config changed by overrides. UserError: a change that it does not allow, or its data or
         teacher or reference is gone."""
+        lock.check(run.folder)
         config = changed(run, overrides, folders, training=True)
         start = cls.of_run(run, config)
         preflight(config, [*start.overrides, *overrides], start.pretrained, start.frozen, start.resumes)
@@ -100,18 +110,31 @@ class Start:
 
         return replace(self, prepared=prepare_data(self.config, self.run.folder if self.run and self.resumes else None))
 
-    def open_folder(self) -> "Start":
-        """With the folder of the run: a new one, or the one that is resumed, with its changed config. UserError: the checkpoint to resume
-        from is damaged; the folder is then left as it is."""
-        if self.run is None:
-            run = Run.create(RUNS, _task(self.config), self.config, self.overrides, self.chosen)
-        else:
-            if self.resumes:
-                from framework.weights.torch_files import read_checkpoint
+    @contextmanager
+    def opened(self) -> Iterator["Start"]:
+        """With the folder of the run: a new one, or the one that is resumed, with its changed config. Inside the block the run is locked
+        and its life recorded in run.json; `runs/last` points to it.
 
-                read_checkpoint(self.run.last)
-            run = self.run.go_on(self.config, self.overrides)
-        return self.in_folder(run)
+        UserError: another process trains in the folder; the checkpoint to resume from is damaged, and the folder is left as it is.
+        """
+        run = self.run or self._new_folder()
+        with lock.held(run.folder):
+            if self.run is not None:
+                if self.resumes:
+                    from framework.weights.torch_files import read_checkpoint
+
+                    read_checkpoint(run.last)
+                run.go_on(self.config, self.overrides)
+            point_last(RUNS, run.folder)
+            with recorded(run):
+                yield self.in_folder(run)
+
+    def _new_folder(self) -> Run:
+        """A new folder. UserError: another process has made one of that name since this one looked."""
+        task = _task(self.config)
+        if self.once and (other := newest(RUNS, task, self.config["name"])):
+            raise UserError(f"{other.folder} was made meanwhile, and {standing(other)}. Wait for it, or repeat the command to resume it")
+        return Run.create(RUNS, task, self.config, self.overrides, self.chosen)
 
     def in_folder(self, run: Run) -> "Start":
         """In a folder that exists, with the config that stands in it: the same in one process and in several."""
@@ -124,6 +147,11 @@ def compose_run(overrides: Sequence[str], folders: Iterable[Path] = (), sources:
     UserError: everything that is wrong with it.
     """
     return compose(list(overrides), folders, overrides_from(overrides, sources or Sources()))
+
+
+def is_named(composed: Composed) -> bool:
+    """Whether the user, or an experiment, gave the run its name."""
+    return composed.config["name"] != default_name(composed.config, composed.overrides)
 
 
 def _task(config: Mapping[str, Any]) -> str:

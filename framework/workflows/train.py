@@ -16,6 +16,7 @@ from framework.registry import as_part, build
 from framework.runs.build import build_task
 from framework.runs.folder import Run
 from framework.runs.freezing import frozen_lines
+from framework.runs.log import logged
 from framework.runs.predictor import make_generator
 from framework.runs.summary import recipe_line
 from framework.tasks.base import Task
@@ -36,7 +37,7 @@ def train(start: Start) -> float | None:
     assert start.run is not None
     config, run = start.config, start.run
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    with run.logged() if rank == 0 else contextlib.nullcontext():
+    with logged(run.log) if rank == 0 else contextlib.nullcontext():
         prepared = start.prepared or start.prepare().prepared
         assert prepared is not None
         pl.seed_everything(config["seed"], verbose=False)
@@ -47,8 +48,8 @@ def train(start: Start) -> float | None:
             if not start.resumes:  # a resumed run keeps the files that its weights were trained with
                 prepared.tokenizer.save(run.tokenizer)
                 prepared.spec.save(run.spec)
-            run.save_sizes(prepared.sizes, prepared.remarks, prepared.checksums)
-            run.save_labels(prepared.labels)
+                run.save_sizes(prepared.sizes, prepared.remarks, prepared.checksums)
+                run.save_labels(prepared.labels)
             print_start(config, prepared, task, run.folder, world, [*lines, *teacher_lines(config), recipe_line(config, start.chosen)])
         trackers = build_trackers(config["logger"], run.folder, name=config["name"], config=config, chosen=start.chosen)
         exit_code = 1

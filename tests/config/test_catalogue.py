@@ -22,6 +22,7 @@ from framework.config.compose import compose
 from framework.config.diff import differences
 from framework.errors import UserError
 from framework.registry import Part, choice
+from framework.runs.finding import newest
 from framework.runs.folder import Run
 from framework.runs.resume import changed
 from framework.utils.cache_folder import cache_folder
@@ -400,7 +401,7 @@ def test_a_run_finds_its_parts_or_names_the_package_that_it_needs(guest, entries
     guest.load()
     with pytest.raises(UserError, match=r"needs attention/echo of somebodys-package 1.2.*pip install 'somebodys-package==1.2'"):
         Run.open(run.folder)  # there is another attention/echo
-    assert Run.newest(tmp_path / "runs", "completion", config["name"]) is not None  # another one of that name may be in order
+    assert newest(tmp_path / "runs", "completion", config["name"]) is not None  # another one of that name may be in order
     (another.folder / "echo.py").write_text("from framework import register\n1 / 0\n")
     entries[0] = EntryPoint("guest", "other_of_tests", Distribution())
     guest.load()

@@ -1,6 +1,7 @@
 """A run opens each thing once: its pretrained model, its teacher, its data; and it writes its own files once."""
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from framework.data import cache, module
 from framework.errors import UserError
 from framework.huggingface.folder import PublishedModel
 from framework.pretrained.source import RunSource, Sources
+from framework.runs import lock
 from framework.runs.folder import Run
 from framework.workflows.start import Start
 from tests.integration.conftest import CLASSIFICATION, train
@@ -115,6 +117,32 @@ def test_a_broken_checkpoint_is_refused_before_the_folder_changes(project, capsy
     assert main([f"resume={run}", "trainer.max_epochs=2"]) == 2
     assert "truncated or damaged" in capsys.readouterr().err
     assert before == ((run / "run.json").read_text(), (run / "config.yaml").read_text())
+
+
+def test_the_run_to_resume(project, capsys):
+    """However its name is quoted; nobody else may be training in it, and `runs/last` is the resumed run."""
+    run, other = (
+        train(*BASE, "name=my run", "trainer.max_steps=1", "callbacks=none", "logger=none", "resume=auto"),
+        train(*BASE, "name=other"),
+    )
+    before = (run / "run.json").read_bytes()
+    with lock.held(run):
+        for words in ([*BASE, "name='my run'", "resume=auto"], [*BASE, 'name="my run"', "resume='auto'"], [f"resume='{run}'"]):
+            assert main(words) == 2
+            assert str(os.getpid()) in capsys.readouterr().err
+    assert (run / "run.json").read_bytes() == before
+    assert main([*BASE, "name=a/b", "resume=auto"]) == 2 and main([*BASE, "resume=auto"]) == 2
+    assert Path("runs/last").resolve() == other
+    with Start.of([f"resume={run}"]).opened() as start:
+        assert start.run and start.run.folder == run == Path("runs/last").resolve()
+
+
+def test_a_run_that_was_made_since_the_start_is_not_made_again(project, capsys):
+    start = Start.of([*BASE, "name=x", "resume=auto"])
+    run = train(*BASE, "name=x", "trainer.max_steps=1")
+    with pytest.raises(UserError, match=run.name), start.opened():
+        pass
+    assert len([*Path("runs/classification").iterdir()]) == 1
 
 
 def test_a_source_is_opened_once(project, counts):

@@ -1,6 +1,9 @@
-"""Run folders: unique, complete, found again; other folders are refused."""
+"""Run folders: unique, complete, found again; other folders are refused. And how a run's life and its output are recorded."""
 
 import json
+import math
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -8,6 +11,8 @@ import pytest
 
 from framework.errors import UserError
 from framework.runs import folder as runs
+from framework.runs import life, lock, log
+from framework.runs.finding import newest, point_last, wanted
 from framework.runs.folder import Run
 
 CONFIG = {
@@ -40,10 +45,36 @@ def test_a_run_comes_back_as_it_was_saved(tmp_path):
     assert run.folder.parent == tmp_path / "classification" and run.folder.name.startswith("small_20")
 
 
-def test_two_runs_of_one_second_have_two_folders_and_last_is_the_second(tmp_path):
+def test_two_runs_of_one_second_have_two_folders(tmp_path):
     one, two = created(tmp_path), created(tmp_path)
     assert one.folder != two.folder
-    assert Run.open(tmp_path / "last").folder == two.folder.resolve()
+    assert sorted((tmp_path / "classification").iterdir()) == sorted((one.folder, two.folder))  # and nothing else is left
+
+
+def test_last(tmp_path):
+    one, two = created(tmp_path), created(tmp_path)
+    for run in (one, two, one):
+        point_last(tmp_path / "elsewhere", run.folder)
+        assert Run.open(tmp_path / "elsewhere/last").folder == run.folder.resolve()
+
+
+@pytest.mark.parametrize("name", ["save_config", "save_notes"])
+def test_a_run_killed_while_its_folder_is_made_has_none(tmp_path, monkeypatch, name):
+    class Killed(BaseException):
+        pass
+
+    def kill(*arguments):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, name, kill)
+        patch.setattr("shutil.rmtree", lambda *arguments, **options: None)  # nor does it tidy up
+        with pytest.raises(Killed):
+            created(tmp_path)
+    assert newest(tmp_path, "classification", "small") is None
+    run = created(tmp_path)
+    found = newest(tmp_path, "classification", "small")
+    assert found is not None and found.folder == run.folder.resolve()
 
 
 def test_last_is_a_file_where_links_are_not_possible(tmp_path, monkeypatch):
@@ -52,6 +83,7 @@ def test_last_is_a_file_where_links_are_not_possible(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "symlink_to", refuse)
     run = created(tmp_path)
+    point_last(tmp_path, run.folder)
     assert (tmp_path / "last").is_file()
     assert Run.open(tmp_path / "last").folder == run.folder.resolve()
 
@@ -65,17 +97,46 @@ def test_a_folder_that_moved_is_still_a_run(tmp_path):
 
 def test_the_newest_of_a_name(tmp_path):
     created(tmp_path, "small")
-    wanted = created(tmp_path, "small")
+    last = created(tmp_path, "small")
     created(tmp_path, "small_too")
     created(tmp_path, "small", task="translation")
-    found = Run.newest(tmp_path, "classification", "small")
-    assert found is not None and found.folder == wanted.folder.resolve()
-    assert Run.newest(tmp_path, "classification", "smal") is None
+    found = newest(tmp_path, "classification", "small")
+    assert found is not None and found.folder == last.folder.resolve()
+    assert newest(tmp_path, "classification", "smal") is None
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "run.json"])
+def test_a_damaged_folder_of_the_name_is_left_out_with_a_line(tmp_path, capsys, name):
+    good, bad = created(tmp_path), created(tmp_path)
+    (bad.folder / name).unlink()
+    found = newest(tmp_path, "classification", "small")
+    assert found is not None and found.folder == good.folder.resolve()
+    assert str(bad.folder) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["a=1"], None),
+        (["resume=null"], None),
+        (["resume='auto'"], "auto"),
+        (['+resume="a b=c"'], "a b=c"),
+        (["resume=runs/x", "resume='runs/x'"], "runs/x"),
+        ([r"resume='it\'s'"], "it's"),
+    ],
+)
+def test_what_is_to_be_resumed(words, expected):
+    assert wanted(words) == expected
+
+
+def test_two_runs_cannot_be_resumed_at_once():
+    with pytest.raises(UserError, match=r"runs/a.*runs/b"):
+        wanted(["resume=runs/a", "resume=runs/b"])
 
 
 def test_a_resumed_run_keeps_its_folder_and_both_command_lines(tmp_path):
     run = created(tmp_path, overrides=["a=1"])
-    again = run.go_on({**CONFIG, "seed": 2}, ["resume=runs/last", "b=2"])
+    again = run.go_on({**CONFIG, "seed": 2}, ["b=2"])
     assert again.folder == run.folder
     assert Run.open(run.folder).config()["seed"] == 2
     assert Run.open(run.folder).overrides() == ["a=1", "b=2"]
@@ -116,9 +177,72 @@ def test_sizes_of_the_data(tmp_path):
     assert run.versions()["torch"] and run.overrides() == []  # and nothing else is lost
 
 
+def test_figures_that_are_no_numbers_come_back(tmp_path):
+    run = created(tmp_path)
+    run.save_metrics({"validation/loss": math.nan, "test/loss": math.inf}, "validation/loss")
+    assert json.loads((run.folder / "metrics.json").read_text()) == {"validation/loss": None, "test/loss": None}
+    assert math.isnan(run.objective())
+
+
+def ended(run, error):
+    """run.json after the exception."""
+    with pytest.raises(type(error)), life.recorded(run):
+        assert run.notes()["state"] == "running"
+        raise error
+    return run.notes()
+
+
+class Signalled(SystemExit):
+    signal = signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "why", "logged"),
+    [
+        (UserError("the disk is full\nfree some"), "failed", "the disk is full free some", "the disk is full\nfree some\n"),
+        (RuntimeError("a\nbug"), "failed", "RuntimeError: a bug", "Traceback"),
+        (AssertionError(), "failed", "AssertionError", "Traceback"),
+        (SystemExit(7), "failed", "a process of the run ended with exit code 7", "7"),
+        (KeyboardInterrupt(), "interrupted", None, ""),
+        (Signalled(143), "interrupted", None, ""),
+    ],
+    ids=str,
+)
+def test_how_a_run_ends(tmp_path, error, state, why, logged):
+    run = created(tmp_path)
+    notes = ended(run, error)
+    assert (notes["state"], notes["error"]) == (state, why)
+    assert notes["begin"] <= notes["end"] and notes["host"]
+    assert (run.log.read_text() if run.log.exists() else "").startswith(logged)
+    assert {"failed": str(why), "interrupted": notes["end"]}[state] in life.standing(run)
+
+
+def test_a_resumed_run_forgets_how_it_ended_but_not_when_it_began(tmp_path, monkeypatch):
+    run = created(tmp_path)
+    assert life.standing(run) == ""
+    begin = ended(run, RuntimeError("a bug"))["begin"]
+    monkeypatch.setattr(life, "now", lambda: "later")
+    with life.recorded(run):
+        assert run.notes()["end"] is run.notes()["error"] is None
+        assert "killed" in life.standing(run)  # there is no lock
+        with lock.held(run.folder):
+            assert str(os.getpid()) in life.standing(run)
+    notes = run.notes()
+    assert (notes["state"], notes["begin"], notes["end"]) == ("finished", begin, "later")
+
+
+def test_what_a_rank_has_recorded_stays(tmp_path):
+    run = created(tmp_path)
+    with pytest.raises(SystemExit), life.recorded(run):
+        with pytest.raises(RuntimeError), life.recorded(run):  # the rank
+            raise RuntimeError("a bug")
+        raise SystemExit(1)
+    assert run.notes()["error"] == "RuntimeError: a bug"
+
+
 def test_printed_text_is_saved(tmp_path, capsys):
     run = created(tmp_path)
-    with run.logged():
+    with log.logged(run.log):
         print("trained")
         print("warned", file=sys.stderr)
     print("later")
@@ -126,8 +250,22 @@ def test_printed_text_is_saved(tmp_path, capsys):
     assert capsys.readouterr() == ("trained\nlater\n", "warned\n")
 
 
+def test_a_log_that_cannot_be_written_costs_no_run(tmp_path, capsys):
+    run = created(tmp_path)
+    run.log.mkdir()
+    with log.logged(run.log):
+        print("trained")
+    if os.path.exists("/dev/full"):
+        with log.logged(Path("/dev/full")):
+            print("on")
+            print("and on")
+    out, err = capsys.readouterr()
+    assert out == "trained\non\nand on\n" if os.path.exists("/dev/full") else "trained\n"
+    assert err.count(str(run.log)) == 1
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
-    with pytest.raises(UserError, match="File name too long; name=NAME"):
+    with pytest.raises(UserError, match="File name too long"):
         Run.create(tmp_path, "toy", {"name": "a" * 300})
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="cannot have the folder"):
