@@ -78,8 +78,8 @@ BREAKAGES = {
         ("tests/completion/test_format.py::test_targets_are_the_next_tokens",),
     ),
     "finish skipped": Breakage(
-        "framework/workflows/train.py",
-        "finish(trackers, exit_code)",
+        "framework/tracking/base.py",
+        "tracker.finish(exit_code)",
         "pass",
         ("tests/integration/test_run_folder.py::test_a_failed_run_is_reported_as_failed",),
     ),

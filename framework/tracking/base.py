@@ -1,12 +1,15 @@
-"""Base class of trackers: a Lightning Logger with two more events, resuming and the end of the run."""
+"""Base class of trackers: a Lightning Logger with more events: resuming, a text, and the end of the run."""
 
+import traceback
 from argparse import Namespace
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import Logger
 
+from framework.errors import UserError
 from framework.registry import build
 
 
@@ -33,6 +36,9 @@ class Tracker(Logger):
     def go_on_from(self, step: int) -> None:
         """The run resumes after this step; later metrics that were logged before will be logged again."""
 
+    def log_text(self, text: str) -> None:
+        """Keeps a text beside what the run prints: why it failed."""
+
     def finish(self, exit_code: int) -> None:
         """The run ended, successfully (0) or not. Called exactly once."""
 
@@ -42,7 +48,20 @@ def build_trackers(nodes: Mapping[str, Mapping[str, Any]], folder: Path, **conte
     return [build(node, folder=folder, **context) for node in nodes.values()]
 
 
-def finish(trackers: Iterable[Tracker], exit_code: int) -> None:
-    """Ends all trackers; call it in a `finally` block."""
-    for tracker in trackers:
-        tracker.finish(exit_code)
+@contextmanager
+def finished(trackers: Sequence[Tracker]) -> Iterator[None]:
+    """Ends all trackers when the block ends: with the exit code of the process, and before that with the text of what ended it early."""
+    exit_code = 0
+    try:
+        yield
+    except BaseException as error:
+        exit_code = 130 if isinstance(error, KeyboardInterrupt) else 2 if isinstance(error, UserError) else 1
+        if isinstance(error, SystemExit) and isinstance(error.code, int):
+            exit_code = error.code
+        expected = isinstance(error, UserError | SystemExit | KeyboardInterrupt)
+        for tracker in trackers:
+            tracker.log_text(str(error) if expected else traceback.format_exc())
+        raise
+    finally:
+        for tracker in trackers:
+            tracker.finish(exit_code)

@@ -111,6 +111,11 @@ class WandbTracker(Tracker):
         self.experiment.log({**metrics, **({} if step is None else {_AXIS: step})})
 
     @rank_zero_only
+    def log_text(self, text: str) -> None:
+        if self._run is not None and text:
+            self._run.write_logs(text)
+
+    @rank_zero_only
     def finish(self, exit_code: int) -> None:
         if self._run is not None:
             self._run.finish(exit_code=exit_code)

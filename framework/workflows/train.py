@@ -20,7 +20,7 @@ from framework.runs.log import logged
 from framework.runs.predictor import make_generator
 from framework.runs.summary import recipe_line
 from framework.tasks.base import Task
-from framework.tracking.base import Tracker, build_trackers, finish
+from framework.tracking.base import Tracker, build_trackers, finished
 from framework.training.callbacks import build_callbacks
 from framework.training.learner import Learner
 from framework.workflows.baseline import baseline
@@ -52,13 +52,8 @@ def train(start: Start) -> float | None:
                 run.save_labels(prepared.labels)
             print_start(config, prepared, task, run.folder, world, [*lines, *teacher_lines(config), recipe_line(config, start.chosen)])
         trackers = build_trackers(config["logger"], run.folder, name=config["name"], config=config, chosen=start.chosen)
-        exit_code = 1
-        try:
-            monitored = _fit(start, run, prepared, task, trackers, rank, world)
-            exit_code = 0
-            return monitored
-        finally:
-            finish(trackers, exit_code)
+        with finished(trackers):
+            return _fit(start, run, prepared, task, trackers, rank, world)
 
 
 def load_initial_weights(start: Start, task: Task, prepared: Prepared) -> list[str]:

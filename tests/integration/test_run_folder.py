@@ -451,7 +451,11 @@ def test_a_failed_run_is_reported_as_failed(project, monkeypatch):
     with pytest.raises(RuntimeError, match="a bug"):
         train_main([*CLASSIFICATION, "logger=wandb", "logger.wandb.mode=offline"])
     (file,) = Path("runs/last").resolve().glob("wandb/offline-run-*/*.wandb")
-    assert [record["exit"]["exit_code"] for record in offline(file) if "exit" in record] == [1]
+    records = offline(file)
+    assert [record["exit"]["exit_code"] for record in records if "exit" in record] == [1]
+    for told in (json.dumps([record for record in records if "output" in json.dumps(record)]), Path("runs/last/train.log").read_text()):
+        assert "Traceback" in told and "RuntimeError: a bug" in told
+    assert json.loads(Path("runs/last/run.json").read_text())["error"] == "RuntimeError: a bug"
 
 
 def test_the_baseline_can_be_switched_off(project):

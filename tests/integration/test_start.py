@@ -122,7 +122,7 @@ def test_a_broken_checkpoint_is_refused_before_the_folder_changes(project, capsy
 def test_the_run_to_resume(project, capsys):
     """However its name is quoted; nobody else may be training in it, and `runs/last` is the resumed run."""
     run, other = (
-        train(*BASE, "name=my run", "trainer.max_steps=1", "callbacks=none", "logger=none", "resume=auto"),
+        train(*BASE, "name=my run", "trainer.max_steps=1", "resume=auto"),
         train(*BASE, "name=other"),
     )
     before = (run / "run.json").read_bytes()

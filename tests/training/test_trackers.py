@@ -9,8 +9,9 @@ import sys
 import pytest
 import torch
 
+from framework.errors import UserError
 from framework.registry import Part, registered
-from framework.tracking.base import build_trackers, finish
+from framework.tracking.base import Tracker, build_trackers, finished
 from framework.tracking.csv_file import CsvTracker
 from framework.tracking.weights_and_biases import WandbTracker
 from tests.training.toys import Loader, learner, rows, trainer
@@ -86,10 +87,9 @@ def tracked(tmp_path_factory):
     options = {"project": "p", "group": "g", "tags": ["t", "u"], "notes": "n", "job_type": "j", "mode": "offline"}
     nodes = {"wandb": {"part": "tracker/wandb", **options}}
     trackers = build_trackers(nodes, folder, name="a run", config=CONFIG, chosen=CHOSEN)
-    try:
+    with pytest.raises(SystemExit), finished(trackers):
         trainer(folder, logger=trackers, log_every_n_steps=5).fit(learner(), Loader(rows(40), 4), Loader(rows(4), 4))
-    finally:
-        finish(trackers, exit_code=3)
+        raise SystemExit(3)
     assert "WANDB_DATA_DIR" not in os.environ and "WANDB_CACHE_DIR" not in os.environ  # the next job of a sweep sets its own
     return folder, offline(folder)
 
@@ -119,6 +119,32 @@ def test_wandb_has_the_metrics_and_the_end(tracked):
     (validated,) = [entry for entry in history if "validation/loss" in entry]
     assert validated["trainer/global_step"] == 10
     assert [record["exit_code"] for record in find(records, "exit")] == [3]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (RuntimeError("a bug"), 1, "Traceback"),
+        (UserError("lr is 3"), 2, "lr is 3"),
+        (KeyboardInterrupt(), 130, ""),
+        (SystemExit(143), 143, "143"),
+    ],
+    ids=str,
+)
+def test_why_a_run_ended_early_is_told(error, code, said):
+    class Told(Tracker):
+        name, log_metrics = "told", None
+
+        def log_text(self, text):
+            told.append(text)
+
+        def finish(self, exit_code):
+            told.append(exit_code)
+
+    told = []
+    with pytest.raises(type(error)), finished([Told()]):
+        raise error
+    assert told[0].startswith(said) and told[1:] == [code]
 
 
 def test_everything_wandb_keeps_is_in_the_run_folder(tracked):
