@@ -88,7 +88,7 @@ def _run(verb: str, *arguments: str) -> int:
 
 
 def _folder(verb: str, arguments: Sequence[str]) -> Path:
-    if not arguments or "=" in arguments[0]:
+    if not arguments or ("=" in arguments[0] and not Path(arguments[0]).exists()):
         raise UserError(f"{verb} needs a run folder: python -m framework {verb} runs/last ...")
     return Path(arguments[0])
 

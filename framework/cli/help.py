@@ -30,7 +30,7 @@ def help_text(catalogue: Catalogue) -> str:
     lines += [f"  {kind:<13}{_folded(_names(catalogue, kind), 106)}" for kind in dict.fromkeys(slots.values())]
     lines += [
         "",
-        "Keys: name, seed, resume (a run, or auto); 'callbacks.NAME={is: CALLBACK}', 'logger.NAME={is: TRACKER}'; --cfg job shows all.",
+        "Keys: name, seed, runs (their folder), resume (a run, or auto); callbacks.NAME={is: OPTION}, logger.NAME; --cfg job shows all.",
         "",
         "Examples:",
         *_EXAMPLES.splitlines(),

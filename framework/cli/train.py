@@ -1,7 +1,6 @@
-"""The command line of training: flags, sweeps, resuming, and exit codes."""
+"""The command line of training: flags and exit codes."""
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,12 +37,20 @@ def _main(argv: list[str]) -> int:
         print(help_text(index.load()))
         return 0
     if arguments.multirun:
-        return _sweep(rest, folders)
+        from framework.cli.sweep import sweep, sweep_configs
+
+        if not arguments.cfg:
+            return sweep(rest, folders)
+        for words, config in sweep_configs(rest, folders):
+            print(f"--- # {' '.join(words)}")
+            _show(config, arguments.package)
+        return 0
     if any(word.startswith("-") for word in rest):
+        from framework.cli.sweep import hydra_main
         from framework.config.hydra_source import attach
 
         attach(folders)
-        return _hydra(rest, lambda config: None)
+        return hydra_main(rest, lambda config: None)
     from framework.pretrained.overrides import pinned
     from framework.workflows.processes import launch
     from framework.workflows.start import Start, compose_run
@@ -96,59 +103,4 @@ def _show(config: Mapping[str, Any], package: str | None) -> None:
         if not isinstance(node, Mapping) or key not in node:
             raise UserError(f"--package {package}: the config has no {key!r} there; --cfg job without --package prints all of it")
         node = node[key]
-    print(OmegaConf.to_yaml(node) if isinstance(node, (Mapping, list)) else node, end="")
-
-
-def _hydra(argv: list[str], job: Any) -> int:
-    """Runs Hydra's own main function: sweeps, shell completion, --info."""
-    import hydra
-
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
-    arguments, sys.argv = sys.argv, [sys.argv[0], *argv]
-    try:
-        hydra.main(version_base="1.3", config_path=None, config_name="config")(job)()
-    finally:
-        sys.argv = arguments
-    return 0
-
-
-def _sweep(overrides: list[str], folders: list[Path]) -> int:
-    """Hydra's own sweep over runs; all jobs of a plain sweep are checked before the first one trains."""
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-    from omegaconf import DictConfig
-
-    from framework.config.compose import open_dictionaries
-    from framework.config.hydra_source import attach
-    from framework.config.recipes import recipe_of
-    from framework.pretrained.overrides import overrides_from, pinned
-    from framework.pretrained.source import Sources
-    from framework.workflows.processes import launch
-    from framework.workflows.start import Start, compose_run
-
-    sources = Sources()
-    overrides = open_dictionaries(pinned(overrides), index.load())
-    shared = overrides_from(overrides, sources)  # where all jobs start from one published model: Hydra composes each job with its options
-    starts: dict[tuple[str, ...], Start] = {}
-    if not any(word.startswith("hydra/sweeper=") for word in overrides):
-        try:
-            batches = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(overrides), None)
-        except HydraException as error:
-            raise UserError(str(error).partition("\n")[0]) from error
-        starts = {_job_words(words): Start.fresh(compose_run(words, folders, sources), sources) for words in batches[0]}
-
-    def job(config: DictConfig) -> float | None:
-        words = [word for word in HydraConfig.get().overrides.task if word not in shared]
-        start = starts.get(_job_words(words)) or Start.fresh(compose_run(words, folders, sources), sources)
-        return launch(start)[1]
-
-    attach(folders)
-    attach(folders, recipe_of([*shared, *overrides]), [*shared, *overrides])
-    return _hydra(["-m", *shared, *overrides], job)
-
-
-def _job_words(words: Sequence[str]) -> tuple[str, ...]:
-    """The overrides of a job without Hydra's own."""
-    return tuple(word for word in words if not word.lstrip("+~").startswith("hydra"))
+    print(OmegaConf.to_yaml(node) if isinstance(node, (Mapping, list)) else f"{node}\n", end="")

@@ -16,6 +16,7 @@ from framework.config.constraints import explicit_config, report
 from framework.config.diagnose import diagnose
 from framework.config.hydra_source import attach, hydra_config, key_of, plain_config
 from framework.config.presets import with_named_nodes
+from framework.config.quoting import quoted, unquoted
 from framework.config.recipes import check_recipe, is_group_word, recipe_of
 from framework.config.validate import problems
 from framework.errors import UserError
@@ -37,7 +38,7 @@ def compose(overrides: list[str], folders: Iterable[Path] = (), implied: Iterabl
     folders: the user's own config folders. implied: overrides that a pretrained model implies; typed ones take precedence.
     """
     catalogue = attach(folders)
-    overrides = _without_null(overrides, catalogue)
+    overrides = _without_null(without_hydra(quoted(overrides)), catalogue)
     typed, overrides = [*implied, *overrides], open_dictionaries(overrides, catalogue)
     words = [*implied, *overrides]
     try:
@@ -71,6 +72,20 @@ def _without_null(overrides: list[str], catalogue: Catalogue) -> list[str]:
         elif key not in FILES:
             raise UserError(f"{word}: null is no option; choose one, {key}={'|'.join(catalogue.names(kind))}")
     return kept
+
+
+def without_hydra(overrides: list[str], sweep: bool = False) -> list[str]:
+    """Overrides without those of Hydra's own keys. UserError: there is one that does nothing here. sweep: of `-m`, whose launcher and
+    sweeper may be chosen."""
+    for word in overrides:
+        key = key_of(word)
+        if key.partition(".")[0].partition("/")[0] != "hydra":
+            continue
+        if not re.match(r"hydra[./](launcher|sweeper)\b", key):
+            raise UserError(f"{word}: Hydra's own keys do nothing here. runs=DIR is the folder of runs, name=NAME the beginning of a run's")
+        if not sweep:
+            raise UserError(f"{word}: is for sweeps: python train.py -m ...")
+    return [word for word in overrides if not re.match(r"hydra[./]", key_of(word))]
 
 
 def open_dictionaries(overrides: list[str], catalogue: Catalogue) -> list[str]:
@@ -110,13 +125,14 @@ def _quote(pattern: str) -> str:
 
 def default_name(config: dict[str, Any], overrides: list[str]) -> str:
     """The name of a run: the task and the overrides, short enough for a folder."""
-    quiet = re.compile(r"(\+\+)?(task|name|resume|logger.*|callbacks.*|hydra.*|data\.folder|data\.(train|validation|test))$")
+    quiet = re.compile(r"(\+\+)?(task|name|resume|runs|logger.*|callbacks.*|hydra.*|data\.folder|data\.(train|validation|test))$")
     words = [config["task"]["part"].partition("/")[2]]
     for text in overrides:
-        key, value = text.partition("=")[0], text.partition("=")[2].strip("'")
+        key, value = text.partition("=")[0], unquoted(text.partition("=")[2])
         if not quiet.match(key):
             words.append(f"{re.split('[./]', key)[-1]}-{Path(value).name if '/' in value else value}")
-    return re.sub(r"[^\w.,+-]+", "-", "_".join(words))[:100].strip("-_.")
+    name = re.sub(r"[^\w.,+-]+", "-", "_".join(words))[:100]
+    return name.encode("utf-8", "replace")[:100].decode("utf-8", "ignore").strip("-_.")
 
 
 def shorten(lines: list[str], most: int = 6) -> str:

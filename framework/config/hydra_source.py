@@ -10,6 +10,7 @@ from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
@@ -157,6 +158,13 @@ def hydra_config(overrides: list[str]) -> DictConfig:
     CatalogueSource.typed = frozenset(map(key_of, overrides))
     with initialize(version_base="1.3", config_path=None):
         return hydra_compose("config", overrides=overrides, return_hydra_config=True)
+
+
+def overrides_parser() -> OverridesParser:
+    """A parser that knows the names of options, so that `model=glob(bert_*)` is a sweep over those."""
+    GlobalHydra.instance().clear()
+    with initialize(version_base="1.3", config_path=None):
+        return OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
 
 
 def plain_config(config: DictConfig) -> dict[str, Any]:

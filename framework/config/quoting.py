@@ -1,11 +1,8 @@
-"""Quotes in overrides: the values of `KEY=VALUE` that Hydra's grammar cannot read without them, such as names with `=`, quotes or umlauts."""
+"""Quotes in overrides, where Hydra's grammar cannot read a value without them: names with `=`, with quotes, with umlauts."""
 
 import os
 import re
 from collections.abc import Iterable
-
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./\\+\-$%*@?|: ]*")  # what Hydra reads as it stands; `=`, brackets, quotes and other letters it does not
 _QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
@@ -54,11 +51,14 @@ def _quoted(word: str) -> str:
 def _element(text: str) -> str:
     """An element of a list or mapping, or a whole value."""
     blank, key, value = re.fullmatch(r"(\s*)([\w.]+\s*:\s+)?(.*)", text, re.DOTALL).groups("")  # type: ignore[union-attr]
-    return text if _PLAIN.fullmatch(value) or re.fullmatch(rf"(?:{_QUOTED})\s*", value, re.DOTALL) else f"{blank}{key}{quote(value)}"
+    return text if _PLAIN.fullmatch(value) or value[0] in "'\"" else f"{blank}{key}{quote(value)}"
 
 
 def _reads(word: str) -> bool:
     """Whether Hydra can read an override."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
     try:
         OverridesParser.create().parse_override(word)
     except HydraException:

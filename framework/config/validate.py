@@ -9,6 +9,7 @@ from framework import registry
 from framework.config.catalogue import FILES, GROUPS, NAMED, TOP, Catalogue
 from framework.config.other_words import meant
 
+NAME_BYTES = 200  # of a run: file systems allow 255, and a date follows
 _TYPES: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "bool": bool}
 
 
@@ -36,8 +37,13 @@ def _top_value(key: str, value: Any) -> Iterator[str]:
     """Problems of a value at the top of the config, beyond its type."""
     if key == "seed" and isinstance(value, int) and not 0 <= value < 2**32:
         yield f"seed: {value} must be in 0 to {2**32 - 1}"
-    if key == "name" and isinstance(value, str) and value and (re.search(r"[/\\\0]", value) or not value.strip(". ")):
-        yield f"name: {value!r} cannot be the name of a folder: leave out slashes, and use more than dots"
+    if key == "name" and isinstance(value, str) and value:
+        if re.search("[/\\\\\x00-\x1f\x7f-\x9f\ud800-\udfff]", value) or not value.strip(". "):
+            yield f"name: {value!r} cannot be the name of a folder: leave out slashes and line breaks, and use more than dots"
+        elif (size := len(value.encode())) > NAME_BYTES:
+            yield f"name: {value[:20]}... has {size} bytes, which is too long for the name of a folder with a date; at most {NAME_BYTES}"
+    if key == "runs" and isinstance(value, str) and (not value.strip() or "\0" in value):
+        yield f"runs: {value!r} is no folder; runs=DIR"
 
 
 def _node(path: str, node: Any, kind: str, catalogue: Catalogue) -> Iterator[str]:

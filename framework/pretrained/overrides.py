@@ -1,10 +1,11 @@
 """Overrides that name a pretrained model, and those that one stands for."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from framework.config import catalogue as index
+from framework.config.quoting import quote, quoted, unquoted
 from framework.huggingface.node import drop_typed, model_overrides
 from framework.pretrained.frozen import OPTIONS as FROZEN
 from framework.pretrained.source import OPTION, PretrainedSource, Sources
@@ -13,13 +14,15 @@ from framework.runs.folder import Run
 _NAMES_A_RUN = (OPTION, *FROZEN)
 
 
-def pinned(words: Sequence[str]) -> list[str]:
+def pinned(words: Iterable[str]) -> list[str]:
     """Overrides with `runs/last` replaced by the folder it points to now: in a sweep the first job moves `runs/last`."""
-    return [_pinned(word) if word.lstrip("+").partition("=")[0] in _NAMES_A_RUN else word for word in words]
+    return [_pinned(word) if word.lstrip("+").partition("=")[0] in _NAMES_A_RUN else word for word in quoted(words)]
 
 
 def _pinned(word: str) -> str:
     option, _, names = word.partition("=")
+    if (name := unquoted(names)) != names:
+        return f"{option}={quote(_folder(name))}" if Path(name).name == "last" else word
     return f"{option}={','.join(_folder(name) if Path(name).name == 'last' else name for name in names.split(','))}"
 
 
@@ -47,20 +50,13 @@ def overrides_from(typed: Sequence[str], sources: Sources) -> list[str]:
 def tokenizer_overrides(source: PretrainedSource) -> list[str]:
     """The overrides that choose the tokenizer of a source."""
     values = {key: value for key, value in source.tokenizer.items() if key != "part"}
-    return ["tokenizer=pretrained", *(f"tokenizer.{key}={_quoted(str(value))}" for key, value in values.items())]
-
-
-def _quoted(value: str) -> str:
-    """A value in Hydra's grammar, for any name of a folder."""
-    if re.fullmatch(r"[\w./:@+-]+", value):
-        return value
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return ["tokenizer=pretrained", *(f"tokenizer.{key}={quote(str(value))}" for key, value in values.items())]
 
 
 def pretrained_name(typed: Sequence[str]) -> str | None:
     """The typed value of model.pretrained; None if there is none, or several for a sweep."""
     values = [word.partition("=")[2] for word in typed if word.lstrip("+").startswith(f"{OPTION}=")]
     value = values[-1] if values else ""
-    if value[:1] in ("'", '"') and value[-1:] == value[:1]:
-        return re.sub(r"\\(.)", r"\1", value[1:-1])
+    if (name := unquoted(value)) != value:
+        return name or None
     return value if value not in ("", "null") and "," not in value else None

@@ -1,11 +1,11 @@
 """Where runs lie and how they are found again: by folder, by name, and `last`."""
 
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from framework.config.quoting import unquoted
 from framework.errors import UserError
 from framework.runs.folder import Run
 from framework.utils.files import write_text
@@ -21,7 +21,7 @@ def resumes(word: str) -> bool:
 def wanted(words: Sequence[str]) -> str | None:
     """The value of `resume=` on a command line, without quotes: a folder, or auto; None if nothing is to be resumed.
     UserError: it stands there twice, with different values."""
-    values = list(dict.fromkeys(_unquoted(word.partition("=")[2]) for word in words if resumes(word)))
+    values = list(dict.fromkeys(unquoted(word.partition("=")[2]) for word in words if resumes(word)))
     if len(values) > 1:
         raise UserError(f"resume={values[0]} and resume={values[1]}: one run is resumed at a time")
     return values[0] if values and values[0] not in ("null", "") else None
@@ -55,9 +55,3 @@ def point_last(root: Path, folder: Path) -> None:
         write_text(link, target + "\n")
     else:
         os.replace(beside, link)
-
-
-def _unquoted(text: str) -> str:
-    """A value without the quotes of Hydra's grammar."""
-    quoted = re.fullmatch(r"(['\"])(.*)\1", text, re.DOTALL)
-    return re.sub(rf"\\([\\{quoted[1]}])", r"\1", quoted[2]) if quoted else text

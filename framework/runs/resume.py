@@ -9,8 +9,10 @@ from typing import Any
 
 from framework.config import catalogue as index
 from framework.config.catalogue import Catalogue
+from framework.config.compose import compose, without_hydra
 from framework.config.constraints import default_node, explicit_config, is_node, report
 from framework.config.presets import with_named_nodes
+from framework.config.quoting import quoted
 from framework.config.validate import problems
 from framework.errors import UserError
 from framework.runs.finding import resumes
@@ -39,7 +41,7 @@ def changed(run: Run, overrides: Sequence[str], folders: Sequence[Path], trainin
     catalogue = index.load()
     saved = explicit_config({key: _grown(value, catalogue) for key, value in run.config().items()}, catalogue)
     config = copy.deepcopy(saved)
-    overrides = [text for text in overrides if not resumes(text)]
+    overrides = without_hydra(quoted(text for text in overrides if not resumes(text)))
     recipes = [text for text in overrides if text.lstrip("+").startswith("recipe=")]
     if recipes:  # an exported folder has no record of its recipe
         taken = f"recipe={run.chosen().get('recipe')}"
@@ -109,7 +111,6 @@ def _apply(config: dict[str, Any], overrides: Sequence[str], run: Run, folders: 
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    from framework.config.compose import compose
     from framework.config.hydra_source import is_group_override
 
     try:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.config.compose import Composed, checked, compose, default_name
+from framework.config.quoting import quoted
 from framework.errors import UserError
 from framework.pretrained.frozen import FrozenModel, open_frozen
 from framework.pretrained.overrides import overrides_from, pinned
 from framework.pretrained.source import PretrainedSource, Sources
 from framework.pretrained.tokenizer import with_tokenizer
 from framework.runs import lock
-from framework.runs.finding import RUNS, newest, point_last, resumes, wanted
+from framework.runs.finding import newest, point_last, resumes, wanted
 from framework.runs.folder import Run
 from framework.runs.life import recorded, standing
 from framework.runs.resume import changed
@@ -46,9 +47,8 @@ class Start:
     def of(cls, overrides: Sequence[str], folders: Iterable[Path] = ()) -> "Start":
         """The start that a command line describes: `resume=RUN` resumes that run, `resume=auto name=X` the newest run named X if there
         is one. folders: config folders of the user's own. UserError: everything that is wrong and can be seen before data is encoded."""
-        overrides, folders, sources = pinned(overrides), list(folders), Sources()
         resumed = wanted(overrides)
-        overrides = [word for word in overrides if not resumes(word)]
+        overrides, folders, sources = pinned([word for word in overrides if not resumes(word)]), list(folders), Sources()
         if resumed is None:
             return cls.fresh(compose_run(overrides, folders, sources), sources)
         if resumed != "auto":
@@ -56,7 +56,7 @@ class Start:
         composed = compose_run(overrides, folders, sources)
         if not is_named(composed):
             raise UserError("resume=auto needs name=NAME: the run to resume, or to start if there is none.")
-        run = newest(RUNS, _task(composed.config), composed.config["name"])
+        run = newest(_runs(composed.config), _task(composed.config), composed.config["name"])
         if run is None:
             return replace(cls.fresh(composed, sources), once=True)
         # the command that started the run: its own overrides are no changes
@@ -125,16 +125,16 @@ class Start:
 
                     read_checkpoint(run.last)
                 run.go_on(self.config, self.overrides)
-            point_last(RUNS, run.folder)
+            point_last(_runs(self.config), run.folder)
             with recorded(run):
                 yield self.in_folder(run)
 
     def _new_folder(self) -> Run:
         """A new folder. UserError: another process has made one of that name since this one looked."""
         task = _task(self.config)
-        if self.once and (other := newest(RUNS, task, self.config["name"])):
+        if self.once and (other := newest(_runs(self.config), task, self.config["name"])):
             raise UserError(f"{other.folder} was made meanwhile, and {standing(other)}. Wait for it, or repeat the command to resume it")
-        return Run.create(RUNS, task, self.config, self.overrides, self.chosen)
+        return Run.create(_runs(self.config), task, self.config, self.overrides, self.chosen)
 
     def in_folder(self, run: Run) -> "Start":
         """In a folder that exists, with the config that stands in it: the same in one process and in several."""
@@ -146,12 +146,17 @@ def compose_run(overrides: Sequence[str], folders: Iterable[Path] = (), sources:
 
     UserError: everything that is wrong with it.
     """
-    return compose(list(overrides), folders, overrides_from(overrides, sources or Sources()))
+    overrides = quoted(overrides)
+    return compose(overrides, folders, overrides_from(overrides, sources or Sources()))
 
 
 def is_named(composed: Composed) -> bool:
     """Whether the user, or an experiment, gave the run its name."""
     return composed.config["name"] != default_name(composed.config, composed.overrides)
+
+
+def _runs(config: Mapping[str, Any]) -> Path:
+    return Path(config["runs"]).expanduser()
 
 
 def _task(config: Mapping[str, Any]) -> str:

@@ -24,7 +24,16 @@ FLOORS = [
 LOOSE = {"__init__", "__main__", "errors"}  # modules that stand in framework/ itself
 HYDRA = {
     f"framework/{name}.py"
-    for name in ("config/compose", "config/diagnose", "config/hydra_source", "config/presets", "config/recipes", "cli/train", "runs/resume")
+    for name in (
+        "config/compose",
+        "config/diagnose",
+        "config/hydra_source",
+        "config/presets",
+        "config/quoting",
+        "config/recipes",
+        "cli/train",
+        "runs/resume",
+    )
 }
 
 
