@@ -38,9 +38,11 @@ def recorded(run: Run) -> Iterator[None]:
 
 def standing(run: Run) -> str:
     """How the run stands, as a clause: `is being trained by process 7 on a1`, `failed (out of memory)`; empty if that is not recorded."""
-    notes = run.notes()
     if there := lock.holder(run.folder):
         return f"is being trained by {there}"
+    if not (run.folder / "run.json").is_file():  # of a published or a copied folder
+        return ""
+    notes = run.notes()
     match notes.get("state"):
         case "running":
             return f"was killed on {notes.get('host')}"

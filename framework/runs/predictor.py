@@ -1,7 +1,8 @@
 """A trained run, loaded for prediction."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,9 +20,12 @@ from framework.generation.engine import Decode
 from framework.registry import build
 from framework.runs.checkpoint import load_task
 from framework.runs.folder import Run
+from framework.runs.life import standing
 from framework.tasks.base import Task
+from framework.utils.hub import first_line
 
 BATCH_ROWS = 64
+WINDOW = 16 * BATCH_ROWS  # rows of a file that are read before they are answered: enough of like lengths for a batch
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ class Predictor:
         """
         run = run if isinstance(run, Run) else Run.open(Path(run))
         if run.checkpoint is None:
-            raise UserError(f"{run.folder} has no checkpoint yet; resume={run.folder} starts it again")
+            how = standing(run)
+            raise UserError(f"{run.folder} has no checkpoint{f': it {how}' if how else ''}; resume={run.folder} starts it again")
         for needed in (run.tokenizer, run.spec):
             if not needed.exists():
                 raise UserError(f"{run.folder} is not complete: {needed.name} is missing")
@@ -65,32 +70,50 @@ class Predictor:
     def model(self) -> nn.Module:
         return self.task.model
 
-    def predict(self, inputs: str | Row | Iterable[str | Row], places: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    def predict(self, inputs: str | Row | Iterable[str | Row]) -> list[dict[str, Any]]:
         """One answer for each text or row, in their order, with its `prediction` and what else the task reports.
 
         A text is a row of one column; a row may lack the columns that only training needs. UserError: an input that the format cannot
         encode, by its number.
-
-        places: of the inputs, file and line. An input that nothing can be predicted from is then answered too, with a `prediction` of None
-        and the `reason`; UserError: that is so of all that are not blank.
         """
         inputs = [inputs] if isinstance(inputs, (str, dict)) else list(inputs)
-        encoded: dict[int, tuple[Row, Features]] = {}
-        answers: dict[int, dict[str, Any]] = {}
+        answers = self._answers({number: self._encoded(each, f"row {number + 1}") for number, each in enumerate(inputs)})
+        return [answers[number] for number in range(len(inputs))]
+
+    def stream(self, inputs: Iterable[tuple[str | Row, str]], window: int = WINDOW) -> Iterator[dict[str, Any]]:
+        """One answer for each text or row with its place (file and line), in their order; so many are read before they are answered.
+
+        What nothing can be predicted from is answered too, with a `prediction` of None and the `reason`. UserError: that is so of all that
+        are not blank.
+        """
         refused: UserError | None = None
-        for number, each in enumerate(inputs):
-            if places is not None and self._is_blank(each):
-                answers[number] = {"prediction": None, "reason": f"{places[number]}: the row is blank"}
+        held: list[dict[str, Any]] | None = []  # answers without a prediction, until there is one with
+        inputs = iter(inputs)
+        while some := list(islice(inputs, window)):
+            encoded, answers = {}, {}
+            for number, (given, place) in enumerate(some):
+                if self._is_blank(given):
+                    answers[number] = {"prediction": None, "reason": f"{place}: the row is blank"}
+                    continue
+                try:
+                    encoded[number] = self._encoded(given, place)
+                except UserError as error:
+                    refused = refused or error
+                    answers[number] = {"prediction": None, "reason": str(error)}
+            answers |= self._answers(encoded)
+            ordered = [answers[number] for number in range(len(some))]
+            if held is not None and not encoded:
+                held += ordered
                 continue
-            try:
-                encoded[number] = self._encoded(each, places[number] if places else f"row {number + 1}")
-            except UserError as error:
-                if places is None:
-                    raise
-                refused = refused or error
-                answers[number] = {"prediction": None, "reason": str(error)}
-        if refused and not encoded:
+            yield from [*(held or ()), *ordered]
+            held = None
+        if held and refused:
             raise refused
+        yield from held or ()
+
+    def _answers(self, encoded: Mapping[int, tuple[Row, Features]]) -> dict[int, dict[str, Any]]:
+        """Number -> answer. Rows of like length share a batch."""
+        answers: dict[int, dict[str, Any]] = {}
         by_length = sorted(encoded, key=lambda number: self.format.length(encoded[number][1]))
         task, generator, device = self.task.eval(), self.generator(), next(self.task.parameters()).device
         with torch.inference_mode():
@@ -98,7 +121,7 @@ class Predictor:
                 numbers = by_length[start : start + BATCH_ROWS]
                 batch = self._collated(numbers, [encoded[number] for number in numbers])
                 answers.update(zip(numbers, task.predict(moved(batch, device), generator), strict=True))
-        return [answers[number] for number in range(len(inputs))]
+        return answers
 
     def batch(self, inputs: str | Row | Iterable[str | Row]) -> Batch:
         """The batch of texts or rows, as the task gets it: padded token ids, the padding mask and what else the format makes."""
@@ -134,6 +157,16 @@ class Predictor:
     def generator(self, split: str = "predict", rows: int | None = None) -> Decode:
         """The text generator for a split of so many rows."""
         return make_generator(self.config, self.tokenizer, self.spec, split, rows)
+
+
+def device_of(name: str) -> torch.device:
+    """The device of that name; auto is the first GPU, if there is one. UserError: this machine, or this torch, does not have it."""
+    try:
+        device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(f"device={name} cannot be used: {first_line(error)}\nchoose auto, cpu, cuda or cuda:NUMBER") from None
+    return device
 
 
 def make_generator(config: Mapping[str, Any], tokenizer: Tokenizer, spec: DataSpec, split: str, rows: int | None = None) -> Decode:

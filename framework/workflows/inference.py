@@ -1,34 +1,30 @@
 """Measuring a trained run, and predicting with it."""
 
-import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from framework.data.formats import Format, Row
-from framework.data.sources.base import SPLITS
-from framework.data.sources.files import FilesData
 from framework.errors import UserError
 from framework.runs.folder import Run
-from framework.runs.predictor import Predictor, moved
+from framework.runs.life import standing
+from framework.runs.predictor import BATCH_ROWS, WINDOW, Predictor, device_of, moved
 from framework.training.evaluation import Evaluation
-from framework.utils.files import write_text
+from framework.workflows.answers import STDIN, rows_of, writing
 from framework.workflows.interactive import load
 from framework.workflows.measuring import measured_data
 from framework.workflows.train import quiet
 
 
-def evaluate(folder: Path, overrides: Sequence[str]) -> dict[str, float]:
-    """Metrics of the best checkpoint of a run on its own validation and test rows, or on the rows that the overrides name
-    (`measured_data`)."""
+def evaluate(folder: Path, arguments: Sequence[str]) -> dict[str, float]:
+    """Metrics of the best checkpoint of a run on its own validation and test rows, or on the rows that overrides name (`measured_data`).
+    `device=NAME` is where it runs; auto, a GPU if there is one. UserError: see `load` and `measured_data`."""
     quiet()
+    words, overrides = _own_words(arguments, "device")
     run = Run.open(folder)
-    predictor = load(run, overrides)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    task = predictor.task.to(device).eval()
+    predictor = _loaded(run, overrides, words["device"])
+    task, device = predictor.task.eval(), next(predictor.task.parameters()).device
     metrics: dict[str, float] = {}
     for split, prepared in measured_data(run, predictor.config, overrides):
         evaluation = Evaluation(task, predictor.generator(split, prepared.count(split)), device, keep=False)
@@ -40,57 +36,47 @@ def evaluate(folder: Path, overrides: Sequence[str]) -> dict[str, float]:
 
 
 def predict(folder: Path, arguments: Sequence[str]) -> None:
-    """Prints the prediction for `text=...`, or one JSON line for each row of `file=...`, which `to=...` writes to a file instead."""
+    """Prints the prediction for `text=...`, or one JSON line for each row of `file=...`, which `to=...` writes to a file instead.
+
+    UserError: what is asked for cannot be understood or done; an existing file would be lost.
+    """
     quiet()
-    words = {key: [word.partition("=")[2] for word in arguments if word.startswith(f"{key}=")] for key in ("text", "file", "to")}
-    overrides = [word for word in arguments if word.partition("=")[0] not in words]
+    words, overrides = _own_words(arguments, "text", "file", "kind", "to", "device", "overwrite")
     run = Run.open(folder)
     if bool(words["text"]) == bool(words["file"]):
         raise UserError('predict takes text="..." or file=FILE (and to=FILE, and options such as task.decoding.max_new_tokens=50)')
+    file, kind, to, overwrite = (words[name][-1] if words[name] else None for name in ("file", "kind", "to", "overwrite"))
+    if to is not None and (not to or not file):
+        raise UserError(f"to={to} is a file for the answers to file=FILE")
+    if overwrite not in (None, "true", "false"):
+        raise UserError(f"overwrite={overwrite}: it is true or false")
+    with writing(to, overwrite == "true", file) as write:
+        predictor = _loaded(run, overrides, words["device"])
+        if not file:
+            for answer in predictor.predict(words["text"]):
+                plain = answer.keys() == {"prediction"} and isinstance(answer["prediction"], str)
+                print(answer["prediction"]) if plain else write(answer)
+            return
+        without = 0
+        rows = rows_of(file, predictor.config, predictor.format, overrides, kind)
+        for number, answer in enumerate(predictor.stream(rows, BATCH_ROWS if file == STDIN else WINDOW)):
+            write({"row": number, **answer})
+            without += "reason" in answer
+    if without:
+        print(f"{without:,} of {number + 1:,} rows have no prediction; the reason stands in their answers", file=sys.stderr)
+
+
+def _loaded(run: Run, overrides: Sequence[str], device: Sequence[str]) -> Predictor:
+    """The best weights of a run on a device; says so if the run has not finished. UserError: see `load`; there is no such device."""
+    where = device_of(device[-1] if device else "auto")
     predictor = load(run, overrides)
-    if words["text"]:
-        for answer in predictor.predict(words["text"]):
-            plain = answer.keys() == {"prediction"} and isinstance(answer["prediction"], str)
-            print(answer["prediction"] if plain else json.dumps(answer, ensure_ascii=False))
-        return
-    answers = _answers(predictor, words["file"][-1], overrides)
-    lines = "".join(f"{json.dumps(answer, ensure_ascii=False)}\n" for answer in answers)
-    if words["to"]:
-        write_text(Path(words["to"][-1]), lines)
-        print(f"{len(answers):,} predictions in {words['to'][-1]}")
-    else:
-        print(lines, end="")
+    if (how := standing(run)) and run.notes().get("state") != "finished":
+        print(f"{run.folder} {how}; its best weights until then are used", file=sys.stderr)
+    predictor.task.to(where)
+    return predictor
 
 
-def _answers(predictor: Predictor, file: str, overrides: Sequence[str]) -> list[dict[str, Any]]:
-    """An answer for each row of a file. Where nothing can be predicted, `prediction` is null and `reason` says why."""
-    rows, places = [], []
-    for row, where in rows_of(file, predictor.config, predictor.format, overrides):
-        rows.append(row)
-        places.append(where)
-    answers = predictor.predict(rows, places)
-    if without := sum("reason" in answer for answer in answers):
-        print(f"{without:,} of {len(answers):,} rows have no prediction; the reason stands in their answers", file=sys.stderr)
-    return answers
-
-
-def rows_of(file: str, config: Mapping[str, Any], format: Format, overrides: Sequence[str] = ()) -> Iterator[tuple[str | Row, str]]:
-    """The rows of a file with their places, read with the options of the run's own files; columns that only training needs may be absent.
-
-    The kind of the run's files (data.kind) is that of files with the same ending, or of all if an override names it.
-    """
-    node = config["data"] if config["data"]["part"] == "data/files" else {}
-    options = {name: node[name] for name in FilesData.reading if name in node}
-    if not any(word.lstrip("+").startswith("data.kind=") for word in overrides) and _ending(file) not in _own_endings(node):
-        options["kind"] = "auto"
-    return FilesData.to_predict(format, file, **options).typed_or_rows()
-
-
-def _own_endings(node: Mapping[str, Any]) -> set[str]:
-    """The endings of the files of a config node of data."""
-    given = [value.get("path") if isinstance(value, Mapping) else value for value in map(node.get, SPLITS)]
-    return {_ending(name) for value in given for name in ([value] if isinstance(value, str) else value or ())}
-
-
-def _ending(name: str) -> str:
-    return Path(name.lower().removesuffix(".gz")).suffix
+def _own_words(arguments: Sequence[str], *names: str) -> tuple[dict[str, list[str]], list[str]]:
+    """The values of the command's own words, and the overrides."""
+    words = {name: [word.partition("=")[2] for word in arguments if word.startswith(f"{name}=")] for name in names}
+    return words, [word for word in arguments if word.partition("=")[0] not in words]

@@ -1,12 +1,15 @@
 """Answers to the rows of a file: one for each, in their order, also where nothing can be predicted."""
 
 import gzip
+import io
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from framework.__main__ import main
+from framework.runs.folder import Run
 from framework.runs.predictor import Predictor
 from tests.export.runs import TASKS, make_run
 
@@ -28,7 +31,9 @@ def here(tmp_path, monkeypatch) -> Path:
 
 def answers(capsys, run: Path, file: str, *words: str) -> list[dict]:
     assert main(["predict", str(run), f"file={file}", *words]) == 0
-    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [answer["row"] for answer in told] == list(range(len(told)))
+    return told
 
 
 def answered(told: list[dict]) -> list[bool]:
@@ -40,6 +45,10 @@ def rounded(value):
     if isinstance(value, dict):
         return {name: rounded(each) for name, each in value.items()}
     return [rounded(each) for each in value] if isinstance(value, list) else round(value, 3) if isinstance(value, float) else value
+
+
+def without_row(answer: dict) -> dict:
+    return {name: value for name, value in answer.items() if name != "row"}
 
 
 def write(folder: Path, name: str, content: str) -> str:
@@ -54,9 +63,9 @@ def test_each_line_of_a_text_is_answered_as_if_it_was_typed(here, capsys, task):
     texts = [text if not text.strip() or task != "pretraining" or "[MASK]" in text else f"{text} [MASK]" for text in texts]
     told = answers(capsys, run, write(here, "asked.txt", "".join(f"{text}\n" for text in texts)))
     assert answered(told) == [True, False, True, False, True]
-    assert told[1] == {"prediction": None, "reason": "asked.txt, line 2: the row is blank"}
+    assert told[1] == {"row": 1, "prediction": None, "reason": "asked.txt, line 2: the row is blank"}
     typed = [answer for text in texts if text.strip() for answer in Predictor.load(run).predict(text)]
-    assert rounded(typed) == rounded([answer for answer in told if "reason" not in answer])
+    assert rounded(typed) == rounded([without_row(answer) for answer in told if "reason" not in answer])
 
 
 FILES = {
@@ -139,3 +148,94 @@ def test_a_file_without_anything_to_predict_is_refused(here, capsys, name, conte
     run = make_run(here, "classification", "data=files", "data.train=unused.csv")
     assert main(["predict", str(run), f"file={write(here, name, content)}"]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    return make_run(tmp_path_factory.mktemp("run"), "classification", "data=files", "data.train=unused.csv")
+
+
+def piped(monkeypatch, content: bytes) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+
+def test_standard_input(here, run, capsys, monkeypatch):
+    name = write(here, "asked.txt", "a good film\n\nso dull\r\n")
+    expected = [without_row(answer) | {"reason": ""} for answer in answers(capsys, run, name)]
+    piped(monkeypatch, b"\xef\xbb\xbfa good film\n\nso dull\r\n")
+    told = answers(capsys, run, "-")
+    assert told[1]["reason"] == "standard input, line 2: the row is blank"
+    assert [without_row(answer) | {"reason": ""} for answer in told] == expected
+    piped(monkeypatch, b'{"text": "a good film"}\n{"text": ""}\n')
+    told = answers(capsys, run, "-", "kind=jsonl")
+    assert told[0]["prediction"] == expected[0]["prediction"] and told[1]["reason"].startswith("standard input, line 2")
+    piped(monkeypatch, b"a\n")
+    assert main(["predict", str(run), "file=-", "kind=jason"]) == 2 and "kind=jason" in capsys.readouterr().err
+    piped(monkeypatch, b"gr\xfcn\n")
+    assert main(["predict", str(run), "file=-"]) == 2 and "standard input, line 1" in capsys.readouterr().err
+    piped(monkeypatch, b"gr\xfcn\n")
+    assert len(answers(capsys, run, "-", "data.encoding=latin-1")) == 1
+
+
+def test_answers_come_while_rows_are_read(run):
+    predictor, read = Predictor.load(run), []
+
+    def rows():
+        for number, text in enumerate(["", "a", "so dull", "", "", "b"]):
+            read.append(number)
+            yield text, f"line {number}"
+
+    stream = predictor.stream(rows(), window=2)
+    assert [next(stream)["prediction"] is None for _ in range(2)] == [True, False] and read == [0, 1]
+    rest = list(stream)
+    assert [answer["prediction"] is None for answer in rest] == [False, True, True, False]
+    assert rest[2]["reason"] == "line 4: the row is blank"
+
+
+def test_nothing_is_overwritten_by_mistake(here, run, capsys):
+    name = write(here, "asked.txt", "a good film\nso dull\n")
+    (here / "link.txt").symlink_to(name)
+    told = answers(capsys, run, name)
+    ask = ["predict", str(run), f"file={name}"]
+    for words in (["to=asked.txt"], ["to=asked.txt", "overwrite=true"], ["to=link.txt", "overwrite=true"], ["to=."], ["to="]):
+        assert main([*ask, *words]) == 2
+        assert words[0] in capsys.readouterr().err
+    assert (here / name).read_text() == "a good film\nso dull\n"
+    assert main([*ask, "to=new/answers.jsonl"]) == 0
+    path = here / "new/answers.jsonl"
+    assert [json.loads(line) for line in path.read_text().splitlines()] == told
+    path.write_text("mine")
+    assert main([*ask, "to=new/answers.jsonl"]) == 2
+    assert "to=new/answers.jsonl" in capsys.readouterr().err and path.read_text() == "mine"
+    assert main([*ask, "to=new/answers.jsonl", "overwrite=true"]) == 0 and len(path.read_text().splitlines()) == 2
+    assert main(["predict", str(run), "file=gone.txt", "to=other.jsonl"]) == 2 and not (here / "other.jsonl").exists()
+
+
+def test_a_device_that_is_not_there(run, capsys):
+    for name in ("cuda:99", "gpu", "meta:x"):
+        assert main(["predict", str(run), "text=a", f"device={name}"]) == 2
+        assert f"device={name}" in capsys.readouterr().err
+    assert main(["predict", str(run), "text=a", "device=cpu"]) == 0
+
+
+def test_a_run_folder_with_an_equals_sign(here, run, capsys):
+    (here / "lr=0.1, größe [1] 'x'").symlink_to(run)
+    assert main(["predict", "lr=0.1, größe [1] 'x'", "text=a"]) == 0
+    assert main(["predict", "lr=0.2", "text=a"]) == 2 and "needs a run folder" in capsys.readouterr().err
+
+
+def test_what_a_killed_run_has_is_used_with_a_word(here, capsys):
+    run = Run.open(make_run(here, "classification"))
+    run.save_notes({**run.notes(), "state": "running", "host": "a1"})
+    assert main(["predict", str(run.folder), "text=a"]) == 0
+    assert "was killed on a1" in capsys.readouterr().err
+    run.best.unlink()
+    assert main(["predict", str(run.folder), "text=a"]) == 2
+    assert "was killed on a1" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_answers_that_cannot_be_written(here, run, capsys):
+    name = write(here, "asked.txt", "a good film\n")
+    assert main(["predict", str(run), f"file={name}", "to=/dev/full"]) == 2
+    assert "/dev/full" in capsys.readouterr().err
