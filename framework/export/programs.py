@@ -1,6 +1,5 @@
 """Programs of a task, for a whole batch or for incremental decoding, and the files that describe their inputs and outputs."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from framework.parts.caches import Cache
 from framework.registry import describe
 from framework.runs.predictor import Predictor
 from framework.tasks.capabilities import Exportable
+from framework.utils.json_text import to_json
 
 PROBES = ((2, 3), (3, 4))  # (batch, tokens) of two calls: a size of a tensor that differs between them is symbolic
 LABELING = ("text-classification", "token-classification", "fill-mask")
@@ -84,7 +84,7 @@ def write_interface(loaded: Predictor, programs: Sequence[Program], folder: Path
     labels = [id2label[number] for number in sorted(id2label)]
     interface: dict[str, Any] = {"hf_task": task.hf_task, "labels": labels, **task.postprocessing()}
     interface |= {program.name: program.interface() for program in programs}
-    (folder / "interface.json").write_text(json.dumps(interface, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "interface.json").write_text(to_json(interface, indent=1) + "\n", encoding="utf-8")
 
 
 def scores_program(loaded: Predictor) -> Program:

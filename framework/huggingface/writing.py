@@ -1,6 +1,5 @@
 """Writes a model in the layout of a published family: config.json, model.safetensors, generation_config.json, and tokenizer files."""
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from framework.errors import UserError
 from framework.huggingface.family import Config, Family
 from framework.huggingface.folder import CONFIG
 from framework.huggingface.node import model_node
+from framework.utils.json_text import to_json
 from framework.weights.shapes import few
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def generation_config(decoding: Mapping[str, Any] | None, spec: DataSpec, hf_tas
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(to_json(value, indent=2) + "\n", encoding="utf-8")
 
 
 def write(

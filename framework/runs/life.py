@@ -11,6 +11,7 @@ from typing import Any
 from framework.errors import UserError
 from framework.runs import lock, log
 from framework.runs.folder import Run
+from framework.utils.files import why_unwritable
 
 
 @contextlib.contextmanager
@@ -22,7 +23,8 @@ def recorded(run: Run) -> Iterator[None]:
     """
     _record(run, state="running", end=None, error=None, host=socket.gethostname(), commit=commit())
     try:
-        yield
+        with _disk(run):
+            yield
     except BaseException as error:
         state = run.notes().get("state")
         if isinstance(error, KeyboardInterrupt) or hasattr(error, "signal"):
@@ -34,6 +36,18 @@ def recorded(run: Run) -> Iterator[None]:
             log.append(run.log, f"{error}\n" if expected else traceback.format_exc())
         raise
     _end(run, "finished")
+
+
+@contextlib.contextmanager
+def _disk(run: Run) -> Iterator[None]:
+    """UserError: the disk refuses what the block writes, wherever that is."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) or not (why := why_unwritable(error)):
+            raise
+        where = error.filename or run.folder
+        raise UserError(f"{where}: {why}. The checkpoints are whole; resume={run.folder} goes on from the last one") from error
 
 
 def standing(run: Run) -> str:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from framework.errors import UserError
+from framework.utils.files import why_unwritable
 
 BEAT, BOUND = 10.0, 120.0  # seconds between heartbeats; after so many without one a holder elsewhere is dead
 
@@ -48,12 +49,15 @@ class Holder:
 
 @contextlib.contextmanager
 def held(folder: Path, lost: Callable[[], None] | None = None) -> Iterator[None]:
-    """Holds the lock of a folder inside the block; a dead process's is taken over. UserError: a living process has it.
+    """Holds the lock of a folder inside the block; a dead process's is taken over. UserError: a living process has it, or the folder cannot be written to.
 
     lost: called, in another thread, when another process has taken the lock: this one was stopped for longer than `BOUND`. None: the
     process ends at once, before it writes anything more.
     """
-    path, done = _take(folder), threading.Event()
+    try:
+        path, done = _take(folder), threading.Event()
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written to: {why_unwritable(error) or error.strerror or error}") from error
     beat = threading.Thread(target=_beat, args=(path, done, lost or (lambda: _stop(folder))), name="lock", daemon=True)
     beat.start()
     try:
@@ -227,7 +231,7 @@ def _beat(path: Path, done: threading.Event, lost: Callable[[], None]) -> None:
 def _stop(folder: Path) -> None:
     with contextlib.suppress(OSError):
         os.write(2, f"{folder}: its lock was removed or taken over by another process; this one stops\n".encode())
-    os._exit(2)
+    os._exit(1)
 
 
 def _refused(folder: Path, there: Holder) -> UserError:

@@ -22,7 +22,7 @@ Record = tuple[int, str, float]  # step, metric, value
 
 
 class TrackerPromises(KindPromises):
-    """Contract tests of a tracker. It gets `folder`, `name`, `config` and `chosen`.
+    """Contract tests of a tracker. It gets `folder`, `name`, `named`, `config` and `chosen`.
 
     A tracker of a file can be held to what it wrote: a subclass gives `records`.
     """
@@ -32,7 +32,7 @@ class TrackerPromises(KindPromises):
         raise Inapplicable("records(folder) reads what the tracker wrote; this suite has none")
 
     def tracker(self, folder: Path) -> Tracker:
-        return self.with_values()(folder=folder, name="a run", config=CONFIG, chosen={"model/attention": "multi_head"})
+        return self.with_values()(folder=folder, name="a run", named=True, config=CONFIG, chosen={"model/attention": "multi_head"})
 
     def test_follows_a_run(self) -> None:
         """A run with the tracker trains, is tested, and ends."""

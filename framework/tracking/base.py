@@ -10,13 +10,14 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 
 from framework.errors import UserError
-from framework.registry import build
+from framework.registry import as_part, build
 
 
 class Tracker(Logger):
     """Records the metrics of a run.
 
-    Its owner provides: folder (of the run), name (of the run), config (plain and explicit), chosen (group -> option).
+    Its owner provides: folder (of the run), name (of the run), named (whether a user typed the name), config (plain and explicit), chosen
+    (group -> option).
     A tracker writes on rank zero only (`rank_zero_only`).
 
     >>> class PrintTracker(Tracker):
@@ -33,6 +34,9 @@ class Tracker(Logger):
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Does nothing: a tracker has the config from its construction."""
 
+    def check(self) -> None:
+        """UserError: it cannot record, as far as that shows before any data is read. `folder` is none yet; nothing is written."""
+
     def go_on_from(self, step: int) -> None:
         """The run resumes after this step; later metrics that were logged before will be logged again."""
 
@@ -41,6 +45,13 @@ class Tracker(Logger):
 
     def finish(self, exit_code: int) -> None:
         """The run ended, successfully (0) or not. Called exactly once."""
+
+
+def check_trackers(nodes: Mapping[str, Mapping[str, Any]], **context: Any) -> None:
+    """UserError: a tracker of a config cannot record."""
+    for node in nodes.values():
+        if as_part(node).cls.check is not Tracker.check:
+            build(node, folder=Path(), **context).check()
 
 
 def build_trackers(nodes: Mapping[str, Mapping[str, Any]], folder: Path, **context: Any) -> list[Tracker]:

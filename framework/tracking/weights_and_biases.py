@@ -24,15 +24,17 @@ _AXIS = "trainer/global_step"
 class WandbTracker(Tracker):
     """Logs config, chosen options, metrics and exit code of a run to Weights & Biases. https://docs.wandb.ai
 
-    All its files are in the folder of the run. A resumed run keeps its W&B id; the id of a sweep agent takes precedence.
+    All its files are in the folder of the run, or in WANDB_DIR. A resumed run keeps its W&B id, also one that a sweep agent gave it
+    (WANDB_RUN_ID). Options that are null are those of W&B's variables WANDB_PROJECT, WANDB_ENTITY, ...; without a typed name the run has
+    that of WANDB_NAME.
 
-    project: project of the run.
-    entity: user or team of the project; null = your default.
-    group: name that groups runs, such as the seeds of one experiment.
-    tags: labels of the run.
-    notes: a longer description.
-    job_type: kind of the run, such as train.
-    mode: online, offline (upload later with `wandb sync`) or disabled; null = the value of WANDB_MODE.
+    project: project of the run; null = WANDB_PROJECT, or plugformer.
+    entity: user or team of the project; null = WANDB_ENTITY, or your default.
+    group: name that groups runs, such as the seeds of one experiment; null = WANDB_RUN_GROUP.
+    tags: labels of the run; null = WANDB_TAGS.
+    notes: a longer description; null = WANDB_NOTES.
+    job_type: kind of the run; null = WANDB_JOB_TYPE, or train.
+    mode: online, offline (upload later with `wandb sync`) or disabled; null = WANDB_MODE.
     """
 
     name = "wandb"
@@ -43,24 +45,26 @@ class WandbTracker(Tracker):
         name: str,
         config: Mapping[str, Any],
         chosen: Mapping[str, str],
-        project: str = "plugformer",
+        named: bool,
+        project: str | None = None,
         entity: str | None = None,
         group: str | None = None,
         tags: list[str] | None = None,
         notes: str | None = None,
-        job_type: str | None = "train",
+        job_type: str | None = None,
         mode: Literal["online", "offline", "disabled"] | None = None,
     ):
         super().__init__()
-        self.folder, self.title = Path(folder).resolve(), name  # W&B writes in another process, with another current folder
+        self.folder = Path(folder).resolve()  # W&B writes in another process, with another current folder
+        self.title = name if named else os.environ.get("WANDB_NAME") or name
         self.config = {**config, "chosen": dict(chosen)}
         self.options = {
-            "project": project,
+            "project": project or os.environ.get("WANDB_PROJECT") or "plugformer",
             "entity": entity,
             "group": group,
             "tags": tags,
             "notes": notes,
-            "job_type": job_type,
+            "job_type": job_type or os.environ.get("WANDB_JOB_TYPE") or "train",
             "mode": mode,
         }
         self._run: wandb.Run | None = None
@@ -80,31 +84,55 @@ class WandbTracker(Tracker):
 
     def _begin(self) -> "wandb.Run":
         import wandb
-        from wandb.errors import CommError, UsageError
+        from wandb.errors import Error
 
         # Offline runs refer to staged files by path; inside the folder of the run they are copied along with it.
+        place = Path(os.environ.get("WANDB_DIR") or self.folder)
+        place.mkdir(parents=True, exist_ok=True)
         for kind in ("data", "cache"):
-            folder, variable = self.folder / "wandb" / kind, f"WANDB_{kind.upper()}_DIR"
-            folder.mkdir(parents=True, exist_ok=True)
-            self._environment[variable] = os.environ.get(variable)
-            os.environ[variable] = str(folder)
+            if (variable := f"WANDB_{kind.upper()}_DIR") not in os.environ:
+                (folder := place / "wandb" / kind).mkdir(parents=True, exist_ok=True)
+                self._set(variable, str(folder))
+        name, sweep = self._id()
+        if sweep and "WANDB_SWEEP_ID" not in os.environ:
+            self._set("WANDB_SWEEP_ID", sweep)
         try:
-            run = wandb.init(dir=self.folder, name=self.title, id=self._id(), resume="allow", config=self.config, **self.options)  # type: ignore[arg-type]
-        except (UsageError, CommError) as error:
+            run = wandb.init(dir=place, name=self.title, id=name, resume="allow", config=self.config, **self.options)  # type: ignore[arg-type]
+        except Error as error:
             self._restore_environment()
-            raise UserError(f"Weights & Biases: {error}\nRun `wandb login`, or choose logger.wandb.mode=offline.") from error
+            raise UserError(_advice(error)) from error
         run.define_metric(_AXIS)
         run.define_metric("*", step_metric=_AXIS, step_sync=True)
         return run
 
-    def _id(self) -> str:
-        """The id given by a sweep agent, or else the run's own, saved in its folder."""
-        if "WANDB_RUN_ID" in os.environ:
-            return os.environ["WANDB_RUN_ID"]
+    @rank_zero_only
+    def check(self) -> None:
+        """UserError: wandb is not installed, or nobody is logged in and nobody can be asked."""
+        try:
+            import wandb
+            from wandb.errors import Error
+        except ImportError:
+            raise UserError("logger=wandb needs the package wandb: python -m pip install wandb") from None
+        if (self.options["mode"] or os.environ.get("WANDB_MODE") or "online") != "online":
+            return
+        try:
+            wandb.login(verify=False)
+        except Error as error:
+            raise UserError(_advice(error)) from error
+
+    def _id(self) -> tuple[str, str]:
+        """The ids of the run and of its sweep (empty: none): those of a sweep agent, or those in the folder, where they are kept."""
         path = self.folder / "wandb_id.txt"
-        if not path.exists():
-            write_text(path, secrets.token_hex(4) + "\n")
-        return path.read_text(encoding="utf-8").strip()
+        kept = path.read_text(encoding="utf-8").split() if path.exists() else []
+        name = os.environ.get("WANDB_RUN_ID") or (kept[0] if kept else secrets.token_hex(4))
+        sweep = os.environ.get("WANDB_SWEEP_ID") or (kept[1] if len(kept) > 1 and kept[0] == name else "")
+        if kept != (ids := [name, *filter(None, [sweep])]):
+            write_text(path, "\n".join(ids) + "\n")
+        return name, sweep
+
+    def _set(self, variable: str, value: str) -> None:
+        self._environment[variable] = os.environ.get(variable)
+        os.environ[variable] = value
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -129,3 +157,7 @@ class WandbTracker(Tracker):
             if value is not None:
                 os.environ[variable] = value
         self._environment = {}
+
+
+def _advice(error: Exception) -> str:
+    return f"Weights & Biases: {str(error).partition(chr(10))[0]}\nRun `wandb login`, or choose logger.wandb.mode=offline (WANDB_MODE=offline)."

@@ -1,6 +1,5 @@
 """Evaluation of a split: metrics that count each row once on any number of ranks, and the predictions of all rows."""
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from torchmetrics import Metric
 from framework.data.formats import Batch
 from framework.tasks.base import Task
 from framework.utils.files import write_text
+from framework.utils.json_text import to_json
 from framework.utils.recording import nothing_recorded
 
 
@@ -86,7 +86,7 @@ class Evaluation:
         numbered = sorted((pair for rank in ranks for pair in rank), key=lambda pair: pair[0])
         assert len(dict(numbered)) == len(numbered), "a row was evaluated on two ranks"
         rows = [{"row": number, **row} for number, row in numbered]
-        write_text(path, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
+        write_text(path, "".join(f"{to_json(row)}\n" for row in rows))
         for name, text in self.task.report(rows).items():
             write_text(path.with_name(name), text)
 

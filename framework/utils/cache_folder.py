@@ -10,11 +10,18 @@ from pathlib import Path
 from framework.errors import UserError
 
 # Errors of the disk and of permissions; others are bugs of whoever writes.
-_UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST)
+_UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST, errno.EFBIG)
 
 
 def cache_folder() -> Path:
-    """$PLUGFORMER_CACHE, or `plugformer` in the cache folder that the operating system gives the user."""
+    """$PLUGFORMER_CACHE, or `plugformer` in the cache folder that the operating system gives the user. UserError: the user has none."""
+    try:
+        return _cache_folder()
+    except RuntimeError:  # no HOME, and the system does not know the user
+        raise UserError("there is no home folder for a cache: name a folder, PLUGFORMER_CACHE=FOLDER in the environment") from None
+
+
+def _cache_folder() -> Path:
     if named := os.environ.get("PLUGFORMER_CACHE"):
         return Path(named).expanduser()
     if sys.platform == "win32":

@@ -5,36 +5,69 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from framework.errors import UserError
 
 _SUFFIX = ".partial"
+_REFUSALS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota of the disk is used up",
+    errno.EFBIG: "the file is larger than this process may write (ulimit -f)",
+    errno.EROFS: "the disk is read-only",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+}
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file to write that replaces `path` when the block succeeds; otherwise `path` stays as it was.
 
-    The temporary file lies in the folder of the target: a rename from another file system would be a copy. UserError: the disk is full.
+    The temporary file lies in the folder of the target: a rename from another file system would be a copy. UserError: the disk is full, a
+    quota or a limit is reached, or the folder may not be written to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = _partial(path)
+    partial, refusals = _partial(path), list[OSError]()
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("xb") as file:
-            yield file
+            yield _Watched(file, refusals)  # type: ignore[misc]
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
     except BaseException as error:
-        full = _disk_is_full(error, path.parent)
-        partial.unlink(missing_ok=True)
-        if full:
-            raise UserError(f"{path} could not be written: the disk is full. The file that was there before is still whole.") from error
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        refusals += [error] if isinstance(error, OSError) else []
+        if why := next(filter(None, map(why_unwritable, refusals)), ""):
+            kept = ". The file that was there before is still whole" if path.exists() else ""
+            raise UserError(f"{path} could not be written: {why}{kept}") from error
         raise
     sync(path.parent)
+
+
+class _Watched:
+    """A file that remembers the errors of writing: torch.save reports them as a RuntimeError of its own."""
+
+    def __init__(self, file: IO[bytes], refusals: list[OSError]):
+        self._file, self._refusals = file, refusals
+
+    def write(self, data: Any) -> int:
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self._refusals.append(error)
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def why_unwritable(error: OSError) -> str:
+    """Why the system refuses to write, if that is for the user to mend; otherwise empty."""
+    return _REFUSALS.get(error.errno or 0, "")
 
 
 @contextmanager
@@ -64,13 +97,6 @@ def remove_partial(folder: Path, name: str = "*") -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-
-
-def _disk_is_full(error: BaseException, folder: Path) -> bool:
-    """torch.save reports a full disk as a RuntimeError of its own, so the disk is asked while the unfinished file exists."""
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return isinstance(error, RuntimeError) and shutil.disk_usage(folder).free < 1 << 20
 
 
 def _partial(path: Path) -> Path:

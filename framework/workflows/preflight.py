@@ -14,6 +14,7 @@ from framework.pretrained.source import PretrainedSource
 from framework.pretrained.teacher import OPTION as TEACHER
 from framework.pretrained.teacher import check_teacher
 from framework.pretrained.transfer import check_pretrained
+from framework.tracking.base import check_trackers
 
 
 def preflight(
@@ -31,6 +32,7 @@ def preflight(
     if not resumes:
         check_trained_parameters(config)
     check_training(config)
+    check_trackers(config["logger"], name=config["name"], named=True, config=config, chosen={})
 
 
 def check_data(config: Mapping[str, Any]) -> None:

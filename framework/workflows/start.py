@@ -1,5 +1,6 @@
 """The start of a run: its config and everything that is opened for it, made once and handed down."""
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -125,7 +126,7 @@ class Start:
 
                     read_checkpoint(run.last)
                 run.go_on(self.config, self.overrides)
-            point_last(_runs(self.config), run.folder)
+            _point_last(self.config, run)
             with recorded(run):
                 yield self.in_folder(run)
 
@@ -153,6 +154,14 @@ def compose_run(overrides: Sequence[str], folders: Iterable[Path] = (), sources:
 def is_named(composed: Composed) -> bool:
     """Whether the user, or an experiment, gave the run its name."""
     return composed.config["name"] != default_name(composed.config, composed.overrides)
+
+
+def _point_last(config: Mapping[str, Any], run: Run) -> None:
+    """Points `last` to the run, where that is possible: a run elsewhere may be resumed from a folder that cannot be written to."""
+    try:
+        point_last(_runs(config), run.folder)
+    except (OSError, UserError) as error:
+        print(f"{_runs(config) / 'last'} does not point to this run: {error}", file=sys.stderr)
 
 
 def _runs(config: Mapping[str, Any]) -> Path:

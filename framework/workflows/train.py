@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
+from framework.config.hydra_source import key_of
 from framework.data.module import Prepared
 from framework.pretrained.adapter_file import load_adapter
 from framework.pretrained.reference import attach_reference
@@ -51,7 +52,8 @@ def train(start: Start) -> float | None:
                 run.save_sizes(prepared.sizes, prepared.remarks, prepared.checksums)
                 run.save_labels(prepared.labels)
             print_start(config, prepared, task, run.folder, world, [*lines, *teacher_lines(config), recipe_line(config, start.chosen)])
-        trackers = build_trackers(config["logger"], run.folder, name=config["name"], config=config, chosen=start.chosen)
+        context = {"name": config["name"], "named": any(key_of(word) == "name" for word in run.overrides()), "chosen": start.chosen}
+        trackers = build_trackers(config["logger"], run.folder, config=config, **context)
         with finished(trackers):
             return _fit(start, run, prepared, task, trackers, rank, world)
 

@@ -41,14 +41,14 @@ def small_files():
 def test_a_checkpoint_that_does_not_fit_leaves_the_old_one_whole(tmp_path, small_files):
     path = tmp_path / "last.ckpt"
     AtomicCheckpointIO().save_checkpoint({"w": torch.ones(3)}, path)
-    with pytest.raises((OSError, RuntimeError)):
+    with pytest.raises(UserError, match="may write"):
         AtomicCheckpointIO().save_checkpoint({"w": torch.zeros(100_000)}, path)
     assert torch.load(path, weights_only=True)["w"].tolist() == [1, 1, 1]
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
 
 
 def test_a_full_disk_is_a_user_error(tmp_path):
-    with pytest.raises(UserError, match="disk is full.*still whole"), replacing(tmp_path / "x"):
+    with pytest.raises(UserError, match="disk is full"), replacing(tmp_path / "x"):
         raise OSError(28, os.strerror(28))
 
 

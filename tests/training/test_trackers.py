@@ -11,7 +11,7 @@ import torch
 
 from framework.errors import UserError
 from framework.registry import Part, registered
-from framework.tracking.base import Tracker, build_trackers, finished
+from framework.tracking.base import Tracker, build_trackers, check_trackers, finished
 from framework.tracking.csv_file import CsvTracker
 from framework.tracking.weights_and_biases import WandbTracker
 from tests.training.toys import Loader, learner, rows, trainer
@@ -66,7 +66,7 @@ def test_other_ranks_write_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(rank_zero_only, "rank", 1)
     CsvTracker(tmp_path).log_metrics({"train/loss": 1.0}, step=10)
-    tracker = WandbTracker(tmp_path, "a run", CONFIG, CHOSEN, mode="offline")
+    tracker = WandbTracker(tmp_path, "a run", CONFIG, CHOSEN, True, mode="offline")
     tracker.log_metrics({"train/loss": 1.0}, step=10)
     tracker.finish(0)
     assert list(tmp_path.iterdir()) == []
@@ -86,7 +86,7 @@ def tracked(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     options = {"project": "p", "group": "g", "tags": ["t", "u"], "notes": "n", "job_type": "j", "mode": "offline"}
     nodes = {"wandb": {"part": "tracker/wandb", **options}}
-    trackers = build_trackers(nodes, folder, name="a run", config=CONFIG, chosen=CHOSEN)
+    trackers = build_trackers(nodes, folder, name="a run", named=True, config=CONFIG, chosen=CHOSEN)
     with pytest.raises(SystemExit), finished(trackers):
         trainer(folder, logger=trackers, log_every_n_steps=5).fit(learner(), Loader(rows(40), 4), Loader(rows(4), 4))
         raise SystemExit(3)
@@ -152,17 +152,88 @@ def test_everything_wandb_keeps_is_in_the_run_folder(tracked):
     assert {path.name for path in folder.iterdir()} == {"wandb", "wandb_id.txt"}
 
 
-def test_a_sweep_agents_id_is_respected(tmp_path, monkeypatch):
-    monkeypatch.setenv("WANDB_RUN_ID", "agents1d")
-    tracker = WandbTracker(tmp_path, "a run", CONFIG, CHOSEN, mode="offline")
-    tracker.log_metrics({"train/loss": 1.0}, step=1)
-    tracker.finish(0)
-    assert list(tmp_path.glob("wandb/offline-run-*-agents1d"))
-    assert not (tmp_path / "wandb_id.txt").exists()
+class Initialized(Exception):
+    """What wandb.init was called with."""
+
+
+@pytest.fixture
+def initialized(tmp_path, monkeypatch):
+    """The arguments of wandb.init for a tracker with options, and the environment that it sees."""
+    import wandb
+
+    def init(**arguments):
+        raise Initialized(arguments, dict(os.environ))
+
+    def call(*words, **options):
+        tracker = WandbTracker(tmp_path, "a run", CONFIG, CHOSEN, *words, **options)
+        with pytest.raises(Initialized) as caught:
+            tracker.log_metrics({"train/loss": 1.0}, step=1)
+        tracker.finish(1)
+        return caught.value.args
+
+    monkeypatch.setattr(wandb, "init", init)
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    return call
+
+
+VARIABLES = {"WANDB_PROJECT": ("project", "plugformer"), "WANDB_NAME": ("name", "a run"), "WANDB_JOB_TYPE": ("job_type", "train")}
+
+
+@pytest.mark.parametrize(("variable", "option", "default"), [(key, *value) for key, value in VARIABLES.items()])
+def test_variables_of_wandb_are_obeyed_where_nothing_was_typed(initialized, monkeypatch, variable, option, default):
+    assert initialized(False)[0][option] == default
+    monkeypatch.setenv(variable, "told")
+    assert initialized(False)[0][option] == "told"
+    typed = initialized(True)[0] if option == "name" else initialized(False, **{option: "typed"})[0]
+    assert typed[option] == ("a run" if option == "name" else "typed")
+
+
+def test_variables_that_wandb_reads_itself_are_left_to_it(initialized, monkeypatch, tmp_path):
+    arguments, _ = initialized(False)
+    assert [arguments[key] for key in ("entity", "group", "tags", "notes", "mode")] == [None] * 5
+    assert arguments["dir"] == tmp_path.resolve()
+    for name in ("WANDB_DIR", "WANDB_DATA_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    arguments, seen = initialized(False)
+    assert arguments["dir"] == tmp_path / "WANDB_DIR" and seen["WANDB_DATA_DIR"] == str(tmp_path / "WANDB_DATA_DIR")
+    assert seen["WANDB_CACHE_DIR"] == str(tmp_path / "WANDB_DIR/wandb/cache") and "WANDB_CACHE_DIR" not in os.environ
+
+
+def test_the_ids_of_a_sweep_agent_are_kept(initialized, monkeypatch):
+    own, _ = initialized(False)
+    with monkeypatch.context() as patch:
+        patch.setenv("WANDB_RUN_ID", "agents1d")
+        patch.setenv("WANDB_SWEEP_ID", "sweep7")
+        assert initialized(False)[0]["id"] == "agents1d" != own["id"]
+    arguments, seen = initialized(False)  # resumed by hand
+    assert arguments["id"] == "agents1d" and seen["WANDB_SWEEP_ID"] == "sweep7"
+    assert "WANDB_SWEEP_ID" not in os.environ
+
+
+@pytest.mark.parametrize(("options", "variable", "asked"), [({}, None, True), ({"mode": "offline"}, None, False), ({}, "offline", False)])
+def test_no_login_is_noticed_where_one_is_needed(tmp_path, monkeypatch, options, variable, asked):
+    import wandb
+    from wandb.errors import UsageError
+
+    def login(**arguments):
+        raise UsageError("No API key configured.")
+
+    monkeypatch.setattr(wandb, "login", login)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    if variable:
+        monkeypatch.setenv("WANDB_MODE", variable)
+    nodes = {"wandb": {"part": "tracker/wandb", **options}, "csv": {"part": "tracker/csv"}}
+    context = {"name": "a run", "named": True, "config": CONFIG, "chosen": CHOSEN}
+    if asked:
+        with pytest.raises(UserError, match=r"No API key[^$]*wandb login"):
+            check_trackers(nodes, **context)
+    else:
+        check_trackers(nodes, **context)
 
 
 def test_a_resumed_run_has_the_same_id(tmp_path):
-    one, two = (WandbTracker(tmp_path, "a run", CONFIG, CHOSEN) for _ in range(2))
+    one, two = (WandbTracker(tmp_path, "a run", CONFIG, CHOSEN, True) for _ in range(2))
     assert one._id() == two._id() is not None
 
 
