@@ -7,6 +7,7 @@ from pathlib import Path
 from framework import registry
 from framework.config import catalogue as index
 from framework.errors import UserError
+from framework.utils.streams import demanded_output, prepare_streams, tell
 
 USAGE = """\
 python -m framework VERB ...
@@ -23,23 +24,28 @@ VERBS = ("list", "describe", "check", "new", "train", "evaluate", "predict", "ex
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs a command. Exit code: 0; 2 for a mistake of the user; bugs raise."""
-    if not argv or argv[0] in ("-h", "--help"):
-        print(USAGE)
-        return 0
+    """Runs a command. Exit code: 0; 2 for a mistake of the user; 130 for Ctrl-C; bugs raise."""
+    prepare_streams()
+    if argv and argv[0] == "train":
+        from framework.cli.train import main as train
+
+        return train(argv[1:])
     try:
-        return _run(*argv)
+        with demanded_output():
+            _run(*(argv or ("--help",)))
     except UserError as error:
-        print(error, file=sys.stderr)
+        tell(error)
         return 2
-    except BrokenPipeError:  # `list | head`
-        sys.stderr.close()
-        return 0
+    except KeyboardInterrupt:
+        return 130
+    return 0
 
 
-def _run(verb: str, *arguments: str) -> int:
+def _run(verb: str, *arguments: str) -> None:
     """Each verb imports what it needs alone."""
     match verb:
+        case "-h" | "--help":
+            print(USAGE)
         case "list":
             from framework.cli.help import list_text
 
@@ -65,10 +71,6 @@ def _run(verb: str, *arguments: str) -> int:
             from framework.cli.scaffold.new import new
 
             print(new(arguments))
-        case "train":
-            from framework.cli.train import main as train
-
-            return train(arguments)
         case "evaluate":
             from framework.workflows.inference import evaluate
 
@@ -84,7 +86,6 @@ def _run(verb: str, *arguments: str) -> int:
             print(export(_folder(verb, arguments), arguments[1:]))
         case _:
             raise UserError(f"{verb}: there is no such verb{registry.nearest(verb, VERBS)}; there are: {', '.join(VERBS)}")
-    return 0
 
 
 def _folder(verb: str, arguments: Sequence[str]) -> Path:

@@ -1,7 +1,6 @@
 """The command line of training: flags and exit codes."""
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from framework.config.catalogue import GROUPS, TOP
 from framework.config.other_words import meant
 from framework.errors import UserError
 from framework.training.interruption import Interrupted, interruption
+from framework.utils.streams import demanded_output, prepare_streams, tell, unbroken_output
 
 _HYDRAS = ("-sc", "--shell-completion", "-i", "--info", "--hydra-help", "--version")  # flags that Hydra answers
 
@@ -19,31 +19,35 @@ _HYDRAS = ("-sc", "--shell-completion", "-i", "--info", "--hydra-help", "--versi
 def main(argv: Sequence[str]) -> int:
     """Trains the run that a command line describes. Exit code: 0, 2 for a user's mistake, 130 for Ctrl-C, 143 for SIGTERM, 99 for SIGUSR1
     (`interruption.REQUEUE`); a bug raises."""
+    prepare_streams()
     try:
         with interruption.watched():
             return _main(list(argv))
     except UserError as error:
-        print(error, file=sys.stderr)
+        tell(error)
         return 2
     except Interrupted as interrupted:
         if not interrupted.told:
-            print(interrupted, file=sys.stderr)
+            tell(interrupted)
         return int(interrupted.code or 0)
 
 
 def _main(argv: list[str]) -> int:
     arguments, rest, folders = parsed(argv, hydra=True)
     if arguments.help:
-        print(help_text(index.load()))
+        with demanded_output():
+            print(help_text(index.load()))
         return 0
     if arguments.multirun:
         from framework.cli.sweep import sweep, sweep_configs
 
         if not arguments.cfg:
-            return sweep(rest, folders)
-        for words, config in sweep_configs(rest, folders):
-            print(f"--- # {' '.join(words)}")
-            _show(config, arguments.package)
+            with unbroken_output():
+                return sweep(rest, folders)
+        with demanded_output():
+            for words, config in sweep_configs(rest, folders):
+                print(f"--- # {' '.join(words)}")
+                _show(config, arguments.package)
         return 0
     if any(word.startswith("-") for word in rest):
         from framework.cli.sweep import hydra_main
@@ -56,9 +60,11 @@ def _main(argv: list[str]) -> int:
     from framework.workflows.start import Start, compose_run
 
     if arguments.cfg:
-        _show(compose_run(pinned(rest), folders).config, arguments.package)
+        with demanded_output():
+            _show(compose_run(pinned(rest), folders).config, arguments.package)
     else:
-        launch(Start.of(rest, folders))
+        with unbroken_output():
+            launch(Start.of(rest, folders))
     return 0
 
 

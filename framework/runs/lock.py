@@ -49,7 +49,8 @@ class Holder:
 
 @contextlib.contextmanager
 def held(folder: Path, lost: Callable[[], None] | None = None) -> Iterator[None]:
-    """Holds the lock of a folder inside the block; a dead process's is taken over. UserError: a living process has it, or the folder cannot be written to.
+    """Holds the lock of a folder inside the block; a dead process's is taken over. UserError: a living process has it, or
+    the folder cannot be written to.
 
     lost: called, in another thread, when another process has taken the lock: this one was stopped for longer than `BOUND`. None: the
     process ends at once, before it writes anything more.

@@ -160,4 +160,5 @@ class WandbTracker(Tracker):
 
 
 def _advice(error: Exception) -> str:
-    return f"Weights & Biases: {str(error).partition(chr(10))[0]}\nRun `wandb login`, or choose logger.wandb.mode=offline (WANDB_MODE=offline)."
+    said = str(error).partition("\n")[0]
+    return f"Weights & Biases: {said}\nRun `wandb login`, or choose logger.wandb.mode=offline (WANDB_MODE=offline)."

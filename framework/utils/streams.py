@@ -6,6 +6,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
+from framework.errors import UserError
+from framework.utils.files import why_unwritable
+
 
 def prepare_streams() -> None:
     """Opens closed standard streams on the null device, so that no file of a run gets their numbers, and writes letters that a stream does
@@ -33,6 +36,30 @@ def unbroken_output() -> Iterator[None]:
         finally:
             out.flush()
             err.flush()
+
+
+@contextlib.contextmanager
+def demanded_output() -> Iterator[None]:
+    """A block whose output is what the user asked for. A reader that has gone (`| head`) ends it without a word. UserError: standard output
+    cannot be written."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard(sys.stdout)
+    except OSError as error:
+        if error.filename is not None or not (why := why_unwritable(error)):
+            raise
+        discard(sys.stdout)
+        raise UserError(f"standard output cannot be written: {why}") from None
+
+
+def tell(message: object) -> None:
+    """Prints a message on standard error, if that can be written."""
+    try:
+        print(message, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        discard(sys.stderr)
 
 
 def discard(stream: TextIO) -> None:

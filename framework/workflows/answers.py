@@ -13,6 +13,7 @@ from framework.data.formats import Format, Row
 from framework.data.sources.base import SPLITS
 from framework.data.sources.files import FilesData, Kind
 from framework.errors import UserError
+from framework.utils.files import why_unwritable
 from framework.utils.json_text import to_json
 
 STDIN = "-"
@@ -78,7 +79,9 @@ def writing(to: str | None, overwrite: bool, file: str | None) -> Iterator[Calla
     except OSError as error:
         if isinstance(error, BrokenPipeError) or (error.filename and Path(str(error.filename)) not in (path, *path.parents)):
             raise
-        raise UserError(f"to={to} cannot be written: {error.strerror or error}; it has the first {count:,} answers") from error
+        raise UserError(
+            f"to={to} cannot be written: {why_unwritable(error) or error.strerror or error}; it has the first {count:,} answers"
+        ) from error
     finally:
         for handle in opened:
             _close(handle)

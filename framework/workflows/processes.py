@@ -21,6 +21,7 @@ from framework.runs.folder import Run
 from framework.runs.life import recorded
 from framework.runs.lock import join
 from framework.training.interruption import Interrupted, interruption
+from framework.utils.streams import prepare_streams, tell, unbroken_output
 from framework.workflows.start import Start
 
 _launched = itertools.count()  # runs of this process: under torchrun the jobs of a sweep meet at different keys
@@ -152,15 +153,16 @@ def _wait(ranks: list[subprocess.Popen]) -> None:
 
 def _rank(folder: str) -> int:
     """One rank of a run whose config is in its folder. Returns the exit code."""
+    prepare_streams()
     try:
-        with interruption.watched():
+        with unbroken_output(), interruption.watched():
             run = Run.open(Path(folder))
             join(run.folder)
             with recorded(run) if os.environ["RANK"] == "0" else contextlib.nullcontext():
                 _train(Start.of_run(run))
     except (UserError, Interrupted) as error:
         if os.environ["RANK"] == "0":
-            print(error, file=sys.stderr)
+            tell(error)
         return 2 if isinstance(error, UserError) else int(error.code or 0)
     return 0
 

@@ -8,6 +8,7 @@ import yaml
 
 from framework.cli.train import main
 from framework.errors import UserError
+from framework.training.interruption import Interrupted
 from framework.workflows.start import Start
 from tests.integration.conftest import CLASSIFICATION
 
@@ -50,8 +51,8 @@ def test_every_failed_job_is_named_at_the_end(launched, capsys):
 
 
 def test_a_signal_ends_the_sweep(launched, capsys):
-    launched.ends |= {1: UserError("no"), 2: KeyboardInterrupt()}
-    assert main(["-m", *CLASSIFICATION, "seed=1,2,3"]) == 130
+    launched.ends |= {1: UserError("no"), 2: Interrupted(15)}
+    assert main(["-m", *CLASSIFICATION, "seed=1,2,3"]) == 143
     assert launched == [1, 2] and "seed=1: no" in capsys.readouterr().err
 
 
