@@ -20,6 +20,7 @@ from rows import ROWS, TASKS, Row
 ROOT = Path(__file__).resolve().parents[1]
 RECORD, PAGE, README = ROOT / "docs" / "results.json", ROOT / "docs" / "results.md", ROOT / "README.md"
 FILES = "files"  # in the record: what benchmarks/damage.py found
+SURROUNDINGS = "surroundings"  # and benchmarks/surroundings.py
 BEGIN, END = "<!-- written by `make results` -->", "<!-- until here -->"
 
 
@@ -160,6 +161,19 @@ def page(record: dict[str, Any]) -> str:
             "",
             f"`{tried['command']}`: the cases of `tests/data/damage.py`, drawn with {tried['seeds']} seeds. Broken: a traceback, other",
             "rows than were written, or a refusal of a file that is whole.",
+            "",
+        ]
+    if tried := record.get(SURROUNDINGS):
+        cases = [(name, what, " ".join(map(str, codes)), lost, bugs) for name, (what, codes, lost, bugs) in tried["cases"].items()]
+        lines += [
+            "## The run and its surroundings",
+            "",
+            "| what is wrong | commands | exit codes | lost checkpoints | tracebacks |",
+            "| --- | --- | --- | --- | --- |",
+            *(f"| {' | '.join(map(str, case))} |" for case in cases),
+            "",
+            f"`{tried['command']}`, as root. Exit codes: 0, or 2 after a message of at most six lines that says what is missing. Lost: a",
+            "checkpoint that was whole before a command and is not after it, or is an older one.",
             "",
         ]
     return "\n".join(lines)

@@ -1,5 +1,6 @@
 """Run folders: unique, complete, found again; other folders are refused. And how a run's life and its output are recorded."""
 
+import errno
 import json
 import math
 import os
@@ -215,6 +216,25 @@ def test_how_a_run_ends(tmp_path, error, state, why, logged):
     assert notes["begin"] <= notes["end"] and notes["host"]
     assert (run.log.read_text() if run.log.exists() else "").startswith(logged)
     assert {"failed": str(why), "interrupted": notes["end"]}[state] in life.standing(run)
+
+
+@pytest.mark.parametrize(
+    ("number", "named"), [(errno.ENOSPC, None), (errno.EDQUOT, None), (errno.EFBIG, None), (errno.EROFS, "metrics.csv")]
+)
+def test_a_disk_that_refuses_ends_a_run_with_a_message(tmp_path, number, named):
+    run = created(tmp_path)
+    with pytest.raises(UserError) as caught, life.recorded(run):
+        raise OSError(number, os.strerror(number), named)
+    assert str(run.folder) in str(caught.value) and (named or "") in str(caught.value)
+    assert run.notes()["state"] == "failed" and run.log.read_text() == f"{caught.value}\n"
+
+
+def test_another_error_of_the_system_is_a_bug(tmp_path):
+    run = created(tmp_path)
+    for error in (OSError(errno.EINVAL, "invalid"), BrokenPipeError(errno.EPIPE, "a worker is gone")):
+        with pytest.raises(type(error)), life.recorded(run):
+            raise error
+    assert "Traceback" in run.log.read_text()
 
 
 def test_a_resumed_run_forgets_how_it_ended_but_not_when_it_began(tmp_path, monkeypatch):
