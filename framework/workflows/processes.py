@@ -34,7 +34,7 @@ def launch(start: Start) -> tuple[Run, float | None]:
     """
     if rank_and_world := outside_rank():
         return _launch_here(start, *rank_and_world)
-    with start.prepare().opened() as start:
+    with start.check_free().prepare().opened() as start:
         assert start.run is not None
         processes = wanted_processes(start.config["trainer"])
         if processes == 1:
@@ -94,7 +94,7 @@ def _launch_here(start: Start, rank: int, world: int) -> tuple[Run, float | None
         return _train(start.in_folder(Run.open(Path(folder))))
     with contextlib.ExitStack() as stack:
         try:
-            start = stack.enter_context(start.prepare().opened())
+            start = stack.enter_context(start.check_free().prepare().opened())
         except UserError:
             store.set(key, "")
             raise

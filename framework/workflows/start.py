@@ -83,7 +83,6 @@ class Start:
     def resumed(cls, run: Run, overrides: Sequence[str] = (), folders: Sequence[Path] = ()) -> "Start":
         """A run that goes on in its folder, its config changed by overrides. UserError: a change that it does not allow, or its data or
         teacher or reference is gone."""
-        lock.check(run.folder)
         config = changed(run, overrides, folders, training=True)
         start = cls.of_run(run, config)
         preflight(config, [*start.overrides, *overrides], start.pretrained, start.frozen, start.resumes)
@@ -110,6 +109,12 @@ class Start:
         from framework.runs.build import prepare_data
 
         return replace(self, prepared=prepare_data(self.config, self.run.folder if self.run and self.resumes else None))
+
+    def check_free(self) -> "Start":
+        """UserError: another process trains in the folder of the run. Before data is encoded, which may take long."""
+        if self.run is not None:
+            lock.check(self.run.folder)
+        return self
 
     @contextmanager
     def opened(self) -> Iterator["Start"]:

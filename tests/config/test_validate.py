@@ -2,7 +2,7 @@
 
 import pytest
 
-from framework.config.validate import fits
+from framework.config.validate import NAME_BYTES, _top_value, fits
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,32 @@ from framework.config.validate import fits
 )
 def test_fits(value, kind, right):
     assert fits(value, kind) is right
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "Grüße", "東京 2", "a=b, 'c' [d]", "-x", "...x", "n" * NAME_BYTES, "ü" * (NAME_BYTES // 2), "👩‍👩‍👧"]
+)
+def test_names_of_runs(name):
+    assert [*_top_value("name", name)] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../x",
+        "/x",
+        "a/b",
+        "a\\b",
+        ".",
+        "..",
+        " ",
+        "a\nb",
+        "a\x00",
+        "\x1b[0m",
+        "\udc80",
+        "n" * (NAME_BYTES + 1),
+        "ü" * (NAME_BYTES // 2 + 1),
+    ],
+)
+def test_what_is_no_name_of_a_run(name):
+    assert len([*_top_value("name", name)]) == 1

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from framework.cli.train import main
+from framework.config.quoting import quote
 from framework.data import cache, module
 from framework.errors import UserError
 from framework.huggingface.folder import PublishedModel
@@ -135,6 +136,19 @@ def test_the_run_to_resume(project, capsys):
     assert Path("runs/last").resolve() == other
     with Start.of([f"resume={run}"]).opened() as start:
         assert start.run and start.run.folder == run == Path("runs/last").resolve()
+
+
+def test_names_of_any_letters(project):
+    """In a folder of runs of one's own, with data of such names; `python -m framework` finds the run there."""
+    name, runs = "Grüße, 東京 = 'x' [1]", "größe=3, {x}"
+    Path("train.csv").rename("train=ü, [1].csv")
+    words = [word for word in BASE if not word.startswith("data.train")]
+    with Start.of([*words, "data.train=train=ü, [1].csv", f"name={quote(name)}", f"runs={runs}"]).opened() as start:
+        assert start.run and start.run.folder.name.startswith(name) and start.run.folder.parents[1] == Path(runs)
+        assert start.run.config()["data"]["train"] == "train=ü, [1].csv"
+    found = Start.of([*words, "data.train=train=ü, [1].csv", f"name={quote(name)}", f"runs={runs}", "resume=auto"]).run
+    assert found and found.folder == start.run.folder.resolve() == Run.open(Path(runs) / "last").folder
+    assert not Path("runs").exists()
 
 
 def test_a_run_that_was_made_since_the_start_is_not_made_again(project, capsys):
