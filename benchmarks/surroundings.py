@@ -33,6 +33,7 @@ from framework.workflows import inference, train  # noqa: E402, F401
 SMALL = ["task=classification", "data=files", "data.train=train.csv", "data.validation=train.csv", "tokenizer=bytes", "model.dim=16",
          "model.num_layers=1", "model.num_heads=2", "model.max_length=32", "task.baseline=false", "trainer.max_epochs=2"]  # fmt: skip
 NOBODY = 54321  # no user of this number exists
+ELSEWHERE = str(Path(tempfile.gettempdir(), "surroundings-cache"))  # a cache of that user
 
 
 @dataclass
@@ -201,7 +202,7 @@ def read_only(case: Case) -> None:
 
 def of_another_user(case: Case) -> None:
     case.train()
-    nobody = Child([user(), setting(PLUGFORMER_CACHE="/tmp/surroundings-cache")])
+    nobody = Child([user(), setting(PLUGFORMER_CACHE=ELSEWHERE)])
     case.resume(child=nobody)
     case.predict("text=a good film", child=nobody)
     case.predict("file=train.csv", "to=/proc/answers.jsonl")
@@ -210,7 +211,7 @@ def of_another_user(case: Case) -> None:
 
 def no_home(case: Case) -> None:
     case.train(child=Child([user(), unsetting("PLUGFORMER_CACHE", "XDG_CACHE_HOME")]))
-    case.train(child=Child([user(), setting(PLUGFORMER_CACHE="/tmp/surroundings-cache")]))
+    case.train(child=Child([user(), setting(PLUGFORMER_CACHE=ELSEWHERE)]))
     case.train(child=Child([setting(HOME="/nonexistent/home"), unsetting("PLUGFORMER_CACHE", "XDG_CACHE_HOME"), user_with_home]))
 
 
@@ -232,7 +233,7 @@ def no_cache(case: Case) -> None:
 def no_current_folder(case: Case) -> None:
     (case.folder / "closed").mkdir(mode=0o555)
     there, data = (
-        Child([user(), setting(PLUGFORMER_CACHE="/tmp/surroundings-cache"), lambda: os.chdir("closed")]),
+        Child([user(), setting(PLUGFORMER_CACHE=ELSEWHERE), lambda: os.chdir("closed")]),
         f"data.folder={case.folder}",
     )
     case.train(data, child=there)
@@ -280,7 +281,8 @@ def ascii_terminal(case: Case) -> None:
     Path("größe.csv").write_text("text,label\nein schöner Film,gefällt\nein öder Film,gefällt nicht\n" * 20, encoding="utf-8")
     case.train("name=Grüße", "data.train=größe.csv", "data.validation=größe.csv", child=few)
     case.predict("text=schön", child=few)
-    json.loads(case.predict("file=größe.csv", child=few).splitlines()[0])
+    told = case.predict("file=größe.csv", child=few)
+    assert "schöner" in json.loads(told.splitlines()[0])["input"] and told.isascii(), told
 
 
 def no_log(case: Case) -> None:
@@ -328,6 +330,11 @@ CASES: dict[str, tuple[str, Callable[[Case], None]]] = {
 
 def main(names: list[str]) -> int:
     found = {}
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
+        Case(Path(folder))
+        train_main([*SMALL, "name=x"])  # imports what is imported late; another user may not read it
+        framework_main(["predict", "runs/last", "file=train.csv"])
+        framework_main(["evaluate", "runs/last"])
     for name, (what, case) in CASES.items():
         if names and name not in names:
             continue

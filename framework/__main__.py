@@ -7,6 +7,7 @@ from pathlib import Path
 from framework import registry
 from framework.config import catalogue as index
 from framework.errors import UserError
+from framework.utils.files import check_current_folder
 from framework.utils.streams import demanded_output, prepare_streams, tell
 
 USAGE = """\
@@ -31,6 +32,7 @@ def main(argv: Sequence[str]) -> int:
 
         return train(argv[1:])
     try:
+        check_current_folder()
         with demanded_output():
             _run(*(argv or ("--help",)))
     except UserError as error:

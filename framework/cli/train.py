@@ -11,6 +11,7 @@ from framework.config.catalogue import GROUPS, TOP
 from framework.config.other_words import meant
 from framework.errors import UserError
 from framework.training.interruption import Interrupted, interruption
+from framework.utils.files import check_current_folder
 from framework.utils.streams import demanded_output, prepare_streams, tell, unbroken_output
 
 _HYDRAS = ("-sc", "--shell-completion", "-i", "--info", "--hydra-help", "--version")  # flags that Hydra answers
@@ -33,6 +34,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _main(argv: list[str]) -> int:
+    check_current_folder()
     arguments, rest, folders = parsed(argv, hydra=True)
     if arguments.help:
         with demanded_output():

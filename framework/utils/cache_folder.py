@@ -10,7 +10,7 @@ from pathlib import Path
 from framework.errors import UserError
 
 # Errors of the disk and of permissions; others are bugs of whoever writes.
-_UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST, errno.EFBIG)
+_UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST, errno.EFBIG, errno.ENOENT)
 
 
 def cache_folder() -> Path:

@@ -65,6 +65,14 @@ class _Watched:
         return getattr(self._file, name)
 
 
+def check_current_folder() -> None:
+    """UserError: the current folder was removed, so that no relative path means anything."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UserError("the current folder does not exist any more; cd to one that does") from None
+
+
 def why_unwritable(error: OSError) -> str:
     """Why the system refuses to write, if that is for the user to mend; otherwise empty."""
     return _REFUSALS.get(error.errno or 0, "")

@@ -14,7 +14,6 @@ from framework.pretrained.source import PretrainedSource
 from framework.pretrained.teacher import OPTION as TEACHER
 from framework.pretrained.teacher import check_teacher
 from framework.pretrained.transfer import check_pretrained
-from framework.tracking.base import check_trackers
 
 
 def preflight(
@@ -32,6 +31,13 @@ def preflight(
     if not resumes:
         check_trained_parameters(config)
     check_training(config)
+    check_loggers(config)
+
+
+def check_loggers(config: Mapping[str, Any]) -> None:
+    """UserError: a tracker cannot record: nobody is logged in, or its package is missing."""
+    from framework.tracking.base import check_trackers
+
     check_trackers(config["logger"], name=config["name"], named=True, config=config, chosen={})
 
 

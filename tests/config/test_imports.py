@@ -31,6 +31,7 @@ HYDRA = {
         "config/presets",
         "config/quoting",
         "config/recipes",
+        "cli/sweep",
         "cli/train",
         "runs/resume",
     )
