@@ -7,9 +7,11 @@ mounted, or the process becomes another user.
 """
 
 import contextlib
+import importlib
 import io
 import json
 import os
+import pkgutil
 import resource
 import subprocess
 import sys
@@ -25,6 +27,8 @@ sys.path[:0] = [str(ROOT)]
 import torch  # noqa: E402
 from results import PAGE, RECORD, SURROUNDINGS, page  # noqa: E402
 
+import framework  # noqa: E402
+import plugins  # noqa: E402
 from framework.__main__ import main as framework_main  # noqa: E402
 from framework.cli.train import main as train_main  # noqa: E402
 from framework.config import catalogue as index  # noqa: E402
@@ -328,13 +332,32 @@ CASES: dict[str, tuple[str, Callable[[Case], None]]] = {
 }
 
 
+def import_what_is_imported_late() -> None:
+    """Imports here what a run and a prediction import: another user may not read it later. Neither may run here: a process with threads of
+    torch is not to be forked."""
+
+    def used(words: list[str]) -> int:
+        with contextlib.redirect_stdout(io.StringIO()):
+            train_main([*SMALL, "name=x"])
+            framework_main(["predict", "runs/last", "file=train.csv"])
+            framework_main(["evaluate", "runs/last"])
+        print("\nMODULES", *sys.modules)
+        return 0
+
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        Case(Path(folder))
+        told = run(used, [])[1]
+    ours = (name for package in (framework, plugins) for _, name, _ in pkgutil.walk_packages(package.__path__, f"{package.__name__}."))
+    for name in [*told.partition("\nMODULES ")[2].split(), *ours]:
+        if name not in sys.modules and "__" not in name and "scaffold" not in name:
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+    index.load()
+
+
 def main(names: list[str]) -> int:
     found = {}
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
-        Case(Path(folder))
-        train_main([*SMALL, "name=x"])  # imports what is imported late; another user may not read it
-        framework_main(["predict", "runs/last", "file=train.csv"])
-        framework_main(["evaluate", "runs/last"])
+    import_what_is_imported_late()
     for name, (what, case) in CASES.items():
         if names and name not in names:
             continue
@@ -346,11 +369,12 @@ def main(names: list[str]) -> int:
         print(
             f"| {name} | {what} | {' '.join(map(str, tried.codes))} | {tried.lost} | {tried.tracebacks} |  {tried.said[:200]}", flush=True
         )
-    if not names:
-        record = json.loads(RECORD.read_text(encoding="utf-8"))
-        record[SURROUNDINGS] = {"command": "python benchmarks/surroundings.py", "cases": found}
-        RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        PAGE.write_text(page(record), encoding="utf-8")
+    record = json.loads(RECORD.read_text(encoding="utf-8"))
+    found = record.get(SURROUNDINGS, {}).get("cases", {}) | found
+    cases = {name: found[name] for name in CASES if name in found}
+    record[SURROUNDINGS] = {"command": "python benchmarks/surroundings.py", "cases": cases}
+    RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    PAGE.write_text(page(record), encoding="utf-8")
     return sum(lost + tracebacks for _, _, lost, tracebacks in found.values())
 
 
