@@ -1,6 +1,6 @@
 """Trains, resumes and predicts where something is missing or full, and counts lost checkpoints and tracebacks: a table of docs/results.md.
 
-python benchmarks/surroundings.py [CASE...]
+python benchmarks/surroundings.py [--show] [CASE...]
 
 Each command runs in a process forked from this one, which has imported everything already. Some cases need root: a small file system is
 mounted, or the process becomes another user.
@@ -151,7 +151,7 @@ class Case:
         self.tracebacks += "Traceback" in told or "Traceback" in logs or code < 0 or code == 1
         self.said = self.said or (f"{code}: {told.strip()}".splitlines()[-1] if code else "")
         self.lost += sum(step_of(path) < step for path, step in before.items() if step >= 0)
-        if "Traceback" in told:
+        if "Traceback" in told or "--show" in sys.argv:
             print(told, file=sys.stderr)
         return told
 
@@ -282,7 +282,7 @@ def head(case: Case) -> None:
 
 def ascii_terminal(case: Case) -> None:
     few = Child([setting(LC_ALL="C")], encoding="ascii")
-    Path("größe.csv").write_text("text,label\nein schöner Film,gefällt\nein öder Film,gefällt nicht\n" * 20, encoding="utf-8")
+    Path("größe.csv").write_text("text,label\n" + "ein schöner Film,gefällt\nein öder Film,gefällt nicht\n" * 20, encoding="utf-8")
     case.train("name=Grüße", "data.train=größe.csv", "data.validation=größe.csv", child=few)
     case.predict("text=schön", child=few)
     told = case.predict("file=größe.csv", child=few)
@@ -379,4 +379,4 @@ def main(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main([name for name in sys.argv[1:] if name != "--show"]))
