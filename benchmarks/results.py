@@ -188,8 +188,8 @@ def page(record: dict[str, Any]) -> str:
             "| --- | --- | --- | --- | --- |",
             *(f"| {' | '.join(map(str, case))} |" for case in cases),
             "",
-            f"`{tried['command']}`, as root. Exit codes: 0, or 2 after a message of at most six lines that says what is missing. Lost: a",
-            "checkpoint that was whole before a command and is not after it, or is an older one.",
+            f"`{tried['command']}`, as root. Exit codes: 0, or 2 after a message of what is missing. Tracebacks: any other code, too.",
+            "Lost: a checkpoint that was whole before a command and is not after it, or is an older one.",
             "",
         ]
     return "\n".join(lines)

@@ -10,41 +10,18 @@ import contextlib
 import json
 import os
 import secrets
-import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from framework.errors import UserError
+from framework.runs.holder import Holder, is_alive, is_gone, process_table
 from framework.utils.files import why_unwritable
 
 BEAT, BOUND = 10.0, 120.0  # seconds between heartbeats; after so many without one a holder elsewhere is dead
-
-
-@dataclass(frozen=True)
-class Holder:
-    """A process that trains in a folder. table: where its id is valid; empty: cannot be told. started: its start in that table; empty:
-    cannot be told. since: when it took the lock."""
-
-    host: str
-    table: str
-    pid: int
-    started: str
-    since: str
-
-    @classmethod
-    def this(cls) -> "Holder":
-        """This process."""
-        pid = os.getpid()
-        return cls(socket.gethostname(), process_table(), pid, _start_of(pid) or "", f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}, since {self.since}"
 
 
 @contextlib.contextmanager
@@ -66,7 +43,7 @@ def held(folder: Path, lost: Callable[[], None] | None = None) -> Iterator[None]
     finally:
         done.set()
         beat.join()
-        if not any(_is_alive(holder) for holder in _holders(path)[1:]):  # a rank that is left keeps the folder
+        if not any(is_alive(holder) for holder in _holders(path)[1:]):  # a rank that is left keeps the folder
             path.unlink(missing_ok=True)
 
 
@@ -90,15 +67,6 @@ def check(folder: Path) -> None:
     """UserError: a living process has the lock."""
     if there := _living(folder, _now(folder)):
         raise _refused(folder, there)
-
-
-def process_table() -> str:
-    """What tells apart the places where one process id means one process: machine, boot and namespace. Empty: cannot be told."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return "" if sys.platform == "win32" else socket.gethostname()
 
 
 def _take(folder: Path) -> Path:
@@ -149,35 +117,9 @@ def _living(folder: Path, now: float, but: Path | None = None) -> Holder | None:
             continue  # released meanwhile
         here = holders and holders[0].table == process_table() != ""
         told = [holder for holder in holders if holder.started] if here else []
-        if any(map(_is_alive, told)) or (age < BOUND and not (here and all(map(_is_gone, holders)))):
+        if any(map(is_alive, told)) or (age < BOUND and not (here and all(map(is_gone, holders)))):
             return next(iter(holders), Holder("a host unknown", "", 0, "", "a moment ago"))
     return None
-
-
-def _is_alive(holder: Holder) -> bool:
-    return holder.table == process_table() and holder.started != "" and _start_of(holder.pid) == holder.started
-
-
-def _is_gone(holder: Holder) -> bool:
-    """Whether no process has the id, or another one than the holder."""
-    if holder.started:
-        return _start_of(holder.pid) != holder.started
-    try:
-        os.kill(holder.pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
-def _start_of(pid: int) -> str | None:
-    """The start of a process in ticks since the boot; None if there is no such process, or it has ended, or the system does not say."""
-    try:
-        state, *fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    except (OSError, ValueError):
-        return None
-    return None if state in ("Z", "X") else fields[18]
 
 
 def _files(folder: Path) -> dict[int, Path]:

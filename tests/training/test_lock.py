@@ -12,7 +12,8 @@ import pytest
 
 from framework.errors import UserError
 from framework.runs import lock
-from framework.runs.lock import Holder, held, holder, join
+from framework.runs.holder import Holder, start_of
+from framework.runs.lock import held, holder, join
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def sleeper():
 
 
 def of(process) -> Holder:
-    return replace(Holder.this(), pid=process.pid, started=lock._start_of(process.pid) or "")
+    return replace(Holder.this(), pid=process.pid, started=start_of(process.pid) or "")
 
 
 def lock_of(folder, *holders: Holder, age=0.0):
