@@ -59,7 +59,9 @@ def _run(verb: str, *arguments: str) -> int:
             _, words, folders = parsed(arguments)
             composed = compose_run(words, folders)
             from framework.runs.summary import model_card
+            from framework.workflows.preflight import check_options
 
+            check_options(composed.config, big=True)
             print(model_card(composed.config))
         case "new":
             from framework.cli.scaffold.new import new

@@ -1,6 +1,7 @@
 """Validates a composed config against the catalogue: every key is known, none is missing, every value has its type."""
 
 import ast
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -54,6 +55,8 @@ def _node(path: str, node: Any, kind: str, catalogue: Catalogue) -> Iterator[str
     for key, value in node.items():
         if key in option["fields"]:
             yield from _value(f"{path}.{key}", value, option["fields"][key]["type"])
+            if value == "" and "None" in option["fields"][key]["type"]:
+                yield f"{path}.{key}: the text is empty; null = none"
         elif key in option["slots"]:
             entry = option["slots"][key]
             if value is not None or not (entry["follows"] or entry["default"] is None):
@@ -69,6 +72,21 @@ def _node(path: str, node: Any, kind: str, catalogue: Catalogue) -> Iterator[str
 def _value(path: str, value: Any, type_name: str) -> Iterator[str]:
     if not fits(value, type_name):
         yield f"{path}: {value!r} is not of type {type_name}"
+    elif numbers := [number for number in _numbers(value) if not _is_usable(number)]:
+        yield f"{path}: {numbers[0]} is no number that can be computed with: it must be finite, and an integer below 2**63"
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """The numbers in a value of a config."""
+    if isinstance(value, (int, float)):
+        yield value
+    elif isinstance(value, (Mapping, list, tuple)):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _numbers(item)
+
+
+def _is_usable(number: float) -> bool:
+    return -(2**63) <= number < 2**63 if isinstance(number, int) else math.isfinite(number)
 
 
 def fits(value: Any, type_name: str) -> bool:

@@ -1,10 +1,7 @@
 """Checks of a run before its data is encoded and before it has a folder."""
 
-import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from framework.config import catalogue as index
@@ -30,7 +27,18 @@ def preflight(
         check_pretrained(pretrained, config, overrides)
     if not resumes:
         check_trained_parameters(config)
-    check_training(config)
+    check_options(config)
+
+
+def check_options(config: Mapping[str, Any], big: bool = False) -> None:
+    """UserError: more processes than the machine can run, or a value that torch, Lightning or a part refuses. big: whether the model may
+    be too big for this machine."""
+    from framework.workflows.train import quiet
+    from framework.workflows.trial import try_options
+
+    quiet()
+    check_processes(config["trainer"])
+    try_options(config, big)
 
 
 def check_data(config: Mapping[str, Any]) -> None:
@@ -59,36 +67,6 @@ def check_trained_parameters(config: Mapping[str, Any]) -> None:
         check_adapter(file, config, {f"model.{name}": shape for name, shape in shapes(trained(task.model)).items()})
 
 
-def check_training(config: Mapping[str, Any]) -> None:
-    """UserError: the weights do not fit into memory, or the model, the optimizer, the schedule or the trainer refuses its values. They are
-    built as for training, on the meta device; parts of other packages are so checked as ours are."""
-    import torch
-    from torch import nn
-
-    from framework.registry import as_part, build
-    from framework.runs.build import placeholder_spec
-    from framework.workflows.train import quiet
-
-    quiet()
-    check_processes(config["trainer"])
-    with torch.device("meta"), _refusal("model", config["model"]):
-        task = nn.ModuleDict({"model": build(config["model"], spec=placeholder_spec(config))})  # a task needs what the data says
-    needed, there = sum(parameter.nbytes for parameter in task.parameters()), _memory()
-    if there and needed > there:
-        raise UserError(
-            f"the weights of this model take {needed / 2**30:,.0f} GiB, and this machine has {there / 2**30:,.0f} GiB of memory"
-        )
-    with _refusal("optimizer", config["optimizer"]):
-        as_part(config["optimizer"])(model=task)
-    trainer = config["trainer"]
-    limit = trainer.get("max_steps", -1)
-    endless = limit == -1 and trainer.get("max_epochs") == -1 and trainer.get("max_time") is None
-    with _refusal("schedule", config["schedule"]):
-        as_part(config["schedule"])(total=math.inf if endless else 1e9 if limit == -1 else limit)
-    with _refusal("trainer", trainer):
-        build(trainer, callbacks=[], logger=[], plugins=[], default_root_dir=Path())
-
-
 def check_processes(trainer: Mapping[str, Any]) -> None:
     """UserError: more processes than a machine can run."""
     from framework.workflows.processes import wanted_processes
@@ -96,25 +74,3 @@ def check_processes(trainer: Mapping[str, Any]) -> None:
     count, cores = wanted_processes(trainer), os.cpu_count() or 1
     if count > 32 * cores:
         raise UserError(f"trainer.devices={trainer['devices']} are {count:,} processes on a machine with {cores} cores")
-
-
-@contextmanager
-def _refusal(group: str, node: Mapping[str, Any]) -> Iterator[None]:
-    """A UserError of what a constructor refuses: torch, Lightning and parts of other packages raise these for a value."""
-    from pytorch_lightning.utilities.exceptions import MisconfigurationException
-
-    try:
-        yield
-    except UserError:
-        raise
-    except (ValueError, TypeError, ArithmeticError, LookupError, ImportError, RuntimeError, MisconfigurationException) as error:
-        said = " ".join(str(error).split())[:300]
-        raise UserError(f"{group}={node['part'].partition('/')[2]} refuses its options: {said or type(error).__name__}") from error
-
-
-def _memory() -> int:
-    """Bytes of memory of this machine; 0 if the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 0

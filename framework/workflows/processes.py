@@ -31,9 +31,9 @@ def launch(start: Start) -> tuple[Run, float | None]:
     if rank_and_world := outside_rank():
         start = start if rank_and_world[0] else start.prepare()
         return _train(_in_shared_folder(start, *rank_and_world))
-    start = start.prepare().open_folder()
-    assert start.run is not None
     processes = wanted_processes(start.config["trainer"])
+    start = start.prepare().open_folder(processes)
+    assert start.run is not None
     if processes == 1:
         return _train(start)
     spawn(["framework.workflows.processes", str(start.run.folder)], processes)
@@ -86,7 +86,7 @@ def _in_shared_folder(start: Start, rank: int, world: int) -> Start:
     key = f"plugformer/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{next(_launched)}"
     if rank == 0:
         try:
-            start = start.open_folder()
+            start = start.open_folder(world)
         except UserError:
             store.set(key, "")
             raise

@@ -100,9 +100,13 @@ class Start:
 
         return replace(self, prepared=prepare_data(self.config, self.run.folder if self.run and self.resumes else None))
 
-    def open_folder(self) -> "Start":
-        """With the folder of the run: a new one, or the one that is resumed, with its changed config. UserError: the checkpoint to resume
-        from is damaged; the folder is then left as it is."""
+    def open_folder(self, processes: int = 1) -> "Start":
+        """With the folder of the run: a new one, or the one that is resumed, with its changed config. UserError: an option does not fit
+        the prepared data, or the checkpoint to resume from is damaged; the folder is then left as it is. processes: of the run."""
+        if self.prepared is not None:
+            from framework.workflows.trial import try_task
+
+            try_task(self.config, self.prepared, processes)
         if self.run is None:
             run = Run.create(RUNS, _task(self.config), self.config, self.overrides, self.chosen)
         else:

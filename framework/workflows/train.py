@@ -23,6 +23,7 @@ from framework.tracking.base import Tracker, build_trackers, finish
 from framework.training.callbacks import build_callbacks
 from framework.training.learner import Learner
 from framework.workflows.baseline import baseline
+from framework.workflows.memory import memory_errors
 from framework.workflows.report import print_end, print_start
 from framework.workflows.start import Start
 
@@ -36,7 +37,7 @@ def train(start: Start) -> float | None:
     assert start.run is not None
     config, run = start.config, start.run
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    with run.logged() if rank == 0 else contextlib.nullcontext():
+    with run.logged() if rank == 0 else contextlib.nullcontext(), memory_errors(config["trainer"]):
         prepared = start.prepared or start.prepare().prepared
         assert prepared is not None
         pl.seed_everything(config["seed"], verbose=False)

@@ -24,6 +24,11 @@ class PretrainedTokenizer(TokenizerTrainer):
     needs_texts = False
     option_traits: ClassVar = {"pattern": ("additional_special_tokens",)}
 
+    rules: ClassVar[dict[str, str]] = {
+        "vocab_size is None or 0 < vocab_size <= 2**24": "vocab_size must be positive, and at most 2**24",
+        "start is None or start >= 0": "start must not be negative, the id of a token",
+    }
+
     def __init__(
         self,
         file: str | None = None,
