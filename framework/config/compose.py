@@ -13,7 +13,7 @@ from framework import registry
 from framework.config import catalogue as index
 from framework.config.catalogue import FILES, GROUPS, NAMED, Catalogue
 from framework.config.constraints import explicit_config, report
-from framework.config.diagnose import diagnose
+from framework.config.diagnose import diagnose, unreadable
 from framework.config.hydra_source import attach, hydra_config, key_of, plain_config
 from framework.config.presets import with_named_nodes
 from framework.config.recipes import check_recipe, is_group_word, recipe_of
@@ -37,6 +37,8 @@ def compose(overrides: list[str], folders: Iterable[Path] = (), implied: Iterabl
     folders: the user's own config folders. implied: overrides that a pretrained model implies; typed ones take precedence.
     """
     catalogue = attach(folders)
+    if wrong := unreadable(overrides, catalogue):
+        raise UserError(shorten(wrong))
     overrides = _without_null(overrides, catalogue)
     typed, overrides = [*implied, *overrides], open_dictionaries(overrides, catalogue)
     words = [*implied, *overrides]

@@ -37,6 +37,8 @@ def _top_value(key: str, value: Any) -> Iterator[str]:
     """Problems of a value at the top of the config, beyond its type."""
     if key == "seed" and isinstance(value, int) and not 0 <= value < 2**32:
         yield f"seed: {value} must be in 0 to {2**32 - 1}"
+    if key == "resume" and value == "":
+        yield "resume: write resume=RUN for a run folder, resume=auto name=NAME, or leave it out"
     if key == "name" and isinstance(value, str) and value and (re.search(r"[/\\\0]", value) or not value.strip(". ")):
         yield f"name: {value!r} cannot be the name of a folder: leave out slashes, and use more than dots"
 
@@ -55,7 +57,7 @@ def _node(path: str, node: Any, kind: str, catalogue: Catalogue) -> Iterator[str
     for key, value in node.items():
         if key in option["fields"]:
             yield from _value(f"{path}.{key}", value, option["fields"][key]["type"])
-            if value == "" and "None" in option["fields"][key]["type"]:
+            if value == "" and "None" in option["fields"][key]["type"] and "empty" not in option["fields"][key]["traits"]:
                 yield f"{path}.{key}: the text is empty; null = none"
         elif key in option["slots"]:
             entry = option["slots"][key]
