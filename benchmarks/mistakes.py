@@ -98,6 +98,7 @@ def main() -> None:
     arguments.add_argument("last", type=int, nargs="?", default=10**6)
     options = arguments.parse_args()
     rows = [line.split("\t") for line in options.list.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    answer(["seed=x"])  # makes the catalogue, if a source has changed
     wrong = 0
     spent: list[float] = []
     for number, (verdict, name, words, *_) in enumerate(rows, 1):

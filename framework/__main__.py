@@ -73,17 +73,24 @@ def _run(verb: str, *arguments: str) -> int:
             return train(arguments)
         case "evaluate":
             from framework.workflows.inference import evaluate
+            from framework.workflows.memory import memory_errors
 
-            for name, value in evaluate(_folder(verb, arguments), arguments[1:]).items():
+            with memory_errors():
+                metrics = evaluate(_folder(verb, arguments), arguments[1:])
+            for name, value in metrics.items():
                 print(f"{name:<28}{value:.6g}" if isinstance(value, float) else f"{name:<28}{value}")
         case "predict":
             from framework.workflows.inference import predict
+            from framework.workflows.memory import memory_errors
 
-            predict(_folder(verb, arguments), arguments[1:])
+            with memory_errors():
+                predict(_folder(verb, arguments), arguments[1:])
         case "export":
             from framework.export.command import export
+            from framework.workflows.memory import memory_errors
 
-            print(export(_folder(verb, arguments), arguments[1:]))
+            with memory_errors():
+                print(export(_folder(verb, arguments), arguments[1:]))
         case _:
             raise UserError(f"{verb}: there is no such verb{registry.nearest(verb, VERBS)}; there are: {', '.join(VERBS)}")
     return 0

@@ -57,11 +57,12 @@ def unreadable(overrides: list[str], catalogue: Catalogue) -> list[str]:
             value = None if override.is_sweep_override() else override.value()
         except HydraException:
             continue  # composing fails too, and is explained
-        several = isinstance(value, list) and override.key_or_group in (*NAMED, *FILES)
-        if is_group_override(override, catalogue) and not (value is None or isinstance(value, str) or several):
-            kind = catalogue.kind_at(override.key_or_group)
-            names = "|".join(catalogue.names(kind)) if kind else "NAME"
-            wrong.append(f"{text}: choose one option, {override.key_or_group}={names}; its values are {override.key_or_group.replace('/', '.')}.KEY=VALUE")
+        group = override.key_or_group
+        kind = catalogue.kind_at(group) if is_group_override(override, catalogue) else None
+        several = isinstance(value, list) and group in (*NAMED, *FILES)
+        if kind and not (value is None or isinstance(value, str) or several):
+            names, path = "|".join(catalogue.names(kind)), group.replace("/", ".")
+            wrong.append(f"{text}: choose one option, {group}={names}; its values are {path}.KEY=VALUE")
     return wrong
 
 

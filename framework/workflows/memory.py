@@ -10,11 +10,12 @@ from typing import Any
 
 from framework.errors import UserError
 
-LESS = (  # what takes less memory, in the order in which it costs least
-    "less memory: a smaller data.batches.budget (or rows) with trainer.accumulate_grad_batches, model.max_length, trainer.precision=bf16-mixed",
-    "activation_checkpointing=true of the encoder or decoder; model.dim, num_layers, tokenizer.vocab_size; optimizer=adafactor; "
-    "model/adapter=lora",
+# What takes less memory, in the order in which it costs least.
+OF_A_BATCH = (
+    "smaller batches take less: data.batches.budget (or rows), with trainer.accumulate_grad_batches; so do model.max_length, "
+    "trainer.precision=bf16-mixed, and activation_checkpointing=true of the encoder or decoder"
 )
+OF_THE_MODEL = "a smaller model takes less: model.dim, num_layers, tokenizer.vocab_size; so do optimizer=adafactor and model/adapter=lora"
 # Messages of RuntimeErrors: torch's allocator of main memory, cuBLAS, cuDNN and NCCL without room for their workspace, and worker processes.
 _SAID = re.compile(r"can't allocate memory|not enough memory|out of memory|ALLOC_FAILED|Cannot allocate memory|std::bad_alloc", re.IGNORECASE)
 _ASKED = re.compile(r"(?:Tried to allocate|you tried to allocate) ([\d.]+ ?(?:[KMGT]iB|bytes))")
@@ -31,7 +32,7 @@ def check_memory(task: Any, config: Mapping[str, Any]) -> None:
         parts = ", ".join(f"{name} {_amount(size)}" for name, size in sizes.items())
         raise UserError(
             f"training this model needs {_amount(sum(sizes.values()))} before activations ({parts}), and {place} has {_amount(there)}\n"
-            + "\n".join(LESS)
+            + OF_THE_MODEL
         )
 
 
@@ -71,7 +72,7 @@ def main_memory() -> int:
 
 
 @contextmanager
-def memory_errors(trainer: Mapping[str, Any]) -> Iterator[None]:
+def memory_errors() -> Iterator[None]:
     """A UserError in place of the exceptions of memory that has run out, of main memory and of GPUs: what was asked for, what there is,
     and what to lower."""
     try:
@@ -79,10 +80,11 @@ def memory_errors(trainer: Mapping[str, Any]) -> Iterator[None]:
     except (MemoryError, RuntimeError, OSError) as error:
         if not is_out_of_memory(error):
             raise
-        place, there = memory(trainer)
+        on_gpu = type(error).__name__ == "OutOfMemoryError" or re.search("CUDA|CUBLAS|CUDNN", str(error))
+        place, there = memory({} if on_gpu else {"accelerator": "cpu"})
         asked = _ASKED.search(str(error))
         wanted = f" for {_readable(asked[1])} more" if asked else ""
-        raise UserError(f"out of memory: there was no room{wanted}; {place} has {_amount(there)}\n" + "\n".join(LESS)) from error
+        raise UserError(f"out of memory: there was no room{wanted}; {place} has {_amount(there)}\n{OF_A_BATCH}\n{OF_THE_MODEL}") from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:

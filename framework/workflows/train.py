@@ -37,7 +37,7 @@ def train(start: Start) -> float | None:
     assert start.run is not None
     config, run = start.config, start.run
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    with run.logged() if rank == 0 else contextlib.nullcontext(), memory_errors(config["trainer"]):
+    with run.logged() if rank == 0 else contextlib.nullcontext(), memory_errors():
         prepared = start.prepared or start.prepare().prepared
         assert prepared is not None
         pl.seed_everything(config["seed"], verbose=False)
