@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
+from types import CodeType
 from typing import Any
 
 from framework.registry.names import nearest
@@ -30,9 +31,14 @@ def broken(rules: Mapping[str, str], names: Mapping[str, Any]) -> list[str]:
 
 def _holds(rule: str, names: Mapping[str, Any]) -> bool:
     try:
-        return bool(eval(rule, {**names, "__builtins__": FUNCTIONS}))  # noqa: S307 - rules come from classes
+        return bool(eval(_code(rule), {**names, "__builtins__": FUNCTIONS}))  # noqa: S307 - rules come from classes
     except ArithmeticError:  # `dim % num_heads` of no heads
         return False
+
+
+@cache
+def _code(rule: str) -> CodeType:
+    return compile(rule, "<rule>", "eval")
 
 
 def expressions(rules: Iterable[str], provides: Iterable[str] | Mapping[str, str]) -> list[str]:

@@ -17,7 +17,7 @@ from framework.training.groups import LayerRates, is_stack, parameter_groups
 
 ADAM_RULES = {
     "len(betas) == 2 and all(0 <= beta < 1 for beta in betas)": "betas must be two numbers in [0, 1)",
-    "0 <= eps < 1": "eps must be in [0, 1)",
+    "0 < eps < 1": "eps must be in (0, 1): at 0 a weight without a gradient becomes NaN",
 }
 
 

@@ -17,7 +17,9 @@ OF_A_BATCH = (
 )
 OF_THE_MODEL = "a smaller model takes less: model.dim, num_layers, tokenizer.vocab_size; so do optimizer=adafactor and model/adapter=lora"
 # Messages of RuntimeErrors: torch's allocator of main memory, cuBLAS, cuDNN and NCCL without room for their workspace, and worker processes.
-_SAID = re.compile(r"can't allocate memory|not enough memory|out of memory|ALLOC_FAILED|Cannot allocate memory|std::bad_alloc", re.IGNORECASE)
+_SAID = re.compile(
+    r"can't allocate memory|not enough memory|out of memory|ALLOC_FAILED|Cannot allocate memory|std::bad_alloc", re.IGNORECASE
+)
 _ASKED = re.compile(r"(?:Tried to allocate|you tried to allocate) ([\d.]+ ?(?:[KMGT]iB|bytes))")
 
 

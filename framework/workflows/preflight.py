@@ -11,6 +11,7 @@ from framework.pretrained.source import PretrainedSource
 from framework.pretrained.teacher import OPTION as TEACHER
 from framework.pretrained.teacher import check_teacher
 from framework.pretrained.transfer import check_pretrained
+from framework.registry import build
 
 
 def preflight(
@@ -18,6 +19,8 @@ def preflight(
 ) -> None:
     """UserError: the first mistake. The checks that need no torch come first. resumes: the run has a checkpoint, whose weights are checked
     when they are loaded."""
+    if not resumes:  # a run that goes on has its tokenizer
+        build(config["tokenizer"]).check()
     check_data(config)
     for model in frozen:
         check_length(model, config)

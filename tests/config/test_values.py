@@ -17,7 +17,7 @@ from framework.data.formats import Format
 from framework.errors import UserError
 from framework.registry import broken, build
 from framework.registry.rules import names_in
-from framework.workflows.trial import try_options
+from framework.workflows.preflight import check_options
 
 CONFIGS = [
     ["task=classification", "data=files", "data.train=a.csv", "logger=wandb", "model/adapter=lora"],
@@ -43,7 +43,8 @@ def slots(config):
 
     groups = [group for group, node in config.items() if is_node(node)]
     return sorted(
-        [((group,), group) for group in groups] + [slot for group in groups for slot in below(config[group], (group,))], key=lambda slot: len(slot[0])
+        [((group,), group) for group in groups] + [slot for group in groups for slot in below(config[group], (group,))],
+        key=lambda slot: len(slot[0]),
     )
 
 
@@ -97,7 +98,7 @@ MEANINGFUL = {
     -0.5: {"beta2_decay", "length_penalty"},
     0: {
         *("dropout", "weights_dropout", "inner_dropout", "token_dropout", "word_dropout", "label_smoothing"),
-        *("eps", "momentum", "dampening", "weight_decay", "warmup", "floor", "soft", "hidden", "hard", "length_penalty", "seed", "slow"),
+        *("momentum", "dampening", "weight_decay", "warmup", "floor", "soft", "hidden", "hard", "length_penalty", "seed", "slow"),
         *("masked", "random", "share", "max_inexact", "max_ratio", "min_delta", "validation_share", "test_share"),  # of them none
         *("offset", "segments", "overlap", "skip", "start", "workers", "patience", "min_new_tokens", "min_epochs", "min_steps"),
         *("validation_rows", "test_rows", "limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches"),
@@ -179,7 +180,7 @@ def tried(part, option, value):
     config, path = placed(part)
     config = put(config, (*path, option), value)
     try:
-        try_options(checked(config, []))
+        check_options(checked(config, []))
     except UserError as error:
         assert len(str(error).splitlines()) <= 6
         return False
@@ -189,7 +190,7 @@ def tried(part, option, value):
 def test_a_value_that_the_rules_take_is_built_or_refused():
     found = cases()
     assert len(found) > 1500
-    assert any([tried(*case) for case in found[:60]])
+    assert any([tried(*case) for case in found[:30]])
 
 
 @pytest.mark.whole

@@ -19,7 +19,9 @@ GIB = 2**30
 OUT = {
     "main memory": MemoryError(),
     "numpy": MemoryError("Unable to allocate 7.28 TiB for an array with shape (1000000, 1000000) and data type float64"),
-    "torch": RuntimeError("[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 8589934592 bytes"),
+    "torch": RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 8589934592 bytes"
+    ),
     "a GPU": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 8.00 GiB. GPU 0 has a total capacity of 79.10 GiB"),
     "cuBLAS": RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     "a process": OSError(errno.ENOMEM, "Cannot allocate memory"),
@@ -39,7 +41,9 @@ def test_memory_that_runs_out_is_answered_with_what_to_lower(error, monkeypatch)
     assert "16.0 GiB" in lines[0] or torch.cuda.is_available()
 
 
-@pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), OSError(errno.ENOENT, "no such file"), OSError(errno.ENOSPC, "full")])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("shapes do not match"), OSError(errno.ENOENT, "no such file"), OSError(errno.ENOSPC, "full")]
+)
 def test_other_errors_stay_what_they_are(error):
     assert not is_out_of_memory(error)
     with pytest.raises(type(error)) as caught, memory_errors():

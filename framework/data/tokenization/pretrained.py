@@ -38,6 +38,9 @@ class PretrainedTokenizer(TokenizerTrainer):
     ):
         self.file, self.additional_special_tokens, self.vocab_size, self.start = file, tuple(additional_special_tokens), vocab_size, start
 
+    def check(self) -> None:
+        self._tokenizer  # noqa: B018 - its files are read
+
     def train(self, texts: Texts) -> Tokenizer:
         return self._tokenizer
 

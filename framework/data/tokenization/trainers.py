@@ -37,6 +37,9 @@ class TokenizerTrainer:
 
     needs_texts: ClassVar[bool] = True
 
+    def check(self) -> None:
+        """UserError: the options are invalid. Called before data is read."""
+
     def train(self, texts: Texts) -> Tokenizer:
         raise NotImplementedError
 
