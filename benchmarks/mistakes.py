@@ -109,10 +109,8 @@ def main() -> None:
         wrong += bool(found)
         spent += [seconds] if code == 2 else []
         said = next((line for line in lines if line.strip()), "")
-        print(
-            f"{number:>4} {verdict} {code!s:>4} {len(lines):>2} lines {seconds:>5.1f} s  {'; '.join(found) or 'ok':<24} {name}: {said[:110]}",
-            flush=True,
-        )
+        figures = f"{number:>4} {verdict} {code!s:>4} {len(lines):>2} lines {seconds:>5.1f} s"
+        print(f"{figures}  {'; '.join(found) or 'ok':<24} {name}: {said[:110]}", flush=True)
     counted = sorted(spent)
     print(
         f"{wrong} not as wanted; CPU-seconds of refusals: median {counted[len(counted) // 2]:.2f}, most {counted[-1]:.2f}"

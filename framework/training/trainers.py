@@ -86,7 +86,9 @@ class LightningTrainer(pl.Trainer):
     """
 
     rules: ClassVar[dict[str, str]] = {
-        "accelerator in ('auto', 'cpu') or device_possible(accelerator)": "this machine has no such device; trainer.accelerator=auto takes what there is",
+        "accelerator in ('auto', 'cpu') or device_possible(accelerator)": (
+            "this machine has no such device; trainer.accelerator=auto takes what there is"
+        ),
         "precision not in ('transformer-engine', 'transformer-engine-float16') or installed('transformer_engine')": (
             "this precision needs Transformer Engine: pip install transformer-engine[pytorch]"
         ),

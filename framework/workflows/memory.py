@@ -16,7 +16,7 @@ OF_A_BATCH = (
     "trainer.precision=bf16-mixed, and activation_checkpointing=true of the encoder or decoder"
 )
 OF_THE_MODEL = "a smaller model takes less: model.dim, num_layers, tokenizer.vocab_size; so do optimizer=adafactor and model/adapter=lora"
-# Messages of RuntimeErrors: torch's allocator of main memory, cuBLAS, cuDNN and NCCL without room for their workspace, and worker processes.
+# In messages of RuntimeErrors: torch's allocator of main memory; cuBLAS, cuDNN and NCCL without a workspace; worker processes.
 _SAID = re.compile(
     r"can't allocate memory|not enough memory|out of memory|ALLOC_FAILED|Cannot allocate memory|std::bad_alloc", re.IGNORECASE
 )

@@ -4,7 +4,6 @@ The rules of our own parts refuse most mistakes earlier, without torch. What is 
 other packages that have no rules: what their constructors raise for a value is the user's mistake here, and would be a traceback later.
 """
 
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path

@@ -190,7 +190,7 @@ def tried(part, option, value):
 def test_a_value_that_the_rules_take_is_built_or_refused():
     found = cases()
     assert len(found) > 1500
-    assert any([tried(*case) for case in found[:30]])
+    assert sum(tried(*case) for case in found[:30]) > 5
 
 
 @pytest.mark.whole

@@ -1,4 +1,4 @@
-"""The list of mistakes: each is refused with a message about it, and leaves nothing on disk. `benchmarks/mistakes.py` says what it costs."""
+"""The list of mistakes: each is refused with a message about it, and leaves nothing on disk. benchmarks/mistakes.py measures its cost."""
 
 import random
 import re
