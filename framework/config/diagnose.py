@@ -45,8 +45,8 @@ def diagnose(overrides: list[str], catalogue: Catalogue, error: Exception) -> li
 
 
 def unreadable(overrides: list[str], catalogue: Catalogue) -> list[str]:
-    """A line for each override that Hydra would read as something else, or end at: one without a key, and a group that is given a number,
-    a list or a mapping. Groups of named nodes and of files take lists."""
+    """A line for each override that Hydra would read as something else, or end at: one without a key, one of several values where there is
+    one run, and a group that is given a number, a list or a mapping. Groups of named nodes and of files take lists."""
     wrong = []
     for text in overrides:
         if not key_of(text):
@@ -54,9 +54,12 @@ def unreadable(overrides: list[str], catalogue: Catalogue) -> list[str]:
             continue
         try:
             override = OverridesParser.create().parse_override(text)
-            value = None if override.is_sweep_override() else override.value()
         except HydraException:
             continue  # composing fails too, and is explained
+        if override.is_sweep_override():
+            wrong.append(f"{text}: these are several values; a list is {key_of(text)}=[A,B], decimals have a point, and -m trains with each")
+            continue
+        value = override.value()
         group = override.key_or_group
         kind = catalogue.kind_at(group) if is_group_override(override, catalogue) else None
         several = isinstance(value, list) and group in (*NAMED, *FILES)

@@ -1,5 +1,6 @@
 """Checks of a run before its data is encoded and before it has a folder."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ def preflight(
 ) -> None:
     """UserError: the first mistake. The checks that need no torch come first. resumes: the run has a checkpoint, whose weights are checked
     when they are loaded."""
+    check_trainer(config)
     if not resumes:  # a run that goes on has its tokenizer
         build(config["tokenizer"]).check()
     check_data(config)
@@ -34,13 +36,13 @@ def preflight(
 
 
 def check_options(config: Mapping[str, Any], big: bool = False) -> None:
-    """UserError: more processes than the machine can run, or a value that torch, Lightning or a part refuses. big: whether the model may
-    be too big for this machine."""
+    """UserError: as `check_trainer`, or a value that torch, Lightning or a part refuses. big: whether the model may be too big for this
+    machine."""
     from framework.workflows.train import quiet
     from framework.workflows.trial import try_options
 
+    check_trainer(config)
     quiet()
-    check_processes(config["trainer"])
     try_options(config, big)
 
 
@@ -68,6 +70,13 @@ def check_trained_parameters(config: Mapping[str, Any]) -> None:
     task = build_on_meta(config, file.vocab_size if file else None)
     if file:
         check_adapter(file, config, {f"model.{name}": shape for name, shape in shapes(trained(task.model)).items()})
+
+
+def check_trainer(config: Mapping[str, Any]) -> None:
+    """UserError: more processes than this machine can run, or no limit for a schedule that needs a number of steps. Without torch."""
+    check_processes(config["trainer"])
+    if config["trainer"].get("max_epochs") == config["trainer"].get("max_steps") == -1:
+        build(config["schedule"], total=math.inf)
 
 
 def check_processes(trainer: Mapping[str, Any]) -> None:
