@@ -61,7 +61,7 @@ def _run(verb: str, *arguments: str) -> int:
             from framework.runs.summary import model_card
             from framework.workflows.preflight import check_options
 
-            check_options(composed.config, big=True)
+            check_options(composed.config, big=True, short="debug" in composed.chosen)
             print(model_card(composed.config))
         case "new":
             from framework.cli.scaffold.new import new

@@ -23,7 +23,6 @@ class Schedule:
     rules: ClassVar[dict[str, str]] = {
         "warmup >= 0 and (warmup < 1 or warmup % 1 == 0)": "warmup must be a number of steps, or a share of all steps below 1",
         "warmup < 1e9": "warmup must be below 1,000,000,000 steps",
-        "warmup < 1 or warmup < total": "warmup must have fewer steps than the run: the learning rate would never reach optimizer.lr",
     }
 
     def __init__(self, total: float, warmup: float = 0.0, floor: float = 0.0):

@@ -101,8 +101,6 @@ class LightningTrainer(pl.Trainer):
         "max_time is None or seconds(max_time) > 0": "max_time must be a time DD:HH:MM:SS above 0, or {hours: 2} and the like",
         "min_epochs is None or min_epochs >= 0": "min_epochs must not be negative",
         "min_steps is None or min_steps >= 0": "min_steps must not be negative",
-        "not min_epochs or max_epochs in (None, -1) or min_epochs <= max_epochs": "min_epochs must not exceed max_epochs",
-        "not min_steps or max_steps == -1 or min_steps <= max_steps": "min_steps must not exceed max_steps",
         "accumulate_grad_batches >= 1": "accumulate_grad_batches must be at least 1",
         "check_val_every_n_epoch is None or check_val_every_n_epoch >= 1": "check_val_every_n_epoch must be at least 1",
         f"val_check_interval is None or seconds(val_check_interval) > 0 or {_POSITIVE.format('val_check_interval')}": (

@@ -35,15 +35,15 @@ def preflight(
     check_options(config)
 
 
-def check_options(config: Mapping[str, Any], big: bool = False) -> None:
+def check_options(config: Mapping[str, Any], big: bool = False, short: bool = True) -> None:
     """UserError: as `check_trainer`, or a value that torch, Lightning or a part refuses. big: whether the model may be too big for this
-    machine."""
+    machine. short: whether the run may end within its warm-up."""
     from framework.workflows.train import quiet
     from framework.workflows.trial import try_options
 
     check_trainer(config)
     quiet()
-    try_options(config, big)
+    try_options(config, big, short)
 
 
 def check_data(config: Mapping[str, Any]) -> None:

@@ -106,7 +106,7 @@ class Start:
         if self.prepared is not None:
             from framework.workflows.trial import try_task
 
-            try_task(self.config, self.prepared, processes)
+            try_task(self.config, self.prepared, processes, short="debug" in self.chosen)  # debug=fast cuts any run short
         if self.run is None:
             run = Run.create(RUNS, _task(self.config), self.config, self.overrides, self.chosen)
         else:

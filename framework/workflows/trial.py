@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from framework.data.module import Prepared
 
 
-def try_options(config: Mapping[str, Any], big: bool = False) -> None:
+def try_options(config: Mapping[str, Any], big: bool = False, short: bool = True) -> None:
     """UserError: a constructor refuses its options, or the model cannot fit into memory. Before data is read, so what the data decides
-    (labels, the size of the vocabulary, the number of steps) is a stand-in. big: whether the model may be too big for this machine."""
+    (labels, the size of the vocabulary, the number of steps) is a stand-in. big: whether the model may be too big for this machine. short:
+    whether the run may end within the warm-up."""
     with torch.device("meta"), _refusal("model", config["model"]):
         model = nn.ModuleDict({"model": build(config["model"], spec=placeholder_spec(config))})  # a task needs what the data says
     if not big:
@@ -35,8 +36,7 @@ def try_options(config: Mapping[str, Any], big: bool = False) -> None:
         as_part(config["optimizer"])(model=model)
     trainer = try_trainer(config)
     steps = planned_steps(trainer, batches=10**9)
-    with _refusal("schedule", config["schedule"]):
-        as_part(config["schedule"])(total=steps)
+    try_schedule(config, steps, short)
     if decoding := config["task"].get("decoding"):
         with _refusal("task/decoding", decoding):
             build(decoding)
@@ -51,7 +51,18 @@ def try_trainer(config: Mapping[str, Any]) -> Any:
         return build(config["trainer"], callbacks=[], logger=[], plugins=[], default_root_dir=Path())
 
 
-def try_task(config: Mapping[str, Any], prepared: "Prepared", processes: int) -> None:
+def try_schedule(config: Mapping[str, Any], steps: float, short: bool) -> None:
+    """UserError: the schedule of a run of so many steps refuses its options, or the run would end within the warm-up. short: it may."""
+    with _refusal("schedule", config["schedule"]):
+        schedule = as_part(config["schedule"])(total=steps)
+    if not short and getattr(schedule, "warmup", 0) >= steps:
+        raise UserError(
+            f"schedule.warmup={config['schedule']['warmup']} is not less than the {steps:,.0f} steps of the run: the learning rate would "
+            "never reach optimizer.lr. schedule.warmup=0.1 is a tenth of the run, whatever its length"
+        )
+
+
+def try_task(config: Mapping[str, Any], prepared: "Prepared", processes: int, short: bool) -> None:
     """As `try_options`, with what the data says: the task itself, and a schedule of as many steps as the run will have.
     processes: in which the run is trained."""
     with torch.device("meta"), _refusal("task", config["task"]):
@@ -59,8 +70,7 @@ def try_task(config: Mapping[str, Any], prepared: "Prepared", processes: int) ->
     check_memory(task, config)
     loader = prepared.loader("train", world_size=processes, seed=config["seed"])
     steps = planned_steps(try_trainer(config), len(loader))
-    with _refusal("schedule", config["schedule"]):
-        as_part(config["schedule"])(total=steps)
+    try_schedule(config, steps, short)
 
 
 @contextmanager

@@ -125,7 +125,7 @@ VALUES = {
     "model.num_heads=0": "must be positive",
     "model.attention.head_dim=0": "head_dim must be positive",
     "model/position=rotary model.attention.head_dim=7": "must be even",
-    "model.epsilon=-1": "epsilon must be positive",
+    "model.epsilon=-1": "epsilon must be in (0, 1)",
     "model.initial_std=-1": "initial_std",
     "model.max_length=2": "max_length must leave room",
     "model.num_layers=100000": "num_layers must be at most 4,096",
