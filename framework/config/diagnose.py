@@ -57,9 +57,7 @@ def unreadable(overrides: list[str], catalogue: Catalogue) -> list[str]:
         except HydraException:
             continue  # composing fails too, and is explained
         if override.is_sweep_override():
-            wrong.append(
-                f"{text}: these are several values; a list is {key_of(text)}=[A,B], decimals have a point, and -m trains with each"
-            )
+            wrong.append(f"{text}: several values; a list is {key_of(text)}=[A,B], decimals have a point, -m trains with each")
             continue
         value = override.value()
         group = override.key_or_group
