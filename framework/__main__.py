@@ -69,7 +69,9 @@ def _run(verb: str, *arguments: str) -> None:
             _, words, folders = parsed(arguments)
             composed = compose_run(words, folders)
             from framework.runs.summary import model_card
+            from framework.workflows.preflight import check_options
 
+            check_options(composed.config, big=True, short="debug" in composed.chosen)
             print(model_card(composed.config))
         case "new":
             from framework.cli.scaffold.new import new
@@ -77,17 +79,24 @@ def _run(verb: str, *arguments: str) -> None:
             print(new(arguments))
         case "evaluate":
             from framework.workflows.inference import evaluate
+            from framework.workflows.memory import memory_errors
 
-            for name, value in evaluate(_folder(verb, arguments), arguments[1:]).items():
+            with memory_errors():
+                metrics = evaluate(_folder(verb, arguments), arguments[1:])
+            for name, value in metrics.items():
                 print(f"{name:<28}{value:.6g}" if isinstance(value, float) else f"{name:<28}{value}")
         case "predict":
             from framework.workflows.inference import predict
+            from framework.workflows.memory import memory_errors
 
-            predict(_folder(verb, arguments), arguments[1:])
+            with memory_errors():
+                predict(_folder(verb, arguments), arguments[1:])
         case "export":
             from framework.export.command import export
+            from framework.workflows.memory import memory_errors
 
-            print(export(_folder(verb, arguments), arguments[1:]))
+            with memory_errors():
+                print(export(_folder(verb, arguments), arguments[1:]))
         case _:
             raise UserError(f"{verb}: there is no such verb{registry.nearest(verb, VERBS)}; there are: {', '.join(VERBS)}")
 

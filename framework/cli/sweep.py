@@ -55,8 +55,8 @@ def sweep(typed: Sequence[str], folders: list[Path]) -> int:
     finally:
         if failed:
             print(f"\n{len(failed)} of {len(starts)} runs failed:", file=sys.stderr)
-        for words, reason, _ in failed:
-            print(f"  {words}: {reason}", file=sys.stderr)
+        for words, why, _ in failed:
+            print(f"  {words}: {why}", file=sys.stderr)
     return min((code for _, _, code in failed), default=0)
 
 

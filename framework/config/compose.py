@@ -13,7 +13,7 @@ from framework import registry
 from framework.config import catalogue as index
 from framework.config.catalogue import FILES, GROUPS, NAMED, Catalogue
 from framework.config.constraints import explicit_config, report
-from framework.config.diagnose import diagnose
+from framework.config.diagnose import diagnose, unreadable
 from framework.config.hydra_source import attach, hydra_config, key_of, plain_config
 from framework.config.presets import with_named_nodes
 from framework.config.quoting import quoted, unquoted
@@ -39,7 +39,10 @@ def compose(overrides: list[str], folders: Iterable[Path] = (), implied: Iterabl
     resolve: whether interpolations (`${oc.env:HOME}`) are resolved; those of a run that somebody else may have made are text.
     """
     catalogue = attach(folders)
-    overrides = _without_null(without_hydra(quoted(overrides)), catalogue)
+    overrides = quoted(overrides)
+    if wrong := unreadable(overrides, catalogue):
+        raise UserError(shorten(wrong))
+    overrides = _without_null(without_hydra(overrides), catalogue)
     typed, overrides = [*implied, *overrides], open_dictionaries(overrides, catalogue)
     words = [*implied, *overrides]
     try:

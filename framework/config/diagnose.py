@@ -9,9 +9,9 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from framework import registry
-from framework.config.catalogue import GROUPS, Catalogue
+from framework.config.catalogue import FILES, GROUPS, NAMED, Catalogue
 from framework.config.constraints import is_node
-from framework.config.hydra_source import hydra_config, is_group_override, plain_config
+from framework.config.hydra_source import hydra_config, is_group_override, key_of, plain_config
 from framework.config.other_words import meant
 from framework.config.recipes import is_group_word
 from framework.errors import UserError
@@ -42,6 +42,31 @@ def diagnose(overrides: list[str], catalogue: Catalogue, error: Exception) -> li
         if override.key_or_group not in known and not override.is_add()
     ]
     return wrong or [_first_line(error)]
+
+
+def unreadable(overrides: list[str], catalogue: Catalogue) -> list[str]:
+    """A line for each override that Hydra would read as something else, or end at: one without a key, one of several values where there is
+    one run, and a group that is given a number, a list or a mapping. Groups of named nodes and of files take lists."""
+    wrong = []
+    for text in overrides:
+        if not key_of(text):
+            wrong.append(f"{text}: a key is missing; write key=value")
+            continue
+        try:
+            override = OverridesParser.create().parse_override(text)
+        except HydraException:
+            continue  # composing fails too, and is explained
+        if override.is_sweep_override():
+            wrong.append(f"{text}: several values; a list is {key_of(text)}=[A,B], decimals have a point, -m trains with each")
+            continue
+        value = override.value()
+        group = override.key_or_group
+        kind = catalogue.kind_at(group) if is_group_override(override, catalogue) else None
+        several = isinstance(value, list) and group in (*NAMED, *FILES)
+        if kind and not (value is None or isinstance(value, str) or several):
+            names, path = "|".join(catalogue.names(kind)), group.replace("/", ".")
+            wrong.append(f"{text}: choose one option, {group}={names}; its values are {path}.KEY=VALUE")
+    return wrong
 
 
 def _wrong_group(override: Override, catalogue: Catalogue) -> Iterator[str]:

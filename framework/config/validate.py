@@ -1,6 +1,7 @@
 """Validates a composed config against the catalogue: every key is known, none is missing, every value has its type."""
 
 import ast
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -40,6 +41,8 @@ def _top_value(key: str, value: Any) -> Iterator[str]:
     """Problems of a value at the top of the config, beyond its type."""
     if key == "seed" and isinstance(value, int) and not 0 <= value < 2**32:
         yield f"seed: {value} must be in 0 to {2**32 - 1}"
+    if key == "resume" and value == "":
+        yield "resume: write resume=RUN for a run folder, resume=auto name=NAME, or leave it out"
     if key == "name" and isinstance(value, str) and value:
         if re.search("[/\\\\\x00-\x1f\x7f-\x9f\ud800-\udfff]", value) or not value.strip(". "):
             yield f"name: {value!r} cannot be the name of a folder: leave out slashes and line breaks, and use more than dots"
@@ -63,6 +66,8 @@ def _node(path: str, node: Any, kind: str, catalogue: Catalogue) -> Iterator[str
     for key, value in node.items():
         if key in option["fields"]:
             yield from _value(f"{path}.{key}", value, option["fields"][key]["type"])
+            if value == "" and "None" in option["fields"][key]["type"] and "empty" not in option["fields"][key]["traits"]:
+                yield f"{path}.{key}: the text is empty; null = none"
         elif key in option["slots"]:
             entry = option["slots"][key]
             if value is not None or not (entry["follows"] or entry["default"] is None):
@@ -78,6 +83,21 @@ def _node(path: str, node: Any, kind: str, catalogue: Catalogue) -> Iterator[str
 def _value(path: str, value: Any, type_name: str) -> Iterator[str]:
     if not fits(value, type_name):
         yield f"{path}: {value!r} is not of type {type_name}"
+    elif numbers := [number for number in _numbers(value) if not _is_usable(number)]:
+        yield f"{path}: {numbers[0]} is no number that can be computed with: it must be finite, and an integer below 2**63"
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """The numbers in a value of a config."""
+    if isinstance(value, (int, float)):
+        yield value
+    elif isinstance(value, (Mapping, list, tuple)):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _numbers(item)
+
+
+def _is_usable(number: float) -> bool:
+    return -(2**63) <= number < 2**63 if isinstance(number, int) else math.isfinite(number)
 
 
 def fits(value: Any, type_name: str) -> bool:

@@ -11,7 +11,6 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from framework.errors import UserError
 from framework.registry import register
 
 Indices = NDArray[np.int64]
@@ -43,9 +42,9 @@ class RowsBatches(Batches):
     rows: rows in a batch of each process.
     """
 
+    rules: ClassVar[dict[str, str]] = {"rows >= 1": "data.batches.rows must be at least 1"}
+
     def __init__(self, rows: int = 32):
-        if rows < 1:
-            raise UserError(f"data.batches.rows={rows} must be at least 1")
         self.rows = rows
 
     def plan_batches(self, lengths: Indices, seed: int, epoch: int, world_size: int, shuffle: bool) -> list[Indices]:
@@ -60,9 +59,12 @@ class BucketsBatches(Batches):
     growth: ratio of the longest to the shortest row of a bucket. A small ratio gives less padding and less varied batches.
     """
 
+    rules: ClassVar[dict[str, str]] = {
+        "budget >= 1": "data.batches.budget must be at least 1 token",
+        "growth > 1": "data.batches.growth must be above 1",
+    }
+
     def __init__(self, budget: int = 4096, growth: float = 1.125):
-        if budget < 1 or growth <= 1:
-            raise UserError(f"data.batches.budget={budget} must be at least 1 and data.batches.growth={growth} above 1")
         self.budget, self.growth = budget, growth
 
     def plan_batches(self, lengths: Indices, seed: int, epoch: int, world_size: int, shuffle: bool) -> list[Indices]:
@@ -114,11 +116,11 @@ class PackedBatches(Batches):
         "not isolated or 'documents' in provided": "this text format does not mark documents; set data.batches.isolated=false",
         "stride is None or 'counted' in provided": "this text format would score overlapping tokens twice; set data.batches.stride=null",
         "stride is None or stride >= 1": "data.batches.stride must be at least 1",
+        "budget >= 1": "data.batches.budget must be at least 1 token",
+        "rows is None or rows >= 1": "data.batches.rows must be at least 1",
     }
 
     def __init__(self, budget: int = 4096, rows: int | None = None, isolated: bool = False, stride: int | None = None):
-        if budget < 1 or (rows is not None and rows < 1):
-            raise UserError(f"data.batches.budget={budget} and data.batches.rows={rows} must be at least 1")
         self.budget, self.rows, self.isolated, self.stride = budget, rows, isolated, stride
 
     def plan_batches(self, lengths: Indices, seed: int, epoch: int, world_size: int, shuffle: bool) -> list[Indices]:

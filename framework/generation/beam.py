@@ -28,7 +28,8 @@ class Beam(Strategy):
 
     rules: ClassVar[dict[str, str]] = {
         **Strategy.rules,
-        "num_beams >= 1": "num_beams must be at least 1",
+        "1 <= num_beams <= 4096": "num_beams must be at least 1, and at most 4,096",
+        "-100 <= length_penalty <= 100": "length_penalty must be between -100 and 100",
         "1 <= num_return_sequences <= num_beams": "num_return_sequences must be between 1 and num_beams",
     }
 

@@ -30,6 +30,7 @@ class Sampling(Strategy):
         "temperature > 0": "temperature must be positive; for its limit 0 take decoding=greedy",
         "top_k is None or top_k >= 1": "top_k must be at least 1",
         "0 < top_p <= 1": "top_p must be in (0, 1]",
+        "seed >= 0": "seed must not be negative",
     }
 
     def __init__(self, temperature: float = 1.0, top_k: int | None = None, top_p: float = 1.0, seed: int = 0, **options: Any):

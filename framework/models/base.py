@@ -54,14 +54,15 @@ class Model(nn.Module):
 
     rules: ClassVar[dict[str, str]] = {
         "dim > 0 and num_heads > 0 and num_layers > 0 and max_length > 0": "dim, num_heads, num_layers and max_length must be positive",
+        "dim <= 2**17 and max_length <= 2**24": "dim must be at most 2**17, and max_length at most 2**24",
         "max_length > 2": "max_length must leave room for text beside the tokens that mark its begin and end",
         "num_layers <= 4096": "num_layers must be at most 4,096",
-        "epsilon > 0": "epsilon must be positive",
-        "initial_std >= 0": "initial_std must not be negative",
+        "0 < epsilon < 1": "epsilon must be in (0, 1)",
+        "0 < initial_std < 1e3": "initial_std must be positive and below 1,000: weights that are all 0 learn nothing",
         "pretrained != ''": "pretrained must name a run or a published model; null = none",
         "0 <= dropout < 1": "dropout must be in [0, 1)",
         "init_layers is None or pretrained": "init_layers needs model.pretrained: they are layers of the pretrained model",
-        "embedding_dim is None or embedding_dim > 0": "embedding_dim must be positive",
+        "embedding_dim is None or 0 < embedding_dim <= 2**17": "embedding_dim must be positive, and at most 2**17",
     }
     provides: ClassVar[tuple[str, ...] | dict[str, str]] = ()
 
@@ -117,6 +118,7 @@ class LanguageModel(Model):
     """
 
     lm_head: LMHead
+    rules: ClassVar[dict[str, str]] = {**Model.rules, "output_scale > 0": "output_scale must be positive"}
 
     def __init__(self, tied: bool = True, output_bias: bool = False, output_scale: float = 1.0, **options: Any):
         super().__init__(**options)

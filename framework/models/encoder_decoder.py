@@ -24,8 +24,7 @@ class EncoderDecoderModel(LanguageModel):
     provides: ClassVar = ("encoder", "decoder", "cross")
     rules: ClassVar[dict[str, str]] = {
         **LanguageModel.rules,
-        "num_decoder_layers is None or num_decoder_layers > 0": "num_decoder_layers must be positive",
-        "num_decoder_layers is None or num_decoder_layers <= 4096": "num_decoder_layers must be at most 4,096",
+        "num_decoder_layers is None or 0 < num_decoder_layers <= 4096": "num_decoder_layers must be positive, and at most 4,096",
     }
 
     def __init__(

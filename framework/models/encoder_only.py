@@ -22,6 +22,8 @@ class EncoderOnlyModel(Model):
 
     provides: ClassVar = {"encoder": "True", "pooler": "pooler"}
 
+    rules: ClassVar[dict[str, str]] = {**Model.rules, "0 <= segments <= 2**16": "segments must not be negative, and at most 2**16"}
+
     def __init__(self, segments: int = 0, pooler: bool = False, encoder: Part = choice("encoder", "standard"), **options: Any):
         super().__init__(**options)
         self.embeddings = Part(Embeddings, segments=segments)(**self.context)

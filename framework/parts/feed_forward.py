@@ -34,7 +34,7 @@ class FeedForward(nn.Module):
     inner_dropout: dropout of the hidden features.
     """
 
-    rules: ClassVar[dict[str, str]] = {"hidden is None or hidden > 0": "hidden must be positive"}
+    rules: ClassVar[dict[str, str]] = {"hidden is None or 0 < hidden <= 2**20": "hidden must be positive, and at most 2**20"}
     option_traits: ClassVar = {"training_only": ("inner_dropout",)}
 
 
@@ -45,6 +45,8 @@ class MLPFeedForward(FeedForward):
     hidden: hidden features; null = 4 dim.
     activation: activation of the hidden features.
     """
+
+    rules: ClassVar[dict[str, str]] = {**FeedForward.rules, "0 <= inner_dropout < 1": "inner_dropout must be in [0, 1)"}
 
     def __init__(self, dim: int, bias: bool, hidden: int | None = None, activation: Activation = "gelu", inner_dropout: float = 0.0):
         super().__init__()
@@ -65,6 +67,8 @@ class GatedFeedForward(FeedForward):
     hidden: hidden features; null = 8/3 of dim, rounded to a multiple of 8: as many parameters as `mlp` has.
     activation: activation of the gate (silu: SwiGLU, gelu: GEGLU, sigmoid: GLU).
     """
+
+    rules: ClassVar[dict[str, str]] = {**FeedForward.rules, "0 <= inner_dropout < 1": "inner_dropout must be in [0, 1)"}
 
     def __init__(self, dim: int, bias: bool, hidden: int | None = None, activation: Activation = "silu", inner_dropout: float = 0.0):
         super().__init__()

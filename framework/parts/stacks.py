@@ -109,6 +109,7 @@ class Stack(nn.Module):
     provides: ClassVar[dict[str, str]] = {"window": "window is not None"}
     rules: ClassVar[dict[str, str]] = {
         "full_attention_every is None or full_attention_every > 0 and window is not None": "full_attention_every needs a window",
+        "all(width >= 1 for width in each(window))": "a window must be at least 1 (1 = a token attends to itself alone)",
     }
 
     def __init__(
@@ -190,7 +191,7 @@ class Stack(nn.Module):
 
 
 def layer_windows(window: Window, num_layers: int, full_attention_every: int | None) -> Sequence[int | None]:
-    """The window of every layer. UserError: a list of another length, a list beside full_attention_every, or a window below 1."""
+    """The window of every layer. UserError: a list of another length, or a list beside full_attention_every."""
     if window is None or isinstance(window, int):
         windows = [None if full_attention_every and layer % full_attention_every == 0 else window for layer in range(num_layers)]
     else:
@@ -199,6 +200,4 @@ def layer_windows(window: Window, num_layers: int, full_attention_every: int | N
             raise UserError(f"full_attention_every={full_attention_every} needs one window for all layers, and window={windows} is a list")
     if len(windows) != num_layers:
         raise UserError(f"window={windows} has {len(windows)} entries for {num_layers} layers: give one for each layer, or one number")
-    if any(width is not None and width < 1 for width in windows):
-        raise UserError(f"window={windows}: a window must be at least 1 (1 = a token attends to itself alone)")
     return windows

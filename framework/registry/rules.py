@@ -3,18 +3,13 @@
 import ast
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
-from importlib.util import find_spec
+from types import CodeType
 from typing import Any
 
 from framework.registry.names import nearest
+from framework.registry.rule_functions import FUNCTIONS
 
-
-def installed(*modules: str) -> bool:
-    """Whether all these modules can be imported."""
-    return all(find_spec(module) is not None for module in modules)
-
-
-_FUNCTIONS = {"all": all, "any": any, "installed": installed, "len": len, "max": max, "min": min}  # the functions that a rule may call
+LONGEST_SHOWN = 60  # characters of a rule that a message repeats
 
 
 def broken(rules: Mapping[str, str], names: Mapping[str, Any]) -> list[str]:
@@ -29,15 +24,21 @@ def broken(rules: Mapping[str, str], names: Mapping[str, Any]) -> list[str]:
         used = names_in(rule)
         if all(name in names for name in used) and not _holds(rule, names):
             values = ", ".join(f"{name}={names[name]}" for name in used if isinstance(names[name], (int, float, str, bool)))
-            reasons.append(f"{reason} ({rule}; here {values})" if values else reason)
+            known = f"{rule}; here {values}" if len(rule) <= LONGEST_SHOWN else f"here {values}"
+            reasons.append(f"{reason} ({known})" if values else reason)
     return reasons
 
 
 def _holds(rule: str, names: Mapping[str, Any]) -> bool:
     try:
-        return bool(eval(rule, {**names, "__builtins__": _FUNCTIONS}))  # noqa: S307 - rules come from classes
+        return bool(eval(_code(rule), {**names, "__builtins__": FUNCTIONS}))  # noqa: S307 - rules come from classes
     except (ArithmeticError, TypeError):  # `dim % num_heads` of no heads; a text for a number where an option may have any type
         return False
+
+
+@cache
+def _code(rule: str) -> CodeType:
+    return compile(rule, "<rule>", "eval")
 
 
 def expressions(rules: Iterable[str], provides: Iterable[str] | Mapping[str, str]) -> list[str]:
@@ -49,7 +50,7 @@ def expressions(rules: Iterable[str], provides: Iterable[str] | Mapping[str, str
 def names_in(rule: str) -> tuple[str, ...]:
     """The names whose values a rule needs, in the order of the rule. SyntaxError: the rule is not a Python expression."""
     names = [node for node in ast.walk(ast.parse(rule, mode="eval")) if isinstance(node, ast.Name)]
-    bound = {*_FUNCTIONS, *(node.id for node in names if isinstance(node.ctx, ast.Store))}
+    bound = {*FUNCTIONS, *(node.id for node in names if isinstance(node.ctx, ast.Store))}
     names.sort(key=lambda node: (node.lineno, node.col_offset))
     return tuple(dict.fromkeys(node.id for node in names if node.id not in bound))
 
@@ -75,7 +76,7 @@ def null_mistake(rule: str, defaults: Mapping[str, Any], nullable: Collection[st
         for stand_in in (8, "text", [8]):
             known = {name: stand_in if defaults.get(name) is None else defaults[name] for name in used}
             try:
-                eval(about, {**known, option: None, "__builtins__": _FUNCTIONS})  # noqa: S307 - rules come from classes
+                eval(about, {**known, option: None, "__builtins__": FUNCTIONS})  # noqa: S307 - rules come from classes
             except Exception as error:  # a stand-in of the wrong type raises as well, with another message
                 if isinstance(error, TypeError) and "NoneType" in str(error):
                     return option

@@ -58,10 +58,16 @@ def _parts(task: nn.Module) -> list[tuple[str, nn.Module]]:
     return parts
 
 
-def memory_line(task: nn.Module, config: Mapping[str, Any]) -> str:
-    """Memory of weights, gradients and optimizer state in float32; activations depend on the batch."""
-    weights, learned = (4 * sum(map(nn.Parameter.numel, some)) for some in (task.parameters(), trained(task).values()))
+def memory_sizes(task: nn.Module, config: Mapping[str, Any]) -> dict[str, int]:
+    """Bytes of weights, gradients and optimizer state; activations, which depend on the batch, are not among them."""
+    width = {"16-true": 2, "bf16-true": 2, "64-true": 8, "64": 8, 64: 8}.get(config["trainer"].get("precision"), 4)
+    weights, learned = (width * sum(map(nn.Parameter.numel, some)) for some in (task.parameters(), trained(task).values()))
     states = getattr(get(config["optimizer"]["part"]), "state_tensors", 2)
-    sizes = {"weights": weights, "gradients": learned, "optimizer": states * learned}
+    return {"weights": weights, "gradients": learned, "optimizer": states * learned}
+
+
+def memory_line(task: nn.Module, config: Mapping[str, Any]) -> str:
+    """Memory of weights, gradients and optimizer state in one line."""
+    sizes = memory_sizes(task, config)
     shares = ", ".join(f"{name} {size / 2**20:,.0f}" for name, size in sizes.items())
     return f"memory {sum(sizes.values()) / 2**20:,.0f} MiB before activations: {shares}"

@@ -145,3 +145,11 @@ class GenerationTask(Task):
     decoding: ClassVar[Any] = choice("decoding", "greedy")
     validation_rows: ClassVar[int | None] = 200
     test_rows: ClassVar[int | None] = None
+    rules: ClassVar[dict[str, str]] = {
+        "validation_rows is None or validation_rows >= 0": "validation_rows must not be negative; null = all",
+        "test_rows is None or test_rows >= 0": "test_rows must not be negative; null = all",
+    }
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        cls.rules = {**GenerationTask.rules, **cls.rules}  # also where a subclass has rules of its own

@@ -4,7 +4,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
@@ -38,6 +38,8 @@ class WandbTracker(Tracker):
     """
 
     name = "wandb"
+
+    rules: ClassVar[dict[str, str]] = {"project != ''": "project must not be empty"}
 
     def __init__(
         self,

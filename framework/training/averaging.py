@@ -33,6 +33,10 @@ class Average(EMAWeightAveraging):
     """
 
     provides: ClassVar[dict[str, str]] = {"moving_average": "decay is not None"}
+    rules: ClassVar[dict[str, str]] = {
+        "decay is None or 0 < decay < 1": "decay must be in (0, 1); null = no average",
+        "start >= 0": "start must not be negative",
+    }
 
     def __init__(self, decay: float | None = None, start: int = 0):
         super().__init__(decay=decay or 0.0, update_starting_at_step=start)

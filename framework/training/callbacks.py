@@ -188,6 +188,11 @@ class EarlyStopping(LightningEarlyStopping):
     min_delta: least change that counts as an improvement.
     """
 
+    rules: ClassVar[dict[str, str]] = {
+        "patience is None or patience >= 0": "patience must not be negative; null = no early stopping",
+        "min_delta >= 0": "min_delta must not be negative",
+    }
+
     def __init__(self, monitor: str, mode: Literal["min", "max"], patience: int | None = None, min_delta: float = 0.0):
         super().__init__(monitor, min_delta=min_delta, patience=patience or 0, mode=mode, check_on_train_epoch_end=False)
         self.off = patience is None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
@@ -25,6 +25,8 @@ class OneBatch(Callback):
 
     enough: share of the first loss that counts as near zero.
     """
+
+    rules: ClassVar[dict[str, str]] = {"0 < enough < 1": "enough must be in (0, 1), a share of the first loss"}
 
     def __init__(self, enough: float = 0.05):
         self.enough, self.first, self.newest = enough, None, None  # type: tuple[float, float | None, float | None]
@@ -66,6 +68,8 @@ class ProfileReport(Callback):
     skip: steps before the profiled ones; the first steps are slower.
     steps: number of profiled steps.
     """
+
+    rules: ClassVar[dict[str, str]] = {"skip >= 0 and steps >= 1": "skip must not be negative, and steps at least 1"}
 
     def __init__(self, folder: Path, skip: int = 3, steps: int = 5):
         self.file, self.skip, self.steps = Path(folder) / "profile.txt", skip, steps

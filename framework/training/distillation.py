@@ -60,7 +60,7 @@ class StandardDistillation(Distillation):
     """
 
     rules: ClassVar[dict[str, str]] = {
-        "temperature > 0": "temperature must be positive",
+        "0 < temperature < 1e6": "temperature must be positive and below 1,000,000",
         "soft >= 0 and hidden >= 0 and hard >= 0": "soft, hidden and hard must not be negative",
         "soft + hidden > 0": "soft or hidden must be positive; training without a teacher is task.teacher=null",
     }

@@ -20,11 +20,10 @@ class LayerRates:
     """
 
     rules: ClassVar[dict[str, str]] = {
-        "lr >= 0": "lr must not be negative",
-        "lr < 1e6": "lr must be a number below 1,000,000",
-        "weight_decay >= 0": "weight_decay must not be negative",
-        "layer_decay > 0": "layer_decay must be positive; freeze layers with model.freeze",
-        "head_lr_multiplier > 0": "head_lr_multiplier must be positive; freeze parameters with model.freeze",
+        "0 < lr < 1e6": "lr must be positive and below 1,000,000: a run at 0 learns nothing",
+        "0 <= weight_decay < 1e3": "weight_decay must not be negative, and below 1,000",
+        "0 < layer_decay <= 1": "layer_decay must be in (0, 1]; freeze layers with model.freeze",
+        "0 < head_lr_multiplier < 1e6": "head_lr_multiplier must be positive and below 1,000,000; freeze parameters with model.freeze",
     }
     option_traits: ClassVar = {"optimizer_state": ("layer_decay", "head_lr_multiplier")}
     state_tensors: ClassVar[int] = 2  # most state tensors of the size of a parameter

@@ -17,7 +17,7 @@ from framework.training.groups import LayerRates, is_stack, parameter_groups
 
 ADAM_RULES = {
     "len(betas) == 2 and all(0 <= beta < 1 for beta in betas)": "betas must be two numbers in [0, 1)",
-    "0 <= eps < 1e6": "eps must be a number of at least 0",
+    "0 < eps < 1": "eps must be in (0, 1): at 0 a weight without a gradient becomes NaN",
 }
 
 
@@ -70,6 +70,14 @@ class Adafactor(LayerRates, torch.optim.Adafactor):
     d: clips the root mean square of updates.
     """
 
+    rules: ClassVar[dict[str, str]] = {
+        **LayerRates.rules,
+        "beta2_decay < 0": "beta2_decay must be negative, an exponent of the step",
+        "eps is not None and len(eps) == 2 and eps[1] is not None and all(0 <= value < 1 for value in each(eps))": (
+            "eps must be two numbers in [0, 1), the first of which may be null"
+        ),
+        "d >= 1": "d must be at least 1",
+    }
     state_tensors = 1
 
     def __init__(
@@ -97,7 +105,7 @@ class SGD(LayerRates, torch.optim.SGD):
 
     rules: ClassVar[dict[str, str]] = {
         **LayerRates.rules,
-        "0 <= momentum < 1": "momentum must be in [0, 1)",
+        "0 <= momentum < 1 and 0 <= dampening < 1": "momentum and dampening must be in [0, 1)",
         "not nesterov or momentum > 0 and dampening == 0": "nesterov needs a positive momentum, and no dampening",
     }
     state_tensors = 1

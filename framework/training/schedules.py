@@ -20,7 +20,10 @@ class Schedule:
     floor: lowest learning rate as a share of optimizer.lr.
     """
 
-    rules: ClassVar[dict[str, str]] = {"warmup >= 0": "warmup must be a number of steps, or a share of all steps below 1"}
+    rules: ClassVar[dict[str, str]] = {
+        "warmup >= 0 and (warmup < 1 or warmup % 1 == 0)": "warmup must be a number of steps, or a share of all steps below 1",
+        "warmup < 1e9": "warmup must be below 1,000,000,000 steps",
+    }
 
     def __init__(self, total: float, warmup: float = 0.0, floor: float = 0.0):
         self.total = total
@@ -104,7 +107,8 @@ class WarmupStableDecay(_Ending):
 
     rules: ClassVar[dict[str, str]] = {
         **_Ending.rules,
-        "decay > 0": "decay must be a number of steps, or a share of all steps below 1",
+        "decay > 0 and (decay < 1 or decay % 1 == 0)": "decay must be a number of steps, or a share of all steps below 1",
+        "decay < 1e9": "decay must be below 1,000,000,000 steps",
         "decay < 1 or decay + warmup <= total": "the steps of decay and warmup must not be more than those of the run",
     }
 

@@ -3,7 +3,7 @@
 import math
 import os
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -20,9 +20,18 @@ from framework.utils.files import replacing
 from framework.utils.recording import stop_recording
 from framework.weights.torch_files import read_checkpoint
 
-# set here: progress, summary, checkpoints, the sharding of rows and their measurement are parts of this framework
-_FIXED = ("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "use_distributed_sampler", "barebones")
+# Set here: progress, summary, checkpoints and the sharding of rows are parts of this framework. The others would do nothing in a run, or
+# forbid what each run has (`barebones`: its checkpoints and logs).
+_FIXED = (
+    *("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "use_distributed_sampler"),
+    *("barebones", "enable_autolog_hparams", "model_registry", "reload_dataloaders_every_n_epochs"),
+)
 _CONTEXT = ("callbacks", "logger", "plugins", "default_root_dir")
+# Lightning's other strategies start processes themselves, or write checkpoints that are no files
+_Strategy = Literal["auto", "ddp", "ddp_find_unused_parameters_true", "fsdp"]
+_LIMITS = ("limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches")
+_AMOUNT = "a share of the batches (0.5; 1.0 = all) or a number of them (1, 2, ...)"
+_POSITIVE = "(count_or_share({0}) and {0} > 0)"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -42,7 +51,8 @@ class LightningTrainer(pl.Trainer):
 
     Context arguments: callbacks, logger, plugins (lists), default_root_dir.
 
-    strategy: auto, ddp, fsdp (FSDP2: sharded weights), or another strategy of Lightning.
+    strategy: ddp, or fsdp (FSDP2: sharded weights); auto = ddp where there are several processes. A model with parameters that some batches
+        do not use needs ddp_find_unused_parameters_true.
     compile: compile the task with torch.compile.
     accelerator: auto, cpu, gpu, mps.
     devices: number of processes, or a list of devices.
@@ -62,28 +72,58 @@ class LightningTrainer(pl.Trainer):
     overfit_batches: share or number of batches of the first epoch that every epoch repeats; 0 = off. As many are validated.
     fast_dev_run: number of batches for a test run of training, validation and test; true = 1.
     num_sanity_val_steps: validation batches before training starts.
-    reload_dataloaders_every_n_epochs: epochs after which data loaders are rebuilt.
     deterministic: use deterministic kernels only.
     benchmark: let cuDNN choose its fastest kernels.
     inference_mode: evaluate in torch.inference_mode instead of no_grad.
     detect_anomaly: stop at the operation with a NaN gradient; slow.
     profiler: simple, advanced or pytorch.
     sync_batchnorm: synchronize batch norm statistics between processes.
-    enable_autolog_hparams: log hyper-parameters at the start.
-    model_registry: name of the model in Lightning's registry.
     """
 
     rules: ClassVar[dict[str, str]] = {
+        "accelerator in ('auto', 'cpu') or device_possible(accelerator)": (
+            "this machine has no such device; trainer.accelerator=auto takes what there is"
+        ),
+        "precision not in ('transformer-engine', 'transformer-engine-float16') or installed('transformer_engine')": (
+            "this precision needs Transformer Engine: pip install transformer-engine[pytorch]"
+        ),
+        "precision not in (16, '16', '16-mixed') or accelerator != 'cpu' and device_possible('gpu')": (
+            "float16 with float32 weights needs a GPU; take precision=bf16-mixed"
+        ),
+        "1 <= num_nodes <= 100_000": "num_nodes must be at least 1, and at most 100,000",
         "max_epochs is None or max_epochs == -1 or max_epochs >= 1": "max_epochs must be at least 1, or -1 for no limit",
         "max_steps == -1 or max_steps >= 1": "max_steps must be at least 1, or -1 for no limit",
+        "max_time is None or seconds(max_time) > 0": "max_time must be a time DD:HH:MM:SS above 0, or {hours: 2} and the like",
+        "min_epochs is None or min_epochs >= 0": "min_epochs must not be negative",
+        "min_steps is None or min_steps >= 0": "min_steps must not be negative",
         "accumulate_grad_batches >= 1": "accumulate_grad_batches must be at least 1",
-        "val_check_interval is None or val_check_interval > 0": "val_check_interval must be a share of an epoch, or a number of batches",
-        "limit_train_batches is None or limit_train_batches > 0": "limit_train_batches must be a share above 0, or a number of batches",
+        "check_val_every_n_epoch is None or check_val_every_n_epoch >= 1": "check_val_every_n_epoch must be at least 1",
+        f"val_check_interval is None or seconds(val_check_interval) > 0 or {_POSITIVE.format('val_check_interval')}": (
+            f"val_check_interval must be {_AMOUNT} above 0, or a time DD:HH:MM:SS"
+        ),
+        f"limit_train_batches is None or {_POSITIVE.format('limit_train_batches')}": f"limit_train_batches must be {_AMOUNT} above 0",
+        **{f"{name} is None or count_or_share({name})": f"{name} must be {_AMOUNT}" for name in _LIMITS},
+        "fast_dev_run >= 0": "fast_dev_run must be a number of batches, or true for one",
+        "num_sanity_val_steps is None or num_sanity_val_steps >= -1": "num_sanity_val_steps must not be negative; -1 = all batches",
         "log_every_n_steps is None or log_every_n_steps >= 0": "log_every_n_steps must not be negative",
+        "gradient_clip_val is None or gradient_clip_val > 0": "gradient_clip_val must be positive; null = no clipping",
         "devices not in (0, '0', [])": "devices must be a number of processes of at least 1, or a list of devices",
     }
 
-    def __init__(self, strategy: Any = "auto", compile: bool = False, overfit_batches: int | float = 0, **options: Any):
+    def __init__(
+        self,
+        accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto",
+        strategy: _Strategy = "auto",
+        max_time: str | dict[str, int] | None = None,
+        val_check_interval: int | float | str | dict[str, int] | None = None,
+        gradient_clip_algorithm: Literal["norm", "value"] | None = None,
+        profiler: Literal["simple", "advanced", "pytorch"] | None = None,
+        compile: bool = False,
+        overfit_batches: int | float = 0,
+        **options: Any,
+    ):
+        options |= {"accelerator": accelerator, "max_time": max_time, "val_check_interval": val_check_interval}
+        options |= {"gradient_clip_algorithm": gradient_clip_algorithm, "profiler": profiler}
         self.compile = compile
         minima = [options.get(name) or 0 for name in ("min_epochs", "min_steps")]
         self.ends_at_minima = any(minima) and options.get("max_epochs") is None and options.get("max_steps", -1) == -1
@@ -101,9 +141,9 @@ class LightningTrainer(pl.Trainer):
 
     def fit(self, model: pl.LightningModule, train_dataloaders: Any = None, *arguments: Any, **keywords: Any) -> None:
         """Lightning's fit. Interrupted: a signal came; with a checkpoint callback `last` has the state after its step."""
-        batches = self._batches(train_dataloaders)
+        batches = _batches(self, len(train_dataloaders))
         if self.ends_at_minima and self.min_steps:
-            steps = max(1, math.ceil(batches / self.accumulate_grad_batches))
+            steps = _steps_of_epoch(self, len(train_dataloaders))
             self.fit_loop.max_epochs = max(self.fit_loop.max_epochs or 1, math.ceil(self.min_steps / steps))
         interval = self.val_check_interval
         if isinstance(interval, int) and interval > batches and self.check_val_every_n_epoch is not None and self.limit_val_batches:
@@ -123,7 +163,23 @@ class LightningTrainer(pl.Trainer):
         finally:
             stop_recording()
 
-    def _batches(self, loader: Any) -> int:
-        """Training batches of an epoch."""
-        limit = self.limit_train_batches
-        return min(len(loader), limit) if isinstance(limit, int) else int(len(loader) * limit)
+
+def planned_steps(trainer: pl.Trainer, batches: int) -> float:
+    """Optimizer steps of a run with so many batches an epoch, as Lightning's `estimated_stepping_batches` without data loaders;
+    `math.inf` if nothing limits it."""
+    steps, epochs = _steps_of_epoch(trainer, batches), trainer.max_epochs or 1
+    if getattr(trainer, "ends_at_minima", False):
+        epochs = max(epochs, math.ceil((trainer.min_steps or 0) / steps))
+    total = math.inf if epochs == -1 else steps * epochs
+    return total if trainer.max_steps == -1 else min(total, trainer.max_steps)
+
+
+def _steps_of_epoch(trainer: pl.Trainer, length: int) -> int:
+    """Optimizer steps of an epoch of a loader of that length."""
+    return max(1, math.ceil(_batches(trainer, length) / trainer.accumulate_grad_batches))
+
+
+def _batches(trainer: pl.Trainer, length: int) -> int:
+    """Training batches of an epoch of a loader of that length."""
+    limit = trainer.limit_train_batches
+    return min(length, limit) if isinstance(limit, int) else int(length * limit)

@@ -1,19 +1,16 @@
 """Checks of a run before its data is encoded and before it has a folder."""
 
 import math
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from framework.config import catalogue as index
-from framework.errors import UserError
 from framework.pretrained.frozen import FrozenModel, check_length
 from framework.pretrained.source import PretrainedSource
 from framework.pretrained.teacher import OPTION as TEACHER
 from framework.pretrained.teacher import check_teacher
 from framework.pretrained.transfer import check_pretrained
+from framework.registry import build
 from framework.utils.ranks import ranks
 from framework.workflows.devices import count_processes
 
@@ -23,6 +20,9 @@ def preflight(
 ) -> None:
     """UserError: the first mistake. The checks that need no torch come first. resumes: the run has a checkpoint, whose weights are checked
     when they are loaded."""
+    check_trainer(config)
+    if not resumes:  # a run that goes on has its tokenizer
+        build(config["tokenizer"]).check()
     check_data(config)
     for model in frozen:
         check_length(model, config)
@@ -32,7 +32,7 @@ def preflight(
         check_pretrained(pretrained, config, overrides)
     if not resumes:
         check_trained_parameters(config)
-    check_training(config)
+    check_options(config)
     check_loggers(config)
 
 
@@ -41,6 +41,17 @@ def check_loggers(config: Mapping[str, Any]) -> None:
     from framework.tracking.base import check_trackers
 
     check_trackers(config["logger"], name=config["name"], named=True, config=config, chosen={})
+
+
+def check_options(config: Mapping[str, Any], big: bool = False, short: bool = True) -> None:
+    """UserError: as `check_trainer`, or a value that torch, Lightning or a part refuses. big: whether the model may be too big for this
+    machine. short: whether the run may end within its warm-up."""
+    from framework.workflows.train import quiet
+    from framework.workflows.trial import try_options
+
+    check_trainer(config)
+    quiet()
+    try_options(config, big, short)
 
 
 def check_data(config: Mapping[str, Any]) -> None:
@@ -69,53 +80,9 @@ def check_trained_parameters(config: Mapping[str, Any]) -> None:
         check_adapter(file, config, {f"model.{name}": shape for name, shape in shapes(trained(task.model)).items()})
 
 
-def check_training(config: Mapping[str, Any]) -> None:
-    """UserError: the weights do not fit into memory, or the model, the optimizer, the schedule or the trainer refuses its values. They are
-    built as for training, on the meta device; parts of other packages are so checked as ours are."""
-    import torch
-    from torch import nn
-
-    from framework.registry import as_part, build
-    from framework.runs.build import placeholder_spec
-    from framework.workflows.train import quiet
-
-    quiet()
+def check_trainer(config: Mapping[str, Any]) -> None:
+    """UserError: more processes than this machine can run, or no limit for a schedule that needs a number of steps. Without torch, but
+    where GPUs must be counted."""
     count_processes(config["trainer"], ranks())
-    with torch.device("meta"), _refusal("model", config["model"]):
-        task = nn.ModuleDict({"model": build(config["model"], spec=placeholder_spec(config))})  # a task needs what the data says
-    needed, there = sum(parameter.nbytes for parameter in task.parameters()), _memory()
-    if there and needed > there:
-        raise UserError(
-            f"the weights of this model take {needed / 2**30:,.0f} GiB, and this machine has {there / 2**30:,.0f} GiB of memory"
-        )
-    with _refusal("optimizer", config["optimizer"]):
-        as_part(config["optimizer"])(model=task)
-    trainer = config["trainer"]
-    limit = trainer.get("max_steps", -1)
-    endless = limit == -1 and trainer.get("max_epochs") == -1 and trainer.get("max_time") is None
-    with _refusal("schedule", config["schedule"]):
-        as_part(config["schedule"])(total=math.inf if endless else 1e9 if limit == -1 else limit)
-    with _refusal("trainer", trainer):
-        build(trainer, callbacks=[], logger=[], plugins=[], default_root_dir=Path())
-
-
-@contextmanager
-def _refusal(group: str, node: Mapping[str, Any]) -> Iterator[None]:
-    """A UserError of what a constructor refuses: torch, Lightning and parts of other packages raise these for a value."""
-    from pytorch_lightning.utilities.exceptions import MisconfigurationException
-
-    try:
-        yield
-    except UserError:
-        raise
-    except (ValueError, TypeError, ArithmeticError, LookupError, ImportError, RuntimeError, MisconfigurationException) as error:
-        said = " ".join(str(error).split())[:300]
-        raise UserError(f"{group}={node['part'].partition('/')[2]} refuses its options: {said or type(error).__name__}") from error
-
-
-def _memory() -> int:
-    """Bytes of memory of this machine; 0 if the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 0
+    if config["trainer"].get("max_epochs") == config["trainer"].get("max_steps") == -1:
+        build(config["schedule"], total=math.inf)

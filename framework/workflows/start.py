@@ -123,14 +123,20 @@ class Start:
         """With the folder of the run: a new one, or the one that is resumed, with its changed config. Inside the block the run is locked
         and its life recorded in run.json; `runs/last` points to it.
 
-        UserError: another process trains in the folder; the checkpoint to resume from is damaged, or training cannot go on from it with
-        these options: the folder is then left as it is.
+        UserError: an option does not fit the prepared data; another process trains in the folder; the checkpoint to resume from is
+        damaged, or training cannot go on from it with these options: the folder is then left as it is.
         """
+        trainer = self.config["trainer"]
+        processes = count_processes(trainer, ranks()) * trainer.get("num_nodes", 1)
+        if self.prepared is not None:
+            from framework.workflows.trial import try_task
+
+            try_task(self.config, self.prepared, processes, short="debug" in self.chosen)  # debug=fast cuts any run short
         run = self.run or self._new_folder()
         with lock.held(run.folder):
             if self.run is not None:
                 if self.resumes:
-                    check_place(run, self.config["trainer"])
+                    check_place(run, trainer, processes)
                 else:
                     print(f"{run.folder} has no checkpoint yet: the run starts from its beginning", flush=True)
                 run.go_on(self.config, self.overrides)
@@ -150,12 +156,12 @@ class Start:
         return replace(self, run=run, config=run.config())
 
 
-def check_place(run: Run, trainer: Mapping[str, Any]) -> None:
-    """UserError: the checkpoint to resume from is damaged, or training cannot go on at its place with these options of the trainer."""
+def check_place(run: Run, trainer: Mapping[str, Any], processes: int) -> None:
+    """UserError: the checkpoint to resume from is damaged, or training cannot go on at its place with these options of the trainer.
+    processes: on all machines."""
     from framework.training.place import Place
     from framework.weights.torch_files import read_checkpoint
 
-    processes = count_processes(trainer, ranks()) * trainer.get("num_nodes", 1)
     Place.of(read_checkpoint(run.last)).check(trainer.get("max_epochs"), trainer.get("max_steps", -1), processes)
 
 

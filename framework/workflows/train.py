@@ -25,6 +25,7 @@ from framework.training.callbacks import build_callbacks, stopping_reason
 from framework.training.learner import Learner
 from framework.utils.ranks import ranks
 from framework.workflows.baseline import baseline
+from framework.workflows.memory import memory_errors
 from framework.workflows.report import print_end, print_start
 from framework.workflows.start import Start
 
@@ -39,7 +40,7 @@ def train(start: Start) -> float | None:
     config, run = start.config, start.run
     place = ranks()
     rank, world = place.rank, place.size
-    with logged(run.log) if rank == 0 else contextlib.nullcontext():
+    with logged(run.log) if rank == 0 else contextlib.nullcontext(), memory_errors():
         prepared = start.prepared or start.prepare().prepared
         assert prepared is not None
         pl.seed_everything(config["seed"], verbose=False)

@@ -62,6 +62,8 @@ class LabelTarget(Target):
                 raise UserError(
                     f"task.target.class_weights names {label!r}{nearest(label, labels)}; the training rows have {listed(labels)}"
                 )
+        if isinstance(self.class_weights, dict) and not any(self.class_weights.get(label, 1) for label in labels):
+            raise UserError(f"task.target.class_weights={self.class_weights}: all labels have weight 0, so no text is learned from")
         return {"labels": labels}
 
     def row_labels(self, row: Row) -> Sequence[str]:

@@ -54,6 +54,7 @@ class NerFormat(Format):
     makes = ("ids", "padding_mask", "word_ids", "word_mask", "num_words", "tags")
     optional = ("tags",)
     rules: ClassVar[dict[str, str]] = {
+        "overlap >= 0": "overlap must not be negative",
         "max_windows >= 1": "max_windows must be at least 1",
         "0 <= max_inexact <= 1": "max_inexact is a share, from 0 to 1",
     }
@@ -73,8 +74,6 @@ class NerFormat(Format):
             word_spans("", word_pattern)
         except ValueError as error:
             raise UserError(f"task.format.word_pattern={error}") from None
-        if overlap < 0:
-            raise UserError(f"task.format.overlap={overlap}: at least 0")
         self.scheme, self.pieces, self.overlap, self.word_pattern = scheme, pieces, overlap, word_pattern
         self.max_windows, self.max_inexact, self.unseen_labels = max_windows, max_inexact, unseen_labels
 

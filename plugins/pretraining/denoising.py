@@ -64,8 +64,8 @@ class SpanCorruptionFormat(Denoising):
     rules: ClassVar[dict[str, str]] = {
         **_FAMILY,
         "0 < share < 1": "share must be in (0, 1)",
-        "span >= 1": "span must be at least 1",
-        "sentinels >= 2": "sentinels must be at least 2: one for a span and one for the end",
+        "1 <= span <= 1000": "span must be at least 1, and at most 1,000",
+        "2 <= sentinels <= 10_000": "sentinels must be at least 2, one for a span and one for the end, and at most 10,000",
         "builtin_megabytes > 0": "builtin_megabytes must be positive",
     }
 
@@ -106,7 +106,7 @@ class InfillingFormat(Denoising):
     rules: ClassVar[dict[str, str]] = {
         **_FAMILY,
         "0 <= share < 1": "share must be in [0, 1)",
-        "span > 0": "span must be positive",
+        "0 < span <= 1000": "span must be positive, and at most 1,000",
         "share > 0 or permute_sentences": "no noise: choose task.format.share=0.3 or task.format.permute_sentences=true",
         "builtin_megabytes > 0": "builtin_megabytes must be positive",
     }

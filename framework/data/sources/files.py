@@ -73,7 +73,10 @@ class FilesData(Source):
     workers: processes that prefetch batches; 0 = none.
     """
 
-    option_traits: ClassVar = {"may_change": ("folder", "train", "validation", "test", "published")}  # files may move
+    option_traits: ClassVar = {
+        "may_change": ("folder", "train", "validation", "test", "published"),  # files may move
+        "empty": ("comment",),
+    }
     reading: ClassVar = (  # options that say how a file is read
         *("columns", "join", "header", "encoding", "delimiter", "quoting", "line_break"),
         *("kind", "text_unit", "pattern", "comment", "prefix", "classes"),

@@ -24,6 +24,11 @@ class PretrainedTokenizer(TokenizerTrainer):
     needs_texts = False
     option_traits: ClassVar = {"pattern": ("additional_special_tokens",)}
 
+    rules: ClassVar[dict[str, str]] = {
+        "vocab_size is None or 0 < vocab_size <= 2**24": "vocab_size must be positive, and at most 2**24",
+        "start is None or start >= 0": "start must not be negative, the id of a token",
+    }
+
     def __init__(
         self,
         file: str | None = None,
@@ -32,6 +37,9 @@ class PretrainedTokenizer(TokenizerTrainer):
         start: int | None = None,
     ):
         self.file, self.additional_special_tokens, self.vocab_size, self.start = file, tuple(additional_special_tokens), vocab_size, start
+
+    def check(self) -> None:
+        self._tokenizer  # noqa: B018 - its files are read
 
     def train(self, texts: Texts) -> Tokenizer:
         return self._tokenizer

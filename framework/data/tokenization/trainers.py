@@ -23,6 +23,9 @@ BPE_SPLIT = r"'s|'t|'re|'ve|'m|'ll|'d| ?[\p{L}\p{M}][\p{L}\p{M}\u200C\u200D]*| ?
 Texts = Callable[[], Iterable[str]]  # may be called more than once
 
 
+SIZE_RULES = {"vocab_size <= 2**24": "vocab_size must be at most 2**24"}
+
+
 class TokenizerTrainer:
     """Base class of the kind `tokenizer`: trains a tokenizer on texts. It depends on its options alone.
 
@@ -33,6 +36,9 @@ class TokenizerTrainer:
     """
 
     needs_texts: ClassVar[bool] = True
+
+    def check(self) -> None:
+        """UserError: the options are invalid. Called before data is read."""
 
     def train(self, texts: Texts) -> Tokenizer:
         raise NotImplementedError
@@ -58,7 +64,11 @@ class WordpieceTokenizer(TokenizerTrainer):
     between pairs by id. Here it gets these characters in sorted order, so the result is the same in every process.
     """
 
-    rules: ClassVar[dict[str, str]] = {"vocab_size > 5": "vocab_size must be more than the special tokens"}
+    rules: ClassVar[dict[str, str]] = {
+        "vocab_size > 5": "vocab_size must be more than the special tokens",
+        **SIZE_RULES,
+        "min_frequency >= 1": "min_frequency must be at least 1",
+    }
 
     def __init__(self, vocab_size: int = 8000, lowercase: bool = True, strip_accents: bool = False, min_frequency: int = 2):
         self.vocab_size, self.lowercase, self.strip_accents, self.min_frequency = vocab_size, lowercase, strip_accents, min_frequency
@@ -102,7 +112,11 @@ class BPETokenizer(TokenizerTrainer):
     prefix_space: put a space before the text, so that its first word has the same token as inside a sentence.
     """
 
-    rules: ClassVar[dict[str, str]] = {"vocab_size > 256": "vocab_size must be more than the 256 bytes"}
+    rules: ClassVar[dict[str, str]] = {
+        "vocab_size > 256": "vocab_size must be more than the 256 bytes",
+        **SIZE_RULES,
+        "min_frequency >= 1": "min_frequency must be at least 1",
+    }
 
     def __init__(self, vocab_size: int = 8000, lowercase: bool = False, min_frequency: int = 2, prefix_space: bool = False):
         self.vocab_size, self.lowercase, self.min_frequency, self.prefix_space = vocab_size, lowercase, min_frequency, prefix_space
@@ -139,8 +153,9 @@ class UnigramTokenizer(TokenizerTrainer):
     """
 
     rules: ClassVar[dict[str, str]] = {
+        **SIZE_RULES,
         "vocab_size > 256": "vocab_size must be more than the 256 bytes",
-        "longest >= 1": "longest must be at least 1 character",
+        "1 <= longest <= 1000": "longest must be at least 1 character, and at most 1,000",
     }
 
     def __init__(self, vocab_size: int = 8000, lowercase: bool = False, longest: int = 16):

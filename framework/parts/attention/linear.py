@@ -25,6 +25,7 @@ class LinearAttention(Attention):
     """
 
     rules: ClassVar[dict[str, str]] = {
+        "head_dim is None or 0 < head_dim <= 2**16": "head_dim must be positive, and at most 2**16",
         "head_dim is not None or dim % num_heads == 0": "dim must be a multiple of num_heads where head_dim is null",
         "chunk > 0": "chunk must be positive",
         "'bias' not in provided": "linear attention has no scores to add a position bias to",

@@ -25,8 +25,9 @@ class MultiHeadAttention(Attention):
     """
 
     rules: ClassVar[dict[str, str]] = {
+        "scale is None or scale > 0": "scale must be positive; null = 1 / sqrt(head_dim)",
         "head_dim is not None or dim % num_heads == 0": "dim must be a multiple of num_heads where head_dim is null",
-        "head_dim is None or head_dim > 0": "head_dim must be positive",
+        "head_dim is None or 0 < head_dim <= 2**16": "head_dim must be positive, and at most 2**16",
         "num_kv_heads is None or num_kv_heads > 0 and num_heads % num_kv_heads == 0": "num_heads must be a multiple of num_kv_heads",
         "weights_dropout is None or 0 <= weights_dropout < 1": "weights_dropout must be in [0, 1)",
     }

@@ -18,7 +18,7 @@ class LearnedPosition(Position):
     """
 
     provides: ClassVar = ("table",)
-    rules: ClassVar[dict[str, str]] = {"offset >= 0": "offset must not be negative"}
+    rules: ClassVar[dict[str, str]] = {"0 <= offset <= 2**24": "offset must not be negative, and at most 2**24"}
 
     def __init__(self, dim: int, max_length: int, offset: int = 0):
         super().__init__()

@@ -16,6 +16,7 @@ class SpecimenTrainer(LightningTrainer):
     """
 
     rules: ClassVar[dict[str, str]] = {
+        **LightningTrainer.rules,
         "minutes > 0": "minutes must be positive",
         "max_time is None": "minutes is the time limit of this trainer: set trainer.max_time=null",
     }
