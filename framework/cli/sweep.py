@@ -15,6 +15,7 @@ from framework.errors import RankFailed, UserError
 from framework.pretrained.overrides import overrides_from, pinned
 from framework.pretrained.source import Sources
 from framework.runs.finding import resumes, wanted
+from framework.runs.life import reason
 from framework.workflows.processes import launch
 from framework.workflows.start import Start, compose_run
 
