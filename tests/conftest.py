@@ -19,8 +19,10 @@ for name in [name for name in os.environ if name.startswith(("PYTHONWARNINGS", "
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The user's cache is neither read nor filled."""
-    folder = tmp_path_factory.mktemp("cache")
+    """The user's cache is neither read nor filled. Workers share one: what takes seconds to make is made once."""
+    workers = "PYTEST_XDIST_WORKER" in os.environ
+    folder = tmp_path_factory.getbasetemp().parent / "cache" if workers else tmp_path_factory.mktemp("cache")
+    folder.mkdir(exist_ok=True)
     os.environ["PLUGFORMER_CACHE"] = str(folder)
     return folder
 

@@ -230,7 +230,7 @@ def test_a_name_that_is_taken_is_refused_with_both_files(mine, tmp_path):
 
 def test_jobs_of_a_sweep_choose_for_themselves(own, tmp_path, monkeypatch):
     started = []
-    monkeypatch.setattr("framework.workflows.processes.launch", lambda make: (None, started.append(make())))
+    monkeypatch.setattr("framework.cli.sweep.launch", lambda make: (None, started.append(make())))
     monkeypatch.chdir(tmp_path)
     words = ["model.dim=32", "model.decoder.window=null", "model/position=rotary", "recipe=scratch,finetune", "schedule.floor=0.5"]
     attentions = "model/attention=multi_head,linear"

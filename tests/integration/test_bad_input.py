@@ -153,7 +153,7 @@ VALUES = {
     "trainer.accelerator=3": "trainer.accelerator: 3 is not of type",
     "trainer.strategy=foo": "trainer.strategy: 'foo' is not of type",
     "trainer.devices=0": "devices must be a number of processes",
-    "trainer.devices=x": "trainer=lightning refuses its options: ",
+    "trainer.devices=x": "trainer.devices=x: write a number of processes",
     "trainer.devices=100000 trainer.accelerator=cpu": "trainer.devices=100000 are 100,000 processes",
     "callbacks.checkpoint.every_n_train_steps=0": "every_n_train_steps must be",
     "data.workers=-1": "workers must not be negative",

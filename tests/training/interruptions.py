@@ -119,9 +119,9 @@ def _child(words: Sequence[str], folder: Path, interruption: Interruption | None
     counter = Counter(interruption, to_all=processes > 1)
     counter.watch()
     if processes > 1:
-        from framework.workflows import processes as module
+        from framework.workflows import spawning
 
-        module.subprocess = _ForkedRanks(counter)  # type: ignore[assignment]
+        spawning.subprocess = _ForkedRanks(counter)  # type: ignore[assignment]
     from framework.cli.train import main
     from framework.workflows import start
 
@@ -201,11 +201,12 @@ class _Rank:
             return
         code = 1
         try:
+            os.environ.clear()
             os.environ.update(environment)
             counter.actor, counter.count = int(environment["RANK"]), 0
             from framework.workflows import processes
 
-            code = processes._rank(command[-1])
+            code = processes.rank(*command[-3:])  # folder, parent, report
             if counter.actor == 0:
                 counter.report(Path())
         except BaseException:
