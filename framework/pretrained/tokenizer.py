@@ -6,7 +6,6 @@ from typing import Any
 
 from framework.config import catalogue as index
 from framework.config.constraints import default_node
-from framework.data.tokenization.layouts import check_ids
 from framework.errors import UserError
 from framework.pretrained.frozen import FrozenModel
 from framework.pretrained.overrides import tokenizer_overrides
@@ -29,6 +28,8 @@ def with_tokenizer(
         node = config["tokenizer"] if config["tokenizer"]["part"] == PRETRAINED else default_node(PRETRAINED, index.load())
         config = {**config, "tokenizer": {**node, **pretrained.tokenizer}}
         if isinstance(pretrained, PublishedSource):  # a run's own files are compared when they are read
+            from framework.data.tokenization.layouts import check_ids  # with the package tokenizers, which a mistake does not wait for
+
             own = build({**default_node(PRETRAINED, index.load()), **pretrained.tokenizer, "vocab_size": None}).train(tuple)
             check_ids(own, pretrained.spec.vocab_size, f"the tokenizer and the weights of {pretrained.name}")
     owner = None if pretrained is None else f"model.pretrained={pretrained.name}"

@@ -20,7 +20,7 @@ class LayerRates:
     """
 
     rules: ClassVar[dict[str, str]] = {
-        "0 < lr < 1e6": "lr must be positive and below 1,000,000: a run at 0 learns nothing",
+        "0 <= lr < 1e6": "lr must be below 1,000,000, and not negative; at 0 the weights stay as they are",
         "0 <= weight_decay < 1e3": "weight_decay must not be negative, and below 1,000",
         "0 < layer_decay <= 1": "layer_decay must be in (0, 1]; freeze layers with model.freeze",
         "0 < head_lr_multiplier < 1e6": "head_lr_multiplier must be positive and below 1,000,000; freeze parameters with model.freeze",

@@ -44,7 +44,7 @@ VALUES: dict[str, dict[str, Any]] = {  # of options that are off, or slow, by de
     "callback/average": {"decay": 0.9},
     "callback/average_last": {"last": 2},
     "callback/early_stopping": {"patience": 1},
-    "callback/one_batch": {"enough": 10.0},
+    "callback/one_batch": {"enough": 0.999},
     "callback/profile": {"skip": 1, "steps": 2},
     "tracker/wandb": {"mode": "disabled"},
 }

@@ -219,20 +219,16 @@ def test_verbs(refused, words, said):
     assert said in refused(*words, main=framework_main)
 
 
-def quick(words, folder):
-    """Message and CPU seconds of a separate process, and whether it imported torch."""
+def separate(words, folder):
+    """Exit code of a separate process, and whether it imported torch, which takes seconds."""
     index.load.cache_clear()
     index.load()  # made and kept, if a source has changed since
-    probe = (
-        "import sys, resource; from framework.cli.train import main; code = main(sys.argv[1:]);"
-        "used = resource.getrusage(resource.RUSAGE_SELF);"
-        "print(code, used.ru_utime + used.ru_stime, 'torch' in sys.modules)"
-    )
+    probe = "import sys; from framework.cli.train import main; code = main(sys.argv[1:]); print(code, 'torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", probe, *words], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
     )
-    code, seconds, torch_too = done.stdout.split()
-    return int(code), float(seconds), torch_too == "True", done.stderr
+    code, torch_too = done.stdout.split()
+    return int(code), torch_too == "True"
 
 
 @pytest.mark.parametrize(
@@ -245,10 +241,8 @@ def quick(words, folder):
     ],
     ids=["conflict", "sweep", "data", "resume"],
 )
-def test_mistakes_are_reported_without_torch_in_two_seconds(project, words):
-    code, seconds, torch_too, _ = quick(words, project)
-    assert (code, torch_too) == (2, False)
-    assert seconds < 2
+def test_mistakes_are_reported_without_torch(project, words):
+    assert separate(words, project) == (2, False)
     assert not (project / "runs").exists()
 
 
