@@ -48,8 +48,7 @@ def own_catalogue(tmp_path, monkeypatch):
     catalogue.load()
     known = {kind: dict(names) for kind, names in registry._classes.items()}
     (tmp_path / "cache").mkdir()
-    for file in cache_folder().glob("catalogue-*.json"):
-        shutil.copy(file, tmp_path / "cache")
+    shutil.copy(catalogue._file(), tmp_path / "cache")
     monkeypatch.setenv("PLUGFORMER_CACHE", str(tmp_path / "cache"))
     catalogue.load.cache_clear()
     yield
