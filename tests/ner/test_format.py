@@ -107,7 +107,7 @@ def test_windows_that_do_not_go_on_are_refused():
     with pytest.raises(UserError, match=r"task.format.overlap=6 must be smaller than the 6 subwords of a window \(model.max_length=8\)"):
         encode({"tokens": ["ab"]}, overlap=6)
     with pytest.raises(UserError, match="overlap=-1"):
-        NerFormat(overlap=-1)
+        Part("format/ner", overlap=-1)()
 
 
 def test_the_model_may_learn_iobes():
