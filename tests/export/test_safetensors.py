@@ -53,7 +53,7 @@ def folder(exported, tmp_path):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("model.safetensors", "has no checkpoint yet"),
+        ("model.safetensors", "has no checkpoint"),
         ("config.yaml", "has no config.yaml"),
         ("data_spec.json", "data_spec.json is missing"),
         ("tokenizer.json", "tokenizer.json is missing"),

@@ -175,7 +175,7 @@ def test_a_sweep_from_one_model(here):
     ("config", "said"),
     [
         ({"model_type": "brt"}, "model_type='brt', which is not supported (did you mean 'bert'?); supported: albert"),
-        ({"model_type": None}, "bert/config.json has model_type=None"),
+        ({"model_type": None}, "bert/config.json: model_type is None"),
         ({"hidden_act": "mish"}, "config.json has hidden_act='mish'; supported values: gelu"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type='relative_key'; bert models need"),
         ({"hidden_size": 32}, "model.tokens.weight: (270, 16) there, (270, 32) here"),
@@ -225,10 +225,10 @@ class Code:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda path: path.write_bytes(path.read_bytes()[:-100]), "is truncated or damaged, or no safetensors file"),
-        (lambda path: path.write_bytes(path.read_bytes()[:5]), "is truncated or damaged, or no safetensors file"),
-        (lambda path: path.write_bytes(b"\xff" * 100), "is truncated or damaged, or no safetensors file"),
-        (lambda path: path.write_text("<html>not found</html>"), "is truncated or damaged, or no safetensors file"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-100]), "damaged, or no safetensors file"),
+        (lambda path: path.write_bytes(path.read_bytes()[:5]), "damaged, or no safetensors file"),
+        (lambda path: path.write_bytes(b"\xff" * 100), "damaged, or no safetensors file"),
+        (lambda path: path.write_text("<html>not found</html>"), "damaged, or no safetensors file"),
         (lambda path: path.unlink(), "has no weights: neither model.safetensors nor model.safetensors.index.json"),
         (lambda path: path.rename(path.with_name("pytorch_model.bin")), "a format that can hide code"),
     ],

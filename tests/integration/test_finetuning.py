@@ -179,7 +179,7 @@ FILE = "model.adapter.weights=one.safetensors"
             ["not in the file: model.encoder.layers.0.block.norms.0."],
         ),
         (["model.adapter.weights=missing"], ["model.adapter.weights=missing: there is no such file"]),
-        (["model.adapter.weights=train.csv"], ["model.adapter.weights=train.csv is truncated or damaged, or no safetensors file"]),
+        (["model.adapter.weights=train.csv"], ["model.adapter.weights=train.csv is damaged, or no safetensors file"]),
         (
             ["model.adapter.target_modules=*.qurey"],
             ["model.adapter.target_modules: '*.qurey' matches no linear map of the model (did you mean '*.query"],
@@ -210,7 +210,7 @@ def test_files_that_are_no_adapter(here, damage):
     said = {
         "truncated": "is truncated or damaged",
         "foreign": "is no adapter of this program",
-        "notes": "is damaged: the description of the adapter",
+        "notes": "the description of the adapter is not complete",
     }
     with pytest.raises(UserError, match=said[damage]):
         read_adapter("one.safetensors")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from framework.config import catalogue
+from framework.registry.rule_functions import FUNCTIONS
 from framework.workflows.start import compose_run as compose
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +61,7 @@ def published(tmp_path_factory):
 
 @pytest.mark.parametrize("line", TO_COMPOSE)
 def test_a_command_composes(line, published, monkeypatch):
+    monkeypatch.setitem(FUNCTIONS, "device_possible", lambda accelerator: True)  # the reader's machine has what the command names
     monkeypatch.chdir(published)
     for overrides in jobs(line):
         compose(overrides)

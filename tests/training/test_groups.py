@@ -130,7 +130,7 @@ def test_layer_decay_needs_layers():
 
 
 @pytest.mark.parametrize(
-    ("option", "reason"), [("layer_decay", "layer_decay must be positive"), ("head_lr_multiplier", "head_lr_multiplier must be")]
+    ("option", "reason"), [("layer_decay", "layer_decay must be in"), ("head_lr_multiplier", "head_lr_multiplier must be")]
 )
 def test_a_multiplier_of_zero_is_refused(option, reason):
     with pytest.raises(UserError, match=reason):
