@@ -63,7 +63,8 @@ def unreadable(overrides: list[str], catalogue: Catalogue) -> list[str]:
         group = override.key_or_group
         kind = catalogue.kind_at(group) if is_group_override(override, catalogue) else None
         several = isinstance(value, list) and group in (*NAMED, *FILES)
-        if kind and not (value is None or isinstance(value, str) or several):
+        named = text.partition("=")[2] in (catalogue.names(kind) if kind else ())  # an option may be called `nan`
+        if kind and not (value is None or isinstance(value, str) or several or named):
             names, path = "|".join(catalogue.names(kind)), group.replace("/", ".")
             wrong.append(f"{text}: choose one option, {group}={names}; its values are {path}.KEY=VALUE")
     return wrong

@@ -99,7 +99,7 @@ def _umask():
 def test_a_run_without_a_checkpoint_is_refused(here, capsys):
     run = make_run(here, "classification")
     (run / "checkpoints" / "best.ckpt").unlink()
-    assert "has no checkpoint yet" in refused(capsys, run, "to=safetensors", "folder=out")
+    assert "has no checkpoint" in refused(capsys, run, "to=safetensors", "folder=out")
     assert "no such run folder" in refused(capsys, here / "gone", "to=safetensors", "folder=out")
     assert "export needs a run folder" in refused(capsys, "to=safetensors", "folder=out")
     assert [path.name for path in here.iterdir()] == ["runs"]

@@ -119,4 +119,4 @@ def test_missing(tmp_path):
 
 def test_a_run_without_checkpoint(tmp_path):
     (tmp_path / "config.yaml").write_text("task: {part: task/x}\nmodel: {part: model/x}\n")
-    refused(lambda: Predictor.load(tmp_path), "has no checkpoint yet", f"resume={tmp_path}")
+    refused(lambda: Predictor.load(tmp_path), "has no checkpoint", f"resume={tmp_path}")
