@@ -3,10 +3,7 @@
 import pytest
 
 from framework import kept_on_disk
-from framework.config import catalogue
 from framework.data import fingerprints, kept
-from framework.registry import Part
-from framework.testing import FormatPromises
 
 
 @pytest.fixture
@@ -54,13 +51,3 @@ def test_nothing_is_kept_of_a_failure(cache_folder):
     with pytest.raises(ValueError, match="broken"):
         kept_on_disk(fails)()
     assert not list(cache_folder.rglob("rows.jsonl"))
-
-
-@pytest.mark.parametrize("name", ["classification", "ner", "pairs", "prompted", "summarization"])
-def test_builtin_rows_of_the_library_are_kept(name):
-    """Parsing the library takes seconds: one of the functions that do is decorated."""
-    assert name in catalogue.load().options["format"]
-    format = type("Suite", (FormatPromises,), {"part": Part(f"format/{name}")})().with_values()()
-    next(iter(format.builtin("test", 0)))
-    folders = list((kept.entry("builtin", "probe", lambda folder: None)).parent.glob("*/rows.jsonl"))
-    assert folders
