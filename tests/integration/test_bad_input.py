@@ -134,7 +134,7 @@ VALUES = {
     "model.pretrained=''": "model.pretrained: ",
     "model/adapter=lora model.pretrained=x model.adapter.rank=1000": "there is no folder x",
     "optimizer.lr=inf": "optimizer.lr: inf is no number that can be computed with",
-    "optimizer.lr=-1": "lr must be positive",
+    "optimizer.lr=-1": "lr must be below",
     "optimizer.weight_decay=-1": "weight_decay must not be negative",
     "optimizer.betas=[0.9]": "betas must be two numbers",
     "optimizer.betas=[0.9,1.5]": "betas must be two numbers",
