@@ -99,8 +99,14 @@ def write_text(path: Path, text: str) -> None:
 
 
 def refuse_links(folder: Path) -> None:
-    """UserError: a folder that is about to be written in has a link to a place outside, which would be written instead."""
+    """UserError: a folder that is about to be written in has a link to a place outside, which would be written instead.
+
+    Links within a folder of `wandb/` are W&B's own: each process makes such a folder anew, and none is written to again.
+    """
     for path in sorted(folder.rglob("*")):
+        first, *inner = path.relative_to(folder).parts
+        if first == "wandb" and len(inner) > 1:
+            continue
         if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
             raise UserError(
                 f"{path} is a link to {os.readlink(path)}, outside the folder of the run, and would be written there. Put the file "
