@@ -61,7 +61,7 @@ def runs() -> dict[str, Any]:
     words = [f"{group}={name}" for group in ("experiment", "debug") for name in sorted(index.load().presets[group])]
     shot = {word: collapsed(composed([word.replace("debug=nan", "debug='nan'")])) for word in [*tasks, *words]}
     usual = collapsed(composed(["task=classification"]))
-    same = ("name", "seed", "resume", "callbacks", "logger")
+    same = ("name", "seed", "resume", "runs", "callbacks", "logger")
     return {word: {key: value for key, value in config.items() if key not in same or value != usual[key]} for word, config in shot.items()}
 
 
