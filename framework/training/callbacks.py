@@ -7,7 +7,6 @@ A callback whose attribute `off` is true is not used.
 import math
 import os
 import shutil
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
@@ -25,8 +24,6 @@ from framework.training.loops import FitLoop
 from framework.training.place import Place
 from framework.utils.files import remove_partial, replacing, sync
 
-LONG = 10.0  # seconds of a validation that a signal need not wait for
-
 
 def build_callbacks(nodes: Mapping[str, Mapping[str, Any]], **context: Any) -> list[Callback]:
     """The callbacks of a config that are not off."""
@@ -43,9 +40,8 @@ def stopping_reason(callbacks: Iterable[Callback]) -> str | None:
 class Checkpoint(LightningCheckpoint):
     """Saves `checkpoints/last.ckpt`, the newest state, and `checkpoints/best.ckpt`, the state with the best monitored metric.
 
-    Both are written at each validation (without validation, at the end of each epoch); `last` also before a validation of more than ten
-    seconds, and the first of a process. Ctrl-C, SIGTERM and SIGUSR1 finish the current step and save `last`, or stop within a validation
-    that it was saved before; a second Ctrl-C stops at once.
+    Both are written at each validation (without validation, at the end of each epoch). Ctrl-C, SIGTERM and SIGUSR1 finish the current step
+    and save `last`; a second Ctrl-C stops at once.
 
     every_n_train_steps: optimizer steps after which `last` is also saved; null = never.
     """
@@ -60,8 +56,6 @@ class Checkpoint(LightningCheckpoint):
         self.best: float | None = None  # score of `best`; None where nothing has been validated
         self.kept = False  # whether there is a `best`
         self.saved: Place | None = None  # of `last`
-        self._began = -math.inf  # the newest validation
-        self._seconds = math.inf  # that it took
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage == "fit" and trainer.is_global_zero:
@@ -82,22 +76,9 @@ class Checkpoint(LightningCheckpoint):
         if signal:
             raise Interrupted(signal)
 
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if _is_in_training(trainer):
-            if not self._is_saved(trainer) and trainer.strategy.reduce_boolean_decision(self._seconds > LONG, all=False):
-                self._save(trainer, "last")
-            self._began = time.monotonic()
-
-    def on_validation_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        if _is_in_training(trainer) and self._is_saved(trainer) and (signal := interruption.asked(trainer)):
-            raise Interrupted(signal)
-
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not _is_in_training(trainer):
+        if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        self._seconds = time.monotonic() - self._began
         score = trainer.callback_metrics.get(self.monitor)
         if score is None:
             raise UserError(f"the monitored metric {self.monitor!r} is not among {', '.join(sorted(trainer.callback_metrics)) or 'none'}")
@@ -131,19 +112,12 @@ class Checkpoint(LightningCheckpoint):
         if better and trainer.is_global_zero:
             self._link("best", "last")
         trainer.strategy.barrier()
-        interruption.saved = trainer.global_step
         if signal := interruption.asked(trainer):
             raise Interrupted(signal)
 
     def _save(self, trainer: pl.Trainer, name: str) -> None:
         trainer.save_checkpoint(self._file(name), weights_only=False)  # the whole state
-        self.saved = cast(FitLoop, trainer.fit_loop).place
-        if name == "last":
-            interruption.saved = trainer.global_step
-
-    def _is_saved(self, trainer: pl.Trainer) -> bool:
-        """Whether `last` has the newest step."""
-        return self.saved is not None and self.saved.steps == trainer.global_step
+        self.saved, interruption.saved = cast(FitLoop, trainer.fit_loop).place, trainer.global_step
 
     def _link(self, file: str, other: str) -> None:
         """A second name for a checkpoint, as a hard link; files are always replaced and never modified."""
@@ -173,11 +147,6 @@ class Checkpoint(LightningCheckpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.kept = state_dict["best"], state_dict["kept"]
-
-
-def _is_in_training(trainer: pl.Trainer) -> bool:
-    """Whether a validation is one of training."""
-    return trainer.state.fn == "fit" and not trainer.sanity_checking
 
 
 @register("callback")

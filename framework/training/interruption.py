@@ -1,8 +1,8 @@
 """Signals that end a run before its time: Ctrl-C (SIGINT), SIGTERM of a scheduler, SIGUSR1, a scheduler's warning of its time limit, and
 SIGHUP, a terminal that is closed.
 
-In training a signal is remembered and asked for at the end of each optimizer step, where all ranks save and stop together, and in
-validations that `last` was saved before. At any other time it stops the run at once: there is nothing then that is not saved already.
+In training a signal is remembered and asked for at the end of each optimizer step, where all ranks save and stop together. At any other
+time it stops the run at once: there is nothing then that is not saved already.
 """
 
 import contextlib
@@ -111,7 +111,7 @@ class Interruption:
         if self.deferred and first:
             how = "; press Ctrl-C again to stop at once" if number == signal.SIGINT else f" ({signal.Signals(number).name})"
             if not self.quiet:
-                _tell(f"\nStopping after this step or validation{how}.\n")
+                _tell(f"\nStopping after this step{how}.\n")
         elif first or number == signal.SIGINT:
             raise Interrupted(number)
 

@@ -161,9 +161,6 @@ class EpochLoop(_TrainingEpochLoop):
         if not self._due:
             super().advance(data_fetcher)
 
-    def _broadcast_sigterm_tensor(self) -> None:
-        """Nothing: `interruption` asks where a step ends. Lightning would broadcast, and wait for the device, before each batch."""
-
     def on_advance_end(self, data_fetcher: _DataFetcher) -> None:
         if not self._due and not self._should_accumulate():
             for callback in self.trainer.callbacks:  # type: ignore[attr-defined]

@@ -137,26 +137,6 @@ def test_an_epoch_whose_validation_is_due_is_not_over(tmp_path):
     assert not checkpoint_differences(tmp_path / "whole", tmp_path / "cut") and logged(tmp_path / "whole") == logged(tmp_path / "cut")
 
 
-@pytest.mark.parametrize("average", [None, Part(AverageLast, last=3), Part(Average, decay=0.8)], ids=["none", "last", "moving"])
-def test_a_signal_within_a_long_validation(tmp_path, average):
-    """`last` has the state before it, and the rest of the validation is left out."""
-    seen = []
-
-    class Signal(Callback):
-        def on_validation_batch_start(self, *_):
-            seen.append(len(seen))
-            if len(seen) == 1:
-                os.kill(os.getpid(), signal.SIGTERM)
-
-    whole = run(tmp_path / "whole", average=average)
-    with pytest.raises(Interrupted):
-        run(tmp_path / "cut", stop=Signal(), average=average)
-    last = torch.load(tmp_path / "cut/checkpoints/last.ckpt", weights_only=True)
-    assert len(seen) == 1 and (last["global_step"], last["loops"]["fit_loop"]["validated"]) == (4, False)
-    assert_equal(whole, run(tmp_path / "cut", average=average))
-    assert not checkpoint_differences(tmp_path / "whole", tmp_path / "cut") and logged(tmp_path / "whole") == logged(tmp_path / "cut")
-
-
 def test_a_run_that_is_over_makes_no_more_steps(tmp_path):
     options = {"patience": 0, "optimizer": Part(AdamW, lr=0.5), "epochs": 9}
     whole = run(tmp_path, **options)
@@ -175,9 +155,8 @@ def test_best_is_there_before_last(tmp_path, monkeypatch):
     with pytest.raises(Killed):
         run(tmp_path / "cut")
     monkeypatch.undo()
-    last, best = (torch.load(tmp_path / f"cut/checkpoints/{name}.ckpt", weights_only=True) for name in ("last", "best"))
-    assert (last["global_step"], last["loops"]["fit_loop"]["validated"]) == (8, False)  # of the first validation of a process
-    assert (best["global_step"], best["loops"]["fit_loop"]["validated"]) == (8, True)
+    steps = [torch.load(tmp_path / f"cut/checkpoints/{name}.ckpt", weights_only=True)["global_step"] for name in ("last", "best")]
+    assert steps == [4, 8]
     run(tmp_path / "cut")
     assert not checkpoint_differences(tmp_path / "whole", tmp_path / "cut")
 
