@@ -44,7 +44,7 @@ def slurm(rank: int, tasks: int, nodes: int, port: int) -> dict[str, str]:
 
 
 def commands(launcher: str, words: list[str]) -> list[tuple[list[str], dict[str, str]]]:
-    """What starts the processes: commands with their variables."""
+    """The commands that start the processes, with their environment variables."""
     port = free_port()
     agent = [sys.executable, "-m", "torch.distributed.run", *HANDLED, "--nproc_per_node"]
     match launcher:
@@ -149,7 +149,7 @@ def difference(found: dict[str, float], expected: dict[str, float]) -> str:
 
 
 def signalled(launcher: str, name: str, folder: Path) -> str:
-    """What a signal to the launched processes leads to: exit codes, what was saved, what is left."""
+    """The outcome of a signal to the launched processes: exit codes, the saved step, the processes that are left."""
     import torch
 
     launched = Launched(launcher, [*WORDS, *MANY], folder)

@@ -1,4 +1,4 @@
-"""What the program answers to wrong command lines, and what the answer costs.
+"""Verdict, message length and CPU-seconds of wrong command lines.
 
     python benchmarks/mistakes.py tests/integration/mistakes.tsv [FIRST [LAST]]
 
@@ -77,7 +77,7 @@ def wait(process: subprocess.Popen) -> tuple[int | None, float]:
 
 
 def faults(verdict: str, code: int | None, lines: list[str], seconds: float, left: list[str]) -> list[str]:
-    """What is not as the verdict wants it."""
+    """Deviations of a command from its verdict, each as a few words."""
     said = [line for line in lines if line.strip()]
     found = ["traceback"] if any("Traceback" in line for line in lines) else []
     if code is None:

@@ -11,6 +11,7 @@ import importlib
 import io
 import json
 import os
+import pickle
 import pkgutil
 import resource
 import subprocess
@@ -42,7 +43,7 @@ ELSEWHERE = str(Path(tempfile.gettempdir(), "surroundings-cache"))  # a cache of
 
 @dataclass
 class Child:
-    """What a command is given instead of the usual. do: called in its process."""
+    """Settings of the process of a command. do: functions called in it before the command; encoding: of its terminal."""
 
     do: list[Callable[[], None]] = field(default_factory=list)
     encoding: str = "utf-8"
@@ -128,7 +129,7 @@ def step_of(path: Path) -> int:
     """The step of a checkpoint; -1: it is not there or not whole."""
     try:
         return int(torch.load(path, weights_only=True)["global_step"])
-    except Exception:
+    except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError):
         return -1
 
 

@@ -48,6 +48,6 @@ def kept_on_disk(make: Callable[..., Iterable[Any]]) -> Callable[..., tuple[Any,
 
 
 def _library() -> list[str]:
-    """What says which files are read, and how."""
+    """Version, folder and reader of the standard library, parts of the key."""
     library = StandardLibrary()
     return [sys.version, str(library.root), code_of(library)]

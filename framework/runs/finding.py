@@ -1,4 +1,4 @@
-"""Where runs lie and how they are found again: by folder, by name, and `last`."""
+"""The folder of all runs: finding a run in it by folder or name, and the link `last`."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""A process that holds something: how it is told from others, and whether it lives."""
+"""The process that holds the lock of a run, identified by host, process id and start time, and whether it is alive."""
 
 import os
 import socket
@@ -10,8 +10,8 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Holder:
-    """A process that trains in a folder. table: where its id is valid; empty: cannot be told. started: its start in that table; empty:
-    cannot be told. since: when it took the lock."""
+    """A process that trains in a folder. table: scope of its process id (`process_table`). started: its start in ticks since the boot;
+    empty where the system does not say. since: time at which it took the lock."""
 
     host: str
     table: str
@@ -30,7 +30,7 @@ class Holder:
 
 
 def process_table() -> str:
-    """What tells apart the places where one process id means one process: machine, boot and namespace. Empty: cannot be told."""
+    """Identifier of the scope in which a process id is unique: machine, boot and namespace. Empty where the system does not say."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"

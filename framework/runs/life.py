@@ -51,7 +51,7 @@ def _disk(run: Run) -> Iterator[None]:
 
 
 def standing(run: Run) -> str:
-    """How the run stands, as a clause: `is being trained by process 7 on a1`, `failed (out of memory)`; empty if that is not recorded."""
+    """State of a run as a clause: `is being trained by process 7 on a1`, `failed (out of memory)`; empty if that is not recorded."""
     if there := lock.holder(run.folder):
         return f"is being trained by {there}"
     if not (run.folder / "run.json").is_file():  # of a published or a copied folder

@@ -40,7 +40,7 @@ class Interrupted(SystemExit):
         self.step: int | None = None
 
     def __str__(self) -> str:
-        """What was saved, and how to go on."""
+        """Message that names the saved checkpoint and the command to resume from it."""
         if self.said:
             return self.said
         if self.checkpoint is None:

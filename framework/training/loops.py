@@ -36,7 +36,7 @@ class FitLoop(_FitLoop):
 
     @property
     def place(self) -> Place:
-        """Where the run stands. The end of an epoch that was cut short, by `max_steps` or a callback, is a place within it."""
+        """The current place of the run. The end of an epoch that was cut short, by `max_steps` or a callback, is a place within it."""
         loop, epochs = self.epoch_loop, cast(_ProcessedTracker, self.epoch_progress.current)
         epoch, batches, validated = epochs.processed, loop.batches, loop.validated
         ended = epochs.started == epochs.processed

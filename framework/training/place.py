@@ -1,15 +1,16 @@
-"""The place of a run: how far it has come, in a checkpoint instead of Lightning's counters, and what may change there."""
+"""The place of a run: its progress, saved in a checkpoint instead of Lightning's counters, and the options that may change there."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from framework.errors import UserError
+from framework.utils.typed import fits
 
 
 @dataclass(frozen=True)
 class Place:
-    """How far a run has come: after an optimizer step, after the validation that follows it, or between two epochs.
+    """Progress of a run: after an optimizer step, after the validation that follows it, or between two epochs.
 
     epoch: under way, from 0. batches: how many of its batches are done; if all of them are, the end of the epoch is still due. length:
     batches of an epoch. total: batches done in all epochs. steps: optimizer steps. validated: whether validation, if it is due after the
@@ -38,12 +39,13 @@ class Place:
 
     @classmethod
     def of(cls, checkpoint: Mapping[str, Any]) -> "Place":
-        """The place in a checkpoint. UserError: it has none."""
-        state = checkpoint.get("loops", {}).get("fit_loop", {})
-        try:
-            return cls(**state)
-        except TypeError:
-            raise UserError("the checkpoint does not say where its run stands: it is not one of this version") from None
+        """The place in a checkpoint. UserError: it has none, or one of its fields has another type."""
+        loops = checkpoint.get("loops")
+        state = loops.get("fit_loop") if isinstance(loops, Mapping) else None
+        types = {field.name: field.type for field in fields(cls)}
+        if not isinstance(state, Mapping) or state.keys() != types.keys() or not all(fits(state[name], types[name]) for name in types):
+            raise UserError("the checkpoint does not say where its run stands: it is not one of this version, or is damaged")
+        return cls(**state)
 
     def check(self, max_epochs: int | None, max_steps: int, processes: int) -> None:
         """UserError: training cannot go on here with these options of the trainer."""

@@ -1,4 +1,4 @@
-"""What Lightning would take from its surroundings by itself, ranks and signals, decided by this framework instead."""
+"""Cluster environment and signal connector for Lightning: ranks and signals are decided by this framework."""
 
 from lightning_fabric.plugins.environments import LightningEnvironment
 from pytorch_lightning.trainer.connectors.signal_connector import _SignalConnector

@@ -47,7 +47,7 @@ class ThroughputMonitor:
         return metrics
 
     def state_dict(self, strategy: Any) -> dict[str, Any]:
-        """What has been counted since the last `compute`. A collective call."""
+        """Sums since the last `compute`. A collective call: all ranks must make it."""
         tokens, padded_tokens = self._tokens(strategy)
         return {"losses": dict(self.losses), "tokens": tokens, "padded_tokens": padded_tokens, "seconds": time.perf_counter() - self.start}
 

@@ -1,4 +1,4 @@
-"""What a file of `torch.save` says of itself, checked before torch reads it.
+"""Checks of a file of `torch.save` before torch reads it.
 
 It is a zip archive of stored entries: one pickle, and the bytes of each storage, each with a CRC-32. So an archive is not larger in memory
 than on disk, a byte that has changed on disk is noticed, and the pickle names nothing but tensors.

@@ -1,4 +1,4 @@
-"""Where predictions come from and go to: texts, files and standard input; JSON lines in a file or on standard output."""
+"""Input and output of `predict`: texts, files and standard input; JSON lines in a file or on standard output."""
 
 import glob
 import os

@@ -1,4 +1,4 @@
-"""How many processes a trainer asks for on this machine, decided in one place."""
+"""Number of processes that a trainer asks for on this machine."""
 
 import os
 from collections.abc import Mapping

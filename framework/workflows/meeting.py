@@ -138,7 +138,7 @@ def _all(store: "TCPStore", key: str, count: int, seconds: float) -> int:
 
 
 def _answer(store: "TCPStore", key: str, place: Ranks) -> str:
-    """What rank zero has written at the key, however long that takes."""
+    """The value that rank zero writes at the key; waits for it without a limit."""
     try:
         while not store.check([key]):
             time.sleep(0.1)

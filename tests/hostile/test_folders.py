@@ -54,7 +54,7 @@ def test_every_hostile_folder(case, folders, tmp_path):
 
 
 def broken(folder, ways, chosen, tmp_path):
-    """What was neither opened nor refused, of the chosen mutations of a folder."""
+    """The chosen mutations of a folder that were neither opened nor refused."""
     wrong = []
     for number, (file, place, value) in enumerate(chosen):
         other = tmp_path / f"mutation{number}"

@@ -83,7 +83,7 @@ def prepared(case: Case, good: Mapping[str, Path], root: Path) -> Path:
 
 
 def run_case(case: Case, good: Mapping[str, Path], root: Path, cache: Path) -> dict[str, Any]:
-    """What became of a case: `verdicts` by way, `broken`, `cpu` seconds, `memory` beyond that of the process before, in bytes."""
+    """Outcome of a case: `verdicts` by way, `broken`, `cpu` seconds, `memory` beyond that of the process before, in bytes."""
     folder = prepared(case, good, root)
     reading, writing = os.pipe()
     child = os.fork()
@@ -145,7 +145,7 @@ def _status(name: str) -> int:
 
 
 def judged(case: Case, found: Mapping[str, Any]) -> list[str]:
-    """What is wrong with how a case ended."""
+    """Deviations of the outcome of a case from what is right."""
     wrong = list(found["broken"])
     first = next(iter(found["verdicts"].values()), "")
     if first != ("opened" if case.opens else "refused"):

@@ -12,11 +12,12 @@ import pickle
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NoReturn
 
 SIGNALS = {"kill -9": signal.SIGKILL, "Ctrl-C": signal.SIGINT, "SIGTERM": signal.SIGTERM}
 WORDS = (
@@ -72,17 +73,7 @@ def attempt(words: Sequence[str], folder: Path, interruption: Interruption | Non
     sys.stderr.flush()
     child = os.fork()
     if not child:
-        code = 1
-        try:
-            code = _child(words, folder, interruption, processes, log)
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+        _exit_with(lambda: _child(words, folder, interruption, processes, log))
     deadline = time.monotonic() + 300
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -94,6 +85,19 @@ def attempt(words: Sequence[str], folder: Path, interruption: Interruption | Non
             os.waitpid(child, 0)
             return 98
         time.sleep(0.005)
+
+
+def _exit_with(main: Callable[[], int]) -> NoReturn:
+    """Ends a fork with the exit code of a function; 1 and a traceback if it raises."""
+    code = 1
+    try:
+        code = main()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _end_group(group: int) -> bool:
@@ -197,26 +201,19 @@ class _Rank:
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], counter: Counter):
         self.returncode: int | None = None
         self.pid = os.fork()
-        if self.pid:
-            return
-        code = 1
-        try:
-            os.environ.clear()
-            os.environ.update(environment)
-            counter.actor, counter.count = int(environment["RANK"]), 0
-            from framework.workflows import processes
+        if not self.pid:
+            _exit_with(lambda: self._main(command, environment, counter))
 
-            code = processes.rank(*command[-3:])  # folder, parent, report
-            if counter.actor == 0:
-                counter.report(Path())
-        except BaseException:
-            import traceback
+    def _main(self, command: Sequence[str], environment: Mapping[str, str], counter: Counter) -> int:
+        os.environ.clear()
+        os.environ.update(environment)
+        counter.actor, counter.count = int(environment["RANK"]), 0
+        from framework.workflows import processes
 
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+        code = processes.rank(*command[-3:])  # folder, parent, report
+        if counter.actor == 0:
+            counter.report(Path())
+        return code
 
     def poll(self) -> int | None:
         if self.returncode is None:
@@ -251,7 +248,7 @@ def run_folder(folder: Path) -> Path | None:
 
 
 def differences(whole: Path, cut: Path) -> list[str]:
-    """What differs between two finished runs; empty if nothing does, to the bit."""
+    """Differences between two finished runs, to the bit; empty if there are none."""
     found = checkpoint_differences(whole, cut)
     one, other = (json.loads((run / "metrics.json").read_text()) for run in (whole, cut))
     if one != other:
@@ -266,7 +263,7 @@ def differences(whole: Path, cut: Path) -> list[str]:
 
 
 def checkpoint_differences(whole: Path, cut: Path) -> list[str]:
-    """What differs between the checkpoints of two runs."""
+    """Differences between the checkpoints of two runs."""
     found = []
     for name in ("last", "best"):
         files = [run / "checkpoints" / f"{name}.ckpt" for run in (whole, cut)]
@@ -350,7 +347,7 @@ def draw(seed: int, hows: Sequence[str], processes: int = 1) -> Series:
 
 
 def run(series: Series, folder: Path, seed: int) -> tuple[list[str], list[str]]:
-    """What happened in the attempts of a series, and what differs from the whole run at its end."""
+    """Outcomes of the attempts of a series, and differences from the whole run at its end."""
     random = Random(f"events {seed}")
     words = [*series.words, "name=x"]
     compose_once(words)

@@ -169,7 +169,7 @@ def test_a_rank_ends_with_its_parent():
 
 
 def test_a_rank_finds_modules_where_its_parent_does(tmp_path, monkeypatch):
-    """Whatever lies in the current folder; the user's PYTHONPATH is kept, variables of SLURM are not handed on."""
+    """Files of the current folder do not shadow them; the user's PYTHONPATH is kept, variables of SLURM are not handed on."""
     for name in ("random.py", "torch.py", "framework.py", "mine.py"):
         (tmp_path / name).write_text("raise SystemExit('shadowed')")
     (tmp_path / "path").mkdir()

@@ -13,8 +13,22 @@ BORDERS = (Place(epoch=1, batches=0, length=9, total=9, steps=9, processes=2), P
 
 def test_a_place_comes_back():
     assert Place.of({"loops": {"fit_loop": WITHIN.state_dict()}}) == WITHIN
+
+
+@pytest.mark.parametrize(
+    "checkpoint",
+    [
+        {},
+        {"loops": None},
+        {"loops": {"fit_loop": 3}},
+        {"loops": {"fit_loop": {"epoch_progress": {}}}},
+        {"loops": {"fit_loop": {**WITHIN.state_dict(), "batches": "4"}}},
+        {"loops": {"fit_loop": {**WITHIN.state_dict(), "stopping": None}}},
+    ],
+)
+def test_a_checkpoint_without_a_place_is_refused(checkpoint):
     with pytest.raises(UserError, match="does not say where its run stands"):
-        Place.of({"loops": {"fit_loop": {"epoch_progress": {}}}})
+        Place.of(checkpoint)
 
 
 def test_processes_change_only_between_epochs():

@@ -153,7 +153,7 @@ def test_everything_wandb_keeps_is_in_the_run_folder(tracked):
 
 
 class Initialized(Exception):
-    """What wandb.init was called with."""
+    """Raised with the arguments of wandb.init."""
 
 
 @pytest.fixture

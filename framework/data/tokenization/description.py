@@ -57,7 +57,7 @@ def components(node: Any, kind: str, where: object) -> Iterator[dict[str, Any]]:
 
 
 def growth(component: Mapping[str, Any], where: object) -> int:
-    """How many times as long a normalizer or decoder can make a text."""
+    """The factor by which a normalizer or decoder can lengthen a text, at most."""
     type = component.get("type")
     if type == "Replace":
         content, pattern = component.get("content"), component.get("pattern")
@@ -72,7 +72,7 @@ def growth(component: Mapping[str, Any], where: object) -> int:
 
 
 def charsmap_growth(charsmap: Any, where: object) -> int:
-    """As `growth`, of a precompiled_charsmap, bytes or base64: a table of characters, and the texts that stand for them, which end with 0.
+    """The same factor of a precompiled_charsmap, bytes or base64: a table of characters, and their replacements, which end with 0.
     https://github.com/google/sentencepiece/blob/master/src/normalizer.cc"""
     try:
         data = charsmap if isinstance(charsmap, bytes) else base64.b64decode(charsmap or "")
