@@ -37,6 +37,17 @@ class MeanLoss(Metric):
         return self.loss / self.weight
 
 
+def on_device(metric: Metric, device: torch.device) -> Metric:
+    """The metric on a device, with the dtype that `set_dtype` gave it.
+
+    torchmetrics resets that to float32 in `to`. It is the dtype of the empty tensor that a rank without values of a list state takes part
+    with, so another one than that of the values ends in a crash.
+    """
+    dtype, metric = metric.dtype, metric.to(device)
+    metric._dtype = dtype  # `set_dtype` would convert counts too
+    return metric
+
+
 class Evaluation:
     """One pass over a split, with fresh metrics.
 
@@ -47,7 +58,7 @@ class Evaluation:
         metric_device = device if device.type == "cuda" else torch.device("cpu")  # has float64, and ranks can sync there
         self.task, self.decode, self.keep, self.metric_device = task, decode, keep, metric_device
         self.losses = {"loss": MeanLoss().to(metric_device)}  # and the auxiliary losses of the task
-        self.metrics: dict[str, Metric] = {name: metric.to(metric_device) for name, metric in task.metrics().items()}
+        self.metrics: dict[str, Metric] = {name: on_device(metric, metric_device) for name, metric in task.metrics().items()}
         self.rows: list[tuple[int, dict[str, Any]]] = []
 
     def update(self, batch: Batch) -> None:
