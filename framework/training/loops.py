@@ -51,6 +51,7 @@ class FitLoop(_FitLoop):
             total=loop.total_batches,
             steps=loop.global_step,
             validated=validated,
+            postponed=loop.postponed and not validated,
             stopping=bool(self.trainer.should_stop),
             processes=self.trainer.world_size,
         )
@@ -112,7 +113,7 @@ class EpochLoop(_TrainingEpochLoop):
         super().__init__(trainer, min_steps, max_steps)
         self.val_loop = ValidationLoop(trainer, TrainerFn.FITTING, RunningStage.VALIDATING, verbose=False, inference_mode=False)
         self._settled = 0  # batches, in all epochs, after which nothing is due any more
-        self._postponed = False  # validation, to the end of an accumulated step
+        self.postponed = False  # validation, to the end of an accumulated step
         self._due = False  # whether what follows the newest batch of the checkpoint is still to be done
 
     @property
@@ -137,7 +138,7 @@ class EpochLoop(_TrainingEpochLoop):
         _set(self.batch_progress, place.batches, place.total)
         steps = self.automatic_optimization.optim_progress.optimizer.step
         steps.total.ready = steps.total.completed = place.steps
-        self._due = not place.validated
+        self._due, self.postponed = not place.validated, place.postponed
         self._settled = place.total - self._due
         self._batches_that_stepped = place.steps - self._due  # raised when nothing is due any more
 
@@ -174,9 +175,9 @@ class EpochLoop(_TrainingEpochLoop):
         """Whether validation is due: also after the last step of a run, and never within an accumulated step, whose gradient no checkpoint
         has."""
         last = _is_max_limit_reached(self.global_step, self.max_steps) and self._should_check_val_epoch()
-        due = self._postponed or last or super()._should_check_val_fx(data_fetcher)
-        self._postponed = due and self._should_accumulate()
-        return due and not self._postponed
+        due = self.postponed or last or super()._should_check_val_fx(data_fetcher)
+        self.postponed = due and self._should_accumulate()
+        return due and not self.postponed
 
 
 class ValidationLoop(_EvaluationLoop):

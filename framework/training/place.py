@@ -14,7 +14,8 @@ class Place:
 
     epoch: under way, from 0. batches: how many of its batches are done; if all of them are, the end of the epoch is still due. length:
     batches of an epoch. total: batches done in all epochs. steps: optimizer steps. validated: whether validation, if it is due after the
-    newest batch, is done. stopping: whether a callback has ended the training here. processes: over which the rows of a batch are divided.
+    newest batch, is done. postponed: whether it is due there because it came due within the accumulated step. stopping: whether a callback
+    has ended the training here. processes: over which the rows of a batch are divided.
 
     >>> Place(epoch=1, batches=4, length=9, total=13, steps=13).within
     True
@@ -26,6 +27,7 @@ class Place:
     total: int = 0
     steps: int = 0
     validated: bool = True
+    postponed: bool = False
     stopping: bool = False
     processes: int = 1
 
