@@ -81,11 +81,14 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.models.base import Model as Model
     from framework.parts.adapters import Adapter as Adapter
     from framework.parts.attention.base import Attention as Attention
+    from framework.parts.attention.kernels import attend as attend
     from framework.parts.attention.weights import AttentionWeights as AttentionWeights
     from framework.parts.blocks import Block as Block
     from framework.parts.caches import Cache as Cache
     from framework.parts.caches import EncoderOutput as EncoderOutput
     from framework.parts.caches import KVCache as KVCache
+    from framework.parts.dropout import Dropout as Dropout
+    from framework.parts.dropout import dropout as dropout
     from framework.parts.embeddings import Tokens as Tokens
     from framework.parts.feed_forward import ACTIVATIONS as ACTIVATIONS
     from framework.parts.feed_forward import Activation as Activation

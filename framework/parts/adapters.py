@@ -10,6 +10,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional
 
+from framework.parts.dropout import Dropout
 from framework.registry import register
 from framework.utils.patterns import matching
 
@@ -109,7 +110,7 @@ class LoraLinear(nn.Linear):
         nn.Module.__init__(self)
         self.in_features, self.out_features, self.alpha = linear.in_features, linear.out_features, alpha
         self.weight, self.bias = linear.weight, linear.bias
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.lora_down = nn.Parameter(self.weight.new_empty(rank, self.in_features))  # (R, in)
         self.lora_up = nn.Parameter(self.weight.new_zeros(self.out_features, rank))  # (out, R)
         nn.init.kaiming_uniform_(self.lora_down, a=math.sqrt(5))

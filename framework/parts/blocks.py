@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from framework.parts.dropout import Dropout
 from framework.registry import Part, register
 
 Sublayer = Callable[[Tensor], Tensor]
@@ -39,7 +40,7 @@ class NormedBlock(Block):
     def __init__(self, dim: int, dropout: float, bias: bool, epsilon: float, sublayers: int, norm: Part):
         super().__init__()
         self.norms = nn.ModuleList(norm(dim=dim, epsilon=epsilon, bias=bias) for _ in range(sublayers))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
 
 @register("block")
@@ -83,7 +84,7 @@ class ParallelBlock(Block):
     def __init__(self, dim: int, dropout: float, bias: bool, epsilon: float, norm: Part):
         super().__init__()
         self.norm = norm(dim=dim, epsilon=epsilon, bias=bias)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
         normed = self.norm(x)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from framework.parts.dropout import Dropout
 from framework.parts.positions.base import Position
 from framework.registry import Part
 
@@ -40,7 +41,7 @@ class Embeddings(nn.Module):
         super().__init__()
         self.segments = nn.Embedding(segments, embedding_dim) if segments else None
         self.norm = embedding_norm(dim=embedding_dim, epsilon=epsilon, bias=bias)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.projection = nn.Identity() if embedding_dim == dim else nn.Linear(embedding_dim, dim, bias=bias)
 
     def forward(self, x: Tensor, position: Position, positions: Tensor, segments: Tensor | None = None) -> Tensor:

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
+from framework.parts.dropout import Dropout
 from framework.registry import register
 
 Activation = Literal["gelu", "gelu_tanh", "relu", "squared_relu", "silu", "sigmoid", "tanh"]
@@ -53,7 +54,7 @@ class MLPFeedForward(FeedForward):
         hidden = hidden or 4 * dim
         self.input = nn.Linear(dim, hidden, bias=bias)
         self.activation = ACTIVATIONS[activation]
-        self.dropout = nn.Dropout(inner_dropout)
+        self.dropout = Dropout(inner_dropout)
         self.output = nn.Linear(hidden, dim, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,7 +77,7 @@ class GatedFeedForward(FeedForward):
         self.gate = nn.Linear(dim, hidden, bias=bias)
         self.input = nn.Linear(dim, hidden, bias=bias)
         self.activation = ACTIVATIONS[activation]
-        self.dropout = nn.Dropout(inner_dropout)
+        self.dropout = Dropout(inner_dropout)
         self.output = nn.Linear(hidden, dim, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -18,6 +18,8 @@ class Mask:
     documents: the document number of every query (B, T) and key (B, S); a token attends to its own document.
     window: a token attends to tokens nearer than this many, itself included.
     bias: (B or 1, H, T, S), added to the scores.
+    document_lengths: tokens of each document of all rows, in order, where attention may be computed for each alone: without padding and
+        bias, and known without a wait (on a CPU, not compiled); else None.
 
     >>> Mask(3, 3, causal=True).dense()[0, 0].int().tolist()
     [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
@@ -31,15 +33,20 @@ class Mask:
     window: int | None = None
     device: torch.device | None = None
     bias: Tensor | None = None
-    _sdpa: dict[str, Any] = field(init=False, repr=False, compare=False)
+    document_lengths: list[int] | None = field(init=False, repr=False, compare=False)
+    _sdpa: dict[str, Any] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # Once for all layers, before the first of them: tensors made inside a layer would be missing when gradient checkpointing
         # runs that layer again. `dataclasses.replace` makes a new mask, with keywords of its own.
-        object.__setattr__(self, "_sdpa", self._keywords())
+        object.__setattr__(self, "document_lengths", self._document_lengths())
+        object.__setattr__(self, "_sdpa", self._keywords() if self.document_lengths is None else None)
 
     def sdpa(self) -> dict[str, Any]:
         """Keywords for `scaled_dot_product_attention`: mask and bias as `attn_mask`, or `is_causal` alone wherever that is equivalent."""
+        if self._sdpa is None:  # a mask of documents is large, takes part in no gradient, and is not needed where each has its own call
+            object.__setattr__(self, "_sdpa", self._keywords())
+        assert self._sdpa is not None
         return self._sdpa
 
     def dense(self) -> Tensor | None:
@@ -70,6 +77,19 @@ class Mask:
         if self.bias is None:
             return {} if allowed is None else {"attn_mask": allowed}
         return {"attn_mask": self.bias if allowed is None else self.bias.masked_fill(~allowed, float("-inf"))}
+
+    def _document_lengths(self) -> list[int] | None:
+        if self.documents is None or self.padding_mask is not None or self.bias is not None or torch.compiler.is_compiling():
+            return None
+        documents, keys = self.documents
+        if documents is not keys or documents.device.type != "cpu":
+            return None
+        begins = torch.ones_like(documents, dtype=torch.bool)
+        begins[:, 1:] = documents[:, 1:] != documents[:, :-1]
+        rows, places = begins.nonzero(as_tuple=True)
+        if len(set(zip(rows.tolist(), documents[rows, places].tolist(), strict=True))) < len(rows):
+            return None  # a document in several pieces
+        return torch.diff(rows * self.keys + places, append=torch.tensor([documents.numel()])).tolist()
 
     def _effective_window(self) -> int | None:
         """The window, unless it covers every key; an exported program serves any length, so it keeps the window."""

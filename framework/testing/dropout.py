@@ -5,7 +5,11 @@ from typing import Any
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from framework.parts.attention.weights import RATES
+from framework.parts.dropout import dropout
+
 DROPOUTS = (
+    dropout,
     functional.dropout,
     functional.dropout1d,
     functional.dropout2d,
@@ -22,6 +26,6 @@ class WithoutDropout(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in DROPOUTS:
             return args[0] if args else kwargs["input"]
-        if func is functional.scaled_dot_product_attention and "dropout_p" in kwargs:
-            kwargs = {**kwargs, "dropout_p": 0.0}
+        if (rate := RATES.get(func)) in kwargs:
+            kwargs = {**kwargs, rate: 0.0}
         return func(*args, **kwargs)

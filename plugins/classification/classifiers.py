@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from framework import ACTIVATIONS, Activation, register
+from framework import ACTIVATIONS, Activation, Dropout, register
 
 
 @register("classifier", "linear")
@@ -29,7 +29,7 @@ class DenseClassifier(nn.Module):
         super().__init__()
         self.dense = nn.Linear(dim, dim)
         self.activation = ACTIVATIONS[activation]
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.output = nn.Linear(dim, outputs)
         self.variant = f"dense {activation}"
 

@@ -6,7 +6,7 @@ Shapes: B batch, T tokens, D model width, C scores.
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from framework import (
     BaselineData,
@@ -14,6 +14,7 @@ from framework import (
     DataSpec,
     Distillable,
     DistillationOutputs,
+    Dropout,
     Exportable,
     Part,
     Result,
@@ -82,7 +83,7 @@ class ClassificationTask(Distillable, Exportable):
         self.pooling, self.label_smoothing, self.token_dropout = pooling, label_smoothing, token_dropout
         self.target: Target = format.target
         self.monitor, self.mode = self.target.monitor, self.target.mode
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         if pooling == "pooler":
             self.model.pooler.requires_grad_(True)
         self.head = classifier(dim=self.model.dim, outputs=len(spec.labels) or 1, dropout=dropout)

@@ -6,9 +6,22 @@ Shapes: B texts, R windows of them, T subwords, W words, D model width, C tags.
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from framework import BaselineData, Batch, DataSpec, Distillable, DistillationOutputs, Exportable, Part, Result, UserError, choice, register
+from framework import (
+    BaselineData,
+    Batch,
+    DataSpec,
+    Distillable,
+    DistillationOutputs,
+    Dropout,
+    Exportable,
+    Part,
+    Result,
+    UserError,
+    choice,
+    register,
+)
 
 from .baseline import figures
 from .chain import Posterior
@@ -70,7 +83,7 @@ class NerTask(Distillable, Exportable):
         if word_dropout and spec.mask is None:
             raise UserError("task.word_dropout needs a tokenizer with a mask token, and this one has none")
         self.word_dropout = word_dropout
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.tags = tags_of(spec.labels, format.scheme)
         self.head = head(dim=self.model.dim, tags=self.tags, scheme=format.scheme)
         self.parsed_tags = [parse(tag) for tag in self.tags]

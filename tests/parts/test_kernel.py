@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from framework.parts.attention import multi_head
+from framework.parts.attention import kernels
 from framework.parts.masks import Mask
 from framework.registry import Part
 from framework.testing import texts, toy_model
@@ -15,14 +15,14 @@ from framework.testing import texts, toy_model
 def calls(monkeypatch):
     """`attn_mask` and `is_causal` of every call of `scaled_dot_product_attention`."""
     recorded = []
-    kernel = multi_head.scaled_dot_product_attention
+    kernel = kernels.scaled_dot_product_attention
 
     def record(*arguments, **keywords):
         recorded.append({key: value for key, value in keywords.items() if key in ("attn_mask", "is_causal")})
         assert keywords["enable_gqa"] is (arguments[0].shape[1] != arguments[1].shape[1])
         return kernel(*arguments, **keywords)
 
-    monkeypatch.setattr(multi_head, "scaled_dot_product_attention", record)
+    monkeypatch.setattr(kernels, "scaled_dot_product_attention", record)
     return recorded
 
 

@@ -3,9 +3,9 @@
 from typing import ClassVar
 
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from framework.parts.attention.base import Attention
+from framework.parts.attention.kernels import attend
 from framework.parts.layout import SequenceLayout
 from framework.parts.masks import Mask
 from framework.registry import Part, choice, register
@@ -60,7 +60,6 @@ class MultiHeadAttention(Attention):
         self.query_norm = qk_norm(dim=self.rotary_dim, epsilon=epsilon, bias=bias)
         self.key_norm = qk_norm(dim=self.rotary_dim, epsilon=epsilon, bias=bias)
         self.dropout, self.scale = dropout if weights_dropout is None else weights_dropout, scale
-        self.grouped = num_kv_heads != num_heads
 
     def keys_values(self, x: Tensor, layout: SequenceLayout) -> tuple[Tensor, ...]:
         return layout.apply_rotary(self.key_norm(self._split(self.key(x)))), self._split(self.value(x))  # 2 x (B, K, S, d)
@@ -68,15 +67,7 @@ class MultiHeadAttention(Attention):
     def forward(self, x: Tensor, keys_values: tuple[Tensor, ...], layout: SequenceLayout, mask: Mask) -> Tensor:
         query = layout.apply_rotary(self.query_norm(self._split(self.query(x))))  # (B, H, T, d)
         key, value = keys_values
-        attended = scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            dropout_p=self.dropout if self.training else 0.0,
-            scale=self.scale,
-            enable_gqa=self.grouped,
-            **mask.sdpa(),
-        )  # (B, H, T, d)
+        attended = attend(query, key, value, mask, self.dropout if self.training else 0.0, self.scale)  # (B, H, T, d)
         return self.output(attended.transpose(1, 2).flatten(2))  # (B, T, D)
 
     def _split(self, x: Tensor) -> Tensor:

@@ -10,12 +10,16 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
 
+from framework.parts.attention.kernels import attend
+
+RATES: dict[Any, str] = {attend: "dropout", scaled_dot_product_attention: "dropout_p"}  # keyword of the rate of dropout
+
 
 class AttentionWeights(TorchFunctionMode):
     """Context manager that records the weights of every scaled dot-product attention, in the order of computation, without dropout.
 
     Weights are the output of the same kernel, with the same mask, bias and scale, for the identity matrix as values. Parts that do not
-    call `scaled_dot_product_attention` (linear attention) leave no weights.
+    call `attend` or torch's `scaled_dot_product_attention` (linear attention) leave no weights.
 
     weights: one tensor (B, H, T, S) for each call.
 
@@ -32,8 +36,8 @@ class AttentionWeights(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func is scaled_dot_product_attention:
+        if rate := RATES.get(func):
             query, key = args[:2]
             identity = torch.eye(key.shape[-2], dtype=key.dtype, device=key.device).expand(*key.shape[:-1], -1)  # (B, K, S, S)
-            self.weights.append(func(query, key, identity, **{**kwargs, "dropout_p": 0.0}))
+            self.weights.append(func(query, key, identity, *args[3:], **{**kwargs, rate: 0.0}))
         return func(*args, **kwargs)

@@ -6,9 +6,9 @@ Shapes: B batch, T query length, S key length, D model dimension, H heads, d hea
 from typing import ClassVar
 
 from torch import Tensor, nn
-from torch.nn.functional import normalize, scaled_dot_product_attention
+from torch.nn.functional import normalize
 
-from framework import Attention, Mask, SequenceLayout, register
+from framework import Attention, Mask, SequenceLayout, attend, register
 
 
 @register("attention")
@@ -35,7 +35,7 @@ class SpecimenAttention(Attention):
     def forward(self, x: Tensor, keys_values: tuple[Tensor, ...], layout: SequenceLayout, mask: Mask) -> Tensor:
         query = layout.apply_rotary(normalize(self._split(self.query(x)), dim=-1))  # (B, H, T, d)
         key, value = keys_values
-        attended = scaled_dot_product_attention(query, key, value, scale=self.scale, **mask.sdpa())  # (B, H, T, d)
+        attended = attend(query, key, value, mask, scale=self.scale)  # (B, H, T, d)
         return self.output(attended.transpose(1, 2).flatten(2))  # (B, T, D)
 
     def _split(self, x: Tensor) -> Tensor:

@@ -1,0 +1,136 @@
+"""Kernels of scaled dot-product attention, and the choice between them.
+
+Shapes: B batch, T query length, S key length, H heads, K key/value heads, d head dimension, L tokens of a document.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from torch.overrides import handle_torch_function, has_torch_function_variadic
+
+from framework.parts.dropout import dropout as drop
+from framework.parts.masks import Mask
+from framework.utils.processors import multiplies_bfloat16
+
+Kernel = Callable[[Tensor, Tensor, Tensor, Mask, float, float | None], Tensor]
+
+CHUNK = 128  # queries of one matrix of scores: it stays in the cache of a core, and bounds the memory
+PRODUCTS_BELOW = 256  # keys; from there on torch's kernel is as fast in bfloat16
+CALL = 256  # scores of a head that take as long as what a call for one document costs beside its scores
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float = 0.0, scale: float | None = None) -> Tensor:
+    """Scaled dot-product attention under a mask. Vaswani et al. 2017, section 3.2.1, https://arxiv.org/abs/1706.03762
+
+    query: (B, H, T, d). key: (B, K, S, d). value: (B, K, S, d'), where H is a multiple of K. Returns (B, H, T, d').
+    dropout: rate of the attention weights; 0 in evaluation. scale: multiplier of the scores; None = 1 / sqrt(d).
+    A query that no key is allowed to gets zeros.
+
+    The kernel depends on device, dtype, mask, dropout and lengths alone, never on time: the same batch has the same result.
+
+    >>> query = torch.randn(1, 4, 6, 8)
+    >>> attend(query, query[:, :2], query[:, :2], Mask(6, 6, causal=True)).shape
+    torch.Size([1, 4, 6, 8])
+    """
+    if has_torch_function_variadic(query, key, value):
+        return handle_torch_function(attend, (query, key, value), query, key, value, mask, dropout=dropout, scale=scale)
+    return choose(query, mask, dropout)(query, key, value, mask, dropout, scale)
+
+
+def choose(query: Tensor, mask: Mask, dropout: float) -> Kernel:
+    """The fastest kernel, by the measurements of benchmarks/kernels.py:
+
+    | device | documents | dtype            | dropout | keys      | kernel      |
+    |--------|-----------|------------------|---------|-----------|-------------|
+    | others | any       | any              | any     | any       | fused       |
+    | CPU    | several   | any              | any     | any       | by_document |
+    | CPU    | one       | float32, float64 | no      | any       | fused       |
+    | CPU    | one       | float32, float64 | yes     | any       | products    |
+    | CPU    | one       | bfloat16         | no      | below 256 | products    |
+    | CPU    | one       | bfloat16         | yes     | any       | products    |
+
+    by_document where it saves scores, else as for one document. In bfloat16 only where the processor multiplies it; all else is fused, and
+    so are exported programs.
+    """
+    if query.device.type != "cpu" or torch.compiler.is_exporting():
+        return fused
+    if mask.document_lengths is not None and sum(length**2 + CALL for length in mask.document_lengths) < query.shape[0] * mask.keys**2:
+        return by_document
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") and query.dtype != torch.float64 else query.dtype
+    if dtype == torch.bfloat16:
+        faster = multiplies_bfloat16() and (dropout > 0 or mask.keys < PRODUCTS_BELOW)
+    else:
+        faster = dropout > 0 and dtype != torch.float16
+    return products if faster else fused
+
+
+def fused(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float = 0.0, scale: float | None = None) -> Tensor:
+    """torch's kernel, as `attend`."""
+    grouped = key.shape[1] != query.shape[1]
+    return scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=scale, enable_gqa=grouped, **mask.sdpa())
+
+
+def products(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float = 0.0, scale: float | None = None) -> Tensor:
+    """Matrix products and a softmax, for chunks of queries, as `attend`. A chunk of causal attention has no scores of later keys."""
+    query = query * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
+    causal, chunks = mask.sdpa().get("is_causal", False), []
+    for start in range(0, query.shape[2], CHUNK):
+        stop = min(start + CHUNK, query.shape[2])
+        keys = stop if causal else key.shape[2]
+        chunks.append(_chunk(query[:, :, start:stop], key[:, :, :keys], value[:, :, :keys], mask, start, dropout))
+    return chunks[0] if len(chunks) == 1 else torch.cat(chunks, dim=2)
+
+
+def _chunk(query: Tensor, key: Tensor, value: Tensor, mask: Mask, start: int, dropout: float) -> Tensor:
+    """Attention of scaled queries, the first of which is number `start`."""
+    scores = _grouped(query, key.mT)  # (B, H, T, S)
+    added, without_key = _additive(mask, start, query.shape[2], key.shape[2], scores.dtype)
+    if added is not None:
+        scores = scores + added
+    attended = _grouped(drop(scores.softmax(-1), dropout), value)  # (B, H, T, d)
+    return attended if without_key is None else attended.masked_fill(without_key, 0.0)
+
+
+def _grouped(x: Tensor, y: Tensor) -> Tensor:
+    """Products x y of (B, H, T, n) and (B, K, n, m): (B, H, T, m). The x of a group of heads are one matrix, so y is not copied."""
+    batch, heads, length, _ = x.shape
+    if heads == y.shape[1]:
+        return x @ y
+    return (x.reshape(batch, y.shape[1], -1, x.shape[-1]) @ y).view(batch, heads, length, y.shape[-1])
+
+
+def _additive(mask: Mask, start: int, queries: int, keys: int, dtype: torch.dtype) -> tuple[Tensor | None, Tensor | None]:
+    """What is added to the scores of a chunk, (B or 1, H or 1, T or 1, S), and which of its queries have no key, the same with S = 1.
+    None: nothing; all have one. A key that is not allowed gets the lowest number: with -inf alone a softmax is not a number."""
+    keywords, lowest = mask.sdpa(), torch.finfo(dtype).min
+    if keywords.get("is_causal"):
+        return torch.full((queries, keys), lowest, dtype=dtype).triu_(start + 1)[None, None], None
+    given = keywords.get("attn_mask")
+    if given is None:
+        return None, None
+    if given.shape[2] > 1:
+        given = given[:, :, start : start + queries]
+    if given.dtype == torch.bool:
+        without_key, added = ~given.any(-1, keepdim=True), torch.zeros_like(given, dtype=dtype).masked_fill_(~given, lowest)
+    else:
+        without_key, added = (given == -math.inf).all(-1, keepdim=True), given.to(dtype).clamp(min=lowest)
+    return added, without_key if torch.compiler.is_compiling() or without_key.any() else None
+
+
+def by_document(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float = 0.0, scale: float | None = None) -> Tensor:
+    """One call for each document of packed rows, as `attend`: none of the scores between documents."""
+    assert mask.document_lengths is not None
+    documents = zip(*(_tokens(x).split(mask.document_lengths) for x in (query, key, value)), strict=True)  # (L, H or K, d) each
+    attended = []
+    for pieces in documents:
+        inner = Mask(pieces[0].shape[0], pieces[0].shape[0], mask.causal, window=mask.window, device=mask.device)
+        one, other, third = (piece.transpose(0, 1)[None] for piece in pieces)  # (1, H or K, L, d)
+        attended.append(choose(one, inner, dropout)(one, other, third, inner, dropout, scale)[0].transpose(0, 1))
+    return torch.cat(attended).unflatten(0, (query.shape[0], -1)).transpose(1, 2)  # (B, H, T, d)
+
+
+def _tokens(x: Tensor) -> Tensor:
+    return x.transpose(1, 2).flatten(0, 1)  # (B, H, T, d) -> (B T, H, d)
