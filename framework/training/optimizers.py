@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from framework.errors import UserError
 from framework.registry import register
 from framework.training.groups import LayerRates, is_stack, parameter_groups
+from framework.training.orthogonalization import BatchedMuon
 
 ADAM_RULES = {
     "len(betas) == 2 and all(0 <= beta < 1 for beta in betas)": "betas must be two numbers in [0, 1)",
@@ -166,10 +167,11 @@ class Muon(LayerRates, Optimizer):
         rest = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
         rates = lr, weight_decay, layer_decay, head_lr_multiplier
         options: dict[str, Any] = {"momentum": momentum, "nesterov": nesterov, "ns_steps": ns_steps, "adjust_lr_fn": "match_rms_adamw"}
-        self.inner: list[Optimizer] = [torch.optim.Muon(parameter_groups(model, *rates, only=matrices), **options)]
+        self.inner: list[Optimizer] = [BatchedMuon(parameter_groups(model, *rates, only=matrices), **options)]
         if others := parameter_groups(model, *rates, only=rest):
-            self.inner.append(torch.optim.AdamW(others, lr, _pair(betas), eps))
+            self.inner.append(torch.optim.AdamW(others, lr, _pair(betas), eps, fused=fusible(model)))
         super().__init__([group for optimizer in self.inner for group in optimizer.param_groups], defaults={})
+        self._step_supports_amp_scaling = False
         self._share()
 
     def _share(self) -> None:

@@ -76,7 +76,9 @@ def test_muon_takes_the_matrices_inside_the_stacks():
     assert {type(optimizer) for optimizer in adamw} == {torch.optim.AdamW}
 
 
-def test_muon_is_torchs_muon_and_adamw():
+def test_muon_is_torchs_muon_and_adamw(monkeypatch):
+    """torch's iterations are in bfloat16; here both are in float64."""
+    monkeypatch.setattr(torch.Tensor, "bfloat16", lambda self: self.clone())
     ours, theirs = NextTokenTask(), NextTokenTask()
     one = Muon(ours, lr=0.02, weight_decay=0.1)
     matrices = stack_matrices(theirs)
