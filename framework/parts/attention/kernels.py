@@ -19,7 +19,7 @@ Kernel = Callable[[Tensor, Tensor, Tensor, Mask, float, float | None], Tensor]
 
 CHUNK = 128  # queries of one matrix of scores: it stays in the cache of a core, and bounds the memory
 PRODUCTS_BELOW = 256  # keys; from there on torch's kernel is as fast in bfloat16
-CALL = 256  # scores of a head that take as long as what a call for one document costs beside its scores
+CALL = 4096  # scores of a head that take as long as what a call for one document costs beside its scores
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Mask, dropout: float = 0.0, scale: float | None = None) -> Tensor:
