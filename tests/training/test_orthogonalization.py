@@ -2,7 +2,10 @@
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
 from framework.training import orthogonalization
 from framework.training.orthogonalization import BatchedMuon, orthogonalize
@@ -73,3 +76,20 @@ def test_muon_is_torchs(nesterov, monkeypatch):
     for got, wanted in zip(ours, theirs, strict=True):
         close(got, wanted)
     assert ours[1].equal(matrices()[1])
+
+
+@pytest.fixture
+def mesh():
+    """A mesh of this process alone."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield init_device_mesh("cpu", (1,))
+    dist.destroy_process_group()
+
+
+def test_sharded_matrices_stay_sharded(mesh):
+    given = [distribute_tensor(matrix, mesh, [Shard(0)]) for matrix in matrices()]
+    for got, matrix, wanted in zip(
+        orthogonalize(given, 5, COEFFICIENTS, 1e-7), given, orthogonalize(matrices(), 5, COEFFICIENTS, 1e-7), strict=True
+    ):
+        assert isinstance(got, DTensor) and got.placements == matrix.placements
+        close(got.full_tensor(), wanted)
