@@ -20,7 +20,7 @@ class BatchedMuon(torch.optim.Muon):
     """torch's Muon, whose iterations run over a batch of matrices instead of one matrix after the other. Options and state are torch's."""
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         assert closure is None, "the optimizer that owns this one calls the closure"
         for group in self.param_groups:
             parameters: list[Tensor] = []
