@@ -49,6 +49,8 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.data.padding import padding_mask as padding_mask
     from framework.data.padding import stack_features as stack_features
     from framework.data.pairs import PairFormat as PairFormat
+    from framework.data.ragged import FeatureRows as FeatureRows
+    from framework.data.ragged import Ragged as Ragged
     from framework.data.sources.base import LocatedRow as LocatedRow
     from framework.data.sources.base import Source as Source
     from framework.data.sources.builtin import BuiltinData as BuiltinData

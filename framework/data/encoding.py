@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from framework.data import cache
-from framework.data.features import FeatureReader, FeatureWriter, Numbers, append, mapped, start_of
+from framework.data.features import FeatureReader, FeatureWriter, append, mapped, start_of
 from framework.data.fingerprints import code_of, digest, values_of
 from framework.data.formats import Features, Format, Row
+from framework.data.ragged import FeatureRows, Numbers
 from framework.data.sources.base import Source, error_context
 from framework.data.spec import DataSpec
 from framework.data.tokenization.tokenizer import Tokenizer
@@ -48,6 +49,10 @@ class Encoded:
 
     def __getitem__(self, row: int) -> Features:
         return {name: values[row] for name, values in self.features.items()}
+
+    def batch(self, rows: Numbers) -> FeatureRows:
+        """The features of several rows (B,), read where they are used."""
+        return FeatureRows(len(rows), tuple(self.features), lambda name: self.features[name].column(rows))
 
     @property
     def raw_checksum(self) -> int | None:

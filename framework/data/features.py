@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
+
+from framework.data.ragged import Column, Numbers, Ragged
 
 # Types of numbers on disk, from the narrowest to the widest. Token ids fit into 32 bits.
 DTYPES = ("int32", "int64", "float64")
 NESTINGS = ("a number", "a list", "a list of lists")
 EXACT = 1 << 53  # integers up to here are equal as float64
-Numbers = NDArray[Any]
 
 
 class FeatureWriter:
@@ -104,22 +104,39 @@ class FeatureReader:
 
     def __init__(self, folder: Path, name: str, nesting: int, dtype: str, bools: bool):
         path = folder / name
-        self.nesting, self.type = nesting, bool if bools else float if dtype == "float64" else int
+        self.nesting, self.dtype = nesting, np.dtype(bool if bools else np.float64 if dtype == "float64" else np.int64)
         self.values = mapped(path.with_suffix(".values"), dtype)
         self.ends = mapped(path.with_suffix(".ends"), "int64") if nesting else None
         self._inner = mapped(path.with_suffix(".inner"), "int64") if nesting == 2 else None
 
     def __getitem__(self, row: int) -> Any:
         if self.ends is None:
-            return self.type(self.values[row])
+            return self._plain(slice(row, row + 1))[0]
         start, stop = start_of(self.ends, row), int(self.ends[row])
         if self._inner is None:
-            return self.slice(start, stop)
-        return [self.slice(start_of(self._inner, number), int(self._inner[number])) for number in range(start, stop)]
+            return self._plain(slice(start, stop))
+        inner = [(start_of(self._inner, number), int(self._inner[number])) for number in range(start, stop)]
+        return [self._plain(slice(*ends)) for ends in inner]
 
-    def slice(self, start: int, stop: int) -> list[Any]:
-        """The values [start, stop) of all rows in sequence."""
-        return [bool(value) for value in self.values[start:stop]] if self.type is bool else list(self.values[start:stop].tolist())
+    def column(self, rows: Numbers) -> Column:
+        """The feature of several rows (B,)."""
+        if self.ends is None:
+            return self.values[rows].astype(self.dtype)
+        if self._inner is not None:
+            return [self[row] for row in rows.tolist()]
+        starts = np.where(rows > 0, self.ends[rows - 1], 0)
+        return self.slices(starts, self.ends[rows] - starts)
+
+    def slices(self, starts: Numbers, lengths: Numbers) -> Ragged:
+        """Slices (B,) of the values of all rows in sequence; they start again after the last one."""
+        total = len(self.values)
+        if not len(starts) or int((starts + lengths).max()) <= total:
+            return Ragged(self.values, starts, lengths, self.dtype)
+        index = starts[:, None] + np.arange(int(lengths.max()))  # (B, T)
+        return Ragged.of_padded(self.values.take(index, mode="wrap").astype(self.dtype), lengths)
+
+    def _plain(self, place: slice) -> list[Any]:
+        return list(self.values[place].astype(self.dtype).tolist())
 
 
 def _flat(value: Any) -> tuple[int | None, Sequence[Any]]:
@@ -154,5 +171,5 @@ def append(file: BinaryIO, values: Any, dtype: str) -> None:
 
 
 def mapped(path: Path, dtype: str) -> Numbers:
-    """A read-only memory map; an empty file cannot be mapped."""
-    return np.memmap(path, dtype=dtype, mode="r") if path.stat().st_size else np.empty(0, dtype=dtype)
+    """A read-only memory map; an empty file cannot be mapped. As a plain array: every slice of a `memmap` takes microseconds."""
+    return np.asarray(np.memmap(path, dtype=dtype, mode="r")) if path.stat().st_size else np.empty(0, dtype=dtype)

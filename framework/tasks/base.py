@@ -78,6 +78,7 @@ class Task(nn.Module):
     format: Any = choice("format", None)  # of an instance: the format itself
     rules: ClassVar[dict[str, str]] = {}
     reads: ClassVar[tuple[str, ...]] = ()  # what a batch with targets must hold; () = whatever its own format makes
+    read_in_evaluation: ClassVar[tuple[str, ...]] = ()  # of `reads`, what no training step reads; training batches are made without it
     # What the loss is summed over: rows; or it compares the rows of a batch with each other (in-batch negatives), those of this process, or
     # those of all processes (`gather_rows`).
     loss_over: ClassVar[Literal["rows", "batch", "global_batch"]] = "rows"

@@ -90,6 +90,11 @@ class Learner(pl.LightningModule):
         scheduler = LambdaLR(optimizer, lambda step: self._factor(step))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Lightning's copy, without waiting where memory is pinned. It would walk through the numbers and rows of `@rows`."""
+        values = {name: value for name, value in batch.items() if name != "@rows"}
+        return {**super().transfer_batch_to_device(values, device, dataloader_idx), "@rows": batch["@rows"]}
+
     # -- training --------------------------------------------------------------------------------------------------------
 
     def on_train_start(self) -> None:

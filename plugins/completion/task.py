@@ -50,6 +50,7 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
 
     hf_task = "text-generation"
     reads = ("ids", "following", "targets", "size", "bytes", "words")
+    read_in_evaluation = ("following", "bytes", "words")
     validation_rows: ClassVar[int | None] = 0
     test_rows: ClassVar[int | None] = 3
 

@@ -4,7 +4,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 from typing import ClassVar
 
-from framework import IGNORED, Batch, DataSpec, Features, Format, Row, StandardLibrary, TextTokenizer, UserError, pad, register, text_of
+import numpy as np
+
+from framework import (
+    IGNORED,
+    Batch,
+    DataSpec,
+    FeatureRows,
+    Features,
+    Format,
+    Ragged,
+    Row,
+    StandardLibrary,
+    TextTokenizer,
+    UserError,
+    pad,
+    register,
+    text_of,
+)
 
 
 class RunningText(Format):
@@ -78,11 +95,9 @@ class CausalFormat(RunningText):
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
         """ids, targets (B, T), padded on the right, where a causal model needs no mask."""
-        rows = [row["ids"] for row in features]
-        return {
-            "ids": pad([row[: max(1, len(row) - 1)] for row in rows], spec.padding),
-            "targets": pad([row[1:] or [IGNORED] for row in rows], IGNORED),
-        }
+        rows = FeatureRows.of(features).lists("ids")
+        inputs = Ragged(rows.values, rows.starts, np.maximum(rows.lengths - 1, 1), rows.dtype)  # a single token has no target and stays
+        return {"ids": pad(inputs, spec.padding), "targets": pad(rows.cut(1), IGNORED, int(inputs.lengths.max()))}
 
 
 def required(id: int | None, name: str = "mask") -> int:

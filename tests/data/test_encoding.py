@@ -45,7 +45,7 @@ def test_rows_come_back(table):
         {"ids": BYTES.encode(text), "label": label} for text, label in zip(texts, (1, 0, 0, 1), strict=True)
     ]
     assert data.lengths.tolist() == [4, 0, 6, 2]
-    assert isinstance(data.lengths, np.memmap)
+    assert isinstance(data.lengths.base, np.memmap)
 
 
 def test_features_of_every_type(table):
