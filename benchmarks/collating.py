@@ -20,7 +20,8 @@ import numpy as np  # noqa: E402 - the number of threads is read at import
 import torch  # noqa: E402
 
 from framework.data.batches import BucketsBatches, PackedBatches  # noqa: E402
-from framework.data.encoding import Encoded, Writer  # noqa: E402
+from framework.data.encoding import Encoded
+from framework.data.encoding_writer import Writer  # noqa: E402
 from framework.data.loader import BatchDataset, ShardedBatchSampler  # noqa: E402
 from framework.data.spec import DataSpec  # noqa: E402
 from framework.data.windows import Examples, RowExamples, WindowExamples  # noqa: E402

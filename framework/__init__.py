@@ -56,6 +56,8 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.data.sources.builtin import BuiltinData as BuiltinData
     from framework.data.spec import DataSpec as DataSpec
     from framework.data.stdlib import StandardLibrary as StandardLibrary
+    from framework.data.targets import IGNORED as IGNORED
+    from framework.data.targets import target_places as target_places
     from framework.data.tokenization.alignment import NO_WORD as NO_WORD
     from framework.data.tokenization.alignment import Span as Span
     from framework.data.tokenization.alignment import best_windows as best_windows
@@ -113,7 +115,6 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.tasks.capabilities import DistillationOutputs as DistillationOutputs
     from framework.tasks.capabilities import Exportable as Exportable
     from framework.tasks.capabilities import WithReference as WithReference
-    from framework.tasks.cross_entropy import IGNORED as IGNORED
     from framework.tasks.cross_entropy import logits_at_targets as logits_at_targets
     from framework.tasks.cross_entropy import row_losses as row_losses
     from framework.tasks.cross_entropy import target_losses as target_losses

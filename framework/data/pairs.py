@@ -13,6 +13,7 @@ from framework.data.formats import Batch, Features, Format, Row, TextTokenizer, 
 from framework.data.padding import pad, padding_mask
 from framework.data.ragged import FeatureRows
 from framework.data.spec import DataSpec
+from framework.data.targets import IGNORED, target_places
 from framework.errors import UserError
 
 
@@ -28,7 +29,7 @@ class PairFormat(Format):
     """
 
     columns: ClassVar[tuple[str, ...]] = ("source", "target")
-    makes: ClassVar[tuple[str, ...]] = ("source", "source_padding_mask", "target", "labels")
+    makes: ClassVar[tuple[str, ...]] = ("source", "source_padding_mask", "target", "labels", "target_places")
     optional: ClassVar[tuple[str, ...]] = ("target",)
 
     def __init__(self, long: Literal["truncate", "refuse"] = "truncate"):
@@ -70,7 +71,8 @@ class PairFormat(Format):
         if "target" in rows.names:
             labels = rows.lists("target")
             batch["target"] = torch.from_numpy(labels.cut(0, -1).padded(spec.padding, before=[begin]))  # (B, T)
-            batch["labels"] = pad(labels, -100)
+            batch["labels"] = pad(labels, IGNORED)
+            batch["target_places"] = target_places(batch["labels"])
         else:
             batch["target"] = torch.full((len(rows), 1), begin)
         return batch

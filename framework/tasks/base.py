@@ -37,7 +37,7 @@ class Result:
     @classmethod
     def of(cls, losses: Tensor, output: Any = None) -> "Result":
         """The result of the losses of all targets, in any shape; an empty tensor where a batch has none."""
-        return cls(losses.sum(), torch.tensor(losses.numel(), device=losses.device), output)
+        return cls(losses.sum(), torch.full((), losses.numel(), device=losses.device), output)
 
 
 @dataclass(frozen=True)

@@ -9,19 +9,20 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from framework import IGNORED, Batch, DataSpec, FeatureRows, Features, Ragged, pad
+from framework import IGNORED, Batch, DataSpec, FeatureRows, Features, Ragged, pad, target_places
 
 _WORD_OR_LINE_END = re.compile(r"\S+|\n")
 
 
-SHIFTED = ("ids", "following", "targets", "size", "bytes", "words")
+SHIFTED = ("ids", "following", "targets", "target_places", "size", "bytes", "words")
 
 
 def shifted(features: Sequence[Features], spec: DataSpec) -> Batch:
     """Tokens and their successors, (B, T), padded on the right, where a causal model needs no mask. A row of T + 1 tokens has T targets;
     a row of one token has none, and stays as it is.
 
-    ids: inputs. following: their successors; targets: those with a loss (`@counted`), the others ignored.
+    ids: inputs. following: their successors; targets: those with a loss (`@counted`, of all rows or of none), the others ignored;
+    target_places (N,): where they are.
     bytes, words: of the targets, where the rows have them. size (B,): tokens of each row. documents: the document of each token, where a
     row has several.
     """
@@ -39,6 +40,7 @@ def shifted(features: Sequence[Features], spec: DataSpec) -> Batch:
         "targets": following if counted is None else following.masked_fill(~counted, IGNORED),
         "size": torch.from_numpy(ids.lengths),
     }
+    batch["target_places"] = target_places(batch["targets"])
     for name in ("bytes", "words"):
         if name in rows.names:
             batch[name] = pad(rows.lists(name).cut(1), 0, width) * (1 if counted is None else counted)

@@ -7,7 +7,20 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from framework import IGNORED, Batch, DataSpec, FeatureRows, Features, Ragged, Row, TextTokenizer, padding_mask, register, text_of
+from framework import (
+    IGNORED,
+    Batch,
+    DataSpec,
+    FeatureRows,
+    Features,
+    Ragged,
+    Row,
+    TextTokenizer,
+    padding_mask,
+    register,
+    target_places,
+    text_of,
+)
 
 from .noise import Marks, Numbers, choose, generator_of
 from .running_text import RunningText, required
@@ -29,7 +42,7 @@ class MaskedFormat(RunningText):
     end_of_document: put the end token between documents.
     """
 
-    makes = ("ids", "padding_mask", "targets")
+    makes = ("ids", "padding_mask", "targets", "target_places")
     both_sides: ClassVar[bool] = True
     rules: ClassVar[dict[str, str]] = {
         "'encoder' in provided and 'decoder' not in provided": "masked tokens are predicted by an encoder; choose task/format=causal for a "
@@ -71,7 +84,7 @@ class MaskedFormat(RunningText):
         return {"ids": ids, **({"begins": [int(begin) for begin in begins]} if self.whole_words else {})}
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
-        """ids, targets (B, T), padding_mask (B, T) or None."""
+        """ids, targets (B, T), target_places (N,), padding_mask (B, T) or None."""
         seed = random.getrandbits(32)
         rows, room, ordinary = FeatureRows.of(features), self.window(spec) + 1, ordinary_tokens(spec)
         texts = rows.lists("ids").cut(0, room)  # a text to predict may be longer
@@ -79,10 +92,12 @@ class MaskedFormat(RunningText):
         pairs = [self._noised(row, words, ordinary, spec, seed) for row, words in zip(texts, begins, strict=True)]
         begin, end = ([] if id is None else [id] for id in (spec.begin, spec.end))
         ids, targets = (Ragged.of(rows) for rows in zip(*pairs, strict=True))
+        marked = torch.from_numpy(targets.padded(IGNORED, before=[IGNORED] * len(begin), after=[IGNORED] * len(end)))
         return {
             "ids": torch.from_numpy(ids.padded(spec.padding, before=begin, after=end)),
             "padding_mask": padding_mask(ids.lengths + len(begin) + len(end)),
-            "targets": torch.from_numpy(targets.padded(IGNORED, before=[IGNORED] * len(begin), after=[IGNORED] * len(end))),
+            "targets": marked,
+            "target_places": target_places(marked),
         }
 
     def _noised(self, ids: Numbers, begins: Numbers | None, ordinary: Marks, spec: DataSpec, seed: int) -> tuple[Numbers, Numbers]:
