@@ -49,11 +49,15 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.data.padding import padding_mask as padding_mask
     from framework.data.padding import stack_features as stack_features
     from framework.data.pairs import PairFormat as PairFormat
+    from framework.data.ragged import FeatureRows as FeatureRows
+    from framework.data.ragged import Ragged as Ragged
     from framework.data.sources.base import LocatedRow as LocatedRow
     from framework.data.sources.base import Source as Source
     from framework.data.sources.builtin import BuiltinData as BuiltinData
     from framework.data.spec import DataSpec as DataSpec
     from framework.data.stdlib import StandardLibrary as StandardLibrary
+    from framework.data.targets import IGNORED as IGNORED
+    from framework.data.targets import target_places as target_places
     from framework.data.tokenization.alignment import NO_WORD as NO_WORD
     from framework.data.tokenization.alignment import Span as Span
     from framework.data.tokenization.alignment import best_windows as best_windows
@@ -114,7 +118,6 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.tasks.capabilities import DistillationOutputs as DistillationOutputs
     from framework.tasks.capabilities import Exportable as Exportable
     from framework.tasks.capabilities import WithReference as WithReference
-    from framework.tasks.cross_entropy import IGNORED as IGNORED
     from framework.tasks.cross_entropy import logits_at_targets as logits_at_targets
     from framework.tasks.cross_entropy import row_losses as row_losses
     from framework.tasks.cross_entropy import target_losses as target_losses

@@ -2,23 +2,24 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO
 
 from framework.data import cache
-from framework.data.features import FeatureReader, FeatureWriter, Numbers, append, mapped, start_of
+from framework.data.encoding_processes import ALONE, CHUNK, Encoders, chunks_of, processes_to_use
+from framework.data.encoding_writer import FEATURES, LENGTHS, EncodedPart, Writer
+from framework.data.feature_reader import FeatureReader, mapped, start_of
 from framework.data.fingerprints import code_of, digest, values_of
 from framework.data.formats import Features, Format, Row
-from framework.data.sources.base import Source, error_context
+from framework.data.ragged import FeatureRows, Numbers
+from framework.data.sources.base import LocatedRow, Source, error_context
 from framework.data.spec import DataSpec
 from framework.data.tokenization.tokenizer import Tokenizer
-from framework.data.tokenization.unknown import CountingTokenizer
+from framework.data.tokenization.unknown import CountingTokenizer, UnknownTokens
 from framework.errors import UserError
 from framework.registry import nearest
 
-LENGTHS = "lengths"
-FEATURES = "features"
 STORAGE = 4  # version of the files
 
 
@@ -49,6 +50,10 @@ class Encoded:
     def __getitem__(self, row: int) -> Features:
         return {name: values[row] for name, values in self.features.items()}
 
+    def batch(self, rows: Numbers) -> FeatureRows:
+        """The features of several rows (B,), read where they are used."""
+        return FeatureRows(len(rows), tuple(self.features), lambda name: self.features[name].column(rows))
+
     @property
     def raw_checksum(self) -> int | None:
         """Checksum of the rows as the source read them, in evaluation splits."""
@@ -67,18 +72,39 @@ def encode(source: Source, split: str, format: Format, tokenizer: Tokenizer, spe
     """The encoded split, from the cache if its source, text format, tokenizer and data spec are unchanged."""
     key = [source.fingerprint(split), values_of(format), code_of(format), tokenizer.to_json(), values_of(spec), split, STORAGE]
 
+    def encode_chunk(rows: Iterable[LocatedRow], writer: Writer, counting: CountingTokenizer) -> None:
+        for row, where in rows:
+            with error_context(where):
+                features, labels = format.encode(row, counting, spec), format.row_labels(row)
+                if split == "train" or format.unseen_labels == "refuse":
+                    check_seen(labels, spec)
+                writer.add(row, features, format, where, labels)
+
+    def encode_into(rows: list[LocatedRow], folder: Path) -> tuple[EncodedPart, UnknownTokens]:
+        counting = CountingTokenizer(tokenizer, spec.unknown)
+        with Writer(folder, keep_raw=split != "train") as writer:
+            encode_chunk(rows, writer, counting)
+        return writer.part(), counting.found
+
     def write(folder: Path) -> None:
         counting = CountingTokenizer(tokenizer, spec.unknown)
         with Writer(folder, keep_raw=split != "train") as writer:
-            for row, where in source.rows(split):
-                with error_context(where):
-                    features, labels = format.encode(row, counting, spec), format.row_labels(row)
-                    if split == "train" or format.unseen_labels == "refuse":
-                        check_seen(labels, spec)
-                    writer.add(row, features, format, where, labels)
+            chunks = chunks_of(source.rows(split), CHUNK)
+            for chunk in islice(chunks, ALONE):
+                encode_chunk(chunk, writer, counting)
+            if (processes := processes_to_use()) > 1 and (following := next(chunks, None)) is not None:
+                with Encoders(encode_into, processes, folder) as encoders:
+                    for chunk, place, encoded in encoders(chain([following], chunks)):
+                        if encoded is None or not writer.takes(encoded[0]):
+                            encode_chunk(chunk, writer, counting)
+                        else:
+                            writer.extend(place, encoded[0])
+                            counting.found += encoded[1]
+            for chunk in chunks:
+                encode_chunk(chunk, writer, counting)
             with error_context(f"data.{split}"):
                 writer.remarks = [*format.remarks(split, writer.counts, writer.first), *counting.remarks()]
-            writer.counts["unknown"] = counting.unknown
+            writer.counts["unknown"] = counting.found.tokens
         if not writer.rows:
             raise UserError(f"data.{split} has no rows left: {type(format).__name__} dropped all {writer.dropped}")
 
@@ -91,70 +117,3 @@ def check_seen(labels: Sequence[str], spec: DataSpec) -> None:
         if label not in spec.labels:
             known = ", ".join(map(repr, spec.labels[:12])) + (f" and {len(spec.labels) - 12} more" if len(spec.labels) > 12 else "")
             raise ValueError(f"label {label!r} does not occur in the training rows{nearest(label, spec.labels)}; they have {known}")
-
-
-class Writer:
-    """Appends encoded rows to files."""
-
-    def __init__(self, folder: Path, keep_raw: bool):
-        self.folder, self.keep_raw = folder, keep_raw
-        self.rows = self.dropped = self.raw_end = 0
-        self.counts: Counter[str] = Counter()
-        self.labels: Counter[str] = Counter()
-        self.first: dict[str, str] = {}  # name of a count -> file and place of the first row with it
-        self.remarks: list[str] = []
-        self.features: dict[str, FeatureWriter] = {}
-        self.files: dict[str, BinaryIO] = {}
-
-    def __enter__(self) -> "Writer":
-        (self.folder / FEATURES).mkdir()
-        self._file(LENGTHS)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
-        for file in self.files.values():
-            file.close()
-        labels = dict(sorted(self.labels.items()))
-        description = {"rows": self.rows, "dropped": self.dropped, "counts": self.counts, "remarks": self.remarks, "labels": labels}
-        features = {name: writer.close() for name, writer in self.features.items()}
-        if kind is None:
-            (self.folder / "description.json").write_text(json.dumps({**description, "features": features}), encoding="utf-8")
-
-    def add(self, row: Row, features: Features | None, format: Format, where: str = "", labels: Sequence[str] = ()) -> None:
-        """Append a row and count its labels; None counts it as dropped. where: of the row.
-
-        ValueError: a feature is none, or unlike that of the rows before."""
-        if features is None:
-            self.dropped += 1
-            return
-        features, counts = without_marks(features)
-        if not self.rows:
-            self.features = {name: FeatureWriter(self.folder / FEATURES, name) for name in features}
-        if features.keys() != self.features.keys():
-            names = ", ".join(sorted(features.keys() ^ self.features.keys()))
-            raise ValueError(f"this row {'lacks' if len(features) < len(self.features) else 'has'} {names}, unlike the rows before it")
-        for name, value in features.items():
-            self.features[name].add(value)
-        self.labels.update(labels)
-        for name, count in counts.items():
-            self.counts[name] += count
-            if count:
-                self.first.setdefault(name, where.rpartition("/")[2])
-        append(self._file(LENGTHS), [format.length(features)], "int64")
-        if self.keep_raw:
-            line = json.dumps(row, ensure_ascii=False, default=str).encode("utf-8", "surrogatepass") + b"\n"
-            self._file("raw.jsonl").write(line)
-            self.raw_end += len(line)
-            append(self._file("raw.ends"), [self.raw_end], "int64")
-        self.rows += 1
-
-    def _file(self, name: str) -> BinaryIO:
-        if name not in self.files:
-            self.files[name] = (self.folder / name).open("wb")
-        return self.files[name]
-
-
-def without_marks(features: Features) -> tuple[Features, dict[str, int]]:
-    """The features of a row without the marks `@truncated` and `@counts`, and the counts, `truncated` among them."""
-    counts = {**features.get("@counts", {}), "truncated": bool(features.get("@truncated", False))}
-    return {name: value for name, value in features.items() if name not in ("@truncated", "@counts")}, counts

@@ -1,8 +1,9 @@
 """Data loader of one rank, with a batch order known in advance, so that it can start in the middle of an epoch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
+import numpy as np
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from framework.data.batches import Indices, shard
@@ -44,21 +45,24 @@ class ShardedBatchSampler(Sampler[Step]):
 class BatchDataset(Dataset[Batch]):
     """Collates the batch of a step. A batch depends only on its step, so any worker may collate it.
 
-    raw: whether batches hold the rows as the source read them (evaluation).
+    raw: whether batches hold the rows as the source read them (evaluation). unread: features, and keys of a batch, to leave out.
     """
 
-    def __init__(self, examples: Examples, format: Format, spec: DataSpec, seed: int, raw: bool):
+    def __init__(self, examples: Examples, format: Format, spec: DataSpec, seed: int, raw: bool, unread: Sequence[str] = ()):
         self.examples, self.format, self.spec, self.seed, self.raw = examples, format, spec, seed, raw
+        self.unread = unread
 
     def __getitem__(self, step: Step) -> Batch:
         epoch, number, rows, dummy = step
         offset = self.examples.offset(self.seed, epoch)
-        features = [self.examples.features(row, offset) for row in rows]
+        places = np.asarray(rows)
+        features = self.examples.batch(places, offset).without(*self.unread)
         # in evaluation the same for every batch, seed and epoch, so that evaluations are comparable
         random = Random("collate" if self.raw else f"collate {self.seed} {epoch} {number}")
         batch = self.format.collate(features, self.spec, random)
-        lengths = [int(self.examples.lengths[row]) for row in rows]
-        counts = (0, 0) if dummy else (sum(lengths), len(lengths) * max(lengths))
+        batch = {name: value for name, value in batch.items() if name not in self.unread}
+        lengths = self.examples.lengths[places]
+        counts = (0, 0) if dummy else (int(lengths.sum()), len(rows) * int(lengths.max()))
         return BatchRows(rows, [self.examples.raw(row) for row in rows] if self.raw else None, *counts, dummy).added_to(batch)
 
 
@@ -66,10 +70,13 @@ class BatchLoader(DataLoader[Batch]):
     """Data loader of one rank, which can start in the middle of an epoch.
 
     Use it with `Trainer(use_distributed_sampler=False)`, because the sampler shards batches itself.
+
+    pin_memory: batches are in page-locked memory, from which a GPU copies them while it computes.
     """
 
-    def __init__(self, dataset: BatchDataset, steps: ShardedBatchSampler, workers: int = 0):
-        super().__init__(dataset, sampler=steps, batch_size=None, num_workers=workers, persistent_workers=workers > 0)
+    def __init__(self, dataset: BatchDataset, steps: ShardedBatchSampler, workers: int = 0, pin_memory: bool = False):
+        lasting = workers > 0
+        super().__init__(dataset, sampler=steps, batch_size=None, num_workers=workers, persistent_workers=lasting, pin_memory=pin_memory)
         self.steps = steps
         self._started = False  # whether the next iteration starts where `start_at` says
 

@@ -84,18 +84,29 @@ class Prepared:
         """Number of examples of a split; None if the data has no such split."""
         return len(self.examples(split, shuffle=False).lengths) if split in self.encoded else None
 
-    def loader(self, split: str, shuffle: bool | None = None, rank: int = 0, world_size: int = 1, seed: int = 0) -> "BatchLoader":
-        """Data loader of a split on one rank. By default only `train` is shuffled. Batches of all other splits have raw rows."""
+    def loader(
+        self,
+        split: str,
+        shuffle: bool | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+        seed: int = 0,
+        unread: Sequence[str] = (),
+        pin_memory: bool = False,
+    ) -> "BatchLoader":
+        """Data loader of a split on one rank. By default only `train` is shuffled. Batches of all other splits have raw rows.
+
+        unread: what the batches of `train` are made without (`Task.read_in_evaluation`). pin_memory: as in `BatchLoader`."""
         from framework.data.loader import BatchDataset, BatchLoader, ShardedBatchSampler  # imports torch, which preparation does not need
 
         training = split == "train"
         shuffle = training if shuffle is None else shuffle
         examples, batches = self.examples(split, shuffle), self.source.batches
-        dataset = BatchDataset(examples, self.format, self.spec, seed, raw=not training)
+        dataset = BatchDataset(examples, self.format, self.spec, seed, raw=not training, unread=unread if training else ())
         steps = ShardedBatchSampler(
             lambda epoch: batches.plan_batches(examples.lengths, seed, epoch, world_size, shuffle), rank, world_size
         )
-        return BatchLoader(dataset, steps, self.source.workers)
+        return BatchLoader(dataset, steps, self.source.workers, pin_memory)
 
 
 def prepare(

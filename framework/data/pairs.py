@@ -11,7 +11,9 @@ import torch
 
 from framework.data.formats import Batch, Features, Format, Row, TextTokenizer, text_of, texts_of
 from framework.data.padding import pad, padding_mask
+from framework.data.ragged import FeatureRows
 from framework.data.spec import DataSpec
+from framework.data.targets import IGNORED, target_places
 from framework.errors import UserError
 
 
@@ -27,7 +29,7 @@ class PairFormat(Format):
     """
 
     columns: ClassVar[tuple[str, ...]] = ("source", "target")
-    makes: ClassVar[tuple[str, ...]] = ("source", "source_padding_mask", "target", "labels")
+    makes: ClassVar[tuple[str, ...]] = ("source", "source_padding_mask", "target", "labels", "target_places")
     optional: ClassVar[tuple[str, ...]] = ("target",)
 
     def __init__(self, long: Literal["truncate", "refuse"] = "truncate"):
@@ -63,13 +65,14 @@ class PairFormat(Format):
         return max(len(features["source"]), len(features.get("target", ())))
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
-        source = [row["source"] for row in features]
-        begin = spec.decoder_start
+        rows = FeatureRows.of(features)
+        source, begin = rows.lists("source"), spec.decoder_start
         batch: Batch = {"source": pad(source, spec.padding), "source_padding_mask": padding_mask(source)}  # (B, S)
-        if all("target" in row for row in features):
-            labels = [row["target"] for row in features]
-            batch["target"] = pad([[begin, *ids[:-1]] for ids in labels], spec.padding)  # (B, T)
-            batch["labels"] = pad(labels, -100)
+        if "target" in rows.names:
+            labels = rows.lists("target")
+            batch["target"] = torch.from_numpy(labels.cut(0, -1).padded(spec.padding, before=[begin]))  # (B, T)
+            batch["labels"] = pad(labels, IGNORED)
+            batch["target_places"] = target_places(batch["labels"])
         else:
-            batch["target"] = torch.full((len(features), 1), begin)
+            batch["target"] = torch.full((len(rows), 1), begin)
         return batch

@@ -4,7 +4,8 @@ import numpy as np
 
 from framework.data.batches import Indices
 from framework.data.encoding import Encoded
-from framework.data.formats import Features, Row
+from framework.data.formats import Row
+from framework.data.ragged import Column, FeatureRows, Numbers, Ragged
 from framework.errors import UserError
 
 
@@ -14,8 +15,8 @@ class RowExamples:
     def __init__(self, encoded: Encoded):
         self.encoded, self.lengths = encoded, encoded.lengths
 
-    def features(self, example: int, offset: int) -> Features:
-        return self.encoded[example]
+    def batch(self, examples: Numbers, offset: int) -> FeatureRows:
+        return self.encoded.batch(examples)
 
     def raw(self, example: int) -> Row:
         return self.encoded.raw(example)
@@ -68,32 +69,32 @@ class WindowExamples:
         start = np.concatenate(starts)
         return start, np.concatenate(lengths), np.concatenate(known), np.searchsorted(self.ends, start, side="right")
 
-    def features(self, example: int, offset: int) -> Features:
-        start = (int(self.starts[example]) + offset) % self.total
-        stop = start + int(self.lengths[example]) + 1
-        features: Features = {name: self._ring(name, start, stop) for name in self.names}
-        if not self.isolated and self.stride is None:
-            return features
-        counted = np.ones(stop - start, dtype=np.int64)
-        counted[: 1 + self.known[example]] = 0
-        if self.isolated:
-            documents = self._documents(start, stop)
-            counted[1:] *= documents[1:] == documents[:-1]
-            features["@documents"] = documents.tolist()
-        return {**features, "@counted": counted.tolist()}
+    def batch(self, examples: Numbers, offset: int) -> FeatureRows:
+        """The features of several windows (B,) of the text that starts at a token."""
+        starts, lengths = (self.starts[examples] + offset) % self.total, self.lengths[examples] + 1
 
-    def _ring(self, name: str, start: int, stop: int) -> list[int]:
-        values = self.encoded.features[name]
-        tokens = values.slice(start, min(stop, self.total))
-        while len(tokens) < stop - start:  # several rounds if the text is shorter than a window
-            tokens += values.slice(0, min(self.total, stop - start - len(tokens)))
-        return tokens
+        def column(name: str) -> Column:
+            if name in self.names:
+                return self.encoded.features[name].slices(starts, lengths)
+            inside = np.arange(int(lengths.max())) + starts[:, None]  # (B, T)
+            documents = self._documents(inside) if self.isolated else np.zeros_like(inside)
+            values = documents if name == "@documents" else self._counted(documents, self.known[examples])
+            return Ragged.of_padded(values, lengths)
 
-    def _documents(self, start: int, stop: int) -> Indices:
-        """The document number of each token of a window: its row, and another number in each round of the ring."""
-        rounds, places = np.divmod(np.arange(start, stop), self.total)
+        marks = (("@documents",) if self.isolated else ()) + (("@counted",) if self.isolated or self.stride is not None else ())
+        return FeatureRows(len(examples), (*self.names, *marks), column)
+
+    def _documents(self, places: Indices) -> Indices:
+        """The document of each token (B, T) of a window, from 0: its row, and another one in each round of the ring."""
+        rounds, places = np.divmod(places, self.total)
         documents = np.searchsorted(self.ends, places, side="right") + rounds * len(self.ends)
-        return np.asarray(documents - documents[0])
+        return np.asarray(documents - documents[:, :1])
+
+    def _counted(self, documents: Indices, known: Indices) -> Indices:
+        """1 for each token (B, T) that is a target. known: (B,), how many targets of a window earlier ones have."""
+        counted = (np.arange(documents.shape[1]) > known[:, None]).astype(np.int64)
+        counted[:, 1:] *= documents[:, 1:] == documents[:, :-1]
+        return counted
 
     def raw(self, example: int) -> Row:
         """The row in which a window starts, read once for consecutive windows."""

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from framework.data.encoding import without_marks
+from framework.data.encoding_writer import without_marks
 from framework.data.formats import Batch, BatchRows, Features, Format, Row
 from framework.data.sources.base import error_context
 from framework.data.spec import DataSpec

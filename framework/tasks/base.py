@@ -37,7 +37,7 @@ class Result:
     @classmethod
     def of(cls, losses: Tensor, output: Any = None) -> "Result":
         """The result of the losses of all targets, in any shape; an empty tensor where a batch has none."""
-        return cls(losses.sum(), torch.tensor(losses.numel(), device=losses.device), output)
+        return cls(losses.sum(), torch.full((), losses.numel(), device=losses.device), output)
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ class Task(nn.Module):
     format: Any = choice("format", None)  # of an instance: the format itself
     rules: ClassVar[dict[str, str]] = {}
     reads: ClassVar[tuple[str, ...]] = ()  # what a batch with targets must hold; () = whatever its own format makes
+    read_in_evaluation: ClassVar[tuple[str, ...]] = ()  # of `reads`, what no training step reads; training batches are made without it
     # What the loss is summed over: rows; or it compares the rows of a batch with each other (in-batch negatives), those of this process, or
     # those of all processes (`gather_rows`).
     loss_over: ClassVar[Literal["rows", "batch", "global_batch"]] = "rows"

@@ -8,27 +8,27 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional
 
+from framework.data.targets import IGNORED
 from framework.tasks.capabilities import DistillationOutputs
 
-IGNORED = -100  # in targets (B, T): no target at this token
 
-
-def logits_at_targets(model: Any, hidden: Tensor, targets: Tensor) -> DistillationOutputs:
+def logits_at_targets(model: Any, hidden: Tensor, targets: Tensor, places: Tensor | None = None) -> DistillationOutputs:
     """Hidden states (N, D) and logits (N, V) at the targets, in reading order.
 
-    hidden: (B, T, D), targets: (B, T). Padding is dropped before the output layer, which is the most expensive one of a large vocabulary.
+    hidden: (B, T, D), targets: (B, T). places: of the targets (`target_places`); without them a GPU is waited for, which has to count them.
+    Padding is dropped before the output layer, which is the most expensive one of a large vocabulary.
 
     >>> model = build_model(compose(["task=completion", "model.dim=16"]))
     >>> hidden, targets = model(torch.tensor([[5, 6, 7]])), torch.tensor([[6, 7, IGNORED]])
-    >>> logits_at_targets(model, hidden, targets).hidden.shape
+    >>> logits_at_targets(model, hidden, targets, target_places(targets)).hidden.shape
     torch.Size([2, 16])
     """
-    states = hidden[targets != IGNORED]  # (N, D)
+    states = _at_targets(hidden, targets, places)  # (N, D)
     return DistillationOutputs(states, model.logits(states))
 
 
-def target_losses(outputs: DistillationOutputs, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Cross entropy in nats (N,) of the logits at targets (B, T).
+def target_losses(outputs: DistillationOutputs, targets: Tensor, label_smoothing: float = 0.0, places: Tensor | None = None) -> Tensor:
+    """Cross entropy in nats (N,) of the logits at targets (B, T). places: as in `logits_at_targets`.
 
     >>> targets = torch.tensor([[1, IGNORED], [0, 1]])
     >>> outputs = DistillationOutputs(hidden=torch.zeros(3, 8), logits=torch.zeros(3, 2))
@@ -37,7 +37,7 @@ def target_losses(outputs: DistillationOutputs, targets: Tensor, label_smoothing
     """
     logits = outputs.logits
     logits = logits.float() if logits.dtype.itemsize < 4 else logits
-    return functional.cross_entropy(logits, targets[targets != IGNORED], reduction="none", label_smoothing=label_smoothing)
+    return functional.cross_entropy(logits, _at_targets(targets, targets, places), reduction="none", label_smoothing=label_smoothing)
 
 
 def row_losses(losses: Tensor, targets: Tensor) -> Tensor:
@@ -48,3 +48,11 @@ def row_losses(losses: Tensor, targets: Tensor) -> Tensor:
     """
     row = (targets != IGNORED).nonzero()[:, 0]
     return losses.new_zeros(len(targets)).double().index_add(0, row, losses.double())
+
+
+def _at_targets(values: Tensor, targets: Tensor, places: Tensor | None) -> Tensor:
+    """The values (B, T, ...) at the targets: (N, ...)."""
+    if places is None:
+        return values[targets != IGNORED]
+    flat = values.flatten(0, 1)
+    return flat if len(places) == len(flat) else flat.index_select(0, places)

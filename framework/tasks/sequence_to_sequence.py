@@ -14,11 +14,12 @@ from torch import Tensor
 from framework.data.formats import Batch
 from framework.data.pairs import PairFormat
 from framework.data.spec import DataSpec
+from framework.data.targets import IGNORED
 from framework.generation.engine import Decode, evaluating, generated_row
 from framework.registry import Part
 from framework.tasks.base import GenerationTask, Result
 from framework.tasks.capabilities import Distillable, DistillationOutputs, Exportable
-from framework.tasks.cross_entropy import IGNORED, logits_at_targets, target_losses
+from framework.tasks.cross_entropy import logits_at_targets, target_losses
 
 if TYPE_CHECKING:
     from torchmetrics import Metric  # imported where metrics are made: takes a second
@@ -31,7 +32,8 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
     """An encoder-decoder from a source text to a target text. The format is a PairFormat.
 
     A batch has: source (B, S), source_padding_mask (B, S) or None, target (B, T), the input of the decoder (the start token first; without
-    references nothing else), and labels (B, T), its targets (the end token last; -100 = padding).
+    references nothing else), labels (B, T), its targets (the end token last; -100 = padding), and target_places (N,), where the targets
+    are.
 
     label_smoothing: share of the target's probability that is spread over the vocabulary, in training alone.
     max_ratio, max_extra: a target has at most max_ratio tokens for each of its source's, and max_extra more, rounded up to a multiple
@@ -70,8 +72,9 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
     def _loss(self, batch: Batch, label_smoothing: float) -> Result:
         is_target = batch["labels"] != IGNORED
         hidden = self.model(batch["source"], batch["target"], batch["source_padding_mask"], is_target)  # (B, T, D)
-        outputs = logits_at_targets(self.model, hidden, batch["labels"])
-        loss = target_losses(outputs, batch["labels"], label_smoothing).sum()
+        places = batch.get("target_places")
+        outputs = logits_at_targets(self.model, hidden, batch["labels"], places)
+        loss = target_losses(outputs, batch["labels"], label_smoothing, places).sum()
         return Result(loss, is_target.sum(), outputs)
 
     def distillation_outputs(self, batch: Batch, result: Result) -> DistillationOutputs:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from framework.data.encoding import without_marks
+from framework.data.encoding_writer import without_marks
 from framework.data.features import FeatureWriter
 from framework.data.formats import Batch, Features, Format, Row
 from framework.data.module import data_spec_of

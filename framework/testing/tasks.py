@@ -59,6 +59,12 @@ def batch_is_declared(toy: ToyTask) -> None:
         raise BrokenPromise(
             f"batch is declared: the task reads {', '.join(sorted(undeclared))} of a batch, which its `reads` does not name"
         )
+    trained = _Watched(toy.batch())
+    task.train()(trained)
+    if unread := trained.read & {*task.read_in_evaluation}:
+        raise BrokenPromise(
+            f"batch is declared: `read_in_evaluation` names {', '.join(sorted(unread))}, which training batches lack and `forward` reads"
+        )
 
 
 class _Watched(dict[str, Any]):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from framework import registry
-from framework.data.encoding import without_marks
+from framework.data.encoding_writer import without_marks
 from framework.data.formats import Batch, BatchRows, Format, Row
 from framework.data.loader import BatchDataset
 from framework.data.module import prepare

@@ -13,6 +13,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from framework.errors import UserError
+from framework.training.host_copy import HostCopy
+from framework.training.interruption import SIGNALS, interruption
 from framework.training.strategies import ShardedStrategy
 from framework.utils.recording import LossPair
 
@@ -54,13 +56,15 @@ class GlobalMean:
         return self.trainer.world_size * torch.stack([loss / self._totals[name][1] for name, (loss, _) in losses.items()]).sum()
 
     def _reduced(self) -> dict[str, Tensor]:
-        """Loss and weight by name, summed over ranks; ends the window. A collective call."""
+        """Loss and weight by name, summed over ranks; ends the window. A collective call, which also tells all ranks of a signal."""
         window, self._window = self._window, {}
         if self.trainer.world_size > 1:
             self._agree(window)
             device = window[MAIN].device
-            pairs = torch.stack([window.get(name, torch.zeros(2, dtype=self.dtype, device=device)) for name in self._names])
-            window = dict(zip(self._names, self.trainer.strategy.reduce(pairs, reduce_op="sum"), strict=True))  # type: ignore[arg-type]
+            pairs = [window.get(name, torch.zeros(2, dtype=self.dtype, device=device)) for name in self._names]
+            sums: Tensor = self.trainer.strategy.reduce(torch.cat([*pairs, _signals(device, self.dtype)]), reduce_op="sum")  # type: ignore
+            window = dict(zip(self._names, sums[: 2 * len(pairs)].view(-1, 2), strict=True))
+            interruption.agreed = HostCopy(sums[2 * len(pairs) :])
         return {name: torch.stack((loss, weight.clamp(min=_TINY))) for name, (loss, weight) in window.items()}
 
     def _agree(self, names: Iterable[str]) -> None:
@@ -116,3 +120,11 @@ class GlobalMean:
                 gradient = self.trainer.strategy.reduce(gradient, reduce_op="sum") / totals[name][1]
                 parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
         return totals
+
+
+def _signals(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """(SIGNALS,): 1 for the signal that this rank has received."""
+    counts = torch.zeros(len(SIGNALS), dtype=dtype, device=device)
+    if interruption.received in SIGNALS:
+        counts[SIGNALS.index(interruption.received)] = 1
+    return counts

@@ -19,6 +19,8 @@ from framework.utils.ranks import ranks
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
+    from framework.training.host_copy import HostCopy
+
 REQUEUE = 99  # exit code after SIGUSR1: Grid Engine queues such a job again by itself, LSF with REQUEUE_EXIT_VALUES, SLURM with RequeueExit
 WORKER_SECONDS = 30  # of a worker of a data loader, from SIGTERM to its end
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP") if hasattr(signal, name))
@@ -71,6 +73,7 @@ class Interruption:
         self.received: int | None = None
         self.deferred = False  # until somebody asks
         self.quiet = False  # nothing is printed; the ranks of this process do
+        self.agreed: HostCopy | None = None  # how many ranks have received each of SIGNALS, of several ranks, in the step under way
         self.saved: int | None = None  # step of `last`, known when this process has written or loaded it
         self._previous: dict[int, Any] = {}
         self._process = 0
@@ -81,7 +84,7 @@ class Interruption:
         if self._previous or threading.current_thread() is not threading.main_thread():
             yield
             return
-        self.received, self.deferred, self.saved, self._process = None, False, None, os.getpid()
+        self.received, self.deferred, self.agreed, self.saved, self._process = None, False, None, None, os.getpid()
         for number in SIGNALS:
             if number in (signal.SIGINT, signal.SIGTERM) or signal.getsignal(number) is not signal.SIG_IGN:  # by nohup
                 self._previous[number] = signal.signal(number, self._handle)
@@ -116,7 +119,12 @@ class Interruption:
             raise Interrupted(number)
 
     def asked(self, trainer: "pl.Trainer") -> int | None:
-        """The signal that a process of the trainer has received; None if none has. Every process must ask, at the same place."""
+        """The signal that a process of the trainer has received; None if none has. Every process must ask, at the same place.
+
+        In training it is known from the step's reduction of losses (`agreed`): another one would be a second meeting of all ranks."""
+        if self.agreed is not None:
+            counts, self.agreed = self.agreed.read(), None
+            return max((number for number, count in zip(SIGNALS, counts, strict=True) if count), default=None)
         received = self.received or 0
         if trainer.world_size > 1:
             import torch

@@ -23,6 +23,7 @@ from framework.training.distillation import Distillation
 from framework.training.evaluation import Evaluation
 from framework.training.figures import FigureLog
 from framework.training.global_mean import MAIN, GlobalMean
+from framework.training.host_copy import HostCopy
 from framework.training.strategies import gather, scatter, shard
 from framework.training.throughput import ThroughputMonitor
 from framework.utils.recording import add_loss, expect_losses, nothing_recorded, record_figures, recorded_losses
@@ -68,7 +69,7 @@ class Learner(pl.LightningModule):
         self.distillation, self.predictions = distillation, predictions
         self.logged_metrics: dict[str, float] = {}  # newest values, in full precision
         self._figures: FigureLog | None = None  # in training
-        self._pending: tuple[int, dict[str, Tensor]] | None = None  # step and its losses, to be checked
+        self._pending: tuple[int, list[str], HostCopy] | None = None  # step, names and values of its losses, to be checked
         self._resumed: dict[str, Any] = {}  # the learner's own state in the checkpoint that the run goes on from
 
     def setup(self, stage: str) -> None:
@@ -89,6 +90,11 @@ class Learner(pl.LightningModule):
         self._factor: Callable[[int], float] = lambda step: 1.0
         scheduler = LambdaLR(optimizer, lambda step: self._factor(step))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Lightning's copy, without waiting where memory is pinned. It would walk through the numbers and rows of `@rows`."""
+        values = {name: value for name, value in batch.items() if name != "@rows"}
+        return {**super().transfer_batch_to_device(values, device, dataloader_idx), "@rows": batch["@rows"]}
 
     # -- training --------------------------------------------------------------------------------------------------------
 
@@ -144,15 +150,16 @@ class Learner(pl.LightningModule):
         totals = self._mean.scale_gradients([parameter for group in optimizer.param_groups for parameter in group["params"]])
         self._throughput.add_losses(totals)
         if self.device.type != "cpu":
-            self._check_loss()  # of the previous step; reading this one would synchronize the device
-        self._pending = (self.trainer.global_step + 1, {name: total[0] for name, total in totals.items()})
+            self._check_loss()  # of the previous step; this one's would be waited for
+        losses = HostCopy(torch.stack([total[0] for total in totals.values()]))
+        self._pending = (self.trainer.global_step + 1, list(totals), losses)
         if self.device.type == "cpu":
             self._check_loss()
 
     def _check_loss(self) -> None:
         if self._pending is not None:
-            (step, losses), self._pending = self._pending, None
-            for name, loss in zip(losses, torch.stack(list(losses.values())).tolist(), strict=True):
+            (step, names, losses), self._pending = self._pending, None
+            for name, loss in zip(names, losses.read(), strict=True):
                 if not math.isfinite(loss):
                     raise Diverged(self._advice(f"the loss{'' if name == MAIN else f' {name!r}'} became {loss} at step {step}"))
 

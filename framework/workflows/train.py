@@ -76,7 +76,8 @@ def _fit(start: Start, run: Run, prepared: Prepared, task: Task, trackers: list[
     learner = build_learner(start, prepared, task, run.folder)
     callbacks = build_callbacks(config["callbacks"], folder=run.folder, monitor=task.monitor, mode=task.mode)
     trainer = build(config["trainer"], callbacks=callbacks, logger=trackers, plugins=[], default_root_dir=run.folder)
-    loaders = {split: prepared.loader(split, rank=rank, world_size=world, seed=config["seed"]) for split in prepared.splits}
+    options = {"seed": config["seed"], "unread": task.read_in_evaluation, "pin_memory": trainer.strategy.root_device.type == "cuda"}
+    loaders = {split: prepared.loader(split, rank=rank, world_size=world, **options) for split in prepared.splits}
     trainer.fit(learner, loaders["train"], loaders.get("validation"), ckpt_path=run.last if start.resumes else None)
     for split, measure in (("validation", trainer.validate), ("test", trainer.test)):
         if split in loaders:

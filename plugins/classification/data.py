@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 from typing import Any, ClassVar, Literal
 
-from framework import Batch, DataSpec, Features, Format, Part, Row, TextTokenizer, choice, register, stack_features, text_of
+from framework import Batch, DataSpec, FeatureRows, Features, Format, Part, Row, TextTokenizer, choice, register, stack_features, text_of
 
 from . import label as default_target  # noqa: F401 - registers the default of the slot
 from .baseline import features as words_of
@@ -66,10 +66,10 @@ class ClassificationFormat(Format):
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
         """ids, padding_mask (B, T), and label as `Target.collate` returns it."""
-        inputs = [{name: value for name, value in row.items() if name != "label"} for row in features]
-        batch = stack_features(inputs, spec.padding)
-        if all("label" in row for row in features):
-            batch["label"] = self.target.collate([row["label"] for row in features], spec)
+        rows = FeatureRows.of(features)
+        batch = stack_features(rows.without("label"), spec.padding)
+        if "label" in rows.names:
+            batch["label"] = self.target.collate(rows.values("label"), spec)
         return batch
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:

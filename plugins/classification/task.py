@@ -121,7 +121,7 @@ class ClassificationTask(Distillable, Exportable):
         if not (self.training and self.token_dropout) or self.spec.mask is None:
             return ids
         masked = torch.rand(ids.shape, device=ids.device) < self.token_dropout  # (B, T)
-        masked[:, 0] = False
+        masked[:, 0].fill_(False)
         return ids.masked_fill(masked, self.spec.mask)
 
     def rows(self, result: Result, batch: Batch) -> list[dict[str, Any]]:

@@ -8,9 +8,24 @@ from random import Random
 from typing import ClassVar, Literal
 from zlib import crc32
 
+import numpy as np
 import torch
 
-from framework import Batch, DataSpec, Features, Format, Row, StandardLibrary, TextTokenizer, UserError, kept_on_disk, register, text_of
+from framework import (
+    Batch,
+    DataSpec,
+    FeatureRows,
+    Features,
+    Format,
+    Ragged,
+    Row,
+    StandardLibrary,
+    TextTokenizer,
+    UserError,
+    kept_on_disk,
+    register,
+    text_of,
+)
 
 from .shift import SHIFTED, shifted, words_of
 
@@ -71,8 +86,10 @@ class PromptedFormat(Format):
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
         """As running text, but the tokens of the prompts (prompt: their number, (B,)) are no targets."""
-        counted = [{**row, "@counted": [0] * row["prompt"] + [1] * (len(row["ids"]) - row["prompt"])} for row in features]
-        return {**shifted(counted, spec), "prompt": torch.tensor([row["prompt"] for row in features])}
+        rows = FeatureRows.of(features)
+        lengths, prompts = rows.lists("ids").lengths, rows.numbers("prompt")
+        counted = Ragged.of_padded(np.arange(int(lengths.max())) >= prompts[:, None], lengths)
+        return {**shifted(rows.but(**{"@counted": counted}), spec), "prompt": torch.from_numpy(prompts)}
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:
         """The signature of a function, and the first line of its docstring; the same for every seed."""

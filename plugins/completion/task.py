@@ -50,6 +50,7 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
 
     hf_task = "text-generation"
     reads = ("ids", "following", "targets", "size", "bytes", "words")
+    read_in_evaluation = ("following", "bytes", "words")
     validation_rows: ClassVar[int | None] = 0
     test_rows: ClassVar[int | None] = 3
 
@@ -57,8 +58,9 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
         targets = batch["targets"]
         is_token = torch.arange(batch["ids"].shape[1], device=targets.device) < (batch["size"] - 1).clamp(min=1)[:, None]  # (B, T)
         hidden = self.model(batch["ids"], is_token, documents=batch.get("documents"), padding_side="right")  # (B, T, D)
-        outputs = logits_at_targets(self.model, hidden, targets)
-        losses = target_losses(outputs, targets)  # (N,)
+        places = batch.get("target_places")
+        outputs = logits_at_targets(self.model, hidden, targets, places)
+        losses = target_losses(outputs, targets, places=places)  # (N,)
         return Result.of(losses, (outputs, losses))
 
     def distillation_outputs(self, batch: Batch, result: Result) -> DistillationOutputs:

@@ -5,18 +5,19 @@ from itertools import pairwise
 from random import Random
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 
 from framework import (
     NO_WORD,
     Batch,
     DataSpec,
+    FeatureRows,
     Features,
     Format,
     Row,
     TextTokenizer,
     UserError,
-    best_windows,
     is_word,
     pad,
     padding_mask,
@@ -29,6 +30,7 @@ from framework import (
 from .builtin import rows
 from .schemes import OUTSIDE, Scheme, entities, parse, tags_of, write
 from .sentences import Sentence, sentence, spaced
+from .windows import Windows
 
 CHARACTERS = r"task.format.word_pattern='\X'"  # the override that makes each character a word
 RESPLIT = 0.05  # share of tokens that are several words where a text is typed, from which on a run says so
@@ -170,29 +172,27 @@ class NerFormat(Format):
         represent their word, in one window alone.
         """
         begin, end, room = self._frame(spec)
-        most = max(row["num_words"] for row in features)
-        none = len(features) * most
-        ids, words, represents = [], [], []  # a list for each window
-        for number, row in enumerate(features):
-            pieces, word_ids = row["ids"], row["word_ids"]
-            spans = token_windows(len(pieces), room, self.overlap)
-            window_of = best_windows(word_ids, spans) if len(spans) > 1 else {}
-            mask = self._word_mask(word_ids)
-            for window, (start, stop) in enumerate(spans):
-                inside = range(start, stop)
-                ids.append([*begin, *pieces[start:stop], *end] or [spec.padding])
-                words.append([none] * len(begin) + [none if word_ids[i] == NO_WORD else number * most + word_ids[i] for i in inside])
-                represents.append([False] * len(begin) + [mask[i] and window_of.get(word_ids[i], 0) == window for i in inside])
-        length = max(map(len, ids))
+        rows = FeatureRows.of(features)
+        num_words = rows.numbers("num_words")
+        most = int(num_words.max())
+        none = len(rows) * most
+        pieces, word_ids, framed = rows.lists("ids"), rows.lists("word_ids"), len(begin) + len(end)
+        windows = Windows.of(pieces.lengths, room, self.overlap)
+        width = max(int(windows.length.max()), 1 - framed)  # a text may have no subword
+        ids = windows.slices(pieces).padded(spec.padding, width, begin, end)  # (R, T)
+        words = windows.slices(word_ids).padded(NO_WORD, width)
+        mask = windows.represents(words, word_ids, self.pieces)
+        around = (0, 0), (len(begin), len(end))
+        words, mask = np.pad(words, around, constant_values=NO_WORD), np.pad(mask, around)
         batch: Batch = {
-            "ids": pad(ids, spec.padding),
-            "padding_mask": padding_mask(ids),
-            "word_ids": pad(words, none, length),
-            "word_mask": pad(represents, False, length),
-            "num_words": torch.tensor([row["num_words"] for row in features]),
+            "ids": torch.from_numpy(ids),
+            "padding_mask": padding_mask(np.maximum(windows.length + framed, 1)),
+            "word_ids": torch.from_numpy(np.where(words == NO_WORD, none, words + windows.row[:, None] * most)),
+            "word_mask": torch.from_numpy(mask),
+            "num_words": torch.from_numpy(num_words),
         }
-        if all("tags" in row for row in features):
-            batch["tags"] = pad([row["tags"] for row in features], 0)
+        if "tags" in rows.names:
+            batch["tags"] = pad(rows.lists("tags"), 0)
         return batch
 
     def _frame(self, spec: DataSpec) -> tuple[list[int], list[int], int]:
@@ -206,13 +206,6 @@ class NerFormat(Format):
                 f"(model.max_length={spec.max_length})"
             )
         return begin, end, room
-
-    def _word_mask(self, word_ids: Sequence[int]) -> list[bool]:
-        """Whether each subword represents its word."""
-        if self.pieces == "all":
-            return [word != NO_WORD for word in word_ids]
-        neighbors = ([NO_WORD, *word_ids] if self.pieces == "first" else [*word_ids[1:], NO_WORD])[: len(word_ids)]
-        return [word not in (NO_WORD, neighbor) for word, neighbor in zip(word_ids, neighbors, strict=True)]
 
     def builtin(self, split: str, seed: int) -> Iterator[Row]:
         """Python source with its names tagged by `ast`. The split does not depend on the seed."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from framework import register
+from framework import IGNORED, register
 
 from .chain import Chain
 from .schemes import Scheme, Tag, may_follow, parse
@@ -43,10 +43,8 @@ class TagHead(nn.Module):
         """states (B, W, D) -> scores (B, W, C), at least float32. Unaligned (B, W) words, which have no subword, are O."""
         scores = self.scores(states)
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-        if not unaligned.any():
-            return scores
         outside = torch.full_like(scores[0, 0], FORBIDDEN)
-        outside[0] = 0.0
+        outside[0].fill_(0.0)
         return torch.where(unaligned[..., None], outside, scores)
 
     def loss(self, scores: Tensor, tags: Tensor, padding_mask: Tensor) -> Tensor:
@@ -78,7 +76,8 @@ class SoftmaxTagHead(TagHead):
     normalized = True
 
     def loss(self, scores: Tensor, tags: Tensor, padding_mask: Tensor) -> Tensor:
-        return cross_entropy(scores[padding_mask], tags[padding_mask], reduction="sum")
+        targets = tags.masked_fill(~padding_mask, IGNORED)
+        return cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="sum", ignore_index=IGNORED)
 
     def marginal_logits(self, scores: Tensor, padding_mask: Tensor) -> Tensor:
         return scores

@@ -117,10 +117,10 @@ class NerTask(Distillable, Exportable):
 
     def words(self, batch: Batch) -> Words:
         """Outputs for words, from those of their subwords in all windows."""
-        rows, most = len(batch["num_words"]), int(batch["num_words"].max())
+        rows, most = len(batch["num_words"]), _most_words(batch)
         word = batch["word_ids"].masked_fill(~batch["word_mask"], rows * most).flatten()
         states = self.model(self._masked(batch), padding_mask=batch["padding_mask"])  # (R, T, D)
-        counts = torch.bincount(word, minlength=rows * most + 1)[:-1].view(rows, most)
+        counts = states.new_zeros(rows * most + 1, dtype=torch.long).index_add(0, word, torch.ones_like(word))[:-1].view(rows, most)
         sums = states.new_zeros(rows * most + 1, states.shape[-1]).index_add(0, word, states.flatten(0, 1))
         means = sums[:-1].view(rows, most, -1) / counts.clamp(min=1)[..., None]  # (B, W, D)
         padding_mask = torch.arange(most, device=word.device) < batch["num_words"][:, None]  # (B, W)
@@ -132,9 +132,9 @@ class NerTask(Distillable, Exportable):
         ids = batch["ids"]
         if not (self.training and self.word_dropout) or self.spec.mask is None:
             return ids
-        words = len(batch["num_words"]) * int(batch["num_words"].max())
+        words = len(batch["num_words"]) * _most_words(batch)
         masked = torch.rand(words + 1, device=ids.device) < self.word_dropout
-        masked[-1] = False
+        masked[-1].fill_(False)
         return ids.masked_fill(masked[batch["word_ids"]], self.spec.mask)
 
     @torch.no_grad()
@@ -167,3 +167,8 @@ class NerTask(Distillable, Exportable):
     def baseline(self, data: BaselineData) -> dict[str, float]:
         """The most frequent tag of each word."""
         return figures(map(self.format.parse, data.train), map(self.format.parse, data.test))
+
+
+def _most_words(batch: Batch) -> int:
+    """W. A batch without tags, to predict from, has it on the device, which is waited for."""
+    return batch["tags"].shape[1] if "tags" in batch else int(batch["num_words"].max())

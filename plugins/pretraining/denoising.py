@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from framework import IGNORED, Batch, DataSpec, Features, Row, TextTokenizer, pad, padding_mask, register, text_of
+from framework import IGNORED, Batch, DataSpec, Features, Row, TextTokenizer, pad, padding_mask, register, target_places, text_of
 
 from .noise import generator_of, partition, place, poisson
 from .running_text import RunningText, required
@@ -20,7 +20,7 @@ _FAMILY = {"'cross' in provided": "denoising needs an encoder-decoder; choose mo
 class Denoising(RunningText):
     """Batches as of a translation: source, source_padding_mask, target (the decoder's input) and targets (its labels)."""
 
-    makes = ("source", "source_padding_mask", "target", "targets")
+    makes = ("source", "source_padding_mask", "target", "targets", "target_places")
     input_name: ClassVar[str] = "target"
 
     def window(self, spec: DataSpec) -> int:
@@ -34,7 +34,7 @@ class Denoising(RunningText):
         raise NotImplementedError
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
-        """source (B, S), source_padding_mask (B, S) or None, target and targets (B, T)."""
+        """source (B, S), source_padding_mask (B, S) or None, target and targets (B, T), target_places (N,)."""
         seed, room, end = random.getrandbits(32), self.window(spec) + 1, required(spec.end, "end")
         begin = spec.decoder_start
         gaps = {*self.gaps(spec)}
@@ -44,11 +44,13 @@ class Denoising(RunningText):
             has_gaps = gaps.intersection(row["ids"])
             pairs.append((row["ids"], []) if has_gaps else self.pair(row, spec, generator_of(seed, row["ids"])))
         sources, targets = [[*source, end] for source, _ in pairs], [[*target, end] for _, target in pairs]
+        labels = pad(targets, IGNORED)
         return {
             "source": pad(sources, spec.padding),
             "source_padding_mask": padding_mask(sources),
             "target": pad([[begin, *ids[:-1]] for ids in targets], spec.padding),
-            "targets": pad(targets, IGNORED),
+            "targets": labels,
+            "target_places": target_places(labels),
         }
 
 

@@ -5,10 +5,24 @@ from random import Random
 from typing import ClassVar
 
 import numpy as np
+import torch
 
-from framework import IGNORED, Batch, DataSpec, Features, Row, TextTokenizer, pad, padding_mask, register, text_of
+from framework import (
+    IGNORED,
+    Batch,
+    DataSpec,
+    FeatureRows,
+    Features,
+    Ragged,
+    Row,
+    TextTokenizer,
+    padding_mask,
+    register,
+    target_places,
+    text_of,
+)
 
-from .noise import Marks, choose, generator_of
+from .noise import Marks, Numbers, choose, generator_of
 from .running_text import RunningText, required
 
 GAPS = 100  # of a text to predict, at most
@@ -28,7 +42,7 @@ class MaskedFormat(RunningText):
     end_of_document: put the end token between documents.
     """
 
-    makes = ("ids", "padding_mask", "targets")
+    makes = ("ids", "padding_mask", "targets", "target_places")
     both_sides: ClassVar[bool] = True
     rules: ClassVar[dict[str, str]] = {
         "'encoder' in provided and 'decoder' not in provided": "masked tokens are predicted by an encoder; choose task/format=causal for a "
@@ -70,37 +84,36 @@ class MaskedFormat(RunningText):
         return {"ids": ids, **({"begins": [int(begin) for begin in begins]} if self.whole_words else {})}
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
-        """ids, targets (B, T), padding_mask (B, T) or None."""
+        """ids, targets (B, T), target_places (N,), padding_mask (B, T) or None."""
         seed = random.getrandbits(32)
-        room = self.window(spec) + 1  # a text to predict may be longer
-        ordinary = ordinary_tokens(spec)
-        pairs = [self._noised(row["ids"][:room], row.get("begins"), ordinary, spec, seed) for row in features]
+        rows, room, ordinary = FeatureRows.of(features), self.window(spec) + 1, ordinary_tokens(spec)
+        texts = rows.lists("ids").cut(0, room)  # a text to predict may be longer
+        begins = rows.lists("begins").cut(0, room) if self.whole_words else [None] * len(texts)
+        pairs = [self._noised(row, words, ordinary, spec, seed) for row, words in zip(texts, begins, strict=True)]
         begin, end = ([] if id is None else [id] for id in (spec.begin, spec.end))
-        ids = [[*begin, *ids, *end] for ids, _ in pairs]
-        targets = [[*[IGNORED] * len(begin), *targets] for _, targets in pairs]
+        ids, targets = (Ragged.of(rows) for rows in zip(*pairs, strict=True))
+        marked = torch.from_numpy(targets.padded(IGNORED, before=[IGNORED] * len(begin), after=[IGNORED] * len(end)))
         return {
-            "ids": pad(ids, spec.padding),
-            "padding_mask": padding_mask(ids),
-            "targets": pad(targets, IGNORED, max(map(len, ids))),
+            "ids": torch.from_numpy(ids.padded(spec.padding, before=begin, after=end)),
+            "padding_mask": padding_mask(ids.lengths + len(begin) + len(end)),
+            "targets": marked,
+            "target_places": target_places(marked),
         }
 
-    def _noised(
-        self, row: Sequence[int], begins: Sequence[int] | None, ordinary: Marks, spec: DataSpec, seed: int
-    ) -> tuple[list[int], list[int]]:
-        """Input and targets of a row. ordinary (V,): the tokens that may be masked, and may replace another."""
-        mask, generator = required(spec.mask), generator_of(seed, row)
-        ids = np.array(row)
+    def _noised(self, ids: Numbers, begins: Numbers | None, ordinary: Marks, spec: DataSpec, seed: int) -> tuple[Numbers, Numbers]:
+        """Input and targets (T,) of a row. ordinary (V,): the tokens that may be masked, and may replace another."""
+        mask, generator = required(spec.mask), generator_of(seed, ids)
         targets = np.full(len(ids), IGNORED)
-        if mask in row:  # no text is encoded to it: the row has gaps
-            return list(row), targets.tolist()
-        words = None if begins is None else np.array(begins[: len(ids)], dtype=bool)
-        chosen = choose(ordinary[ids], self.share, generator, words)
+        if mask in ids:  # no text is encoded to it: the row has gaps
+            return ids, targets
+        ids = ids.copy()
+        chosen = choose(ordinary[ids], self.share, generator, None if begins is None else begins.astype(bool))
         targets[chosen] = ids[chosen]
         drawn = generator.random(len(chosen))
         ids[chosen[drawn < self.masked]] = mask
         replaced = chosen[(self.masked <= drawn) & (drawn < self.masked + self.random)]
         ids[replaced] = generator.choice(np.flatnonzero(ordinary), len(replaced))
-        return ids.tolist(), targets.tolist()
+        return ids, targets
 
 
 def ordinary_tokens(spec: DataSpec) -> Marks:

@@ -10,7 +10,7 @@ Numbers = NDArray[np.int64]
 Marks = NDArray[np.bool_]
 
 
-def generator_of(seed: int, ids: Sequence[int]) -> np.random.Generator:
+def generator_of(seed: int, ids: Sequence[int] | Numbers) -> np.random.Generator:
     """The generator of a row: its noise depends on the seed and its tokens alone, in any batch and on any rank."""
     return np.random.default_rng((seed, crc32(np.asarray(ids, dtype=np.int64).tobytes())))
 

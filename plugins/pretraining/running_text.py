@@ -4,7 +4,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 from typing import ClassVar
 
-from framework import IGNORED, Batch, DataSpec, Features, Format, Row, StandardLibrary, TextTokenizer, UserError, pad, register, text_of
+import numpy as np
+
+from framework import (
+    IGNORED,
+    Batch,
+    DataSpec,
+    FeatureRows,
+    Features,
+    Format,
+    Ragged,
+    Row,
+    StandardLibrary,
+    TextTokenizer,
+    UserError,
+    pad,
+    register,
+    target_places,
+    text_of,
+)
 
 
 class RunningText(Format):
@@ -60,7 +78,7 @@ class CausalFormat(RunningText):
     end_of_document: put the end token after every document, so that the model learns where texts end.
     """
 
-    makes = ("ids", "targets")
+    makes = ("ids", "targets", "target_places")
     rules: ClassVar[dict[str, str]] = {
         "'decoder' in provided and 'encoder' not in provided": "causal language modeling needs a decoder; choose model=decoder_only",
         "builtin_megabytes > 0": "builtin_megabytes must be positive",
@@ -77,12 +95,11 @@ class CausalFormat(RunningText):
         return {"ids": ids} if ids else None
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
-        """ids, targets (B, T), padded on the right, where a causal model needs no mask."""
-        rows = [row["ids"] for row in features]
-        return {
-            "ids": pad([row[: max(1, len(row) - 1)] for row in rows], spec.padding),
-            "targets": pad([row[1:] or [IGNORED] for row in rows], IGNORED),
-        }
+        """ids, targets (B, T), target_places (N,), padded on the right, where a causal model needs no mask."""
+        rows = FeatureRows.of(features).lists("ids")
+        inputs = Ragged(rows.values, rows.starts, np.maximum(rows.lengths - 1, 1), rows.dtype)  # a single token has no target and stays
+        targets = pad(rows.cut(1), IGNORED, int(inputs.lengths.max()))
+        return {"ids": pad(inputs, spec.padding), "targets": targets, "target_places": target_places(targets)}
 
 
 def required(id: int | None, name: str = "mask") -> int:

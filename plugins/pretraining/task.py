@@ -68,8 +68,9 @@ class PretrainingTask(GenerationTask, Distillable, Exportable):
         self.head = None if generates else token_head(self.model, spec.vocab_size)
 
     def forward(self, batch: Batch) -> Result:
-        outputs = logits_at_targets(self, self._states(batch), batch["targets"])
-        losses = target_losses(outputs, batch["targets"])  # (N,)
+        targets, places = batch["targets"], batch.get("target_places")
+        outputs = logits_at_targets(self, self._states(batch), targets, places)
+        losses = target_losses(outputs, targets, places=places)  # (N,)
         return Result.of(losses, (outputs, losses))
 
     def distillation_outputs(self, batch: Batch, result: Result) -> DistillationOutputs:

@@ -54,7 +54,7 @@ def test_texts_of_a_single_token_make_a_batch() -> None:
 
 def test_what_is_not_counted_is_no_target() -> None:
     batch = CompletionFormat().collate(
-        [row([5, 6, 7, 8], [1, 2, 3, 4], **{"@counted": [0, 0, 1, 1]}), row([9, 3], [1, 1])], SPEC, Random(0)
+        [row([5, 6, 7, 8], [1, 2, 3, 4], **{"@counted": [0, 0, 1, 1]}), row([9, 3], [1, 1], **{"@counted": [0, 1]})], SPEC, Random(0)
     )
     assert batch["targets"].tolist() == [[-100, 7, 8], [3, -100, -100]]
     assert batch["following"].tolist() == [[6, 7, 8], [3, 0, 0]]

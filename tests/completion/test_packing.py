@@ -3,6 +3,7 @@
 import math
 from random import Random
 
+import numpy as np
 import pytest
 import torch
 
@@ -51,7 +52,7 @@ def task_with(**values) -> CompletionTask:
 
 def batch_of(windows: WindowExamples, offset: int = 0) -> Batch:
     rows = range(len(windows.lengths))
-    return {**FORMAT.collate([windows.features(row, offset) for row in rows], SPEC, Random(0)), "@rows": BatchRows(list(range(len(rows))))}
+    return {**FORMAT.collate(windows.batch(np.array(rows), offset), SPEC, Random(0)), "@rows": BatchRows(list(range(len(rows))))}
 
 
 @torch.no_grad()

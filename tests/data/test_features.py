@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from framework.data.encoding import Encoded, Writer
+from framework.data.encoding import Encoded
+from framework.data.encoding_writer import Writer
 from framework.data.formats import BatchRows, Format
 from framework.data.padding import stack_features
 

@@ -22,7 +22,7 @@ def test_unknown_tokens_and_their_characters_are_counted(tokenizer):
     assert counting.encode("abx") == tokenizer.encode("abx")
     assert counting.encode_with_offsets("xyc") == tokenizer.encode_with_offsets("xyc")
     assert counting.decode([5, 6]) == tokenizer.decode([5, 6]) and counting.byte_lengths([5]) == tokenizer.byte_lengths([5])
-    assert (counting.unknown, counting.lost, counting.characters, counting.example) == (3, 3, 6, "x")
+    assert (counting.found.tokens, counting.found.lost, counting.found.characters, counting.found.example) == (3, 3, 6, "x")
     (remark,) = counting.remarks()
     assert "50.0%" in remark and "'x'" in remark and "tokenizer=unigram" in remark
 
@@ -32,16 +32,16 @@ def test_few_or_none_are_no_remark(tokenizer):
     counting.encode("abc" * 100)
     assert counting.remarks() == []
     counting.encode("x")
-    assert counting.unknown == 1 and counting.remarks() == []
+    assert counting.found.tokens == 1 and counting.remarks() == []
     without = CountingTokenizer(tokenizer, None)
     without.encode("xyz")
-    assert (without.unknown, without.remarks()) == (0, [])
+    assert (without.found.tokens, without.remarks()) == (0, [])
 
 
 def test_a_long_text_is_counted_by_its_beginning(tokenizer):
     counting = CountingTokenizer(tokenizer, tokenizer.special_ids["unknown"])
     ids = counting.encode("x" * 10 * READ, at_least=8)
-    assert len(ids) < 10 * READ and counting.unknown == len(ids) and counting.characters == counting.lost == READ
+    assert len(ids) < 10 * READ and counting.found.tokens == len(ids) and counting.found.characters == counting.found.lost == READ
 
 
 def test_the_counts_of_a_split_are_on_the_card(tokenizer, tmp_path: Path):

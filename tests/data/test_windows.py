@@ -22,9 +22,14 @@ def encoded(tmp_path):
     return encode(files(Stream(), train=str(path), test=str(path), validation_share=0), "test", Stream(), BYTES, DataSpec(261, 8))
 
 
+def features_of(windows, example, offset):
+    (features,) = windows.batch(np.array([example]), offset)
+    return features
+
+
 def predicted(windows, offset=0):
     """All pairs (token, next token) of the windows, in order."""
-    rows = [windows.features(example, offset)["ids"] for example in range(len(windows.lengths))]
+    rows = [features_of(windows, example, offset)["ids"] for example in range(len(windows.lengths))]
     assert [len(row) - 1 for row in rows] == windows.lengths.tolist()
     return [pair for row in rows for pair in zip(row, row[1:], strict=False)]
 
@@ -57,7 +62,7 @@ def test_windows_of_rows_do_not_cross_them(encoded):
 
 def test_all_features_are_cut_alike(encoded):
     windows = WindowExamples(encoded, 8, circular=True, whole=True)
-    row = windows.features(2, 13)
+    row = features_of(windows, 2, 13)
     assert row["bytes"] == [1] * len(row["ids"])
     assert BYTES.decode(row["ids"]) == (TEXT * 2)[29 : 29 + 9]
 
@@ -66,7 +71,7 @@ def counted(windows, offset=0):
     """All pairs (token, next token) of the windows that are counted, in order."""
     found = []
     for example in range(len(windows.lengths)):
-        features = windows.features(example, offset)
+        features = features_of(windows, example, offset)
         pairs = zip(features["ids"], features["ids"][1:], features["@counted"][1:], strict=False)
         found += [(one, other) for one, other, wanted in pairs if wanted]
     return found
@@ -83,16 +88,16 @@ def test_isolated_documents_predict_every_token_but_their_first(encoded, length)
 
 def test_a_window_names_the_document_of_each_token(encoded):
     windows = WindowExamples(encoded, 20, circular=True, whole=True, isolated=True)
-    assert windows.features(0, 0)["@documents"] == [0] * 15 + [1] * 2 + [2] * 4
-    assert windows.features(0, len(TEXT) - 3)["@documents"] == [0] * 3 + [1] * 15 + [2] * 2 + [3]  # the ring comes round
-    assert "@documents" not in WindowExamples(encoded, 20, circular=True, whole=True).features(0, 0)
+    assert features_of(windows, 0, 0)["@documents"] == [0] * 15 + [1] * 2 + [2] * 4
+    assert features_of(windows, 0, len(TEXT) - 3)["@documents"] == [0] * 3 + [1] * 15 + [2] * 2 + [3]  # the ring comes round
+    assert "@documents" not in features_of(WindowExamples(encoded, 20, circular=True, whole=True), 0, 0)
 
 
 def test_one_document_that_comes_round_is_two(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("abc")
     encoded = encode(files(Stream(), train=str(path), validation_share=0), "train", Stream(), BYTES, DataSpec(261, 8))
-    features = WindowExamples(encoded, 8, circular=True, whole=True, isolated=True).features(0, 2)
+    features = features_of(WindowExamples(encoded, 8, circular=True, whole=True, isolated=True), 0, 2)
     assert BYTES.decode(features["ids"]) == "cabc"
     assert (features["@documents"], features["@counted"]) == ([0, 1, 1, 1], [0, 0, 1, 1])
 
@@ -104,14 +109,14 @@ def test_a_stride_counts_every_token_once(encoded, length, stride):
     assert counted(windows) == list(zip(ids, ids[1:], strict=False))
     assert windows.lengths.max() <= length
     for example in range(1, len(windows.lengths)):
-        first = windows.features(example, 0)["@counted"].index(1)  # number of tokens before it
+        first = features_of(windows, example, 0)["@counted"].index(1)  # number of tokens before it
         assert first > length - stride
 
 
 def test_a_stride_is_for_evaluation(encoded):
     ring = WindowExamples(encoded, 8, circular=True, whole=True, stride=2)
     assert len(ring.lengths) == len(WindowExamples(encoded, 8, circular=True, whole=True).lengths)
-    assert "@counted" not in ring.features(0, 0)
+    assert "@counted" not in features_of(ring, 0, 0)
 
 
 @pytest.mark.parametrize("stride", [0, 9])
@@ -143,7 +148,7 @@ def test_a_text_shorter_than_the_model(tmp_path):
     path.write_text("ab")
     encoded = encode(files(Stream(), train=str(path), validation_share=0), "train", Stream(), BYTES, DataSpec(261, 8))
     windows = WindowExamples(encoded, 8, circular=True, whole=True)
-    assert BYTES.decode(windows.features(0, 1)["ids"]) == "bab"
+    assert BYTES.decode(features_of(windows, 0, 1)["ids"]) == "bab"
 
 
 def test_features_that_are_no_running_text(tmp_path):
