@@ -39,9 +39,11 @@ class TagHead(nn.Module):
         allowed = [[may_follow(before, after, scheme) for after in outside] for before in outside]
         self.register_buffer("allowed", torch.tensor(allowed), persistent=False)
 
-    def forward(self, states: Tensor, unaligned: Tensor) -> Tensor:
-        """states (B, W, D) -> scores (B, W, C), at least float32. Unaligned (B, W) words, which have no subword, are O."""
+    def forward(self, states: Tensor, unaligned: Tensor, added: Tensor | None = None) -> Tensor:
+        """states (B, W, D) -> scores (B, W, C), at least float32. Unaligned (B, W) words, which have no subword, are O. added: (B, W, C)
+        other scores to add; None = 0."""
         scores = self.scores(states)
+        scores = scores if added is None else scores + added
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
         if not unaligned.any():
             return scores

@@ -1,6 +1,6 @@
 """Named entity recognition by tagging words.
 
-Shapes: B texts, R windows of them, T subwords, W words, D model width, C tags.
+Shapes: B texts, R windows of them, T subwords, W words, K features of a word, D model width, C tags.
 """
 
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -8,13 +8,28 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from framework import BaselineData, Batch, DataSpec, Distillable, DistillationOutputs, Exportable, Part, Result, UserError, choice, register
+from framework import (
+    BaselineData,
+    Batch,
+    DataSpec,
+    Distillable,
+    DistillationOutputs,
+    Exportable,
+    Part,
+    Result,
+    TokenFeatures,
+    UserError,
+    choice,
+    register,
+)
 
 from .baseline import figures
 from .chain import Posterior
 from .data import NerFormat
 from .heads import FORBIDDEN
+from .linear import LinearScores
 from .schemes import entities, parse, tags_of, write
+from .word_features import FEATURES, PROPERTIES
 
 if TYPE_CHECKING:
     from torchmetrics import Metric  # imported where metrics are made: takes a second
@@ -39,6 +54,7 @@ class NerTask(Distillable, Exportable):
     dropout: dropout probability of the hidden states of words.
     word_dropout: probability that training masks a word, so that its context has to predict the tag. Iyyer et al. 2015, section 3.1,
         https://aclanthology.org/P15-1162
+    feature_dropout: probability that training leaves out a word feature (task.format.word_features).
     """
 
     format = choice("format", "ner")
@@ -50,6 +66,7 @@ class NerTask(Distillable, Exportable):
         "'untied' not in provided": "no text is generated, so an untied lm_head would never learn; model.tied=true has none",
         "0 <= dropout < 1": "dropout must be in [0, 1)",
         "0 <= word_dropout < 1": "word_dropout must be in [0, 1)",
+        "0 <= feature_dropout < 1": "feature_dropout must be in [0, 1)",
     }
     hf_task = "token-classification"
     monitor = "validation/f1"
@@ -64,6 +81,8 @@ class NerTask(Distillable, Exportable):
         format: NerFormat,
         dropout: float = 0.1,
         word_dropout: float = 0.0,
+        feature_dropout: float = 0.3,
+        feature_scale: float = 1.0,
         head: Part = choice("tag_head", "softmax"),
     ):
         super().__init__(model, spec, format)
@@ -73,8 +92,9 @@ class NerTask(Distillable, Exportable):
         self.dropout = nn.Dropout(dropout)
         self.tags = tags_of(spec.labels, format.scheme)
         self.head = head(dim=self.model.dim, tags=self.tags, scheme=format.scheme)
+        self.linear = LinearScores(format.word_features, len(self.tags), feature_dropout, feature_scale) if format.word_features else None
         self.parsed_tags = [parse(tag) for tag in self.tags]
-        self.head_variant = f"{format.pieces} piece, {self.head.variant}"
+        self.head_variant = f"{format.pieces} piece, {self.head.variant}" + (", word features" if format.word_features else "")
         self.register_buffer("begins", torch.tensor([tag.letter not in "IE" for tag in self.parsed_tags]), persistent=False)
 
     def hf_config(self) -> dict[str, Any]:
@@ -82,13 +102,19 @@ class NerTask(Distillable, Exportable):
 
     def export_forward(self, batch: Batch) -> Tensor:
         """Scores of subwords. A word's are the mean of those of the subwords that represent it: scores are linear in the states."""
-        return self.head.scores(self.dropout(self.model(batch["ids"], padding_mask=batch["padding_mask"])))  # (B, T, C)
+        scores = self.head.scores(self.dropout(self.model(batch["ids"], padding_mask=batch["padding_mask"])))  # (B, T, C)
+        return scores if self.linear is None else scores + self.linear(batch["features"])
+
+    def export_features(self) -> TokenFeatures | None:
+        return None if self.linear is None else TokenFeatures(len(FEATURES), self.format.word_features)
 
     def postprocessing(self) -> dict[str, Any]:
         """pieces: the subwords that represent a word. start, step, end: the chain whose likeliest sequence is the prediction: start +
-        scores of the first word + step from tag to tag + scores ... + end. normalized: scores go through log_softmax first."""
+        scores of the first word + step from tag to tag + scores ... + end. normalized: scores go through log_softmax first. word_features:
+        the properties of words, and the features that are hashed from them (docs/export.md); each subword has those of its word."""
         chain = self.head.chain(self.begins.new_zeros(1, 1, len(self.tags), dtype=torch.float32), self.begins.new_ones(1, 1))
         tables = {name: getattr(chain, name).clamp(min=FORBIDDEN).tolist() for name in ("start", "step", "end")}
+        tables |= {} if self.linear is None else {"word_features": {"properties": PROPERTIES, "features": FEATURES}}
         return {"pieces": self.format.pieces, "normalized": self.head.normalized, **tables}
 
     def forward(self, batch: Batch) -> Result:
@@ -112,7 +138,8 @@ class NerTask(Distillable, Exportable):
         means = sums[:-1].view(rows, most, -1) / counts.clamp(min=1)[..., None]  # (B, W, D)
         padding_mask = torch.arange(most, device=word.device) < batch["num_words"][:, None]  # (B, W)
         unaligned = padding_mask & (counts == 0)
-        return Words(means, self.head(self.dropout(means), unaligned), padding_mask, padding_mask & ~unaligned)
+        added = None if self.linear is None else self.linear(batch["word_features"])  # (B, W, C)
+        return Words(means, self.head(self.dropout(means), unaligned, added), padding_mask, padding_mask & ~unaligned)
 
     def _masked(self, batch: Batch) -> Tensor:
         """ids (R, T), in training with all subwords of a share of the words masked, in every window alike."""
@@ -152,5 +179,5 @@ class NerTask(Distillable, Exportable):
         metrics["entities"].update([row["predicted_tags"] for row in rows], [row["reference_tags"] for row in rows])
 
     def baseline(self, data: BaselineData) -> dict[str, float]:
-        """The most frequent tag of each word."""
+        """An averaged structured perceptron on features of words."""
         return figures(map(self.format.parse, data.train), map(self.format.parse, data.test))
