@@ -5,25 +5,30 @@ Shapes: B batch, W words (or T subwords), K features of a word, C tags.
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding_bag
 
 
 class LinearScores(nn.Module):
-    """Linear map of hashed features to scores of tags, the wide part of a wide and deep model. Cheng et al. 2016, section 3.1,
-    https://arxiv.org/abs/1606.07792
+    """The weights of a linear tagger, found before the training of a model and added to its scores afterwards: a product of experts.
+    Hinton 2002, https://doi.org/10.1162/089976602760128018
 
-    Weights begin at zero. dropout: probability that training leaves out a feature of a word. scale: factor of the scores, and so of the
-    learning rate of the weights under Adam, whose steps do not depend on the size of gradients.
+    Weights are zero until `set`, and are no parameters: a model that trained beside them would learn nothing, because a linear tagger makes
+    hardly an error on the rows of its own training.
+
+    buckets: bound of the features. tags: their number. scale: of the scores; a perceptron's have no unit of probability.
     """
 
-    def __init__(self, buckets: int, tags: int, dropout: float, scale: float):
+    weights: Tensor  # (buckets, C)
+
+    def __init__(self, buckets: int, tags: int, scale: float):
         super().__init__()
-        self.weights = nn.EmbeddingBag(buckets, tags, mode="sum")
-        nn.init.zeros_(self.weights.weight)
-        self.dropout = nn.Dropout(dropout)
+        self.register_buffer("weights", torch.zeros(buckets, tags))
         self.scale = scale
 
+    def set(self, weights: Tensor) -> None:
+        self.weights.copy_(weights)
+
     def forward(self, features: Tensor) -> Tensor:
-        """features (B, W, K), each below `buckets` -> scores (B, W, C)."""
-        kept = self.dropout(torch.full(features.shape, self.scale, device=features.device, dtype=self.weights.weight.dtype))
-        scores = self.weights(features.flatten(0, 1), per_sample_weights=kept.flatten(0, 1))  # (B * W, C)
-        return scores.view(*features.shape[:2], -1)  # (B, W, C)
+        """features (B, W, K) -> scores (B, W, C)."""
+        sums = embedding_bag(features.flatten(0, 1), self.weights, mode="sum")  # (B * W, C)
+        return self.scale * sums.view(*features.shape[:2], -1)  # (B, W, C)

@@ -9,13 +9,12 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from .schemes import OUTSIDE, Tag, entities, may_follow, parse, tags_of, write
+from .schemes import OUTSIDE, Scheme, Tag, entities, may_follow, parse, tags_of, write
 from .sentences import Sentence
 from .word_features import word_features
 
 MOST_WORDS = 1_000_000  # that training visits, about 20 CPU-seconds; of more, the first are taken
 MOST_EPOCHS = 10
-MOST_FEATURES, MOST_WEIGHTS = 1 << 18, 1 << 23  # rows and numbers of the table
 FORBIDDEN = -1e9
 Numbers = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -27,34 +26,25 @@ class Perceptron:
     In training, a sequence that is predicted wrongly lowers the weights of its features by 1 and raises those of the right one. The final
     weights are the mean over all sentences visited, from the sum of each change times its number (Daumé 2006, figure 2.3,
     http://users.umiacs.umd.edu/~hal/docs/daume06thesis.pdf). Rows are shuffled by a fixed seed.
+
+    rows: with the entities of `types`. scheme: of its tags. buckets: F, the bound of the features.
     """
 
-    def __init__(self, rows: Iterable[Sentence]):
-        sentences = _first(rows, MOST_WORDS)
-        self.tags = tags_of(sorted({entity.type for row in sentences for entity in row.entities or ()}), "iob2")
+    def __init__(self, rows: Iterable[Sentence], types: Sequence[str], scheme: Scheme, buckets: int):
+        self.tags, self.scheme, self.buckets = tags_of(types, scheme), scheme, buckets
         self.parsed = [parse(tag) for tag in self.tags]
-        count = len(self.tags)
-        self.features = max(1, min(MOST_FEATURES, MOST_WEIGHTS // count))
         around = [*self.parsed, Tag(OUTSIDE, "")]
-        legal = np.array([[0.0 if may_follow(before, after, "iob2") else FORBIDDEN for after in around] for before in around])
-        self.start, self.legal = legal[-1, :-1], legal[:-1, :-1]  # (C,), (C, C): no tag of iob2 is illegal at the end
-        self.weights, self.steps = np.zeros((self.features, count)), np.zeros((count, count))
-        self._train(sentences)
+        legal = np.array([[0.0 if may_follow(before, after, scheme) else FORBIDDEN for after in around] for before in around])
+        self.start, self.legal, self.end = legal[-1, :-1], legal[:-1, :-1], legal[:-1, -1]  # (C,), (C, C), (C,)
+        self.weights, self.steps = np.zeros((buckets, len(self.tags))), np.zeros((len(self.tags), len(self.tags)))
+        self._train(_first(rows, MOST_WORDS))
 
     def __call__(self, row: Sentence) -> list[str]:
-        path = self._best(word_features(row.tokens, self.features))
+        path = self._best(word_features(row.tokens, self.buckets))
         return write(entities(self.parsed[tag] for tag in path), len(path))
 
     def _train(self, sentences: Sequence[Sentence]) -> None:
-        number = {tag: index for index, tag in enumerate(self.tags)}
-        examples = [
-            (
-                word_features(row.tokens, self.features),
-                np.array([number[tag] for tag in write(row.entities or [], len(row.words))], dtype=np.int64),
-            )
-            for row in sentences
-            if row.words
-        ]
+        examples = [(word_features(row.tokens, self.buckets).astype(np.int32), self._numbers(row)) for row in sentences if row.words]
         epochs = min(MOST_EPOCHS, max(1, MOST_WORDS // max(1, sum(len(tags) for _, tags in examples))))
         weight_sums, step_sums = np.zeros_like(self.weights), np.zeros_like(self.steps)
         visited, random = 0, Random(0)
@@ -62,16 +52,21 @@ class Perceptron:
             random.shuffle(examples)
             for features, tags in examples:
                 predicted = self._best(features)
-                for change, path in ((1.0, tags), (-1.0, predicted)) if (predicted != tags).any() else ():
-                    wrong = predicted != tags
-                    cells = features[wrong], path[wrong, None]  # (W, K), (W, 1)
-                    np.add.at(self.weights, cells, change)
-                    np.add.at(weight_sums, cells, change * visited)
-                    np.add.at(self.steps, (path[:-1], path[1:]), change)
-                    np.add.at(step_sums, (path[:-1], path[1:]), change * visited)
+                wrong = predicted != tags  # (W,)
+                if wrong.any():
+                    for change, path in ((1.0, tags), (-1.0, predicted)):
+                        cells = features[wrong], path[wrong, None]  # (W, K), (W, 1)
+                        np.add.at(self.weights, cells, change)
+                        np.add.at(weight_sums, cells, change * visited)
+                        np.add.at(self.steps, (path[:-1], path[1:]), change)
+                        np.add.at(step_sums, (path[:-1], path[1:]), change * visited)
                 visited += 1
         self.weights -= weight_sums / max(1, visited)
         self.steps -= step_sums / max(1, visited)
+
+    def _numbers(self, row: Sentence) -> Indices:
+        number = {tag: index for index, tag in enumerate(self.tags)}
+        return np.array([number[tag] for tag in write(row.entities or [], len(row.words), self.scheme)], dtype=np.int64)
 
     def _best(self, features: Indices) -> Indices:
         """The best legal sequence (W,) of words with features (W, K). Viterbi 1967."""
@@ -85,7 +80,7 @@ class Perceptron:
             before = paths.argmax(axis=0)
             best = paths[before, columns] + score
             pointers.append(before)
-        path = [int(best.argmax())]
+        path = [int((best + self.end).argmax())]
         for before in reversed(pointers):
             path.append(int(before[path[-1]]))
         return np.array(path[::-1], dtype=np.int64)

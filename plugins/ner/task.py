@@ -3,6 +3,7 @@
 Shapes: B texts, R windows of them, T subwords, W words, K features of a word, D model width, C tags.
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
@@ -17,6 +18,7 @@ from framework import (
     Exportable,
     Part,
     Result,
+    Row,
     TokenFeatures,
     UserError,
     choice,
@@ -28,6 +30,7 @@ from .chain import Posterior
 from .data import NerFormat
 from .heads import FORBIDDEN
 from .linear import LinearScores
+from .perceptron import Perceptron
 from .schemes import entities, parse, tags_of, write
 from .word_features import FEATURES, PROPERTIES
 
@@ -54,7 +57,7 @@ class NerTask(Distillable, Exportable):
     dropout: dropout probability of the hidden states of words.
     word_dropout: probability that training masks a word, so that its context has to predict the tag. Iyyer et al. 2015, section 3.1,
         https://aclanthology.org/P15-1162
-    feature_dropout: probability that training leaves out a word feature (task.format.word_features).
+    linear_scale: factor of the scores of the linear tagger (task.format.word_features).
     """
 
     format = choice("format", "ner")
@@ -66,7 +69,7 @@ class NerTask(Distillable, Exportable):
         "'untied' not in provided": "no text is generated, so an untied lm_head would never learn; model.tied=true has none",
         "0 <= dropout < 1": "dropout must be in [0, 1)",
         "0 <= word_dropout < 1": "word_dropout must be in [0, 1)",
-        "0 <= feature_dropout < 1": "feature_dropout must be in [0, 1)",
+        "0 < linear_scale < 1e3": "linear_scale must be positive, and below 1,000",
     }
     hf_task = "token-classification"
     monitor = "validation/f1"
@@ -81,8 +84,7 @@ class NerTask(Distillable, Exportable):
         format: NerFormat,
         dropout: float = 0.1,
         word_dropout: float = 0.0,
-        feature_dropout: float = 0.3,
-        feature_scale: float = 1.0,
+        linear_scale: float = 0.1,
         head: Part = choice("tag_head", "softmax"),
     ):
         super().__init__(model, spec, format)
@@ -92,10 +94,16 @@ class NerTask(Distillable, Exportable):
         self.dropout = nn.Dropout(dropout)
         self.tags = tags_of(spec.labels, format.scheme)
         self.head = head(dim=self.model.dim, tags=self.tags, scheme=format.scheme)
-        self.linear = LinearScores(format.word_features, len(self.tags), feature_dropout, feature_scale) if format.word_features else None
+        self.linear = LinearScores(format.word_features, len(self.tags), linear_scale) if format.word_features else None
         self.parsed_tags = [parse(tag) for tag in self.tags]
         self.head_variant = f"{format.pieces} piece, {self.head.variant}" + (", word features" if format.word_features else "")
         self.register_buffer("begins", torch.tensor([tag.letter not in "IE" for tag in self.parsed_tags]), persistent=False)
+
+    def set_initial_weights(self, rows: Iterable[Row]) -> None:
+        """Trains the linear tagger."""
+        if self.linear is not None:
+            tagger = Perceptron(map(self.format.parse, rows), self.spec.labels, self.format.scheme, self.format.word_features)
+            self.linear.set(torch.from_numpy(tagger.weights))
 
     def hf_config(self) -> dict[str, Any]:
         return {"id2label": dict(enumerate(self.tags))}
@@ -138,7 +146,7 @@ class NerTask(Distillable, Exportable):
         means = sums[:-1].view(rows, most, -1) / counts.clamp(min=1)[..., None]  # (B, W, D)
         padding_mask = torch.arange(most, device=word.device) < batch["num_words"][:, None]  # (B, W)
         unaligned = padding_mask & (counts == 0)
-        added = None if self.linear is None else self.linear(batch["word_features"])  # (B, W, C)
+        added = None if self.linear is None or self.training else self.linear(batch["word_features"])  # (B, W, C)
         return Words(means, self.head(self.dropout(means), unaligned, added), padding_mask, padding_mask & ~unaligned)
 
     def _masked(self, batch: Batch) -> Tensor:
@@ -180,4 +188,4 @@ class NerTask(Distillable, Exportable):
 
     def baseline(self, data: BaselineData) -> dict[str, float]:
         """An averaged structured perceptron on features of words."""
-        return figures(map(self.format.parse, data.train), map(self.format.parse, data.test))
+        return figures(map(self.format.parse, data.train), map(self.format.parse, data.test), self.spec.labels)

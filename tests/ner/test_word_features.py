@@ -44,7 +44,9 @@ def test_features_tell_words_and_their_neighbors_apart():
     assert set(names) == set(PROPERTIES)
     here = word_features(["a", "b", "c", "d", "e", "f", "g"], BUCKETS)
     for changed in range(7):
-        other = word_features(["a", "b", "c", "d", "e", "f", "g"][:changed] + ["Z9"] + ["a", "b", "c", "d", "e", "f", "g"][changed + 1 :], BUCKETS)
+        other = word_features(
+            ["a", "b", "c", "d", "e", "f", "g"][:changed] + ["Z9"] + ["a", "b", "c", "d", "e", "f", "g"][changed + 1 :], BUCKETS
+        )
         assert [place for place in range(7) if (here[place] != other[place]).any()] == [p for p in range(7) if abs(p - changed) <= 2]
 
 
@@ -70,4 +72,6 @@ def test_a_batch_has_the_features_of_its_words(max_length):
     assert batch["word_features"].shape == (2, 5, len(FEATURES))
     for number, tokens in enumerate((["Bo", "left", "Ulm"], ["Bo", ",", "am", "See", "am"])):
         assert batch["word_features"][number, : len(tokens)].tolist() == word_features(tokens, 997).tolist()
-    assert "word_features" not in NerFormat().collate([NerFormat().encode(rows[0], Letters(), DataSpec(40, 40))], DataSpec(40, 40), Random(0))
+    assert "word_features" not in NerFormat().collate(
+        [NerFormat().encode(rows[0], Letters(), DataSpec(40, 40))], DataSpec(40, 40), Random(0)
+    )
