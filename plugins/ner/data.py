@@ -27,6 +27,7 @@ from framework import (
 )
 
 from .builtin import rows
+from .linear import fold_of
 from .schemes import OUTSIDE, Scheme, entities, parse, tags_of, write
 from .sentences import Sentence, sentence, spaced
 from .word_features import FEATURES, word_features
@@ -52,7 +53,7 @@ class NerFormat(Format):
     """
 
     columns = ("tokens", "tags")
-    makes = ("ids", "padding_mask", "word_ids", "word_mask", "num_words", "tags", "word_features")
+    makes = ("ids", "padding_mask", "word_ids", "word_mask", "num_words", "tags", "word_features", "fold")
     optional = ("tags",)
     rules: ClassVar[dict[str, str]] = {
         "overlap >= 0": "overlap must not be negative",
@@ -128,6 +129,7 @@ class NerFormat(Format):
         features: Features = {"ids": ids, "word_ids": word_ids, "num_words": len(parsed.words)}
         if self.word_features:
             features["word_features"] = word_features(parsed.tokens, self.word_features).ravel().tolist()  # (W * K,)
+            features["fold"] = fold_of(parsed.tokens)
         if parsed.entities is not None:
             aligned = set(word_ids)
             tags = write([entity for entity in parsed.entities if entity.type in spec.labels], len(parsed.words))
@@ -200,6 +202,7 @@ class NerFormat(Format):
         if self.word_features:
             flat = pad([row["word_features"] for row in features], 0)  # (B, W * K)
             batch["word_features"] = flat.view(len(features), most, len(FEATURES))
+            batch["fold"] = torch.tensor([row["fold"] for row in features])
         if all("tags" in row for row in features):
             batch["tags"] = pad([row["tags"] for row in features], 0)
         return batch

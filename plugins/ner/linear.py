@@ -1,34 +1,49 @@
-"""Scores of tags that are linear in the features of words.
+"""Scores of tags by a linear tagger that was trained before the model.
 
-Shapes: B batch, W words (or T subwords), K features of a word, C tags.
+Shapes: B batch, W words (or T subwords), K features of a word, F values of a feature, C tags.
 """
+
+from collections.abc import Callable, Sequence
+from zlib import crc32
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
+FOLDS = 2
+
+
+def fold_of(tokens: Sequence[str]) -> int:
+    """The fold of a row, by its text: equal rows share a fold."""
+    return crc32(" ".join(tokens).encode("utf-8", "surrogatepass")) % FOLDS
+
 
 class LinearScores(nn.Module):
-    """The weights of a linear tagger, found before the training of a model and added to its scores afterwards: a product of experts.
-    Hinton 2002, https://doi.org/10.1162/089976602760128018
+    """Scores of tags that are linear in the features of words, for a model to correct: stacking. Wolpert 1992,
+    https://doi.org/10.1016/S0893-6080(05)80023-1
 
-    Weights are zero until `set`, and are no parameters: a model that trained beside them would learn nothing, because a linear tagger makes
-    hardly an error on the rows of its own training.
+    In training the weights are those of a tagger that has not seen the fold of the row: on rows that it has seen it makes hardly an error,
+    and the model would learn nothing. Weights are zero until `fit`, and no parameters; their scale is learned with the model, because a
+    perceptron's scores have no unit of probability.
 
-    buckets: bound of the features. tags: their number. scale: of the scores; a perceptron's have no unit of probability.
+    buckets: F. tags: C.
     """
 
-    weights: Tensor  # (buckets, C)
+    weights: Tensor  # ((1 + FOLDS) * F, C): of all rows, and of those outside of each fold
 
-    def __init__(self, buckets: int, tags: int, scale: float):
+    def __init__(self, buckets: int, tags: int):
         super().__init__()
-        self.register_buffer("weights", torch.zeros(buckets, tags))
-        self.scale = scale
+        self.buckets = buckets
+        self.register_buffer("weights", torch.zeros((1 + FOLDS) * buckets, tags))
+        self.scale = nn.Parameter(torch.tensor(0.1))
 
-    def set(self, weights: Tensor) -> None:
-        self.weights.copy_(weights)
+    def fit(self, weights_without: Callable[[int | None], Tensor]) -> None:
+        """Sets the weights. weights_without: (F, C) of a tagger of all rows outside of a fold; None: of all rows."""
+        self.weights.copy_(torch.cat([weights_without(fold) for fold in (None, *range(FOLDS))]))
 
-    def forward(self, features: Tensor) -> Tensor:
-        """features (B, W, K) -> scores (B, W, C)."""
+    def forward(self, features: Tensor, fold: Tensor | None = None) -> Tensor:
+        """features (B, W, K) -> scores (B, W, C). fold: (B,) of rows that are trained on."""
+        if fold is not None:
+            features = features + self.buckets * (1 + fold)[:, None, None]
         sums = embedding_bag(features.flatten(0, 1), self.weights, mode="sum")  # (B * W, C)
         return self.scale * sums.view(*features.shape[:2], -1)  # (B, W, C)

@@ -37,7 +37,7 @@ class Perceptron:
         legal = np.array([[0.0 if may_follow(before, after, scheme) else FORBIDDEN for after in around] for before in around])
         self.start, self.legal, self.end = legal[-1, :-1], legal[:-1, :-1], legal[:-1, -1]  # (C,), (C, C), (C,)
         self.weights, self.steps = np.zeros((buckets, len(self.tags))), np.zeros((len(self.tags), len(self.tags)))
-        self._train(_first(rows, MOST_WORDS))
+        self._train(first(rows, MOST_WORDS))
 
     def __call__(self, row: Sentence) -> list[str]:
         path = self._best(word_features(row.tokens, self.buckets))
@@ -86,7 +86,7 @@ class Perceptron:
         return np.array(path[::-1], dtype=np.int64)
 
 
-def _first(rows: Iterable[Sentence], words: int) -> list[Sentence]:
+def first(rows: Iterable[Sentence], words: int) -> list[Sentence]:
     """The first rows that have so many words together; at least one row."""
     chosen, count = [], 0
     for row in rows:

@@ -29,8 +29,8 @@ from .baseline import figures
 from .chain import Posterior
 from .data import NerFormat
 from .heads import FORBIDDEN
-from .linear import LinearScores
-from .perceptron import Perceptron
+from .linear import LinearScores, fold_of
+from .perceptron import MOST_WORDS, Perceptron, first
 from .schemes import entities, parse, tags_of, write
 from .word_features import FEATURES, PROPERTIES
 
@@ -57,7 +57,6 @@ class NerTask(Distillable, Exportable):
     dropout: dropout probability of the hidden states of words.
     word_dropout: probability that training masks a word, so that its context has to predict the tag. Iyyer et al. 2015, section 3.1,
         https://aclanthology.org/P15-1162
-    linear_scale: factor of the scores of the linear tagger (task.format.word_features).
     """
 
     format = choice("format", "ner")
@@ -69,7 +68,6 @@ class NerTask(Distillable, Exportable):
         "'untied' not in provided": "no text is generated, so an untied lm_head would never learn; model.tied=true has none",
         "0 <= dropout < 1": "dropout must be in [0, 1)",
         "0 <= word_dropout < 1": "word_dropout must be in [0, 1)",
-        "0 < linear_scale < 1e3": "linear_scale must be positive, and below 1,000",
     }
     hf_task = "token-classification"
     monitor = "validation/f1"
@@ -84,7 +82,6 @@ class NerTask(Distillable, Exportable):
         format: NerFormat,
         dropout: float = 0.1,
         word_dropout: float = 0.0,
-        linear_scale: float = 0.1,
         head: Part = choice("tag_head", "softmax"),
     ):
         super().__init__(model, spec, format)
@@ -94,16 +91,22 @@ class NerTask(Distillable, Exportable):
         self.dropout = nn.Dropout(dropout)
         self.tags = tags_of(spec.labels, format.scheme)
         self.head = head(dim=self.model.dim, tags=self.tags, scheme=format.scheme)
-        self.linear = LinearScores(format.word_features, len(self.tags), linear_scale) if format.word_features else None
+        self.linear = LinearScores(format.word_features, len(self.tags)) if format.word_features else None
         self.parsed_tags = [parse(tag) for tag in self.tags]
         self.head_variant = f"{format.pieces} piece, {self.head.variant}" + (", word features" if format.word_features else "")
         self.register_buffer("begins", torch.tensor([tag.letter not in "IE" for tag in self.parsed_tags]), persistent=False)
 
     def set_initial_weights(self, rows: Iterable[Row]) -> None:
-        """Trains the linear tagger."""
-        if self.linear is not None:
-            tagger = Perceptron(map(self.format.parse, rows), self.spec.labels, self.format.scheme, self.format.word_features)
-            self.linear.set(torch.from_numpy(tagger.weights))
+        """Trains the linear tagger, once on all rows and once without each fold."""
+        if self.linear is None:
+            return
+        sentences = first(map(self.format.parse, rows), MOST_WORDS)
+
+        def weights_without(fold: int | None) -> Tensor:
+            others = [row for row in sentences if fold is None or fold_of(row.tokens) != fold]
+            return torch.from_numpy(Perceptron(others, self.spec.labels, self.format.scheme, self.format.word_features).weights)
+
+        self.linear.fit(weights_without)
 
     def hf_config(self) -> dict[str, Any]:
         return {"id2label": dict(enumerate(self.tags))}
@@ -122,7 +125,11 @@ class NerTask(Distillable, Exportable):
         the properties of words, and the features that are hashed from them (docs/export.md); each subword has those of its word."""
         chain = self.head.chain(self.begins.new_zeros(1, 1, len(self.tags), dtype=torch.float32), self.begins.new_ones(1, 1))
         tables = {name: getattr(chain, name).clamp(min=FORBIDDEN).tolist() for name in ("start", "step", "end")}
-        tables |= {} if self.linear is None else {"word_features": {"properties": PROPERTIES, "features": FEATURES}}
+        tables |= (
+            {}
+            if self.linear is None
+            else {"word_features": {"buckets": self.format.word_features, "properties": PROPERTIES, "features": FEATURES}}
+        )
         return {"pieces": self.format.pieces, "normalized": self.head.normalized, **tables}
 
     def forward(self, batch: Batch) -> Result:
@@ -146,7 +153,7 @@ class NerTask(Distillable, Exportable):
         means = sums[:-1].view(rows, most, -1) / counts.clamp(min=1)[..., None]  # (B, W, D)
         padding_mask = torch.arange(most, device=word.device) < batch["num_words"][:, None]  # (B, W)
         unaligned = padding_mask & (counts == 0)
-        added = None if self.linear is None or self.training else self.linear(batch["word_features"])  # (B, W, C)
+        added = None if self.linear is None else self.linear(batch["word_features"], batch["fold"] if self.training else None)  # (B, W, C)
         return Words(means, self.head(self.dropout(means), unaligned, added), padding_mask, padding_mask & ~unaligned)
 
     def _masked(self, batch: Batch) -> Tensor:

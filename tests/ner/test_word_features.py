@@ -8,11 +8,13 @@ import torch
 
 from framework.data.spec import DataSpec
 from plugins.ner.data import NerFormat
-from plugins.ner.linear import LinearScores
+from plugins.ner.linear import FOLDS, LinearScores, fold_of
+from plugins.ner.perceptron import Perceptron
 from plugins.ner.word_features import FEATURES, PROPERTIES, properties, word_features
-from tests.ner.test_task import Letters, make_spec
+from tests.ner.test_task import ROWS, Letters, make_spec, make_task
 
 BUCKETS = 1 << 20
+SPEC = make_spec()
 
 
 def by_formula(tokens, place, number, feature, buckets):
@@ -50,18 +52,40 @@ def test_features_tell_words_and_their_neighbors_apart():
         assert [place for place in range(7) if (here[place] != other[place]).any()] == [p for p in range(7) if abs(p - changed) <= 2]
 
 
-def test_scores_are_sums_of_weights_and_training_leaves_features_out():
+def test_scores_are_scaled_sums_of_the_weights_without_the_fold_of_a_row():
     torch.manual_seed(0)
-    linear, features = LinearScores(50, tags=3, dropout=0.5).double(), torch.randint(50, (2, 4, 6))
+    linear, features = LinearScores(50, tags=3).double(), torch.randint(50, (2, 4, 6))
     assert not linear(features).any()
-    torch.nn.init.normal_(linear.weights.weight)
-    linear.eval()
-    by_hand = sum(linear.weights.weight[features[:, :, each]] for each in range(6)) * LinearScores.SCALE
-    torch.testing.assert_close(linear(features), by_hand)
-    linear.train()
-    mean = torch.stack([linear(features) for _ in range(4000)]).mean(dim=0)
-    assert not torch.equal(linear(features), by_hand)
-    torch.testing.assert_close(mean, by_hand, rtol=0, atol=0.05 * float(by_hand.abs().max()))
+    tables = {fold: torch.randn(50, 3, dtype=torch.float64) for fold in (None, *range(FOLDS))}
+    linear.fit(tables.__getitem__)
+    linear.scale.data.fill_(0.25)
+
+    def by_hand(fold, row):
+        return 0.25 * sum(tables[fold][features[row, :, each]] for each in range(6))
+
+    torch.testing.assert_close(linear(features), torch.stack([by_hand(None, 0), by_hand(None, 1)]))
+    torch.testing.assert_close(linear(features, torch.tensor([1, 0])), torch.stack([by_hand(1, 0), by_hand(0, 1)]))
+
+
+@pytest.mark.parametrize("scheme", ["iob2", "iobes"])
+def test_a_task_adds_scores_of_a_tagger_that_has_not_seen_the_row_it_trains_on(scheme):
+    form = NerFormat(overlap=2, scheme=scheme, word_features=97)
+    task, plain = make_task(format=form, dropout=0.0), make_task(format=NerFormat(overlap=2, scheme=scheme), dropout=0.0)
+    task.load_state_dict({**task.state_dict(), **plain.state_dict()})
+    task.set_initial_weights(ROWS)
+    batch = form.collate([form.encode(row, Letters(), SPEC) for row in ROWS], SPEC, Random(0))
+    parsed = [form.parse(row) for row in ROWS]
+    folds = batch["fold"].tolist()
+    assert set(folds) == set(range(FOLDS)) and folds == [fold_of(row.tokens) for row in parsed]
+    for training in (False, True):
+        scores, without = task.train(training).words(batch).scores, plain.train(training).words(batch).scores
+        for row, fold, found, before in zip(parsed, folds, scores, without, strict=True):
+            others = [other for other, its in zip(parsed, folds, strict=True) if not training or its != fold]
+            weights = Perceptron(others, SPEC.labels, scheme, 97).weights[word_features(row.tokens, 97)]  # (W, K, C)
+            added = 0.1 * torch.from_numpy(weights).sum(dim=1)
+            aligned = [any(char.isalpha() for char in token) for token in row.tokens]
+            torch.testing.assert_close(found[: len(added)][aligned], (before[: len(added)] + added)[aligned])
+            assert torch.equal(found[: len(added)][[not each for each in aligned]], before[: len(added)][[not each for each in aligned]])
 
 
 @pytest.mark.parametrize("max_length", [40, 8])
