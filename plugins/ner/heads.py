@@ -51,6 +51,9 @@ class TagHead(nn.Module):
         outside[0] = 0.0
         return torch.where(unaligned[..., None], outside, scores)
 
+    def set_transitions(self, step: Tensor) -> None:
+        """Initial scores (C, C) of transitions from one tag to the next, where the head has some to learn."""
+
     def loss(self, scores: Tensor, tags: Tensor, padding_mask: Tensor) -> Tensor:
         """Loss of tags (B, W), summed over the words of padding_mask (B, W)."""
         raise NotImplementedError
@@ -103,6 +106,10 @@ class CrfTagHead(TagHead):
         super().__init__(dim, tags, scheme)
         self.step = nn.Parameter(torch.zeros(len(tags), len(tags)))
         self.ends = nn.Parameter(torch.zeros(2, len(tags)))  # transitions from the begin, to the end
+
+    @torch.no_grad()
+    def set_transitions(self, step: Tensor) -> None:
+        self.step.copy_(step)
 
     def loss(self, scores: Tensor, tags: Tensor, padding_mask: Tensor) -> Tensor:
         with torch.autocast(scores.device.type, enabled=False):

@@ -3,7 +3,7 @@
 Shapes: B batch, W words (or T subwords), K features of a word, F values of a feature, C tags.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from zlib import crc32
 
 import torch
@@ -23,7 +23,7 @@ class LinearScores(nn.Module):
     https://doi.org/10.1016/S0893-6080(05)80023-1
 
     In training the weights are those of a tagger that has not seen the fold of the row: on rows that it has seen it makes hardly an error,
-    and the model would learn nothing. Weights are zero until `fit`, and no parameters; their scale is learned with the model, because a
+    and the model would learn nothing. Weights are zero until `set`, and no parameters; their scale is learned with the model, because a
     perceptron's scores have no unit of probability.
 
     buckets: F. tags: C.
@@ -37,9 +37,9 @@ class LinearScores(nn.Module):
         self.register_buffer("weights", torch.zeros((1 + FOLDS) * buckets, tags))
         self.scale = nn.Parameter(torch.tensor(0.1))
 
-    def fit(self, weights_without: Callable[[int | None], Tensor]) -> None:
-        """Sets the weights. weights_without: (F, C) of a tagger of all rows outside of a fold; None: of all rows."""
-        self.weights.copy_(torch.cat([weights_without(fold) for fold in (None, *range(FOLDS))]))
+    def set(self, weights: Sequence[Tensor]) -> None:
+        """Sets the weights: (F, C) of a tagger of all rows, then of those of the rows outside of each fold."""
+        self.weights.copy_(torch.cat(list(weights)))
 
     def forward(self, features: Tensor, fold: Tensor | None = None) -> Tensor:
         """features (B, W, K) -> scores (B, W, C). fold: (B,) of rows that are trained on."""

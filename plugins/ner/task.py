@@ -29,7 +29,7 @@ from .baseline import figures
 from .chain import Posterior
 from .data import NerFormat
 from .heads import FORBIDDEN
-from .linear import LinearScores, fold_of
+from .linear import FOLDS, LinearScores, fold_of
 from .perceptron import MOST_WORDS, Perceptron, first
 from .schemes import entities, parse, tags_of, write
 from .word_features import FEATURES, PROPERTIES
@@ -97,16 +97,18 @@ class NerTask(Distillable, Exportable):
         self.register_buffer("begins", torch.tensor([tag.letter not in "IE" for tag in self.parsed_tags]), persistent=False)
 
     def set_initial_weights(self, rows: Iterable[Row]) -> None:
-        """Trains the linear tagger, once on all rows and once without each fold."""
+        """Trains the linear tagger, once on all rows and once without each fold; its transitions are the initial ones of a CRF."""
         if self.linear is None:
             return
         sentences = first(map(self.format.parse, rows), MOST_WORDS)
 
-        def weights_without(fold: int | None) -> Tensor:
+        def tagger_without(fold: int | None) -> Perceptron:
             others = [row for row in sentences if fold is None or fold_of(row.tokens) != fold]
-            return torch.from_numpy(Perceptron(others, self.spec.labels, self.format.scheme, self.format.word_features).weights)
+            return Perceptron(others, self.spec.labels, self.format.scheme, self.format.word_features)
 
-        self.linear.fit(weights_without)
+        whole, *parts = [tagger_without(fold) for fold in (None, *range(FOLDS))]
+        self.linear.set([torch.from_numpy(tagger.weights) for tagger in (whole, *parts)])
+        self.head.set_transitions(self.linear.scale.detach() * torch.from_numpy(whole.steps))
 
     def hf_config(self) -> dict[str, Any]:
         return {"id2label": dict(enumerate(self.tags))}

@@ -57,7 +57,7 @@ def test_scores_are_scaled_sums_of_the_weights_without_the_fold_of_a_row():
     linear, features = LinearScores(50, tags=3).double(), torch.randint(50, (2, 4, 6))
     assert not linear(features).any()
     tables = {fold: torch.randn(50, 3, dtype=torch.float64) for fold in (None, *range(FOLDS))}
-    linear.fit(tables.__getitem__)
+    linear.set(list(tables.values()))
     linear.scale.data.fill_(0.25)
 
     def by_hand(fold, row):
