@@ -117,6 +117,7 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.tasks.capabilities import Distillable as Distillable
     from framework.tasks.capabilities import DistillationOutputs as DistillationOutputs
     from framework.tasks.capabilities import Exportable as Exportable
+    from framework.tasks.capabilities import TokenFeatures as TokenFeatures
     from framework.tasks.capabilities import WithReference as WithReference
     from framework.tasks.cross_entropy import logits_at_targets as logits_at_targets
     from framework.tasks.cross_entropy import row_losses as row_losses

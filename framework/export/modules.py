@@ -1,6 +1,6 @@
 """Modules to export: tensors in, tensors out.
 
-Shapes: B batch, T tokens of this call, P tokens before them, S source tokens, V vocabulary.
+Shapes: B batch, T tokens of this call, P tokens before them, S source tokens, V vocabulary, K features of a token.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,6 +24,14 @@ class Scores(nn.Module):
     def forward(self, ids: Tensor, padding_mask: Tensor, segments: Tensor | None = None) -> Tensor:
         batch = {"ids": ids, "padding_mask": padding_mask}
         return self.task.export_forward(batch if segments is None else {**batch, "segments": segments})
+
+
+class FeatureScores(Scores):
+    """`Scores` of a task that reads features of tokens beside their ids."""
+
+    def forward(self, ids: Tensor, padding_mask: Tensor, features: Tensor) -> Tensor:  # type: ignore[override]
+        """features: (B, T, K), as `Exportable.export_features` declares."""
+        return self.task.export_forward({"ids": ids, "padding_mask": padding_mask, "features": features})
 
 
 class ModelModule(nn.Module):

@@ -8,7 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from framework.errors import UserError
-from framework.export.modules import CrossDecoderStep, DecoderLogits, DecoderStep, EncoderDecoderLogits, EncoderKeysValues, Scores
+from framework.export.modules import (
+    CrossDecoderStep,
+    DecoderLogits,
+    DecoderStep,
+    EncoderDecoderLogits,
+    EncoderKeysValues,
+    FeatureScores,
+    Scores,
+)
 from framework.export.program import Program, Shape, TensorSpec
 from framework.generation.engine import has_position_table
 from framework.parts.caches import Cache
@@ -93,6 +101,9 @@ def scores_program(loaded: Predictor) -> Program:
     if "segments" in task.export_inputs:
         inputs.append(TensorSpec("segments", ("batch", "tokens"), "ids", below=2))
     module = Scores(task)
+    if (features := task.export_features()) is not None:
+        inputs.append(TensorSpec("features", ("batch", "tokens", features.count), "ids", below=features.below))
+        module = FeatureScores(task)
 
     def scores(batch: int, tokens: int) -> Layers:
         return [(module(*Program("", module, inputs, ()).example(batch=batch, tokens=tokens)),)]

@@ -97,6 +97,10 @@ class Task(nn.Module):
         """Loss and outputs of a batch. A batch to predict from has no targets; its loss is that of none."""
         raise NotImplementedError
 
+    def set_initial_weights(self, rows: Iterable[Row]) -> None:
+        """Sets weights that are computed from the training rows instead of drawn, once, before a run trains; a resumed run has them in its
+        checkpoint. Every process calls it, and must get the same weights. By default there are none."""
+
     def rows(self, result: Result, batch: Batch) -> list[dict[str, Any]]:
         """A JSON-able dict for each of `batch["@rows"].raw`: `prediction`, and where the row has a target also `input` and `reference`."""
         raise NotImplementedError

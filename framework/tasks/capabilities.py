@@ -81,6 +81,18 @@ class WithReference(Task):
             yield reference
 
 
+@dataclass(frozen=True)
+class TokenFeatures:
+    """Features of every token beside its id, an input (B, T, count) of an exported program. below: bound of their values.
+
+    >>> TokenFeatures(count=2, below=100)
+    TokenFeatures(count=2, below=100)
+    """
+
+    count: int
+    below: int
+
+
 class Exportable(Task):
     """A task that can be exported: as a published model class, or as a program (torch.export, ONNX).
 
@@ -101,6 +113,10 @@ class Exportable(Task):
     def export_forward(self, batch: Batch) -> Tensor:
         """Scores of the texts (B, C), or of every token (B, T, C). Each input is a (B, T) tensor; padding is on the right."""
         raise NotImplementedError
+
+    def export_features(self) -> TokenFeatures | None:
+        """The input `features` of `export_forward`; None: it reads none. `postprocessing` describes how they are computed."""
+        return None
 
     def hf_config(self) -> dict[str, Any]:
         """Entries of the exported config.json, such as `id2label`."""

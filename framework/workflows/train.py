@@ -47,6 +47,8 @@ def train(start: Start) -> float | None:
         task = build_task(config, prepared.spec, prepared.format)
         attach_reference(task, config)
         lines = load_initial_weights(start, task, prepared)
+        if not start.resumes:
+            task.set_initial_weights(prepared.rows("train"))
         if rank == 0:
             if not start.resumes:  # a resumed run keeps the files that its weights were trained with
                 prepared.tokenizer.save(run.tokenizer)

@@ -28,9 +28,11 @@ from framework import (
 )
 
 from .builtin import rows
+from .linear import fold_of
 from .schemes import OUTSIDE, Scheme, entities, parse, tags_of, write
 from .sentences import Sentence, sentence, spaced
 from .windows import Windows
+from .word_features import FEATURES, word_features
 
 CHARACTERS = r"task.format.word_pattern='\X'"  # the override that makes each character a word
 RESPLIT = 0.05  # share of tokens that are several words where a text is typed, from which on a run says so
@@ -53,12 +55,13 @@ class NerFormat(Format):
     """
 
     columns = ("tokens", "tags")
-    makes = ("ids", "padding_mask", "word_ids", "word_mask", "num_words", "tags")
+    makes = ("ids", "padding_mask", "word_ids", "word_mask", "num_words", "tags", "word_features", "fold")
     optional = ("tags",)
     rules: ClassVar[dict[str, str]] = {
         "overlap >= 0": "overlap must not be negative",
         "max_windows >= 1": "max_windows must be at least 1",
         "0 <= max_inexact <= 1": "max_inexact is a share, from 0 to 1",
+        "0 <= word_features <= 2**24": "word_features must not be negative, and at most 2**24",
     }
     provides: ClassVar[Any] = {"whole_words": "pieces != 'first'"}
 
@@ -71,6 +74,7 @@ class NerFormat(Format):
         max_windows: int = 128,
         unseen_labels: Literal["count", "refuse"] = "count",
         max_inexact: float = 0.05,
+        word_features: int = 0,
     ):
         try:
             word_spans("", word_pattern)
@@ -78,6 +82,7 @@ class NerFormat(Format):
             raise UserError(f"task.format.word_pattern={error}") from None
         self.scheme, self.pieces, self.overlap, self.word_pattern = scheme, pieces, overlap, word_pattern
         self.max_windows, self.max_inexact, self.unseen_labels = max_windows, max_inexact, unseen_labels
+        self.word_features = word_features
 
     def parse(self, row: Row) -> Sentence:
         return sentence(row, self.word_pattern)
@@ -124,6 +129,9 @@ class NerFormat(Format):
                 "sentences, or choose a larger model.max_length"
             )
         features: Features = {"ids": ids, "word_ids": word_ids, "num_words": len(parsed.words)}
+        if self.word_features:
+            features["word_features"] = word_features(parsed.tokens, self.word_features).ravel().tolist()  # (W * K,)
+            features["fold"] = fold_of(parsed.tokens)
         if parsed.entities is not None:
             aligned = set(word_ids)
             tags = write([entity for entity in parsed.entities if entity.type in spec.labels], len(parsed.words))
@@ -191,6 +199,10 @@ class NerFormat(Format):
             "word_mask": torch.from_numpy(mask),
             "num_words": torch.from_numpy(num_words),
         }
+        if self.word_features:
+            flat = pad(rows.lists("word_features"), 0)  # (B, W * K)
+            batch["word_features"] = flat.view(len(rows), most, len(FEATURES))
+            batch["fold"] = torch.from_numpy(rows.numbers("fold"))
         if "tags" in rows.names:
             batch["tags"] = pad(rows.lists("tags"), 0)
         return batch

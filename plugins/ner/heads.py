@@ -39,13 +39,18 @@ class TagHead(nn.Module):
         allowed = [[may_follow(before, after, scheme) for after in outside] for before in outside]
         self.register_buffer("allowed", torch.tensor(allowed), persistent=False)
 
-    def forward(self, states: Tensor, unaligned: Tensor) -> Tensor:
-        """states (B, W, D) -> scores (B, W, C), at least float32. Unaligned (B, W) words, which have no subword, are O."""
+    def forward(self, states: Tensor, unaligned: Tensor, added: Tensor | None = None) -> Tensor:
+        """states (B, W, D) -> scores (B, W, C), at least float32. Unaligned (B, W) words, which have no subword, are O. added: (B, W, C)
+        other scores to add; None = 0."""
         scores = self.scores(states)
+        scores = scores if added is None else scores + added
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
         outside = torch.full_like(scores[0, 0], FORBIDDEN)
         outside[0].fill_(0.0)
         return torch.where(unaligned[..., None], outside, scores)
+
+    def set_transitions(self, step: Tensor) -> None:
+        """Initial scores (C, C) of transitions from one tag to the next, where the head has some to learn."""
 
     def loss(self, scores: Tensor, tags: Tensor, padding_mask: Tensor) -> Tensor:
         """Loss of tags (B, W), summed over the words of padding_mask (B, W)."""
@@ -100,6 +105,10 @@ class CrfTagHead(TagHead):
         super().__init__(dim, tags, scheme)
         self.step = nn.Parameter(torch.zeros(len(tags), len(tags)))
         self.ends = nn.Parameter(torch.zeros(2, len(tags)))  # transitions from the begin, to the end
+
+    @torch.no_grad()
+    def set_transitions(self, step: Tensor) -> None:
+        self.step.copy_(step)
 
     def loss(self, scores: Tensor, tags: Tensor, padding_mask: Tensor) -> Tensor:
         with torch.autocast(scores.device.type, enabled=False):

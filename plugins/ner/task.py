@@ -1,8 +1,9 @@
 """Named entity recognition by tagging words.
 
-Shapes: B texts, R windows of them, T subwords, W words, D model width, C tags.
+Shapes: B texts, R windows of them, T subwords, W words, K features of a word, D model width, C tags.
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
@@ -18,6 +19,8 @@ from framework import (
     Exportable,
     Part,
     Result,
+    Row,
+    TokenFeatures,
     UserError,
     choice,
     register,
@@ -27,7 +30,10 @@ from .baseline import figures
 from .chain import Posterior
 from .data import NerFormat
 from .heads import FORBIDDEN
+from .linear import FOLDS, LinearScores, fold_of
+from .perceptron import MOST_WORDS, Perceptron, first
 from .schemes import entities, parse, tags_of, write
+from .word_features import FEATURES, PROPERTIES
 
 if TYPE_CHECKING:
     from torchmetrics import Metric  # imported where metrics are made: takes a second
@@ -86,22 +92,47 @@ class NerTask(Distillable, Exportable):
         self.dropout = Dropout(dropout)
         self.tags = tags_of(spec.labels, format.scheme)
         self.head = head(dim=self.model.dim, tags=self.tags, scheme=format.scheme)
+        self.linear = LinearScores(format.word_features, len(self.tags)) if format.word_features else None
         self.parsed_tags = [parse(tag) for tag in self.tags]
-        self.head_variant = f"{format.pieces} piece, {self.head.variant}"
+        self.head_variant = f"{format.pieces} piece, {self.head.variant}" + (", word features" if format.word_features else "")
         self.register_buffer("begins", torch.tensor([tag.letter not in "IE" for tag in self.parsed_tags]), persistent=False)
+
+    def set_initial_weights(self, rows: Iterable[Row]) -> None:
+        """Trains the linear tagger, once on all rows and once without each fold; its transitions are the initial ones of a CRF."""
+        if self.linear is None:
+            return
+        sentences = first(map(self.format.parse, rows), MOST_WORDS)
+
+        def tagger_without(fold: int | None) -> Perceptron:
+            others = [row for row in sentences if fold is None or fold_of(row.tokens) != fold]
+            return Perceptron(others, self.spec.labels, self.format.scheme, self.format.word_features)
+
+        whole, *parts = [tagger_without(fold) for fold in (None, *range(FOLDS))]
+        self.linear.set([torch.from_numpy(tagger.weights) for tagger in (whole, *parts)])
+        self.head.set_transitions(self.linear.scale.detach() * torch.from_numpy(whole.steps))
 
     def hf_config(self) -> dict[str, Any]:
         return {"id2label": dict(enumerate(self.tags))}
 
     def export_forward(self, batch: Batch) -> Tensor:
         """Scores of subwords. A word's are the mean of those of the subwords that represent it: scores are linear in the states."""
-        return self.head.scores(self.dropout(self.model(batch["ids"], padding_mask=batch["padding_mask"])))  # (B, T, C)
+        scores = self.head.scores(self.dropout(self.model(batch["ids"], padding_mask=batch["padding_mask"])))  # (B, T, C)
+        return scores if self.linear is None else scores + self.linear(batch["features"])
+
+    def export_features(self) -> TokenFeatures | None:
+        return None if self.linear is None else TokenFeatures(len(FEATURES), self.format.word_features)
 
     def postprocessing(self) -> dict[str, Any]:
         """pieces: the subwords that represent a word. start, step, end: the chain whose likeliest sequence is the prediction: start +
-        scores of the first word + step from tag to tag + scores ... + end. normalized: scores go through log_softmax first."""
+        scores of the first word + step from tag to tag + scores ... + end. normalized: scores go through log_softmax first. word_features:
+        the properties of words, and the features that are hashed from them (docs/export.md); each subword has those of its word."""
         chain = self.head.chain(self.begins.new_zeros(1, 1, len(self.tags), dtype=torch.float32), self.begins.new_ones(1, 1))
         tables = {name: getattr(chain, name).clamp(min=FORBIDDEN).tolist() for name in ("start", "step", "end")}
+        tables |= (
+            {}
+            if self.linear is None
+            else {"word_features": {"buckets": self.format.word_features, "properties": PROPERTIES, "features": FEATURES}}
+        )
         return {"pieces": self.format.pieces, "normalized": self.head.normalized, **tables}
 
     def forward(self, batch: Batch) -> Result:
@@ -125,7 +156,8 @@ class NerTask(Distillable, Exportable):
         means = sums[:-1].view(rows, most, -1) / counts.clamp(min=1)[..., None]  # (B, W, D)
         padding_mask = torch.arange(most, device=word.device) < batch["num_words"][:, None]  # (B, W)
         unaligned = padding_mask & (counts == 0)
-        return Words(means, self.head(self.dropout(means), unaligned), padding_mask, padding_mask & ~unaligned)
+        added = None if self.linear is None else self.linear(batch["word_features"], batch["fold"] if self.training else None)  # (B, W, C)
+        return Words(means, self.head(self.dropout(means), unaligned, added), padding_mask, padding_mask & ~unaligned)
 
     def _masked(self, batch: Batch) -> Tensor:
         """ids (R, T), in training with all subwords of a share of the words masked, in every window alike."""
@@ -165,8 +197,8 @@ class NerTask(Distillable, Exportable):
         metrics["entities"].update([row["predicted_tags"] for row in rows], [row["reference_tags"] for row in rows])
 
     def baseline(self, data: BaselineData) -> dict[str, float]:
-        """The most frequent tag of each word."""
-        return figures(map(self.format.parse, data.train), map(self.format.parse, data.test))
+        """An averaged structured perceptron on features of words."""
+        return figures(map(self.format.parse, data.train), map(self.format.parse, data.test), self.spec.labels)
 
 
 def _most_words(batch: Batch) -> int:

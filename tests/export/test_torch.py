@@ -133,6 +133,22 @@ def test_ner_as_a_program(tmp_path):
     assert json.loads((tmp_path / "interface.json").read_text())["labels"] == ["O", "B-person", "I-person", "B-place", "I-place"]
 
 
+def test_ner_with_features_of_words_as_a_program(tmp_path):
+    loaded = in_double(make_run(tmp_path, "ner", "model.num_layers=1", "model/position=alibi", "task.format.word_features=97"))
+    torch.nn.init.normal_(loaded.task.linear.weights)
+    write(loaded, tmp_path)
+    program = torch.export.load(tmp_path / "model.pt2").module()
+    _, batch = asked(loaded)
+    of_words = batch["word_features"].flatten(0, 1)  # (B * W, K)
+    features = torch.cat([of_words, torch.zeros_like(of_words[:1])])[batch["word_ids"]]  # (B, T, K)
+    with torch.no_grad():
+        scores = program(batch["ids"], batch["padding_mask"], features)  # (B, T, C)
+        close(scores[batch["word_mask"]], loaded.task.words(batch).scores[loaded.task.words(batch).aligned])
+    interface = json.loads((tmp_path / "interface.json").read_text())
+    assert interface["model"]["inputs"]["features"] == {"shape": ["batch", "tokens", features.shape[-1]], "type": "int64"}
+    assert interface["word_features"]["buckets"] == 97 and len(interface["word_features"]["features"]) == features.shape[-1]
+
+
 @pytest.mark.parametrize("target", ["label", "labels", "number"])
 def test_postprocessing_turns_scores_into_predictions(tmp_path, target):
     spec = {"statistics": {"mean": 3.0, "deviation": 2.0}}

@@ -14,6 +14,7 @@ ROWS = {"train": 60, "validation": 21, "test": 23}  # neither 21 nor 23 can be d
 NER = ["task=ner", "data=files", *(f"data.{part}={part}.jsonl" for part in ROWS), "task.format.overlap=2"]
 NER += ["model=small_encoder", "model.dim=16", "model.num_layers=1", "model.num_heads=2", "model.max_length=16"]
 NER += ["data/batches=rows", "data.batches.rows=8", "callbacks.progress.style=off", "trainer.accelerator=cpu"]
+NER += ["recipe=scratch", "task.format.word_features=1024"]  # also where it begins from a run
 LEARNED = [
     "tokenizer=wordpiece",
     "tokenizer.vocab_size=2000",

@@ -9,13 +9,14 @@ from zlib import crc32
 import pytest
 
 from plugins.ner import builtin
-from plugins.ner.baseline import FrequentTags, figures
+from plugins.ner.baseline import figures
 from plugins.ner.builtin import rows, rows_of
 from plugins.ner.data import NerFormat
-from plugins.ner.schemes import entities, parse, write
+from plugins.ner.schemes import entities, parse
 from plugins.ner.sentences import sentence
 
 ROOT = Path(__file__).parents[2]
+TYPES = ["attribute", "class", "function", "module", "parameter"]
 
 
 @pytest.fixture(scope="module")
@@ -112,24 +113,17 @@ def test_the_rows_do_not_depend_on_the_seed(splits):
     assert list(NerFormat().builtin("test", 0)) == list(NerFormat().builtin("test", 1)) == splits["test"]
 
 
-def test_a_word_has_its_most_frequent_tag_and_sequences_are_repaired():
-    row = {"tokens": ["New", "York", "New", "Ulm", "New"], "tags": ["B-x", "I-x", "B-x", "I-x", "O"]}
-    tag = FrequentTags([sentence(row)])
-    assert tag(sentence({"tokens": ["York", "York", "or", "New", "Ulm", "?"]})) == ["B-x", "I-x", "O", "B-x", "I-x", "O"]
-
-
 def test_the_baseline_hurts_and_can_be_beaten(splits):
-    found = figures(map(sentence, splits["train"]), map(sentence, splits["test"]))
-    assert 0.3 < found["f1"] < 0.7
+    found = figures(map(sentence, splits["train"][:100]), map(sentence, splits["test"][:100]), TYPES)
+    assert 0.6 < found["f1"] < 0.95
 
 
 def test_the_baseline_of_its_own_rows_is_right_where_words_have_one_meaning():
     row = sentence({"tokens": ["a", "b", "c"], "tags": ["B-x", "I-x", "O"]})
-    assert figures([row], [row])["f1"] == 1.0
-    assert write(row.entities, 3) == FrequentTags([row])(row)
+    assert figures([row], [row], ["x"])["f1"] == 1.0
 
 
 def test_the_baseline_is_measured_by_one_process_without_the_others(monkeypatch):
     row = sentence({"tokens": ["a", "b", "c"], "tags": ["B-x", "I-x", "O"]})
     monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)  # whoever now asked the others would get no answer
-    assert figures([row], [row])["f1"] == 1.0
+    assert figures([row], [row], ["x"])["f1"] == 1.0
