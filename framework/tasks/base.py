@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from framework.data.facts import Facts, Setting
 from framework.data.formats import Batch, Features, Format, Row
 from framework.data.spec import DataSpec
 from framework.generation.engine import Decode
@@ -91,6 +92,17 @@ class Task(nn.Module):
         super().__init__()
         self.spec, self.format = spec, format
         self.model = model(spec=spec)
+
+    @classmethod
+    def tokenizer_settings(cls, facts: Facts) -> Iterable[Setting]:
+        """Settings of the tokenizer for training rows with these facts, their lengths not yet known. Only a run from random weights on
+        rows of the user's own takes settings, and only for what neither the command line nor an experiment says."""
+        return ()
+
+    @classmethod
+    def settings(cls, facts: Facts) -> Iterable[Setting]:
+        """All other settings for training rows with these facts."""
+        return ()
 
     def forward(self, batch: Batch) -> Result:
         """Loss and outputs of a batch. A batch to predict from has no targets; its loss is that of none."""

@@ -53,7 +53,14 @@ def train(start: Start) -> float | None:
                 prepared.spec.save(run.spec)
                 run.save_sizes(prepared.sizes, prepared.remarks, prepared.checksums)
                 run.save_labels(prepared.labels)
-            print_start(config, prepared, task, run.folder, world, [*lines, *teacher_lines(config), recipe_line(config, start.chosen)])
+            print_start(
+                config,
+                prepared,
+                task,
+                run.folder,
+                world,
+                [*lines, *teacher_lines(config), recipe_line(config, start.chosen), *run.notes().get("settings", [])],
+            )
         context = {"name": config["name"], "named": any(key_of(word) == "name" for word in run.overrides()), "chosen": start.chosen}
         trackers = build_trackers(config["logger"], run.folder, config=config, **context)
         with finished(trackers):
