@@ -133,7 +133,7 @@ def merged(node: Mapping[str, Any], values: Mapping[str, Any]) -> Node:
 
 
 def chosen_over(content: Mapping[str, Any], values: Mapping[str, Any]) -> Node:
-    """A mapping of a file with other choices and values, which take the place of its own: another option takes the values of the first away."""
+    """A mapping of a file with other choices and values in the place of its own. Another option takes the values of the first away."""
     result = dict(content)
     for key, value in values.items():
         below = result.get(key)

@@ -104,6 +104,10 @@ class Task(nn.Module):
         """All other settings for training rows with these facts."""
         return ()
 
+    def initialize_from_rows(self, batches: Iterable[Batch]) -> None:
+        """Initial weights that are computed from the training rows, before a new run is trained; batches: all of these, in their order.
+        Every process of several computes them."""
+
     def forward(self, batch: Batch) -> Result:
         """Loss and outputs of a batch. A batch to predict from has no targets; its loss is that of none."""
         raise NotImplementedError

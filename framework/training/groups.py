@@ -79,16 +79,7 @@ def lr_multipliers(task: nn.Module, layer_decay: float, head_lr_multiplier: floa
     depths = dict(_below_top(task))
     if layer_decay != 1.0 and not any(depths.values()):
         raise UserError("optimizer.layer_decay needs a model with a stack of layers, and this one has none: set optimizer.layer_decay=1")
-    own = {
-        f"{path}.{name}".lstrip("."): module.lr_multiplier
-        for path, module in task.named_modules()
-        if hasattr(module, "lr_multiplier")
-        for name, _ in module.named_parameters()
-    }
-    return {
-        name: own.get(name, 1.0) * (layer_decay ** depths[name] if name in depths else head_lr_multiplier)
-        for name, _ in task.named_parameters()
-    }
+    return {name: layer_decay ** depths[name] if name in depths else head_lr_multiplier for name, _ in task.named_parameters()}
 
 
 def _below_top(task: nn.Module) -> Iterator[tuple[str, int]]:

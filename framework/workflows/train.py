@@ -75,6 +75,7 @@ def load_initial_weights(start: Start, task: Task, prepared: Prepared) -> list[s
     if start.pretrained is not None:
         transfer = transfer_weights(task, start.pretrained, start.config, prepared.spec)
         lines = [*transfer.lines(), *frozen_lines(task, transfer.missing)]
+    task.initialize_from_rows(prepared.loader("train", shuffle=False))
     return [*lines, *load_adapter(task, start.config, prepared.spec)]
 
 

@@ -27,12 +27,11 @@ from framework import (
     register,
 )
 
-from . import classifiers  # noqa: F401 - registers the default of the slot
+from . import classifiers, defaults  # noqa: F401 - classifiers registers the default of the slot
 from .data import ClassificationFormat
-from .defaults import settings
+from .ngrams import NoNgrams  # noqa: F401 - registers the default of the slot
 from .pairs import BETWEEN
 from .target import Target
-from .wide import NoWide  # noqa: F401 - registers the default of the slot
 
 if TYPE_CHECKING:
     from torchmetrics import Metric  # imported where metrics are made: takes a second
@@ -44,7 +43,7 @@ class ClassificationTask(Distillable, Exportable):
 
     target: what is predicted of a text.
     classifier: from the pooled state to scores.
-    wide: scores of the tokens themselves, added to those of the classifier.
+    ngrams: a linear model of n-grams whose scores join those of the classifier in predictions.
     pooling: the state of the text: the first token's, the last one's, their mean, their maximum by feature, or the output of the model's
         own pooler (BERT).
     label_smoothing: share of the target's probability that is spread over all labels (of several labels: over yes and no).
@@ -82,7 +81,7 @@ class ClassificationTask(Distillable, Exportable):
         dropout: float = 0.1,
         token_dropout: float = 0.0,
         classifier: Part = choice("classifier", "linear"),
-        wide: Part = choice("wide", "none"),
+        ngrams: Part = choice("ngrams", "none"),
     ):
         super().__init__(model, spec, format)
         if token_dropout and spec.mask is None:
@@ -94,13 +93,17 @@ class ClassificationTask(Distillable, Exportable):
         if pooling == "pooler":
             self.model.pooler.requires_grad_(True)
         self.head = classifier(dim=self.model.dim, outputs=len(spec.labels) or 1, dropout=dropout)
-        self.wide = wide(outputs=len(spec.labels) or 1)
+        self.ngrams = ngrams(outputs=len(spec.labels) or 1)
         self.export_inputs = ("ids", "padding_mask", "segments") if segments_of(self.model) > 1 else ("ids", "padding_mask")
-        self.head_variant = ", ".join(word for word in (pooling, self.head.variant, self.wide.variant, self.target.variant) if word)
+        self.head_variant = ", ".join(word for word in (pooling, self.head.variant, self.ngrams.variant, self.target.variant) if word)
+
+    @classmethod
+    def tokenizer_settings(cls, facts: Facts) -> Iterable[Setting]:
+        return defaults.tokenizer_settings(facts)
 
     @classmethod
     def settings(cls, facts: Facts) -> Iterable[Setting]:
-        return settings(facts)
+        return defaults.settings(facts)
 
     def hf_config(self) -> dict[str, Any]:
         return {"id2label": dict(enumerate(self.spec.labels)), "problem_type": self.target.problem}
@@ -123,7 +126,11 @@ class ClassificationTask(Distillable, Exportable):
         segments = {"segments": batch["segments"]} if "segments" in batch and segments_of(self.model) > 1 else {}
         states = self.model(self._masked(batch["ids"]), padding_mask=batch["padding_mask"], **segments)  # (B, T, D)
         text = self.model.pooler(states) if self.pooling == "pooler" else pool(states, batch["padding_mask"], self.pooling)  # (B, D)
-        return DistillationOutputs(text, self.head(self.dropout(text)) + self.wide(batch["ids"], batch["padding_mask"]))
+        scores = self.head(self.dropout(text))  # (B, C)
+        return DistillationOutputs(text, scores if self.training else self.ngrams(scores, batch["ids"], batch["padding_mask"]))
+
+    def initialize_from_rows(self, batches: Iterable[Batch]) -> None:
+        self.ngrams.fit(batches, lambda scores, targets: self.target.loss(scores, targets, self.spec, 0.0)[0])
 
     def distillation_outputs(self, batch: Batch, result: Result) -> DistillationOutputs:
         return self.target.distillation_outputs(result.output)
