@@ -23,7 +23,8 @@ LONGEST = 2**17  # tokens; a longer row counts as one of these
 class Setting:
     """Values of a config chosen from the training rows, and the reason, for the user.
 
-    values: in the grammar of presets; those beside `is` belong to that choice, all others to whatever is chosen.
+    values: in the grammar of presets, where an option of a slot is written `{"is": NAME}`; values beside `is` belong to that choice, all
+        others to whatever is chosen.
 
     >>> Setting({"model": {"max_length": 256}}, "97 % of the texts whole").values["model"]["max_length"]
     256
@@ -65,11 +66,6 @@ class Facts:
     def share_within(self, length: int) -> float:
         """The share of rows that are not longer."""
         return float(np.searchsorted(np.asarray(self.lengths), length, side="right")) / len(self.lengths)
-
-    @property
-    def rarest(self) -> float:
-        """The share of the rarest label among all."""
-        return min(self.labels.values()) / sum(self.labels.values()) if self.labels else 1.0
 
 
 def read_facts(source: Source, format: Format, effort: float) -> Facts:

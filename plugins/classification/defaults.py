@@ -1,7 +1,6 @@
-"""Settings of classification that are chosen from the training rows. docs/defaults.md has the data they were chosen on, and what was tried."""
+"""Settings of classification that are chosen from the training rows. docs/defaults.md says on what data, and what was tried."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from framework import Facts, Setting
 
@@ -11,7 +10,7 @@ FEW = 1_000_000  # characters: rarer words of so little text are in the vocabula
 STEPS = 3_000  # at the usual effort: batches of about 1,000 tokens that training takes at most
 FEWEST, MOST = 3, 40  # epochs
 ROWS = 50_000  # that training reads at the usual effort, if MOST epochs have as many
-SKEWED = 0.2  # share of the rarest label
+UNEVEN, SKEWED = 0.6, 0.85  # shares of the most frequent label
 
 
 def tokenizer_settings(facts: Facts) -> Iterator[Setting]:
@@ -22,18 +21,19 @@ def tokenizer_settings(facts: Facts) -> Iterator[Setting]:
 def settings(facts: Facts) -> Iterator[Setting]:
     length = max(SHORTEST, min(LONGEST, -(-facts.length_of(WHOLE) // 32) * 32))
     yield Setting({"model": {"max_length": length}}, f"{facts.share_within(length):.0%} of the texts whole")
-    yield Setting({"task": {"ngrams": "tfidf"}}, "a linear model learns from few texts what a network needs many for")
+    yield Setting({"task": {"ngrams": {"is": "tfidf"}}}, "a linear model learns from few texts what a network needs many for")
     by_rows, by_cost = facts.effort * ROWS / facts.rows, facts.effort * STEPS * 1000 / facts.tokens
     epochs = round(max(FEWEST, min(MOST, by_rows, by_cost)))
     yield Setting({"trainer": {"max_epochs": epochs}}, f"{facts.rows:,} texts, {facts.tokens:,} tokens in each")
-    if facts.rarest < SKEWED / len(facts.labels):
-        yield _skewed(facts.labels)
+    yield from _of_labels(facts.labels)
 
 
-def _skewed(labels: Mapping[str, int]) -> Setting:
-    rarest: Any = min(labels, key=labels.__getitem__)
-    reason = (
-        f"{labels[rarest] / sum(labels.values()):.1%} of the texts are {rarest!r}, so accuracy would favor the most frequent label; "
-        "task.target.class_weights=balanced weighs all labels alike"
-    )
-    return Setting({"task": {"target": {"is": "label", "monitor": "f1"}}}, reason)
+def _of_labels(labels: Mapping[str, int]) -> Iterator[Setting]:
+    most = max(labels, key=labels.__getitem__, default="")
+    share = labels[most] / sum(labels.values()) if labels else 0.0
+    if share > UNEVEN:
+        reason = f"{share:.0%} of the texts are {most!r}, and accuracy would favor a checkpoint that predicts nothing else"
+        yield Setting({"task": {"target": {"is": "label", "monitor": "f1"}}}, reason)
+    if share > SKEWED:
+        reason = "or the other labels would hardly be predicted; their scores are then higher than their shares"
+        yield Setting({"task": {"target": {"is": "label", "class_weights": "balanced"}}}, reason)

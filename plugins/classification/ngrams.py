@@ -36,9 +36,9 @@ class NoNgrams(nn.Module):
 
 @register("ngrams", "tfidf")
 class TfidfNgrams(nn.Module):
-    """A linear model of TF-IDF weighted n-grams of tokens, each counted once, is fitted to the training rows before the training; its scores
-    are added to those of the classifier in predictions. Few texts suffice for it, and the two make different errors. Wang and Manning 2012,
-    https://aclanthology.org/P12-2018
+    """A linear model of TF-IDF weighted n-grams of tokens, each counted once. Its scores are added to those of the classifier to predict.
+    Few texts suffice for it, and the two make different errors. It is fitted to the training rows before the training. Wang and Manning
+    2012, https://aclanthology.org/P12-2018
 
     N-grams share a table by their hashes: Weinberger et al. 2009, https://arxiv.org/abs/0902.2206
 
