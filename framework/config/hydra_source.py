@@ -68,9 +68,9 @@ class CatalogueSource(ConfigSource):
             header |= {key: value for key, value in self._get_header_dict(text).items() if value is not None}
             content = OmegaConf.to_container(OmegaConf.create(text))
             assert isinstance(content, dict)
-            content = {str(key): value for key, value in content.items()}
+            named = {str(key): value for key, value in content.items()}
             settings = self.settings if kind.startswith("recipe/") and name.rpartition(":")[2] == SCRATCH else {}
-            config = self._composable(content, file, kind, "" if header["package"] == "_global_" else group, settings)
+            config = self._composable(named, file, kind, "" if header["package"] == "_global_" else group, settings)
         else:
             raise ConfigLoadError(f"Config not found: {config_path}")
         return ConfigResult(provider=self.provider, path=self.full_path(), config=config, header=header)

@@ -140,7 +140,7 @@ def chosen_over(content: Mapping[str, Any], values: Mapping[str, Any]) -> Node:
         if isinstance(below, str) and isinstance(value, Mapping):
             below = {"is": below}
         same = isinstance(value, Mapping) and isinstance(below, Mapping) and value.get("is", below.get("is")) == below.get("is")
-        result[key] = chosen_over(below, value) if same else value
+        result[key] = chosen_over(below, value) if same and isinstance(below, Mapping) else value
     return result
 
 

@@ -15,7 +15,7 @@ from framework.data.formats import Format
 from framework.data.sources.base import Source, error_context
 from framework.data.tokenization.tokenizer import Tokenizer
 
-SAMPLE = 2000  # rows that are tokenized to know their lengths
+SAMPLE, CHARACTERS = 2000, 4_000_000  # rows, and characters, that are tokenized to know lengths: about as many at most
 LONGEST = 2**17  # tokens; a longer row counts as one of these
 
 
@@ -95,7 +95,7 @@ def with_lengths(facts: Facts, source: Source, format: Format, tokenizer: Tokeni
 
     spec = data_spec_of(tokenizer, LONGEST, statistics, format.special_tokens)
     lengths = []
-    for row, where in _every(source.rows("train"), max(1, facts.rows // SAMPLE)):
+    for row, where in _every(source.rows("train"), max(1, facts.rows // SAMPLE, facts.characters // CHARACTERS)):
         with error_context(where):
             if (features := format.encode(row, tokenizer, spec)) is not None:
                 lengths.append(format.length(features))

@@ -24,7 +24,7 @@ def chosen_settings(config: Mapping[str, Any], compose: Compose) -> tuple[Compos
     effort = EFFORTS.get(config["effort"])
     format = build(config["task"]["format"])
     source = build(config["data"], format=format, seed=config["seed"])
-    task = registry.get(config["task"]["part"])
+    task: Any = registry.get(config["task"]["part"])
     if effort is None or not source.settings_from_rows or "train" not in source.splits:
         return None
     facts = read_facts(source, format, effort)

@@ -41,5 +41,5 @@ def fit(features: Features, shape: tuple[int, int], loss: Callable[[Tensor], Ten
         total.backward()
         return total
 
-    optimizer.step(closure)  # type: ignore[arg-type] - float of a tensor is one
+    optimizer.step(closure)  # type: ignore[arg-type]
     return weights.detach(), bias.detach()

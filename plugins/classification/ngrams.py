@@ -1,65 +1,39 @@
-"""Scores of the n-grams of a text beside those of the model. Context arguments: outputs.
+"""Scores of the n-grams of a text beside those of the classifier.
 
 Shapes: B texts, T tokens, N n-grams of a text, M rows of the table, C scores.
 """
 
 from collections.abc import Callable, Iterable
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, pad
 
-from framework import Batch, register
+from framework import Batch
 
 from .linear import Features, fit
 
 _PRIME, _LARGEST = 1_000_003, 2**31 - 1
+STRENGTH = 2.0  # factor of the scores: regularization makes them smaller than those of a network
 TOKENS = 5_000_000  # of the training texts that are read at most
 
 
-@register("ngrams", "none")
-class NoNgrams(nn.Module):
-    """The scores of the model alone."""
-
-    variant = ""
-
-    def __init__(self, outputs: int):
-        super().__init__()
-
-    def forward(self, scores: Tensor, ids: Tensor, padding_mask: Tensor | None) -> Tensor:
-        return scores
-
-    def fit(self, batches: Iterable[Batch], loss: Callable[[Tensor, Tensor], Tensor]) -> None:
-        """There is nothing to fit."""
-
-
-@register("ngrams", "tfidf")
-class TfidfNgrams(nn.Module):
+class NgramScores(nn.Module):
     """A linear model of TF-IDF weighted n-grams of tokens, each counted once. Its scores are added to those of the classifier to predict.
-    Few texts suffice for it, and the two make different errors. It is fitted to the training rows before the training. Wang and Manning
-    2012, https://aclanthology.org/P12-2018
+    Few texts suffice for it, and the two make different errors. Wang and Manning 2012, https://aclanthology.org/P12-2018
 
     N-grams share a table by their hashes: Weinberger et al. 2009, https://arxiv.org/abs/0902.2206
 
-    order: tokens of the longest n-grams.
-    buckets: rows of the table.
-    strength: factor of the scores; regularization makes them smaller than those of a network.
+    order: tokens of the longest n-grams. buckets: rows of the table.
     """
 
-    rules: ClassVar[dict[str, str]] = {
-        "1 <= order <= 8": "order must be from 1 to 8",
-        "1 <= buckets <= 2**24": "buckets must be from 1 to 2**24",
-        "0 < strength < 1e3": "strength must be positive and below 1,000",
-    }
-    variant = "n-grams"
     frequency: Tensor
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, outputs: int, order: int = 2, buckets: int = 2**17, strength: float = 2.0):
+    def __init__(self, outputs: int, order: int, buckets: int = 2**17):
         super().__init__()
-        self.order, self.buckets, self.strength = order, buckets, strength
+        self.order, self.buckets = order, buckets
         self.register_buffer("frequency", torch.ones(buckets))  # inverse document frequency
         self.register_buffer("weight", torch.zeros(buckets, outputs))
         self.register_buffer("bias", torch.zeros(outputs))
@@ -70,7 +44,7 @@ class TfidfNgrams(nn.Module):
         values = self.frequency[columns] * present
         values = values / values.norm(dim=1, keepdim=True).clamp(min=1e-12)
         own = (embedding(columns, self.weight) * values[..., None]).sum(dim=1) + self.bias  # (B, C)
-        return scores + self.strength * own.to(scores.dtype)
+        return scores + STRENGTH * own.to(scores.dtype)
 
     def columns(self, ids: Tensor, padding_mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """The rows of the n-grams in the table, ascending, and whether each is the first of its row and has all of its tokens: (B, N),

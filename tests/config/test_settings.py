@@ -20,7 +20,7 @@ SETTINGS = {
     "tokenizer": {"is": "wordpiece", "min_frequency": 1},
     "data": {"batches": {"is": "buckets", "budget": 512}},
     "trainer": {"max_epochs": 9},
-    "task": {"ngrams": {"is": "tfidf", "order": 3}},
+    "task": {"ngrams": 3, "target": {"is": "label", "monitor": "f1"}},
 }
 
 
@@ -49,19 +49,19 @@ def test_settings_are_values_of_the_recipe():
     assert config["tokenizer"]["min_frequency"] == 1
     assert config["data"]["batches"]["budget"] == 512
     assert config["trainer"]["max_epochs"] == 9
-    assert (config["task"]["ngrams"]["part"], config["task"]["ngrams"]["order"]) == ("ngrams/tfidf", 3)
-    assert len(setting_lines([Setting(SETTINGS, "so")], composed())[0].split(", ")) == 8
+    assert (config["task"]["ngrams"], config["task"]["target"]["monitor"]) == (3, "f1")
+    assert len(setting_lines([Setting(SETTINGS, "so")], composed())[0].split(", ")) == 9
 
 
 def test_what_is_typed_or_of_an_experiment_wins():
-    config = composed("model.max_length=64", "tokenizer=bytes", "data/batches=rows", "trainer.max_epochs=2", "task/ngrams=none").config
+    config = composed("model.max_length=64", "tokenizer=bytes", "data/batches=rows", "trainer.max_epochs=2", "task/target=labels").config
     assert (config["model"]["max_length"], config["trainer"]["max_epochs"]) == (64, 2)
     assert config["tokenizer"]["part"] == "tokenizer/bytes" and "budget" not in config["data"]["batches"]
-    assert config["task"]["ngrams"] == {"part": "ngrams/none"}
+    assert config["task"]["target"]["part"] == "target/labels" and config["task"]["ngrams"] == 3
     config = composed("model=bert_tiny", "experiment=trec").config
     assert config["trainer"]["max_epochs"] == 12 and config["model"]["max_length"] == 96  # of any model
     assert setting_lines([Setting({"trainer": {"max_epochs": 9}}, "so")], composed("trainer.max_epochs=2")) == []
-    assert setting_lines([Setting({"task": {"ngrams": {"is": "tfidf"}}}, "so")], composed()) == ["task.ngrams tfidf: so"]
+    assert setting_lines([Setting({"tokenizer": {"is": "wordpiece"}}, "so")], composed()) == ["tokenizer wordpiece: so"]
 
 
 def facts(rows, length=20, labels=(("a", 1), ("b", 1)), **options):
@@ -110,7 +110,7 @@ def test_a_run_saves_and_prints_what_was_chosen_and_why(tmp_path, monkeypatch, c
     printed = capsys.readouterr().out
     run = Run.open(tmp_path / "runs/last")
     config, lines = run.config(), run.notes()["settings"]
-    assert config["task"]["target"]["monitor"] == "f1" and config["task"]["ngrams"]["part"] == "ngrams/tfidf"
+    assert config["task"]["target"]["monitor"] == "f1" and config["task"]["ngrams"] == 2
     assert config["model"]["max_length"] == 32 and config["trainer"]["max_epochs"] == 3
     assert all(line in printed for line in lines)
     assert [line.partition(" ")[0] for line in lines] == ["tokenizer", "model.max_length", "task.ngrams", "task.target", "task.target"]
@@ -123,8 +123,8 @@ def test_the_recipe_as_it_stands_is_one_word_away(tmp_path, monkeypatch):
     write(tmp_path / "rows.csv", 100, 0.5)
     words = ["task=classification", "data=files", "data.train=rows.csv"]
     fixed, standard = (Start.of([*words, *more]).prepare() for more in (["effort=fixed"], []))
-    assert (fixed.settings, fixed.config["task"]["ngrams"]["part"]) == ((), "ngrams/none")
-    assert standard.settings and standard.config["task"]["ngrams"]["part"] == "ngrams/tfidf"
+    assert (fixed.settings, fixed.config["task"]["ngrams"]) == ((), 0)
+    assert standard.settings and standard.config["task"]["ngrams"] == 2
     assert Start.of(["task=classification", "data.limit=20"]).prepare().settings == ()  # recipes are tuned to the built-in rows
 
 
