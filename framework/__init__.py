@@ -35,6 +35,8 @@ from framework import registry
 
 if TYPE_CHECKING:  # the public names; type checkers and editors import them at once
     from framework.data.batches import Batches as Batches
+    from framework.data.facts import Facts as Facts
+    from framework.data.facts import Setting as Setting
     from framework.data.formats import Batch as Batch
     from framework.data.formats import BatchRows as BatchRows
     from framework.data.formats import Features as Features

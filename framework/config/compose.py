@@ -32,10 +32,17 @@ class Composed:
     chosen: dict[str, str]
 
 
-def compose(overrides: list[str], folders: Iterable[Path] = (), implied: Iterable[str] = (), resolve: bool = True) -> Composed:
+def compose(
+    overrides: list[str],
+    folders: Iterable[Path] = (),
+    implied: Iterable[str] = (),
+    resolve: bool = True,
+    settings: Mapping[str, Any] | None = None,
+) -> Composed:
     """The explicit config of command-line overrides. UserError: everything that is wrong with them.
 
     folders: the user's own config folders. implied: overrides that a pretrained model implies; typed ones take precedence.
+    settings: chosen from the training rows; what the recipe `scratch` holds besides.
     resolve: whether interpolations (`${oc.env:HOME}`) are resolved; those of a run that somebody else may have made are text.
     """
     catalogue = attach(folders)
@@ -46,7 +53,7 @@ def compose(overrides: list[str], folders: Iterable[Path] = (), implied: Iterabl
     typed, overrides = [*implied, *overrides], open_dictionaries(overrides, catalogue)
     words = [*implied, *overrides]
     try:
-        attach(folders, recipe_of(words))
+        attach(folders, recipe_of(words), settings=settings)
         config = hydra_config(words)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(shorten(diagnose(words, catalogue, error))) from error

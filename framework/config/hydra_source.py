@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from framework.config import catalogue as index
 from framework.config.catalogue import FILES, GROUPS, TOP, Catalogue
 from framework.config.discovery import conf_folder
-from framework.config.presets import parse
+from framework.config.presets import chosen_over, divided, merged, parse
 from framework.errors import UserError
 
 SCRATCH = "scratch"  # the recipe of a task where no other is asked for
@@ -36,12 +36,14 @@ class CatalogueSource(ConfigSource):
 
     catalogue: Catalogue
     recipe: str  # of the task
+    settings: Mapping[str, Any]  # what the recipe `scratch` holds besides, chosen from the training rows
     typed: frozenset[str]  # keys of the command line
 
     def __init__(self, provider: str, path: str):
         super().__init__(provider, path)
         # Copied to the instance, which a launcher may send to another process.
         self.catalogue, self.recipe, self.typed = CatalogueSource.catalogue, CatalogueSource.recipe, CatalogueSource.typed
+        self.settings = CatalogueSource.settings
         self.chosen: set[str] = set()
 
     @staticmethod
@@ -66,9 +68,9 @@ class CatalogueSource(ConfigSource):
             header |= {key: value for key, value in self._get_header_dict(text).items() if value is not None}
             content = OmegaConf.to_container(OmegaConf.create(text))
             assert isinstance(content, dict)
-            config = self._composable(
-                {str(key): value for key, value in content.items()}, file, kind, "" if header["package"] == "_global_" else group
-            )
+            named = {str(key): value for key, value in content.items()}
+            settings = self.settings if kind.startswith("recipe/") and name.rpartition(":")[2] == SCRATCH else {}
+            config = self._composable(named, file, kind, "" if header["package"] == "_global_" else group, settings)
         else:
             raise ConfigLoadError(f"Config not found: {config_path}")
         return ConfigResult(provider=self.provider, path=self.full_path(), config=config, header=header)
@@ -92,8 +94,11 @@ class CatalogueSource(ConfigSource):
         names = self.catalogue.names(kind) if kind else []
         return sorted({*(slots if results_filter != ObjectType.CONFIG else ()), *(names if results_filter != ObjectType.GROUP else ())})
 
-    def _composable(self, content: Mapping[str, Any], file: str, kind: str, group: str) -> Any:
-        """The content of a preset with its choices as a defaults list. group: of its slot; empty for a recipe or an experiment."""
+    def _composable(self, content: Mapping[str, Any], file: str, kind: str, group: str, settings: Mapping[str, Any]) -> Any:
+        """The content of a preset with its choices as a defaults list. group: of its slot; empty for a recipe or an experiment. settings:
+        other content that is preferred to that of the file."""
+        bound, free = divided(settings)
+        content = chosen_over(content, bound)
         given = list(content.get("defaults") or [])
         for entry in given:  # a file may have a defaults list of Hydra as well
             key = next(iter(entry)) if isinstance(entry, Mapping) else ""
@@ -104,7 +109,7 @@ class CatalogueSource(ConfigSource):
             base = [preset.base] if preset.base else []
             chosen = [{f"override {'' if group else '/'}{path}": name} for path, name in preset.choices.items()]
             given = [*base, *(entry for entry in given if entry != "_self_"), *chosen, "_self_"]
-        return OmegaConf.create({**({"defaults": given} if given else {}), **preset.values})
+        return OmegaConf.create({**({"defaults": given} if given else {}), **merged(preset.values, free)})
 
     def _choose(self, slot: str) -> bool:
         """Whether the first choice for a slot is the present one."""
@@ -140,12 +145,14 @@ class CatalogueSearchPath(SearchPathPlugin):
             search_path.append("--config-dir", f"file://{folder}")
 
 
-def attach(folders: Iterable[Path] = (), recipe: str = SCRATCH, words: Iterable[str] = ()) -> Catalogue:
+def attach(
+    folders: Iterable[Path] = (), recipe: str = SCRATCH, words: Iterable[str] = (), settings: Mapping[str, Any] | None = None
+) -> Catalogue:
     """Registers the catalogue, with the presets in the user's config folders, as a source of Hydra, and returns it. recipe: of the task.
-    words: of the command line."""
+    words: of the command line. settings: chosen from the training rows; they are values of the recipe `scratch`."""
     CatalogueSearchPath.folders = tuple(folders)
     CatalogueSource.catalogue = index.load().with_folders(CatalogueSearchPath.folders)
-    CatalogueSource.recipe = recipe
+    CatalogueSource.recipe, CatalogueSource.settings = recipe, settings or {}
     CatalogueSource.typed = frozenset(key_of(word) for word in words)
     SourcesRegistry.instance().register(CatalogueSource)
     Plugins.instance().register(CatalogueSearchPath)

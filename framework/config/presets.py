@@ -98,7 +98,7 @@ def node_of(choice: str | Mapping[str, Any], kind: str, catalogue: Catalogue, fi
         for owner in above:
             holder = holder[owner]
         holder[slot] = name and node_of(name, catalogue.option(holder["part"])["slots"][slot]["kind"], catalogue)
-    return _merged(node, preset.values)
+    return merged(node, preset.values)
 
 
 def with_named_nodes(config: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:
@@ -127,5 +127,34 @@ def _named(path: str, node: Any, kind: str, beside: Mapping[str, Any], catalogue
         raise UserError(str(error).replace(f"{path}: is: ", f"{path}: ")) from None
 
 
-def _merged(node: Node, values: Mapping[str, Any]) -> Node:
-    return {**node, **{key: _merged(node[key], value) if isinstance(node.get(key), dict) else value for key, value in values.items()}}
+def merged(node: Mapping[str, Any], values: Mapping[str, Any]) -> Node:
+    """A node with other values, at any depth."""
+    return {**node, **{key: merged(node[key], value) if isinstance(node.get(key), dict) else value for key, value in values.items()}}
+
+
+def chosen_over(content: Mapping[str, Any], values: Mapping[str, Any]) -> Node:
+    """A mapping of a file with other choices and values in the place of its own. Another option takes the values of the first away."""
+    result = dict(content)
+    for key, value in values.items():
+        below = result.get(key)
+        if isinstance(below, str) and isinstance(value, Mapping):
+            below = {"is": below}
+        same = isinstance(value, Mapping) and isinstance(below, Mapping) and value.get("is", below.get("is")) == below.get("is")
+        result[key] = chosen_over(below, value) if same and isinstance(below, Mapping) else value
+    return result
+
+
+def divided(content: Mapping[str, Any]) -> tuple[Node, Node]:
+    """The slots of a mapping for which it chooses an option (those with `is`), and all other values."""
+    bound: Node = {}
+    free: Node = {}
+    for key, value in content.items():
+        if not isinstance(value, Mapping):
+            free[key] = value
+        elif "is" in value:
+            bound[key] = dict(value)
+        else:
+            inner_bound, inner_free = divided(value)
+            bound |= {key: inner_bound} if inner_bound else {}
+            free |= {key: inner_free} if inner_free else {}
+    return bound, free

@@ -10,6 +10,7 @@ from framework import registry
 from framework.config.catalogue import FILES, GROUPS, NAMED, TOP, Catalogue
 from framework.config.other_words import meant
 
+EFFORTS = ("small", "standard", "large", "fixed")
 NAME_BYTES = 200  # of a run: file systems allow 255, and a date follows
 _TYPES: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "bool": bool}
 
@@ -48,6 +49,8 @@ def _top_value(key: str, value: Any) -> Iterator[str]:
             yield f"name: {value!r} cannot be the name of a folder: leave out slashes and line breaks, and use more than dots"
         elif (size := len(value.encode())) > NAME_BYTES:
             yield f"name: {value[:20]}... has {size} bytes, which is too long for the name of a folder with a date; at most {NAME_BYTES}"
+    if key == "effort" and isinstance(value, str) and value not in EFFORTS:
+        yield f"effort: there is no {value!r}{registry.nearest(value, EFFORTS)}; there are: {', '.join(EFFORTS)}"
     if key == "runs" and isinstance(value, str) and (not value.strip() or "\0" in value):
         yield f"runs: {value!r} is no folder; runs=DIR"
 

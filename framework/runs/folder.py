@@ -49,15 +49,22 @@ class Run:
 
     @classmethod
     def create(
-        cls, root: Path, task: str, config: Mapping[str, Any], overrides: Sequence[str] = (), chosen: Mapping[str, str] | None = None
+        cls,
+        root: Path,
+        task: str,
+        config: Mapping[str, Any],
+        overrides: Sequence[str] = (),
+        chosen: Mapping[str, str] | None = None,
+        settings: Sequence[str] = (),
     ) -> "Run":
         """A new folder with the config of a run. It is there with config.yaml and run.json or not at all; two runs within one second get
-        two folders.
+        two folders. settings: a line for each setting that was chosen from the training rows.
 
         UserError: the folder cannot be made, because the name is too long or the folder above it is not ours."""
         stem = f"{config['name']}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
         folder, number = root / task / stem, 1
         notes = {"overrides": list(overrides), "chosen": dict(chosen or {}), "versions": library_versions(), "parts": distributions(config)}
+        notes |= {"settings": list(settings)} if settings else {}
         try:
             while True:
                 try:

@@ -13,6 +13,7 @@ from framework.utils.yaml_files import read_yaml
 # run.json: the fields that every folder has, and those that come later
 NOTES: dict[str, Any] = {"overrides": list[str], "chosen": dict[str, str], "versions": dict[str, str], "parts": dict[str, str]}
 LATER: dict[str, Any] = {
+    "settings": list[str],
     "data": dict[str, dict[str, int]],
     "remarks": list[str],
     "checksums": dict[str, int],

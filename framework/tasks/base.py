@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from framework.data.facts import Facts, Setting
 from framework.data.formats import Batch, Features, Format, Row
 from framework.data.spec import DataSpec
 from framework.generation.engine import Decode
@@ -93,13 +94,26 @@ class Task(nn.Module):
         self.spec, self.format = spec, format
         self.model = model(spec=spec)
 
+    @classmethod
+    def tokenizer_settings(cls, facts: Facts) -> Iterable[Setting]:
+        """Settings of the tokenizer for training rows with these facts, their lengths not yet known. Only a run from random weights on
+        rows of the user's own takes settings, and only for what neither the command line nor an experiment says."""
+        return ()
+
+    @classmethod
+    def settings(cls, facts: Facts) -> Iterable[Setting]:
+        """All other settings for training rows with these facts."""
+        return ()
+
     def forward(self, batch: Batch) -> Result:
         """Loss and outputs of a batch. A batch to predict from has no targets; its loss is that of none."""
         raise NotImplementedError
 
-    def set_initial_weights(self, rows: Iterable[Row]) -> None:
+    def set_initial_weights(self, rows: Iterable[Row], batches: Iterable[Batch]) -> None:
         """Sets weights that are computed from the training rows instead of drawn, once, before a run trains; a resumed run has them in its
-        checkpoint. Every process calls it, and must get the same weights. By default there are none."""
+        checkpoint. Every process calls it, and must get the same weights. By default there are none.
+
+        rows: as the source reads them; batches: the same rows, in their order, as the model gets them."""
 
     def rows(self, result: Result, batch: Batch) -> list[dict[str, Any]]:
         """A JSON-able dict for each of `batch["@rows"].raw`: `prediction`, and where the row has a target also `input` and `reference`."""

@@ -1,7 +1,7 @@
 """The start of a run: its config and everything that is opened for it, made once and handed down."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +34,8 @@ class Start:
     config: plain and explicit. overrides: typed, and before them those that the pretrained model stands for; of a resumed run the new
     ones. chosen: group -> option. pretrained: source of the initial weights; None if there is none, or if the run has a checkpoint to
     resume from. run: its folder, None until it has one. prepared: its data, None until it is encoded.
+    compose: composes the same command line again, with settings that the task chooses from the training rows; None where it may choose
+    none. settings: a line for each that was chosen.
     once: whether there must be no other run of that task and name (`resume=auto`).
     """
 
@@ -45,6 +47,8 @@ class Start:
     run: Run | None = None
     prepared: "Prepared | None" = None
     once: bool = False
+    compose: Callable[[Mapping[str, Any]], Composed] | None = None
+    settings: Sequence[str] = ()
 
     @classmethod
     def of(cls, overrides: Sequence[str], folders: Iterable[Path] = ()) -> "Start":
@@ -52,8 +56,12 @@ class Start:
         is one. folders: config folders of the user's own. UserError: everything that is wrong and can be seen before data is encoded."""
         resumed = wanted(overrides)
         overrides, folders, sources = pinned([word for word in overrides if not resumes(word)]), list(folders), Sources()
+
+        def again(settings: Mapping[str, Any]) -> Composed:
+            return compose_run(overrides, folders, sources, settings)
+
         if resumed is None:
-            return cls.fresh(compose_run(overrides, folders, sources), sources)
+            return replace(cls.fresh(compose_run(overrides, folders, sources), sources), compose=again)
         if resumed != "auto":
             return cls.resumed(Run.open(Path(resumed)), overrides, folders)
         composed = compose_run(overrides, folders, sources)
@@ -61,7 +69,7 @@ class Start:
             raise UserError("resume=auto needs name=NAME: the run to resume, or to start if there is none.")
         run = newest(_runs(composed.config), _task(composed.config), composed.config["name"])
         if run is None:
-            return replace(cls.fresh(composed, sources), once=True)
+            return replace(cls.fresh(composed, sources), once=True, compose=again)
         # the command that started the run: its own overrides are no changes
         return cls.resumed(run, [word for word in overrides if word not in run.overrides()], folders)
 
@@ -110,6 +118,13 @@ class Start:
         """
         from framework.runs.build import prepare_data
 
+        if self.compose is not None:
+            from framework.workflows.settings import chosen_settings, setting_lines
+
+            if chosen := chosen_settings(self.config, self.compose):
+                composed, settings = chosen
+                config = with_tokenizer(composed.config, composed.overrides, self.pretrained, self.frozen)
+                return replace(self, config=config, settings=setting_lines(settings, composed), compose=None).prepare()
         return replace(self, prepared=prepare_data(self.config, self.run.folder if self.run and self.resumes else None))
 
     def check_free(self) -> "Start":
@@ -149,7 +164,7 @@ class Start:
         task = _task(self.config)
         if self.once and (other := newest(_runs(self.config), task, self.config["name"])):
             raise UserError(f"{other.folder} was made meanwhile, and {standing(other)}. Wait for it, or repeat the command to resume it")
-        return Run.create(_runs(self.config), task, self.config, self.overrides, self.chosen)
+        return Run.create(_runs(self.config), task, self.config, self.overrides, self.chosen, self.settings)
 
     def in_folder(self, run: Run) -> "Start":
         """In a folder that exists, with the config that stands in it: the same in one process and in several."""
@@ -165,13 +180,16 @@ def check_place(run: Run, trainer: Mapping[str, Any], processes: int) -> None:
     Place.of(read_checkpoint(run.last)).check(trainer.get("max_epochs"), trainer.get("max_steps", -1), processes)
 
 
-def compose_run(overrides: Sequence[str], folders: Iterable[Path] = (), sources: Sources | None = None) -> Composed:
-    """The explicit config of a command line, with the options of the published model that it names.
+def compose_run(
+    overrides: Sequence[str], folders: Iterable[Path] = (), sources: Sources | None = None, settings: Mapping[str, Any] | None = None
+) -> Composed:
+    """The explicit config of a command line, with the options of the published model that it names, and with settings that the task
+    chooses from the training rows.
 
     UserError: everything that is wrong with it.
     """
     overrides = quoted(overrides)
-    return compose(overrides, folders, overrides_from(overrides, sources or Sources()))
+    return compose(overrides, folders, overrides_from(overrides, sources or Sources()), settings=settings)
 
 
 def is_named(composed: Composed) -> bool:

@@ -48,14 +48,21 @@ def train(start: Start) -> float | None:
         attach_reference(task, config)
         lines = load_initial_weights(start, task, prepared)
         if not start.resumes:
-            task.set_initial_weights(prepared.rows("train"))
+            task.set_initial_weights(prepared.rows("train"), prepared.loader("train", shuffle=False))
         if rank == 0:
             if not start.resumes:  # a resumed run keeps the files that its weights were trained with
                 prepared.tokenizer.save(run.tokenizer)
                 prepared.spec.save(run.spec)
                 run.save_sizes(prepared.sizes, prepared.remarks, prepared.checksums)
                 run.save_labels(prepared.labels)
-            print_start(config, prepared, task, run.folder, world, [*lines, *teacher_lines(config), recipe_line(config, start.chosen)])
+            print_start(
+                config,
+                prepared,
+                task,
+                run.folder,
+                world,
+                [*lines, *teacher_lines(config), recipe_line(config, start.chosen), *run.notes().get("settings", [])],
+            )
         context = {"name": config["name"], "named": any(key_of(word) == "name" for word in run.overrides()), "chosen": start.chosen}
         trackers = build_trackers(config["logger"], run.folder, config=config, **context)
         with finished(trackers):

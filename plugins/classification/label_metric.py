@@ -1,5 +1,7 @@
 """Figures of predicted labels."""
 
+import math
+import operator
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -10,7 +12,7 @@ from framework import LabelCounts
 
 
 class LabelFigures(LabelCounts):
-    """Figures of one label for each text, `accuracy` and macro `f1`; or of several, `micro_f1`, `macro_f1` and `subset_accuracy`.
+    """Figures of one label for each text, `accuracy`, macro `f1` and `mcc`; or of several, `micro_f1`, `macro_f1` and `subset_accuracy`.
 
     They are those of scikit-learn, with labels that only the references have among its labels. A macro F1 of one label for each text is
     the mean over the labels that are predicted or true, of several labels over all.
@@ -38,8 +40,17 @@ class LabelFigures(LabelCounts):
         if self.several:
             figures = {"micro_f1": self.micro()[2], "macro_f1": self.macro_f1(occurring=False), "subset_accuracy": accuracy}
         else:
-            figures = {"accuracy": accuracy, "f1": self.macro_f1()}
+            figures = {"accuracy": accuracy, "f1": self.macro_f1(), "mcc": self.mcc()}
         return {name: torch.tensor(figure, dtype=torch.float64) for name, figure in figures.items()}
+
+    def mcc(self) -> float:
+        """The Matthews correlation coefficient of K labels; 0 where all rows have one label, or one is predicted for all. Gorodkin 2004,
+        https://doi.org/10.1016/j.compbiolchem.2004.09.006. Labels that only the references have count as one."""
+        right, total = self.rows.tolist()
+        _, predicted, true = torch.cat((self.counts, self.others[None])).T.tolist()
+        covariance = right * total - sum(map(operator.mul, predicted, true))
+        spread = (total**2 - sum(count**2 for count in predicted)) * (total**2 - sum(count**2 for count in true))
+        return covariance / math.sqrt(spread) if spread else 0.0
 
 
 def _set(labels: str | Collection[str]) -> set[str]:

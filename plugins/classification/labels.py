@@ -10,7 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
 from framework import DataSpec, DistillationOutputs, Row, register
 
-from .baseline import NaiveBayes
+from .baseline import LinearWords
 from .builtin_functions import blanked
 from .reports import per_label, with_unseen
 from .target import Target, Words, check_numbers, label_name
@@ -30,7 +30,7 @@ class LabelsTarget(Target):
     threshold: labels of at least this probability are predicted.
     """
 
-    monitor: ClassVar[str] = "validation/micro_f1"
+    monitor = "validation/micro_f1"
     problem: ClassVar[str | None] = "multi_label_classification"
     rules: ClassVar[dict[str, str]] = {
         "0 < threshold < 1": "threshold must be in (0, 1)",
@@ -112,8 +112,11 @@ class LabelsTarget(Target):
             yield {"text": text, "label": list(kinds)}
 
     def baseline(self, rows: Iterable[tuple[Words, list[str]]]) -> Callable[[Words], list[str]]:
-        """A naive Bayes for each label."""
-        seen = list(rows)
-        labels = sorted({label for _, value in seen for label in value})
-        classify = {label: NaiveBayes((words, str(label in value)) for words, value in seen) for label in labels}
-        return lambda words: [label for label in labels if classify[label](words) == "True"]
+        """A linear model of words for each label."""
+        texts, values = zip(*rows, strict=True)
+        labels = sorted({label for value in values for label in value})
+        if not labels:
+            return lambda words: []
+        targets = torch.tensor([[float(label in value) for label in labels] for value in values])
+        score = LinearWords(texts, len(labels), lambda scores: binary_cross_entropy_with_logits(scores, targets, reduction="sum"))
+        return lambda words: [label for label, logit in zip(labels, score(words).tolist(), strict=True) if logit > 0]

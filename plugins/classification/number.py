@@ -28,7 +28,7 @@ class NumberTarget(Target):
     The model predicts the number in standard deviations of the training rows from their mean, so its unit does not matter.
     """
 
-    monitor: ClassVar[str] = "validation/pearson"
+    monitor = "validation/pearson"
     problem: ClassVar[str | None] = "regression"
     variant: ClassVar[str] = "in standard deviations"
 

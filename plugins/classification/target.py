@@ -29,7 +29,7 @@ class Target:
     variant: its name in the `head_variant` of the task; empty = published heads compute it.
     """
 
-    monitor: ClassVar[str]
+    monitor: str
     mode: ClassVar[Literal["min", "max"]] = "max"
     problem: ClassVar[str | None] = None
     variant: ClassVar[str] = ""

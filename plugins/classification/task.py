@@ -3,6 +3,7 @@
 Shapes: B batch, T tokens, D model width, C scores.
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
@@ -16,16 +17,19 @@ from framework import (
     DistillationOutputs,
     Dropout,
     Exportable,
+    Facts,
     Part,
     Result,
     Row,
+    Setting,
     UserError,
     choice,
     register,
 )
 
-from . import classifiers  # noqa: F401 - registers the default of the slot
+from . import classifiers, defaults  # noqa: F401 - classifiers registers the default of the slot
 from .data import ClassificationFormat
+from .ngrams import NgramScores
 from .pairs import BETWEEN
 from .target import Target
 
@@ -39,6 +43,8 @@ class ClassificationTask(Distillable, Exportable):
 
     target: what is predicted of a text.
     classifier: from the pooled state to scores.
+    ngrams: tokens of the longest n-grams of a linear model, fitted to the training rows before the training, whose scores join those of the
+        classifier in predictions; 0 = no such model. Few texts suffice for it. Wang and Manning 2012, https://aclanthology.org/P12-2018
     pooling: the state of the text: the first token's, the last one's, their mean, their maximum by feature, or the output of the model's
         own pooler (BERT).
     label_smoothing: share of the target's probability that is spread over all labels (of several labels: over yes and no).
@@ -61,6 +67,7 @@ class ClassificationTask(Distillable, Exportable):
         "teacher is None or target_part != 'number'": "a number has no probabilities to distill; task.teacher=null",
         "0 <= label_smoothing < 1": "label_smoothing must be in [0, 1)",
         "0 <= dropout < 1": "dropout must be in [0, 1)",
+        "0 <= ngrams <= 8": "ngrams must be from 0, no linear model, to 8",
         "0 <= token_dropout < 1": "token_dropout must be in [0, 1)",
     }
     hf_task = "text-classification"
@@ -76,6 +83,7 @@ class ClassificationTask(Distillable, Exportable):
         dropout: float = 0.1,
         token_dropout: float = 0.0,
         classifier: Part = choice("classifier", "linear"),
+        ngrams: int = 0,
     ):
         super().__init__(model, spec, format)
         if token_dropout and spec.mask is None:
@@ -87,8 +95,19 @@ class ClassificationTask(Distillable, Exportable):
         if pooling == "pooler":
             self.model.pooler.requires_grad_(True)
         self.head = classifier(dim=self.model.dim, outputs=len(spec.labels) or 1, dropout=dropout)
+        self.ngrams = NgramScores(len(spec.labels) or 1, ngrams) if ngrams else None
         self.export_inputs = ("ids", "padding_mask", "segments") if segments_of(self.model) > 1 else ("ids", "padding_mask")
-        self.head_variant = ", ".join(word for word in (pooling, self.head.variant, self.target.variant) if word)
+        self.head_variant = ", ".join(
+            word for word in (pooling, self.head.variant, "n-grams" if ngrams else "", self.target.variant) if word
+        )
+
+    @classmethod
+    def tokenizer_settings(cls, facts: Facts) -> Iterable[Setting]:
+        return defaults.tokenizer_settings(facts)
+
+    @classmethod
+    def settings(cls, facts: Facts) -> Iterable[Setting]:
+        return defaults.settings(facts)
 
     def hf_config(self) -> dict[str, Any]:
         return {"id2label": dict(enumerate(self.spec.labels)), "problem_type": self.target.problem}
@@ -111,7 +130,14 @@ class ClassificationTask(Distillable, Exportable):
         segments = {"segments": batch["segments"]} if "segments" in batch and segments_of(self.model) > 1 else {}
         states = self.model(self._masked(batch["ids"]), padding_mask=batch["padding_mask"], **segments)  # (B, T, D)
         text = self.model.pooler(states) if self.pooling == "pooler" else pool(states, batch["padding_mask"], self.pooling)  # (B, D)
-        return DistillationOutputs(text, self.head(self.dropout(text)))
+        scores = self.head(self.dropout(text))  # (B, C)
+        if self.ngrams is not None and not self.training:
+            scores = self.ngrams(scores, batch["ids"], batch["padding_mask"])
+        return DistillationOutputs(text, scores)
+
+    def set_initial_weights(self, rows: Iterable[Row], batches: Iterable[Batch]) -> None:
+        if self.ngrams is not None:
+            self.ngrams.fit(batches, lambda scores, targets: self.target.loss(scores, targets, self.spec, 0.0)[0])
 
     def distillation_outputs(self, batch: Batch, result: Result) -> DistillationOutputs:
         return self.target.distillation_outputs(result.output)

@@ -16,8 +16,10 @@ from framework import (
     Distillable,
     DistillationOutputs,
     Exportable,
+    Facts,
     GenerationTask,
     Result,
+    Setting,
     choice,
     generated_row,
     logits_at_targets,
@@ -27,6 +29,7 @@ from framework import (
     target_losses,
 )
 
+from . import defaults
 from .baseline import order_three
 
 if TYPE_CHECKING:
@@ -53,6 +56,14 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
     read_in_evaluation = ("following", "bytes", "words")
     validation_rows: ClassVar[int | None] = 0
     test_rows: ClassVar[int | None] = 3
+
+    @classmethod
+    def tokenizer_settings(cls, facts: Facts) -> Iterable[Setting]:
+        return defaults.tokenizer_settings(facts)
+
+    @classmethod
+    def settings(cls, facts: Facts) -> Iterable[Setting]:
+        return defaults.settings(facts)
 
     def forward(self, batch: Batch) -> Result:
         targets = batch["targets"]

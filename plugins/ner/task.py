@@ -97,7 +97,7 @@ class NerTask(Distillable, Exportable):
         self.head_variant = f"{format.pieces} piece, {self.head.variant}" + (", word features" if format.word_features else "")
         self.register_buffer("begins", torch.tensor([tag.letter not in "IE" for tag in self.parsed_tags]), persistent=False)
 
-    def set_initial_weights(self, rows: Iterable[Row]) -> None:
+    def set_initial_weights(self, rows: Iterable[Row], batches: Iterable[Batch]) -> None:
         """Trains the linear tagger, once on all rows and once without each fold; its transitions are the initial ones of a CRF."""
         if self.linear is None:
             return

@@ -72,7 +72,7 @@ def test_a_task_adds_scores_of_a_tagger_that_has_not_seen_the_row_it_trains_on(s
     form = NerFormat(overlap=2, scheme=scheme, word_features=97)
     task, plain = make_task(format=form, dropout=0.0), make_task(format=NerFormat(overlap=2, scheme=scheme), dropout=0.0)
     task.load_state_dict({**task.state_dict(), **plain.state_dict()})
-    task.set_initial_weights(ROWS)
+    task.set_initial_weights(ROWS, [])
     batch = form.collate([form.encode(row, Letters(), SPEC) for row in ROWS], SPEC, Random(0))
     parsed = [form.parse(row) for row in ROWS]
     folds = batch["fold"].tolist()

@@ -31,6 +31,7 @@ class Source:
     (True, ('train', 'validation', 'test'), 3)
     """
 
+    settings_from_rows: ClassVar[bool] = True  # whether tasks choose settings from the training rows
     rules: ClassVar[dict[str, str]] = {"0 <= workers <= 1024": "workers must not be negative, and at most 1,024; 0 = the training process"}
 
     def __init__(

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from framework.data.fingerprints import code_of
 from framework.data.formats import Format
@@ -22,6 +22,8 @@ class BuiltinData(Source):
     >>> [(sorted(row), place) for row, place in source.rows("train")]  # doctest: +ELLIPSIS
     [(['source', 'target'], 'built-in train rows, row ...')]
     """
+
+    settings_from_rows: ClassVar[bool] = False  # recipes are tuned to these rows
 
     def __init__(self, format: Format, seed: int, limit: int | None = None, batches: Part = choice("batches", "buckets"), workers: int = 0):
         super().__init__(format, seed, {}, 0.0, 0.0, "random", limit, batches, workers)

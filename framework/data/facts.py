@@ -1,0 +1,106 @@
+"""Facts of the training rows that settings are chosen from (`Task.settings`)."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from framework.data import cache
+from framework.data.fingerprints import code_of, digest, values_of
+from framework.data.formats import Format
+from framework.data.sources.base import Source, error_context
+from framework.data.tokenization.tokenizer import Tokenizer
+
+SAMPLE, CHARACTERS = 2000, 4_000_000  # rows, and characters, that are tokenized to know lengths: about as many at most
+LONGEST = 2**17  # tokens; a longer row counts as one of these
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Values of a config chosen from the training rows, and the reason, for the user.
+
+    values: in the grammar of presets, where an option of a slot is written `{"is": NAME}`; values beside `is` belong to that choice, all
+        others to whatever is chosen.
+
+    >>> Setting({"model": {"max_length": 256}}, "97 % of the texts whole").values["model"]["max_length"]
+    256
+    """
+
+    values: Mapping[str, Any]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of the training rows before a model is built.
+
+    rows: their number. characters, capitals: of their texts (`Format.tokenizer_texts`), and how many of these are upper-case letters.
+    labels: how often each label occurs (`Format.row_labels`). lengths: tokens of a sample of the rows, ascending (`Format.length`), once
+    the tokenizer is there. effort: how much more or less computing than usual the user asks for.
+
+    >>> facts = Facts(rows=4, characters=100, lengths=[4, 6, 10, 20])
+    >>> facts.tokens, facts.length_of(0.75), facts.share_within(10)
+    (40, 10, 0.75)
+    """
+
+    rows: int
+    characters: int
+    capitals: int = 0
+    labels: Mapping[str, int] = field(default_factory=dict)
+    lengths: Sequence[int] = ()
+    effort: float = 1.0
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all rows, as far as the sample tells."""
+        return round(self.rows * sum(self.lengths) / max(1, len(self.lengths)))
+
+    def length_of(self, share: float) -> int:
+        """The length that this share of the rows does not exceed."""
+        return self.lengths[max(0, int(np.ceil(share * len(self.lengths))) - 1)]
+
+    def share_within(self, length: int) -> float:
+        """The share of rows that are not longer."""
+        return float(np.searchsorted(np.asarray(self.lengths), length, side="right")) / len(self.lengths)
+
+
+def read_facts(source: Source, format: Format, effort: float) -> Facts:
+    """Facts of the training rows of a source, without lengths; kept in the cache."""
+
+    def write(folder: Path) -> None:
+        rows = characters = capitals = 0
+        labels: Counter[str] = Counter()
+        for row, where in source.rows("train"):
+            with error_context(where):
+                texts = list(format.tokenizer_texts(row))
+                labels.update(format.row_labels(row))
+            rows += 1
+            characters += sum(map(len, texts))
+            capitals += sum(sum(map(str.isupper, text)) for text in texts)
+        facts = {"rows": rows, "characters": characters, "capitals": capitals, "labels": dict(sorted(labels.items()))}
+        (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+
+    key = digest([source.fingerprint("train"), values_of(format), code_of(format), code_of(Facts)])
+    facts = json.loads((cache.entry("facts", key, write) / "facts.json").read_text(encoding="utf-8"))
+    return Facts(**facts, effort=effort)
+
+
+def with_lengths(facts: Facts, source: Source, format: Format, tokenizer: Tokenizer, statistics: dict[str, Any]) -> Facts:
+    """Facts with the lengths of a sample of the rows, evenly spaced."""
+    from framework.data.module import data_spec_of
+
+    spec = data_spec_of(tokenizer, LONGEST, statistics, format.special_tokens)
+    lengths = []
+    for row, where in _every(source.rows("train"), max(1, facts.rows // SAMPLE, facts.characters // CHARACTERS)):
+        with error_context(where):
+            if (features := format.encode(row, tokenizer, spec)) is not None:
+                lengths.append(format.length(features))
+    return replace(facts, lengths=sorted(lengths))
+
+
+def _every(rows: Iterable[Any], step: int) -> Iterable[Any]:
+    return (row for number, row in enumerate(rows) if number % step == 0)

@@ -1,0 +1,140 @@
+"""Settings that a task chooses from the training rows: what they are chosen from, what they give way to, and what the user sees of them."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+
+from framework.cli.train import main
+from framework.config.compose import compose
+from framework.config.presets import chosen_over, divided
+from framework.data.facts import Facts, Setting
+from framework.runs.folder import Run
+from framework.workflows.settings import joined, setting_lines
+from framework.workflows.start import Start
+from plugins.classification import defaults
+
+SETTINGS = {
+    "model": {"max_length": 96},
+    "tokenizer": {"is": "wordpiece", "min_frequency": 1},
+    "data": {"batches": {"is": "buckets", "budget": 512}},
+    "trainer": {"max_epochs": 9},
+    "task": {"ngrams": 3, "target": {"is": "label", "monitor": "f1"}},
+}
+
+
+def test_other_values_join_those_of_a_choice_and_another_choice_takes_its_values_away():
+    content = {"tokenizer": {"is": "bpe", "vocab_size": 2000}, "model": "tiny_encoder", "task": {"format": {"is": "masked", "share": 0.3}}}
+    values = {"tokenizer": {"is": "wordpiece"}, "model": {"is": "tiny_encoder", "dim": 8}, "task": {"format": {"share": 0.1}}, "seed": 1}
+    assert chosen_over(content, values) == {
+        "tokenizer": {"is": "wordpiece"},
+        "model": {"is": "tiny_encoder", "dim": 8},
+        "task": {"format": {"is": "masked", "share": 0.1}},
+        "seed": 1,
+    }
+    assert divided(values) == (
+        {"tokenizer": {"is": "wordpiece"}, "model": {"is": "tiny_encoder", "dim": 8}},
+        {"task": {"format": {"share": 0.1}}, "seed": 1},
+    )
+
+
+def composed(*words):
+    return compose(["task=classification", "data=files", "data.train=x.csv", *words], settings=SETTINGS)
+
+
+def test_settings_are_values_of_the_recipe():
+    config = composed().config
+    assert config["model"]["max_length"] == 96
+    assert config["tokenizer"]["min_frequency"] == 1
+    assert config["data"]["batches"]["budget"] == 512
+    assert config["trainer"]["max_epochs"] == 9
+    assert (config["task"]["ngrams"], config["task"]["target"]["monitor"]) == (3, "f1")
+    assert len(setting_lines([Setting(SETTINGS, "so")], composed())[0].split(", ")) == 9
+
+
+def test_what_is_typed_or_of_an_experiment_wins():
+    config = composed("model.max_length=64", "tokenizer=bytes", "data/batches=rows", "trainer.max_epochs=2", "task/target=labels").config
+    assert (config["model"]["max_length"], config["trainer"]["max_epochs"]) == (64, 2)
+    assert config["tokenizer"]["part"] == "tokenizer/bytes" and "budget" not in config["data"]["batches"]
+    assert config["task"]["target"]["part"] == "target/labels" and config["task"]["ngrams"] == 3
+    config = composed("model=bert_tiny", "experiment=trec").config
+    assert config["trainer"]["max_epochs"] == 12 and config["model"]["max_length"] == 96  # of any model
+    assert setting_lines([Setting({"trainer": {"max_epochs": 9}}, "so")], composed("trainer.max_epochs=2")) == []
+    assert setting_lines([Setting({"tokenizer": {"is": "wordpiece"}}, "so")], composed()) == ["tokenizer wordpiece: so"]
+
+
+def facts(rows, length=20, labels=(("a", 1), ("b", 1)), **options):
+    return Facts(rows, rows * length * 5, labels=dict(labels), lengths=[length] * 10, **options)
+
+
+def chosen(known):
+    return joined([*defaults.tokenizer_settings(known), *defaults.settings(known)])
+
+
+def test_classification_reads_whole_texts_and_trains_longer_on_few():
+    assert chosen(facts(300))["trainer"]["max_epochs"] > chosen(facts(3000))["trainer"]["max_epochs"]
+    assert chosen(facts(3000, effort=0.3))["trainer"]["max_epochs"] < chosen(facts(3000, effort=4.0))["trainer"]["max_epochs"]
+    lengths = [*range(10, 107), 2000, 2000, 2000]
+    assert chosen(Facts(100, 1000, labels={"a": 1, "b": 1}, lengths=lengths))["model"]["max_length"] == 128
+    assert chosen(Facts(100, 1000, labels={"a": 1, "b": 1}, lengths=[3000] * 9))["model"]["max_length"] == defaults.LONGEST
+    assert "tokenizer" not in chosen(facts(100_000))
+
+
+@pytest.mark.parametrize(
+    ("rare", "target"),
+    [(5, {"is": "label", "monitor": "f1", "class_weights": "balanced"}), (30, {"is": "label", "monitor": "f1"}), (45, None)],
+)
+def test_the_most_frequent_label_is_not_favored(rare, target):
+    assert chosen(facts(100, labels=(("a", 100 - rare), ("b", rare))))["task"].get("target") == target
+
+
+def write(path, rows, share):
+    """Rows of which a share mentions one of two words, which decides the label."""
+    made = random.Random(0)
+    words = [f"w{number}" for number in range(60)]
+    lines = []
+    for number in range(rows):
+        positive = number % round(1 / share) == 0
+        text = made.choices(words, k=6)
+        text.insert(made.randrange(6), made.choice(["alpha", "beta"] if positive else ["gamma", "delta"]))
+        lines.append(f"{' '.join(text)},{'yes' if positive else 'no'}")
+    path.write_text("\n".join(["text,label", *lines]))
+
+
+def test_a_run_saves_and_prints_what_was_chosen_and_why(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "rows.csv", 800, 0.05)
+    words = ["task=classification", "data=files", "data.train=rows.csv", "model.dim=16", "trainer.max_epochs=3", "logger=none"]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    run = Run.open(tmp_path / "runs/last")
+    config, lines = run.config(), run.notes()["settings"]
+    assert config["task"]["target"]["monitor"] == "f1" and config["task"]["ngrams"] == 2
+    assert config["model"]["max_length"] == 32 and config["trainer"]["max_epochs"] == 3
+    assert all(line in printed for line in lines)
+    assert [line.partition(" ")[0] for line in lines] == ["tokenizer", "model.max_length", "task.ngrams", "task.target", "task.target"]
+    predicted = {json.loads(line)["prediction"] for line in run.predictions.read_text().splitlines()}
+    assert predicted == {"yes", "no"}  # the checkpoint is not that of the most frequent label
+
+
+def test_the_recipe_as_it_stands_is_one_word_away(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "rows.csv", 100, 0.5)
+    words = ["task=classification", "data=files", "data.train=rows.csv"]
+    fixed, standard = (Start.of([*words, *more]).prepare() for more in (["effort=fixed"], []))
+    assert (fixed.settings, fixed.config["task"]["ngrams"]) == ((), 0)
+    assert standard.settings and standard.config["task"]["ngrams"] == 2
+    assert Start.of(["task=classification", "data.limit=20"]).prepare().settings == ()  # recipes are tuned to the built-in rows
+
+
+def test_lengths_are_those_of_an_even_sample(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.csv").write_text("text,label\n" + "".join(f"{'word ' * (1 + number % 7)},{number % 2}\n" for number in range(70)))
+    seen = []
+    monkeypatch.setattr(defaults, "settings", lambda known: seen.append(known) or iter(()))
+    Start.of(["task=classification", "data=files", "data.train=rows.csv", "data.validation_share=0"]).prepare()
+    (known,) = seen
+    assert (known.rows, known.labels) == (70, {"0": 35, "1": 35})
+    assert np.bincount(known.lengths).tolist() == [0, 0, 0] + [10] * 7  # with the begin and the end token
+    assert known.tokens == sum(known.lengths)
