@@ -25,6 +25,7 @@ class Setting:
 
     values: in the grammar of presets, where an option of a slot is written `{"is": NAME}`; values beside `is` belong to that choice, all
         others to whatever is chosen.
+    beside: group -> the choice without which the setting makes no sense.
 
     >>> Setting({"model": {"max_length": 256}}, "97 % of the texts whole").values["model"]["max_length"]
     256
@@ -32,6 +33,7 @@ class Setting:
 
     values: Mapping[str, Any]
     reason: str
+    beside: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

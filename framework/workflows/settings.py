@@ -29,10 +29,10 @@ def chosen_settings(config: Mapping[str, Any], compose: Compose) -> tuple[Compos
         return None
     facts = read_facts(source, format, effort)
     settings = list(task.tokenizer_settings(facts))
-    config = compose(joined(settings)).config
-    tokenizer = train_tokenizer(source, build(config["tokenizer"]), format)
+    composed = compose(joined(settings))
+    tokenizer = train_tokenizer(source, build(composed.config["tokenizer"]), format)
     facts = with_lengths(facts, source, format, tokenizer, fit_statistics(source, format))
-    settings += task.settings(facts)
+    settings += (one for one in task.settings(facts) if one.beside.items() <= composed.chosen.items())
     return (compose(joined(settings)), settings) if settings else None
 
 

@@ -21,7 +21,8 @@ def tokenizer_settings(facts: Facts) -> Iterator[Setting]:
 def settings(facts: Facts) -> Iterator[Setting]:
     length = max(SHORTEST, min(LONGEST, -(-facts.length_of(WHOLE) // 32) * 32))
     yield Setting({"model": {"max_length": length}}, f"{facts.share_within(length):.0%} of the texts whole")
-    yield Setting({"task": {"ngrams": 2}}, "a linear model learns from few texts what a network needs many for")
+    reason = "a linear model learns from few texts what a network needs many for"
+    yield Setting({"task": {"ngrams": 2}}, reason, beside={"model": "tiny_encoder"})
     by_rows, by_cost = facts.effort * ROWS / facts.rows, facts.effort * STEPS * 1000 / facts.tokens
     epochs = round(max(FEWEST, min(MOST, by_rows, by_cost)))
     yield Setting({"trainer": {"max_epochs": epochs}}, f"{facts.rows:,} texts, {facts.tokens:,} tokens in each")

@@ -52,6 +52,8 @@ class NerFormat(Format):
         them.
     max_inexact: share of the spans of a split that words cannot express (they end inside a word, or share one with another span), above
         which the data is refused.
+    word_features: rows of the table that the linear tagger of the task has for features of words, which share them by their hashes; 0 = no
+        linear tagger. 65,536 are enough for a few thousand sentences.
     """
 
     columns = ("tokens", "tags")
@@ -233,6 +235,7 @@ class NerSpansFormat(NerFormat):
     max_windows: windows of a text at most; a longer text is refused, because one step would not end.
     max_inexact: share of the spans of a split that words cannot express (they end inside a word, or share one with another span), above
         which the data is refused.
+    word_features: rows of the table that the linear tagger of the task has for features of words; 0 = no linear tagger.
     """
 
     columns = ("text", "spans")

@@ -130,8 +130,8 @@ def test_the_history_has_training_and_validation(run):
 
 def test_metrics_of_a_classification_follow_from_its_predictions(run):
     found, rows = figures(run), predictions(run)
-    names = {f"{split}/{name}" for split in ("validation", "test") for name in ("loss", "accuracy", "f1")}
-    assert set(found) == names | {"baseline/accuracy", "baseline/f1"}
+    names = {f"{split}/{name}" for split in ("validation", "test") for name in ("loss", "accuracy", "f1", "mcc")}
+    assert set(found) == names | {"baseline/accuracy", "baseline/f1", "baseline/mcc"}
     expected, predicted = [row["reference"] for row in rows], [row["prediction"] for row in rows]
     assert len(rows) == 21
     assert found["test/accuracy"] == pytest.approx(accuracy_score(expected, predicted))
