@@ -21,12 +21,21 @@ def tokenizer_settings(facts: Facts) -> Iterator[Setting]:
 def settings(facts: Facts) -> Iterator[Setting]:
     length = max(SHORTEST, min(LONGEST, -(-facts.length_of(WHOLE) // 32) * 32))
     yield Setting({"model": {"max_length": length}}, f"{facts.share_within(length):.0%} of the texts whole")
+    yield from _regularization()
     reason = "a linear model learns from few texts what a network needs many for"
     yield Setting({"task": {"ngrams": 2}}, reason, beside={"model": "tiny_encoder"})
     by_rows, by_cost = facts.effort * ROWS / facts.rows, facts.effort * STEPS * 1000 / facts.tokens
     epochs = round(max(FEWEST, min(MOST, by_rows, by_cost)))
     yield Setting({"trainer": {"max_epochs": epochs}}, f"{facts.rows:,} texts, {facts.tokens:,} tokens in each")
     yield from _of_labels(facts.labels)
+
+
+def _regularization() -> Iterator[Setting]:
+    reason = "what kept a model from learning its texts by heart"
+    yield Setting({"task": {"token_dropout": 0.3}}, reason, beside={"tokenizer": "wordpiece"})
+    yield Setting({"task": {"dropout": 0.4}}, reason)
+    yield Setting({"callbacks": {"average": {"decay": 0.99}}}, reason, beside={"callbacks": "default"})
+    yield Setting({"data": {"batches": {"is": "buckets", "budget": 1024}}, "schedule": {"is": "linear", "warmup": 0.1}}, "more steps")
 
 
 def _of_labels(labels: Mapping[str, int]) -> Iterator[Setting]:
