@@ -46,9 +46,9 @@ def train(start: Start) -> float | None:
         pl.seed_everything(config["seed"], verbose=False)
         task = build_task(config, prepared.spec, prepared.format)
         attach_reference(task, config)
-        lines = load_initial_weights(start, task, prepared)
         if not start.resumes:
-            task.set_initial_weights(prepared.rows("train"))
+            task.set_initial_weights(prepared.rows("train"))  # loaded weights replace those that they have names of
+        lines = load_initial_weights(start, task, prepared)
         if rank == 0:
             if not start.resumes:  # a resumed run keeps the files that its weights were trained with
                 prepared.tokenizer.save(run.tokenizer)
