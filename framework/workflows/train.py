@@ -46,9 +46,10 @@ def train(start: Start) -> float | None:
         pl.seed_everything(config["seed"], verbose=False)
         task = build_task(config, prepared.spec, prepared.format)
         attach_reference(task, config)
-        lines = load_initial_weights(start, task, prepared)
         if not start.resumes:
+            # loaded weights replace those that they have names of
             task.set_initial_weights(prepared.rows("train"), prepared.loader("train", shuffle=False))
+        lines = load_initial_weights(start, task, prepared)
         if rank == 0:
             if not start.resumes:  # a resumed run keeps the files that its weights were trained with
                 prepared.tokenizer.save(run.tokenizer)
