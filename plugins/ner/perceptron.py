@@ -5,6 +5,7 @@ Shapes: W words, K features of a word, C tags, F rows of the table of weights.
 
 from collections.abc import Iterable, Sequence
 from random import Random
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,7 @@ class Perceptron:
         number = {tag: index for index, tag in enumerate(self.tags)}
         return np.array([number[tag] for tag in write(row.entities or [], len(row.words), self.scheme)], dtype=np.int64)
 
-    def _best(self, features: Indices) -> Indices:
+    def _best(self, features: NDArray[Any]) -> Indices:
         """The best legal sequence (W,) of words with features (W, K). Viterbi 1967."""
         if not len(features):
             return np.zeros(0, dtype=np.int64)
@@ -88,7 +89,8 @@ class Perceptron:
 
 def first(rows: Iterable[Sentence], words: int) -> list[Sentence]:
     """The first rows that have so many words together; at least one row."""
-    chosen, count = [], 0
+    chosen: list[Sentence] = []
+    count = 0
     for row in rows:
         count += len(row.words)
         if chosen and count > words:
