@@ -105,7 +105,8 @@ def likeliest(scores, postprocessing):
 @pytest.mark.parametrize("pieces", ["first", "last", "all"])
 def test_entities_follow_from_the_scores_of_pieces(tmp_path, head, pieces):
     statistics = {"scheme": "iob2", "pieces": pieces}
-    run = make_run(tmp_path, "ner", f"task/head={head}", f"task.format.pieces={pieces}", spec={"statistics": statistics})
+    words = [f"task/head={head}", f"task.format.pieces={pieces}", "task.format.word_features=0"]
+    run = make_run(tmp_path, "ner", *words, spec={"statistics": statistics})
     loaded = Predictor.load(run)
     if isinstance(loaded.task.head, CrfTagHead):
         torch.nn.init.normal_(loaded.task.head.step)
@@ -126,7 +127,7 @@ def test_entities_follow_from_the_scores_of_pieces(tmp_path, head, pieces):
 
 
 def test_ner_as_a_program(tmp_path):
-    loaded, program = exported(tmp_path, "ner", "model.num_layers=1", "model/position=alibi")
+    loaded, program = exported(tmp_path, "ner", "model.num_layers=1", "model/position=alibi", "task.format.word_features=0")
     _, batch = asked(loaded)
     with torch.no_grad():
         close(program(batch["ids"], batch["padding_mask"])[batch["padding_mask"]], loaded.task.export_forward(batch)[batch["padding_mask"]])
@@ -134,7 +135,7 @@ def test_ner_as_a_program(tmp_path):
 
 
 def test_ner_with_features_of_words_as_a_program(tmp_path):
-    loaded = in_double(make_run(tmp_path, "ner", "model.num_layers=1", "model/position=alibi", "task.format.word_features=97"))
+    loaded = in_double(make_run(tmp_path, "ner", "model/position=alibi", "task.format.pieces=first", "task.format.word_features=97"))
     torch.nn.init.normal_(loaded.task.linear.weights)
     write(loaded, tmp_path)
     program = torch.export.load(tmp_path / "model.pt2").module()
