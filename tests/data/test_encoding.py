@@ -120,7 +120,7 @@ def test_the_corpus_is_never_in_memory(tmp_path):
         for number in range(6_000):
             file.write(f"line {number}: " + "much more text than what may be held in memory at once, " * 10 + "\n")
     size = path.stat().st_size
-    prepare(files(Stream(), train=str(path), limit=600, validation_share=0), BytesTokenizer(), Stream(), 64)  # imports everything
+    prepare(files(Stream(), train=str(path), limit=600, validation_share=0.1), BytesTokenizer(), Stream(), 64)  # imports everything
     tracemalloc.start()
     data = prepare(files(Stream(), train=str(path), validation_share=0.1), BytesTokenizer(), Stream(), 64)
     peak = tracemalloc.get_traced_memory()[1]
