@@ -1,5 +1,5 @@
-"""What breaks the graph of torch.compile: `python benchmarks/compiling.py`. For each task the breaks in a training batch's forward pass, and
-how often a second epoch on length buckets compiles again.
+"""What breaks the graph of torch.compile: `python benchmarks/compiling.py`. For each task the breaks in the forward pass of training
+batches, and how often a second epoch on length buckets compiles again.
 
 The graphs are traced and run as they are (backend eager): what is counted does not depend on the compiler behind them.
 """
@@ -48,7 +48,8 @@ def main() -> None:
                 (result.loss / result.weight).backward()
             compiled.append(counters["stats"]["unique_graphs"])
         breaks = dict(counters["graph_break"])
-        print(f"{name:<15} {sum(breaks.values())} breaks, {compiled[0]} graphs in the first epoch, {compiled[1] - compiled[0]} more in the second")
+        graphs = f"{compiled[0]} graphs in the first epoch, {compiled[1] - compiled[0]} more in the second"
+        print(f"{name:<15} {sum(breaks.values())} breaks, {graphs}")
         for reason, count in breaks.items():
             print(f"    {count}: {' '.join(reason.split())[:160]}")
 
