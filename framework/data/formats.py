@@ -68,6 +68,8 @@ class Format:
     special_tokens: tokens added to the tokenizer; their ids are spec.special_ids.
     label_columns: columns of label names. A list of columns for one of them, `data.columns.label=[toxic,obscene]`, are columns of 0 and 1:
         the value is the list of the names of those that have 1.
+    dispensable: features without which `collate` makes a batch that lacks what is made of them; rows of training are read without those
+        that the task reads in evaluation alone.
     stream: the rows are parts of one running text and may be packed.
     unseen_labels: whether a label that the training rows lack is counted as an error in validation and test, or refused.
 
@@ -86,6 +88,7 @@ class Format:
     optional: ClassVar[tuple[str, ...]] = ()
     label_columns: ClassVar[tuple[str, ...]] = ()
     makes: ClassVar[tuple[str, ...]] = ()
+    dispensable: ClassVar[tuple[str, ...]] = ()
     special_tokens: tuple[str, ...] = ()
     stream: ClassVar[bool] = False
     unseen_labels: Literal["count", "refuse"] = "count"

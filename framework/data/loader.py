@@ -45,18 +45,19 @@ class ShardedBatchSampler(Sampler[Step]):
 class BatchDataset(Dataset[Batch]):
     """Collates the batch of a step. A batch depends only on its step, so any worker may collate it.
 
-    raw: whether batches hold the rows as the source read them (evaluation). unread: features, and keys of a batch, to leave out.
+    raw: whether batches hold the rows as the source read them (evaluation). unread: keys of a batch to leave out.
     """
 
     def __init__(self, examples: Examples, format: Format, spec: DataSpec, seed: int, raw: bool, unread: Sequence[str] = ()):
         self.examples, self.format, self.spec, self.seed, self.raw = examples, format, spec, seed, raw
         self.unread = unread
+        self.left_out = [name for name in unread if name in format.dispensable]
 
     def __getitem__(self, step: Step) -> Batch:
         epoch, number, rows, dummy = step
         offset = self.examples.offset(self.seed, epoch)
         places = np.asarray(rows)
-        features = self.examples.batch(places, offset).without(*self.unread)
+        features = self.examples.batch(places, offset).without(*self.left_out)
         # in evaluation the same for every batch, seed and epoch, so that evaluations are comparable
         random = Random("collate" if self.raw else f"collate {self.seed} {epoch} {number}")
         batch = self.format.collate(features, self.spec, random)

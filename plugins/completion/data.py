@@ -19,6 +19,7 @@ class CompletionFormat(Format):
 
     columns: ClassVar[tuple[str, ...]] = ("text",)
     makes: ClassVar[tuple[str, ...]] = SHIFTED
+    dispensable: ClassVar[tuple[str, ...]] = ("bytes", "words")
     stream: ClassVar[bool] = True
     rules: ClassVar[dict[str, str]] = {"builtin_megabytes > 0": "builtin_megabytes must be positive"}
     provides: ClassVar[tuple[str, ...]] = ("stream", "documents", "counted")

@@ -42,6 +42,7 @@ class PromptedFormat(Format):
 
     columns: ClassVar[tuple[str, ...]] = ("prompt", "completion")
     makes: ClassVar[tuple[str, ...]] = (*SHIFTED, "prompt")
+    dispensable: ClassVar[tuple[str, ...]] = ("bytes", "words")
     optional: ClassVar[tuple[str, ...]] = ("completion",)
     rules: ClassVar[dict[str, str]] = {"builtin_rows >= 1": "builtin_rows must be at least 1"}
 
