@@ -57,7 +57,7 @@ class NerFormat(Format):
     """
 
     columns = ("tokens", "tags")
-    makes = ("ids", "padding_mask", "word_ids", "word_mask", "num_words", "tags", "word_features", "fold")
+    makes = ("ids", "padding_mask", "word_ids", "word_mask", "num_words", "tags")
     optional = ("tags",)
     rules: ClassVar[dict[str, str]] = {
         "overlap >= 0": "overlap must not be negative",

@@ -156,7 +156,10 @@ class NerTask(Distillable, Exportable):
         means = sums[:-1].view(rows, most, -1) / counts.clamp(min=1)[..., None]  # (B, W, D)
         padding_mask = torch.arange(most, device=word.device) < batch["num_words"][:, None]  # (B, W)
         unaligned = padding_mask & (counts == 0)
-        added = None if self.linear is None else self.linear(batch["word_features"], batch["fold"] if self.training else None)  # (B, W, C)
+        added = None
+        if self.linear is not None:
+            assert "word_features" in batch and "fold" in batch  # the format has the same table of features
+            added = self.linear(batch["word_features"], batch["fold"] if self.training else None)  # (B, W, C)
         return Words(means, self.head(self.dropout(means), unaligned, added), padding_mask, padding_mask & ~unaligned)
 
     def _masked(self, batch: Batch) -> Tensor:

@@ -267,7 +267,7 @@ def test_every_task_has_a_recipe_for_a_fresh_start_and_one_for_trained_weights(t
 
 
 def test_the_recipe_is_chosen_by_word_by_experiment_or_by_how_the_run_begins(mine):
-    fresh, tuned = ("scratch", "muon", 2e-3), ("finetune", "adamw", 1e-4)
+    fresh, tuned = ("scratch", "muon", 2e-4), ("finetune", "adamw", 1e-4)
     begun = mine("experiment/begun", "task: ner\nmodel: {is: bert_base, pretrained: somewhere}\n")
     mine("experiment/gentle", "task: ner\nrecipe: finetune\n")
     mine("experiment/plain", "task: ner\n")
