@@ -206,9 +206,7 @@ ROWS = {
 
 TASKS = [
     TaskLine("classification", "encoder or decoder", "`text`, `label`", "accuracy", "linear model", "classification", "sst2"),
-    TaskLine(
-        "ner", "encoder", "`tokens`, `tags` (CoNLL, JSON lines), or `text`, `spans`", "f1", "perceptron", "ner", "ncbi_disease"
-    ),
+    TaskLine("ner", "encoder", "`tokens`, `tags` (CoNLL, JSON lines), or `text`, `spans`", "f1", "perceptron", "ner", "ncbi_disease"),
     TaskLine("completion", "decoder", "`text`", "bits_per_byte", "order-3 bytes", "default", "wikitext2"),
     TaskLine("translation", "encoder-decoder", "`source`, `target`", "bleu", "word by word", "translation", "multi30k"),
     TaskLine("summarization", "encoder-decoder", "`document`, `summary`", "rouge1", "first words", "summarization", "dialogsum"),

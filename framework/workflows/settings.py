@@ -25,8 +25,8 @@ def chosen_settings(config: Mapping[str, Any], compose: Compose) -> tuple[Compos
     format = build(config["task"]["format"])
     source = build(config["data"], format=format, seed=config["seed"])
     task: Any = registry.get(config["task"]["part"])
-    if effort is None or not source.settings_from_rows or "train" not in source.splits:
-        return None
+    if effort is None or config["task"].get("teacher") or not source.settings_from_rows or "train" not in source.splits:
+        return None  # a student is as its teacher makes it
     facts = read_facts(source, format, effort)
     settings = list(task.tokenizer_settings(facts))
     composed = compose(joined(settings))

@@ -124,7 +124,15 @@ def test_the_command_line_chooses_the_format_and_for_both_what_is_told():
     files = ["data=files", "data.train=a.csv", "data.columns.second=hypothesis"]
     task = compose(["task=classification", "task/format=pairs", "task.target.class_weights={yes: 2, no: 0.5}", *files]).config["task"]
     assert task["format"]["part"] == "format/pairs"
-    assert task["format"]["target"] == task["target"] == {"part": "target/label", "class_weights": {"yes": 2, "no": 0.5}}
+    assert (
+        task["format"]["target"]
+        == task["target"]
+        == {
+            "part": "target/label",
+            "class_weights": {"yes": 2, "no": 0.5},
+            "monitor": "accuracy",
+        }
+    )
     task = compose(["task=classification", "task/target=labels", "task.target.threshold=0.3"]).config["task"]
     assert task["format"]["target"] == task["target"] == {"part": "target/labels", "separator": ",", "threshold": 0.3}
 
