@@ -97,7 +97,7 @@ MEANINGFUL = {
     -1: {"beta2_decay", "devices", "length_penalty", "max_epochs", "max_steps", "num_sanity_val_steps"},
     -0.5: {"beta2_decay", "length_penalty"},
     0: {
-        *("dropout", "weights_dropout", "inner_dropout", "token_dropout", "word_dropout", "label_smoothing"),
+        *("dropout", "weights_dropout", "inner_dropout", "token_dropout", "word_dropout", "label_smoothing", "ngrams", "word_features"),
         *("momentum", "dampening", "weight_decay", "warmup", "floor", "soft", "hidden", "hard", "length_penalty", "seed", "slow"),
         *("masked", "random", "share", "max_inexact", "max_ratio", "min_delta", "validation_share", "test_share"),  # of them none
         *("offset", "segments", "overlap", "skip", "start", "workers", "patience", "min_new_tokens", "min_epochs", "min_steps"),
