@@ -7,7 +7,9 @@ unfinished or without a manifest is written again.
 import json
 import shutil
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from filelock import FileLock
@@ -17,6 +19,7 @@ from framework.utils.files import new_folder, remove_partial, sync
 
 MANIFEST = "manifest.json"
 BLOCK = 1 << 16
+_checked: ContextVar[set[Path] | None] = ContextVar("_checked", default=None)  # entries, inside `checked_once`
 
 
 def entry(kind: str, key: str, write: Callable[[Path], None]) -> Path:
@@ -25,7 +28,9 @@ def entry(kind: str, key: str, write: Callable[[Path], None]) -> Path:
     Of several processes, one writes and the others wait. If `write` raises, nothing remains.
     UserError: the cache folder cannot be written to.
     """
-    folder = cache_folder() / kind / key
+    folder, known = cache_folder() / kind / key, _checked.get()
+    if known is not None and folder in known:
+        return folder
     with usable_cache():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
@@ -36,7 +41,19 @@ def entry(kind: str, key: str, write: Callable[[Path], None]) -> Path:
                 with new_folder(folder) as partial:
                     write(partial)
                     seal(partial)
+    if known is not None:
+        known.add(folder)
     return folder
+
+
+@contextmanager
+def checked_once() -> Iterator[None]:
+    """Inside, an entry that has been checked is not checked again."""
+    token = _checked.set(set())
+    try:
+        yield
+    finally:
+        _checked.reset(token)
 
 
 def seal(folder: Path) -> None:

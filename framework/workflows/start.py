@@ -116,16 +116,24 @@ class Start:
 
         A run with a checkpoint keeps its tokenizer and data spec.
         """
+        from framework.data.cache import checked_once
         from framework.runs.build import prepare_data
 
-        if self.compose is not None:
-            from framework.workflows.settings import chosen_settings, setting_lines
+        with checked_once():
+            start = self._with_settings()
+            prepared = prepare_data(start.config, self.run.folder if self.run and self.resumes else None)
+        return replace(start, prepared=prepared)
 
-            if chosen := chosen_settings(self.config, self.compose):
-                composed, settings = chosen
-                config = with_tokenizer(composed.config, composed.overrides, self.pretrained, self.frozen)
-                return replace(self, config=config, settings=setting_lines(settings, composed), compose=None).prepare()
-        return replace(self, prepared=prepare_data(self.config, self.run.folder if self.run and self.resumes else None))
+    def _with_settings(self) -> "Start":
+        """With the settings that the task chooses from the training rows."""
+        from framework.workflows.settings import chosen_settings, setting_lines
+
+        chosen = None if self.compose is None else chosen_settings(self.config, self.compose)
+        if chosen is None:
+            return self
+        composed, settings = chosen
+        config = with_tokenizer(composed.config, composed.overrides, self.pretrained, self.frozen)
+        return replace(self, config=config, settings=setting_lines(settings, composed), compose=None)
 
     def check_free(self) -> "Start":
         """UserError: another process trains in the folder of the run. Before data is encoded, which may take long."""

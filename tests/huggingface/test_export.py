@@ -37,7 +37,15 @@ T5 = [
 ]
 RUNS = {
     "classification": ["task=classification", *BERT, "task.pooling=pooler", "data.test=test.csv", "tokenizer=bytes"],
-    "ner": ["task=ner", *BERT, "task/head=softmax", "task.format.pieces=first", "tokenizer=wordpiece", "tokenizer.vocab_size=300"],
+    "ner": [
+        "task=ner",
+        *BERT,
+        "task/head=softmax",
+        "task.format.pieces=first",
+        "task.format.word_features=0",
+        "tokenizer=wordpiece",
+        "tokenizer.vocab_size=300",
+    ],
     "completion": [
         "task=completion",
         "model=tiny_decoder",
