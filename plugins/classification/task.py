@@ -87,7 +87,7 @@ class ClassificationTask(Distillable, Exportable):
     ):
         super().__init__(model, spec, format)
         if token_dropout and spec.mask is None:
-            raise UserError("task.token_dropout needs a tokenizer with a mask token, and this one has none")
+            raise UserError("task.token_dropout needs a tokenizer with a mask token, and this one has none: task.token_dropout=0")
         self.pooling, self.label_smoothing, self.token_dropout = pooling, label_smoothing, token_dropout
         self.target: Target = format.target
         self.monitor, self.mode = self.target.monitor, self.target.mode

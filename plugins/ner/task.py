@@ -87,7 +87,7 @@ class NerTask(Distillable, Exportable):
     ):
         super().__init__(model, spec, format)
         if word_dropout and spec.mask is None:
-            raise UserError("task.word_dropout needs a tokenizer with a mask token, and this one has none")
+            raise UserError("task.word_dropout needs a tokenizer with a mask token, and this one has none: task.word_dropout=0")
         self.word_dropout = word_dropout
         self.dropout = Dropout(dropout)
         self.tags = tags_of(spec.labels, format.scheme)
