@@ -1,4 +1,4 @@
-"""What collating a batch costs: `python benchmarks/collating.py`. Tokens a CPU-second, as the data loader makes training batches.
+"""Speed of collating, in tokens a CPU-second, as the data loader makes training batches: `python benchmarks/collating.py`.
 
 Rows are made up and encoded already: windows of running text of two lengths, short texts in buckets, pairs of sentences, and sentences
 with a tag for each word. A token is counted once, however many features it has, of pairs those of both texts; padding is not counted.

@@ -1,5 +1,5 @@
-"""What breaks the graph of torch.compile: `python benchmarks/compiling.py`. For each task the breaks in the forward pass of training
-batches, and how often a second epoch on length buckets compiles again.
+"""Graph breaks and recompilations of torch.compile: `python benchmarks/compiling.py`. For each task the breaks in the forward pass of
+training batches, and how often a second epoch on length buckets compiles again.
 
 The graphs are traced and run as they are (backend eager): what is counted does not depend on the compiler behind them.
 """

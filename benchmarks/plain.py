@@ -1,4 +1,4 @@
-"""What a person would write by hand: three Transformers and their training step. Imports nothing of ours.
+"""Three Transformers and their training step in plain PyTorch, as a person would write them. Imports nothing of ours.
 
 Shapes: B batch, T target length, S source length, H heads, D model width.
 """

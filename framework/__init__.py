@@ -35,6 +35,7 @@ from framework import registry
 
 if TYPE_CHECKING:  # the public names; type checkers and editors import them at once
     from framework.data.batches import Batches as Batches
+    from framework.data.facts import Defaults as Defaults
     from framework.data.facts import Facts as Facts
     from framework.data.facts import Setting as Setting
     from framework.data.formats import Batch as Batch

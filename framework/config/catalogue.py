@@ -30,13 +30,8 @@ from framework.utils.ranks import ranks
 GROUPS = ("model", "data", "tokenizer", "task", "optimizer", "schedule", "trainer", "callbacks", "logger", "recipe", "experiment", "debug")
 NAMED = {"callbacks": "callback", "logger": "tracker"}
 FILES = ("recipe", "experiment", "debug")
-TOP = {
-    "name": "str | None",
-    "seed": "int",
-    "resume": "str | None",
-    "runs": "str",
-    "effort": "str",
-}  # keys beside the groups, and their types
+# keys beside the groups, and their types
+TOP = {"name": "str | None", "seed": "int", "resume": "str | None", "runs": "str", "effort": "str"}
 _TOP_NAMES = (*TOP, *(f"{group}_part" for group in GROUPS))  # what every rule may name
 _OWN_PRESETS = "conf"  # the name of their record; no package has it
 

@@ -10,7 +10,8 @@ from framework import registry
 from framework.config.catalogue import FILES, GROUPS, NAMED, TOP, Catalogue
 from framework.config.other_words import meant
 
-EFFORTS = ("small", "standard", "large", "fixed")
+# Computing that defaults chosen from the training rows may cost, relative to the usual; None: none are chosen.
+EFFORTS: dict[str, float | None] = {"small": 0.33, "standard": 1.0, "large": 4.0, "fixed": None}
 NAME_BYTES = 200  # of a run: file systems allow 255, and a date follows
 _TYPES: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "bool": bool}
 

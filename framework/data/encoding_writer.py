@@ -83,7 +83,7 @@ class Writer:
         self.rows += 1
 
     def part(self) -> EncodedPart:
-        """What another writer needs to append these rows."""
+        """The description by which another writer appends these rows."""
         features = {name: writer.part() for name, writer in self.features.items()}
         return EncodedPart(self.rows, self.dropped, self.counts, self.labels, self.first, features)
 

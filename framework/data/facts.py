@@ -1,4 +1,4 @@
-"""Facts of the training rows that settings are chosen from (`Task.settings`)."""
+"""Facts of the training rows, and the settings that a task chooses from them (`Task.defaults`)."""
 
 import json
 from collections import Counter
@@ -38,11 +38,11 @@ class Setting:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of the training rows before a model is built.
+    """Facts of the training rows, known before a model is built.
 
-    rows: their number. characters, capitals: of their texts (`Format.tokenizer_texts`), and how many of these are upper-case letters.
-    labels: how often each label occurs (`Format.row_labels`). lengths: tokens of a sample of the rows, ascending (`Format.length`), once
-    the tokenizer is there. effort: how much more or less computing than usual the user asks for.
+    rows: their number. characters: of their texts (`Format.tokenizer_texts`). labels: how often each label occurs (`Format.row_labels`).
+    lengths: tokens of a sample of the rows, ascending (`Format.length`), once the tokenizer is there. effort: computing relative to the
+    usual that the user asks for.
 
     >>> facts = Facts(rows=4, characters=100, lengths=[4, 6, 10, 20])
     >>> facts.tokens, facts.length_of(0.75), facts.share_within(10)
@@ -51,7 +51,6 @@ class Facts:
 
     rows: int
     characters: int
-    capitals: int = 0
     labels: Mapping[str, int] = field(default_factory=dict)
     lengths: Sequence[int] = ()
     effort: float = 1.0
@@ -70,11 +69,31 @@ class Facts:
         return float(np.searchsorted(np.asarray(self.lengths), length, side="right")) / len(self.lengths)
 
 
+class Defaults:
+    """Base class of the rules by which a task chooses settings from facts of the training rows. Only a run from random weights on rows of
+    the user's own takes them, and only for what neither the command line nor an experiment says.
+
+    >>> class ShortTexts(Defaults):
+    ...     def settings(self, facts):
+    ...         yield Setting({"model": {"max_length": facts.length_of(0.97)}}, "97% of the texts whole")
+    >>> [setting.values for setting in ShortTexts().settings(Facts(rows=4, characters=100, lengths=[4, 6, 10, 20]))]
+    [{'model': {'max_length': 20}}]
+    """
+
+    def tokenizer_settings(self, facts: Facts) -> Iterable[Setting]:
+        """Settings of the tokenizer; lengths in tokens are not known yet."""
+        return ()
+
+    def settings(self, facts: Facts) -> Iterable[Setting]:
+        """All other settings."""
+        raise NotImplementedError
+
+
 def read_facts(source: Source, format: Format, effort: float) -> Facts:
     """Facts of the training rows of a source, without lengths; kept in the cache."""
 
     def write(folder: Path) -> None:
-        rows = characters = capitals = 0
+        rows = characters = 0
         labels: Counter[str] = Counter()
         for row, where in source.rows("train"):
             with error_context(where):
@@ -82,8 +101,7 @@ def read_facts(source: Source, format: Format, effort: float) -> Facts:
                 labels.update(format.row_labels(row))
             rows += 1
             characters += sum(map(len, texts))
-            capitals += sum(sum(map(str.isupper, text)) for text in texts)
-        facts = {"rows": rows, "characters": characters, "capitals": capitals, "labels": dict(sorted(labels.items()))}
+        facts = {"rows": rows, "characters": characters, "labels": dict(sorted(labels.items()))}
         (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
 
     key = digest([source.fingerprint("train"), values_of(format), code_of(format), code_of(Facts)])

@@ -24,7 +24,7 @@ EXACT = 1 << 53  # integers up to here are equal as float64
 
 @dataclass
 class FeaturePart:
-    """What a `FeatureWriter` has written: type of number, nesting, whether they are bools, the largest integer, rows and their lengths."""
+    """Description of a feature's files: type of number, nesting, whether they are bools, the largest integer, rows and their lengths."""
 
     dtype: str
     nesting: int | None
@@ -82,7 +82,7 @@ class FeatureWriter:
         return {"nesting": 1 if self.nesting is None else self.nesting, "dtype": self.dtype, "bools": bool(self.bools)}
 
     def part(self) -> FeaturePart:
-        """What another writer needs to append these rows."""
+        """The description by which another writer appends these rows."""
         return FeaturePart(self.dtype, self.nesting, self.bools, self.largest, self.rows, self.outer, self.values)
 
     def takes(self, part: FeaturePart) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from framework.data.facts import Facts, Setting
+from framework.data.facts import Defaults
 from framework.data.formats import Batch, Features, Format, Row
 from framework.data.spec import DataSpec
 from framework.generation.engine import Decode
@@ -80,6 +80,7 @@ class Task(nn.Module):
     rules: ClassVar[dict[str, str]] = {}
     reads: ClassVar[tuple[str, ...]] = ()  # what a batch with targets must hold; () = whatever its own format makes
     read_in_evaluation: ClassVar[tuple[str, ...]] = ()  # of `reads`, what no training step reads; training batches are made without it
+    defaults: ClassVar[Defaults | None] = None  # rules that choose settings from the training rows; None: the recipe is for all
     # What the loss is summed over: rows; or it compares the rows of a batch with each other (in-batch negatives), those of this process, or
     # those of all processes (`gather_rows`).
     loss_over: ClassVar[Literal["rows", "batch", "global_batch"]] = "rows"
@@ -93,17 +94,6 @@ class Task(nn.Module):
         super().__init__()
         self.spec, self.format = spec, format
         self.model = model(spec=spec)
-
-    @classmethod
-    def tokenizer_settings(cls, facts: Facts) -> Iterable[Setting]:
-        """Settings of the tokenizer for training rows with these facts, their lengths not yet known. Only a run from random weights on
-        rows of the user's own takes settings, and only for what neither the command line nor an experiment says."""
-        return ()
-
-    @classmethod
-    def settings(cls, facts: Facts) -> Iterable[Setting]:
-        """All other settings for training rows with these facts."""
-        return ()
 
     def forward(self, batch: Batch) -> Result:
         """Loss and outputs of a batch. A batch to predict from has no targets; its loss is that of none."""

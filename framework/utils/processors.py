@@ -1,4 +1,4 @@
-"""What the processor computes in hardware."""
+"""Capabilities of the processor."""
 
 from functools import cache
 

@@ -6,11 +6,12 @@ from typing import Any
 from framework import registry
 from framework.config.compose import Composed
 from framework.config.presets import chosen_over
+from framework.config.validate import EFFORTS
 from framework.data.facts import Setting, read_facts, with_lengths
 from framework.data.module import fit_statistics, train_tokenizer
+from framework.data.sources.base import Source
+from framework.errors import UserError
 from framework.registry import build
-
-EFFORTS = {"small": 0.33, "standard": 1.0, "large": 4.0}  # computing, relative to the default
 
 Compose = Callable[[Mapping[str, Any]], Composed]  # settings -> the config with them
 
@@ -19,21 +20,38 @@ def chosen_settings(config: Mapping[str, Any], compose: Compose) -> tuple[Compos
     """The config with the settings that its task chooses, and those settings; None where it chooses none.
 
     config: with the recipe as it stands. compose: composes the same command line with settings. First the tokenizer is chosen; it is
-    trained, because the other settings depend on the lengths of the rows in tokens.
+    trained, because the other settings depend on the lengths of the rows in tokens. UserError: an effort that changes nothing.
     """
-    effort = EFFORTS.get(config["effort"])
+    effort = EFFORTS[config["effort"]]
     format = build(config["task"]["format"])
     source = build(config["data"], format=format, seed=config["seed"])
-    task: Any = registry.get(config["task"]["part"])
-    if effort is None or config["task"].get("teacher") or not source.settings_from_rows or "train" not in source.splits:
-        return None  # a student is as its teacher makes it
+    if effort is None or (why := _unchosen(config, source)):
+        if effort not in (None, EFFORTS["standard"]):
+            raise UserError(
+                f"effort={config['effort']} changes nothing: {why}. Leave it out; trainer.max_epochs=N trains longer or shorter"
+            )
+        return None
+    defaults: Any = registry.get(config["task"]["part"]).defaults  # type: ignore[attr-defined]
     facts = read_facts(source, format, effort)
-    settings = list(task.tokenizer_settings(facts))
+    settings = list(defaults.tokenizer_settings(facts))
     composed = compose(joined(settings))
     tokenizer = train_tokenizer(source, build(composed.config["tokenizer"]), format)
     facts = with_lengths(facts, source, format, tokenizer, fit_statistics(source, format))
-    settings += (one for one in task.settings(facts) if one.beside.items() <= composed.chosen.items())
-    return (compose(joined(settings)), settings) if settings else None
+    settings += (one for one in defaults.settings(facts) if one.beside.items() <= composed.chosen.items())
+    return compose(joined(settings)), settings
+
+
+def _unchosen(config: Mapping[str, Any], source: Source) -> str | None:
+    """Why no settings are chosen; None where they are."""
+    if config["model"].get("pretrained"):
+        return "a run that begins from trained weights takes its recipe as it stands"
+    if config["task"].get("teacher"):
+        return "a student takes the recipe of its teacher's task as it stands"
+    if not source.settings_from_rows:
+        return "recipes are tuned to the built-in rows"
+    if registry.get(config["task"]["part"]).defaults is None:  # type: ignore[attr-defined]
+        return f"{config['task']['part']} has no rules that choose settings from rows"
+    return None if "train" in source.splits else "there are no training rows"
 
 
 def joined(settings: Iterable[Setting]) -> dict[str, Any]:

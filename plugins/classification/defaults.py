@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from framework import Facts, Setting
+from framework import Defaults, Facts, Setting
 
 WHOLE = 0.97  # share of the texts that is read whole, if that takes no more than LONGEST tokens
 SHORTEST, LONGEST = 32, 1024
@@ -13,21 +13,25 @@ ROWS = 50_000  # that training reads at the usual effort, if MOST epochs have as
 UNEVEN, SKEWED = 0.6, 0.85  # shares of the most frequent label
 
 
-def tokenizer_settings(facts: Facts) -> Iterator[Setting]:
-    if facts.characters < FEW:
-        yield Setting({"tokenizer": {"is": "wordpiece", "min_frequency": 1}}, f"{facts.characters:,} characters, so each word is a token")
+class ClassificationDefaults(Defaults):
+    """The rules of `task/classification`."""
 
+    def tokenizer_settings(self, facts: Facts) -> Iterator[Setting]:
+        if facts.characters < FEW:
+            yield Setting(
+                {"tokenizer": {"is": "wordpiece", "min_frequency": 1}}, f"{facts.characters:,} characters, so each word is a token"
+            )
 
-def settings(facts: Facts) -> Iterator[Setting]:
-    length = max(SHORTEST, min(LONGEST, -(-facts.length_of(WHOLE) // 32) * 32))
-    yield Setting({"model": {"max_length": length}}, f"{facts.share_within(length):.0%} of the texts whole")
-    yield from _regularization()
-    reason = "a linear model learns from few texts what a network needs many for"
-    yield Setting({"task": {"ngrams": 2}}, reason, beside={"model": "tiny_encoder"})
-    by_rows, by_cost = facts.effort * ROWS / facts.rows, facts.effort * STEPS * 1000 / facts.tokens
-    epochs = round(max(FEWEST, min(MOST, by_rows, by_cost)))
-    yield Setting({"trainer": {"max_epochs": epochs}}, f"{facts.rows:,} texts, {facts.tokens:,} tokens in each")
-    yield from _of_labels(facts.labels)
+    def settings(self, facts: Facts) -> Iterator[Setting]:
+        length = max(SHORTEST, min(LONGEST, -(-facts.length_of(WHOLE) // 32) * 32))
+        yield Setting({"model": {"max_length": length}}, f"{facts.share_within(length):.0%} of the texts whole")
+        yield from _regularization()
+        reason = "a linear model learns from few texts what a network needs many for"
+        yield Setting({"task": {"ngrams": 2}}, reason, beside={"model": "tiny_encoder"})
+        by_rows, by_cost = facts.effort * ROWS / facts.rows, facts.effort * STEPS * 1000 / facts.tokens
+        epochs = round(max(FEWEST, min(MOST, by_rows, by_cost)))
+        yield Setting({"trainer": {"max_epochs": epochs}}, f"{facts.rows:,} texts, {facts.tokens:,} tokens in each")
+        yield from _of_labels(facts.labels)
 
 
 def _regularization() -> Iterator[Setting]:

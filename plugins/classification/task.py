@@ -17,18 +17,17 @@ from framework import (
     DistillationOutputs,
     Dropout,
     Exportable,
-    Facts,
     Part,
     Result,
     Row,
-    Setting,
     UserError,
     choice,
     register,
 )
 
-from . import classifiers, defaults  # noqa: F401 - classifiers registers the default of the slot
+from . import classifiers  # noqa: F401 - registers the default of the slot
 from .data import ClassificationFormat
+from .defaults import ClassificationDefaults
 from .ngrams import NgramScores
 from .pairs import BETWEEN
 from .target import Target
@@ -70,6 +69,7 @@ class ClassificationTask(Distillable, Exportable):
         "0 <= ngrams <= 8": "ngrams must be from 0, no linear model, to 8",
         "0 <= token_dropout < 1": "token_dropout must be in [0, 1)",
     }
+    defaults = ClassificationDefaults()
     hf_task = "text-classification"
     model: Any  # an encoder or a decoder: states (B, T, D) of ids (B, T)
 
@@ -100,14 +100,6 @@ class ClassificationTask(Distillable, Exportable):
         self.head_variant = ", ".join(
             word for word in (pooling, self.head.variant, "n-grams" if ngrams else "", self.target.variant) if word
         )
-
-    @classmethod
-    def tokenizer_settings(cls, facts: Facts) -> Iterable[Setting]:
-        return defaults.tokenizer_settings(facts)
-
-    @classmethod
-    def settings(cls, facts: Facts) -> Iterable[Setting]:
-        return defaults.settings(facts)
 
     def hf_config(self) -> dict[str, Any]:
         return {"id2label": dict(enumerate(self.spec.labels)), "problem_type": self.target.problem}

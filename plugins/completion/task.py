@@ -16,10 +16,8 @@ from framework import (
     Distillable,
     DistillationOutputs,
     Exportable,
-    Facts,
     GenerationTask,
     Result,
-    Setting,
     choice,
     generated_row,
     logits_at_targets,
@@ -29,8 +27,8 @@ from framework import (
     target_losses,
 )
 
-from . import defaults
 from .baseline import order_three
+from .defaults import CompletionDefaults
 
 if TYPE_CHECKING:
     from torchmetrics import Metric  # imported where metrics are made: takes a second
@@ -51,19 +49,12 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
         "or a preset of it"
     }
 
+    defaults = CompletionDefaults()
     hf_task = "text-generation"
     reads = ("ids", "following", "targets", "size", "bytes", "words")
     read_in_evaluation = ("following", "bytes", "words")
     validation_rows: ClassVar[int | None] = 0
     test_rows: ClassVar[int | None] = 3
-
-    @classmethod
-    def tokenizer_settings(cls, facts: Facts) -> Iterable[Setting]:
-        return defaults.tokenizer_settings(facts)
-
-    @classmethod
-    def settings(cls, facts: Facts) -> Iterable[Setting]:
-        return defaults.settings(facts)
 
     def forward(self, batch: Batch) -> Result:
         targets = batch["targets"]

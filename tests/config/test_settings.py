@@ -10,11 +10,13 @@ from framework.cli.train import main
 from framework.config.compose import compose
 from framework.config.presets import chosen_over, divided
 from framework.data.facts import Facts, Setting
+from framework.errors import UserError
 from framework.runs.folder import Run
-from framework.workflows.settings import joined, setting_lines
+from framework.workflows.settings import chosen_settings, joined, setting_lines
 from framework.workflows.start import Start
 from plugins.classification import defaults
 
+RULES = defaults.ClassificationDefaults()
 SETTINGS = {
     "model": {"max_length": 96},
     "tokenizer": {"is": "wordpiece", "min_frequency": 1},
@@ -69,7 +71,7 @@ def facts(rows, length=20, labels=(("a", 1), ("b", 1)), **options):
 
 
 def chosen(known):
-    return joined([*defaults.tokenizer_settings(known), *defaults.settings(known)])
+    return joined([*RULES.tokenizer_settings(known), *RULES.settings(known)])
 
 
 def test_classification_reads_whole_texts_and_trains_longer_on_few():
@@ -130,11 +132,26 @@ def test_the_recipe_as_it_stands_is_one_word_away(tmp_path, monkeypatch):
     assert Start.of(["task=classification", "data.limit=20"]).prepare().settings == ()  # recipes are tuned to the built-in rows
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["task=classification"], "built-in"),
+        (["task=translation", "data=files", "data.train=pairs.tsv"], "task/translation"),
+        (["task=classification", "data=files", "data.train=rows.csv", "task.teacher=runs/last"], "student"),
+    ],
+)
+def test_an_effort_that_changes_nothing_is_refused(words, said):
+    config = compose([*words, "effort=large"]).config
+    with pytest.raises(UserError, match=f"effort=large.*{said}"):
+        chosen_settings(config, lambda settings: pytest.fail("nothing is composed again"))
+    assert chosen_settings({**config, "effort": "standard"}, lambda settings: pytest.fail("nothing is composed again")) is None
+
+
 def test_lengths_are_those_of_an_even_sample(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rows.csv").write_text("text,label\n" + "".join(f"{'word ' * (1 + number % 7)},{number % 2}\n" for number in range(70)))
     seen = []
-    monkeypatch.setattr(defaults, "settings", lambda known: seen.append(known) or iter(()))
+    monkeypatch.setattr(defaults.ClassificationDefaults, "settings", lambda self, known: seen.append(known) or iter(()))
     Start.of(["task=classification", "data=files", "data.train=rows.csv", "data.validation_share=0"]).prepare()
     (known,) = seen
     assert (known.rows, known.labels) == (70, {"0": 35, "1": 35})

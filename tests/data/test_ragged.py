@@ -106,7 +106,7 @@ def test_a_feature_that_one_row_lacks_is_none_of_all():
 
 @pytest.mark.parametrize("name", catalogue.load().names("task"))
 def test_arrays_and_dicts_make_the_same_batch(name):
-    """What a format makes of the arrays on disk is what it makes of the rows as `encode` returned them."""
+    """The batch that a format makes of the arrays on disk equals that of the rows as `encode` returned them."""
     toy = ToyTask(f"task/{name}", few_rows(Part(f"task/{name}")))
     assert len(toy.examples.lengths) > 3
     rows = toy.examples.batch(np.array([2, 0, 1]), 0)

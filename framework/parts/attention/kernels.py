@@ -103,8 +103,8 @@ def _grouped(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _additive(mask: Mask, start: int, queries: int, keys: int, dtype: torch.dtype) -> tuple[Tensor | None, Tensor | None]:
-    """What is added to the scores of a chunk, (B or 1, H or 1, T or 1, S), and which of its queries have no key, the same with S = 1.
-    None: nothing; all have one. A key that is not allowed gets the lowest number: with -inf alone a softmax is not a number."""
+    """The additive mask of a chunk of scores, (B or 1, H or 1, T or 1, S), and the mask of its queries without a key, the same with S = 1.
+    None: nothing is added; all queries have a key. A key that is not allowed gets the lowest number: with -inf alone a softmax is NaN."""
     keywords, lowest = mask.sdpa(), torch.finfo(dtype).min
     if keywords.get("is_causal"):
         return torch.full((queries, keys), lowest, dtype=dtype).triu_(start + 1)[None, None], None
