@@ -20,11 +20,13 @@ def resumes(word: str) -> bool:
 
 def wanted(words: Sequence[str]) -> str | None:
     """The value of `resume=` on a command line, without quotes: a folder, or auto; None if nothing is to be resumed.
-    UserError: it stands there twice, with different values."""
+    UserError: it stands there twice with different values, or has none."""
     values = list(dict.fromkeys(unquoted(word.partition("=")[2]) for word in words if resumes(word)))
     if len(values) > 1:
         raise UserError(f"resume={values[0]} and resume={values[1]}: one run is resumed at a time")
-    return values[0] if values and values[0] not in ("null", "") else None
+    if "" in values:
+        raise UserError("resume= names no run: resume=RUN resumes the run in that folder, resume=auto name=NAME the newest of that name")
+    return values[0] if values and values[0] != "null" else None
 
 
 def newest(root: Path, task: str, name: str) -> Run | None:

@@ -11,17 +11,9 @@ from pytorch_lightning.callbacks import Callback, EMAWeightAveraging
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from framework.errors import UserError
 from framework.registry import register
-from framework.training.strategies import ShardedStrategy
 
 LIVE = "current_model_state"  # Lightning's key of the live weights in a checkpoint with averaged weights
-
-
-def check_weights_are_whole(trainer: pl.Trainer, option: str) -> None:
-    """UserError: the weights are sharded over the processes."""
-    if isinstance(trainer.strategy, ShardedStrategy):
-        raise UserError(f"{option} needs all weights on every process: set trainer=ddp, or {option}=null")
 
 
 @register("callback")
@@ -36,6 +28,10 @@ class Average(EMAWeightAveraging):
     rules: ClassVar[dict[str, str]] = {
         "decay is None or 0 < decay < 1": "decay must be in (0, 1); null = no average",
         "start >= 0": "start must not be negative",
+        "decay is None or 'weights_of_16_bits' not in provided": "the steps of an average are smaller than what weights of 16 bits can hold; "
+        "take trainer.precision=bf16-mixed, or callbacks.average.decay=null",
+        "decay is None or 'sharded_weights' not in provided": "an average needs all weights on every process; take trainer.strategy=ddp, or "
+        "callbacks.average.decay=null",
     }
 
     def __init__(self, decay: float | None = None, start: int = 0):
@@ -46,10 +42,10 @@ class Average(EMAWeightAveraging):
         """As Lightning's method, which however calls `configure_model` a second time, and whose weighted sum rounds in each step, so that
         frozen weights drift. Interpolation between equal weights is exact."""
         if stage == "fit":
-            check_weights_are_whole(trainer, "callbacks.average.decay")
             ema = get_ema_multi_avg_fn(self.decay)
             device = self._device or pl_module.device
             self._average_model = AveragedModel(pl_module, device, multi_avg_fn=ema, use_buffers=self._use_buffers)
+            trainer.precision_plugin.convert_module(self._average_model)  # as the weights, which are converted after this
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Nothing: `last` may still be written with the live weights."""
@@ -79,6 +75,8 @@ class AverageLast(Callback):
     rules: ClassVar[dict[str, str]] = {
         "last is None or last >= 1": "last must be at least 1",
         "every is None or every >= 1": "every must be at least 1 optimizer step",
+        "last is None or 'sharded_weights' not in provided": "an average needs all weights on every process; take trainer.strategy=ddp, or "
+        "callbacks.average_last.last=null",
         "last is None or 'moving_average' not in provided": "callbacks.average.decay and callbacks.average_last.last "
         "exclude each other; set one to null",
     }
@@ -89,10 +87,6 @@ class AverageLast(Callback):
         self.snapshots: list[dict[str, Tensor]] = []  # oldest first
         self.step = 0  # of the newest snapshot
         self._live: dict[str, Tensor] | None = None  # while the module holds the mean
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if stage == "fit":
-            check_weights_are_whole(trainer, "callbacks.average_last.last")
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.every is not None and trainer.global_step % self.every == 0:

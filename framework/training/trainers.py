@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -80,6 +81,10 @@ class LightningTrainer(pl.Trainer):
     sync_batchnorm: synchronize batch norm statistics between processes.
     """
 
+    provides: ClassVar[dict[str, str]] = {
+        "sharded_weights": "strategy == 'fsdp'",
+        "weights_of_16_bits": "precision in ('bf16-true', '16-true')",
+    }
     rules: ClassVar[dict[str, str]] = {
         "accelerator in ('auto', 'cpu') or device_possible(accelerator)": (
             "this machine has no such device; trainer.accelerator=auto takes what there is"
@@ -141,16 +146,10 @@ class LightningTrainer(pl.Trainer):
 
     def fit(self, model: pl.LightningModule, train_dataloaders: Any = None, *arguments: Any, **keywords: Any) -> None:
         """Lightning's fit. Interrupted: a signal came; with a checkpoint callback `last` has the state after its step."""
-        batches = _batches(self, len(train_dataloaders))
+        check_batches(self, {"train": len(train_dataloaders)})
         if self.ends_at_minima and self.min_steps:
             steps = _steps_of_epoch(self, len(train_dataloaders))
             self.fit_loop.max_epochs = max(self.fit_loop.max_epochs or 1, math.ceil(self.min_steps / steps))
-        interval = self.val_check_interval
-        if isinstance(interval, int) and interval > batches and self.check_val_every_n_epoch is not None and self.limit_val_batches:
-            raise UserError(
-                f"trainer.val_check_interval={interval}: an epoch has {batches} batches. Set at most {batches}, or "
-                "trainer.check_val_every_n_epoch=null, which counts batches from epoch to epoch."
-            )
         if self.repeats:
             train_dataloaders.repeat()
         if self.compile:
@@ -162,6 +161,32 @@ class LightningTrainer(pl.Trainer):
                 super().fit(model, train_dataloaders, *arguments, **keywords)
         finally:
             stop_recording()
+
+
+def check_batches(trainer: pl.Trainer, batches: Mapping[str, int]) -> None:
+    """UserError: a limit leaves nothing of the batches of a split, or an epoch is over before its first validation. batches: of each split,
+    `train` among them."""
+    shares = {name: getattr(trainer, f"limit_{name}_batches") for name in ("train", "val", "test")}
+    for name, split in (("train", "train"), ("val", "validation"), ("test", "test")):
+        if isinstance(share := shares[name], float) and share > 0 and split in batches and int(share * batches[split]) < 1:
+            option = "overfit_batches" if getattr(trainer, "repeats", False) else f"limit_{name}_batches"
+            raise UserError(
+                f"trainer.{option}={share}: the {split} rows make {batches[split]} batches, and that share of them is less than one; "
+                f"trainer.{option}=1 is one batch"
+            )
+    interval, epoch = getattr(trainer, "val_check_interval", None), _batches(trainer, batches["train"])  # None: it is a time
+    if interval is None or trainer.check_val_every_n_epoch is None or not trainer.limit_val_batches:
+        return
+    if isinstance(interval, int) and interval > epoch:
+        raise UserError(
+            f"trainer.val_check_interval={interval}: an epoch has {epoch} batches. Set at most {epoch}, or "
+            "trainer.check_val_every_n_epoch=null, which counts batches from epoch to epoch."
+        )
+    if isinstance(interval, float) and int(interval * epoch) < 1:
+        raise UserError(
+            f"trainer.val_check_interval={interval}: an epoch has {epoch} batches, and that share of them is less than one; "
+            "trainer.val_check_interval=1 validates after each batch"
+        )
 
 
 def planned_steps(trainer: pl.Trainer, batches: int) -> float:

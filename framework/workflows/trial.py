@@ -17,7 +17,7 @@ from framework.errors import UserError
 from framework.registry import as_part, build
 from framework.runs.build import build_task, placeholder_spec
 from framework.training.callbacks import build_callbacks
-from framework.training.trainers import planned_steps
+from framework.training.trainers import check_batches, planned_steps
 from framework.workflows.memory import check_memory
 
 if TYPE_CHECKING:
@@ -63,14 +63,15 @@ def try_schedule(config: Mapping[str, Any], steps: float, short: bool) -> None:
 
 
 def try_task(config: Mapping[str, Any], prepared: "Prepared", processes: int, short: bool) -> None:
-    """As `try_options`, with what the data says: the task itself, and a schedule of as many steps as the run will have.
-    processes: in which the run is trained."""
+    """As `try_options`, with what the data says: the task itself, the limits of the trainer, and a schedule of as many steps as the run
+    will have. processes: in which the run is trained."""
     with torch.device("meta"), _refusal("task", config["task"]):
         task = build_task(config, prepared.spec, prepared.format)
     check_memory(task, config)
-    loader = prepared.loader("train", world_size=processes, seed=config["seed"])
-    steps = planned_steps(try_trainer(config), len(loader))
-    try_schedule(config, steps, short)
+    batches = {split: len(prepared.loader(split, world_size=processes, seed=config["seed"])) for split in prepared.sizes}
+    trainer = try_trainer(config)
+    check_batches(trainer, batches)
+    try_schedule(config, planned_steps(trainer, batches["train"]), short)
 
 
 @contextmanager

@@ -107,12 +107,13 @@ class Record(Callback):
         self.seen.append(weights(module.task))
 
 
-def test_the_average_is_validated_saved_and_kept(tmp_path):
-    task, record = NextTokenTask(), Record()
+@pytest.mark.parametrize("precision", ["32-true", "64-true"])
+def test_the_average_is_validated_saved_and_kept(tmp_path, precision):
+    task, record = NextTokenTask().float(), Record()  # the trainer converts it after the setup of callbacks
     module = learner(task, Part(SGD, lr=0.3))
     held_out = Loader(rows(9, seed=3), 9)
     callbacks = [Average(decay=0.6), record, Checkpoint(tmp_path, "validation/loss", "min")]
-    loop = trainer(tmp_path, callbacks=callbacks)
+    loop = trainer(tmp_path, callbacks=callbacks, precision=precision)
     loop.fit(module, Loader(rows(32), 8), held_out)
     average = record.seen[0]
     for live in record.seen[1:]:
@@ -217,6 +218,12 @@ def test_live_weights_that_are_nan_are_not_saved_with_a_finite_mean(tmp_path):
 
 
 def test_two_averages_and_an_average_of_nothing_are_refused():
+    for words in (["trainer.precision=bf16-true"], ["trainer.strategy=fsdp"]):
+        with pytest.raises(UserError, match=r"callbacks\.average\.decay=null"):
+            compose([*words, "callbacks.average.decay=0.9"])
+        assert compose([*words, "callbacks.average.decay=null"])
+    with pytest.raises(UserError, match=r"callbacks\.average_last\.last=null"):
+        compose(["trainer.strategy=fsdp", "callbacks.average_last.last=2"])
     with pytest.raises(UserError, match=r"callbacks\.average\.decay and callbacks\.average_last\.last exclude each other"):
         compose(["callbacks.average.decay=0.9", "callbacks.average_last.last=5"])
     with pytest.raises(UserError, match="last must be at least 1"):

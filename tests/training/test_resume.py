@@ -181,6 +181,12 @@ def test_an_interval_longer_than_an_epoch_is_refused(tmp_path):
         run(tmp_path, val_check_interval=5)
 
 
+def test_a_share_of_the_batches_that_is_less_than_one_is_refused(tmp_path):
+    for name in ("limit_train_batches", "val_check_interval"):
+        with pytest.raises(UserError, match=rf"trainer\.{name}=0\.1: .*4 batches.*trainer\.{name}=1"):
+            run(tmp_path, **{name: 0.1})
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, REQUEUE)])
 def test_a_signal_ends_the_step_and_keeps_last(tmp_path, capfd, number, code):
     whole = run(tmp_path / "whole")
