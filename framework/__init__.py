@@ -122,6 +122,7 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.tasks.capabilities import Exportable as Exportable
     from framework.tasks.capabilities import TokenFeatures as TokenFeatures
     from framework.tasks.capabilities import WithReference as WithReference
+    from framework.tasks.cross_entropy import at_targets as at_targets
     from framework.tasks.cross_entropy import logits_at_targets as logits_at_targets
     from framework.tasks.cross_entropy import row_losses as row_losses
     from framework.tasks.cross_entropy import target_losses as target_losses

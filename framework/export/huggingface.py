@@ -13,6 +13,8 @@ def write(loaded: Predictor, folder: Path) -> list[str]:
     """Writes config.json, model.safetensors, tokenizer and, if the task generates text, generation_config.json; returns the lines of
     Python that load them. UserError: no published family computes the same."""
     task, spec = loaded.task, loaded.spec
+    if isinstance(task, Exportable):
+        task.check_exportable()
     hf_task, variant, entries = (task.hf_task, task.head_variant, task.hf_config()) if isinstance(task, Exportable) else (None, "", {})
     decoding = loaded.config["task"].get("decoding")
     family = writing.write(folder, loaded.config["model"], task.state_dict(), spec, hf_task, variant, entries, decoding)

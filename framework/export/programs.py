@@ -80,6 +80,7 @@ def exportable(loaded: Predictor) -> Exportable:
             f"{describe(type(loaded.task))} has no program: its class must inherit Exportable (hf_task, export_forward; docs/export.md); "
             "to=safetensors exports its weights as they are"
         )
+    loaded.task.check_exportable()
     return loaded.task
 
 

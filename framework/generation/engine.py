@@ -17,6 +17,11 @@ from framework.parts.caches import EncoderOutput
 from framework.utils.recording import nothing_recorded
 
 
+# Logits (R, V) of the next tokens, the ids (R, P + N) of the prompts and of what follows them so far, and their padding mask (None: all are
+# tokens) -> logits (R, V).
+LogitsProcessor = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
+
 @dataclass(frozen=True)
 class Generated:
     """A generated text: ids without prompt and end token, the decoded text, and the sum of log-probabilities (nats), end token included."""
@@ -66,16 +71,19 @@ class Decode:
         padding_mask: Tensor | None = None,
         encoder_output: EncoderOutput | None = None,
         longest: int | Sequence[int] | None = None,
+        logits_processor: LogitsProcessor | None = None,
     ) -> list[list[Generated]]:
         """Continue prompts (B, P), padded on the left where padding_mask (B, P) is False; the texts of each, best first.
 
         encoder_output: of an encoder-decoder model. longest: maximum number of new tokens, of all or of each prompt, beside the strategy's.
+        logits_processor: of a task that changes its model's logits.
         """
         padding_mask = None if padding_mask is None or bool(padding_mask.all()) else padding_mask
         prompts = [row.tolist() if padding_mask is None else row[padding_mask[number]].tolist() for number, row in enumerate(prompt)]
         limits = self._limits(model, [len(row) for row in prompts], longest)
         with torch.inference_mode(), evaluating(model), nothing_recorded():
-            finished = self._generate(model, prompt, padding_mask, encoder_output, prompts, torch.tensor(limits, device=prompt.device))
+            of_prompts = torch.tensor(limits, device=prompt.device)
+            finished = self._generate(model, prompt, padding_mask, encoder_output, prompts, of_prompts, logits_processor)
         return [[Generated(one.ids, self.text(one.ids), one.score) for one in self.strategy.rank(row)] for row in finished]
 
     def _generate(
@@ -86,6 +94,7 @@ class Decode:
         encoder_output: EncoderOutput | None,
         prompts: Sequence[Sequence[int]],
         limits: Tensor,
+        logits_processor: LogitsProcessor | None,
     ) -> list[list[Hypothesis]]:
         finished: list[list[Hypothesis]] = [[] for _ in prompts]
         choose = self.strategy.begin(prompts, self.end, limits)
@@ -97,7 +106,10 @@ class Decode:
         state = model.state(encoder_output)
         hidden = model.decode(prompt, state, padding_mask)  # (B, P, D)
         while True:
-            log_probabilities = self._log_probabilities(model, hidden, running)  # (R, V)
+            logits = model.logits(hidden[:, -1:])[:, 0]  # (R, V)
+            if logits_processor is not None:
+                logits = logits_processor(logits, *continued(prompt, padding_mask, running))
+            log_probabilities = self._log_probabilities(logits, running)
             parents, tokens = choose(running, log_probabilities)
             scores = running.scores[parents] + log_probabilities[parents, tokens]
             grown = RunningHypotheses(running.source[parents], torch.cat((running.ids[parents], tokens[:, None]), dim=1), scores)
@@ -111,9 +123,8 @@ class Decode:
             running = grown
             hidden = model.decode(running.ids[:, -1:], state)  # (R, 1, D)
 
-    def _log_probabilities(self, model: Any, hidden: Tensor, running: RunningHypotheses) -> Tensor:
+    def _log_probabilities(self, logits: Tensor, running: RunningHypotheses) -> Tensor:
         """(R, V) of the next token; -inf for tokens that may not be generated."""
-        logits = model.logits(hidden[:, -1:])[:, 0]
         scores = logits.log_softmax(dim=-1, dtype=torch.promote_types(logits.dtype, torch.float32))  # sums need more than half precision
         if self.end is not None and running.ids.shape[1] < self.strategy.min_new_tokens:
             scores[:, self.end] = float("-inf")
@@ -146,6 +157,14 @@ class Decode:
                 asked.append(readable - length + 1)
             limits.append(min(asked))
         return limits
+
+
+def continued(prompt: Tensor, padding_mask: Tensor | None, running: RunningHypotheses) -> tuple[Tensor, Tensor | None]:
+    """The prompts (B, P) of running hypotheses with the tokens generated so far, (R, P + N), and their padding mask."""
+    ids = torch.cat((prompt[running.source], running.ids), dim=1)
+    if padding_mask is None:
+        return ids, None
+    return ids, torch.cat((padding_mask[running.source], torch.ones_like(running.ids, dtype=torch.bool)), dim=1)
 
 
 def has_position_table(model: nn.Module) -> bool:

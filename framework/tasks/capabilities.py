@@ -99,6 +99,7 @@ class Exportable(Task):
     hf_task: its name on the Hugging Face Hub: text-classification, token-classification, fill-mask, text-generation or
         text2text-generation. The generation tasks are exported as their language model; the others by `export_forward`.
     head_variant: the variant of the head; a published class fits a task of the same variant alone (framework/huggingface/families).
+    unexportable: why no export computes what this task does, and what to type instead; None: one does.
     export_inputs: names of what `export_forward` reads of a batch: ids, padding_mask, segments.
 
     >>> task = load("runs/last").task
@@ -108,7 +109,13 @@ class Exportable(Task):
 
     hf_task: str
     head_variant: str = ""
+    unexportable: str | None = None
     export_inputs: tuple[str, ...] = ("ids", "padding_mask")
+
+    def check_exportable(self) -> None:
+        """UserError: no export computes what the task does."""
+        if self.unexportable:
+            raise UserError(self.unexportable)
 
     def export_forward(self, batch: Batch) -> Tensor:
         """Scores of the texts (B, C), or of every token (B, T, C). Each input is a (B, T) tensor; padding is on the right."""

@@ -23,7 +23,7 @@ def logits_at_targets(model: Any, hidden: Tensor, targets: Tensor, places: Tenso
     >>> logits_at_targets(model, hidden, targets, target_places(targets)).hidden.shape
     torch.Size([2, 16])
     """
-    states = _at_targets(hidden, targets, places)  # (N, D)
+    states = at_targets(hidden, targets, places)  # (N, D)
     return DistillationOutputs(states, model.logits(states))
 
 
@@ -37,7 +37,7 @@ def target_losses(outputs: DistillationOutputs, targets: Tensor, label_smoothing
     """
     logits = outputs.logits
     logits = logits.float() if logits.dtype.itemsize < 4 else logits
-    return functional.cross_entropy(logits, _at_targets(targets, targets, places), reduction="none", label_smoothing=label_smoothing)
+    return functional.cross_entropy(logits, at_targets(targets, targets, places), reduction="none", label_smoothing=label_smoothing)
 
 
 def row_losses(losses: Tensor, targets: Tensor) -> Tensor:
@@ -50,8 +50,13 @@ def row_losses(losses: Tensor, targets: Tensor) -> Tensor:
     return losses.new_zeros(len(targets)).double().index_add(0, row, losses.double())
 
 
-def _at_targets(values: Tensor, targets: Tensor, places: Tensor | None) -> Tensor:
-    """The values (B, T, ...) at the targets: (N, ...)."""
+def at_targets(values: Tensor, targets: Tensor, places: Tensor | None) -> Tensor:
+    """Values (B, T, ...) at the targets (B, T), in reading order: (N, ...). places: as in `logits_at_targets`.
+
+    >>> targets = torch.tensor([[1, IGNORED], [0, 1]])
+    >>> at_targets(torch.tensor([[5, 6], [7, 8]]), targets, target_places(targets))
+    tensor([5, 7, 8])
+    """
     if places is None:
         return values[targets != IGNORED]
     flat = values.flatten(0, 1)

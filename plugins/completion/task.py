@@ -4,20 +4,27 @@ Shapes: B batch, T tokens.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from framework import (
     IGNORED,
     BaselineData,
     Batch,
+    DataSpec,
     Decode,
     Distillable,
     DistillationOutputs,
     Exportable,
+    Format,
     GenerationTask,
+    Part,
     Result,
+    Row,
+    at_targets,
     choice,
     generated_row,
     logits_at_targets,
@@ -29,6 +36,7 @@ from framework import (
 
 from .baseline import order_three
 from .defaults import CompletionDefaults
+from .ngrams import NgramLogits
 
 if TYPE_CHECKING:
     from torchmetrics import Metric  # imported where metrics are made: takes a second
@@ -39,6 +47,11 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
     """A decoder that continues text, measured by perplexity and bits per byte. Radford et al. 2019, section 2.
 
     https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf
+
+    ngrams: tokens of the longest n-grams that are counted in the training rows, and whose log-probabilities are added to the logits; 0 = none
+        are. Little text suffices for them. Li et al. 2022, https://arxiv.org/abs/2210.14431
+    ngram_buckets: entries of the table of their counts.
+
     Its metrics need no generation; a few rows are continued for the reader. `perplexity` is that of tokens, `word_perplexity` that of words
     (separated by blanks; line ends are words), whatever the tokenizer: Mielke 2019, https://sjmielke.com/comparing-perplexities.htm
     """
@@ -46,7 +59,9 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
     format = choice("format", "completion")
     rules: ClassVar[dict[str, str]] = {
         "'decoder' in provided and 'encoder' not in provided": "a text is continued by a decoder; choose model=decoder_only "
-        "or a preset of it"
+        "or a preset of it",
+        "ngrams == 0 or 2 <= ngrams <= 16": "ngrams must be from 2 to 16, or 0, which counts none",
+        "1 <= ngram_buckets <= 2**30": "ngram_buckets must be from 1 to 2**30",
     }
 
     defaults = CompletionDefaults()
@@ -56,12 +71,33 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
     validation_rows: ClassVar[int | None] = 0
     test_rows: ClassVar[int | None] = 3
 
+    def __init__(self, model: Part, spec: DataSpec, format: Format, ngrams: int = 0, ngram_buckets: int = 2**20):
+        super().__init__(model, spec, format)
+        self.ngrams = NgramLogits(spec.vocab_size, ngrams, ngram_buckets) if ngrams else None
+        self.logits_processor = self._with_ngrams if ngrams else None
+        if ngrams:
+            self.head_variant = "n-grams"
+            self.unexportable = f"nothing that is exported has the n-grams of this run (task.ngrams={ngrams}): train with task.ngrams=0"
+
+    def set_initial_weights(self, rows: Iterable[Row], batches: Iterable[Batch]) -> None:
+        if self.ngrams is not None:
+            self.ngrams.count(batches)
+
+    def _with_ngrams(self, logits: Tensor, ids: Tensor, padding_mask: Tensor | None) -> Tensor:
+        """Logits (R, V) of the tokens after ids (R, N), with those of n-grams."""
+        assert self.ngrams is not None
+        return self.ngrams(logits, self.ngrams.contexts(ids, padding_mask=padding_mask)[:, -1])
+
     def forward(self, batch: Batch) -> Result:
         targets = batch["targets"]
         is_token = torch.arange(batch["ids"].shape[1], device=targets.device) < (batch["size"] - 1).clamp(min=1)[:, None]  # (B, T)
         hidden = self.model(batch["ids"], is_token, documents=batch.get("documents"), padding_side="right")  # (B, T, D)
         places = batch.get("target_places")
         outputs = logits_at_targets(self.model, hidden, targets, places)
+        if self.ngrams is not None:
+            contexts = at_targets(self.ngrams.contexts(batch["ids"], batch.get("documents")), targets, places)  # (N, K)
+            left_out = at_targets(targets, targets, places) if self.training else None
+            outputs = replace(outputs, logits=self.ngrams(outputs.logits, contexts, left_out))
         losses = target_losses(outputs, targets, places=places)  # (N,)
         return Result.of(losses, (outputs, losses))
 
@@ -128,7 +164,8 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
         self, prompts: list[list[int]], batch: Batch, decode: Decode, longest: Sequence[int] | None = None
     ) -> list[dict[str, Any]]:
         prompt, padding_mask = pad_left(prompts, self.spec.padding, batch["ids"].device)
-        return [generated_row(row) for row in decode(self.model, prompt, padding_mask, longest=longest)]
+        texts = decode(self.model, prompt, padding_mask, longest=longest, logits_processor=self.logits_processor)
+        return [generated_row(row) for row in texts]
 
     def metrics(self) -> dict[str, "Metric"]:
         from framework import BitsPerByte, Perplexity

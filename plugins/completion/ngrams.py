@@ -1,0 +1,119 @@
+"""Probabilities of n-grams beside the logits of the model.
+
+Shapes: B batch, T tokens, N targets, K lengths of a context, V vocabulary.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from framework import Batch, at_targets
+
+ABSENT = -1  # the hash of a context that begins before its text
+DISCOUNT = 0.75  # of every count: Ney et al. 1994
+TOKENS = 5_000_000  # of the training texts that are counted at most
+_BITS = 24  # of the count of an n-gram, the lower bits of its entry in the table; those above are its fingerprint
+_COUNT = 2**_BITS - 1
+_MULTIPLIERS = (-7046029254386353131, -4658895280553007687)  # of Steele et al. 2014, https://doi.org/10.1145/2660193.2660195
+
+
+class NgramLogits(nn.Module):
+    """An n-gram model of tokens, whose log-probabilities are added to the logits: the model learns what the counts do not tell. Li et al.
+    2022, https://arxiv.org/abs/2210.14431
+
+    Counts are those of the training texts, interpolated by absolute discounting: Ney et al. 1994, section 3,
+    https://doi.org/10.1006/csla.1994.1001. In training a token is left out of the counts that predict it, or the model would learn to trust
+    n-grams that no other text has.
+
+    longest: tokens of the longest n-grams. buckets: entries of the table, one for each different n-gram; of two that meet the less frequent
+    one is dropped.
+    """
+
+    unigrams: Tensor
+    table: Tensor
+
+    def __init__(self, vocab_size: int, longest: int, buckets: int):
+        super().__init__()
+        self.longest = longest
+        self.register_buffer("unigrams", torch.zeros(vocab_size))
+        self.register_buffer("table", torch.zeros(buckets, dtype=torch.long))
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def contexts(self, ids: Tensor, documents: Tensor | None = None, padding_mask: Tensor | None = None) -> Tensor:
+        """Hashes (B, T, K) of the last 1 to K tokens up to each of ids (B, T), K = longest - 1. documents: (B, T) document numbers of packed
+        rows; padding_mask: (B, T), True = token."""
+        found, hashes = [], torch.zeros_like(ids)
+        document = torch.zeros_like(ids) if documents is None else documents
+        document = document if padding_mask is None else document.masked_fill(~padding_mask, ABSENT)
+        for distance in range(self.longest - 1):
+            earlier = pad(ids, (distance, 0))[:, : ids.shape[1]]
+            hashes = _mixed(hashes + earlier + 1)
+            same = pad(document, (distance, 0), value=ABSENT)[:, : ids.shape[1]] == document
+            found.append(hashes.masked_fill(~same, ABSENT))
+        return torch.stack(found, dim=-1)  # (B, T, K)
+
+    def forward(self, logits: Tensor, contexts: Tensor, left_out: Tensor | None = None) -> Tensor:
+        """Logits (N, V), and the log-probabilities of n-grams after contexts (N, K). left_out: (N,) tokens that are not counted once."""
+        return logits + self.scale * self.log_probabilities(contexts, left_out)
+
+    @torch.no_grad()
+    def log_probabilities(self, contexts: Tensor, left_out: Tensor | None = None) -> Tensor:
+        """(N, V) of the next token."""
+        own = None if left_out is None else left_out[:, None]  # (N, 1)
+        found = torch.full_like(self.unigrams, 1 / len(self.unigrams)).expand(len(contexts), -1)  # (N, V)
+        for counts in (self.unigrams.expand(len(contexts), -1), *map(self._counts, contexts.unbind(-1))):
+            if own is not None:
+                counts = counts.scatter(1, own, (counts.gather(1, own) - 1).clamp(min=0))
+            total = counts.sum(dim=1, keepdim=True)  # (N, 1)
+            kept = (counts - DISCOUNT).relu_()
+            share = torch.where(total > 0, (total - kept.sum(dim=1, keepdim=True)) / total.clamp(min=1), 1.0)  # left to shorter contexts
+            found = torch.addcmul(kept / total.clamp(min=1), found, share)
+        return found.log()
+
+    def _counts(self, contexts: Tensor) -> Tensor:
+        """How often each token follows contexts (N,) in the training texts: (N, V)."""
+        bucket, fingerprint = self._places(contexts[:, None], torch.arange(len(self.unigrams), device=contexts.device))
+        entries = self.table.index_select(0, bucket.flatten()).view_as(bucket)  # (N, V)
+        known = (entries >> _BITS == fingerprint) & (contexts != ABSENT)[:, None]
+        return (entries & _COUNT).mul_(known).to(self.unigrams.dtype)
+
+    def _places(self, contexts: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """The bucket of an n-gram in the table, and its fingerprint."""
+        hashes = (contexts ^ _mixed(tokens + 1)) * _MULTIPLIERS[0]
+        return (hashes >> _BITS) % len(self.table), (hashes & _COUNT)
+
+    @torch.no_grad()
+    def count(self, batches: Iterable[Batch]) -> None:
+        """Counts the n-grams of the training texts, of the first TOKENS tokens."""
+        buckets: list[Tensor] = []
+        fingerprints: list[Tensor] = []
+        unigrams, read = torch.zeros_like(self.unigrams), 0
+        for batch in batches:
+            places = batch.get("target_places")
+            tokens = at_targets(batch["targets"], batch["targets"], places)  # (N,)
+            contexts = at_targets(self.contexts(batch["ids"], batch.get("documents")), batch["targets"], places)  # (N, K)
+            unigrams += tokens.bincount(minlength=len(unigrams))
+            bucket, fingerprint = self._places(contexts, tokens[:, None])
+            buckets.append(bucket[contexts != ABSENT])
+            fingerprints.append(fingerprint[contexts != ABSENT])
+            read += len(tokens)
+            if read >= TOKENS:
+                break
+        self.unigrams.copy_(unigrams)
+        if read:
+            grams, counts = np.unique(((torch.cat(buckets) << _BITS) | torch.cat(fingerprints)).numpy(), return_counts=True)
+            order = np.argsort(counts, kind="stable")  # of those that meet, the last one stays
+            table = np.zeros(len(self.table), dtype=np.int64)
+            table[grams[order] >> _BITS] = (grams[order] & _COUNT) << _BITS | np.minimum(counts[order], _COUNT)
+            self.table.copy_(torch.from_numpy(table))
+
+
+def _mixed(hashes: Tensor) -> Tensor:
+    """Hashes of integers; products wrap around."""
+    for multiplier in _MULTIPLIERS:
+        hashes = hashes ^ ((hashes >> 30) & 0x3FFFFFFFF)
+        hashes = hashes * multiplier
+    return hashes ^ ((hashes >> 31) & 0x1FFFFFFFF)
