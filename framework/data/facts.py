@@ -41,7 +41,7 @@ class Facts:
     """Facts of the training rows, known before a model is built.
 
     rows: their number. characters: of their texts (`Format.tokenizer_texts`). labels: how often each label occurs (`Format.row_labels`).
-    lengths: tokens of a sample of the rows, ascending (`Format.length`), once the tokenizer is there. effort: computing relative to the
+    lengths: tokens of a sample of the rows, ascending (`Format.length`), and vocabulary: its size, once the tokenizer is there. effort: computing relative to the
     usual that the user asks for.
 
     >>> facts = Facts(rows=4, characters=100, lengths=[4, 6, 10, 20])
@@ -53,6 +53,7 @@ class Facts:
     characters: int
     labels: Mapping[str, int] = field(default_factory=dict)
     lengths: Sequence[int] = ()
+    vocabulary: int = 0
     effort: float = 1.0
 
     @property
@@ -110,7 +111,7 @@ def read_facts(source: Source, format: Format, effort: float) -> Facts:
 
 
 def with_lengths(facts: Facts, source: Source, format: Format, tokenizer: Tokenizer, statistics: dict[str, Any]) -> Facts:
-    """Facts with the lengths of a sample of the rows, evenly spaced."""
+    """Facts with the size of the vocabulary and the lengths of a sample of the rows, evenly spaced."""
     from framework.data.module import data_spec_of
 
     spec = data_spec_of(tokenizer, LONGEST, statistics, format.special_tokens)
@@ -119,7 +120,7 @@ def with_lengths(facts: Facts, source: Source, format: Format, tokenizer: Tokeni
         with error_context(where):
             if (features := format.encode(row, tokenizer, spec)) is not None:
                 lengths.append(format.length(features))
-    return replace(facts, lengths=sorted(lengths))
+    return replace(facts, lengths=sorted(lengths), vocabulary=spec.vocab_size)
 
 
 def _every(rows: Iterable[Any], step: int) -> Iterable[Any]:

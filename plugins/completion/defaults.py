@@ -1,14 +1,18 @@
 """Settings of completion that are chosen from the training rows. docs/defaults.md says on what data, and what was tried."""
 
+import math
 from collections.abc import Iterator
 
 from framework import Defaults, Facts, Setting
 
 LITTLE = 300_000  # characters, of which a vocabulary of pieces would be rare ones
 MUCH = 5_000_000  # characters
-TOKENS = 2_000_000  # that training reads at the usual effort
+TOKENS = 600_000  # that training reads at the usual effort
 MOST = 20  # epochs
 OFTEN = 4  # epochs after which a model without dropout repeats its texts
+COUNTED = 2_000_000  # tokens: of more text, a model learns what n-grams know
+WORDS = 2500  # entries of a vocabulary: the probabilities of n-grams are computed for each of them
+STEP = 1024  # tokens of a batch: with few tokens, smaller steps and more of them
 
 
 class CompletionDefaults(Defaults):
@@ -24,4 +28,16 @@ class CompletionDefaults(Defaults):
         epochs = round(max(1, min(MOST, facts.effort * TOKENS / facts.tokens)))
         yield Setting({"trainer": {"max_epochs": epochs}}, f"{facts.tokens:,} tokens in each")
         if epochs >= OFTEN:
-            yield Setting({"model": {"dropout": 0.1}}, f"each text is read {epochs} times")
+            yield Setting({"model": {"dropout": 0.2}}, f"each text is read {epochs} times")
+        if facts.tokens <= COUNTED:
+            yield Setting({"data": {"batches": {"is": "packed", "budget": STEP}}}, "few tokens: more steps")
+            if facts.vocabulary <= WORDS:
+                yield ngrams(facts)
+
+
+def ngrams(facts: Facts) -> Setting:
+    """n-grams of about as many characters, and a table with few that meet."""
+    longest = 6 if facts.characters < 1.5 * facts.tokens else 4
+    buckets = 2 ** min(24, max(16, math.ceil(math.log2(16 * facts.tokens))))
+    values = {"task": {"ngrams": longest, "ngram_buckets": buckets}}
+    return Setting(values, "counts of n-grams know much of little text", beside={"model": "tiny_decoder"})

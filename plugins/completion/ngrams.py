@@ -15,8 +15,8 @@ from framework import Batch, at_targets
 ABSENT = -1  # the hash of a context that begins before its text
 DISCOUNT = 0.75  # of every count: Ney et al. 1994
 TOKENS = 5_000_000  # of the training texts that are counted at most
-_BITS = 24  # of the count of an n-gram, the lower bits of its entry in the table; those above are its fingerprint
-_COUNT = 2**_BITS - 1
+_BITS = 16  # of the count of an n-gram, the lower bits of its entry in the table; the 15 bits above are its fingerprint
+_COUNT, _FINGERPRINT = 2**16 - 1, 2**15 - 1
 _MULTIPLIERS = (-7046029254386353131, -4658895280553007687)  # of Steele et al. 2014, https://doi.org/10.1145/2660193.2660195
 
 
@@ -39,7 +39,7 @@ class NgramLogits(nn.Module):
         super().__init__()
         self.longest = longest
         self.register_buffer("unigrams", torch.zeros(vocab_size))
-        self.register_buffer("table", torch.zeros(buckets, dtype=torch.long))
+        self.register_buffer("table", torch.zeros(buckets, dtype=torch.int32))
         self.scale = nn.Parameter(torch.ones(()))
 
     def contexts(self, ids: Tensor, documents: Tensor | None = None, padding_mask: Tensor | None = None) -> Tensor:
@@ -82,8 +82,8 @@ class NgramLogits(nn.Module):
 
     def _places(self, contexts: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """The bucket of an n-gram in the table, and its fingerprint."""
-        hashes = (contexts ^ _mixed(tokens + 1)) * _MULTIPLIERS[0]
-        return (hashes >> _BITS) % len(self.table), (hashes & _COUNT)
+        hashes = (contexts ^ _mixed(~tokens)) * _MULTIPLIERS[0]  # ~: the hash of a token as a context is another one
+        return (hashes >> 20) % len(self.table), hashes & _FINGERPRINT
 
     @torch.no_grad()
     def count(self, batches: Iterable[Batch]) -> None:
@@ -106,8 +106,8 @@ class NgramLogits(nn.Module):
         if read:
             grams, counts = np.unique(((torch.cat(buckets) << _BITS) | torch.cat(fingerprints)).numpy(), return_counts=True)
             order = np.argsort(counts, kind="stable")  # of those that meet, the last one stays
-            table = np.zeros(len(self.table), dtype=np.int64)
-            table[grams[order] >> _BITS] = (grams[order] & _COUNT) << _BITS | np.minimum(counts[order], _COUNT)
+            table = np.zeros(len(self.table), dtype=np.int32)
+            table[grams[order] >> _BITS] = (grams[order] & _FINGERPRINT) << _BITS | np.minimum(counts[order], _COUNT)
             self.table.copy_(torch.from_numpy(table))
 
 
