@@ -16,7 +16,6 @@ from framework.generation.strategy import Hypothesis, RunningHypotheses, Strateg
 from framework.parts.caches import EncoderOutput
 from framework.utils.recording import nothing_recorded
 
-
 # Logits (R, V) of the next tokens, the ids (R, P + N) of the prompts and of what follows them so far, and their padding mask (None: all are
 # tokens) -> logits (R, V).
 LogitsProcessor = Callable[[Tensor, Tensor, Tensor | None], Tensor]

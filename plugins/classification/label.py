@@ -16,7 +16,7 @@ from framework import IGNORED, DataSpec, DistillationOutputs, Row, UserError, ne
 from .baseline import LinearWords
 from .builtin import rows as builtin_rows
 from .reports import confusion, per_label, with_unseen
-from .target import Target, Words, check_numbers, label_name, listed
+from .target import Target, Words, check_numbers, count_labels, label_name, listed
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -52,6 +52,9 @@ class LabelTarget(Target):
             if any(not 0 <= weight < math.inf for weight in class_weights.values()):
                 raise UserError(f"task.target.class_weights={class_weights}: weights must be finite and at least 0")
         self.class_weights = class_weights
+
+    def outputs(self, spec: DataSpec) -> int:
+        return count_labels(spec)
 
     def value(self, row: Row) -> str:
         """The name of the label, as `name_of` writes it."""

@@ -13,7 +13,7 @@ from framework import DataSpec, DistillationOutputs, Row, register
 from .baseline import LinearWords
 from .builtin_functions import blanked
 from .reports import per_label, with_unseen
-from .target import Target, Words, check_numbers, label_name
+from .target import Target, Words, check_numbers, count_labels, label_name
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -39,6 +39,9 @@ class LabelsTarget(Target):
 
     def __init__(self, separator: str = ",", threshold: float = 0.5):
         self.separator, self.threshold = separator, threshold
+
+    def outputs(self, spec: DataSpec) -> int:
+        return count_labels(spec)
 
     def value(self, row: Row) -> list[str]:
         """Every label once, sorted."""

@@ -21,6 +21,13 @@ _WRITTEN_LIST = re.compile(r"""\[\s*["'].*["']\s*\]""", re.DOTALL)
 Words = set[str]  # the features of a text for a baseline
 
 
+def count_labels(spec: DataSpec) -> int:
+    """Number of labels. UserError: there are none."""
+    if not spec.labels:
+        raise UserError("data_spec.json: labels must not be empty where labels are predicted (task.target); rows of numbers have none")
+    return len(spec.labels)
+
+
 class Target:
     """Base class of the kind `target`. A head computes as many scores of a text as there are labels, or one.
 
@@ -34,6 +41,10 @@ class Target:
     problem: ClassVar[str | None] = None
     variant: ClassVar[str] = ""
     rules: ClassVar[dict[str, str]] = {}
+
+    def outputs(self, spec: DataSpec) -> int:
+        """Number of scores of a text. UserError: the data spec has too few labels."""
+        return len(spec.labels) or 1
 
     def value(self, row: Row) -> Any:
         """The target of a row, JSON-able: its `reference`. ValueError: the row has none, or one of another kind."""

@@ -94,8 +94,9 @@ class ClassificationTask(Distillable, Exportable):
         self.dropout = Dropout(dropout)
         if pooling == "pooler":
             self.model.pooler.requires_grad_(True)
-        self.head = classifier(dim=self.model.dim, outputs=len(spec.labels) or 1, dropout=dropout)
-        self.ngrams = NgramScores(len(spec.labels) or 1, ngrams) if ngrams else None
+        outputs = self.target.outputs(spec)
+        self.head = classifier(dim=self.model.dim, outputs=outputs, dropout=dropout)
+        self.ngrams = NgramScores(outputs, ngrams) if ngrams else None
         self.export_inputs = ("ids", "padding_mask", "segments") if segments_of(self.model) > 1 else ("ids", "padding_mask")
         self.head_variant = ", ".join(
             word for word in (pooling, self.head.variant, "n-grams" if ngrams else "", self.target.variant) if word

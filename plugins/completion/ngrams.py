@@ -43,8 +43,8 @@ class NgramLogits(nn.Module):
         self.scale = nn.Parameter(torch.ones(()))
 
     def contexts(self, ids: Tensor, documents: Tensor | None = None, padding_mask: Tensor | None = None) -> Tensor:
-        """Hashes (B, T, K) of the last 1 to K tokens up to each of ids (B, T), K = longest - 1. documents: (B, T) document numbers of packed
-        rows; padding_mask: (B, T), True = token."""
+        """Hashes (B, T, K) of the last 1 to K tokens up to each of ids (B, T), K = longest - 1. documents: (B, T) document numbers of
+        packed rows; padding_mask: (B, T), True = token."""
         found, hashes = [], torch.zeros_like(ids)
         document = torch.zeros_like(ids) if documents is None else documents
         document = document if padding_mask is None else document.masked_fill(~padding_mask, ABSENT)

@@ -48,8 +48,8 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
 
     https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf
 
-    ngrams: tokens of the longest n-grams that are counted in the training rows, and whose log-probabilities are added to the logits; 0 = none
-        are. Little text suffices for them. Li et al. 2022, https://arxiv.org/abs/2210.14431
+    ngrams: tokens of the longest n-grams that are counted in the training rows, and whose log-probabilities are added to the logits; 0 =
+        none are. Little text suffices for them. Li et al. 2022, https://arxiv.org/abs/2210.14431
     ngram_buckets: entries of the table of their counts.
 
     Its metrics need no generation; a few rows are continued for the reader. `perplexity` is that of tokens, `word_perplexity` that of words

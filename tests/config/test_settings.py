@@ -132,6 +132,17 @@ def test_the_recipe_as_it_stands_is_one_word_away(tmp_path, monkeypatch):
     assert Start.of(["task=classification", "data.limit=20"]).prepare().settings == ()  # recipes are tuned to the built-in rows
 
 
+def test_little_text_is_read_as_bytes_with_n_grams(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.txt").write_text("\n".join(f"the row of number {number}" for number in range(600)))
+    words = ["task=completion", "data=files", "data.train=rows.txt"]
+    start = Start.of(words).prepare()
+    assert (start.config["task"]["ngrams"], start.config["tokenizer"]["part"]) == (6, "tokenizer/bytes")
+    assert start.config["trainer"]["max_epochs"] == 20 and start.config["data"]["batches"]["budget"] == 1024
+    typed = Start.of([*words, "task.ngrams=0", "tokenizer=bpe", "tokenizer.vocab_size=300"]).prepare()
+    assert (typed.config["task"]["ngrams"], typed.config["tokenizer"]["part"]) == (0, "tokenizer/bpe")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
