@@ -36,7 +36,8 @@ from framework.config import catalogue as index  # noqa: E402
 from framework.workflows import inference, train  # noqa: E402, F401
 
 SMALL = ["task=classification", "data=files", "data.train=train.csv", "data.validation=train.csv", "tokenizer=bytes", "model.dim=16",
-         "model.num_layers=1", "model.num_heads=2", "model.max_length=32", "task.baseline=false", "trainer.max_epochs=2"]  # fmt: skip
+         "model.num_layers=1", "model.num_heads=2", "model.max_length=32", "task.baseline=false", "trainer.max_epochs=2",
+         "effort=fixed"]  # fmt: skip
 NOBODY = 54321  # no user of this number exists
 ELSEWHERE = str(Path(tempfile.gettempdir(), "surroundings-cache"))  # a cache of that user
 
