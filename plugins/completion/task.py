@@ -77,7 +77,10 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
         self.logits_processor = self._with_ngrams if ngrams else None
         if ngrams:
             self.head_variant = "n-grams"
-            self.unexportable = f"nothing that is exported has the n-grams of this run (task.ngrams={ngrams}): train with task.ngrams=0"
+            self.unexportable = (
+                f"no published layout and no program has the n-grams of this run (task.ngrams={ngrams}): train with task.ngrams=0; "
+                "to=safetensors keeps them"
+            )
 
     def set_initial_weights(self, rows: Iterable[Row], batches: Iterable[Batch]) -> None:
         if self.ngrams is not None:
