@@ -63,8 +63,10 @@ class NgramLogits(nn.Module):
     def log_probabilities(self, contexts: Tensor, left_out: Tensor | None = None) -> Tensor:
         """(N, V) of the next token."""
         own = None if left_out is None else left_out[:, None]  # (N, 1)
-        found = torch.full_like(self.unigrams, 1 / len(self.unigrams)).expand(len(contexts), -1)  # (N, V)
-        for counts in (self.unigrams.expand(len(contexts), -1), *map(self._counts, contexts.unbind(-1))):
+        dtype = torch.promote_types(self.unigrams.dtype, torch.float32)  # half precision has no counts above some hundreds
+        unigrams = self.unigrams.to(dtype).expand(len(contexts), -1)  # (N, V)
+        found = torch.full_like(unigrams, 1 / len(self.unigrams))  # (N, V)
+        for counts in (unigrams, *(self._counts(context).to(dtype) for context in contexts.unbind(-1))):
             if own is not None:
                 counts = counts.scatter(1, own, (counts.gather(1, own) - 1).clamp(min=0))
             total = counts.sum(dim=1, keepdim=True)  # (N, 1)
@@ -78,7 +80,7 @@ class NgramLogits(nn.Module):
         bucket, fingerprint = self._places(contexts[:, None], torch.arange(len(self.unigrams), device=contexts.device))
         entries = self.table.index_select(0, bucket.flatten()).view_as(bucket)  # (N, V)
         known = (entries >> _BITS == fingerprint) & (contexts != ABSENT)[:, None]
-        return (entries & _COUNT).mul_(known).to(self.unigrams.dtype)
+        return (entries & _COUNT).mul_(known)
 
     def _places(self, contexts: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """The bucket of an n-gram in the table, and its fingerprint."""
