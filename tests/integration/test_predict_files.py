@@ -77,6 +77,23 @@ FILES = {
 }
 
 
+TYPED = {
+    "csv": ("asked.csv", "text,id\nAnna goes to Paris,1\n,2\n"),
+    "json lines": ("asked.jsonl", '{"text": "Anna goes to Paris"}\n\n'),
+}
+
+
+@pytest.mark.parametrize(("name", "content"), TYPED.values(), ids=TYPED)
+def test_a_column_of_texts_is_read_as_typed_where_the_task_has_other_columns(here, capsys, name, content):
+    run = make_run(here, "ner", "data=files", "data.train=unused.conll", *WORDS["ner"])
+    told = answers(capsys, run, write(here, name, content))
+    assert answered(told) == [True, False]
+    (typed,) = Predictor.load(run).predict("Anna goes to Paris")
+    assert rounded(without_row(told[0])) == rounded(typed)
+    assert main(["predict", str(run), f"file={write(here, 'other.csv', 'body,id')}"]) == 2
+    assert "'tokens'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("name", "content", "expected"), FILES.values(), ids=FILES)
 def test_blank_rows_of_tables_are_answered(here, capsys, name, content, expected):
     run = make_run(here, "classification", "data=files", "data.train=unused.csv")

@@ -25,6 +25,10 @@ class Place:
     path: str = ""
 
 
+class NoColumn(UserError):
+    """A file has no column of a name that is required."""
+
+
 class Columns:
     """Selects the columns of a text format from the columns of a file: by name, by index (negative from the end), by a list, by a template.
 
@@ -133,14 +137,14 @@ class Columns:
         if header is None or (by_index and isinstance(name, int)):
             index = name if isinstance(name, int) else self.names.index(column)
             hint = "" if header else "; if the first row names the columns: data.header=true"
-            return UserError(
+            return NoColumn(
                 f"{where}: there is no column {index} for {column!r}: columns go from 0 to {width - 1} here\n"
                 f"set data.columns.{column}=INDEX{hint}"
             )
         listed = (", ".join(map(repr, header[:12])) or "none") + (", ..." if len(header) > 12 else "")
         others = f", nor {', '.join(map(repr, absent[1:]))}" if self._is_list(column) and len(absent) > 1 else ""
         hint = " or an index from 0 (with data.header=false if the first row does not name the columns)" if by_index else ""
-        return UserError(
+        return NoColumn(
             f"{where}: there is no column {name!r}{others}{nearest(str(name), header)}; there are: {listed}\n"
             f"set data.columns.{column}=NAME{hint}"
         )

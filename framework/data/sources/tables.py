@@ -60,7 +60,7 @@ class Table:
             width = len(names or first[0][0])
             indices = self.columns.indices(names, width, where)
         except UserError as error:
-            raise UserError(f"{error}{self._hint(first_line, delimiter, quoting)}") from None
+            raise type(error)(f"{error}{self._hint(first_line, delimiter, quoting)}") from None
         for line in range(1 + skipped, first[0][1]) if self.columns.keeps_blank and not has_header else ():
             yield {}, f"{path}, line {line}"
         breaks = re.compile(re.escape(self.line_break) + r"(?:\r?\n)?") if self.line_break else None
