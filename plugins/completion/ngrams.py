@@ -62,30 +62,7 @@ class NgramLogits(nn.Module):
     @torch.no_grad()
     def log_probabilities(self, contexts: Tensor, left_out: Tensor | None = None) -> Tensor:
         """(N, V) of the next token."""
-        own = None if left_out is None else left_out[:, None]  # (N, 1)
-        dtype = torch.promote_types(self.unigrams.dtype, torch.float32)  # half precision has no counts above some hundreds
-        unigrams = self.unigrams.to(dtype).expand(len(contexts), -1)  # (N, V)
-        found = torch.full_like(unigrams, 1 / len(self.unigrams))  # (N, V)
-        for counts in (unigrams, *(self._counts(context).to(dtype) for context in contexts.unbind(-1))):
-            if own is not None:
-                counts = counts.scatter(1, own, (counts.gather(1, own) - 1).clamp(min=0))
-            total = counts.sum(dim=1, keepdim=True)  # (N, 1)
-            kept = (counts - DISCOUNT).relu_()
-            share = torch.where(total > 0, (total - kept.sum(dim=1, keepdim=True)) / total.clamp(min=1), 1.0)  # left to shorter contexts
-            found = torch.addcmul(kept / total.clamp(min=1), found, share)
-        return found.log()
-
-    def _counts(self, contexts: Tensor) -> Tensor:
-        """How often each token follows contexts (N,) in the training texts: (N, V)."""
-        bucket, fingerprint = self._places(contexts[:, None], torch.arange(len(self.unigrams), device=contexts.device))
-        entries = self.table.index_select(0, bucket.flatten()).view_as(bucket)  # (N, V)
-        known = (entries >> _BITS == fingerprint) & (contexts != ABSENT)[:, None]
-        return (entries & _COUNT).mul_(known)
-
-    def _places(self, contexts: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """The bucket of an n-gram in the table, and its fingerprint."""
-        hashes = (contexts ^ _mixed(~tokens)) * _MULTIPLIERS[0]  # ~: the hash of a token as a context is another one
-        return (hashes >> 20) % len(self.table), hashes & _FINGERPRINT
+        return interpolated(self.unigrams, self.table, contexts, left_out)
 
     @torch.no_grad()
     def count(self, batches: Iterable[Batch]) -> None:
@@ -98,7 +75,7 @@ class NgramLogits(nn.Module):
             tokens = at_targets(batch["targets"], batch["targets"], places)  # (N,)
             contexts = at_targets(self.contexts(batch["ids"], batch.get("documents")), batch["targets"], places)  # (N, K)
             unigrams += tokens.bincount(minlength=len(unigrams))
-            bucket, fingerprint = self._places(contexts, tokens[:, None])
+            bucket, fingerprint = _places(contexts, tokens[:, None], len(self.table))
             buckets.append(bucket[contexts != ABSENT])
             fingerprints.append(fingerprint[contexts != ABSENT])
             read += len(tokens)
@@ -111,6 +88,48 @@ class NgramLogits(nn.Module):
             table = np.zeros(len(self.table), dtype=np.int32)
             table[grams[order] >> _BITS] = (grams[order] & _FINGERPRINT) << _BITS | np.minimum(counts[order], _COUNT)
             self.table.copy_(torch.from_numpy(table))
+
+
+# One operation for torch.compile, which takes minutes to write kernels for all its hashes.
+@torch.library.custom_op("plugformer::ngram_log_probabilities", mutates_args=())
+def interpolated(unigrams: Tensor, table: Tensor, contexts: Tensor, left_out: Tensor | None) -> Tensor:
+    """Log-probabilities (N, V) of the tokens after contexts (N, K), from the counts of unigrams (V,) and a table of those of n-grams.
+    left_out: (N,) tokens that are not counted once."""
+    own = None if left_out is None else left_out[:, None]  # (N, 1)
+    dtype = _computed_in(unigrams)
+    of_tokens = unigrams.to(dtype).expand(len(contexts), -1)  # (N, V)
+    found = torch.full_like(of_tokens, 1 / len(unigrams))  # (N, V)
+    for counts in (of_tokens, *(_counts(table, context, len(unigrams)).to(dtype) for context in contexts.unbind(-1))):
+        if own is not None:
+            counts = counts.scatter(1, own, (counts.gather(1, own) - 1).clamp(min=0))
+        total = counts.sum(dim=1, keepdim=True)  # (N, 1)
+        kept = (counts - DISCOUNT).relu_()
+        share = torch.where(total > 0, (total - kept.sum(dim=1, keepdim=True)) / total.clamp(min=1), 1.0)  # left to shorter contexts
+        found = torch.addcmul(kept / total.clamp(min=1), found, share)
+    return found.log()
+
+
+@interpolated.register_fake
+def _(unigrams: Tensor, table: Tensor, contexts: Tensor, left_out: Tensor | None) -> Tensor:
+    return unigrams.new_empty((contexts.shape[0], unigrams.shape[0]), dtype=_computed_in(unigrams))
+
+
+def _computed_in(unigrams: Tensor) -> torch.dtype:
+    return torch.promote_types(unigrams.dtype, torch.float32)  # half precision has no counts above some hundreds
+
+
+def _counts(table: Tensor, contexts: Tensor, vocab_size: int) -> Tensor:
+    """How often each token follows contexts (N,) in the training texts: (N, V)."""
+    bucket, fingerprint = _places(contexts[:, None], torch.arange(vocab_size, device=contexts.device), len(table))
+    entries = table.index_select(0, bucket.flatten()).view_as(bucket)  # (N, V)
+    known = (entries >> _BITS == fingerprint) & (contexts != ABSENT)[:, None]
+    return (entries & _COUNT).mul_(known)
+
+
+def _places(contexts: Tensor, tokens: Tensor, buckets: int) -> tuple[Tensor, Tensor]:
+    """The bucket of an n-gram in the table, and its fingerprint."""
+    hashes = (contexts ^ _mixed(~tokens)) * _MULTIPLIERS[0]  # ~: the hash of a token as a context is another one
+    return (hashes >> 20) % buckets, hashes & _FINGERPRINT
 
 
 def _mixed(hashes: Tensor) -> Tensor:
