@@ -12,6 +12,7 @@ from framework.config.other_words import meant
 
 # Computing that defaults chosen from the training rows may cost, relative to the usual; None: none are chosen.
 EFFORTS: dict[str, float | None] = {"small": 0.33, "standard": 1.0, "large": 4.0, "fixed": None}
+NO_RUN = "resume: write resume=RUN for a run folder, resume=auto name=NAME, or leave it out"
 NAME_BYTES = 200  # of a run: file systems allow 255, and a date follows
 _TYPES: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "bool": bool}
 
@@ -44,7 +45,7 @@ def _top_value(key: str, value: Any) -> Iterator[str]:
     if key == "seed" and isinstance(value, int) and not 0 <= value < 2**32:
         yield f"seed: {value} must be in 0 to {2**32 - 1}"
     if key == "resume" and value == "":
-        yield "resume: write resume=RUN for a run folder, resume=auto name=NAME, or leave it out"
+        yield NO_RUN
     if key == "name" and isinstance(value, str) and value:
         if re.search("[/\\\\\x00-\x1f\x7f-\x9f\ud800-\udfff]", value) or not value.strip(". "):
             yield f"name: {value!r} cannot be the name of a folder: leave out slashes and line breaks, and use more than dots"

@@ -41,8 +41,8 @@ class Facts:
     """Facts of the training rows, known before a model is built.
 
     rows: their number. characters: of their texts (`Format.tokenizer_texts`). labels: how often each label occurs (`Format.row_labels`).
-    lengths: tokens of a sample of the rows, ascending (`Format.length`), once the tokenizer is there, as vocabulary: its size. effort:
-    computing relative to the usual that the user asks for.
+    lengths: tokens of a sample of the rows, ascending (`Format.length`); vocabulary: number of its entries; both once the tokenizer is
+    there. effort: computing relative to the usual that the user asks for.
 
     >>> facts = Facts(rows=4, characters=100, lengths=[4, 6, 10, 20])
     >>> facts.tokens, facts.length_of(0.75), facts.share_within(10)

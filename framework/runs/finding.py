@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from framework.config.quoting import unquoted
+from framework.config.validate import NO_RUN
 from framework.errors import UserError
 from framework.runs.folder import Run
 from framework.utils.files import write_text
@@ -25,7 +26,7 @@ def wanted(words: Sequence[str]) -> str | None:
     if len(values) > 1:
         raise UserError(f"resume={values[0]} and resume={values[1]}: one run is resumed at a time")
     if "" in values:
-        raise UserError("resume= names no run: resume=RUN resumes the run in that folder, resume=auto name=NAME the newest of that name")
+        raise UserError(NO_RUN)
     return values[0] if values and values[0] != "null" else None
 
 

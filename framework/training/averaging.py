@@ -28,7 +28,7 @@ class Average(EMAWeightAveraging):
     rules: ClassVar[dict[str, str]] = {
         "decay is None or 0 < decay < 1": "decay must be in (0, 1); null = no average",
         "start >= 0": "start must not be negative",
-        "decay is None or 'weights_of_16_bits' not in provided": "the steps of an average are smaller than what weights of 16 bits hold; "
+        "decay is None or 'weights_of_16_bits' not in provided": "weights of 16 bits round the small steps of an average away; "
         "take trainer.precision=bf16-mixed, or callbacks.average.decay=null",
         "decay is None or 'sharded_weights' not in provided": "an average needs all weights on every process; take trainer.strategy=ddp, "
         "or callbacks.average.decay=null",

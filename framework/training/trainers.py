@@ -171,10 +171,12 @@ def check_batches(trainer: pl.Trainer, batches: Mapping[str, int]) -> None:
         if isinstance(share := shares[name], float) and share > 0 and split in batches and int(share * batches[split]) < 1:
             option = "overfit_batches" if getattr(trainer, "repeats", False) else f"limit_{name}_batches"
             raise UserError(
-                f"trainer.{option}={share}: the {split} rows make {batches[split]} batches, and that share of them is less than one; "
+                f"trainer.{option}={share}: the {split} rows make {batches[split]} batch{'es' * (batches[split] > 1)}, and that share of "
+                "them is less than one; "
                 f"trainer.{option}=1 is one batch"
             )
-    interval, epoch = getattr(trainer, "val_check_interval", None), _batches(trainer, batches["train"])  # None: it is a time
+    interval = getattr(trainer, "val_check_interval", None)  # Lightning sets none where it is a time
+    epoch = _batches(trainer, batches["train"])
     if interval is None or trainer.check_val_every_n_epoch is None or not trainer.limit_val_batches:
         return
     if isinstance(interval, int) and interval > epoch:

@@ -12,6 +12,7 @@ from typing import Any, get_args
 from framework.data.formats import Format, Row
 from framework.data.sources.base import SPLITS
 from framework.data.sources.files import FilesData, Kind
+from framework.data.sources.to_predict import typed_or_rows
 from framework.errors import UserError
 from framework.utils.files import why_unwritable
 from framework.utils.json_text import to_json
@@ -39,12 +40,12 @@ def rows_of(
     elif not typed and (file == STDIN or _ending(file) not in _own_endings(node)):
         options["kind"] = "auto"
     if file != STDIN:
-        yield from FilesData.to_predict(format, file, **options).typed_or_rows()
+        yield from typed_or_rows(format, file, **options)
     elif typed and options.get("kind") not in ("auto", "text"):
         with tempfile.TemporaryDirectory() as folder:  # such files are read several times
             path = Path(folder) / _NAME
             path.write_bytes(_stdin().read())
-            for row, place in FilesData.to_predict(format, str(path), **options).typed_or_rows():
+            for row, place in typed_or_rows(format, str(path), **options):
                 yield row, place.replace(str(path), _NAME)
     else:
         yield from _lines(options.get("encoding"))

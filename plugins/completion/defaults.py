@@ -10,9 +10,9 @@ MUCH = 5_000_000  # characters
 TOKENS = 600_000  # that training reads at the usual effort
 MOST = 20  # epochs
 OFTEN = 4  # epochs after which a model without dropout repeats its texts
-COUNTED = 2_000_000  # tokens: of more text, a model learns what n-grams know
-WORDS = 2500  # entries of a vocabulary: the probabilities of n-grams are computed for each of them
-STEP = 1024  # tokens of a batch: with few tokens, smaller steps and more of them
+COUNTED = 2_000_000  # tokens; from more text a model alone learns what counts of n-grams tell
+WORDS = 2500  # entries of a vocabulary, for each of which n-grams need a probability at every token
+STEP = 1024  # tokens of a batch where there are few tokens
 
 
 class CompletionDefaults(Defaults):
@@ -30,14 +30,14 @@ class CompletionDefaults(Defaults):
         if epochs >= OFTEN:
             yield Setting({"model": {"dropout": 0.2}}, f"each text is read {epochs} times")
         if facts.tokens <= COUNTED:
-            yield Setting({"data": {"batches": {"is": "packed", "budget": STEP}}}, "few tokens: more steps")
+            yield Setting({"data": {"batches": {"is": "packed", "budget": STEP}}}, "few tokens: small batches give more steps")
             if facts.vocabulary <= WORDS:
                 yield ngrams(facts)
 
 
 def ngrams(facts: Facts) -> Setting:
-    """n-grams of about as many characters, and a table with few that meet."""
+    """n-grams of about six characters or more with any tokenizer, and a table in which few of them share an entry."""
     longest = 6 if facts.characters < 1.5 * facts.tokens else 4
     buckets = 2 ** min(24, max(16, math.ceil(math.log2(16 * facts.tokens))))
     values = {"task": {"ngrams": longest, "ngram_buckets": buckets}}
-    return Setting(values, "counts of n-grams know much of little text", beside={"model": "tiny_decoder"})
+    return Setting(values, "on little text a model learns faster beside counts of n-grams", beside={"model": "tiny_decoder"})

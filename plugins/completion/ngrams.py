@@ -15,7 +15,7 @@ from framework import Batch, at_targets
 ABSENT = -1  # the hash of a context that begins before its text
 DISCOUNT = 0.75  # of every count: Ney et al. 1994
 TOKENS = 5_000_000  # of the training texts that are counted at most
-_BITS = 16  # of the count of an n-gram, the lower bits of its entry in the table; the 15 bits above are its fingerprint
+_BITS = 16  # of the count of an n-gram (65,535 at most), the lower bits of its entry in the table; the 15 above are its fingerprint
 _COUNT, _FINGERPRINT = 2**16 - 1, 2**15 - 1
 _MULTIPLIERS = (-7046029254386353131, -4658895280553007687)  # of Steele et al. 2014, https://doi.org/10.1145/2660193.2660195
 
@@ -28,8 +28,8 @@ class NgramLogits(nn.Module):
     https://doi.org/10.1006/csla.1994.1001. In training a token is left out of the counts that predict it, or the model would learn to trust
     n-grams that no other text has.
 
-    longest: tokens of the longest n-grams. buckets: entries of the table, one for each different n-gram; of two that meet the less frequent
-    one is dropped.
+    longest: tokens of the longest n-grams. buckets: entries of the table, which n-grams share by their hashes; of those with the same entry
+    the most frequent one is kept.
     """
 
     unigrams: Tensor
@@ -67,8 +67,7 @@ class NgramLogits(nn.Module):
     @torch.no_grad()
     def count(self, batches: Iterable[Batch]) -> None:
         """Counts the n-grams of the training texts, of the first TOKENS tokens."""
-        buckets: list[Tensor] = []
-        fingerprints: list[Tensor] = []
+        keys: list[Tensor] = []
         unigrams, read = torch.zeros_like(self.unigrams), 0
         for batch in batches:
             places = batch.get("target_places")
@@ -76,15 +75,14 @@ class NgramLogits(nn.Module):
             contexts = at_targets(self.contexts(batch["ids"], batch.get("documents")), batch["targets"], places)  # (N, K)
             unigrams += tokens.bincount(minlength=len(unigrams))
             bucket, fingerprint = _places(contexts, tokens[:, None], len(self.table))
-            buckets.append(bucket[contexts != ABSENT])
-            fingerprints.append(fingerprint[contexts != ABSENT])
+            keys.append(((bucket << _BITS) | fingerprint)[contexts != ABSENT])
             read += len(tokens)
             if read >= TOKENS:
                 break
         self.unigrams.copy_(unigrams)
         if read:
-            grams, counts = np.unique(((torch.cat(buckets) << _BITS) | torch.cat(fingerprints)).numpy(), return_counts=True)
-            order = np.argsort(counts, kind="stable")  # of those that meet, the last one stays
+            grams, counts = np.unique(torch.cat(keys).numpy(), return_counts=True)
+            order = np.argsort(counts, kind="stable")  # of those with the same entry, the last one written stays
             table = np.zeros(len(self.table), dtype=np.int32)
             table[grams[order] >> _BITS] = (grams[order] & _FINGERPRINT) << _BITS | np.minimum(counts[order], _COUNT)
             self.table.copy_(torch.from_numpy(table))
@@ -119,7 +117,7 @@ def _computed_in(unigrams: Tensor) -> torch.dtype:
 
 
 def _counts(table: Tensor, contexts: Tensor, vocab_size: int) -> Tensor:
-    """How often each token follows contexts (N,) in the training texts: (N, V)."""
+    """Counts (N, V) of each token after contexts (N,) in the training texts."""
     bucket, fingerprint = _places(contexts[:, None], torch.arange(vocab_size, device=contexts.device), len(table))
     entries = table.index_select(0, bucket.flatten()).view_as(bucket)  # (N, V)
     known = (entries >> _BITS == fingerprint) & (contexts != ABSENT)[:, None]

@@ -49,8 +49,9 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
     https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf
 
     ngrams: tokens of the longest n-grams that are counted in the training rows, and whose log-probabilities are added to the logits; 0 =
-        none are. Little text suffices for them. Li et al. 2022, https://arxiv.org/abs/2210.14431
-    ngram_buckets: entries of the table of their counts.
+        none are. Little text suffices for them; of more than five million tokens the first are counted. Li et al. 2022,
+        https://arxiv.org/abs/2210.14431
+    ngram_buckets: entries of the table of their counts; 16 for each token of the training rows keep nearly all n-grams apart.
 
     Its metrics need no generation; a few rows are continued for the reader. `perplexity` is that of tokens, `word_perplexity` that of words
     (separated by blanks; line ends are words), whatever the tokenizer: Mielke 2019, https://sjmielke.com/comparing-perplexities.htm
@@ -74,9 +75,7 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
     def __init__(self, model: Part, spec: DataSpec, format: Format, ngrams: int = 0, ngram_buckets: int = 2**20):
         super().__init__(model, spec, format)
         self.ngrams = NgramLogits(spec.vocab_size, ngrams, ngram_buckets) if ngrams else None
-        self.logits_processor = self._with_ngrams if ngrams else None
         if ngrams:
-            self.head_variant = "n-grams"
             self.unexportable = (
                 f"no published layout and no program has the n-grams of this run (task.ngrams={ngrams}): train with task.ngrams=0; "
                 "to=safetensors keeps them"
@@ -86,10 +85,12 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
         if self.ngrams is not None:
             self.ngrams.count(batches)
 
-    def _with_ngrams(self, logits: Tensor, ids: Tensor, padding_mask: Tensor | None) -> Tensor:
-        """Logits (R, V) of the tokens after ids (R, N), with those of n-grams."""
+    def logits_with_ngrams(self, logits: Tensor, ids: Tensor, padding_mask: Tensor | None) -> Tensor:
+        """Logits (R, V) of the tokens after ids (R, N), with the log-probabilities of n-grams."""
         assert self.ngrams is not None
-        return self.ngrams(logits, self.ngrams.contexts(ids, padding_mask=padding_mask)[:, -1])
+        last = slice(1 - self.ngrams.longest, None)  # the longest context
+        mask = None if padding_mask is None else padding_mask[:, last]
+        return self.ngrams(logits, self.ngrams.contexts(ids[:, last], padding_mask=mask)[:, -1])
 
     def forward(self, batch: Batch) -> Result:
         targets = batch["targets"]
@@ -167,7 +168,8 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
         self, prompts: list[list[int]], batch: Batch, decode: Decode, longest: Sequence[int] | None = None
     ) -> list[dict[str, Any]]:
         prompt, padding_mask = pad_left(prompts, self.spec.padding, batch["ids"].device)
-        texts = decode(self.model, prompt, padding_mask, longest=longest, logits_processor=self.logits_processor)
+        processor = None if self.ngrams is None else self.logits_with_ngrams
+        texts = decode(self.model, prompt, padding_mask, longest=longest, logits_processor=processor)
         return [generated_row(row) for row in texts]
 
     def metrics(self) -> dict[str, "Metric"]:

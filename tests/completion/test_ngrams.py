@@ -101,7 +101,7 @@ def test_generated_texts_are_those_of_the_loss(task):
         ids = list(prompt)
         for token in text.ids:
             logits = task.model.logits(task.model(torch.tensor([ids])))[:, -1]
-            assert int(task.logits_processor(logits, torch.tensor([ids]), None).argmax()) == token
+            assert int(task.logits_with_ngrams(logits, torch.tensor([ids]), None).argmax()) == token
             ids.append(token)
     without = decode(max_new_tokens=5)(task.model, torch.tensor([rows[0]]))[0][0].ids
     assert without != _continued(task, rows)[0][0].ids  # n-grams decide something here
@@ -110,7 +110,7 @@ def test_generated_texts_are_those_of_the_loss(task):
 def _continued(task, rows):
     from framework.generation.engine import pad_left
 
-    return decode(max_new_tokens=5)(task.model, *pad_left(rows, 0), logits_processor=task.logits_processor)
+    return decode(max_new_tokens=5)(task.model, *pad_left(rows, 0), logits_processor=task.logits_with_ngrams)
 
 
 def test_a_checkpoint_has_the_counts(task):

@@ -12,7 +12,7 @@ from framework.data.fingerprints import code_of
 from framework.data.formats import Format, Row
 from framework.data.sources import readers
 from framework.data.sources.base import SPLITS, LocatedRow, Source
-from framework.data.sources.columns import Columns, NoColumn
+from framework.data.sources.columns import Columns
 from framework.data.sources.conll import Conll
 from framework.data.sources.flags import flags_beside
 from framework.data.sources.folders import files_by_class, read_folders
@@ -37,12 +37,6 @@ ENDINGS = {
 }
 NAMED = ("csv", "tsv", "jsonl", "json", "parquet")  # kinds of files whose columns have names
 KINDS = {ending: kind for kind, endings in ENDINGS.items() for ending in endings}
-
-
-class TypedTexts(Format):
-    """Texts to predict, as they are typed."""
-
-    columns = ("text",)
 
 
 @register("data")
@@ -126,7 +120,6 @@ class FilesData(Source):
         if pattern is not None:
             readers.compiled("pattern", pattern)
         self.kind, self.text_unit, self.pattern, self.classes = kind, text_unit, pattern, classes
-        self.typed: FilesData | None = None  # of files to predict: the same as typed texts
         if encoding is not None:
             codec_name(encoding)
         self.header, self.encoding, self.delimiter, self.quoting = header, encoding, delimiter, quoting
@@ -145,34 +138,7 @@ class FilesData(Source):
         source = cls(format, 0, test=file, **values)
         source.columns.required -= source.columns.optional
         source.columns.keeps_blank = True
-        if not source.columns.selections and "text" not in source.columns.names:
-            source.typed = cls.to_predict(TypedTexts(), file, **{**values, "columns": {}, "join": {}})
         return source
-
-    def typed_or_rows(self) -> Iterator[tuple[str | Row, str]]:
-        """The rows of a file to predict, in their order. The lines of plain text are typed texts (`Format.from_text`), and so is a column
-        `text` of a file that lacks the columns of the format."""
-        paths = self.paths("test")
-        if self.kind_of(paths) == "text" and not self.pattern:
-            for path in paths:
-                yield from readers.read_typed(path, self.encoding, self.text_unit)
-            return
-        try:
-            self.check()
-        except NoColumn as error:
-            if self.typed is None or not self.typed.has_columns():
-                raise error
-            yield from ((row.get("text") or "", where) for row, where in self.typed.rows("test"))
-            return
-        yield from self.rows("test")
-
-    def has_columns(self) -> bool:
-        """Whether the files have the columns of the format."""
-        try:
-            self.check()
-        except NoColumn:
-            return False
-        return True
 
     def of(self, split: str) -> "FilesData":
         """The source that reads a split: one of its own if the split has options of its own."""
