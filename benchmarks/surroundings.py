@@ -33,7 +33,7 @@ import plugins  # noqa: E402
 from framework.__main__ import main as framework_main  # noqa: E402
 from framework.cli.train import main as train_main  # noqa: E402
 from framework.config import catalogue as index  # noqa: E402
-from framework.workflows import inference, train  # noqa: E402, F401
+from framework.workflows import evaluate, predict, train  # noqa: E402, F401
 
 SMALL = ["task=classification", "data=files", "data.train=train.csv", "data.validation=train.csv", "tokenizer=bytes", "model.dim=16",
          "model.num_layers=1", "model.num_heads=2", "model.max_length=32", "task.baseline=false", "trainer.max_epochs=2",

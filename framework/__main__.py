@@ -9,6 +9,7 @@ from framework.config import catalogue as index
 from framework.errors import UserError
 from framework.training.interruption import Interrupted, interruption
 from framework.utils.files import check_current_folder
+from framework.utils.phases import reported
 from framework.utils.streams import demanded_output, prepare_streams, tell
 
 USAGE = """\
@@ -34,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
         return train(argv[1:])
     try:
         check_current_folder()
-        with interruption.watched(), demanded_output():
+        with interruption.watched(), demanded_output(), reported("starting"):
             _run(*(argv or ("--help",)))
     except UserError as error:
         tell(error)
@@ -78,7 +79,7 @@ def _run(verb: str, *arguments: str) -> None:
 
             print(new(arguments))
         case "evaluate":
-            from framework.workflows.inference import evaluate
+            from framework.workflows.evaluate import evaluate
             from framework.workflows.memory import memory_errors
 
             with memory_errors():
@@ -86,8 +87,8 @@ def _run(verb: str, *arguments: str) -> None:
             for name, value in metrics.items():
                 print(f"{name:<28}{value:.6g}" if isinstance(value, float) else f"{name:<28}{value}")
         case "predict":
-            from framework.workflows.inference import predict
             from framework.workflows.memory import memory_errors
+            from framework.workflows.predict import predict
 
             with memory_errors():
                 predict(_folder(verb, arguments), arguments[1:])

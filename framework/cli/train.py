@@ -12,6 +12,7 @@ from framework.config.other_words import meant
 from framework.errors import RankFailed, UserError
 from framework.training.interruption import Interrupted, interruption
 from framework.utils.files import check_current_folder
+from framework.utils.phases import reported
 from framework.utils.ranks import ranks
 from framework.utils.streams import demanded_output, prepare_streams, tell, unbroken_output
 
@@ -48,7 +49,7 @@ def _main(argv: list[str]) -> int:
         from framework.cli.sweep import sweep, sweep_configs
 
         if not arguments.cfg:
-            with unbroken_output():
+            with unbroken_output(), reported("starting"):
                 return sweep(rest, folders)
         with demanded_output():
             for words, config in sweep_configs(rest, folders):
@@ -69,7 +70,7 @@ def _main(argv: list[str]) -> int:
         with demanded_output():
             _show(compose_run(pinned(rest), folders).config, arguments.package)
     else:
-        with unbroken_output():
+        with unbroken_output(), reported("starting"):
             launch(lambda: Start.of(rest, folders))
     return 0
 

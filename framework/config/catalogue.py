@@ -23,6 +23,7 @@ from framework.config.rules import check_rules
 from framework.errors import UserError
 from framework.utils.cache_folder import cache_folder, usable_cache
 from framework.utils.files import write_text
+from framework.utils.phases import phase
 from framework.utils.ranks import ranks
 
 # Groups of the command line. `callbacks` and `logger` hold named nodes of the kind beside them; the last three hold files that choose
@@ -245,7 +246,8 @@ def _indexed(saved: dict[str, Record], found: list[Origin]) -> dict[str, Record]
     global _indexing
     _indexing = Packages({}, {}, packages={origin.package: origin.plugin for origin in found})
     try:
-        records = {**refreshed(saved, found), _OWN_PRESETS: own_presets(saved.get(_OWN_PRESETS, {}))}
+        with phase("indexing the parts of packages that are new or have changed"):
+            records = {**refreshed(saved, found), _OWN_PRESETS: own_presets(saved.get(_OWN_PRESETS, {}))}
         return records if records == saved else _with_sound_rules(records, found)
     finally:
         _indexing = None

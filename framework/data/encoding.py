@@ -19,6 +19,7 @@ from framework.data.tokenization.tokenizer import Tokenizer
 from framework.data.tokenization.unknown import CountingTokenizer, UnknownTokens
 from framework.errors import UserError
 from framework.registry import nearest
+from framework.utils.phases import phase
 
 STORAGE = 4  # version of the files
 
@@ -70,7 +71,8 @@ class Encoded:
 
 def encode(source: Source, split: str, format: Format, tokenizer: Tokenizer, spec: DataSpec) -> Encoded:
     """The encoded split, from the cache if its source, text format, tokenizer and data spec are unchanged."""
-    key = [source.fingerprint(split), values_of(format), code_of(format), tokenizer.to_json(), values_of(spec), split, STORAGE]
+    fingerprint = source.fingerprint(split)
+    key = [fingerprint, values_of(format), code_of(format), tokenizer.to_json(), values_of(spec), split, STORAGE]
 
     def encode_chunk(rows: Iterable[LocatedRow], writer: Writer, counting: CountingTokenizer) -> None:
         for row, where in rows:
@@ -89,7 +91,7 @@ def encode(source: Source, split: str, format: Format, tokenizer: Tokenizer, spe
     def write(folder: Path) -> None:
         counting = CountingTokenizer(tokenizer, spec.unknown)
         with Writer(folder, keep_raw=split != "train") as writer:
-            chunks = chunks_of(source.rows(split), CHUNK)
+            chunks = chunks_of(encoding.counted(source.rows(split), like=digest([fingerprint])), CHUNK)
             for chunk in islice(chunks, ALONE):
                 encode_chunk(chunk, writer, counting)
             if (processes := processes_to_use()) > 1 and (following := next(chunks, None)) is not None:
@@ -108,7 +110,8 @@ def encode(source: Source, split: str, format: Format, tokenizer: Tokenizer, spe
         if not writer.rows:
             raise UserError(f"data.{split} has no rows left: {type(format).__name__} dropped all {writer.dropped}")
 
-    return Encoded(cache.entry("encoded", digest(key), write))
+    with phase(f"encoding {split}") as encoding:
+        return Encoded(cache.entry("encoded", digest(key), write))
 
 
 def check_seen(labels: Sequence[str], spec: DataSpec) -> None:

@@ -14,6 +14,7 @@ from framework.data.fingerprints import code_of, digest, values_of
 from framework.data.formats import Format
 from framework.data.sources.base import Source, error_context
 from framework.data.tokenization.tokenizer import Tokenizer
+from framework.utils.phases import phase
 
 SAMPLE, CHARACTERS = 2000, 4_000_000  # rows, and characters, that are tokenized to know lengths: about as many at most
 LONGEST = 2**17  # tokens; a longer row counts as one of these
@@ -96,16 +97,18 @@ def read_facts(source: Source, format: Format, effort: float) -> Facts:
     def write(folder: Path) -> None:
         rows = characters = 0
         labels: Counter[str] = Counter()
-        for row, where in source.rows("train"):
-            with error_context(where):
-                texts = list(format.tokenizer_texts(row))
-                labels.update(format.row_labels(row))
-            rows += 1
-            characters += sum(map(len, texts))
+        with phase("reading the training rows") as reading:
+            for row, where in reading.counted(source.rows("train"), like=digest([fingerprint])):
+                with error_context(where):
+                    texts = list(format.tokenizer_texts(row))
+                    labels.update(format.row_labels(row))
+                rows += 1
+                characters += sum(map(len, texts))
         facts = {"rows": rows, "characters": characters, "labels": dict(sorted(labels.items()))}
         (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
 
-    key = digest([source.fingerprint("train"), values_of(format), code_of(format), code_of(Facts)])
+    fingerprint = source.fingerprint("train")
+    key = digest([fingerprint, values_of(format), code_of(format), code_of(Facts)])
     facts = json.loads((cache.entry("facts", key, write) / "facts.json").read_text(encoding="utf-8"))
     return Facts(**facts, effort=effort)
 
@@ -116,10 +119,12 @@ def with_lengths(facts: Facts, source: Source, format: Format, tokenizer: Tokeni
 
     spec = data_spec_of(tokenizer, LONGEST, statistics, format.special_tokens)
     lengths = []
-    for row, where in _every(source.rows("train"), max(1, facts.rows // SAMPLE, facts.characters // CHARACTERS)):
-        with error_context(where):
-            if (features := format.encode(row, tokenizer, spec)) is not None:
-                lengths.append(format.length(features))
+    with phase("measuring the lengths of the training rows", facts.rows) as measuring:
+        rows = measuring.counted(source.rows("train"))
+        for row, where in _every(rows, max(1, facts.rows // SAMPLE, facts.characters // CHARACTERS)):
+            with error_context(where):
+                if (features := format.encode(row, tokenizer, spec)) is not None:
+                    lengths.append(format.length(features))
     return replace(facts, lengths=sorted(lengths), vocabulary=spec.vocab_size)
 
 

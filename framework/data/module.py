@@ -18,6 +18,7 @@ from framework.data.tokenization.tokenizer import Tokenizer
 from framework.data.tokenization.trainers import TokenizerTrainer
 from framework.data.windows import Examples, RowExamples, WindowExamples
 from framework.errors import UserError
+from framework.utils.phases import phase
 
 if TYPE_CHECKING:
     from framework.data.loader import BatchLoader
@@ -142,8 +143,10 @@ def train_tokenizer(source: Source, trainer: TokenizerTrainer, format: Format) -
     if not trainer.needs_texts:
         return trainer.train(lambda: iter(())).with_special_tokens(format.special_tokens)
 
+    fingerprint = source.fingerprint("train")
+
     def texts() -> Iterator[str]:
-        for row, where in source.rows("train"):
+        for row, where in training.counted(source.rows("train"), like=digest([fingerprint])):
             with error_context(where):
                 row_texts = list(format.tokenizer_texts(row))
             for text in row_texts:
@@ -152,17 +155,18 @@ def train_tokenizer(source: Source, trainer: TokenizerTrainer, format: Format) -
     def write(folder: Path) -> None:
         trainer.train(texts).with_special_tokens(format.special_tokens).save(folder / "tokenizer.json")
 
-    key = digest([source.fingerprint("train"), trainer.origin(), code_of(trainer), values_of(format), code_of(format)])
-    return Tokenizer.load(cache.entry("tokenizers", key, write) / "tokenizer.json")
+    key = digest([fingerprint, trainer.origin(), code_of(trainer), values_of(format), code_of(format)])
+    with phase("training the tokenizer") as training:
+        return Tokenizer.load(cache.entry("tokenizers", key, write) / "tokenizer.json")
 
 
 def fit_statistics(source: Source, format: Format) -> dict[str, Any]:
     """The result of `Format.fit` on the training rows, cached."""
-    where = ""
+    where, fingerprint = "", source.fingerprint("train")
 
     def rows() -> Iterator[Row]:
         nonlocal where
-        for row, where in source.rows("train"):  # noqa: B007 - used by `write` below, when `fit` raises
+        for row, where in reading.counted(source.rows("train"), like=digest([fingerprint])):  # noqa: B007 - used by `write` below, when `fit` raises
             yield row
 
     def write(folder: Path) -> None:
@@ -170,8 +174,10 @@ def fit_statistics(source: Source, format: Format) -> dict[str, Any]:
             statistics = format.fit(rows())
         (folder / "statistics.json").write_text(json.dumps(statistics, ensure_ascii=False), encoding="utf-8")
 
-    key = digest([source.fingerprint("train"), values_of(format), code_of(format)])
-    return dict(json.loads((cache.entry("statistics", key, write) / "statistics.json").read_text(encoding="utf-8")))
+    key = digest([fingerprint, values_of(format), code_of(format)])
+    with phase("reading the training rows") as reading:
+        entry = cache.entry("statistics", key, write)
+    return dict(json.loads((entry / "statistics.json").read_text(encoding="utf-8")))
 
 
 def data_spec_of(tokenizer: Tokenizer, max_length: int, statistics: dict[str, Any], special_tokens: Sequence[str] = ()) -> DataSpec:

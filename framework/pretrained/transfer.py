@@ -19,6 +19,7 @@ from framework.huggingface.folder import copy_weights
 from framework.pretrained.source import OPTION, PretrainedSource, PublishedSource
 from framework.registry import build
 from framework.weights.layer_selection import select_layers
+from framework.weights.meta import meta_device
 from framework.weights.shapes import Shapes
 from framework.weights.shapes import shapes as shapes_of
 
@@ -95,11 +96,9 @@ def transfer_weights(task: "Task", source: PretrainedSource, config: Mapping[str
 def check_pretrained(source: PretrainedSource, config: Mapping[str, Any], overrides: Sequence[str] = ()) -> None:
     """Compares the weights of the model with those of the source, without data and without memory. UserError: see `WeightTransfer`,
     and `_check_preset`."""
-    import torch
-
     if isinstance(source, PublishedSource):
         _check_preset(source, config["model"], overrides)
-    with torch.device("meta"):
+    with meta_device():
         model = build(config["model"], spec=source.spec)
     WeightTransfer({f"model.{name}": shape for name, shape in shapes_of(model.state_dict()).items()}, source, config, source.spec)
 

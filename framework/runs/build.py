@@ -61,11 +61,10 @@ def merged(state: "Mapping[str, Tensor]", node: Mapping[str, Any]) -> "dict[str,
 
 def build_on_meta(config: Mapping[str, Any], vocab_size: int | None = None) -> "Task":
     """The task of a config on the meta device: shapes without memory. vocab_size: null = that of the tokenizer option."""
-    import torch
-
     from framework.errors import UserError
+    from framework.weights.meta import meta_device
 
-    with torch.device("meta"):
+    with meta_device():
         try:
             return build_task(config, placeholder_spec(config, vocab_size))
         except ValueError as error:

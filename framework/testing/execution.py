@@ -11,6 +11,7 @@ from framework.testing.effects import differs
 from framework.testing.promise import BrokenPromise
 from framework.testing.toy_models import build_toy, forward, loss, texts
 from framework.testing.toy_part import ToyPart
+from framework.weights.meta import meta_device
 
 
 def runs_in_float32(toy: ToyPart) -> None:
@@ -35,7 +36,7 @@ def runs_under_autocast(toy: ToyPart) -> None:
 def runs_on_the_meta_device(toy: ToyPart) -> None:
     """A part is built on the meta device, where a run computes sizes; and it makes no tensors on another device than that of its input,
     and reads no values of tensors."""
-    with torch.device("meta"):
+    with meta_device():
         build_toy(toy.node)
     if _sparse(toy):
         return  # which tokens a sparse part chooses depends on values

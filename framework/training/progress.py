@@ -1,7 +1,9 @@
 """Progress of training: a bar on a terminal, plain lines elsewhere."""
 
+import contextlib
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -10,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from framework.registry import register
+from framework.utils.phases import Phase, clock, phase
 
 _REDRAW = 0.2  # seconds
 
@@ -28,9 +31,12 @@ class ProgressReport(Callback):
         self._progress: Progress | None = None
         self._drawn = 0.0
         self._printed = 0  # step of the last line
+        self._evaluating = contextlib.ExitStack()
+        self._evaluated: Phase | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.total, self._printed = trainer.estimated_stepping_batches, trainer.global_step
+        self._start, self._first = time.monotonic(), trainer.global_step
         if self.style == "bar" and trainer.is_global_zero:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
             self._progress = Progress(
@@ -48,7 +54,27 @@ class ProgressReport(Callback):
         if due:
             self._show(trainer, pl_module)
 
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._begin("validation", trainer.num_val_batches)
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._begin("test", trainer.num_test_batches)
+
+    def _begin(self, split: str, batches: Sequence[int | float]) -> None:
+        if not self.off:
+            self._evaluated = self._evaluating.enter_context(phase(f"evaluating {split}", int(sum(batches)), "batches"))
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        if self._evaluated is not None:
+            self._evaluated.done += 1
+
+    on_test_batch_end = on_validation_batch_end
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._evaluating.close()
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._evaluating.close()
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._show(trainer, pl_module)
 
@@ -61,6 +87,7 @@ class ProgressReport(Callback):
         self._stop()
 
     def _stop(self) -> None:
+        self._evaluating.close()
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
@@ -72,8 +99,15 @@ class ProgressReport(Callback):
             self._progress.refresh()
             self._drawn = time.monotonic()
         elif self.style == "lines" and trainer.is_global_zero:
-            print(f"step {trainer.global_step}/{self.total}  {self._metrics(pl_module)}", flush=True)
+            shown = (f"step {trainer.global_step}/{self.total}", self._metrics(pl_module), self._time(trainer.global_step))
+            print("  ".join(filter(None, shown)), flush=True)
             self._printed = trainer.global_step
+
+    def _time(self, step: int) -> str:
+        """Time since training started, and what is left at the rate so far."""
+        seconds, steps = time.monotonic() - self._start, step - self._first
+        left = f", {clock(seconds / steps * (self.total - step))} left" if steps and step < self.total else ""
+        return f"{clock(seconds)}{left}"
 
     def _metrics(self, pl_module: pl.LightningModule) -> str:
         logged = getattr(pl_module, "logged_metrics", {})

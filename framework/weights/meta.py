@@ -2,10 +2,29 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from framework.errors import UserError
 
+DRAWS = frozenset({"normal_", "uniform_", "trunc_normal_", "random_", "bernoulli_", "exponential_"})  # of torch.Tensor and torch.nn.init
 _MORE = 1000  # parameters that a model may have beside those of its file
+
+
+@contextmanager
+def meta_device() -> Iterator[None]:
+    """Tensors made inside the block are on the meta device, and initial values are not drawn: torch has a decomposition of `normal_` for
+    this device, and imports its compiler for it, which takes longer than all else in building a model."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    class NoDraws(TorchFunctionMode):
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if getattr(function, "__name__", "") in DRAWS:
+                return args[0] if args else kwargs["tensor"]
+            return function(*args, **(kwargs or {}))
+
+    with torch.device("meta"), NoDraws():
+        yield
 
 
 @contextmanager
@@ -15,7 +34,6 @@ def on_meta(what: str, tensors: int) -> Iterator[None]:
 
     UserError: a value that a constructor refuses, or too many parameters.
     """
-    import torch
     from torch.nn.modules.module import register_module_parameter_registration_hook
 
     most, count = 4 * tensors + _MORE, 0
@@ -28,7 +46,7 @@ def on_meta(what: str, tensors: int) -> Iterator[None]:
 
     hook = register_module_parameter_registration_hook(counted)
     try:
-        with torch.device("meta"):
+        with meta_device():
             yield
     except UserError:
         raise

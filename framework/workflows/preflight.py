@@ -11,6 +11,8 @@ from framework.pretrained.teacher import OPTION as TEACHER
 from framework.pretrained.teacher import check_teacher
 from framework.pretrained.transfer import check_pretrained
 from framework.registry import build
+from framework.utils.library_warnings import silence_warnings
+from framework.utils.phases import phase
 from framework.utils.ranks import ranks
 from framework.workflows.devices import count_processes
 
@@ -46,11 +48,10 @@ def check_loggers(config: Mapping[str, Any]) -> None:
 def check_options(config: Mapping[str, Any], big: bool = False, short: bool = True) -> None:
     """UserError: as `check_trainer`, or a value that torch, Lightning or a part refuses. big: whether the model may be too big for this
     machine. short: whether the run may end within its warm-up."""
-    from framework.workflows.train import quiet
-    from framework.workflows.trial import try_options
-
     check_trainer(config)
-    quiet()
+    with phase("loading PyTorch and Lightning"):
+        from framework.workflows.trial import try_options
+    silence_warnings()
     try_options(config, big, short)
 
 

@@ -14,6 +14,7 @@ from framework.runs.folder import Run
 from framework.runs.life import recorded
 from framework.runs.lock import join
 from framework.training.interruption import Interrupted, interruption
+from framework.utils.phases import phase, reported
 from framework.utils.ranks import ranks
 from framework.utils.streams import prepare_streams, unbroken_output
 from framework.workflows.devices import count_processes
@@ -40,7 +41,8 @@ def launch(make: Callable[[], Start]) -> tuple[Run, float | None]:
             processes = count_processes(start.config["trainer"], place)
             if processes == 1:
                 return _train(start)
-            spawn(start.run.folder, processes)
+            with phase(""):  # rank zero reports
+                spawn(start.run.folder, processes)
             return start.run, start.run.objective()
 
 
@@ -62,7 +64,7 @@ def rank(folder: str, parent: str, report: str) -> int:
     prepare_streams()
     watch_parent(int(parent))
     try:
-        with unbroken_output(), interruption.watched():
+        with unbroken_output(), reported("starting"), interruption.watched():
             run = Run.open(Path(folder))
             join(run.folder)
             with recorded(run) if ranks().rank == 0 else contextlib.nullcontext():

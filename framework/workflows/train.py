@@ -1,7 +1,6 @@
 """The order of a run: data -> spec -> model -> task -> learner -> metrics."""
 
 import contextlib
-import warnings
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -23,6 +22,8 @@ from framework.tasks.base import Task
 from framework.tracking.base import Tracker, build_trackers, finished
 from framework.training.callbacks import build_callbacks, stopping_reason
 from framework.training.learner import Learner
+from framework.utils.library_warnings import silence_warnings
+from framework.utils.phases import phase
 from framework.utils.ranks import ranks
 from framework.workflows.baseline import baseline
 from framework.workflows.memory import memory_errors
@@ -35,7 +36,7 @@ def train(start: Start) -> float | None:
 
     Afterwards metrics.json has the metrics of the best checkpoint on validation and test. Returns the one that the task monitors.
     """
-    quiet()
+    silence_warnings()
     assert start.run is not None
     config, run = start.config, start.run
     place = ranks()
@@ -48,7 +49,8 @@ def train(start: Start) -> float | None:
         attach_reference(task, config)
         if not start.resumes:
             # loaded weights replace those that they have names of
-            task.set_initial_weights(prepared.rows("train"), prepared.loader("train", shuffle=False))
+            with phase("setting initial weights from the training rows"):
+                task.set_initial_weights(prepared.rows("train"), prepared.loader("train", shuffle=False))
         lines = load_initial_weights(start, task, prepared)
         if rank == 0:
             if not start.resumes:  # a resumed run keeps the files that its weights were trained with
@@ -66,7 +68,7 @@ def train(start: Start) -> float | None:
             )
         context = {"name": config["name"], "named": any(key_of(word) == "name" for word in run.overrides()), "chosen": start.chosen}
         trackers = build_trackers(config["logger"], run.folder, config=config, **context)
-        with finished(trackers):
+        with finished(trackers), phase(""):  # training shows its own progress
             return _fit(start, run, prepared, task, trackers, rank, world)
 
 
@@ -94,23 +96,14 @@ def _fit(start: Start, run: Run, prepared: Prepared, task: Task, trackers: list[
             measure(learner, loaders[split], ckpt_path=run.best if run.best.exists() else None, verbose=False)
     metrics = {name: value for name, value in learner.logged_metrics.items() if not name.startswith("train/")}
     if rank == 0:
-        metrics |= baseline(prepared, task) if start.config["task"]["baseline"] else {}
+        with phase("measuring the baseline"):
+            metrics |= baseline(prepared, task) if start.config["task"]["baseline"] else {}
         signatures = {name: str(metric.signature) for name, metric in task.metrics().items() if hasattr(metric, "signature")}
         run.save_metrics(metrics, task.monitor, signatures)
         for tracker in trackers:
             tracker.log_metrics({f"final/{name}": value for name, value in metrics.items()}, step=trainer.global_step)
         print_end(run, metrics, signatures, stopped=stopping_reason(callbacks))
     return metrics.get(task.monitor)
-
-
-def quiet() -> None:
-    """Silences warnings of Lightning and torch that a user can do nothing about."""
-    import logging
-
-    for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    for remark in ("does not have many workers", "LeafSpec", "You called `self.log", "`_dataloader`", "No device id", "logging interval"):
-        warnings.filterwarnings("ignore", message=f".*{remark}.*")
 
 
 def build_learner(start: Start, prepared: Prepared, task: Task, folder: Path | None) -> Learner:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import nn
 
@@ -18,6 +17,7 @@ from framework.registry import as_part, build
 from framework.runs.build import build_task, placeholder_spec
 from framework.training.callbacks import build_callbacks
 from framework.training.trainers import check_batches, planned_steps
+from framework.weights.meta import meta_device
 from framework.workflows.memory import check_memory
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def try_options(config: Mapping[str, Any], big: bool = False, short: bool = True
     """UserError: a constructor refuses its options, or the model cannot fit into memory. Before data is read, so what the data decides
     (labels, the size of the vocabulary, the number of steps) is a stand-in. big: whether the model may be too big for this machine. short:
     whether the run may end within the warm-up."""
-    with torch.device("meta"), _refusal("model", config["model"]):
+    with meta_device(), _refusal("model", config["model"]):
         model = nn.ModuleDict({"model": build(config["model"], spec=placeholder_spec(config))})  # a task needs what the data says
     if not big:
         check_memory(model, config)
@@ -65,7 +65,7 @@ def try_schedule(config: Mapping[str, Any], steps: float, short: bool) -> None:
 def try_task(config: Mapping[str, Any], prepared: "Prepared", processes: int, short: bool) -> None:
     """As `try_options`, with what the data says: the task itself, the limits of the trainer, and a schedule of as many steps as the run
     will have. processes: in which the run is trained."""
-    with torch.device("meta"), _refusal("task", config["task"]):
+    with meta_device(), _refusal("task", config["task"]):
         task = build_task(config, prepared.spec, prepared.format)
     check_memory(task, config)
     batches = {split: len(prepared.loader(split, world_size=processes, seed=config["seed"])) for split in prepared.sizes}

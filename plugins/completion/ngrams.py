@@ -62,7 +62,8 @@ class NgramLogits(nn.Module):
     @torch.no_grad()
     def log_probabilities(self, contexts: Tensor, left_out: Tensor | None = None) -> Tensor:
         """(N, V) of the next token."""
-        return interpolated(self.unigrams, self.table, contexts, left_out)
+        compute = interpolated_in_a_graph if torch.compiler.is_compiling() else interpolated
+        return compute(self.unigrams, self.table, contexts, left_out)
 
     @torch.no_grad()
     def count(self, batches: Iterable[Batch]) -> None:
@@ -88,8 +89,6 @@ class NgramLogits(nn.Module):
             self.table.copy_(torch.from_numpy(table))
 
 
-# One operation for torch.compile, which takes minutes to write kernels for all its hashes.
-@torch.library.custom_op("plugformer::ngram_log_probabilities", mutates_args=())
 def interpolated(unigrams: Tensor, table: Tensor, contexts: Tensor, left_out: Tensor | None) -> Tensor:
     """Log-probabilities (N, V) of the tokens after contexts (N, K), from the counts of unigrams (V,) and a table of those of n-grams.
     left_out: (N,) tokens that are not counted once."""
@@ -107,7 +106,11 @@ def interpolated(unigrams: Tensor, table: Tensor, contexts: Tensor, left_out: Te
     return found.log()
 
 
-@interpolated.register_fake
+# One operation for torch.compile, which takes minutes to write kernels for all the hashes. A call outside of a graph would import it.
+interpolated_in_a_graph = torch.library.custom_op("plugformer::ngram_log_probabilities", interpolated, mutates_args=())
+
+
+@interpolated_in_a_graph.register_fake
 def _(unigrams: Tensor, table: Tensor, contexts: Tensor, left_out: Tensor | None) -> Tensor:
     return unigrams.new_empty((contexts.shape[0], unigrams.shape[0]), dtype=_computed_in(unigrams))
 

@@ -16,8 +16,9 @@ from framework.pretrained.transfer import check_pretrained, transfer_weights
 from framework.registry import build
 from framework.runs.build import build_task
 from framework.runs.folder import Run
-from framework.workflows.inference import evaluate, predict
+from framework.workflows.evaluate import evaluate
 from framework.workflows.interactive import load
+from framework.workflows.predict import predict
 from framework.workflows.start import Start, compose_run
 
 TEXT = "a good film ||| a dull one"

@@ -12,7 +12,7 @@ from framework.cli.train import main
 from framework.data.tokenization.trainers import BytesTokenizer
 from framework.runs.checkpoint import load_weights
 from framework.runs.predictor import Predictor
-from framework.workflows.inference import evaluate
+from framework.workflows.evaluate import evaluate
 from framework.workflows.start import compose_run as compose
 from tests.integration.conftest import write_data
 

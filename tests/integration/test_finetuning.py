@@ -17,7 +17,7 @@ from framework.pretrained.adapter_file import read_adapter, save_adapter
 from framework.runs.checkpoint import load_weights
 from framework.runs.freezing import trained
 from framework.runs.predictor import Predictor
-from framework.workflows.inference import evaluate
+from framework.workflows.evaluate import evaluate
 from tests.integration.conftest import CLASSIFICATION, copied, train, write_data, write_text
 
 SMALL = [

@@ -4,6 +4,8 @@ import gzip
 import io
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from framework.__main__ import main
 from framework.runs.folder import Run
 from framework.runs.predictor import Predictor
 from tests.export.runs import TASKS, make_run
+
+ROOT = Path(__file__).resolve().parents[2]
 
 DECODING = ["task.decoding.max_new_tokens=4"]
 WORDS = {
@@ -256,3 +260,16 @@ def test_answers_that_cannot_be_written(here, run, capsys):
     name = write(here, "asked.txt", "a good film\n")
     assert main(["predict", str(run), f"file={name}", "to=/dev/full"]) == 2
     assert "/dev/full" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("task", ["classification", "completion", "translation"])
+def test_an_answer_needs_neither_lightning_nor_torchmetrics_nor_the_compiler(tmp_path, task):
+    """Importing them takes longer than the answer."""
+    options = ["task.ngrams=2", "task.ngram_buckets=64"] if task == "completion" else []
+    folder = make_run(tmp_path, task, *options)
+    heavy = ["pytorch_lightning", "torchmetrics", "torch._dynamo", "sympy", "wandb", "datasets"]
+    program = "import sys; from framework.__main__ import main; code = main(sys.argv[1:])"
+    program += f"; print('heavy:', code, *[name for name in {heavy!r} if name in sys.modules])"
+    words = [sys.executable, "-c", program, "predict", str(folder), "text=a good film"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "heavy: 0", done.stderr

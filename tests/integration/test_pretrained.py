@@ -14,7 +14,8 @@ from framework.config import catalogue as index
 from framework.config.diff import differences
 from framework.pretrained.overrides import pinned
 from framework.runs.checkpoint import load_weights
-from framework.workflows.inference import evaluate, predict
+from framework.workflows.evaluate import evaluate
+from framework.workflows.predict import predict
 from tests.integration.conftest import CLASSIFICATION, copied, newest, refused, train, write_text
 
 SMALL = [

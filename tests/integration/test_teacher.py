@@ -11,7 +11,8 @@ import yaml
 from framework.cli.train import main
 from framework.pretrained.overrides import pinned
 from framework.runs.checkpoint import load_weights
-from framework.workflows.inference import evaluate, predict
+from framework.workflows.evaluate import evaluate
+from framework.workflows.predict import predict
 from tests.integration.conftest import CLASSIFICATION, TRANSLATION, copied, newest, refused, train, write_data
 
 STUDENT = [word for word in CLASSIFICATION if not word.startswith(("tokenizer", "model.num_layers"))]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from framework import UserError, load, train
 from framework.__main__ import main as export
-from framework.workflows.inference import evaluate
+from framework.workflows.evaluate import evaluate
 
 SMALL = ["logger=csv", "task.baseline=false", "trainer.max_epochs=1", "data.limit=120"]
 TEXTS = {
