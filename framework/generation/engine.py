@@ -16,9 +16,29 @@ from framework.generation.strategy import Hypothesis, RunningHypotheses, Strateg
 from framework.parts.caches import EncoderOutput
 from framework.utils.recording import nothing_recorded
 
-# Logits (R, V) of the next tokens, the ids (R, P + N) of the prompts and of what follows them so far, and their padding mask (None: all are
-# tokens) -> logits (R, V).
-LogitsProcessor = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
+@dataclass(frozen=True)
+class Prefixes:
+    """What the next tokens of running hypotheses follow.
+
+    prompt: (B, P), padding_mask: (B, P), True = token; None = all are. running: the hypotheses. hidden: (R, D) of their last tokens.
+    """
+
+    prompt: Tensor
+    padding_mask: Tensor | None
+    running: RunningHypotheses
+    hidden: Tensor
+
+    def ids(self) -> tuple[Tensor, Tensor | None]:
+        """The prompts with the tokens generated so far, (R, P + N), and their padding mask."""
+        running = self.running
+        ids = torch.cat((self.prompt[running.source], running.ids), dim=1)
+        if self.padding_mask is None:
+            return ids, None
+        return ids, torch.cat((self.padding_mask[running.source], torch.ones_like(running.ids, dtype=torch.bool)), dim=1)
+
+
+LogitsProcessor = Callable[[Tensor, Prefixes], Tensor]  # logits (R, V) of the next tokens -> logits (R, V)
 
 
 @dataclass(frozen=True)
@@ -107,7 +127,7 @@ class Decode:
         while True:
             logits = model.logits(hidden[:, -1:])[:, 0]  # (R, V)
             if logits_processor is not None:
-                logits = logits_processor(logits, *continued(prompt, padding_mask, running))
+                logits = logits_processor(logits, Prefixes(prompt, padding_mask, running, hidden[:, -1]))
             log_probabilities = self._log_probabilities(logits, running)
             parents, tokens = choose(running, log_probabilities)
             scores = running.scores[parents] + log_probabilities[parents, tokens]
@@ -156,14 +176,6 @@ class Decode:
                 asked.append(readable - length + 1)
             limits.append(min(asked))
         return limits
-
-
-def continued(prompt: Tensor, padding_mask: Tensor | None, running: RunningHypotheses) -> tuple[Tensor, Tensor | None]:
-    """The prompts (B, P) of running hypotheses with the tokens generated so far, (R, P + N), and their padding mask."""
-    ids = torch.cat((prompt[running.source], running.ids), dim=1)
-    if padding_mask is None:
-        return ids, None
-    return ids, torch.cat((padding_mask[running.source], torch.ones_like(running.ids, dtype=torch.bool)), dim=1)
 
 
 def has_position_table(model: nn.Module) -> bool:

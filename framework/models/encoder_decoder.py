@@ -55,7 +55,10 @@ class EncoderDecoderModel(LanguageModel):
 
         target_padding_mask: (B, T); only feed-forward networks that count tokens need it.
         """
-        encoder_output = self.encode(source, source_padding_mask)
+        return self.decode_whole(target, self.encode(source, source_padding_mask), target_padding_mask)
+
+    def decode_whole(self, target: Tensor, encoder_output: EncoderOutput, target_padding_mask: Tensor | None = None) -> Tensor:
+        """Hidden states (B, T, D) of whole targets (B, T); see `forward`."""
         positions = make_positions(target)
         x = self.target(self.tokens(target), self.decoder.position, positions)
         return self.decoder(x, positions, encoder_output, target_padding_mask, padding_side="right")

@@ -5,6 +5,7 @@ Shapes: B batch, S source length, T target length.
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,11 +16,13 @@ from framework.data.formats import Batch
 from framework.data.pairs import PairFormat
 from framework.data.spec import DataSpec
 from framework.data.targets import IGNORED
-from framework.generation.engine import Decode, evaluating, generated_row
+from framework.generation.engine import Decode, LogitsProcessor, Prefixes, evaluating, generated_row
+from framework.parts.caches import EncoderOutput
 from framework.registry import Part
 from framework.tasks.base import GenerationTask, Result
 from framework.tasks.capabilities import Distillable, DistillationOutputs, Exportable
-from framework.tasks.cross_entropy import logits_at_targets, target_losses
+from framework.tasks.cross_entropy import at_targets, logits_at_targets, target_losses
+from framework.tasks.pointer import SourcePointer
 
 if TYPE_CHECKING:
     from torchmetrics import Metric  # imported where metrics are made: takes a second
@@ -36,6 +39,8 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
     are.
 
     label_smoothing: share of the target's probability that is spread over the vocabulary, in training alone.
+    copy: whether tokens of the source can also be copied to the target, as names in summaries: See et al. 2017,
+        https://arxiv.org/abs/1704.04368
     max_ratio, max_extra: a target has at most max_ratio tokens for each of its source's, and max_extra more, rounded up to a multiple
         of 32; max_ratio=null = as many as the model takes. Input length + 50: Vaswani et al. 2017, section 6.1.
 
@@ -62,20 +67,44 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
         label_smoothing: float = 0.1,
         max_ratio: float | None = 1.0,
         max_extra: int = 50,
+        copy: bool = False,
     ):
         super().__init__(model, spec, format)
         self.label_smoothing, self.max_ratio, self.max_extra = label_smoothing, max_ratio, max_extra
+        self.pointer: SourcePointer | None = None
+        if copy:
+            self.point("task.copy=false")
+
+    def point(self, without: str, entries: int = 1) -> None:
+        """Adds a pointer to the source. without: the option that leaves it out."""
+        self.pointer = SourcePointer(self.model.dim, self.spec.vocab_size, entries)
+        self.unexportable = (
+            f"no published layout and no program has the pointer to the source of this run: train with {without}; to=safetensors keeps it"
+        )
 
     def forward(self, batch: Batch) -> Result:
         return self._loss(batch, self.label_smoothing)
 
     def _loss(self, batch: Batch, label_smoothing: float) -> Result:
         is_target = batch["labels"] != IGNORED
-        hidden = self.model(batch["source"], batch["target"], batch["source_padding_mask"], is_target)  # (B, T, D)
+        encoded = self.model.encode(batch["source"], batch["source_padding_mask"])
+        hidden = self.model.decode_whole(batch["target"], encoded, is_target)  # (B, T, D)
         places = batch.get("target_places")
         outputs = logits_at_targets(self.model, hidden, batch["labels"], places)
+        if self.pointer is not None:
+            outputs = self._pointed(self.pointer, outputs, hidden, encoded, batch)
         loss = target_losses(outputs, batch["labels"], label_smoothing, places).sum()
         return Result(loss, is_target.sum(), outputs)
+
+    def _pointed(
+        self, pointer: SourcePointer, outputs: DistillationOutputs, hidden: Tensor, encoded: EncoderOutput, batch: Batch
+    ) -> DistillationOutputs:
+        """The outputs with what the pointer makes of the logits."""
+        labels, places, source = batch["labels"], batch.get("target_places"), pointer.source(batch["source"], encoded)
+        attention = at_targets(pointer.attention(hidden, source), labels, places)  # (N, S)
+        rows = torch.arange(len(labels), device=labels.device)[:, None].expand_as(labels)  # (B, T)
+        ids = source.ids[at_targets(rows, labels, places)]  # (N, S)
+        return replace(outputs, logits=pointer(outputs.logits, outputs.hidden, attention, ids))
 
     def distillation_outputs(self, batch: Batch, result: Result) -> DistillationOutputs:
         return result.output
@@ -101,7 +130,9 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
             for limit, group in self._groups(torch.tensor(wanted, device=source.device), lengths):
                 width = int(lengths[group].max())
                 encoder_output = model.encode(source[group, :width], None if padding_mask is None else padding_mask[group, :width])
-                generated = decode(model, batch["target"][group, :1], encoder_output=encoder_output, longest=limit)
+                processor = None if self.pointer is None else pointed(self.pointer, source[group, :width], encoder_output)
+                start = batch["target"][group, :1]
+                generated = decode(model, start, encoder_output=encoder_output, longest=limit, logits_processor=processor)
                 for number, texts in zip(group.tolist(), generated, strict=True):
                     rows[number] = {"input": self._input(batch, number, decode), **generated_row(texts)}
         return [rows[number] for number in wanted]
@@ -129,3 +160,14 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
         from framework.metrics.bleu import Bleu, Chrf
 
         return {"bleu": Bleu(), "chrf": Chrf()}
+
+
+def pointed(pointer: SourcePointer, ids: Tensor, encoded: EncoderOutput) -> LogitsProcessor:
+    """Applies a pointer to source ids (B, S) when hypotheses are continued."""
+    source = pointer.source(ids, encoded)
+
+    def process(logits: Tensor, prefixes: Prefixes) -> Tensor:
+        own = source[prefixes.running.source]
+        return pointer(logits, prefixes.hidden, pointer.attention(prefixes.hidden[:, None], own)[:, 0], own.ids)
+
+    return process

@@ -168,7 +168,7 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
         self, prompts: list[list[int]], batch: Batch, decode: Decode, longest: Sequence[int] | None = None
     ) -> list[dict[str, Any]]:
         prompt, padding_mask = pad_left(prompts, self.spec.padding, batch["ids"].device)
-        processor = None if self.ngrams is None else self.logits_with_ngrams
+        processor = None if self.ngrams is None else lambda logits, prefixes: self.logits_with_ngrams(logits, *prefixes.ids())
         texts = decode(self.model, prompt, padding_mask, longest=longest, logits_processor=processor)
         return [generated_row(row) for row in texts]
 

@@ -110,7 +110,10 @@ def test_generated_texts_are_those_of_the_loss(task):
 def _continued(task, rows):
     from framework.generation.engine import pad_left
 
-    return decode(max_new_tokens=5)(task.model, *pad_left(rows, 0), logits_processor=task.logits_with_ngrams)
+    def process(logits, prefixes):
+        return task.logits_with_ngrams(logits, *prefixes.ids())
+
+    return decode(max_new_tokens=5)(task.model, *pad_left(rows, 0), logits_processor=process)
 
 
 def test_a_checkpoint_has_the_counts(task):

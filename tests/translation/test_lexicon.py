@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 
-from plugins.translation import baseline
+from plugins.translation import lexicon
 from plugins.translation.baseline import learn_lexicon
 
 
 def test_a_pair_of_many_words_is_read_by_its_first_words(monkeypatch):
-    monkeypatch.setattr(baseline, "LONGEST", 3)
+    monkeypatch.setattr(lexicon, "LONGEST", 3)
     pair = (["a", "b", "c", *"d" * 10_000], ["x", "y", "z", *"w" * 10_000])
     assert learn_lexicon([pair, (["a"], ["x"]), (["b"], ["y"])]) == {"a": "x", "b": "y", "c": "z"}
 
 
 def test_pairs_are_read_until_they_have_as_many_links_as_are_counted(monkeypatch):
-    monkeypatch.setattr(baseline, "LINKS", 8)
+    monkeypatch.setattr(lexicon, "LINKS", 8)
     pairs = iter([(["a", "b"], ["x", "y"]), (["a"], ["x"]), (["late", "later"], ["z", "z"]), (["never"], ["read"])])
     assert set(learn_lexicon(pairs)) == {"a", "b"}
     assert next(pairs)[0] == ["never"]
@@ -26,4 +26,4 @@ def test_one_pair_of_many_words_needs_little_memory(words, monkeypatch):
     tile = np.tile
     monkeypatch.setattr(np, "tile", lambda array, times: sizes.append(len(array) * times) or tile(array, times))
     learn_lexicon([([f"a{number}" for number in range(words)], [f"b{number}" for number in range(words)])])
-    assert max(sizes) <= baseline.LONGEST**2
+    assert max(sizes) <= lexicon.LONGEST**2

@@ -1,0 +1,111 @@
+"""The pointer to the source against its formula, in the loss and in generated texts; and the lexicon that it has in translation."""
+
+import math
+from collections import defaultdict
+
+import numpy as np
+import pytest
+import torch
+
+from framework.errors import UserError
+from framework.generation.beam import Beam
+from framework.runs.predictor import Predictor
+from framework.tasks.sequence_to_sequence import pointed
+from plugins.translation.lexicon import most_probable, translation_probabilities
+from tests.export.runs import make_run
+from tests.translation.test_task import PAIRS, SPEC, batch_of, decode, make
+
+
+def expected(task, source: list[int], target: list[int]) -> list[list[float]]:
+    """Probabilities of every next token, of one pair alone, by loops over source tokens and their entries."""
+    pointer, model = task.pointer, task.model
+    encoded = model.encode(torch.tensor([source]))
+    hidden = model.decode_whole(torch.tensor([[1, *target[:-1]]]), encoded)[0]  # (T, D)
+    found = []
+    for state in hidden:
+        own = model.logits(state).softmax(-1).tolist()
+        gate = float(pointer.gate(state).sigmoid())
+        scores = [float(pointer.query(state) @ pointer.key(other)) / math.sqrt(len(state)) for other in encoded.hidden_states[0]]
+        weights = torch.tensor(scores, dtype=torch.float64).softmax(0).tolist()
+        row = [gate * probability for probability in own]
+        for id, weight in zip(source, weights, strict=True):
+            for token, share in zip(pointer.tokens[id].tolist(), pointer.weights[id].tolist(), strict=True):
+                row[token] += (1 - gate) * weight * share
+        found.append(row)
+    return found
+
+
+@pytest.fixture(params=[{"copy": True}, {"lexicon": 3}], ids=["copy", "lexicon"])
+def task(request):
+    made = make(label_smoothing=0.0, **request.param)
+    made.set_initial_weights((), [batch_of(*PAIRS[:2]), batch_of(PAIRS[2])])
+    return made
+
+
+@torch.no_grad()
+def test_the_loss_is_that_of_the_mixture(task):
+    result = task(batch_of(*PAIRS))
+    rows = [row for pair in PAIRS for row in expected(task, *pair)]
+    assert torch.allclose(result.output.logits.exp(), torch.tensor(rows, dtype=torch.float64), atol=1e-9)
+    assert torch.allclose(result.output.logits.exp().sum(1), torch.ones(9, dtype=torch.float64), atol=1e-8)
+    targets = [token for _, target in PAIRS for token in target]
+    assert float(result.loss) == pytest.approx(-sum(math.log(row[token]) for row, token in zip(rows, targets, strict=True)), abs=1e-6)
+
+
+def test_the_loss_reaches_every_parameter(task):
+    task.train()
+    task(batch_of(*PAIRS)).loss.backward()
+    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in task.parameters())
+
+
+@torch.no_grad()
+def test_generated_texts_are_those_of_the_loss(task):
+    """Greedy decoding takes the likeliest token of the mixture each time, also beside longer sources."""
+    for (source, _), row in zip(PAIRS, task.predict(batch_of(*PAIRS, targets=False), decode()), strict=True):
+        ids: list[int] = []
+        while len(ids) < 8:
+            ids.append(int(torch.tensor(expected(task, source, [*ids, 2])[-1]).argmax()))
+            if ids[-1] == SPEC.end:
+                break
+        assert row["prediction"] == " ".join(str(id) for id in ids if id != SPEC.end)
+
+
+@torch.no_grad()
+def test_beams_keep_their_sources(task):
+    """The score of each text is the log-probability that the loss gives it."""
+    searched = decode()
+    searched.strategy = Beam(num_beams=3, max_new_tokens=5)
+    sources = batch_of(*PAIRS, targets=False)
+    encoded = task.model.encode(sources["source"], sources["source_padding_mask"])
+    processor = pointed(task.pointer, sources["source"], encoded)
+    found = searched(task.model, sources["target"], encoder_output=encoded, logits_processor=processor)
+    for (source, _), texts in zip(PAIRS, found, strict=True):
+        for text in texts:
+            ids = text.ids if len(text.ids) == 5 else [*text.ids, SPEC.end]
+            rows = expected(task, source, ids)
+            assert text.score == pytest.approx(sum(math.log(row[id]) for row, id in zip(rows, ids, strict=True)), abs=1e-6)
+
+
+def test_a_run_keeps_its_pointer_and_says_that_no_export_has_it(tmp_path):
+    folder = make_run(tmp_path, "translation", "task.lexicon=3")
+    predictor = Predictor.load(folder)
+    assert predictor.task.pointer.tokens.shape == (predictor.task.spec.vocab_size, 3)
+    assert predictor.predict("a dog")[0].keys() >= {"prediction", "score"}
+    with pytest.raises(UserError, match=r"task\.lexicon=0"):
+        predictor.task.check_exportable()
+
+
+def test_the_most_probable_translations_are_kept():
+    pairs = [([5, 6, 5], [7, 8]), ([5, 9], [7, 9]), ([6], [8]), ([3], [4, 10, 11])]
+    entries, probability = translation_probabilities(pairs)
+    by_source: dict[int, list[tuple[float, int]]] = defaultdict(list)
+    for (source, target), share in zip(entries.tolist(), probability.tolist(), strict=True):
+        by_source[source].append((-share, target))
+    tokens, shares = most_probable(entries, probability, vocab_size=13, count=2)
+    assert np.allclose(shares.sum(axis=1), 1.0)
+    for id in range(13):
+        best = sorted(by_source[id], key=lambda one: one[0])[:2]
+        kept = {int(token): float(share) for token, share in zip(tokens[id], shares[id], strict=True) if share}
+        total = -sum(share for share, _ in best)
+        assert kept == pytest.approx({token: -share / total for share, token in best} if best else {id: 1.0})
+    assert tokens[5, 0] == 7 and tokens[6, 0] == 8 and tokens[9, 0] == 9
