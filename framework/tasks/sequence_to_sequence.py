@@ -75,9 +75,9 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
         if copy:
             self.point("task.copy=false")
 
-    def point(self, without: str, entries: int = 1) -> None:
-        """Adds a pointer to the source. without: the option that leaves it out."""
-        self.pointer = SourcePointer(self.model.dim, self.spec.vocab_size, entries)
+    def point(self, without: str, entries: int = 1, folds: int = 0) -> None:
+        """Adds a pointer to the source. without: the option that leaves it out; entries, folds: see `SourcePointer`."""
+        self.pointer = SourcePointer(self.model.dim, self.spec.vocab_size, entries, folds)
         self.unexportable = (
             f"no published layout and no program has the pointer to the source of this run: train with {without}; to=safetensors keeps it"
         )
@@ -103,8 +103,8 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
         labels, places, source = batch["labels"], batch.get("target_places"), pointer.source(batch["source"], encoded)
         attention = at_targets(pointer.attention(hidden, source), labels, places)  # (N, S)
         rows = torch.arange(len(labels), device=labels.device)[:, None].expand_as(labels)  # (B, T)
-        ids = source.ids[at_targets(rows, labels, places)]  # (N, S)
-        return replace(outputs, logits=pointer(outputs.logits, outputs.hidden, attention, ids))
+        of_targets = source[at_targets(rows, labels, places)]
+        return replace(outputs, logits=pointer(outputs.logits, outputs.hidden, attention, of_targets.ids, of_targets.lexicons))
 
     def distillation_outputs(self, batch: Batch, result: Result) -> DistillationOutputs:
         return result.output
@@ -168,6 +168,7 @@ def pointed(pointer: SourcePointer, ids: Tensor, encoded: EncoderOutput) -> Logi
 
     def process(logits: Tensor, prefixes: Prefixes) -> Tensor:
         own = source[prefixes.running.source]
-        return pointer(logits, prefixes.hidden, pointer.attention(prefixes.hidden[:, None], own)[:, 0], own.ids)
+        attention = pointer.attention(prefixes.hidden[:, None], own)[:, 0]  # (R, S)
+        return pointer(logits, prefixes.hidden, attention, own.ids, own.lexicons)
 
     return process

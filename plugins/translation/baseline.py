@@ -7,7 +7,7 @@ import numpy as np
 
 from framework import BleuTokenizer, Row, split_at_blanks, texts_of
 
-from .lexicon import translation_probabilities
+from .lexicon import first_pairs, translation_probabilities
 
 PAIRS = 50_000  # of the training rows that are read at most
 
@@ -33,7 +33,7 @@ def learn_lexicon(pairs: Iterable[tuple[list[str], list[str]]]) -> dict[str, str
         ([sources.setdefault(word, len(sources)) for word in source], [targets.setdefault(word, len(targets)) for word in target])
         for source, target in pairs
     )
-    entries, probability = translation_probabilities(numbered)
+    entries, probability = translation_probabilities(first_pairs(numbered))
     source_words, target_words = list(sources), list(targets)
     rising = np.argsort(probability, kind="stable")  # the most probable entry of a word is the last, which stays
     return {source_words[left]: target_words[right] for left, right in entries[rising].tolist()}

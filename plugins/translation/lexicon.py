@@ -3,31 +3,41 @@
 IBM model 1: Brown et al. 1993, section 4.1, https://aclanthology.org/J93-2003
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from framework import IGNORED, Batch
 
+Pair = tuple[Sequence[int], Sequence[int]]  # ids of a source and its target
+
 ROUNDS = 5  # of expectation maximization
 LONGEST = 256  # tokens of a text that are aligned: a pair has as many links as the product of its lengths
 LINKS = 10_000_000  # that are counted at most; takes 1 GB and half a minute
+FOLDS = 2  # for which a lexicon is learned without their pairs
 
 
-def translation_probabilities(pairs: Iterable[tuple[Sequence[int], Sequence[int]]]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def first_pairs(pairs: Iterable[Pair]) -> list[Pair]:
+    """The first pairs, until they have LINKS links, with the first LONGEST ids of each text."""
+    kept, links = [], 0
+    for source, target in pairs:
+        source, target = source[:LONGEST], target[:LONGEST]
+        links += len(source) * len(target)
+        if links > LINKS:
+            break
+        kept.append((source, target))
+    return kept
+
+
+def translation_probabilities(pairs: Iterable[Pair]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Entries (E, 2) of source and target ids that occur in a pair of texts, in ascending order, and t(target | source) of each.
-
-    Reads the first LONGEST ids of each text, and pairs until they have LINKS links.
 
     Expectation maximization over the links between the ids of each pair; arrays have one entry for each link.
     """
-    links, explained, ids, counted = [np.zeros((0, 2), dtype=np.int64)], [np.zeros(0, dtype=np.int64)], 0, 0
+    links, explained, ids = [np.zeros((0, 2), dtype=np.int64)], [np.zeros(0, dtype=np.int64)], 0
     for source, target in pairs:
-        left, right = np.asarray(source[:LONGEST], dtype=np.int64), np.asarray(target[:LONGEST], dtype=np.int64)
-        counted += len(left) * len(right)
-        if counted > LINKS:
-            break
+        left, right = np.asarray(source, dtype=np.int64), np.asarray(target, dtype=np.int64)
         links.append(np.stack((np.tile(left, len(right)), np.repeat(right, len(left))), axis=1))
         explained.append(np.repeat(np.arange(ids, ids + len(right)), len(left)))
         ids += len(right)
@@ -60,8 +70,17 @@ def most_probable(
     return tokens, shares / shares.sum(axis=1, keepdims=True)
 
 
-def id_pairs(batch: Batch) -> Iterable[tuple[list[int], list[int]]]:
+def id_pairs(batch: Batch) -> Iterator[Pair]:
     """The ids of each source and its target, without padding."""
     mask = batch["source_padding_mask"]
     for number, (source, labels) in enumerate(zip(batch["source"], batch["labels"], strict=True)):
         yield (source if mask is None else source[mask[number]]).tolist(), labels[labels != IGNORED].tolist()
+
+
+def lexicons(
+    pairs: Sequence[Pair], folds: Sequence[int], vocab_size: int, count: int
+) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.float64]]]:
+    """The number, tokens (V, K) and shares (V, K) of the lexicon of all pairs, 0, and of those without the pairs of each fold, from 1."""
+    for left_out in range(-1, FOLDS):
+        kept = (pair for pair, fold in zip(pairs, folds, strict=True) if fold != left_out)
+        yield (left_out + 1, *most_probable(*translation_probabilities(kept), vocab_size, count))

@@ -8,7 +8,8 @@ import torch
 from framework import BaselineData, Batch, BleuTokenizer, Row, SequenceToSequence, choice, register
 
 from .baseline import word_by_word
-from .lexicon import id_pairs, most_probable, translation_probabilities
+from .defaults import TranslationDefaults
+from .lexicon import FOLDS, first_pairs, id_pairs, lexicons
 
 if TYPE_CHECKING:
     from torchmetrics import Metric  # imported where metrics are made: takes a second
@@ -26,6 +27,7 @@ class TranslationTask(SequenceToSequence):
     """
 
     format = choice("format", "translation")
+    defaults = TranslationDefaults()
     rules: ClassVar[dict[str, str]] = {
         **SequenceToSequence.rules,
         "0 <= lexicon <= 256": "lexicon must be from 1 to 256 translations of a token, or 0",
@@ -40,15 +42,16 @@ class TranslationTask(SequenceToSequence):
         super().__init__(**options)
         self.tokenize, self.lexicon = tokenize, lexicon
         if lexicon:
-            self.point("task.lexicon=0", lexicon)
+            self.point("task.lexicon=0", lexicon, FOLDS)
 
     def set_initial_weights(self, rows: Iterable[Row], batches: Iterable[Batch]) -> None:
         if self.lexicon:
             assert self.pointer is not None
-            entries, probabilities = translation_probabilities(pair for batch in batches for pair in id_pairs(batch))
-            tokens, weights = most_probable(entries, probabilities, self.spec.vocab_size, self.lexicon)
-            self.pointer.tokens.copy_(torch.from_numpy(tokens))
-            self.pointer.weights.copy_(torch.from_numpy(weights))
+            pairs = first_pairs(pair for batch in batches for pair in id_pairs(batch))
+            folds = [int(self.pointer.fold_of(torch.tensor([source]))) for source, _ in pairs]
+            for number, tokens, weights in lexicons(pairs, folds, self.spec.vocab_size, self.lexicon):
+                self.pointer.tokens[number] = torch.from_numpy(tokens)
+                self.pointer.weights[number] = torch.from_numpy(weights)
 
     def metrics(self) -> dict[str, "Metric"]:
         from framework import Bleu, Chrf

@@ -16,7 +16,7 @@ from tests.export.runs import make_run
 from tests.translation.test_task import PAIRS, SPEC, batch_of, decode, make
 
 
-def expected(task, source: list[int], target: list[int]) -> list[list[float]]:
+def expected(task, source: list[int], target: list[int], lexicon: int = 0) -> list[list[float]]:
     """Probabilities of every next token, of one pair alone, by loops over source tokens and their entries."""
     pointer, model = task.pointer, task.model
     encoded = model.encode(torch.tensor([source]))
@@ -29,7 +29,7 @@ def expected(task, source: list[int], target: list[int]) -> list[list[float]]:
         weights = torch.tensor(scores, dtype=torch.float64).softmax(0).tolist()
         row = [gate * probability for probability in own]
         for id, weight in zip(source, weights, strict=True):
-            for token, share in zip(pointer.tokens[id].tolist(), pointer.weights[id].tolist(), strict=True):
+            for token, share in zip(pointer.tokens[lexicon, id].tolist(), pointer.weights[lexicon, id].tolist(), strict=True):
                 row[token] += (1 - gate) * weight * share
         found.append(row)
     return found
@@ -50,6 +50,22 @@ def test_the_loss_is_that_of_the_mixture(task):
     assert torch.allclose(result.output.logits.exp().sum(1), torch.ones(9, dtype=torch.float64), atol=1e-8)
     targets = [token for _, target in PAIRS for token in target]
     assert float(result.loss) == pytest.approx(-sum(math.log(row[token]) for row, token in zip(rows, targets, strict=True)), abs=1e-6)
+
+
+@torch.no_grad()
+def test_in_training_a_row_has_the_lexicon_that_has_not_seen_it():
+    task = make(label_smoothing=0.0, lexicon=3)
+    task.set_initial_weights((), [batch_of(*PAIRS)])
+    folds = [sum(source) % 2 for source, _ in PAIRS]
+    assert set(folds) == {0, 1}
+    for fold in (0, 1):
+        entries, probability = translation_probabilities(pair for pair, own in zip(PAIRS, folds, strict=True) if own != fold)
+        tokens, shares = most_probable(entries, probability, SPEC.vocab_size, 3)
+        assert np.array_equal(task.pointer.tokens[1 + fold], tokens) and np.allclose(task.pointer.weights[1 + fold], shares)
+    rows = [row for pair, fold in zip(PAIRS, folds, strict=True) for row in expected(task, *pair, lexicon=1 + fold)]
+    task.pointer.train()  # the model without its dropout
+    found = task(batch_of(*PAIRS)).output.logits.exp()
+    assert torch.allclose(found, torch.tensor(rows, dtype=torch.float64), atol=1e-9)
 
 
 def test_the_loss_reaches_every_parameter(task):
@@ -89,7 +105,7 @@ def test_beams_keep_their_sources(task):
 def test_a_run_keeps_its_pointer_and_says_that_no_export_has_it(tmp_path):
     folder = make_run(tmp_path, "translation", "task.lexicon=3")
     predictor = Predictor.load(folder)
-    assert predictor.task.pointer.tokens.shape == (predictor.task.spec.vocab_size, 3)
+    assert predictor.task.pointer.tokens.shape == (3, predictor.task.spec.vocab_size, 3)
     assert predictor.predict("a dog")[0].keys() >= {"prediction", "score"}
     with pytest.raises(UserError, match=r"task\.lexicon=0"):
         predictor.task.check_exportable()

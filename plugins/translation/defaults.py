@@ -1,0 +1,35 @@
+"""Settings of translation that are chosen from the training rows. docs/defaults.md says on what data, and what was tried."""
+
+from collections.abc import Iterator
+
+from framework import Defaults, Facts, Setting
+
+WHOLE = 0.98  # share of the pairs that are read whole, if that takes no more than LONGEST tokens
+SHORTEST, LONGEST = 64, 512
+LITTLE = 200_000  # characters, of which a vocabulary of 2,000 pieces would be rare ones
+MUCH = 2_000_000  # characters
+TOKENS = 600_000  # that training reads at the usual effort
+FEWEST, MOST = 2, 30  # epochs
+FEW = 200_000  # tokens of an epoch
+STEP = 512  # tokens of a batch where there are few
+TRANSLATIONS = 16  # of each token
+
+
+class TranslationDefaults(Defaults):
+    """The rules of `task/translation`."""
+
+    def tokenizer_settings(self, facts: Facts) -> Iterator[Setting]:
+        if facts.characters < LITTLE:
+            yield Setting({"tokenizer": {"is": "bpe", "vocab_size": 1000}}, f"{facts.characters:,} characters")
+        elif facts.characters > MUCH:
+            yield Setting({"tokenizer": {"is": "bpe", "vocab_size": 4000}}, f"{facts.characters:,} characters")
+
+    def settings(self, facts: Facts) -> Iterator[Setting]:
+        length = max(SHORTEST, min(LONGEST, -(-facts.length_of(WHOLE) // 32) * 32))
+        yield Setting({"model": {"max_length": length}}, f"{facts.share_within(length):.0%} of the pairs whole")
+        epochs = round(max(FEWEST, min(MOST, facts.effort * TOKENS / facts.tokens)))
+        yield Setting({"trainer": {"max_epochs": epochs}}, f"{facts.rows:,} pairs, {facts.tokens:,} tokens in each")
+        if facts.tokens < FEW:
+            yield Setting({"data": {"batches": {"is": "buckets", "budget": STEP}}}, "few tokens: small batches give more steps")
+        reason = "a lexicon of the pairs tells the words, which a model learns from many more of them"
+        yield Setting({"task": {"lexicon": TRANSLATIONS}}, reason, beside={"model": "tiny_encoder_decoder"})
