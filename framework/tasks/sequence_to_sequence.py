@@ -75,9 +75,9 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
         if copy:
             self.point("task.copy=false")
 
-    def point(self, without: str, entries: int = 1, folds: int = 0) -> None:
-        """Adds a pointer to the source. without: the option that leaves it out; entries, folds: see `SourcePointer`."""
-        self.pointer = SourcePointer(self.model.dim, self.spec.vocab_size, entries, folds)
+    def point(self, without: str, **options: Any) -> None:
+        """Adds a pointer to the source. without: the option that leaves it out. options: of `SourcePointer`."""
+        self.pointer = SourcePointer(self.model.dim, self.spec.vocab_size, **options)
         self.unexportable = (
             f"no published layout and no program has the pointer to the source of this run: train with {without}; to=safetensors keeps it"
         )
@@ -168,7 +168,7 @@ def pointed(pointer: SourcePointer, ids: Tensor, encoded: EncoderOutput) -> Logi
 
     def process(logits: Tensor, prefixes: Prefixes) -> Tensor:
         own = source[prefixes.running.source]
-        attention = pointer.attention(prefixes.hidden[:, None], own)[:, 0]  # (R, S)
+        attention = pointer.attention(prefixes.hidden[:, None], own, prefixes.running.ids.shape[1])[:, 0]  # (R, S)
         return pointer(logits, prefixes.hidden, attention, own.ids, own.lexicons)
 
     return process

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from framework import BaselineData, SequenceToSequence, choice, register
 
 from .baseline import extracts
+from .defaults import SummarizationDefaults
 
 if TYPE_CHECKING:
     from torchmetrics import Metric  # imported where metrics are made: takes a second
@@ -22,6 +23,7 @@ class SummarizationTask(SequenceToSequence):
     """
 
     format = choice("format", "summarization")
+    defaults = SummarizationDefaults()
 
     def __init__(
         self,

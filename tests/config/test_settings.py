@@ -15,6 +15,7 @@ from framework.runs.folder import Run
 from framework.workflows.settings import chosen_settings, joined, setting_lines
 from framework.workflows.start import Start
 from plugins.classification import defaults
+from plugins.translation import defaults as translation
 
 RULES = defaults.ClassificationDefaults()
 SETTINGS = {
@@ -143,11 +144,29 @@ def test_little_text_is_read_as_bytes_with_n_grams(tmp_path, monkeypatch):
     assert (typed.config["task"]["ngrams"], typed.config["tokenizer"]["part"]) == (0, "tokenizer/bpe")
 
 
+def test_few_pairs_have_a_lexicon(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pairs.tsv").write_text("source\ttarget\n" + "".join(f"the dog {number}\tder Hund {number}\n" for number in range(200)))
+    start = Start.of(["task=translation", "data=files", "data.train=pairs.tsv"]).prepare()
+    config = start.config
+    assert config["task"]["lexicon"] == translation.TRANSLATIONS and config["trainer"]["max_epochs"] == translation.MOST
+    assert any("task.lexicon" in line for line in start.settings)
+    assert Start.of(["task=translation", "data=files", "data.train=pairs.tsv", "task.lexicon=0"]).prepare().config["task"]["lexicon"] == 0
+
+
+def test_summaries_copy_from_documents_that_are_read_whole(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [{"document": f"{'word ' * 100} {number}", "summary": f"word {number}"} for number in range(80)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = Start.of(["task=summarization", "data=files", "data.train=rows.jsonl"]).prepare().config
+    assert config["task"]["copy"] is True and config["model"]["max_length"] == 128
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["task=classification"], "built-in"),
-        (["task=translation", "data=files", "data.train=pairs.tsv"], "task/translation"),
+        (["task=pretraining", "data=files", "data.train=rows.txt"], "task/pretraining"),
         (["task=classification", "data=files", "data.train=rows.csv", "task.teacher=runs/last"], "student"),
     ],
 )
