@@ -11,7 +11,6 @@ from torch.nn.functional import logsigmoid
 
 from framework.parts.caches import EncoderOutput
 
-FARTHEST = 16  # places away that have a score of their own
 _LEAST = 1e-10  # probability of a token without any weight, so that its logarithm is finite
 
 
@@ -42,8 +41,6 @@ class SourcePointer(nn.Module):
     entries: K, of each token in the lexicon.
     folds: F, each with a lexicon that is learned without its rows, so that in training the model does not trust translations that were
         learned from the row itself.
-    slope: by how much the initial score of a source token falls with each place that it is away from the place of the target token; scores
-        by distance are learned, as the bias of Raffel et al. 2020, section 2.1, https://arxiv.org/abs/1910.10683
 
     Buffers `tokens` (1 + F, V, K) and `weights` (1 + F, V, K), which sum up to 1, are the lexicons, that of all rows first. As they are
     built, each token has itself.
@@ -52,11 +49,10 @@ class SourcePointer(nn.Module):
     tokens: Tensor
     weights: Tensor
 
-    def __init__(self, dim: int, vocab_size: int, entries: int = 1, folds: int = 0, slope: float = 0.0):
+    def __init__(self, dim: int, vocab_size: int, entries: int = 1, folds: int = 0):
         super().__init__()
         self.query, self.key = nn.Linear(dim, dim, bias=False), nn.Linear(dim, dim, bias=False)
         self.gate = nn.Linear(dim, 1)
-        self.by_distance = nn.Parameter(-slope * torch.arange(-FARTHEST, FARTHEST + 1).abs())
         self.folds = folds
         self.register_buffer("tokens", torch.arange(vocab_size)[:, None].repeat(1 + folds, 1, entries))
         self.register_buffer("weights", torch.eye(1, entries).repeat(1 + folds, vocab_size, 1))
@@ -73,12 +69,9 @@ class SourcePointer(nn.Module):
             lexicons = 1 + self.fold_of(ids if mask is None else ids * mask)
         return PointedSource(self.key(encoded.hidden_states), ids, mask, lexicons)
 
-    def attention(self, hidden: Tensor, source: PointedSource, place: int = 0) -> Tensor:
-        """Weights (B, T, S) of the source tokens for hidden states (B, T, D). place: of the first of them in the target."""
+    def attention(self, hidden: Tensor, source: PointedSource) -> Tensor:
+        """Weights (B, T, S) of the source tokens for hidden states (B, T, D)."""
         scores = self.query(hidden) @ source.keys.transpose(1, 2) * source.keys.shape[-1] ** -0.5  # (B, T, S)
-        places = torch.arange(place, place + hidden.shape[1], device=hidden.device)
-        distances = torch.arange(source.keys.shape[1], device=hidden.device) - places[:, None]  # (T, S)
-        scores = scores + self.by_distance[distances.clamp(-FARTHEST, FARTHEST) + FARTHEST]
         if source.padding_mask is not None:
             scores = scores.masked_fill(~source.padding_mask[:, None], float("-inf"))
         return scores.softmax(dim=-1)

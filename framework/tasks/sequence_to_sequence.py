@@ -168,7 +168,7 @@ def pointed(pointer: SourcePointer, ids: Tensor, encoded: EncoderOutput) -> Logi
 
     def process(logits: Tensor, prefixes: Prefixes) -> Tensor:
         own = source[prefixes.running.source]
-        attention = pointer.attention(prefixes.hidden[:, None], own, prefixes.running.ids.shape[1])[:, 0]  # (R, S)
+        attention = pointer.attention(prefixes.hidden[:, None], own)[:, 0]  # (R, S)
         return pointer(logits, prefixes.hidden, attention, own.ids, own.lexicons)
 
     return process

@@ -6,8 +6,8 @@ from framework import Defaults, Facts, Setting
 
 WHOLE = 0.98  # share of the pairs that are read whole, if that takes no more than LONGEST tokens
 SHORTEST, LONGEST = 64, 512
-LITTLE = 200_000  # characters, of which a vocabulary of 2,000 pieces would be rare ones
-MUCH = 2_000_000  # characters
+MUCH = 10_000_000  # characters
+PIECES = 8000
 TOKENS = 600_000  # that training reads at the usual effort
 FEWEST, MOST = 2, 30  # epochs
 FEW = 200_000  # tokens of an epoch
@@ -19,10 +19,9 @@ class TranslationDefaults(Defaults):
     """The rules of `task/translation`."""
 
     def tokenizer_settings(self, facts: Facts) -> Iterator[Setting]:
-        if facts.characters < LITTLE:
-            yield Setting({"tokenizer": {"is": "bpe", "vocab_size": 1000}}, f"{facts.characters:,} characters")
-        elif facts.characters > MUCH:
-            yield Setting({"tokenizer": {"is": "bpe", "vocab_size": 4000}}, f"{facts.characters:,} characters")
+        if facts.characters < MUCH:
+            reason = f"{facts.characters:,} characters; most words of a text are a token, which has an entry in the lexicon"
+            yield Setting({"tokenizer": {"is": "bpe", "vocab_size": PIECES}}, reason)
 
     def settings(self, facts: Facts) -> Iterator[Setting]:
         length = max(SHORTEST, min(LONGEST, -(-facts.length_of(WHOLE) // 32) * 32))

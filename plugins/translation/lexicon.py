@@ -15,7 +15,6 @@ Pair = tuple[Sequence[int], Sequence[int]]  # ids of a source and its target
 ROUNDS = 5  # of expectation maximization
 LONGEST = 256  # tokens of a text that are aligned: a pair has as many links as the product of its lengths
 LINKS = 10_000_000  # that are counted at most; takes 1 GB and half a minute
-SLOPE = 0.3  # of the scores of the source's tokens with their distance: translations mostly keep the order
 FOLDS = 2  # for which a lexicon is learned without their pairs
 
 

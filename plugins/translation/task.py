@@ -9,7 +9,7 @@ from framework import BaselineData, Batch, BleuTokenizer, Row, SequenceToSequenc
 
 from .baseline import word_by_word
 from .defaults import TranslationDefaults
-from .lexicon import FOLDS, SLOPE, first_pairs, id_pairs, lexicons
+from .lexicon import FOLDS, first_pairs, id_pairs, lexicons
 
 if TYPE_CHECKING:
     from torchmetrics import Metric  # imported where metrics are made: takes a second
@@ -42,7 +42,7 @@ class TranslationTask(SequenceToSequence):
         super().__init__(**options)
         self.tokenize, self.lexicon = tokenize, lexicon
         if lexicon:
-            self.point("task.lexicon=0", entries=lexicon, folds=FOLDS, slope=SLOPE)
+            self.point("task.lexicon=0", entries=lexicon, folds=FOLDS)
 
     def set_initial_weights(self, rows: Iterable[Row], batches: Iterable[Batch]) -> None:
         if self.lexicon:

@@ -10,7 +10,6 @@ import torch
 from framework.errors import UserError
 from framework.generation.beam import Beam
 from framework.runs.predictor import Predictor
-from framework.tasks.pointer import FARTHEST
 from framework.tasks.sequence_to_sequence import pointed
 from plugins.translation.lexicon import most_probable, translation_probabilities
 from tests.export.runs import make_run
@@ -23,11 +22,10 @@ def expected(task, source: list[int], target: list[int], lexicon: int = 0) -> li
     encoded = model.encode(torch.tensor([source]))
     hidden = model.decode_whole(torch.tensor([[1, *target[:-1]]]), encoded)[0]  # (T, D)
     found = []
-    for place, state in enumerate(hidden):
+    for state in hidden:
         own = model.logits(state).softmax(-1).tolist()
         gate = float(pointer.gate(state).sigmoid())
         scores = [float(pointer.query(state) @ pointer.key(other)) / math.sqrt(len(state)) for other in encoded.hidden_states[0]]
-        scores = [score + float(pointer.by_distance[FARTHEST + number - place]) for number, score in enumerate(scores)]
         weights = torch.tensor(scores, dtype=torch.float64).softmax(0).tolist()
         row = [gate * probability for probability in own]
         for id, weight in zip(source, weights, strict=True):
@@ -41,7 +39,6 @@ def expected(task, source: list[int], target: list[int], lexicon: int = 0) -> li
 def task(request):
     made = make(label_smoothing=0.0, **request.param)
     made.set_initial_weights((), [batch_of(*PAIRS[:2]), batch_of(PAIRS[2])])
-    torch.nn.init.normal_(made.pointer.by_distance)
     return made
 
 
