@@ -26,9 +26,18 @@ class Features:
         """weights (F, C) -> (N, C)."""
         return embedding_bag(self.columns, weights, self.offsets, mode="sum", per_sample_weights=self.values)
 
+    def of(self, rows: Tensor) -> "Features":
+        """The features of some of the rows, (N,) bool."""
+        sizes = torch.diff(self.offsets, append=torch.tensor([len(self.columns)]))
+        kept, left = rows.repeat_interleave(sizes), sizes[rows]
+        return Features(self.columns[kept], self.values[kept], left.cumsum(0) - left)
 
-def fit(features: Features, shape: tuple[int, int], loss: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-    """Weights (F, C) and bias (C,) of the least loss, plus PENALTY for each squared weight. Liu and Nocedal 1989, https://doi.org/10.1007/BF01589116
+
+def fit(
+    features: Features, shape: tuple[int, int], loss: Callable[[Tensor], Tensor], penalty: float = PENALTY
+) -> tuple[Tensor, Tensor]:
+    """Weights (F, C) and bias (C,) of the least loss, plus half the penalty for each squared weight. Liu and Nocedal 1989,
+    https://doi.org/10.1007/BF01589116
 
     loss: of the scores (N, C), summed over rows.
     """
@@ -37,7 +46,7 @@ def fit(features: Features, shape: tuple[int, int], loss: Callable[[Tensor], Ten
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        total = (loss(features.times(weights) + bias) + PENALTY / 2 * weights.square().sum()) / len(features.offsets)
+        total = (loss(features.times(weights) + bias) + penalty / 2 * weights.square().sum()) / max(1, len(features.offsets))
         total.backward()
         return total
 

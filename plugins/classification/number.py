@@ -31,6 +31,7 @@ class NumberTarget(Target):
     monitor = "validation/pearson"
     problem: ClassVar[str | None] = "regression"
     variant: ClassVar[str] = "in standard deviations"
+    summed: ClassVar[bool] = True
 
     def value(self, row: Row) -> float:
         label = row.get("label")

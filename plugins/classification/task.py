@@ -28,8 +28,9 @@ from framework import (
 from . import classifiers  # noqa: F401 - registers the default of the slot
 from .data import ClassificationFormat
 from .defaults import ClassificationDefaults
+from .linear import PENALTY
 from .ngrams import NgramScores
-from .pairs import BETWEEN
+from .pairs import BETWEEN, PairsFormat
 from .target import Target
 
 if TYPE_CHECKING:
@@ -96,8 +97,14 @@ class ClassificationTask(Distillable, Exportable):
             self.model.pooler.requires_grad_(True)
         outputs = self.target.outputs(spec)
         self.head = classifier(dim=self.model.dim, outputs=outputs, dropout=dropout)
-        self.ngrams = NgramScores(outputs, ngrams) if ngrams else None
-        self.export_inputs = ("ids", "padding_mask", "segments") if segments_of(self.model) > 1 else ("ids", "padding_mask")
+        paired = isinstance(format, PairsFormat)
+        special = tuple(id for id in (spec.begin, spec.end) if id is not None) if paired else None
+        import os
+        stacked = paired or self.target.summed or os.environ.get("STACK") == "1"
+        self.ngrams = NgramScores(outputs, ngrams, special, stacked=stacked) if ngrams else None
+        self.penalty = 1.0 if stacked and (paired or self.target.summed) else PENALTY
+        segments = segments_of(self.model) > 1 or (ngrams and paired)
+        self.export_inputs = ("ids", "padding_mask", "segments") if segments else ("ids", "padding_mask")
         self.head_variant = ", ".join(
             word for word in (pooling, self.head.variant, "n-grams" if ngrams else "", self.target.variant) if word
         )
@@ -124,13 +131,13 @@ class ClassificationTask(Distillable, Exportable):
         states = self.model(self._masked(batch["ids"]), padding_mask=batch["padding_mask"], **segments)  # (B, T, D)
         text = self.model.pooler(states) if self.pooling == "pooler" else pool(states, batch["padding_mask"], self.pooling)  # (B, D)
         scores = self.head(self.dropout(text))  # (B, C)
-        if self.ngrams is not None and not self.training:
-            scores = self.ngrams(scores, batch["ids"], batch["padding_mask"])
+        if self.ngrams is not None:
+            scores = self.ngrams(scores, batch)
         return DistillationOutputs(text, scores)
 
     def set_initial_weights(self, rows: Iterable[Row], batches: Iterable[Batch]) -> None:
         if self.ngrams is not None:
-            self.ngrams.fit(batches, lambda scores, targets: self.target.loss(scores, targets, self.spec, 0.0)[0])
+            self.ngrams.fit(batches, lambda scores, targets: self.target.loss(scores, targets, self.spec, 0.0)[0], self.penalty)
 
     def distillation_outputs(self, batch: Batch, result: Result) -> DistillationOutputs:
         return self.target.distillation_outputs(result.output)
