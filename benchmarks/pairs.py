@@ -18,11 +18,29 @@ from typing import Any
 
 SAME = [
     line.split()
-    for line in ("man guy gentleman", "woman lady", "child kid", "boy lad", "dog puppy", "street road", "shirt top", "bike bicycle", "people persons folks")
-] + [line.split() for line in ("large big huge", "small little tiny", "young youthful", "sitting seated", "running jogging", "near by", "building house")]
+    for line in (
+        "man guy gentleman",
+        "woman lady",
+        "child kid",
+        "boy lad",
+        "dog puppy",
+        "street road",
+        "shirt top",
+        "bike bicycle",
+        "people persons folks",
+    )
+] + [
+    line.split()
+    for line in ("large big huge", "small little tiny", "young youthful", "sitting seated", "running jogging", "near by", "building house")
+]
 OTHER = [
     line.split()
-    for line in ("man woman boy girl dog", "red blue green white black yellow", "sitting standing running sleeping jumping", "two three four five")
+    for line in (
+        "man woman boy girl dog",
+        "red blue green white black yellow",
+        "sitting standing running sleeping jumping",
+        "two three four five",
+    )
 ] + [line.split() for line in ("outside inside", "front back", "young old", "large small", "day night", "guitar ball bike camera phone")]
 KIND = {"man": "person", "woman": "person", "boy": "child", "girl": "child", "dog": "animal", "guitar": "instrument", "shirt": "garment"}
 ADDED = ("in the rain", "for a competition", "with a friend", "to win a prize", "before dinner", "on a sunday", "while music is playing")

@@ -3,11 +3,15 @@
 Shapes: B pairs, T tokens, N n-grams of a pair, K overlaps.
 """
 
-import torch
-from torch import Tensor
+from collections.abc import Iterator
 
+import torch
+from torch import Tensor, nn
+
+from .hashes import hashed_ngrams, mixed
+
+FURTHEST = 5.0  # standard deviations of an overlap from its mean, at most
 ALIGNED = 8  # tokens of each text alone, the first ones, that are paired
-_PRIME, _LARGEST = 1_000_003, 2**31 - 1
 BOTH = 2  # the mark of an n-gram of both texts, where one of a single text has the number of its text
 
 
@@ -24,31 +28,23 @@ class Pairs:
         for id in special:
             self.tokens = self.tokens & (ids != id)
         self.hashes, self.present, self.first, self.shared = [], [], [], []  # of each order (B, T)
-        hashes, present = torch.zeros_like(ids), torch.ones_like(self.tokens)
         earlier = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool, device=ids.device).tril(-1)
         same_text = segments[:, :, None] == segments[:, None, :]  # (B, T, T)
-        for distance in range(order):
-            hashes = (hashes * _PRIME + shifted(ids, distance) + 1) % _LARGEST
-            present = present & shifted(self.tokens, distance)
+        for hashes, present in hashed_ngrams(ids, self.tokens, order):
             equal = (hashes[:, :, None] == hashes[:, None, :]) & present[:, :, None] & present[:, None, :]
             self.hashes.append(hashes)
             self.present.append(present)
             self.first.append(present & ~(equal & same_text & earlier).any(dim=2))  # each n-gram of a text once
             self.shared.append((equal & ~same_text).any(dim=2))
 
-    def features(self) -> tuple[Tensor, Tensor]:
+    def features(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Hashes (B, N) of n-grams of both texts, of the first or of the second alone, and of pairs of a token of the first alone and one of
         the second alone; whether each is there. Cross-unigrams: Bowman et al. 2015, section 4.1, https://aclanthology.org/D15-1075"""
-        found, there = [], []
         for hashes, present, shared in zip(self.hashes, self.present, self.shared, strict=True):
-            found.append((hashes * _PRIME + self.segments.masked_fill(shared, BOTH) + 1) % _LARGEST)
-            there.append(present)
+            yield mixed(hashes, self.segments.masked_fill(shared, BOTH)), present
         alone = self.first[0] & ~self.shared[0]
-        sides = [self._leading(alone & (self.segments == side)) for side in (0, 1)]
-        (one, one_there), (other, other_there) = sides
-        found.append(((one[:, :, None] * _PRIME + other[:, None, :] + BOTH + 2) % _LARGEST).flatten(1))
-        there.append((one_there[:, :, None] & other_there[:, None, :]).flatten(1))
-        return torch.cat(found, dim=1), torch.cat(there, dim=1)
+        (one, one_there), (other, other_there) = (self._leading(alone & (self.segments == side)) for side in (0, 1))
+        yield mixed(one[:, :, None], other[:, None, :] + BOTH + 1).flatten(1), (one_there[:, :, None] & other_there[:, None, :]).flatten(1)
 
     def overlaps(self, rarity: Tensor) -> Tensor:
         """(B, K), K = 8 * order + 4. Of the different n-grams of each length, the share of the first text's that the second has, the
@@ -88,6 +84,39 @@ def ratio(part: Tensor, whole: Tensor) -> Tensor:
     return part / whole.masked_fill(whole == 0, 1.0)
 
 
-def shifted(values: Tensor, distance: int) -> Tensor:
-    """values (B, T), each as many places further to the left; zeros follow."""
-    return torch.nn.functional.pad(values[:, distance:], (0, distance))
+class Overlaps(nn.Module):
+    """The overlaps of pairs, in standard deviations of the training pairs from their mean.
+
+    order: tokens of the longest n-grams. buckets: rows of the table of inverse document frequencies.
+    """
+
+    rarity: Tensor  # (buckets,)
+    mean: Tensor  # (K,)
+    deviation: Tensor  # (K,)
+
+    def __init__(self, order: int, buckets: int):
+        super().__init__()
+        self.count = 8 * order + 4
+        self.register_buffer("rarity", torch.ones(buckets))
+        self.register_buffer("mean", torch.zeros(self.count))
+        self.register_buffer("deviation", torch.ones(self.count))
+
+    def forward(self, pairs: Pairs) -> Tensor:
+        """(B, K)."""
+        return ((pairs.overlaps(self.rarity) - self.mean) / self.deviation).clamp(-FURTHEST, FURTHEST)
+
+    def fit(self, batches: list[Pairs]) -> Tensor:
+        """Fits them to the training pairs, whose overlaps it returns: (R, K)."""
+        occurs, texts = torch.zeros_like(self.rarity), 0
+        for pairs in batches:
+            for row, side in ((row, side) for row in range(len(pairs.segments)) for side in (0, 1)):
+                chosen = pairs.segments[row] == side
+                for hashes, first in zip(pairs.hashes, pairs.first, strict=True):
+                    occurs[hashes[row][first[row] & chosen] % len(occurs)] += 1
+                texts += 1
+        self.rarity.copy_(((1 + texts) / (1 + occurs)).log() + 1)
+        overlaps = torch.cat([pairs.overlaps(self.rarity) for pairs in batches])
+        deviation = overlaps.std(dim=0, correction=0)
+        self.mean.copy_(overlaps.mean(dim=0))
+        self.deviation.copy_(deviation.masked_fill(deviation < 1e-6, 1.0))
+        return torch.cat([self(pairs) for pairs in batches])

@@ -40,7 +40,6 @@ class Target:
     mode: ClassVar[Literal["min", "max"]] = "max"
     problem: ClassVar[str | None] = None
     variant: ClassVar[str] = ""
-    summed: ClassVar[bool] = False
     rules: ClassVar[dict[str, str]] = {}
 
     def outputs(self, spec: DataSpec) -> int:

@@ -28,7 +28,7 @@ from framework import (
 from . import classifiers  # noqa: F401 - registers the default of the slot
 from .data import ClassificationFormat
 from .defaults import ClassificationDefaults
-from .linear import PENALTY
+from .linear import PENALTY, STRONG_PENALTY
 from .ngrams import NgramScores
 from .pairs import BETWEEN, PairsFormat
 from .target import Target
@@ -100,9 +100,11 @@ class ClassificationTask(Distillable, Exportable):
         paired = isinstance(format, PairsFormat)
         special = tuple(id for id in (spec.begin, spec.end) if id is not None) if paired else None
         import os
-        stacked = paired or self.target.summed or os.environ.get("STACK") == "1"
-        self.ngrams = NgramScores(outputs, ngrams, special, stacked=stacked) if ngrams else None
-        self.penalty = 1.0 if stacked and (paired or self.target.summed) else PENALTY
+
+        firm = paired or not spec.labels
+        stacked = firm or os.environ.get("STACK") == "1"
+        penalty = STRONG_PENALTY if firm else PENALTY
+        self.ngrams = NgramScores(outputs, ngrams, special, stacked, penalty) if ngrams else None
         segments = segments_of(self.model) > 1 or (ngrams and paired)
         self.export_inputs = ("ids", "padding_mask", "segments") if segments else ("ids", "padding_mask")
         self.head_variant = ", ".join(
@@ -137,7 +139,7 @@ class ClassificationTask(Distillable, Exportable):
 
     def set_initial_weights(self, rows: Iterable[Row], batches: Iterable[Batch]) -> None:
         if self.ngrams is not None:
-            self.ngrams.fit(batches, lambda scores, targets: self.target.loss(scores, targets, self.spec, 0.0)[0], self.penalty)
+            self.ngrams.fit(batches, lambda scores, targets: self.target.loss(scores, targets, self.spec, 0.0)[0])
 
     def distillation_outputs(self, batch: Batch, result: Result) -> DistillationOutputs:
         return self.target.distillation_outputs(result.output)
