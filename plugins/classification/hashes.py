@@ -31,4 +31,4 @@ def mixed(hashes: Tensor, ids: Tensor) -> Tensor:
 
 def shifted(values: Tensor, distance: int) -> Tensor:
     """values (B, T), each as many places further to the left; zeros follow."""
-    return pad(values[:, distance:], (0, distance))
+    return pad(values, (0, distance))[:, distance:]  # the other way round no program of any length is exported

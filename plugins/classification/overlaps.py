@@ -7,11 +7,13 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from .hashes import hashed_ngrams, mixed
 
 FURTHEST = 5.0  # standard deviations of an overlap from its mean, at most
 ALIGNED = 8  # tokens of each text alone, the first ones, that are paired
+NOWHERE = 2**31  # the place of a token that is not there; sizes are none, because an exported program has them unknown
 BOTH = 2  # the mark of an n-gram of both texts, where one of a single text has the number of its text
 
 
@@ -72,11 +74,10 @@ class Pairs:
 
     def _leading(self, chosen: Tensor, most: int = ALIGNED) -> tuple[Tensor, Tensor]:
         """The hashes of the first chosen tokens, (B, most), and whether there are as many."""
-        length = chosen.shape[1]
-        places = torch.arange(length, device=chosen.device).masked_fill(~chosen, length)  # (B, T)
-        places = torch.nn.functional.pad(places.sort(dim=1).values, (0, most), value=length)[:, :most]
-        there = places < length
-        return self.hashes[0].gather(1, places.clamp(max=length - 1)).masked_fill(~there, 0), there
+        places = torch.arange(chosen.shape[1], device=chosen.device).masked_fill(~chosen, NOWHERE)  # (B, T)
+        places = pad(places.sort(dim=1).values, (0, most), value=NOWHERE)[:, :most]
+        there = places < NOWHERE
+        return self.hashes[0].gather(1, places.masked_fill(~there, 0)).masked_fill(~there, 0), there
 
 
 def ratio(part: Tensor, whole: Tensor) -> Tensor:
