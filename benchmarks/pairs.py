@@ -1,9 +1,9 @@
 """Pairs of texts made from captions and summaries, to measure defaults on: `python benchmarks/pairs.py CAPTIONS SUMMARIES FOLDER`.
 
-CAPTIONS: English sentences, one a line (Multi30k). SUMMARIES: JSON lines with summary1, summary2 and summary3 of one dialogue each (the test
-part of DialogSum). FOLDER gets {similarity,entailment,references}-{train,validation,test}.jsonl with text, second and label. The first two are
-made by edits of captions, whose kinds and number decide the label, with noise: they are no judgments of people. In the third both texts
-are written by people: of the same dialogue, or of the one with the most words in common.
+CAPTIONS: English sentences, one a line (Multi30k). SUMMARIES: JSON lines with summary1, summary2 and summary3 of one dialogue each (the
+test part of DialogSum). FOLDER gets {similarity,entailment,references}-{train,validation,test}.jsonl with text, second and label. The first
+two are made by edits of captions, whose kinds and number decide the label, with noise: they are no judgments of people. In the third both
+texts are written by people: of the same dialogue, or of the one with the most words in common.
 """
 
 import json

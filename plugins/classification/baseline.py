@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from .linear import PENALTY, STRONG_PENALTY, Features, fit
+from .overlaps import CONSTANT, FURTHEST
 from .words import PairWords
 
 KNOWN = 2**18  # words and word pairs of a linear model: the most frequent ones
-FURTHEST = 5.0  # standard deviations of an overlap from its mean, at most
 
 
 class LinearWords:
@@ -32,8 +32,9 @@ class LinearWords:
         self.occurs = Counter(word for text in texts if isinstance(text, PairWords) for side in text.sides for word in side)
         self.texts = 2 * len(texts)
         overlaps = self._overlaps(texts)  # (texts, overlaps)
-        self.middle, spread = overlaps.mean(dim=0), overlaps.std(dim=0, correction=0)
-        self.spread = spread.masked_fill(spread < 1e-6, 1.0)
+        self.mean = overlaps.mean(dim=0)
+        deviation = (overlaps - self.mean).square().mean(dim=0).sqrt()
+        self.deviation = deviation.masked_fill(deviation < CONSTANT, 1.0)
         features = self._features(texts)
         shape = (len(known) + overlaps.shape[1], outputs)
         self.weights, self.bias = fit(features, shape, loss, STRONG_PENALTY if self.pairs else penalty)
@@ -45,7 +46,7 @@ class LinearWords:
         return torch.tensor([text.overlaps(rarity) if isinstance(text, PairWords) else [] for text in texts], dtype=torch.float32)
 
     def _features(self, texts: Sequence[AbstractSet[str]]) -> Features:
-        standard = ((self._overlaps(texts) - self.middle) / self.spread).clamp(-FURTHEST, FURTHEST).tolist()
+        standard = ((self._overlaps(texts) - self.mean) / self.deviation).clamp(-FURTHEST, FURTHEST).tolist()
         columns: list[int] = []
         values: list[float] = []
         begins = []

@@ -40,11 +40,12 @@ class Features:
         """With K more features of each row, dense (N, K), whose columns begin at `begin`."""
         sizes, width = self._sizes(), dense.shape[1]
         columns = torch.arange(begin, begin + width).expand(len(dense), -1)
-        mixed = [
-            torch.cat([part for pair in zip(one.split(sizes.tolist()), other, strict=True) for part in pair])
-            for one, other in ((self.columns, columns), (self.values, dense))
-        ]
-        return Features(*mixed, (sizes + width).cumsum(0) - sizes - width)
+
+        def joined(one: Tensor, other: Tensor) -> Tensor:
+            return torch.cat([part for pair in zip(one.split(sizes.tolist()), other, strict=True) for part in pair])
+
+        begins = (sizes + width).cumsum(0) - sizes - width
+        return Features(joined(self.columns, columns), joined(self.values, dense), begins)
 
     def _sizes(self) -> Tensor:
         return torch.diff(self.offsets, append=torch.tensor([len(self.columns)]))

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, pad
 
-from framework import Batch
+from framework import Batch, DataSpec
 
 from .hashes import hashed_ngrams
 from .held_out import HeldOutScores, keys_of
-from .linear import PENALTY, Features, cross_fitted, fit
+from .linear import PENALTY, STRONG_PENALTY, Features, cross_fitted, fit
 from .overlaps import Overlaps, Pairs
 
 STRENGTH = 2.0  # factor of the scores: regularization makes them smaller than those of a network
@@ -31,9 +31,12 @@ class NgramScores(nn.Module):
 
     N-grams share a table by their hashes: Weinberger et al. 2009, https://arxiv.org/abs/0902.2206
 
-    order: tokens of the longest n-grams. special: ids that separate two texts; None = there is one text. stacked: scores are added in
-    training, too, where each is by a model that has not seen the text, so that the classifier learns what they do not tell; else they are
-    added to predict, multiplied by STRENGTH. penalty: of a squared weight. buckets: rows of the table.
+    order: tokens of the longest n-grams.
+    special: ids that separate two texts; None = there is one text.
+    stacked: scores are added in training, too, where each is by a model that has not seen the text, so that the classifier learns what they
+        do not tell; else they are added to predict, multiplied by STRENGTH.
+    penalty: of a squared weight.
+    buckets: rows of the table.
     """
 
     frequency: Tensor
@@ -144,3 +147,12 @@ class NgramScores(nn.Module):
         values = frequency[used][columns]
         norms = torch.zeros(len(texts)).index_add(0, rows, values.square()).sqrt().clamp(min=1e-12)
         return Features(columns, values / norms[rows], sizes.cumsum(0) - sizes), used
+
+
+def ngram_scores(outputs: int, order: int, spec: DataSpec, pairs: bool) -> NgramScores:
+    """The linear model beside a classifier. It is stacked for numbers, because two predictions of one do not add up, and for pairs, because a
+    network from random weights learns far less of them than a linear model of their overlaps."""
+    if not pairs and spec.labels:
+        return NgramScores(outputs, order)
+    special = tuple(id for id in (spec.begin, spec.end) if id is not None) if pairs else None
+    return NgramScores(outputs, order, special, stacked=True, penalty=STRONG_PENALTY)

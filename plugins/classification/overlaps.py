@@ -11,6 +11,7 @@ from torch.nn.functional import pad
 
 from .hashes import hashed_ngrams, mixed
 
+CONSTANT = 1e-6  # a smaller standard deviation is that of equal numbers
 FURTHEST = 5.0  # standard deviations of an overlap from its mean, at most
 ALIGNED = 8  # tokens of each text alone, the first ones, that are paired
 NOWHERE = 2**31  # the place of a token that is not there; sizes are none, because an exported program has them unknown
@@ -40,8 +41,8 @@ class Pairs:
             self.shared.append((equal & ~same_text).any(dim=2))
 
     def features(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Hashes (B, N) of n-grams of both texts, of the first or of the second alone, and of pairs of a token of the first alone and one of
-        the second alone; whether each is there. Cross-unigrams: Bowman et al. 2015, section 4.1, https://aclanthology.org/D15-1075"""
+        """Hashes (B, N) of n-grams of both texts, of the first or of the second alone, and of pairs of a token of the first alone and one
+        of the second alone; whether each is there. Cross-unigrams: Bowman et al. 2015, section 4.1, https://aclanthology.org/D15-1075"""
         for hashes, present, shared in zip(self.hashes, self.present, self.shared, strict=True):
             yield mixed(hashes, self.segments.masked_fill(shared, BOTH)), present
         alone = self.first[0] & ~self.shared[0]
@@ -119,5 +120,5 @@ class Overlaps(nn.Module):
         overlaps = torch.cat([pairs.overlaps(self.rarity) for pairs in batches])
         deviation = overlaps.std(dim=0, correction=0)
         self.mean.copy_(overlaps.mean(dim=0))
-        self.deviation.copy_(deviation.masked_fill(deviation < 1e-6, 1.0))
+        self.deviation.copy_(deviation.masked_fill(deviation < CONSTANT, 1.0))
         return torch.cat([self(pairs) for pairs in batches])

@@ -26,8 +26,8 @@ def pairs_of(found: Sequence[str]) -> list[str]:
 
 
 class PairWords(set[str]):
-    """The words and word pairs of two texts: `both`, `first` or `second` before each says which text has it; and pairs of a word of the first
-    text alone with one of the second alone. Cross-unigrams: Bowman et al. 2015, section 4.1, https://aclanthology.org/D15-1075
+    """The words and word pairs of two texts: `both`, `first` or `second` before each says which text has it; and pairs of a word of the
+    first text alone with one of the second alone. Cross-unigrams: Bowman et al. 2015, section 4.1, https://aclanthology.org/D15-1075
 
     >>> sorted(PairWords("A man", "a dog"))
     ['both a', 'cross man > dog', 'first a man', 'first man', 'second a dog', 'second dog']
@@ -41,7 +41,8 @@ class PairWords(set[str]):
         self.update(f"first {word}" for side in (self.sides, pairs) for word in side[0] - side[1])
         self.update(f"second {word}" for side in (self.sides, pairs) for word in side[1] - side[0])
         alone = [
-            list(dict.fromkeys(word for word in text if word not in rest))[:ALIGNED] for text, rest in zip((one, other), self.sides[::-1])
+            list(dict.fromkeys(word for word in text if word not in rest))[:ALIGNED]
+            for text, rest in zip((one, other), self.sides[::-1], strict=True)
         ]
         self.update(f"cross {word} > {another}" for word in alone[0] for another in alone[1])
         spelled = [spelling(" ".join(text)) for text in (one, other)]
