@@ -11,14 +11,13 @@ from torch.nn.functional import embedding, pad
 
 from framework import Batch, DataSpec
 
+from .folds import FOLDS, fold_of
 from .hashes import hashed_ngrams
-from .held_out import HeldOutScores, keys_of
 from .linear import PENALTY, STRONG_PENALTY, Features, cross_fitted, fit
 from .overlaps import Overlaps, Pairs
 
 STRENGTH = 2.0  # factor of the scores: regularization makes them smaller than those of a network
 TOKENS = 5_000_000  # of the training texts that are read at most
-FOLDS = 5  # of the training texts, each scored by a model of the others
 SCALES = (1.0, 3.0)  # of the n-grams of a pair beside its overlaps
 COMPARED = 2_000  # pairs that choose the scale, at most
 
@@ -34,15 +33,15 @@ class NgramScores(nn.Module):
     order: tokens of the longest n-grams.
     special: ids that separate two texts; None = there is one text.
     stacked: scores are added in training, too, where each is by a model that has not seen the text, so that the classifier learns what they
-        do not tell; else they are added to predict, multiplied by STRENGTH.
+        do not tell (Wolpert 1992, https://doi.org/10.1016/S0893-6080(05)80023-1); else they are added to predict, multiplied by STRENGTH.
     penalty: of a squared weight.
     buckets: rows of the table.
     """
 
-    frequency: Tensor
-    weight: Tensor
-    bias: Tensor
-    overlap_weight: Tensor  # (K, C)
+    frequency: Tensor  # (M,): inverse document frequency
+    weight: Tensor  # (P * M, C): P = 1 of all texts, or 1 + FOLDS: then those of the texts outside of each fold
+    bias: Tensor  # (P, C)
+    overlap_weight: Tensor  # (P, K, C)
 
     def __init__(
         self,
@@ -54,30 +53,31 @@ class NgramScores(nn.Module):
         buckets: int = 2**17,
     ):
         super().__init__()
-        self.order, self.special, self.penalty, self.buckets = order, special, penalty, buckets
-        self.register_buffer("frequency", torch.ones(buckets))  # inverse document frequency
-        self.register_buffer("weight", torch.zeros(buckets, outputs))
-        self.register_buffer("bias", torch.zeros(outputs))
+        self.order, self.special, self.stacked, self.penalty, self.buckets = order, special, stacked, penalty, buckets
+        parts = 1 + FOLDS if stacked else 1
+        self.register_buffer("frequency", torch.ones(buckets))
+        self.register_buffer("weight", torch.zeros(parts * buckets, outputs))
+        self.register_buffer("bias", torch.zeros(parts, outputs))
         self.overlaps = None if special is None else Overlaps(order, buckets)
         if self.overlaps is not None:
-            self.register_buffer("overlap_weight", torch.zeros(self.overlaps.count, outputs))
-        self.held_out = HeldOutScores(outputs) if stacked else None
+            self.register_buffer("overlap_weight", torch.zeros(parts, self.overlaps.count, outputs))
 
     def forward(self, scores: Tensor, batch: Batch) -> Tensor:
         """Scores (B, C) and those of the n-grams of a batch."""
-        if self.held_out is None:
+        if not self.stacked:
             return scores if self.training else scores + STRENGTH * self.scores(batch).to(scores.dtype)
-        return scores + (self.held_out(batch) if self.training else self.scores(batch)).to(scores.dtype)
+        return scores + self.scores(batch, held_out=self.training).to(scores.dtype)
 
-    def scores(self, batch: Batch) -> Tensor:
-        """(B, C)."""
+    def scores(self, batch: Batch, held_out: bool = False) -> Tensor:
+        """(B, C). held_out: by the models of the training texts outside of the fold of each text."""
         columns, present, pairs = self.features(batch)
         values = self.frequency[columns] * present
         values = values / values.norm(dim=1, keepdim=True).clamp(min=1e-12)
-        own = (embedding(columns, self.weight) * values[..., None]).sum(dim=1) + self.bias
+        part = 1 + fold_of(batch) if held_out else torch.zeros_like(columns[:, 0])  # (B,)
+        own = (embedding(columns + self.buckets * part[:, None], self.weight) * values[..., None]).sum(dim=1) + self.bias[part]
         if pairs is None or self.overlaps is None:
             return own
-        return own + (self.overlaps(pairs)[..., None] * self.overlap_weight).sum(dim=1)
+        return own + (self.overlaps(pairs)[..., None] * self.overlap_weight[part]).sum(dim=1)
 
     def features(self, batch: Batch) -> tuple[Tensor, Tensor, Pairs | None]:
         """The rows of the n-grams in the table, ascending, and whether each is the first of its row and is there, (B, N); the pairs."""
@@ -95,21 +95,21 @@ class NgramScores(nn.Module):
         """Fits the linear model. batches: training texts, of which the first TOKENS tokens are read. loss: of scores (B, C) and the
         targets of the batches, summed."""
         texts: list[Tensor] = []
-        targets, keys, pairs = [], [], []
+        targets, fold, pairs = [], [], []
         read = 0
         for batch in batches:
             columns, present, pair = self.features(batch)
             texts += [row[there] for row, there in zip(columns, present, strict=True)]  # each n-gram once
             targets.append(batch["label"])
-            keys.append(keys_of(batch))
+            fold.append(fold_of(batch))
             pairs += [] if pair is None else [pair]
             read += batch["ids"].numel()
             if read >= TOKENS:
                 break
-        wanted, key = torch.cat(targets), torch.cat(keys)
+        wanted, folds = torch.cat(targets), torch.cat(fold)
         features, used = self._weighted(texts)
         overlaps = None if self.overlaps is None else self.overlaps.fit(pairs).float()
-        shape = (len(used) + (0 if overlaps is None else overlaps.shape[1]), len(self.bias))
+        shape = (len(used) + (0 if overlaps is None else overlaps.shape[1]), self.bias.shape[1])
 
         def fitted(given: Features, wanted: Tensor) -> tuple[Tensor, Tensor]:
             with torch.enable_grad():
@@ -118,7 +118,6 @@ class NgramScores(nn.Module):
         def unseen(given: Features, wanted: Tensor, folds: Tensor) -> Tensor:
             return cross_fitted(given, folds, lambda some, rows: fitted(some, wanted[rows]), shape[1])
 
-        folds = (key >> 8) % FOLDS
         scale = 1.0
         if overlaps is not None:
             few = torch.arange(len(texts)) < COMPARED
@@ -126,13 +125,14 @@ class NgramScores(nn.Module):
             losses = [loss(unseen(each.of(few), wanted[few], folds[few]), wanted[few]) for each in tried]
             best = int(torch.stack(losses).argmin())
             features, scale = tried[best], SCALES[best]
-        weight, bias = fitted(features, wanted)
-        self.weight[used] = scale * weight[: len(used)].to(self.weight)
-        self.bias.copy_(bias)
-        if overlaps is not None:
-            self.overlap_weight.copy_(weight[len(used) :])
-        if self.held_out is not None:
-            self.held_out.set(key, unseen(features, wanted, folds))
+        for part in range(len(self.bias)):
+            rows = folds != part - 1  # part 0 has the texts of all folds
+            if rows.any():
+                weight, bias = fitted(features.of(rows), wanted[rows])
+                self.weight[used + part * self.buckets] = scale * weight[: len(used)].to(self.weight)
+                self.bias[part] = bias
+                if overlaps is not None:
+                    self.overlap_weight[part] = weight[len(used) :]
 
     def _weighted(self, texts: list[Tensor]) -> tuple[Features, Tensor]:
         """The TF-IDF weighted features of the rows of n-grams of each text; the rows of the table that these have, one for each column."""
@@ -150,8 +150,8 @@ class NgramScores(nn.Module):
 
 
 def ngram_scores(outputs: int, order: int, spec: DataSpec, pairs: bool) -> NgramScores:
-    """The linear model beside a classifier. It is stacked for numbers, because two predictions of one do not add up, and for pairs, because a
-    network from random weights learns far less of them than a linear model of their overlaps."""
+    """The linear model beside a classifier. It is stacked for numbers, because two predictions of one do not add up, and for pairs, because
+    a network from random weights learns far less of them than a linear model of their overlaps."""
     if not pairs and spec.labels:
         return NgramScores(outputs, order)
     special = tuple(id for id in (spec.begin, spec.end) if id is not None) if pairs else None
