@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal
 from framework import Batch, DataSpec, FeatureRows, Features, Format, Part, Row, TextTokenizer, choice, register, stack_features, text_of
 
 from . import label as default_target  # noqa: F401 - registers the default of the slot
-from .baseline import features as words_of
 from .target import Target, Words
+from .words import features
 
 
 @register("format")
@@ -78,4 +78,4 @@ class ClassificationFormat(Format):
 
     def words(self, row: Row) -> Words:
         """The features of a row for a baseline."""
-        return words_of(text_of(row))
+        return features(text_of(row))

@@ -8,7 +8,7 @@ WHOLE = 0.97  # share of the texts that is read whole, if that takes no more tha
 SHORTEST, LONGEST = 32, 1024
 FEW = 1_000_000  # characters: rarer words of so little text are in the vocabulary as a whole
 STEPS = 3_000  # at the usual effort: batches of about 1,000 tokens that training takes at most
-FEWEST, MOST = 3, 40  # epochs
+FEWEST, MOST, MOST_OF_PAIRS = 3, 40, 6  # epochs
 ROWS = 50_000  # that training reads at the usual effort, if MOST epochs have as many
 UNEVEN, SKEWED = 0.6, 0.85  # shares of the most frequent label
 
@@ -31,6 +31,9 @@ class ClassificationDefaults(Defaults):
         by_rows, by_cost = facts.effort * ROWS / facts.rows, facts.effort * STEPS * 1000 / facts.tokens
         epochs = round(max(FEWEST, min(MOST, by_rows, by_cost)))
         yield Setting({"trainer": {"max_epochs": epochs}}, f"{facts.rows:,} texts, {facts.tokens:,} tokens in each")
+        if epochs > MOST_OF_PAIRS:
+            reason = "beside scores of what two texts have in common, more epochs learn pairs by heart"
+            yield Setting({"trainer": {"max_epochs": MOST_OF_PAIRS}}, reason, beside={"task/format": "pairs"})
         yield from _of_labels(facts.labels)
 
 

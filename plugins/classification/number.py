@@ -11,8 +11,9 @@ from torch.nn.functional import mse_loss
 
 from framework import DataSpec, Row, UserError, register
 
-from .baseline import Ridge
+from .baseline import LinearWords
 from .builtin_functions import blanked
+from .linear import STRONG_PENALTY
 from .target import Target, Words
 
 if TYPE_CHECKING:
@@ -81,7 +82,13 @@ class NumberTarget(Target):
             yield {"text": text, "label": statements}
 
     def baseline(self, rows: Iterable[tuple[Words, float]]) -> Callable[[Words], float]:
-        return Ridge(rows)
+        """Ridge regression of words: Hoerl and Kennard 1970, https://doi.org/10.2307/1267351"""
+        texts, values = zip(*rows, strict=True)
+        mean = math.fsum(values) / len(values)
+        spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values)) or 1.0
+        targets = torch.tensor([[(value - mean) / spread] for value in values])
+        score = LinearWords(texts, 1, lambda scores: mse_loss(scores, targets, reduction="sum"), STRONG_PENALTY)
+        return lambda words: mean + spread * float(score(words))
 
 
 def scale(spec: DataSpec) -> tuple[float, float]:

@@ -8,10 +8,10 @@ import torch
 
 from framework import Batch, DataSpec, Features, Row, TextTokenizer, UserError, register
 
-from .baseline import features as words_of
 from .builtin_functions import halves
 from .data import ClassificationFormat
 from .target import Words
+from .words import PairWords
 
 BETWEEN = " ||| "  # separates two texts that are typed, or shown, as one
 
@@ -68,9 +68,8 @@ class PairsFormat(ClassificationFormat):
             yield {"text": first, "second": second, "label": order}
 
     def words(self, row: Row) -> Words:
-        """Those of the first text and those of the second, as different features."""
-        first, second = (words_of(text) for text in self.tokenizer_texts(row))
-        return {*(f"1 {word}" for word in first), *(f"2 {word}" for word in second)}
+        """Those of both texts, and what they have in common."""
+        return PairWords(*self.tokenizer_texts(row))
 
 
 def shortened(first: int, second: int, room: int) -> tuple[int, int]:

@@ -28,8 +28,8 @@ from framework import (
 from . import classifiers  # noqa: F401 - registers the default of the slot
 from .data import ClassificationFormat
 from .defaults import ClassificationDefaults
-from .ngrams import NgramScores
-from .pairs import BETWEEN
+from .ngrams import ngram_scores
+from .pairs import BETWEEN, PairsFormat
 from .target import Target
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ class ClassificationTask(Distillable, Exportable):
     target: what is predicted of a text.
     classifier: from the pooled state to scores.
     ngrams: tokens of the longest n-grams of a linear model, fitted to the training rows before the training, whose scores join those of the
-        classifier in predictions; 0 = no such model. Few texts suffice for it. Wang and Manning 2012, https://aclanthology.org/P12-2018
+        classifier in predictions; 0 = no such model. Few texts suffice for it. Wang and Manning 2012, https://aclanthology.org/P12-2018.
+        Of two texts it has overlaps, too; beside it, and beside that of a number, the classifier learns what it does not tell.
     pooling: the state of the text: the first token's, the last one's, their mean, their maximum by feature, or the output of the model's
         own pooler (BERT).
     label_smoothing: share of the target's probability that is spread over all labels (of several labels: over yes and no).
@@ -96,8 +97,10 @@ class ClassificationTask(Distillable, Exportable):
             self.model.pooler.requires_grad_(True)
         outputs = self.target.outputs(spec)
         self.head = classifier(dim=self.model.dim, outputs=outputs, dropout=dropout)
-        self.ngrams = NgramScores(outputs, ngrams) if ngrams else None
-        self.export_inputs = ("ids", "padding_mask", "segments") if segments_of(self.model) > 1 else ("ids", "padding_mask")
+        paired = isinstance(format, PairsFormat)
+        self.ngrams = ngram_scores(outputs, ngrams, spec, paired) if ngrams else None
+        segments = segments_of(self.model) > 1 or (paired and ngrams)
+        self.export_inputs = ("ids", "padding_mask", "segments") if segments else ("ids", "padding_mask")
         self.head_variant = ", ".join(
             word for word in (pooling, self.head.variant, "n-grams" if ngrams else "", self.target.variant) if word
         )
@@ -124,8 +127,8 @@ class ClassificationTask(Distillable, Exportable):
         states = self.model(self._masked(batch["ids"]), padding_mask=batch["padding_mask"], **segments)  # (B, T, D)
         text = self.model.pooler(states) if self.pooling == "pooler" else pool(states, batch["padding_mask"], self.pooling)  # (B, D)
         scores = self.head(self.dropout(text))  # (B, C)
-        if self.ngrams is not None and not self.training:
-            scores = self.ngrams(scores, batch["ids"], batch["padding_mask"])
+        if self.ngrams is not None:
+            scores = self.ngrams(scores, batch)
         return DistillationOutputs(text, scores)
 
     def set_initial_weights(self, rows: Iterable[Row], batches: Iterable[Batch]) -> None:
@@ -157,7 +160,7 @@ class ClassificationTask(Distillable, Exportable):
         return self.target.report(rows, self.spec)
 
     def baseline(self, data: BaselineData) -> dict[str, float]:
-        """A simple method on words and word pairs: `Target.baseline`."""
+        """A linear model of words and word pairs, of two texts also of what they have in common: `Target.baseline`."""
         predict = self.target.baseline((self.format.words(row), self.target.value(row)) for row in data.train)
         rows = [{"prediction": predict(self.format.words(row)), "reference": self.target.value(row)} for row in data.test]
         metrics = self.target.metrics(self.spec, sync_on_compute=False)  # the other ranks compute no baseline

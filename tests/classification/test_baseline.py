@@ -1,8 +1,11 @@
 """Linear models of words against scikit-learn."""
 
+from math import log
+
+import numpy as np
 import pytest
 import torch
-from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge as Reference
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
@@ -10,10 +13,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from framework.registry import Part
 from framework.tasks.base import BaselineData
 from plugins.classification import linear
-from plugins.classification.baseline import PENALTY, LinearWords, Ridge, features
+from plugins.classification.baseline import LinearWords
 from plugins.classification.data import ClassificationFormat
 from plugins.classification.label import LabelTarget
 from plugins.classification.labels import LabelsTarget
+from plugins.classification.number import NumberTarget
+from plugins.classification.words import PairWords, features
 from tests.classification.test_task import make_task
 
 ROWS = [
@@ -89,8 +94,41 @@ def test_one_process_measures_it_without_the_others(target, values, expected, mo
 
 
 def test_a_number_is_that_of_scikit_learns_ridge_regression():
-    rows = [(features(text), number) for (text, _), number in zip(ROWS, (-3.0, -1.0, 30.0, 25.0, 12.0), strict=True)]
-    count = CountVectorizer(analyzer=features, binary=True)
-    reference = Reference(alpha=PENALTY).fit(count.fit_transform([text for text, _ in ROWS]), [number for _, number in rows])
-    predict = Ridge(rows)
-    assert [predict(features(text)) for text in TEXTS] == pytest.approx(list(reference.predict(count.transform(TEXTS))))
+    numbers = [-3.0, -1.0, 30.0, 25.0, 12.0]
+    count = TfidfVectorizer(analyzer=features, binary=True)
+    reference = Reference(alpha=linear.STRONG_PENALTY / 2).fit(count.fit_transform([text for text, _ in ROWS]), numbers)
+    predict = NumberTarget().baseline((features(text), number) for (text, _), number in zip(ROWS, numbers, strict=True))
+    expected = list(reference.predict(count.transform(TEXTS)))
+    assert [predict(features(text)) for text in TEXTS] == pytest.approx(expected, rel=1e-3, abs=1e-2)
+
+
+def test_equal_numbers_are_predicted():
+    assert NumberTarget().baseline([({"a"}, 2.0), ({"b"}, 2.0)])({"a"}) == pytest.approx(2.0)
+
+
+def test_pairs_are_scored_by_their_words_and_overlaps_as_by_scikit_learn():
+    texts = [(one, other) for one, _ in ROWS for other, _ in ROWS]
+    pairs = [PairWords(*pair) for pair in texts]
+    numbers = torch.tensor([(row // 5 + row % 5) % 3 for row in range(25)])
+    score = LinearWords(pairs, 3, lambda scores: cross_entropy(scores, numbers, reduction="sum"))
+    vectorizer = TfidfVectorizer(analyzer=set, binary=True)
+    sparse = vectorizer.fit_transform(pairs).toarray()
+    sides = TfidfVectorizer(analyzer=set, binary=True).fit([side for pair in pairs for side in pair.sides])
+    unseen = log(51) + 1
+
+    def rarity(word):
+        return sides.idf_[sides.vocabulary_[word]] if word in sides.vocabulary_ else unseen
+
+    dense = np.array([pair.overlaps(rarity) for pair in pairs])
+    deviation = dense.std(axis=0)
+    deviation[deviation < 1e-6] = 1.0
+
+    def table(sparse, dense):
+        return np.hstack([sparse, ((dense - np.mean(dense_of_training, axis=0)) / deviation).clip(-5, 5)])
+
+    dense_of_training = dense
+    reference = LogisticRegression(C=1 / linear.STRONG_PENALTY, tol=1e-8, max_iter=1000).fit(table(sparse, dense), numbers)
+    new = [PairWords(one, other) for one in TEXTS for other in TEXTS]
+    ours = torch.stack([score(pair) for pair in new]).numpy()
+    expected = reference.decision_function(table(vectorizer.transform(new).toarray(), np.array([pair.overlaps(rarity) for pair in new])))
+    assert ours - ours.mean(1, keepdims=True) == pytest.approx(expected - expected.mean(1, keepdims=True), abs=1e-2)

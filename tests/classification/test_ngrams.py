@@ -37,7 +37,7 @@ def test_the_linear_model_is_that_of_scikit_learn(order):
     reference = LogisticRegression(C=1 / linear.PENALTY, tol=1e-8, max_iter=1000).fit(x, LABELS)
     tried = [*TEXTS, [1, 5, 5, 2], [1, 30, 2]]
     given = batch(tried)
-    ours = ngrams(torch.zeros(len(tried), 3), given["ids"], given["padding_mask"]) / STRENGTH
+    ours = ngrams.eval()(torch.zeros(len(tried), 3), given) / STRENGTH
     expected = torch.from_numpy(reference.decision_function(vectorizer.transform(tried)))
     assert torch.allclose(ours - ours.mean(1, keepdim=True), (expected - expected.mean(1, keepdim=True)).float(), atol=1e-2)
 
@@ -46,9 +46,9 @@ def test_padding_and_the_other_texts_of_a_batch_change_nothing():
     ngrams = NgramScores(3, 2)
     ngrams.fit([batch(TEXTS, LABELS)], loss)
     given = batch(TEXTS)
-    together = ngrams(torch.ones(5, 3), given["ids"], given["padding_mask"])
+    together = ngrams.eval()(torch.ones(5, 3), given)
     for row, text in enumerate(TEXTS):
-        assert torch.allclose(ngrams(torch.ones(1, 3), torch.tensor([text]), None)[0], together[row], atol=1e-6)
+        assert torch.allclose(ngrams(torch.ones(1, 3), {"ids": torch.tensor([text])})[0], together[row], atol=1e-6)
 
 
 def test_predictions_have_its_scores_and_training_has_not():

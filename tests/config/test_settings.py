@@ -71,8 +71,10 @@ def facts(rows, length=20, labels=(("a", 1), ("b", 1)), **options):
     return Facts(rows, rows * length * 5, labels=dict(labels), lengths=[length] * 10, **options)
 
 
-def chosen(known):
-    return joined([*RULES.tokenizer_settings(known), *RULES.settings(known)])
+def chosen(known, **options):
+    parts = {"model": "tiny_encoder", "tokenizer": "wordpiece", "callbacks": "default", "task/format": "classification"} | options
+    settings = [*RULES.tokenizer_settings(known), *RULES.settings(known)]
+    return joined(setting for setting in settings if setting.beside.items() <= parts.items())
 
 
 def test_classification_reads_whole_texts_and_trains_longer_on_few():
@@ -82,6 +84,12 @@ def test_classification_reads_whole_texts_and_trains_longer_on_few():
     assert chosen(Facts(100, 1000, labels={"a": 1, "b": 1}, lengths=lengths))["model"]["max_length"] == 128
     assert chosen(Facts(100, 1000, labels={"a": 1, "b": 1}, lengths=[3000] * 9))["model"]["max_length"] == defaults.LONGEST
     assert "tokenizer" not in chosen(facts(100_000))
+
+
+def test_pairs_take_few_epochs():
+    pairs = {"task/format": "pairs"}
+    assert chosen(facts(300), **pairs)["trainer"]["max_epochs"] == defaults.MOST_OF_PAIRS < chosen(facts(300))["trainer"]["max_epochs"]
+    assert chosen(facts(30_000), **pairs) == chosen(facts(30_000))
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,21 @@ def test_pairs_of_texts_have_segments(tmp_path):
     assert list(json.loads((tmp_path / "interface.json").read_text())["model"]["inputs"]) == ["ids", "padding_mask", "segments"]
 
 
+def test_pairs_with_overlaps_as_a_program(tmp_path):
+    loaded = in_double(make_run(tmp_path, "classification", "task/format=pairs", "model.num_layers=1", "task.ngrams=2"))
+    for table in (loaded.task.ngrams.weight, loaded.task.ngrams.overlap_weight):
+        torch.nn.init.normal_(table)
+    write(loaded, tmp_path)
+    program = torch.export.load(tmp_path / "model.pt2").module()
+    _, batch = asked(loaded, ["a ||| good one", "so it is ||| it is not", "one ||| of them", "one ||| one"])
+    with torch.no_grad():
+        scores = program(batch["ids"], batch["padding_mask"], batch["segments"])
+        close(scores, loaded.task.export_forward(batch))
+        loaded.task.ngrams.overlap_weight.zero_()
+        assert not torch.allclose(scores, loaded.task.export_forward(batch))
+    assert list(json.loads((tmp_path / "interface.json").read_text())["model"]["inputs"]) == ["ids", "padding_mask", "segments"]
+
+
 def test_completion_takes_padding_on_either_side(tmp_path):
     loaded, program = exported(tmp_path, "completion", "model.num_layers=1", "model/position=relative")
     text = torch.randint(5, 261, (1, 9))

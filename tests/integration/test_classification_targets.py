@@ -66,5 +66,9 @@ def test_a_number_for_two_texts(tmp_path, monkeypatch, capsys):
     assert framework_main(["predict", str(run), f"file={tmp_path / 'new.csv'}"]) == 0
     answers = [json.loads(line)["prediction"] for line in capsys.readouterr().out.splitlines()]
     assert len(answers) == 2 and all(isinstance(answer, float) for answer in answers)
+    assert framework_main(["predict", str(run), f"file={tmp_path / 'test.csv'}"]) == 0  # the run has overlaps of its training rows
+    answers = [json.loads(line)["prediction"] for line in capsys.readouterr().out.splitlines()]
+    assert answers == pytest.approx([row["prediction"] for row in rows], rel=1e-4)
+    assert expected > 0.8  # the lengths of the texts are among them
     assert framework_main(["predict", str(run), "text=a x"]) == 2
     assert "two texts are separated by |||" in capsys.readouterr().err
