@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from framework import BaselineData, BleuTokenizer, SequenceToSequence, choice, register
+from framework import Baseline, BaselineData, BleuTokenizer, SequenceToSequence, choice, register
 
 from .baseline import word_by_word
 
@@ -37,6 +37,6 @@ class TranslationTask(SequenceToSequence):
 
         return {"bleu": Bleu(self.tokenize), "chrf": Chrf()}
 
-    def baseline(self, data: BaselineData) -> dict[str, float]:
+    def baseline(self, data: BaselineData) -> Baseline:
         """Word-by-word translation."""
-        return word_by_word(data.train, data.test, self.tokenize)
+        return {"": list(word_by_word(data.train, data.test))}
