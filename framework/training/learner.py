@@ -69,6 +69,7 @@ class Learner(pl.LightningModule):
         self.distillation, self.predictions = distillation, predictions
         self.logged_metrics: dict[str, float] = {}  # newest values, in full precision
         self.predicted_rows: list[dict[str, Any]] = []  # of predictions.jsonl, on rank zero, when they are written
+        self.trained_tokens = 0  # without padding, at the end of training
         self._figures: FigureLog | None = None  # in training
         self._pending: tuple[int, list[str], HostCopy] | None = None  # step, names and values of its losses, to be checked
         self._resumed: dict[str, Any] = {}  # the learner's own state in the checkpoint that the run goes on from
@@ -219,6 +220,7 @@ class Learner(pl.LightningModule):
                 tracker.log_metrics(figures, step=step)
 
     def on_train_end(self) -> None:
+        self.trained_tokens = self._throughput.all_tokens(self.trainer.strategy)
         record_figures(None)
         self._log_figures()
 

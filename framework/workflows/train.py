@@ -18,7 +18,7 @@ from framework.runs.folder import Run
 from framework.runs.freezing import frozen_lines
 from framework.runs.log import logged
 from framework.runs.predictor import make_generator
-from framework.runs.summary import recipe_line
+from framework.runs.summary import parameter_counts, recipe_line
 from framework.tasks.base import Task
 from framework.tracking.base import Tracker, build_trackers, finished
 from framework.training.callbacks import best_share, build_callbacks, stopping_reason
@@ -105,7 +105,7 @@ def _fit(start: Start, run: Run, prepared: Prepared, task: Task, trackers: list[
         scaled = any("trainer.max_epochs" in line for line in settings)
         tried = [] if verdict.better or not verdict.sentence else hints(config, prepared.sizes["train"], task, best, scaled)
         signatures = {name: str(metric.signature) for name, metric in task.metrics().items() if hasattr(metric, "signature")}
-        run.save_metrics(metrics, task.monitor, signatures)
+        run.save_metrics(metrics, task.monitor, signatures, {**parameter_counts(task), "trained_tokens": learner.trained_tokens})
         for tracker in trackers:
             tracker.log_metrics({f"final/{name}": value for name, value in metrics.items()}, step=trainer.global_step)
         print_end(run, metrics, signatures, verdict.sentence, tried, stopped=stopping_reason(callbacks))
