@@ -15,7 +15,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from framework.metrics.resampling import Array, interval, p_value
+from framework.metrics.resampling import Array, p_value
 
 ALPHA, POWER = 0.05, 0.8
 MOST_SEEDS = 200  # that are advised
@@ -138,7 +138,8 @@ def assess(one: Trainings, other: Trainings, mixed: bool = False, seed: int = 0)
     if deviations is None:
         return None
     difference = one.mean - other.mean
-    ends = interval(difference + deviations) or (-math.inf, math.inf)
+    around = float(np.quantile(np.abs(deviations), 1 - ALPHA))  # symmetric, so that it leaves out 0 where p is below ALPHA
+    ends = (difference - around, difference + around)
     return Assessment(difference, ends, p_value(deviations, difference), not math.isnan(found.trainings), *_needed(found, difference))
 
 

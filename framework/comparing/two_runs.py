@@ -1,13 +1,13 @@
 """Two runs side by side: what differs in their configs, their figures, and the rows on which they differ most."""
 
-import math
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from framework.comparing import tables
-from framework.comparing.rows import RESAMPLES, Predicted, Tasks, predicted, split_of
+from framework.comparing.rows import OF_THE_DATA, RESAMPLES, Predicted, Tasks, predicted, split_of
 from framework.comparing.variants import Finished, shown
 from framework.metrics.resampling import BLOCK, Array, Resampled, bootstrap, interval, p_value
 from framework.runs.figures import figure_text, names_of
@@ -78,7 +78,8 @@ def _rows(one: Predicted, other: Predicted, name: str, lower: bool) -> list[str]
     order = np.argsort(found, kind="stable").tolist()
     lines = []
     for title, places, sign in (("first", order[::-1], 1), ("second", order, -1)):
-        better = [place for place in places[:SHOWN] if sign * found[place] > 1e-12 and math.isfinite(found[place])]
+        differ = (place for place in places if sign * found[place] > 1e-12 and _answers(one.rows[place]) != _answers(other.rows[place]))
+        better = list(islice(differ, SHOWN))
         lines.append(f"rows on which the {title} run is better{'' if better else ': none'}")
         for place in better:
             lines += _row(one.rows[place], other.rows[place])
@@ -86,17 +87,15 @@ def _rows(one: Predicted, other: Predicted, name: str, lower: bool) -> list[str]
 
 
 def _row(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """A row with both predictions: its texts, or the numbers that it has."""
+    """A row with what both runs made of it."""
     fields = [(name, one[name]) for name in ("input", "reference") if name in one]
-    known = "prediction" if "prediction" in one and "prediction" in other else None
-    values = (
-        [(one[known], other[known])]
-        if known
-        else [({k: v for k, v in row.items() if k not in ("row", "input", "reference")}) for row in (one, other)]
-    )
-    first, second = values[0] if known else values
-    fields += [("first", first), ("second", second)]
+    fields += [(name, _answers(row)) for name, row in (("first", one), ("second", other))]
     return [f"  row {one['row']}", *(f"{name:>12}: {_short(value)}" for name, value in fields)]
+
+
+def _answers(row: dict[str, Any]) -> Any:
+    """The prediction of a row, or else all fields that do not come from the data."""
+    return row["prediction"] if "prediction" in row else {name: value for name, value in row.items() if name not in (*OF_THE_DATA, "row")}
 
 
 def _short(value: Any) -> str:
