@@ -29,8 +29,8 @@ def compare(arguments: Sequence[str]) -> str:
     metric = metric_of(runs, words.get("metric"))
     if side_by_side:
         found = compared(runs, ["run"], variants(runs, []), metric)
-        made = {".md": lambda: two_runs.report(*runs, metric, found.lower, tables.markdown)}
-        said = two_runs.report(*runs, metric, found.lower)
+        made = {".md": lambda: two_runs.report(runs[0], runs[1], metric, found.lower, tables.markdown)}
+        said = two_runs.report(runs[0], runs[1], metric, found.lower)
     else:
         keys = checked_keys(words["by"].split(","), runs) if "by" in words else differing(runs)
         comparison = compared(runs, keys, variants(runs, keys), metric)

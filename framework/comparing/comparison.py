@@ -4,11 +4,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 
 from framework.comparing.rows import Predicted, Tasks, drawn_together, predicted, split_of
-from framework.comparing.significance import ALPHA, Assessment, Trainings, assess, holm, spread
+from framework.comparing.significance import ALPHA, Assessment, Trainings, assess, holm, pooled, spread
 from framework.comparing.variants import Finished, Variant
 from framework.errors import UserError
 from framework.metrics.resampling import Array, interval
@@ -70,17 +71,18 @@ def compared(runs: Sequence[Finished], columns: list[str], groups: list[Variant]
     mixed = any(len({run.seed for run in group.runs}) < len(group.runs) for group in groups)
     trainings = [_trainings(group, columns, [found[run.run.folder] for run in group.runs], draws, metric) for group in groups]
     lower = _lower(order[0], name, next((one for one in found.values() if one is not None), None), tasks)
-    tests = [(one, other, assess(trainings[one], trainings[other], mixed)) for one, other in combinations(range(len(groups)), 2)]
+    common, places = pooled(trainings), list(combinations(range(len(groups)), 2))
+    tests = [(one, other, assess(trainings[one], trainings[other], mixed, common, len(places))) for one, other in places]
     adjusted = iter(holm([test.p for _, _, test in tests if test is not None]))
     pairs = [Pair(one, other, test, math.nan if test is None else next(adjusted)) for one, other, test in tests]
     best = (min if lower else max)(range(len(groups)), key=lambda place: trainings[place].mean)
     rows = {len(one.rows) for one in found.values() if one is not None}
-    intervals = [_interval(each) for each in trainings]
+    intervals = [_interval(each, common) for each in trainings]
     return Comparison(metric, lower, columns, groups, trainings, intervals, pairs, best, rows.pop() if len(rows) == 1 else None, remarks)
 
 
 def _trainings(
-    group: Variant, columns: Sequence[str], found: Sequence[Predicted | None], draws: "dict[object, Array | None]", metric: str
+    group: Variant, columns: Sequence[str], found: Sequence[Predicted | None], draws: "dict[Path, Array | None]", metric: str
 ) -> Trainings:
     others = [key for key in dict.fromkeys(key for run in group.runs for key in run.values) if key not in columns]
     different = [key for key in others if len({repr(run.values.get(key)) for run in group.runs}) > 1]
@@ -93,8 +95,8 @@ def _trainings(
     return Trainings(keys, np.array([run.metrics[metric] for run in group.runs]), known, rows)
 
 
-def _interval(trainings: Trainings) -> tuple[float, float] | None:
-    deviations = spread(trainings).deviations()
+def _interval(trainings: Trainings, common: tuple[float, float]) -> tuple[float, float] | None:
+    deviations = spread(trainings, common=common).deviations()
     return None if deviations is None else interval(trainings.mean + deviations)
 
 
@@ -106,7 +108,7 @@ def _lower(run: Finished, name: str, found: Predicted | None, tasks: Tasks) -> b
     return name == "loss" or (found is not None and name in found.resampled.lower)
 
 
-def _remarks(runs: Sequence[Finished], found: "dict[object, Predicted | None]", metric: str) -> list[str]:
+def _remarks(runs: Sequence[Finished], found: "dict[Path, Predicted | None]", metric: str) -> list[str]:
     """Why runs are compared by their figures alone."""
     remarks = []
     without = [run.name for run in runs if found[run.run.folder] is None]

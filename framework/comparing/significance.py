@@ -63,13 +63,13 @@ class Spread:
     freedom: float
     single: float
 
-    def deviations(self, seed: int = 0) -> Array | None:
+    def deviations(self) -> Array | None:
         """Draws of the deviation of the mean from the truth: of the rows, and by Student's t of the trainings."""
         resamples = 10_000 if self.rows is None else len(self.rows)
         rows = np.zeros(resamples) if self.rows is None else self.rows
         if math.isnan(self.trainings):
             return self.rows
-        return rows + np.random.default_rng(seed).standard_t(self.freedom, size=resamples) * math.sqrt(self.trainings)
+        return rows + np.random.default_rng(0).standard_t(self.freedom, size=resamples) * math.sqrt(self.trainings)
 
 
 @dataclass(frozen=True)
@@ -86,27 +86,31 @@ class Assessment:
     test_rows: float = 1.0
 
 
-def spread(one: Trainings, other: Trainings | None = None, paired: bool = False) -> Spread:
-    """The uncertainty of the mean of a variant, or of the difference of two. paired: trainings of the same key belong together, because
-    they have the same rows or other options in common; otherwise the seeds of two variants have nothing to do with each other, and pairing
-    would halve the degrees of freedom. Welch 1947, https://doi.org/10.1093/biomet/34.1-2.28"""
+def pooled(variants: Sequence[Trainings]) -> tuple[float, float]:
+    """The variance of a training over seeds, of all variants together, and its degrees of freedom; NaN and 0 where none has two."""
+    freedom = sum(len(each.values) - 1 for each in variants)
+    squares = sum(float(((each.values - each.mean) ** 2).sum()) for each in variants)
+    return (squares / freedom if freedom else math.nan), float(freedom)
+
+
+def spread(one: Trainings, other: Trainings | None = None, paired: bool = False, common: tuple[float, float] | None = None) -> Spread:
+    """The uncertainty of the mean of a variant, or of the difference of two.
+
+    paired: trainings of the same key belong together, because they have the same rows or other options in common; otherwise the seeds of two
+    variants have nothing to do with each other. common: `pooled` variance of a comparison, by default of these; few seeds tell little of a
+    variant's own, which counts where it is larger.
+    """
     if other is not None and paired:
         other = other.of(one.keys)
         draws = None if one.draws is None or other.draws is None else one.draws - other.draws
         return spread(Trainings(one.keys, one.values - other.values, draws, one.rows))
     both = [one] if other is None else [one, other]
-    known = [each for each in both if len(each.values) > 1]
-    if known:
-        # where one variant has one training, it is taken to vary as those of the other
-        variances = [float((each if len(each.values) > 1 else known[0]).values.var(ddof=1)) for each in both]
-        parts = [variance / len(each.values) for variance, each in zip(variances, both, strict=True)]
-        total = sum(parts)
-        counted = parts if len(known) == len(both) else [total]
-        freedom = total**2 / sum(part**2 / (len(each.values) - 1) for part, each in zip(counted, known, strict=True)) if total else 1.0
-        single = sum(variances)
-    else:
-        total, freedom, single = math.nan, 1.0, math.nan
-    return Spread(_rows(both), total, freedom, single)
+    variance, freedom = common or pooled(both)
+    variances = [float(each.values.var(ddof=1)) if len(each.values) > 1 else variance for each in both]
+    own, all_together = (
+        sum(part / len(each.values) for part, each in zip(parts, both, strict=True)) for parts in (variances, [variance] * len(both))
+    )
+    return Spread(_rows(both), max(own, all_together), freedom, max(sum(variances), len(both) * variance))
 
 
 def _rows(both: Sequence[Trainings]) -> Array | None:
@@ -124,43 +128,48 @@ def _rows(both: Sequence[Trainings]) -> Array | None:
     return deviations * math.sqrt(max(0.0, variance - interaction) / variance) if variance else deviations
 
 
-def assess(one: Trainings, other: Trainings, mixed: bool = False, seed: int = 0) -> Assessment | None:
-    """The test of a difference. mixed: whether trainings of a variant differ by more than their seeds. None: the two have other rows, or
+def assess(
+    one: Trainings, other: Trainings, mixed: bool = False, common: tuple[float, float] | None = None, pairs: int = 1
+) -> Assessment | None:
+    """The test of a difference. mixed: whether trainings of a variant differ by more than their seeds. common: as in `spread`. pairs: how many
+    differences are tested. None: the two have other rows, or
     neither statistics of rows nor several trainings."""
     same_rows = len({*one.rows, *other.rows}) == 1
-    pairs = sorted({*one.keys} & {*other.keys}, key=repr)
-    matching = len(pairs) == len(one.keys) == len(other.keys) and one.of(pairs).rows == other.of(pairs).rows
+    keys = sorted({*one.keys} & {*other.keys}, key=repr)
+    matching = len(keys) == len(one.keys) == len(other.keys) and one.of(keys).rows == other.of(keys).rows
     if not same_rows and not matching:
         return None
-    paired = matching and len(pairs) > 1 and (mixed or not same_rows)
-    found = spread(one.of(pairs), other.of(pairs), paired) if paired else spread(one, other)
-    deviations = found.deviations(seed)
+    paired = matching and len(keys) > 1 and (mixed or not same_rows)
+    found = spread(one.of(keys), other.of(keys), paired) if paired else spread(one, other, common=common)
+    deviations = found.deviations()
     if deviations is None:
         return None
     difference = one.mean - other.mean
     around = float(np.quantile(np.abs(deviations), 1 - ALPHA))  # symmetric, so that it leaves out 0 where p is below ALPHA
     ends = (difference - around, difference + around)
-    return Assessment(difference, ends, p_value(deviations, difference), not math.isnan(found.trainings), *_needed(found, difference))
+    return Assessment(
+        difference, ends, p_value(deviations, difference), not math.isnan(found.trainings), *_needed(found, difference, ALPHA / pairs)
+    )
 
 
-def _needed(found: Spread, difference: float) -> tuple[int | None, float]:
-    """About how many seeds of each variant would show a difference of this size at ALPHA with POWER, and how many times as many rows."""
+def _needed(found: Spread, difference: float, alpha: float) -> tuple[int | None, float]:
+    """About how many seeds of each variant would show a difference of this size at a level with POWER, and how many times as many rows."""
     rows = 0.0 if found.rows is None else float(found.rows.var())
     normal = NormalDist()
     if math.isnan(found.single) or not difference:
         return None, 1.0
-    factor = (normal.inv_cdf(1 - ALPHA / 2) + normal.inv_cdf(POWER)) ** 2
+    factor = (normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(POWER)) ** 2
     if factor * rows >= 0.9 * difference**2:  # no number of seeds is enough
         return None, 2 * factor * rows / difference**2
     for seeds in range(2, MOST_SEEDS + 1):
-        if (_t(2 * seeds - 2) + normal.inv_cdf(POWER)) ** 2 * (found.single / seeds + rows) <= difference**2:
+        if (_t(max(found.freedom, 2 * seeds - 2), alpha) + normal.inv_cdf(POWER)) ** 2 * (found.single / seeds + rows) <= difference**2:
             return seeds, 1.0
     return None, 1.0
 
 
-def _t(freedom: float) -> float:
-    """The 97.5 % quantile of Student's t: Abramowitz and Stegun 1964, 26.7.5."""
-    z = NormalDist().inv_cdf(1 - ALPHA / 2)
+def _t(freedom: float, alpha: float = ALPHA) -> float:
+    """The quantile of Student's t at 1 - alpha / 2: Abramowitz and Stegun 1964, 26.7.5."""
+    z = NormalDist().inv_cdf(1 - alpha / 2)
     terms = [(z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384]
     return z + sum(term / freedom**power for power, term in enumerate(terms, 1))
 

@@ -21,7 +21,7 @@ def terminal(head: Row, rows: Sequence[Row], texts: int = 0) -> list[str]:
 def markdown(head: Row, rows: Sequence[Row], texts: int = 0) -> list[str]:
     """A table of Markdown. texts: as in `terminal`."""
     rule = ["---" if place < texts else "---:" for place in range(len(head))]
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in (head, rule, *rows)]
+    cells = [[cell.strip().replace("|", "\\|") for cell in row] for row in (head, rule, *rows)]
     return [f"| {' | '.join(row)} |" for row in cells]
 
 

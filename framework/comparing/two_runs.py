@@ -88,7 +88,7 @@ def _rows(one: Predicted, other: Predicted, name: str, lower: bool) -> list[str]
 
 def _row(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """A row with what both runs made of it."""
-    fields = [(name, one[name]) for name in ("input", "reference") if name in one]
+    fields: list[tuple[str, Any]] = [(name, one[name]) for name in ("input", "reference") if name in one]
     fields += [(name, _answers(row)) for name, row in (("first", one), ("second", other))]
     return [f"  row {one['row']}", *(f"{name:>12}: {_short(value)}" for name, value in fields)]
 

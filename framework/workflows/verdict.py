@@ -44,6 +44,8 @@ def judged(
     lower = task.mode == "min" if task.monitor == f"validation/{name}" else own is not None and name in own.lower
     value, reference = metrics[f"{split}/{name}"], metrics[f"baseline/{name}"]
     difference = value - reference
+    if other is not None and name in other.figures():
+        difference = value - other.figures()[name]  # of the same rows; the baseline may have predicted more
     if len(drawn) == 2 and name in drawn[0] and name in drawn[1] and (between := interval(drawn[0][name] - drawn[1][name])):
         named = f"{DIFFERENCE}/{name}"
         figures |= dict(zip((named, *ends(named)), (difference, *between), strict=True))

@@ -50,7 +50,7 @@ class NumberFigures(RowMetric):
         def of(weights: Array) -> dict[str, Array]:
             return {
                 "pearson": weighted_pearson(predicted[None], true[None], weights),
-                "spearman": weighted_pearson(*(weighted_ranks(place, weights) for place in places), weights),
+                "spearman": weighted_pearson(weighted_ranks(places[0], weights), weighted_ranks(places[1], weights), weights),
                 "mean_absolute_error": weights @ errors / weights.sum(axis=1),
             }
 

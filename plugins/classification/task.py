@@ -3,7 +3,7 @@
 Shapes: B batch, T tokens, D model width, C scores.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
@@ -156,6 +156,10 @@ class ClassificationTask(Distillable, Exportable):
 
     def report(self, rows: list[dict[str, Any]]) -> dict[str, str]:
         return self.target.report(rows, self.spec)
+
+    def hints(self, config: Mapping[str, Any]) -> Iterator[str]:
+        if self.ngrams is None and config["task"]["target"]["part"] != "target/number":
+            yield "task.ngrams=2: the scores of a linear model of words and word pairs join those of the classifier"
 
     def baseline(self, data: BaselineData) -> Baseline:
         """A simple method on words and word pairs: `Target.baseline`."""

@@ -3,7 +3,7 @@
 Shapes: B batch, T tokens.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -182,6 +182,10 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
         nats = [row["nats"] for row in rows]
         for name, counted in (("perplexity", "tokens"), ("word_perplexity", "words"), ("bits_per_byte", "bytes")):
             metrics[name].update(nats, [row[counted] for row in rows])
+
+    def hints(self, config: Mapping[str, Any]) -> Iterator[str]:
+        if self.ngrams is None:
+            yield "task.ngrams=4: counts of n-grams join the probabilities of the model"
 
     def baseline(self, data: BaselineData) -> Baseline:
         """A byte model of order 3."""

@@ -3,7 +3,7 @@
 Shapes: B texts, R windows of them, T subwords, W words, K features of a word, D model width, C tags.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
@@ -199,6 +199,10 @@ class NerTask(Distillable, Exportable):
 
     def update(self, metrics: dict[str, "Metric"], rows: list[dict[str, Any]]) -> None:
         metrics["entities"].update([row["predicted_tags"] for row in rows], [row["reference_tags"] for row in rows])
+
+    def hints(self, config: Mapping[str, Any]) -> Iterator[str]:
+        if self.linear is None:
+            yield "task.format.word_features=65536: a linear tagger of word features is trained first, and the model corrects it"
 
     def baseline(self, data: BaselineData) -> Baseline:
         """An averaged structured perceptron on features of words."""

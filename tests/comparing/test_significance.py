@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from framework.comparing.significance import Trainings, _t, assess, holm, spread
+from framework.comparing.significance import Trainings, _t, assess, holm, pooled, spread
 from framework.metrics.resampling import bootstrap, sums
 
 
@@ -63,14 +63,32 @@ def test_a_hundred_draws_at_full_size():
         assert claimed <= 5
 
 
-def test_without_rows_it_is_welchs_test():
-    one, other = [0.81, 0.84, 0.79, 0.83], [0.78, 0.77, 0.80]
+def test_without_rows_it_is_students_test():
+    one, other = [0.81, 0.84, 0.79, 0.83], [0.78, 0.77, 0.80, 0.79]
     test = assess(trainings(one), trainings(other))
-    expected = scipy.stats.ttest_ind(one, other, equal_var=False)
+    expected = scipy.stats.ttest_ind(one, other)
     assert test.p == pytest.approx(expected.pvalue, abs=0.01)
     assert test.interval == pytest.approx(expected.confidence_interval(0.95), abs=0.003)
-    found = spread(trainings(one), trainings(other))
-    assert (found.freedom, found.trainings) == pytest.approx((expected.df, np.var(one, ddof=1) / 4 + np.var(other, ddof=1) / 3))
+
+
+def test_the_variance_over_seeds_is_that_of_all_variants_or_a_larger_one_of_its_own():
+    calm, wild, other = (trainings(values) for values in ([0.80, 0.81, 0.82], [0.7, 0.8, 0.9], [0.5, 0.5, 0.5]))
+    common = pooled([calm, wild, other])
+    assert common == pytest.approx((np.mean([np.var(each.values, ddof=1) for each in (calm, wild, other)]), 6))
+    assert spread(calm, other, common=common).trainings == pytest.approx(common[0] * 2 / 3)
+    assert spread(wild, other, common=common).trainings == pytest.approx(0.01 / 3)
+
+
+@pytest.mark.parametrize("wild", [0.03, 0.15])
+def test_identical_variants_do_not_differ_among_several(wild):
+    """Also where the seeds of one vary more than those of the others."""
+    random, wrong = np.random.default_rng(2), 0
+    for _ in range(60):
+        variants = [trainings(0.8 + random.normal(0, each, 3)) for each in (0.03, 0.03, 0.03, wild)]
+        common = pooled(variants)
+        tests = [assess(one, other, common=common) for number, one in enumerate(variants) for other in variants[:number]]
+        wrong += min(holm([test.p for test in tests])) <= 0.05
+    assert wrong <= 5
 
 
 def test_trainings_that_belong_together_are_paired():
@@ -79,7 +97,7 @@ def test_trainings_that_belong_together_are_paired():
     shuffled = trainings([other[place] for place in (2, 1, 0, 3)], keys=[keys[place] for place in (2, 1, 0, 3)])
     expected = scipy.stats.ttest_rel(one, other)
     assert assess(trainings(one, keys=keys), shuffled, mixed=True).p == pytest.approx(expected.pvalue, abs=0.01)
-    assert assess(trainings(one, keys=keys), shuffled).p > 0.5  # Welch's
+    assert assess(trainings(one, keys=keys), shuffled).p > 0.5
 
 
 def test_rows_that_the_seed_chose_are_paired():
