@@ -109,13 +109,12 @@ def conclusions(found: Comparison) -> list[str]:
     if not tested:
         return lines
     lines.append(f"{_sample(found, [test for _, test in tested])}{_adjusted(len(tested))}:")
-    for pair, test in sorted(tested, key=lambda each: each[0].adjusted):
+    won: dict[int, list[str]] = {}  # better variant -> those that it is better than
+    for pair, test in sorted(tested, key=lambda each: -abs(each[1].difference)):
         if pair.differs:
-            better = pair.one if (test.difference > 0) != found.lower else pair.other
-            worse = pair.other if better == pair.one else pair.one
-            lines.append(
-                f"  {_name(found, better)} is better than {_name(found, worse)} (by {abs(test.difference):.4f}, p {_p(pair.adjusted)})"
-            )
+            better, worse = (pair.one, pair.other) if (test.difference > 0) != found.lower else (pair.other, pair.one)
+            won.setdefault(better, []).append(f"{_name(found, worse)} (by {abs(test.difference):.4f})")
+    lines += [f"  {_name(found, better)} is better than {'; '.join(others)}" for better, others in won.items()]
     unclear = [(pair, test) for pair, test in tested if not pair.differs]
     if unclear:
         count = (
@@ -154,7 +153,3 @@ def _advice(found: Comparison, unclear: Sequence[tuple[Pair, Assessment]]) -> st
         elif test.test_rows > 1:
             clauses.append(f"{names} need about {test.test_rows:.1g} times as many test rows, whatever the number of seeds")
     return "".join(f"; {clause}" for clause in clauses)
-
-
-def _p(value: float) -> str:
-    return f"{value:.3f}" if value >= 0.001 else "<0.001"

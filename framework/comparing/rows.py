@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from framework.tasks.base import Task
 
 OF_THE_DATA = ("input", "reference", "reference_tags", "bytes", "words")  # fields of a row that do not come from the model
-RESAMPLES = 2000
+RESAMPLES = 5000
 CLOSE = 1e-6  # relative: the figure of the rows and that of metrics.json
 
 

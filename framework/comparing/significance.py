@@ -96,9 +96,9 @@ def pooled(variants: Sequence[Trainings]) -> tuple[float, float]:
 def spread(one: Trainings, other: Trainings | None = None, paired: bool = False, common: tuple[float, float] | None = None) -> Spread:
     """The uncertainty of the mean of a variant, or of the difference of two.
 
-    paired: trainings of the same key belong together, because they have the same rows or other options in common; otherwise the seeds of two
-    variants have nothing to do with each other. common: `pooled` variance of a comparison, by default of these; few seeds tell little of a
-    variant's own, which counts where it is larger.
+    paired: trainings of the same key belong together, because they have the same rows or other options in common; otherwise the seeds of
+    two variants have nothing to do with each other. common: `pooled` variance of a comparison, by default of these; few seeds tell little
+    of a variant's own, which counts where it is larger.
     """
     if other is not None and paired:
         other = other.of(one.keys)
@@ -131,8 +131,8 @@ def _rows(both: Sequence[Trainings]) -> Array | None:
 def assess(
     one: Trainings, other: Trainings, mixed: bool = False, common: tuple[float, float] | None = None, pairs: int = 1
 ) -> Assessment | None:
-    """The test of a difference. mixed: whether trainings of a variant differ by more than their seeds. common: as in `spread`. pairs: how many
-    differences are tested. None: the two have other rows, or
+    """The test of a difference. mixed: whether trainings of a variant differ by more than their seeds. common: as in `spread`. pairs: how
+    many differences are tested. None: the two have other rows, or
     neither statistics of rows nor several trainings."""
     same_rows = len({*one.rows, *other.rows}) == 1
     keys = sorted({*one.keys} & {*other.keys}, key=repr)
@@ -147,9 +147,8 @@ def assess(
     difference = one.mean - other.mean
     around = float(np.quantile(np.abs(deviations), 1 - ALPHA))  # symmetric, so that it leaves out 0 where p is below ALPHA
     ends = (difference - around, difference + around)
-    return Assessment(
-        difference, ends, p_value(deviations, difference), not math.isnan(found.trainings), *_needed(found, difference, ALPHA / pairs)
-    )
+    p, needed = p_value(deviations, difference), _needed(found, difference, ALPHA / pairs)
+    return Assessment(difference, ends, p, not math.isnan(found.trainings), *needed)
 
 
 def _needed(found: Spread, difference: float, alpha: float) -> tuple[int | None, float]:

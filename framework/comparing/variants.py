@@ -154,7 +154,8 @@ def variants(runs: Sequence[Finished], keys: Sequence[str]) -> list[Variant]:
     made = []
     for group in groups.values():
         values = tuple(group[0].values.get(key) for key in keys)
-        made.append(Variant(values, group, ", ".join(shown(value) for value in values) or "all runs"))
+        words = [f"{key}={shown(value)}" if "." in key else shown(value) for key, value in zip(keys, values, strict=True)]
+        made.append(Variant(values, group, ", ".join(words) or "all runs"))
     return made
 
 

@@ -91,7 +91,7 @@ def test_every_module_has_a_room():
 @pytest.mark.parametrize(
     "module",
     ["framework", "framework.config.catalogue", "framework.config.constraints", "framework.config.compose", "framework.cli.train"]
-    + ["framework.workflows.start", "framework.workflows.processes"],
+    + ["framework.workflows.start", "framework.workflows.processes", "framework.comparing.command"],
 )
 def test_help_and_configs_do_not_import_torch(module):
     heavy = ["torch", "wandb", "datasets", "torchmetrics", "pytorch_lightning"]
