@@ -75,14 +75,17 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.generation.engine import pad_left as pad_left
     from framework.generation.strategy import Strategy as Strategy
     from framework.huggingface.folder import load_model as load_model
+    from framework.metrics.base import RowMetric as RowMetric
     from framework.metrics.bleu import Bleu as Bleu
     from framework.metrics.bleu import Chrf as Chrf
     from framework.metrics.labels import LabelCounts as LabelCounts
+    from framework.metrics.labels import LabelSums as LabelSums
     from framework.metrics.ratio import Average as Average
     from framework.metrics.ratio import BitsPerByte as BitsPerByte
     from framework.metrics.ratio import Perplexity as Perplexity
     from framework.metrics.ratio import Ratio as Ratio
     from framework.metrics.ratio import RowAverage as RowAverage
+    from framework.metrics.resampling import Resampled as Resampled
     from framework.metrics.rouge import Rouge as Rouge
     from framework.metrics.tokenizers import BleuTokenizer as BleuTokenizer
     from framework.models.base import Model as Model
@@ -113,6 +116,7 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.runs.build import prepare_data as prepare_data
     from framework.runs.folder import Run as Run
     from framework.runs.predictor import Predictor as Predictor
+    from framework.tasks.base import Baseline as Baseline
     from framework.tasks.base import BaselineData as BaselineData
     from framework.tasks.base import GenerationTask as GenerationTask
     from framework.tasks.base import Result as Result

@@ -21,9 +21,10 @@ python -m framework VERB ...
   train key=value ...              the same as python train.py
   evaluate RUN key=value ...       metrics of a run's best checkpoint; data.test=FILE for other data
   predict RUN text="..."           one prediction; file=rows.csv predicts every row (to=FILE.jsonl writes them)
+  compare FOLDER_OR_RUNS...        figures over seeds, and which differ by more than noise; by=KEY metric=test/f1 to=FILE.csv|.md
   export RUN to=... folder=DEST    to=huggingface|safetensors|adapter|onnx|torch, with a model card
 RUN is a run folder, or runs/last."""
-VERBS = ("list", "describe", "check", "new", "train", "evaluate", "predict", "export")
+VERBS = ("list", "describe", "check", "new", "train", "evaluate", "predict", "compare", "export")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -92,6 +93,10 @@ def _run(verb: str, *arguments: str) -> None:
 
             with memory_errors():
                 predict(_folder(verb, arguments), arguments[1:])
+        case "compare":
+            from framework.comparing.command import compare
+
+            print(compare(arguments))
         case "export":
             from framework.export.command import export
             from framework.workflows.memory import memory_errors

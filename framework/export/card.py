@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from framework.data.labels import all_labels
+from framework.runs import figures
 from framework.runs.folder import Run
 from framework.runs.predictor import Predictor
 from framework.runs.summary import parameter_lines, parts_line
@@ -85,12 +86,13 @@ def metric_lines(metrics: Mapping[str, float]) -> Iterator[str]:
     if not metrics:
         yield "The run has no final metrics: it did not end, or had no validation or test data."
         return
-    columns = [column for column in ("validation", "test", "baseline") if any(name.startswith(f"{column}/") for name in metrics)]
-    names = sorted({name.partition("/")[2] for name in metrics})
-    rows = [(name, *(f"{metrics[key]:.4f}" if (key := f"{column}/{name}") in metrics else "" for column in columns)) for name in names]
+    columns = [column for column in figures.SPLITS if any(name.startswith(f"{column}/") for name in metrics)]
+    rows = [(name, *(figures.figure_text(metrics, f"{column}/{name}") for column in columns)) for name in figures.names_of(metrics)]
     yield from table(("", *columns), rows)
     if "baseline" in columns:
         yield from ("", "`baseline` is a simple method on the same rows.")
+    if any(name.startswith(f"{figures.LOW}/") for name in metrics):
+        yield from ("", "In brackets: 95 % of resamples of the rows are between.")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

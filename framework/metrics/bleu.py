@@ -5,43 +5,50 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import torch
 from sacrebleu.metrics import BLEU, CHRF
 from sacrebleu.metrics.base import Metric as SacreMetric
 from torch import Tensor
-from torchmetrics import Metric
 
 from framework.errors import UserError
+from framework.metrics.base import RowMetric
+from framework.metrics.resampling import Array
 from framework.metrics.tokenizers import BleuTokenizer
 
 
-class CorpusMetric(Metric):
+class CorpusMetric(RowMetric):
     """A corpus metric of sacrebleu with one or several references a text. Post 2018, https://aclanthology.org/W18-6319.
 
     Its sufficient statistics are sums over texts, so the score does not depend on batches and ranks.
-    sync: whether the statistics of all processes are summed.
     """
 
-    full_state_update = False
+    higher_is_better = True
     statistics: Tensor
 
-    def __init__(self, scorer: SacreMetric, sync: bool = True):
-        super().__init__(sync_on_compute=sync)
+    def __init__(self, scorer: SacreMetric):
+        super().__init__()
         self.scorer = scorer
-        self.add_state("statistics", torch.tensor(self._count([""], [""])), dist_reduce_fx="sum")  # zeros
+        self.add_state("statistics", torch.tensor(self._count([""], [""])[0]), dist_reduce_fx="sum")  # zeros
 
-    def _count(self, predictions: Sequence[str], references: Sequence[str | Sequence[str]]) -> list[int]:
-        rows = self.scorer._extract_corpus_statistics(predictions, streams(references))
-        return [sum(column) for column in zip(*rows, strict=True)]
+    def _count(self, predictions: Sequence[str], references: Sequence[str | Sequence[str]]) -> list[list[int]]:
+        """The statistics of each text, (N, K)."""
+        return list(self.scorer._extract_corpus_statistics(predictions, streams(references)))
 
     def update(self, predictions: Sequence[str], references: Sequence[str | Sequence[str]]) -> None:
         assert len(predictions) == len(references), f"{len(predictions)} predictions, {len(references)} references"
         if predictions:
-            self.statistics += torch.tensor(self._count(predictions, references), device=self.statistics.device)
+            rows = torch.tensor(self._count(predictions, references))
+            self.statistics += rows.sum(dim=0).to(self.statistics.device)
+            self.keep(rows.numpy())
 
     def compute(self) -> Tensor:
-        score = self.scorer._compute_score_from_stats(self.statistics.tolist()).score
-        return torch.tensor(score, dtype=torch.float64)
+        value: Tensor = self.value_of(self.statistics.tolist())
+        return value
+
+    def figures(self, sums: Array) -> Array:
+        counts = sums.astype(np.int64).tolist()
+        return np.array([self.scorer._compute_score_from_stats(each).score for each in counts])
 
     @property
     def signature(self) -> str:
@@ -74,7 +81,7 @@ class Bleu(CorpusMetric):
     100.0
     """
 
-    def __init__(self, tokenize: BleuTokenizer = "13a", sync: bool = True) -> None:
+    def __init__(self, tokenize: BleuTokenizer = "13a") -> None:
         if tokenize not in get_args(BleuTokenizer):
             raise UserError(f"tokenize={tokenize!r} must be one of {', '.join(get_args(BleuTokenizer))}")
         try:
@@ -85,7 +92,7 @@ class Bleu(CorpusMetric):
             raise UserError(
                 f"tokenize={tokenize} of sacrebleu needs {' from '.join(_model(tokenize))}, which cannot be read: {error}"
             ) from error
-        super().__init__(scorer, sync)
+        super().__init__(scorer)
 
 
 class Chrf(CorpusMetric):
@@ -97,5 +104,5 @@ class Chrf(CorpusMetric):
     100.0
     """
 
-    def __init__(self, sync: bool = True) -> None:
-        super().__init__(CHRF(), sync)
+    def __init__(self) -> None:
+        super().__init__(CHRF())

@@ -4,24 +4,26 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
+from framework.metrics.base import RowMetric
+from framework.metrics.resampling import Array
 
-class Ratio(Metric):
+
+class Ratio(RowMetric):
     """Sum of totals / sum of counts; NaN for 0 / 0.
 
     The state holds the total of each row, and `math.fsum` rounds their sum once, so it does not depend on the order of rows and ranks.
 
     >>> errors = Ratio()
-    >>> errors.update([1.0, 2.0], count=10)
+    >>> errors.update([1.0, 2.0], [4, 6])
     >>> float(errors.compute())
     0.3
     """
 
-    full_state_update = False
     totals: list[Tensor]
     count: Tensor
 
@@ -31,40 +33,55 @@ class Ratio(Metric):
         self.add_state("totals", [], dist_reduce_fx="cat")
         self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
 
-    def update(self, totals: Sequence[float] | float, count: int) -> None:
-        """totals: of each row, or their sum if they are integers. count: of all these rows together."""
-        self.totals.append(torch.tensor(totals, dtype=torch.float64, device=self.device).reshape(-1))
-        self.count += count
+    def update(self, totals: Sequence[float], counts: Sequence[int]) -> None:
+        """totals, counts: of each row."""
+        assert len(totals) == len(counts), f"{len(totals)} totals, {len(counts)} counts"
+        self.totals.append(torch.tensor(totals, dtype=torch.float64, device=self.device))
+        self.count += sum(counts)
+        self.keep(np.array([totals, counts], dtype=np.float64).T)
 
     def compute(self) -> Tensor:
         total = math.fsum(dim_zero_cat(self.totals).tolist()) if len(self.totals) else 0.0
-        return torch.tensor(total, dtype=torch.float64, device=self.count.device) / self.count
+        value: Tensor = self.value_of([total, float(self.count)])
+        return value
+
+    def figures(self, sums: Array) -> Array:
+        with np.errstate(all="ignore"):  # 0 / 0
+            return self.of_ratio(sums[:, 0] / sums[:, 1])
+
+    def of_ratio(self, ratio: Array) -> Array:
+        """The metric of a ratio; by default it is the ratio itself."""
+        return ratio
 
 
 class Perplexity(Ratio):
-    """Perplexity, exp(nats per token or word): update(nats of each row, tokens).
+    """Perplexity, exp(nats per token or word): update(nats, tokens of each row).
 
     >>> perplexity = Perplexity()
-    >>> perplexity.update([math.log(8)], count=3)
+    >>> perplexity.update([math.log(8)], [3])
     >>> round(float(perplexity.compute()), 6)
     2.0
     """
 
-    def compute(self) -> Tensor:
-        return super().compute().exp()
+    higher_is_better = False
+
+    def of_ratio(self, ratio: Array) -> Array:
+        return np.exp(ratio)
 
 
 class BitsPerByte(Ratio):
-    """Bits per byte of text, comparable across tokenizers: update(nats of each row, bytes).
+    """Bits per byte of text, comparable across tokenizers: update(nats, bytes of each row).
 
     >>> bits = BitsPerByte()
-    >>> bits.update([math.log(8)], count=3)
+    >>> bits.update([math.log(8)], [3])
     >>> float(bits.compute())
     1.0
     """
 
-    def compute(self) -> Tensor:
-        return super().compute() / math.log(2)
+    higher_is_better = False
+
+    def of_ratio(self, ratio: Array) -> Array:
+        return ratio / math.log(2)
 
 
 class Average(Ratio):
@@ -78,7 +95,7 @@ class Average(Ratio):
 
     def update(self, values: Iterable[float]) -> None:  # type: ignore[override]
         values = list(values)
-        super().update(values, len(values))
+        super().update(values, [1] * len(values))
 
 
 class RowAverage(Average):

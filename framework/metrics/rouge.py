@@ -6,11 +6,13 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from framework.metrics.base import RowMetric
+from framework.metrics.resampling import Array, Figures
 from framework.utils.words import letter_words, split_sentences
 
 SCORES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
@@ -22,14 +24,13 @@ WORDS: dict[str, Callable[[str], list[str]]] = {  # the words of a text by each 
 LEFT_OUT = 0.1  # share of the letters of references that rouge_score leaves out, from which on it is said
 
 
-class Rouge(Metric):
+class Rouge(RowMetric):
     """ROUGE-1, -2, -L and -Lsum: mean F1 over texts, 0 to 100. Lin 2004, https://aclanthology.org/W04-1013
 
     references: of several references, take the best for each score, or the mean.
     stem: compare stems of English words. sentences: in Lsum a sentence is a line, or also ends with . ! ? or such a mark of another script.
     tokenize: words are runs of a-z and 0-9 (rouge_score), words of letters and digits of any script (unicode; the same in ASCII), or what
         stands between blanks (whitespace). All are lowercased.
-    sync: whether the scores of all processes are taken.
 
     The state holds the scores of all texts, which are added exactly, so the result does not depend on batches and ranks.
 
@@ -39,7 +40,7 @@ class Rouge(Metric):
     80.0
     """
 
-    full_state_update = False
+    higher_is_better = True
     scores: list[Tensor]
 
     def __init__(
@@ -47,12 +48,11 @@ class Rouge(Metric):
         references: Literal["best", "mean"] = "best",
         stem: bool = True,
         sentences: Literal["lines", "punctuation"] = "lines",
-        sync: bool = True,
         tokenize: Literal["rouge_score", "unicode", "whitespace"] = "rouge_score",
     ):
         from rouge_score.rouge_scorer import RougeScorer  # takes 1 s
 
-        super().__init__(sync_on_compute=sync)
+        super().__init__()
         self.references, self.stem, self.sentences, self.tokenize = references, stem, sentences, tokenize
         tokenizer = None if tokenize == "rouge_score" else _Tokenizer(self.words, stem)
         self.scorer = RougeScorer(SCORES, use_stemmer=stem, tokenizer=tokenizer)
@@ -63,14 +63,20 @@ class Rouge(Metric):
         assert len(predictions) == len(references), f"{len(predictions)} predictions, {len(references)} references"
         if self.tokenize == "rouge_score":
             _warn_of_other_letters(references)
-        scores = [self.score(*pair) for pair in zip(predictions, references, strict=True)]
-        self.scores.append(torch.tensor([row[name] for row in scores for name in SCORES], dtype=torch.float64, device=self.device))
+        scored = (self.score(*pair) for pair in zip(predictions, references, strict=True))
+        rows = [[scores[name] for name in SCORES] for scores in scored]
+        self.scores.append(torch.tensor(rows, dtype=torch.float64, device=self.device).flatten())
+        self.keep(np.array([[*row, 1.0] for row in rows]).reshape(-1, len(SCORES) + 1))
 
     def compute(self) -> dict[str, Tensor]:
         values = dim_zero_cat(self.scores).tolist() if len(self.scores) else []
-        texts = len(values) // len(SCORES)
-        sums = {name: math.fsum(values[index :: len(SCORES)]) for index, name in enumerate(SCORES)}
-        return {name: torch.tensor(100 * total / texts if texts else math.nan, dtype=torch.float64) for name, total in sums.items()}
+        sums = [math.fsum(values[index :: len(SCORES)]) for index in range(len(SCORES))]
+        value: dict[str, Tensor] = self.value_of([*sums, len(values) // len(SCORES)])
+        return value
+
+    def figures(self, sums: Array) -> Figures:
+        with np.errstate(all="ignore"):  # no texts
+            return {name: 100 * sums[:, index] / sums[:, -1] for index, name in enumerate(SCORES)}
 
     def score(self, prediction: str, references: str | Sequence[str]) -> dict[str, float]:
         """score name -> F1, 0 to 1, of a prediction and its references."""

@@ -24,6 +24,8 @@ from framework.utils.files import new_folder, write_text
 from framework.utils.json_text import to_json
 from framework.utils.yaml_files import dump
 
+_counted = 0.0  # CPU-seconds of this process that runs have recorded: a sweep trains several
+
 
 class Run:
     """A run on disk, and the paths of its files.
@@ -165,15 +167,24 @@ class Run:
         """Split -> label -> how often it occurs; empty before the data is encoded, and of data without labels."""
         return read_labels(self.labels) if self.labels.exists() else {}
 
-    def save_metrics(self, metrics: Mapping[str, float], monitor: str, signatures: Mapping[str, str] | None = None) -> None:
+    def save_metrics(
+        self,
+        metrics: Mapping[str, float],
+        monitor: str,
+        signatures: Mapping[str, str] | None = None,
+        costs: Mapping[str, int] | None = None,
+    ) -> None:
         """Saves the final metrics of the best checkpoint. monitor: the metric it was chosen by. signatures: how metrics were computed.
+        costs: the numbers of parameters, of trained parameters, and of tokens that the run was trained on.
 
-        run.json also gets the CPU-seconds of this process, added to those of earlier processes of the run that ended regularly.
+        run.json also gets the CPU-seconds of this process (without those of other runs that it trained before), added to those of earlier
+        processes of the run that ended regularly.
         """
         write_text(self.metrics, to_json(metrics, indent=1) + "\n")
         notes = self.notes()
-        seconds = round(notes.get("cpu_seconds", 0.0) + time.process_time(), 1)
-        self.save_notes({**notes, "monitor": monitor, "signatures": dict(signatures or {}), "cpu_seconds": seconds})
+        global _counted
+        seconds, _counted = round(notes.get("cpu_seconds", 0.0) + time.process_time() - _counted, 1), time.process_time()
+        self.save_notes({**notes, "monitor": monitor, "signatures": dict(signatures or {}), "cpu_seconds": seconds, **(costs or {})})
 
     def results(self) -> dict[str, float]:
         """The final metrics of the best checkpoint, NaN where the file has null; empty before the run has ended."""

@@ -43,10 +43,15 @@ def parameter_lines(task: nn.Module) -> list[str]:
         count = sum(parameter.numel() for parameter in new)
         if count:
             lines.append(f"  {name:<28}{count:>14,}")
-    total = sum(parameter.numel() for parameter in task.parameters())
-    learned = sum(parameter.numel() for parameter in trained(task).values())
+    total, learned = parameter_counts(task).values()
     frozen = [] if learned == total else [f"trained {learned:>36,}  ({learned / total:.2%} of them)"]
     return [f"parameters {total:>33,}", *lines, *frozen]
+
+
+def parameter_counts(task: nn.Module) -> dict[str, int]:
+    """The numbers of parameters and of those that are trained."""
+    counts = (sum(map(nn.Parameter.numel, some)) for some in (task.parameters(), trained(task).values()))
+    return dict(zip(("parameters", "trained_parameters"), counts, strict=True))
 
 
 def _parts(task: nn.Module) -> list[tuple[str, nn.Module]]:

@@ -1,6 +1,6 @@
 """Base classes of tasks: the model half of a plugin. Plain PyTorch; no Lightning, Hydra or W&B."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -57,6 +57,12 @@ class BaselineData:
     test: Iterable[Row]
     encoded: Iterable[Features] = ()
     batches: Iterable[Batch] = ()
+
+
+# What `Task.baseline` returns. '' -> the rows that the method predicts for all test rows, in their order and in the form of
+# `Task.evaluate` (a row may have its number in the split, `row`); the metrics of the task are computed of them. Or name of a figure -> the
+# figure. Those of further methods have a prefix to the names of their figures.
+Baseline = Mapping[str, float | Sequence[dict[str, Any]]]
 
 
 class Task(nn.Module):
@@ -128,10 +134,14 @@ class Task(nn.Module):
         for metric in metrics.values():
             metric.update([row["prediction"] for row in rows], [row["reference"] for row in rows])
 
-    def baseline(self, data: BaselineData) -> dict[str, float]:
-        """Metrics of a simple method on the test rows, by name. One process of several computes it, so a `Metric` used here must not
-        wait for the others (`sync_on_compute=False`)."""
+    def baseline(self, data: BaselineData) -> Baseline:
+        """What a simple method predicts for the test rows; see `Baseline`. One process of several computes it."""
         return {}
+
+    def hints(self, config: Mapping[str, Any]) -> Iterable[str]:
+        """What to try where a run is not better than its baseline, for this task alone: options of its own, each with its reason in a few
+        words, the most promising first. config: of the run."""
+        return ()
 
     def report(self, rows: list[dict[str, Any]]) -> dict[str, str]:
         """Files to write beside predictions.jsonl after the test, name -> text, from all its rows (a confusion matrix)."""

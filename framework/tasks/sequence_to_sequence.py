@@ -4,7 +4,7 @@ Shapes: B batch, S source length, T target length.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -155,6 +155,10 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
         if "@rows" in batch and batch["@rows"].raw is not None:
             return batch["@rows"].raw[number][self.format.columns[0]]
         return decode.text(batch["source"][number].tolist())
+
+    def hints(self, config: Mapping[str, Any]) -> Iterator[str]:
+        if config["task"]["decoding"]["part"] == "decoding/greedy":
+            yield "task/decoding=beam_5: a search of five hypotheses instead of the likeliest token at a time"
 
     def metrics(self) -> dict[str, "Metric"]:
         from framework.metrics.bleu import Bleu, Chrf

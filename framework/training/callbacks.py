@@ -36,6 +36,12 @@ def stopping_reason(callbacks: Iterable[Callback]) -> str | None:
     return next((callback.stopping_reason_message for callback in callbacks if isinstance(callback, EarlyStopping)), None)
 
 
+def best_share(callbacks: Iterable[Callback], steps: int) -> float | None:
+    """The share of the optimizer steps after which the best checkpoint was kept; None where no score chose it."""
+    found = next((each for each in callbacks if isinstance(each, Checkpoint)), None)
+    return None if found is None or found.best is None or found.best_step is None or not steps else found.best_step / steps
+
+
 @register("callback")
 class Checkpoint(LightningCheckpoint):
     """Saves `checkpoints/last.ckpt`, the newest state, and `checkpoints/best.ckpt`, the state with the best monitored metric.
@@ -55,6 +61,7 @@ class Checkpoint(LightningCheckpoint):
         self.monitor, self.mode, self.every_n_train_steps = monitor, mode, every_n_train_steps
         self.best: float | None = None  # score of `best`; None where nothing has been validated
         self.kept = False  # whether there is a `best`
+        self.best_step: int | None = None  # optimizer steps before it
         self.saved: Place | None = None  # of `last`
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -107,7 +114,7 @@ class Checkpoint(LightningCheckpoint):
         if score is not None and self.best is not None:
             better = better or (score < self.best if self.mode == "min" else score > self.best)
         if better:
-            self.best, self.kept = score, True
+            self.best, self.kept, self.best_step = score, True, trainer.global_step
         self._save(trainer, "best" if better else "last")
         if better and trainer.is_global_zero:
             self._link("best", "last")
@@ -143,10 +150,10 @@ class Checkpoint(LightningCheckpoint):
                 pl_module.load_state_dict(checkpoint[LIVE])
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "kept": self.kept}
+        return {"best": self.best, "kept": self.kept, "best_step": self.best_step}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best, self.kept = state_dict["best"], state_dict["kept"]
+        self.best, self.kept, self.best_step = state_dict["best"], state_dict["kept"], state_dict.get("best_step")
 
 
 @register("callback")

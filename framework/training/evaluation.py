@@ -88,18 +88,19 @@ class Evaluation:
             values |= {key: float(value) for key, value in (computed if isinstance(computed, Mapping) else {name: computed}).items()}
         return values
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path) -> list[dict[str, Any]]:
         """Write every row once, in the order of the split, as JSON lines, and the task's reports beside them. A collective call: all ranks
-        must make it; rank zero writes."""
+        must make it; rank zero writes, and gets the rows with their numbers."""
         ranks = gathered(self.rows)
         if ranks is None:
-            return
+            return []
         numbered = sorted((pair for rank in ranks for pair in rank), key=lambda pair: pair[0])
         assert len(dict(numbered)) == len(numbered), "a row was evaluated on two ranks"
         rows = [{"row": number, **row} for number, row in numbered]
         write_text(path, "".join(f"{to_json(row)}\n" for row in rows))
         for name, text in self.task.report(rows).items():
             write_text(path.with_name(name), text)
+        return rows
 
 
 def _of_all_ranks(names: Iterable[str]) -> list[str]:

@@ -68,6 +68,8 @@ class Learner(pl.LightningModule):
         self.decodes, self.folder, self.seed = {"validation": decode, "test": test_decode}, folder, seed
         self.distillation, self.predictions = distillation, predictions
         self.logged_metrics: dict[str, float] = {}  # newest values, in full precision
+        self.predicted_rows: list[dict[str, Any]] = []  # of predictions.jsonl, on rank zero, when they are written
+        self.trained_tokens = 0  # without padding, at the end of training
         self._figures: FigureLog | None = None  # in training
         self._pending: tuple[int, list[str], HostCopy] | None = None  # step, names and values of its losses, to be checked
         self._resumed: dict[str, Any] = {}  # the learner's own state in the checkpoint that the run goes on from
@@ -218,6 +220,7 @@ class Learner(pl.LightningModule):
                 tracker.log_metrics(figures, step=step)
 
     def on_train_end(self) -> None:
+        self.trained_tokens = self._throughput.all_tokens(self.trainer.strategy)
         record_figures(None)
         self._log_figures()
 
@@ -246,6 +249,6 @@ class Learner(pl.LightningModule):
         if self.trainer.state.fn == "fit":
             self._throughput.start += time.perf_counter() - self._started
         if self._evaluation.keep and self.folder is not None:
-            self._evaluation.write(self.folder / "predictions.jsonl")
+            self.predicted_rows = self._evaluation.write(self.folder / "predictions.jsonl")
 
     on_test_epoch_start, test_step, on_test_epoch_end = on_validation_epoch_start, validation_step, on_validation_epoch_end

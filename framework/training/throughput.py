@@ -18,6 +18,7 @@ class ThroughputMonitor:
 
     def __init__(self, device: torch.device):
         self.device = device
+        self.total = 0  # tokens of all ranks until the last `compute`
         self._reset()
 
     def _reset(self) -> None:
@@ -43,19 +44,26 @@ class ThroughputMonitor:
         if padded_tokens:
             metrics["train/tokens_per_second"] = tokens / (time.perf_counter() - self.start)
             metrics["train/padding"] = 1 - tokens / padded_tokens
+        self.total += tokens
         self._reset()
         return metrics
 
+    def all_tokens(self, strategy: Any) -> int:
+        """The tokens that the run has trained on, without padding. A collective call: all ranks must make it."""
+        return self.total + self._tokens(strategy)[0]
+
     def state_dict(self, strategy: Any) -> dict[str, Any]:
-        """Sums since the last `compute`. A collective call: all ranks must make it."""
+        """Sums since the last `compute`, and the tokens before it. A collective call: all ranks must make it."""
         tokens, padded_tokens = self._tokens(strategy)
-        return {"losses": dict(self.losses), "tokens": tokens, "padded_tokens": padded_tokens, "seconds": time.perf_counter() - self.start}
+        seconds = time.perf_counter() - self.start
+        return {"losses": dict(self.losses), "tokens": tokens, "padded_tokens": padded_tokens, "seconds": seconds, "total": self.total}
 
     def load_state_dict(self, state: Mapping[str, Any], counts: bool) -> None:
         """Goes on with what had been counted. counts: whether this rank is the one that has the tokens of all ranks."""
         self.losses = {name: pair.to(self.device) for name, pair in state["losses"].items()}
         self.tokens, self.padded_tokens = (state["tokens"], state["padded_tokens"]) if counts else (0, 0)
         self.start = time.perf_counter() - state["seconds"]
+        self.total = state.get("total", 0)
 
     def _tokens(self, strategy: Any) -> tuple[int, int]:
         """Tokens without and with padding, of all ranks."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,15 +10,17 @@ from numpy.typing import NDArray
 from framework.data.formats import Batch
 from framework.data.module import Prepared
 from framework.tasks.base import BaselineData, Task
+from framework.tasks.resampled import figures_of
 
 ROWS, TOKENS = 100_000, 20_000_000  # that are read at most, of the training part and of the part measured on
 
 
-def baseline(prepared: Prepared, task: Task) -> dict[str, float]:
-    """`Task.baseline` on the test part, or on validation where there is no test. Says so where it does not read all rows."""
+def baseline(prepared: Prepared, task: Task) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    """Figures of `Task.baseline` on the test part, or on validation where there is no test, and the rows it predicts, with their numbers;
+    no rows where it has figures alone. Says so where it does not read all rows."""
     split = "test" if "test" in prepared.splits else "validation"
     if split not in prepared.splits:
-        return {}
+        return {}, []
     counts = {name: rows_within(prepared.encoded[name].lengths) for name in ("train", split)}
     for name, count in counts.items():
         if count < (total := len(prepared.encoded[name])):
@@ -29,7 +32,15 @@ def baseline(prepared: Prepared, task: Task) -> dict[str, float]:
         (train[row] for row in range(counts["train"])),
         batches_within(prepared, split),
     )
-    return {f"baseline/{name}": value for name, value in task.baseline(data).items()}
+    figures: dict[str, float] = {}
+    rows: list[dict[str, Any]] = []
+    for name, value in task.baseline(data).items():
+        if isinstance(value, (int, float)):
+            figures[name] = value
+            continue
+        figures |= {f"{name}{figure}": each for figure, each in figures_of(task, value).items()}
+        rows = rows if name else [{"row": number, **row} for number, row in enumerate(value)]
+    return {f"baseline/{name}": value for name, value in figures.items()}, rows
 
 
 def rows_within(lengths: NDArray[np.int64]) -> int:

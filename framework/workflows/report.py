@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from framework.data.module import Prepared
+from framework.runs.figures import SPLITS, figure_text, names_of
 from framework.runs.folder import Run
 from framework.runs.summary import parameter_lines, parts_line
 from framework.tasks.base import Task
@@ -30,22 +31,33 @@ def print_start(config: Mapping[str, Any], prepared: Prepared, task: Task, folde
     print(f"folder {folder}", flush=True)
 
 
-def print_end(run: Run, metrics: Mapping[str, float], signatures: Mapping[str, str], stopped: str | None = None) -> None:
-    """Prints metrics, a few predictions, and commands to continue with. stopped: why training ended before its time, if it did."""
+def print_end(
+    run: Run,
+    metrics: Mapping[str, float],
+    signatures: Mapping[str, str],
+    verdict: str = "",
+    hints: Sequence[str] = (),
+    stopped: str | None = None,
+) -> None:
+    """Prints metrics with their intervals, a few predictions, the verdict on them and what to try, and commands to continue with.
+    stopped: why training ended before its time, if it did."""
     print()
     for row in sample(run.predictions, 3):
         for name in ("input", "reference", "prediction"):
             if name in row:
                 print(f"{name:>10}: {short(str(row[name]))}")
         print()
-    names = sorted({key.partition("/")[2] for key in metrics})
+    names = names_of(metrics)
     width = max([16, *(len(name) + 1 for name in names)])
     for name in names:
-        values = {split: metrics.get(f"{split}/{name}") for split in ("validation", "test", "baseline")}
-        columns = [f"{split} {value:.4f}" for split, value in values.items() if value is not None]
+        columns = [f"{split} {text}" for split in SPLITS if (text := figure_text(metrics, f"{split}/{name}"))]
         print(f"{name:<{width}}{'   '.join(columns)}")
     for name, signature in signatures.items():
         print(f"{name:<{width}}{signature}")
+    if verdict:
+        print(f"\n{verdict}")
+    for number, hint in enumerate(hints, 1):
+        print(f"  {'try' if number == 1 else '   '} {number}. {hint}")
     if stopped:
         print(f"\n{stopped}")
     print(f"\nfolder   {run.folder}")

@@ -17,18 +17,20 @@ from framework.runs.folder import Run
 from framework.runs.freezing import frozen_lines
 from framework.runs.log import logged
 from framework.runs.predictor import make_generator
-from framework.runs.summary import recipe_line
+from framework.runs.summary import parameter_counts, recipe_line
 from framework.tasks.base import Task
 from framework.tracking.base import Tracker, build_trackers, finished
-from framework.training.callbacks import build_callbacks, stopping_reason
+from framework.training.callbacks import best_share, build_callbacks, stopping_reason
 from framework.training.learner import Learner
 from framework.utils.library_warnings import silence_warnings
 from framework.utils.phases import phase
 from framework.utils.ranks import ranks
 from framework.workflows.baseline import baseline
+from framework.workflows.hints import hints
 from framework.workflows.memory import memory_errors
 from framework.workflows.report import print_end, print_start
 from framework.workflows.start import Start
+from framework.workflows.verdict import judged
 
 
 def train(start: Start) -> float | None:
@@ -91,18 +93,26 @@ def _fit(start: Start, run: Run, prepared: Prepared, task: Task, trackers: list[
     options = {"seed": config["seed"], "unread": task.read_in_evaluation, "pin_memory": trainer.strategy.root_device.type == "cuda"}
     loaders = {split: prepared.loader(split, rank=rank, world_size=world, **options) for split in prepared.splits}
     trainer.fit(learner, loaders["train"], loaders.get("validation"), ckpt_path=run.last if start.resumes else None)
+    best = best_share(callbacks, trainer.global_step)
     for split, measure in (("validation", trainer.validate), ("test", trainer.test)):
         if split in loaders:
             measure(learner, loaders[split], ckpt_path=run.best if run.best.exists() else None, verbose=False)
     metrics = {name: value for name, value in learner.logged_metrics.items() if not name.startswith("train/")}
     if rank == 0:
         with phase("measuring the baseline"):
-            metrics |= baseline(prepared, task) if start.config["task"]["baseline"] else {}
+            beside, predicted = baseline(prepared, task) if config["task"]["baseline"] else ({}, [])
+        metrics |= beside
+        with phase("resampling the figures"):
+            verdict = judged(task, learner.predictions, learner.predicted_rows, metrics, predicted)
+        metrics |= verdict.figures
+        settings = run.notes().get("settings", [])
+        scaled = any("trainer.max_epochs" in line for line in settings)
+        tried = [] if verdict.better or not verdict.sentence else hints(config, prepared.sizes["train"], task, best, scaled)
         signatures = {name: str(metric.signature) for name, metric in task.metrics().items() if hasattr(metric, "signature")}
-        run.save_metrics(metrics, task.monitor, signatures)
+        run.save_metrics(metrics, task.monitor, signatures, {**parameter_counts(task), "trained_tokens": learner.trained_tokens})
         for tracker in trackers:
             tracker.log_metrics({f"final/{name}": value for name, value in metrics.items()}, step=trainer.global_step)
-        print_end(run, metrics, signatures, stopped=stopping_reason(callbacks))
+        print_end(run, metrics, signatures, verdict.sentence, tried, stopped=stopping_reason(callbacks))
     return metrics.get(task.monitor)
 
 

@@ -1,14 +1,12 @@
 """Figures of predicted labels."""
 
-import math
-import operator
 from collections.abc import Collection, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from framework import LabelCounts
+from framework import LabelCounts, LabelSums
 
 
 class LabelFigures(LabelCounts):
@@ -18,39 +16,33 @@ class LabelFigures(LabelCounts):
     the mean over the labels that are predicted or true, of several labels over all.
     """
 
-    rows: Tensor  # (2,): of which the labels are right, and all
-
     def __init__(self, labels: Sequence[str], several: bool, **options: Any):
         super().__init__(labels, **options)
         self.several = several
-        self.add_state("rows", torch.zeros(2, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, predictions: Sequence[str | Collection[str]], references: Sequence[str | Collection[str]]) -> None:
         pairs = [(_set(one), _set(other)) for one, other in zip(predictions, references, strict=True)]
-        self.add(
-            [label for one, other in pairs for label in one & other],
-            [label for one, _ in pairs for label in one],
-            [label for _, other in pairs for label in other],
-        )
-        self.rows += torch.tensor([sum(one == other for one, other in pairs), len(pairs)], device=self.rows.device)
+        self.add([one & other for one, other in pairs], [one for one, _ in pairs], [other for _, other in pairs])
 
-    def compute(self) -> dict[str, Tensor]:
-        right, total = self.rows.tolist()
-        accuracy = right / total if total else 0.0
+    def figures_of(self, counts: LabelSums) -> dict[str, NDArray[np.float64]]:
         if self.several:
-            figures = {"micro_f1": self.micro()[2], "macro_f1": self.macro_f1(occurring=False), "subset_accuracy": accuracy}
-        else:
-            figures = {"accuracy": accuracy, "f1": self.macro_f1(), "mcc": self.mcc()}
-        return {name: torch.tensor(figure, dtype=torch.float64) for name, figure in figures.items()}
+            return {
+                "micro_f1": counts.micro()[2],
+                "macro_f1": counts.macro_f1(occurring=False),
+                "subset_accuracy": counts.accuracy(),
+            }
+        return {"accuracy": counts.accuracy(), "f1": counts.macro_f1(), "mcc": mcc(counts)}
 
-    def mcc(self) -> float:
-        """The Matthews correlation coefficient of K labels; 0 where all rows have one label, or one is predicted for all. Gorodkin 2004,
-        https://doi.org/10.1016/j.compbiolchem.2004.09.006. Labels that only the references have count as one."""
-        right, total = self.rows.tolist()
-        _, predicted, true = torch.cat((self.counts, self.others[None])).T.tolist()
-        covariance = right * total - sum(map(operator.mul, predicted, true))
-        spread = (total**2 - sum(count**2 for count in predicted)) * (total**2 - sum(count**2 for count in true))
-        return covariance / math.sqrt(spread) if spread else 0.0
+
+def mcc(counts: LabelSums) -> NDArray[np.float64]:
+    """The Matthews correlation coefficient of K labels; 0 where all rows have one label, or one is predicted for all. Gorodkin 2004,
+    https://doi.org/10.1016/j.compbiolchem.2004.09.006. Labels that only the references have count as one."""
+    right, total = counts.rows.T
+    _, predicted, true = np.concatenate((counts.labels, counts.others[:, None]), axis=1).transpose(2, 0, 1)  # (R, L + 1) each
+    covariance = right * total - (predicted * true).sum(axis=1)
+    spreads = [np.sqrt(total**2 - (each**2).sum(axis=1)) for each in (predicted, true)]  # of integers, below zero never
+    spread = spreads[0] * spreads[1]
+    return np.divide(covariance, spread, out=np.zeros_like(covariance), where=spread > 0)
 
 
 def _set(labels: str | Collection[str]) -> set[str]:

@@ -3,7 +3,7 @@
 Shapes: B batch, T tokens.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from framework import (
     IGNORED,
+    Baseline,
     BaselineData,
     Batch,
     DataSpec,
@@ -180,9 +181,13 @@ class CompletionTask(GenerationTask, Distillable, Exportable):
     def update(self, metrics: dict[str, "Metric"], rows: list[dict[str, Any]]) -> None:
         nats = [row["nats"] for row in rows]
         for name, counted in (("perplexity", "tokens"), ("word_perplexity", "words"), ("bits_per_byte", "bytes")):
-            metrics[name].update(nats, sum(row[counted] for row in rows))
+            metrics[name].update(nats, [row[counted] for row in rows])
 
-    def baseline(self, data: BaselineData) -> dict[str, float]:
+    def hints(self, config: Mapping[str, Any]) -> Iterator[str]:
+        if self.ngrams is None:
+            yield "task.ngrams=4: counts of n-grams join the probabilities of the model"
+
+    def baseline(self, data: BaselineData) -> Baseline:
         """A byte model of order 3."""
         column = self.format.columns[-1]  # text, or completion
         train, test = ([row[column] for row in rows] for rows in (data.train, data.test))

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from framework import LabelCounts
+from framework import LabelCounts, LabelSums
 
 from .schemes import entities, parse
 
@@ -24,17 +24,15 @@ class SpanF1(LabelCounts):
 
     def update(self, predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> None:
         """predictions, references: the tags of each text."""
-        right: list[str] = []
-        predicted: list[str] = []
-        true: list[str] = []
+        rows: tuple[list[list[str]], ...] = ([], [], [])  # types of the entities of each text: right, predicted, true
         for predicted_tags, true_tags in zip(predictions, references, strict=True):
             assert len(true_tags) == len(predicted_tags), f"{len(true_tags)} reference tags, {len(predicted_tags)} predicted ones"
             wanted, found = (set(entities(map(parse, tags))) for tags in (true_tags, predicted_tags))
-            for types, spans in ((right, wanted & found), (predicted, found), (true, wanted)):
-                types += [entity.type for entity in spans]
-        self.add(right, predicted, true)
+            for types, spans in zip(rows, (wanted & found, found, wanted), strict=True):
+                types.append([entity.type for entity in spans])
+        self.add(*rows)
 
-    def compute(self) -> dict[str, Tensor]:
-        figures = dict(zip(("precision", "recall", "f1"), self.micro(), strict=True))
-        figures |= {"f1_macro": self.macro_f1(), **{f"f1/{type}": f1 for type, f1 in self.f1_of_each().items()}}
-        return {name: torch.tensor(figure, dtype=torch.float64) for name, figure in figures.items()}
+    def figures_of(self, counts: LabelSums) -> dict[str, NDArray[np.float64]]:
+        figures = dict(zip(("precision", "recall", "f1"), counts.micro(), strict=True))
+        each = {f"f1/{type}": counts.f1_of_each()[:, number] for number, type in enumerate(self.labels)}
+        return {**figures, "f1_macro": counts.macro_f1(), **each}

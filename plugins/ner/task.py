@@ -3,13 +3,14 @@
 Shapes: B texts, R windows of them, T subwords, W words, K features of a word, D model width, C tags.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 from framework import (
+    Baseline,
     BaselineData,
     Batch,
     DataSpec,
@@ -26,7 +27,7 @@ from framework import (
     register,
 )
 
-from .baseline import figures
+from .baseline import predicted
 from .chain import Posterior
 from .data import NerFormat
 from .heads import FORBIDDEN
@@ -199,9 +200,13 @@ class NerTask(Distillable, Exportable):
     def update(self, metrics: dict[str, "Metric"], rows: list[dict[str, Any]]) -> None:
         metrics["entities"].update([row["predicted_tags"] for row in rows], [row["reference_tags"] for row in rows])
 
-    def baseline(self, data: BaselineData) -> dict[str, float]:
+    def hints(self, config: Mapping[str, Any]) -> Iterator[str]:
+        if self.linear is None:
+            yield "task.format.word_features=65536: a linear tagger of word features is trained first, and the model corrects it"
+
+    def baseline(self, data: BaselineData) -> Baseline:
         """An averaged structured perceptron on features of words."""
-        return figures(map(self.format.parse, data.train), map(self.format.parse, data.test), self.spec.labels)
+        return {"": list(predicted(map(self.format.parse, data.train), map(self.format.parse, data.test), self.spec.labels))}
 
 
 def _most_words(batch: Batch) -> int:

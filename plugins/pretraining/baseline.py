@@ -1,7 +1,7 @@
 """Baseline of pretraining: the likeliest token between its neighbors."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from framework import IGNORED, Batch
 
@@ -53,16 +53,17 @@ def likely(counts: Counter[int]) -> list[int]:
     return [token for token, _ in counts.most_common(CANDIDATES)]
 
 
-def accuracy(predict: Neighbors, batches: Iterable[Batch], input_name: str, both_sides: bool) -> float:
-    """The share of targets that are predicted from their neighbors. input_name: of the tokens at the positions of the targets.
+def counted(predict: Neighbors, batches: Iterable[Batch], input_name: str, both_sides: bool) -> Iterator[dict[str, int]]:
+    """How many targets of each row are predicted rightly from their neighbors. input_name: of the tokens at the positions of the targets.
     both_sides: a target is masked between two tokens; otherwise it follows the token at its position."""
-    right = total = 0
     for batch in batches:
-        for ids, targets in zip(batch[input_name].tolist(), batch["targets"].tolist(), strict=True):
+        rows = zip(batch["@rows"].numbers, batch[input_name].tolist(), batch["targets"].tolist(), strict=True)
+        for number, ids, targets in rows:
+            right = total = 0
             for place, target in enumerate(targets):
                 if target != IGNORED:
                     around = (ids[place - 1] if place else None, ids[place + 1] if place + 1 < len(ids) else None)
                     sides = around if both_sides else (ids[place], None)
                     right += predict(*sides) == target
                     total += 1
-    return right / total if total else float("nan")
+            yield {"row": number, "right": right, "tokens": total}

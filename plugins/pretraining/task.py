@@ -9,6 +9,7 @@ from torch import Tensor
 
 from framework import (
     IGNORED,
+    Baseline,
     BaselineData,
     Batch,
     DataSpec,
@@ -28,7 +29,7 @@ from framework import (
     target_losses,
 )
 
-from .baseline import Neighbors, accuracy
+from .baseline import Neighbors, counted
 from .denoising import filled
 from .head import token_head
 
@@ -164,12 +165,13 @@ class PretrainingTask(GenerationTask, Distillable, Exportable):
         return {"accuracy": Ratio(), "perplexity": Perplexity()}
 
     def update(self, metrics: dict[str, "Metric"], rows: list[dict[str, Any]]) -> None:
-        tokens = sum(row["tokens"] for row in rows)
-        metrics["accuracy"].update(sum(row["right"] for row in rows), tokens)
-        metrics["perplexity"].update([row["nats"] for row in rows], tokens)
+        tokens = [row["tokens"] for row in rows]
+        metrics["accuracy"].update([row["right"] for row in rows], tokens)
+        if "nats" in rows[0]:  # the baseline has none
+            metrics["perplexity"].update([row["nats"] for row in rows], tokens)
 
-    def baseline(self, data: BaselineData) -> dict[str, float]:
+    def baseline(self, data: BaselineData) -> Baseline:
         """The likeliest token by its neighbors, on the sides that the model has."""
         hidden = frozenset(id for id in (self.spec.mask, self.spec.padding) if id is not None)
         predict = Neighbors((row["ids"] for row in data.encoded), hidden)
-        return {"accuracy": accuracy(predict, data.batches, self.format.input_name, self.format.both_sides)}
+        return {"": list(counted(predict, data.batches, self.format.input_name, self.format.both_sides))}

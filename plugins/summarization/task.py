@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from framework import BaselineData, SequenceToSequence, choice, register
+from framework import Baseline, BaselineData, SequenceToSequence, choice, register
 
 from .baseline import extracts
 from .defaults import SummarizationDefaults
@@ -42,6 +42,6 @@ class SummarizationTask(SequenceToSequence):
 
         return {"rouge": Rouge(**self.rouge_options)}
 
-    def baseline(self, data: BaselineData) -> dict[str, float]:
+    def baseline(self, data: BaselineData) -> Baseline:
         """Extracts of the document."""
         return extracts(data.train, data.test, **self.rouge_options)

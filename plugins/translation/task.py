@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from framework import BaselineData, Batch, BleuTokenizer, Row, SequenceToSequence, choice, register
+from framework import Baseline, BaselineData, Batch, BleuTokenizer, Row, SequenceToSequence, choice, register
 
 from .baseline import word_by_word
 from .defaults import TranslationDefaults
@@ -58,6 +58,6 @@ class TranslationTask(SequenceToSequence):
 
         return {"bleu": Bleu(self.tokenize), "chrf": Chrf()}
 
-    def baseline(self, data: BaselineData) -> dict[str, float]:
+    def baseline(self, data: BaselineData) -> Baseline:
         """Word-by-word translation."""
-        return word_by_word(data.train, data.test, self.tokenize)
+        return {"": list(word_by_word(data.train, data.test))}

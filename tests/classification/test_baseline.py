@@ -12,6 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from framework.registry import Part
 from framework.tasks.base import BaselineData
+from framework.tasks.resampled import figures_of
 from plugins.classification import linear
 from plugins.classification.baseline import LinearWords
 from plugins.classification.data import ClassificationFormat
@@ -74,7 +75,10 @@ def test_rows_without_any_label_have_none():
 def test_the_format_compares_with_it():
     rows = [{"text": text, "label": label} for text, label in ROWS]
     test = [{"text": "snow fell", "label": "cold"}, {"text": "a hot sun", "label": "warm"}, {"text": "snow", "label": "warm"}]
-    assert make_task().baseline(BaselineData(iter(rows), iter(test))) == pytest.approx({"accuracy": 2 / 3, "f1": 2 / 3, "mcc": 0.5})
+    task = make_task()
+    predicted = task.baseline(BaselineData(iter(rows), iter(test)))[""]
+    assert [row["reference"] for row in predicted] == ["cold", "warm", "warm"]
+    assert figures_of(task, predicted) == pytest.approx({"accuracy": 2 / 3, "f1": 2 / 3, "mcc": 0.5})
 
 
 @pytest.mark.parametrize(
@@ -89,7 +93,7 @@ def test_one_process_measures_it_without_the_others(target, values, expected, mo
     rows = [{"text": text, "label": value} for text, value in zip(("rain rain", "sun", "wind"), values, strict=True)]
     task = make_task(ClassificationFormat(target=Part(f"target/{target}")))
     monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)  # whoever now asked the others would get no answer
-    measured = task.baseline(BaselineData(rows, rows))
+    measured = figures_of(task, task.baseline(BaselineData(rows, rows))[""])
     assert {name: measured[name] for name in expected} == pytest.approx(expected)
 
 

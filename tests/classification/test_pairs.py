@@ -107,7 +107,8 @@ def test_two_texts_are_typed_and_shown_with_bars_between():
 def test_the_baseline_knows_which_text_a_word_is_of():
     train = [("snow", "sun", "yes"), ("sun", "snow", "no")] * 3
     rows = [{"text": first, "second": second, "label": label} for first, second, label in train]
-    assert make_task(EncoderOnlyModel).baseline(BaselineData(rows, rows))["accuracy"] == 1.0
+    predicted = make_task(EncoderOnlyModel).baseline(BaselineData(rows, rows))[""]
+    assert [row["prediction"] for row in predicted] == [row["label"] for row in rows]
 
 
 def test_built_in_pairs_have_one_label():

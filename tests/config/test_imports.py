@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = [
     ["train", "framework.__main__"],
     ["framework.cli"],
-    ["framework.workflows", "framework.export"],
+    ["framework.workflows", "framework.export", "framework.comparing"],
     ["framework.pretrained", "framework.testing"],
     ["framework.runs", "framework.training", "plugins"],
     ["framework.tasks"],
@@ -91,7 +91,7 @@ def test_every_module_has_a_room():
 @pytest.mark.parametrize(
     "module",
     ["framework", "framework.config.catalogue", "framework.config.constraints", "framework.config.compose", "framework.cli.train"]
-    + ["framework.workflows.start", "framework.workflows.processes"],
+    + ["framework.workflows.start", "framework.workflows.processes", "framework.comparing.command"],
 )
 def test_help_and_configs_do_not_import_torch(module):
     heavy = ["torch", "wandb", "datasets", "torchmetrics", "pytorch_lightning"]

@@ -130,6 +130,10 @@ def test_the_history_has_training_and_validation(run):
 
 def test_metrics_of_a_classification_follow_from_its_predictions(run):
     found, rows = figures(run), predictions(run)
+    compared = {"difference/accuracy", *(f"test/{name}" for name in ("accuracy", "f1", "mcc"))}
+    bounds = {name: (found.pop(f"low/{name}"), found.pop(f"high/{name}")) for name in compared}
+    assert found.pop("difference/accuracy") == pytest.approx(found["test/accuracy"] - found["baseline/accuracy"])
+    assert all(low <= found.get(name, low) <= high for name, (low, high) in bounds.items())
     names = {f"{split}/{name}" for split in ("validation", "test") for name in ("loss", "accuracy", "f1", "mcc")}
     assert set(found) == names | {"baseline/accuracy", "baseline/f1", "baseline/mcc"}
     expected, predicted = [row["reference"] for row in rows], [row["prediction"] for row in rows]
@@ -183,7 +187,8 @@ def test_evaluate_gives_the_final_metrics(request, capsys, which):
     capsys.readouterr()
     assert framework_main(["evaluate", str(folder)]) == 0
     found = printed_figures(capsys)
-    assert found == pytest.approx({name: value for name, value in figures(folder).items() if not name.startswith("baseline")}, rel=1e-5)
+    measured = {name: value for name, value in figures(folder).items() if name.startswith(("validation/", "test/"))}
+    assert found == pytest.approx(measured, rel=1e-5)
 
 
 def test_evaluate_on_other_data(run, module_folder, capsys):
@@ -461,4 +466,4 @@ def test_a_failed_run_is_reported_as_failed(project, monkeypatch):
 
 def test_the_baseline_can_be_switched_off(project):
     run = train(*CLASSIFICATION, "trainer.max_steps=1", "task.baseline=false")
-    assert not [name for name in figures(run) if name.startswith("baseline")] and "test/accuracy" in figures(run)
+    assert not [name for name in figures(run) if name.startswith(("baseline", "difference"))] and "test/accuracy" in figures(run)

@@ -2,7 +2,8 @@
 
 import torch
 
-from plugins.pretraining.baseline import Neighbors, accuracy
+from framework import BatchRows
+from plugins.pretraining.baseline import Neighbors, counted
 from plugins.pretraining.masked import MaskedFormat
 
 TEXTS = [[5, 6, 7, 8], [5, 6, 7, 9], [5, 10, 7, 8], [11, 10, 12, 8]]
@@ -17,12 +18,13 @@ def test_both_neighbors_count():
     assert predict(99, 99) in (5, 7, 8)  # neighbors never seen: what is frequent
 
 
-def test_accuracy_is_over_targets():
+def test_the_targets_of_each_row_are_counted():
     predict = Neighbors(TEXTS, hidden=[4])
     masked = {"ids": torch.tensor([[5, 4, 7, 8], [11, 4, 12, 4]]), "targets": torch.tensor([[-100, 6, -100, -100], [-100, 6, -100, 8]])}
-    assert accuracy(predict, [masked, masked], "ids", both_sides=True) == 2 / 3
+    rows = counted(predict, [{**masked, "@rows": BatchRows([3, 1])}], "ids", both_sides=True)
+    assert list(rows) == [{"row": 3, "right": 1, "tokens": 1}, {"row": 1, "right": 1, "tokens": 2}]
     causal = {"ids": torch.tensor([[5, 6]]), "targets": torch.tensor([[6, 8]])}
-    assert accuracy(predict, [causal], "ids", both_sides=False) == 0.5
+    assert list(counted(predict, [{**causal, "@rows": BatchRows([0])}], "ids", both_sides=False)) == [{"row": 0, "right": 1, "tokens": 2}]
 
 
 def test_built_in_text_is_there_and_splits_do_not_share_it():

@@ -14,6 +14,7 @@ from framework.metrics.rouge import SCORES, Rouge
 from framework.models.encoder_decoder import EncoderDecoderModel
 from framework.registry import Part, broken
 from framework.tasks.base import BaselineData
+from framework.tasks.resampled import figures_of
 from plugins.summarization.data import SummarizationFormat
 from plugins.summarization.task import SummarizationTask
 from tests.letters import Letters
@@ -114,5 +115,6 @@ def test_limits_that_leave_nothing_are_refused() -> None:
 
 def test_the_baseline_is_measured_as_the_task_is() -> None:
     train, test = [{"document": "", "summary": "a b"}], [{"document": "cats run fast", "summary": ["cat runs", "dogs sleep"]}]
-    found = {stem: make(references="mean", stem=stem).baseline(BaselineData(train, test))["rouge1"] for stem in (True, False)}
+    tasks = {stem: make(references="mean", stem=stem) for stem in (True, False)}
+    found = {stem: figures_of(task, task.baseline(BaselineData(train, test))[""])["rouge1"] for stem, task in tasks.items()}
     assert found == {True: pytest.approx(50.0), False: 0.0}

@@ -2,6 +2,7 @@
 
 import pytest
 
+from framework import Bleu, Chrf
 from plugins.translation.baseline import learn_lexicon, word_by_word
 from plugins.translation.builtin import BEINGS, THINGS, VERBS, Clause, Phrase
 from plugins.translation.data import TranslationFormat
@@ -98,5 +99,9 @@ def test_the_lexicon_is_model_1() -> None:
 
 def test_the_baseline_is_measured() -> None:
     format = TranslationFormat(builtin_rows=2000)
-    figures = word_by_word(format.builtin("train", 0), format.builtin("test", 0))
+    rows = list(word_by_word(format.builtin("train", 0), format.builtin("test", 0)))
+    metrics = {"bleu": Bleu(), "chrf": Chrf()}
+    for metric in metrics.values():
+        metric.update([row["prediction"] for row in rows], [row["reference"] for row in rows])
+    figures = {name: float(metric.compute()) for name, metric in metrics.items()}
     assert set(figures) == {"bleu", "chrf"} and 5 < figures["bleu"] < 40 and 30 < figures["chrf"] < 90

@@ -185,6 +185,7 @@ def test_a_tokenizer_without_its_packages_is_refused_before_anything_is_built(mo
 
 def test_the_baseline_translates_characters_where_a_script_has_no_blanks() -> None:
     pairs = [{"source": "red fox", "target": "红狐"}, {"source": "red", "target": "红"}, {"source": "fox", "target": "狐"}]
-    assert word_by_word(pairs, pairs[1:], "char")["chrf"] == 100
     back = [{"source": pair["target"], "target": pair["source"]} for pair in pairs]
-    assert word_by_word(back, back)["chrf"] == 100
+    for train, test in ((pairs, pairs[1:]), (back, back)):
+        rows = list(word_by_word(train, test))
+        assert [row["prediction"] for row in rows] == [row["reference"] for row in rows]
