@@ -56,13 +56,14 @@ class Run:
         overrides: Sequence[str] = (),
         chosen: Mapping[str, str] | None = None,
         settings: Sequence[str] = (),
+        place: Path | None = None,
     ) -> "Run":
         """A new folder with the config of a run. It is there with config.yaml and run.json or not at all; two runs within one second get
-        two folders. settings: a line for each setting that was chosen from the training rows.
+        two folders. settings: a line for each setting that was chosen from the training rows. place: the folder of a job of a sweep.
 
         UserError: the folder cannot be made, because the name is too long or the folder above it is not ours."""
         stem = f"{config['name']}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
-        folder, number = root / task / stem, 1
+        folder, number = place or root / task / stem, 1
         notes = {"overrides": list(overrides), "chosen": dict(chosen or {}), "versions": library_versions(), "parts": distributions(config)}
         notes |= {"settings": list(settings)} if settings else {}
         try:
@@ -74,7 +75,7 @@ class Run:
                         run.save_notes({**notes, "created": f"{datetime.now(UTC).isoformat(timespec='milliseconds')}"})
                     return cls(folder)
                 except OSError as error:
-                    if error.errno not in (errno.EEXIST, errno.ENOTEMPTY) or not folder.is_dir():
+                    if place or error.errno not in (errno.EEXIST, errno.ENOTEMPTY) or not folder.is_dir():
                         raise
                     number += 1
                     folder = root / task / f"{stem}_{number}"

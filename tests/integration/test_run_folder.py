@@ -308,11 +308,10 @@ def test_a_misspelt_experiment_of_the_user_is_suggested(own, capsys):
 
 def test_a_sweep_makes_a_folder_for_each_job(own):
     assert train_main(["-m", "--config-dir", "own", "experiment=mine", "seed=1,2"]) == 0
-    configs = [yaml.safe_load((folder / "config.yaml").read_text()) for folder in runs()]
-    assert [(config["seed"], config["name"]) for config in configs] == [
-        (seed, f"classification_experiment-mine_seed-{seed}") for seed in (1, 2)
-    ]
-    assert all((folder / "metrics.json").exists() for folder in runs())
+    folders = [Path(f"runs/classification/classification_seed-1,2/0{seed}_seed={seed}") for seed in (1, 2)]
+    configs = [yaml.safe_load((folder / "config.yaml").read_text()) for folder in folders]
+    assert [(config["seed"], config["name"]) for config in configs] == [(seed, folders[seed - 1].name) for seed in (1, 2)]
+    assert all((folder / "metrics.json").exists() for folder in folders)
 
 
 def test_all_jobs_of_a_sweep_are_checked_before_the_first_trains(project, capsys):
