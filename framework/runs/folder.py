@@ -9,7 +9,6 @@ train.log        printed output                         lock-1.jsonl       who t
 """
 
 import errno
-import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from framework.data.labels import read_labels, write_labels
 from framework.errors import UserError
 from framework.runs.provenance import distributions, library_versions, with_present_parts
 from framework.runs.saved import saved_config, saved_metrics, saved_notes
+from framework.utils.cpu_clock import cpu_seconds
 from framework.utils.files import new_folder, write_text
 from framework.utils.json_text import to_json
 from framework.utils.yaml_files import dump
@@ -169,11 +169,12 @@ class Run:
     def save_metrics(self, metrics: Mapping[str, float], monitor: str, signatures: Mapping[str, str] | None = None) -> None:
         """Saves the final metrics of the best checkpoint. monitor: the metric it was chosen by. signatures: how metrics were computed.
 
-        run.json also gets the CPU-seconds of this process, added to those of earlier processes of the run that ended regularly.
+        run.json also gets the CPU-seconds of this process (of a sweep, since the job began), added to those of earlier processes of the
+        run that ended regularly.
         """
         write_text(self.metrics, to_json(metrics, indent=1) + "\n")
         notes = self.notes()
-        seconds = round(notes.get("cpu_seconds", 0.0) + time.process_time(), 1)
+        seconds = round(notes.get("cpu_seconds", 0.0) + cpu_seconds(), 1)
         self.save_notes({**notes, "monitor": monitor, "signatures": dict(signatures or {}), "cpu_seconds": seconds})
 
     def results(self) -> dict[str, float]:

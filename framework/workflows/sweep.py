@@ -19,6 +19,7 @@ from framework.runs.folder import Run
 from framework.runs.life import reason
 from framework.runs.sweep import Job, Ledger
 from framework.training.interruption import interruption
+from framework.utils import cpu_clock
 from framework.utils.ranks import ranks
 from framework.workflows.processes import launch
 from framework.workflows.start import Start, compose_run
@@ -78,11 +79,12 @@ class Sweep:
 
         return compose
 
-    def work(self, job: Job, start: Start | None = None, failed_here: Callable[[Exception], bool] = lambda error: False) -> None:
+    def work(self, job: Job, start: Start | None = None) -> None:
         """Trains a job and notes what it has come to; why it failed is printed, and stands in the ledger. What ends more than the job is
         raised: a signal, and an error while several processes of srun or torchrun are in it.
 
-        start: of the job; None = made here. failed_here: called with what it failed by; whether that is settled."""
+        start: of the job; None = made here."""
+        cpu_clock.restart()
         try:
             launch(lambda: start or self.start(job, Sources()))
         except Exception as error:

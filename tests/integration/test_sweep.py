@@ -133,10 +133,10 @@ def test_one_id_for_several_runs_is_refused(launched, capsys, monkeypatch):
 
 # -- killed and repeated ---------------------------------------------------------------------------------------------------
 
-SWEPT = [*CLASSIFICATION, "model/position=rotary,alibi", "seed=0,1", "logger=both", "model.dropout=0.2"]
+SWEPT = [*CLASSIFICATION, "model/position=rotary,alibi,learned", "model.dropout=0.2"]
 SWEPT = [word.replace("tokenizer=bytes", "tokenizer=bpe") for word in SWEPT] + ["tokenizer.vocab_size=300"]
-SWEPT += ["callbacks.checkpoint.every_n_train_steps=1", "trainer.log_every_n_steps=1", "trainer.max_epochs=6", "effort=fixed"]
-NAMES = ["01_position=rotary,seed=0", "02_position=rotary,seed=1", "03_position=alibi,seed=0", "04_position=alibi,seed=1"]
+SWEPT += ["callbacks.checkpoint.every_n_train_steps=1", "trainer.log_every_n_steps=1", "trainer.max_epochs=3", "effort=fixed"]
+NAMES = ["01_position=rotary", "02_position=alibi", "03_position=learned"]
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def undisturbed(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert main(["-m", *SWEPT]) == 0
-        yield folder / "runs/classification/classification_position-rotary,alibi_seed-0,1"
+        yield folder / "runs/classification/classification_position-rotary,alibi,learned"
 
 
 def until(condition, process):
@@ -162,11 +162,14 @@ def assert_the_same(folder, other):
     for name in NAMES:
         one, two = Run(folder / name), Run(other / name)
         assert one.results() == two.results() and one.notes()["state"] == "finished"
+        assert 0 < one.notes()["cpu_seconds"]
         assert one.predictions.read_bytes() == two.predictions.read_bytes()
 
 
 def test_killed_in_the_middle_of_a_job_moved_and_repeated(project, undisturbed, capsys):
-    process = subprocess.Popen([sys.executable, TRAIN_PY, "-m", *SWEPT], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    own = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}  # of this process, which outlives the other
+    command = [sys.executable, TRAIN_PY, "-m", *SWEPT, "logger=both"]
+    process = subprocess.Popen(command, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     second = Path("runs/classification") / undisturbed.name / NAMES[1]
     until(lambda: (second / "checkpoints/last.ckpt").exists(), process)
     os.kill(process.pid, signal.SIGKILL)
@@ -176,13 +179,13 @@ def test_killed_in_the_middle_of_a_job_moved_and_repeated(project, undisturbed, 
     finished = (second.parent / NAMES[0] / "run.json").read_bytes()
     second.parent.rename("runs/classification/moved")
 
-    assert main(["-m", *SWEPT]) == 0
+    assert main(["-m", *SWEPT, "logger=both"]) == 0
     folder = Path("runs/classification/moved")
-    assert "1 of them done" in (said := capsys.readouterr().out) and "4 of 4 jobs done" in said and "about " in said
+    assert "1 of them done" in (said := capsys.readouterr().out) and "3 of 3 jobs done" in said and "about " in said
     assert_the_same(folder, undisturbed)
     assert (folder / NAMES[0] / "run.json").read_bytes() == finished
     kept = {name: (folder / name / "wandb_id.txt").read_text() for name in NAMES}
-    assert kept | ids == kept and len(set(kept.values())) == 4
+    assert kept | ids == kept and len(set(kept.values())) == 3
     assert len(list((folder / NAMES[1]).glob("wandb/offline-run-*"))) == 2  # of one id
     for name in NAMES:
         config = Run(folder / name).config()
