@@ -18,7 +18,6 @@ from framework.pretrained.source import Sources
 from framework.runs.folder import Run
 from framework.runs.life import reason
 from framework.runs.sweep import Job, Ledger
-from framework.training.interruption import interruption
 from framework.utils import cpu_clock
 from framework.utils.ranks import ranks
 from framework.workflows.processes import launch
@@ -88,7 +87,7 @@ class Sweep:
         try:
             launch(lambda: start or self.start(job, Sources()))
         except Exception as error:
-            if ranks().size > 1 and interruption.saved is not None:
+            if ranks().size > 1 and (self.ledger.folder / job.run).exists():  # the other ranks are in it, and do not know
                 raise
             expected = isinstance(error, (UserError, RankFailed))
             print(error if expected else traceback.format_exc(), file=sys.stderr, flush=True)
