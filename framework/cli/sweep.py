@@ -11,6 +11,7 @@ from framework.config import catalogue as index
 from framework.config.compose import open_dictionaries, without_hydra
 from framework.config.hydra_source import attach, hydra_config, key_of
 from framework.config.quoting import quote, quoted
+from framework.config.space import Space, is_search_word
 from framework.config.sweeping import expand, parse_overrides
 from framework.data.cache import checked_once
 from framework.errors import UserError
@@ -71,6 +72,8 @@ def _sweep(typed: Sequence[str], folders: list[Path], before: Callable[[], None]
     if launcher:
         check_launcher(launcher)
     sources = Sources()
+    if any(map(is_search_word, overrides)):
+        return _search(overrides, launcher, folders, sources, before)
     parsed = parse_overrides(overrides, folders)
     jobs = expand(parsed)
     check_environment(len(jobs))
@@ -79,17 +82,45 @@ def _sweep(typed: Sequence[str], folders: list[Path], before: Callable[[], None]
     if folder.exists():
         lock.check(folder)
     starts = {job.run: found.start(job, sources) for job in todo}
-    print(f"sweep    {folder}: {len(found.mine())} jobs, {len(found.mine()) - len(todo)} of them done", flush=True)
-    found.ledger.save()
-    with lock.held(folder), _told(found), checked_once():
+    with _begun(found, len(todo)):
         if launcher:
             del starts  # the processes of the launcher make their own
-            _launch(found, launcher, [job.run for job in todo])
+            _launch(found.ledger.folder, launcher, len(todo), lambda number: found.work(todo[number]))
         else:
             for job in todo:
                 before()
                 found.work(job, starts.pop(job.run))
     return min((job.code for job in found.failed()), default=0)
+
+
+def _search(overrides: list[str], launcher: list[str], folders: list[Path], sources: Sources, before: Callable[[], None]) -> int:
+    """As `_sweep`: the trials of a search."""
+    from framework.workflows.search import Search
+
+    space = Space.of(overrides, folders)
+    check_environment(space.trials)
+    found = Search.found(space, folders, sources)
+    folder = found.ledger.folder
+    if folder.exists():
+        lock.check(folder)
+    trials = found.trials()
+    with _begun(found, len(trials)):
+        if launcher:
+            _launch(folder, launcher, len(trials), lambda number: found.do(trials[number]))
+        else:
+            for trial in trials:
+                before()
+                found.do(trial)
+    return min((job.code for job in found.failed()), default=0)
+
+
+@contextlib.contextmanager
+def _begun(found: Sweep, todo: int) -> Iterator[None]:
+    """In the folder of a sweep, which is made if it is not there, and in which no other process trains."""
+    print(f"sweep    {found.ledger.folder}: {found.total()} jobs, {found.total() - todo} of them done", flush=True)
+    found.ledger.save()
+    with lock.held(found.ledger.folder), _told(found), checked_once():
+        yield
 
 
 @contextlib.contextmanager
@@ -104,9 +135,9 @@ def _told(found: Sweep) -> Iterator[None]:
     finally:
         with found.ledger.edited():
             failed = found.failed()
-        print(f"sweep    {found.ledger.folder}: {found.progress()}", flush=True)
+        print("\n".join([*found.remarks(), f"sweep    {found.ledger.folder}: {found.progress()}"]), flush=True)
         if failed:
-            print(f"\n{len(failed)} of {len(found.words)} jobs failed; the same command tries them again:", file=sys.stderr)
+            print(f"\n{len(failed)} of {found.total()} jobs failed; the same command tries them again:", file=sys.stderr)
         for job in failed:
             print(f"  {job.run}: {job.error}", file=sys.stderr)
 
@@ -127,22 +158,30 @@ def check_launcher(words: Sequence[str]) -> None:
         raise UserError(f"{words[0]}: {str(error).partition(chr(10))[0]}{install}") from error
 
 
-def _launch(found: Sweep, launcher: Sequence[str], runs: Sequence[str]) -> None:
-    """Lets a launcher of Hydra train jobs, each in a process of its own, named by its number in `runs`."""
+def _launch(folder: Path, launcher: Sequence[str], count: int, work: Callable[[int], None]) -> None:
+    """Lets a launcher of Hydra do the work of so many jobs, by their numbers, in processes of its own."""
 
     def job(config: Any) -> None:
         with checked_once():
-            found.work(next(job for job in found.ledger.jobs if job.run == runs[config.sweep_job]))
+            work(config.sweep_job)
 
-    place = [f"hydra.sweep.dir={quote(str(found.ledger.folder.resolve()))}", "hydra.sweep.subdir=."]
-    if runs:
-        hydra_main(["-m", *launcher, *place, f"+sweep_job={','.join(map(str, range(len(runs))))}"], job)
+    place = [f"hydra.sweep.dir={quote(str(folder.resolve()))}", "hydra.sweep.subdir=."]
+    if count:
+        hydra_main(["-m", *launcher, *place, f"+sweep_job={','.join(map(str, range(count)))}"], job)
 
 
 def sweep_configs(typed: Sequence[str], folders: list[Path]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
     """The overrides of each job of a sweep, with its config. UserError: a mistake in one."""
-    for words in expand(parse_overrides(_overrides(typed)[0], folders)):
+    overrides = _overrides(typed)[0]
+    searched = any(map(is_search_word, overrides))
+    for words in _corners(overrides, folders) if searched else expand(parse_overrides(overrides, folders)):
         yield words, compose_run(words, folders).config
+
+
+def _corners(overrides: list[str], folders: list[Path]) -> list[tuple[str, ...]]:
+    """The first trial that a search checks."""
+    space = Space.of(overrides, folders)
+    return [space.words(space.points()[0])]
 
 
 def hydra_main(argv: list[str], job: Callable[[Any], Any]) -> int:

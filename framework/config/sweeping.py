@@ -48,12 +48,12 @@ def identity(words: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(f"{key}={value}" for key, value in _values(words).items() if key not in _ELSEWHERE))
 
 
-def names(jobs: Sequence[Iterable[str]]) -> list[str]:
+def names(jobs: Sequence[Iterable[str]], keys: Sequence[str] | None = None) -> list[str]:
     """For each job the overrides in which it differs from others, `position=alibi,seed=1`: safe and short enough for a folder, not always
-    unique. All jobs of one folder are given, in whatever order they were added."""
+    unique. All jobs of one folder are given, in whatever order they were added. keys: of the overrides; None = those that differ."""
     tables = [{key: value for key, value in _values(words).items() if key not in _ELSEWHERE} for words in jobs]
-    keys = list(dict.fromkeys(key for table in tables for key in table))
-    differing = [key for key in keys if len({table.get(key) for table in tables}) > 1]
+    every = list(dict.fromkeys(key for table in tables for key in table))
+    differing = [key for key in every if len({table.get(key) for table in tables}) > 1] if keys is None else keys
     short = _short_keys(differing)
     return [_name(",".join(f"{short[key]}={_short_value(table[key])}" for key in differing if key in table)) for table in tables]
 

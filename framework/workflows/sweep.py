@@ -97,6 +97,14 @@ class Sweep:
             self.ledger.note(job.run, state="finished", error=None, code=0, ended=time.time())
         print(f"\nsweep    {self.progress()}\n", flush=True)
 
+    def total(self) -> int:
+        """How many jobs were asked for."""
+        return len(self.words)
+
+    def remarks(self) -> list[str]:
+        """Lines for the end."""
+        return []
+
     def failed(self) -> list[Job]:
         """The jobs that failed since this sweep began here."""
         return [job for job in self.mine() if job.state == "failed" and (job.ended or 0) >= self.began]
@@ -105,14 +113,14 @@ class Sweep:
         """What is done, failed and left, and the time it will take, by that of the jobs that have ended since the sweep began here."""
         jobs = self.mine()
         done, failed = sum(job.done for job in jobs), len(self.failed())
-        left, ended = len(jobs) - done - failed, sum((job.ended or 0) >= self.began for job in jobs)
-        words = [f"{done} of {len(jobs)} jobs done", f"{failed} failed" if failed else "", f"{left} left" if left else ""]
+        left, ended = max(self.total() - done - failed, 0), sum((job.ended or 0) >= self.began for job in jobs)
+        words = [f"{done} of {self.total()} jobs done", f"{failed} failed" if failed else "", f"{left} left" if left else ""]
         if left and ended:
             words.append(f"about {duration((time.time() - self.began) / ended * left)} to go")
         return ", ".join(filter(None, words))
 
 
-def find_ledger(composed: Composed, swept: Sequence[str], search: tuple[str, ...] | None, jobs: Iterable[tuple[str, ...]]) -> Ledger:
+def find_ledger(composed: Composed, swept: Sequence[str], search: tuple[str, ...] | None, jobs: Iterable[tuple[str, ...]] = ()) -> Ledger:
     """The ledger of a sweep, or a new one that is not on disk yet. composed: its first job. UserError: the name is taken."""
     root = Path(composed.config["runs"]).expanduser() / composed.config["task"]["part"].partition("/")[2]
     untitled = default_name(composed.config, composed.overrides)
