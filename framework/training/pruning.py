@@ -39,6 +39,11 @@ class Pruning(Callback):
     def __init__(self, folder: Path, monitor: str, mode: Literal["min", "max"], trial: int = 0):
         self.path, self.monitor, self.mode, self.trial = Path(folder).parent / STUDY, monitor, mode, trial
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A trial that was pruned and then killed has ended."""
+        if trainer.strategy.broadcast(trainer.is_global_zero and self.path.exists() and PRUNED in self._study().trials[self.trial].user_attrs):
+            trainer.should_stop = True
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
@@ -54,10 +59,15 @@ class Pruning(Callback):
             return False
         import optuna
 
-        study = open_study(self.path, pruner=optuna.pruners.MedianPruner(), direction=f"{self.mode}imize")
+        study = self._study()
         trial = optuna.trial.Trial(study, study.trials[self.trial]._trial_id)
         trial.report(score, step=share)
         if worse := trial.should_prune():
             trial.set_user_attr(PRUNED, share)
             print(f"the trial is pruned at {share} % of its training: {self.monitor} {score:.4g} is worse than the median", flush=True)
         return worse
+
+    def _study(self) -> "optuna.Study":
+        import optuna
+
+        return open_study(self.path, pruner=optuna.pruners.MedianPruner(), direction=f"{self.mode}imize")

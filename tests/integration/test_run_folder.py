@@ -54,7 +54,8 @@ def history(run: Path) -> list[dict[str, str]]:
 
 
 def runs() -> list[Path]:
-    return sorted(path.parent for path in Path("runs").glob("*/*/config.yaml"))
+    """The folders of all runs, those of sweeps among them."""
+    return sorted(path.parent for pattern in ("*/*", "*/*/*") for path in Path("runs").glob(f"{pattern}/config.yaml"))
 
 
 # -- the folder ----------------------------------------------------------------------------------------------------------

@@ -193,6 +193,28 @@ def test_killed_in_the_middle_of_a_job_moved_and_repeated(project, undisturbed, 
     assert len({(folder / name / "tokenizer.json").read_bytes() for name in NAMES}) == 1
 
 
+@pytest.mark.parametrize(
+    ("launcher", "plugin"),
+    [
+        ("joblib hydra.launcher.n_jobs=2", "hydra_plugins.hydra_joblib_launcher"),
+        pytest.param("submitit_local hydra.launcher.cpus_per_task=1", "hydra_plugins.hydra_submitit_launcher", marks=pytest.mark.whole),
+    ],
+)
+def test_two_jobs_at_once_have_the_figures_of_one_after_the_other(project, undisturbed, launcher, plugin, capfd):
+    pytest.importorskip(plugin)
+    launched = [*SWEPT, *f"hydra/launcher={launcher}".split()]
+    assert main(["-m", *launched]) == 0
+    folder = Path("runs/classification") / undisturbed.name
+    assert_the_same(folder, undisturbed)
+    shutil.rmtree(folder / NAMES[1])  # the same command, with another launcher
+    assert main(["-m", *SWEPT]) == 0 and "3 jobs, 2 of them done" in capfd.readouterr().out
+    (folder / NAMES[2] / "checkpoints/last.ckpt").write_bytes(b"damaged")
+    (folder / NAMES[2] / "run.json").write_text((folder / NAMES[2] / "run.json").read_text().replace('"finished"', '"running"'))
+    assert main(["-m", *launched]) == 2
+    said = capfd.readouterr().err
+    assert f"{NAMES[2]}: " in said and "last.ckpt" in said
+
+
 def test_a_sweep_reads_and_encodes_once(project, monkeypatch):
     read = []
     whole = cache.whole
