@@ -153,8 +153,8 @@ def check_launcher(words: Sequence[str]) -> None:
         hydra_config(list(words))
     except HydraException as error:
         name = words[0].partition("=")[2]
-        known = {"joblib": "hydra-joblib-launcher", "submitit_local": "hydra-submitit-launcher", "submitit_slurm": "hydra-submitit-launcher"}
-        install = f"; python -m pip install {known[name]}" if name in known else ""
+        plugin = name.partition("_")[0]
+        install = f"; python -m pip install hydra-{plugin}-launcher" if plugin in ("joblib", "submitit") else ""
         raise UserError(f"{words[0]}: {str(error).partition(chr(10))[0]}{install}") from error
 
 

@@ -99,7 +99,7 @@ class Space:
         given = parse_overrides([f"{key}={text}" for key, text in options.pop("space", {}).items() if key not in keys], folders)
         axes = {each.get_key_element(): Axis.of(each) for each in [*given, *typed] if each.is_sweep_override()}
         if not axes:
-            raise UserError("the search has nothing to choose: add values, optimizer.lr=tag(log,interval(1e-4,1e-2)), or sweep=NAME of a space")
+            raise UserError("the search has nothing to choose: add sweep=NAME of a space, or values, optimizer.lr=interval(1e-4,1e-2)")
         fixed = tuple(each.input_line or "" for each in [*given, *typed] if not each.is_sweep_override())
         return cls(axes, fixed, **options)
 

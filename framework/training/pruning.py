@@ -41,7 +41,8 @@ class Pruning(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A trial that was pruned and then killed has ended."""
-        if trainer.strategy.broadcast(trainer.is_global_zero and self.path.exists() and PRUNED in self._study().trials[self.trial].user_attrs):
+        known = trainer.is_global_zero and self.path.exists()
+        if trainer.strategy.broadcast(known and PRUNED in self._study().trials[self.trial].user_attrs):
             trainer.should_stop = True
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

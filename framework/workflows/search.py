@@ -1,6 +1,7 @@
 """A search: trials that optuna asks for, each a job of a sweep. The study lies in the sweep's folder, so that a search goes on with it."""
 
 import math
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +38,8 @@ class Search(Sweep):
             raise UserError("a search needs the package optuna: python -m pip install 'optuna>=5'") from None
         first, *others = (space.words(point) for point in space.points())
         composed = compose_run(first, folders, sources)
-        ledger = find_ledger(composed, [f"search={','.join(key.rpartition('/')[2].rpartition('.')[2] for key in space.axes)}"], space.identity())
+        keys = ",".join(re.split("[./]", key)[-1] for key in space.axes)
+        ledger = find_ledger(composed, [f"search={keys}"], space.identity())
         task = build_on_meta(composed.config)
         search = cls(ledger, {}, folders, composed.config["runs"], space=space, direction=f"{task.mode}imize")
         if not ledger.folder.exists():

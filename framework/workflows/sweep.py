@@ -28,8 +28,8 @@ from framework.workflows.start import Start, compose_run
 class Sweep:
     """A sweep in its folder.
 
-    words: name of a job's run -> its overrides, of the jobs that were asked for. folders: config folders of the user's own. runs: the folder
-    of runs. began: when this process, or the one that sent it here, began with it.
+    words: name of a job's run -> its overrides, of the jobs that were asked for. folders: config folders of the user's own. runs: the
+    folder of runs. began: when this process, or the one that sent it here, began with it.
     """
 
     ledger: Ledger
@@ -59,7 +59,7 @@ class Sweep:
 
     def start(self, job: Job, sources: Sources) -> Start:
         """The start of a job: of its run, where that has a folder, or of a new one. UserError: as `Start.fresh` and `Start.resumed`."""
-        folder, words = self.ledger.folder / job.run, self.words[job.run]
+        folder = self.ledger.folder / job.run
         if (folder / "config.yaml").exists():
             run = Run.open(folder)
             moved = [] if run.saved_config().get("runs") == self.runs else [f"runs={quote(self.runs)}"]

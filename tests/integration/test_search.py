@@ -72,7 +72,10 @@ def test_a_search_that_is_stopped_goes_on_in_one_study(launched, capsys, tmp_pat
     assert [job.state for job in jobs] == ["finished"] * 4 + ["pruned", "finished"]
     for trial, job in zip(trials, jobs, strict=True):
         config = Run(the_folder() / job.run).config()
-        assert config["optimizer"]["lr"] == trial.params["optimizer.lr"] and str(config["model"]["num_heads"]) == trial.params["model.num_heads"]
+        assert (
+            config["optimizer"]["lr"] == trial.params["optimizer.lr"]
+            and str(config["model"]["num_heads"]) == trial.params["model.num_heads"]
+        )
         assert config["callbacks"]["pruning"]["trial"] == trial.number and job.run.startswith(f"0{trial.number + 1}_lr=")
         assert trial.state.name == "PRUNED" or trial.value == config["optimizer"]["lr"] == job.value
     best = max((job for job in jobs if job.state == "finished"), key=lambda job: job.value)
