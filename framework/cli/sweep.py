@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,7 @@ def _search(overrides: list[str], launcher: list[str], folders: list[Path], sour
 @contextlib.contextmanager
 def _begun(found: Sweep, todo: int) -> Iterator[None]:
     """In the folder of a sweep, which is made if it is not there, and in which no other process trains."""
+    found.began = time.time()
     print(f"sweep    {found.ledger.folder}: {found.total()} jobs, {found.total() - todo} of them done", flush=True)
     found.ledger.save()
     with lock.held(found.ledger.folder), _told(found), checked_once():

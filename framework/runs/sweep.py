@@ -131,14 +131,14 @@ def sweep_above(folder: Path) -> Ledger | None:
 
 
 def _refreshed(job: Job, folder: Path) -> Job:
-    """A job with what its run says. One that failed before it had a run keeps its reason."""
+    """A job with what its run says. One that failed, perhaps before the run could say so, keeps its reason until it is finished."""
     run = Run(folder / job.run)
     if not (run.folder / "run.json").is_file():
         return job if job.state == "failed" else replace(job, state="missing")
     notes = run.notes()
     state = notes.get("state", "missing")
-    if state == "failed":
-        return replace(job, state=state, error=notes.get("error"), code=job.code or 1)
-    if state == "finished" and job.state != "pruned":
-        return replace(job, state=state, value=run.objective(), error=None, code=0)
-    return job if job.state == "pruned" else replace(job, state=state, error=None)
+    if state == "finished":
+        return replace(job, state=job.state if job.state == "pruned" else state, value=run.objective(), error=None, code=0)
+    if job.state == "failed":
+        return job
+    return replace(job, state=state, error=notes.get("error"), code=int(state == "failed"))
