@@ -70,7 +70,8 @@ class Ledger:
             require(entry, _JOB, path)
             if not re.fullmatch(r"[\w.,=+-]+", entry["run"]) or entry["run"].startswith("."):
                 raise UserError(f"{path} is damaged: {entry['run']!r} is no name of a run's folder")
-            jobs.append(Job(**{key: tuple(entry[key]) if key == "job" else entry[key] for key in _JOB}))
+            known = {key: entry[key] for key in _JOB}
+            jobs.append(Job(**{**known, "job": tuple(entry["job"])}))
         search = None if table["search"] is None else tuple(table["search"])
         return cls(folder, table["name"], search, [_refreshed(job, folder) for job in jobs])
 

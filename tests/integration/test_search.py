@@ -107,7 +107,7 @@ def test_a_trial_that_fails_is_tried_again_and_one_that_cannot_begin_is_replaced
 def test_without_trials_nothing_is_written(launched, capsys):
     for word in ("sweep=gone", "sweep.trial=3", "optimizer.lrr=0.1,0.2", "sweep.pruner=gone"):
         assert main(["-m", *SEARCH, word]) == 2 and word.partition("=")[0] in capsys.readouterr().err
-    assert main([*SEARCH]) == 2 and "python train.py -m" in capsys.readouterr().err
+    assert main([*CLASSIFICATION, "sweep=optuna"]) == 2 and "python train.py -m" in capsys.readouterr().err
     assert launched == [] and not Path("runs").exists()
 
 
