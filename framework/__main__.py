@@ -19,12 +19,13 @@ python -m framework VERB ...
   check key=value ...              checks a config and prints a summary: parameters by part, memory; --config-dir DIR as in train
   new KIND NAME                    a working scaffold of any kind, with its test; package=true writes a package for pip
   train key=value ...              the same as python train.py
+  sweep SPACE to=wandb key=value ...  a sweep for the agents of W&B, in YAML; SPACE is one of `list sweep`
   evaluate RUN key=value ...       metrics of a run's best checkpoint; data.test=FILE for other data
   predict RUN text="..."           one prediction; file=rows.csv predicts every row (to=FILE.jsonl writes them)
   compare FOLDER_OR_RUNS...        figures over seeds, and which differ by more than noise; by=KEY metric=test/f1 to=FILE.csv|.md
   export RUN to=... folder=DEST    to=huggingface|safetensors|adapter|onnx|torch, with a model card
 RUN is a run folder, or runs/last."""
-VERBS = ("list", "describe", "check", "new", "train", "evaluate", "predict", "compare", "export")
+VERBS = ("list", "describe", "check", "new", "train", "sweep", "evaluate", "predict", "compare", "export")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -75,6 +76,10 @@ def _run(verb: str, *arguments: str) -> None:
 
             check_options(composed.config, big=True, short="debug" in composed.chosen)
             print(model_card(composed.config))
+        case "sweep":
+            from framework.cli.wandb_sweep import sweep_yaml
+
+            print(sweep_yaml(arguments), end="")
         case "new":
             from framework.cli.scaffold.new import new
 

@@ -1,74 +1,193 @@
-"""Sweeps: Hydra's own, over runs that are all checked before the first one trains."""
+"""The command line of sweeps: `-m`, and Hydra's launchers."""
 
+import contextlib
 import os
 import sys
-import traceback
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from framework.config import catalogue as index
 from framework.config.compose import open_dictionaries, without_hydra
-from framework.config.hydra_source import attach, overrides_parser
-from framework.config.recipes import recipe_of
-from framework.errors import RankFailed, UserError
-from framework.pretrained.overrides import overrides_from, pinned
+from framework.config.hydra_source import attach, hydra_config, key_of
+from framework.config.quoting import quote, quoted
+from framework.config.space import Space, is_search_word
+from framework.config.sweeping import expand, parse_overrides
+from framework.data.cache import checked_once
+from framework.errors import UserError
+from framework.pretrained.overrides import pinned
 from framework.pretrained.source import Sources
+from framework.runs import lock
 from framework.runs.finding import resumes, wanted
-from framework.runs.life import reason
+from framework.training.interruption import Interrupted
+from framework.utils.ranks import ranks
 from framework.workflows.processes import launch
-from framework.workflows.start import Start, compose_run
+from framework.workflows.start import compose_run
+from framework.workflows.sweep import Sweep, check_environment
 
 
 def sweep(typed: Sequence[str], folders: list[Path]) -> int:
-    """Trains the runs of a command line with values for several, and names those that failed at the end. Exit code: 0; 2 if a user's
-    mistake failed one; 1 if a bug did.
+    """Trains the jobs of a command line with values for several, those that are not done yet, and names those that failed at the end.
+    Exit code: 0; 2 if a user's mistake failed one; 1 if a bug did.
 
-    UserError: a mistake in any of them, before the first one trains.
+    UserError: a mistake in any of them, before the first one trains and before anything is written.
     """
-    sources, overrides = Sources(), _overrides(typed)
-    shared = overrides_from(overrides, sources)  # where all jobs start from one published model: Hydra composes each job with its options
-    hydras = [word for word in overrides if word.startswith("hydra")]
-    starts: dict[tuple[str, ...], Start] = {}
-    if not any(word.startswith("hydra/sweeper=") for word in hydras):
-        starts = {words: Start.fresh(compose_run(words, folders, sources), sources) for words in _jobs(overrides, folders)}
-    failed: list[tuple[str, str, int]] = []
+    place = ranks()
+    if place.size > 1:
+        return _with_ranks(typed, folders)
+    return _sweep(typed, folders)
 
-    def job(config: Any) -> float | None:
-        from hydra.core.hydra_config import HydraConfig
 
-        words = tuple(word for word in HydraConfig.get().overrides.task if word not in shared)
-        try:
-            start = starts.get(words) or Start.fresh(compose_run(words, folders, sources), sources)
-            return launch(lambda: start)[1]
-        except Exception as error:
-            if hydras:  # a launcher or a sweeper of the user's must know of it
-                raise
-            expected = isinstance(error, (UserError, RankFailed))
-            print(error if expected else traceback.format_exc(), file=sys.stderr)
-            failed.append((" ".join(words), reason(error), 2 if isinstance(error, UserError) else 1))
-            return None
+def _with_ranks(typed: Sequence[str], folders: list[Path]) -> int:
+    """A sweep of jobs whose processes srun or torchrun started: rank zero says when the next one comes, and the exit code at the end."""
+    from framework.workflows.meeting import announce, announced
 
-    attach(folders)
-    attach(folders, recipe_of([*shared, *overrides]), [*shared, *overrides])
+    place = ranks()
+    if place.rank > 0:
+        while (word := announced(place)) == "next":
+            try:
+                launch(_nothing)
+            except SystemExit as error:
+                if isinstance(error, Interrupted):
+                    raise  # rank zero has printed why the job could not begin
+        return int(word)
+    code = 1
     try:
-        hydra_main(["-m", *shared, *overrides], job)
+        code = _sweep(typed, folders, lambda: announce(place, "next"))
+    except UserError:
+        code = 2
+        raise
     finally:
+        announce(place, str(code))
+    return code
+
+
+def _nothing() -> Any:
+    raise AssertionError("rank zero makes the start")
+
+
+def _sweep(typed: Sequence[str], folders: list[Path], before: Callable[[], None] = lambda: None) -> int:
+    """before: called before each job."""
+    overrides, launcher = _overrides(typed)
+    if launcher:
+        check_launcher(launcher)
+    sources = Sources()
+    if any(map(is_search_word, overrides)):
+        return _search(overrides, launcher, folders, sources, before)
+    parsed = parse_overrides(overrides, folders)
+    jobs = expand(parsed)
+    check_environment(len(jobs))
+    found = Sweep.of(jobs, [word for word, each in zip(overrides, parsed, strict=True) if each.is_sweep_override()], folders, sources)
+    folder, todo = found.ledger.folder, found.todo()
+    if folder.exists():
+        lock.check(folder)
+    starts = {job.run: found.start(job, sources) for job in todo}
+    with _begun(found, len(todo)):
+        if launcher:
+            del starts  # the processes of the launcher make their own
+            _launch(found.ledger.folder, launcher, len(todo), lambda number: found.work(todo[number]))
+        else:
+            for job in todo:
+                before()
+                found.work(job, starts.pop(job.run))
+    return min((job.code for job in found.failed()), default=0)
+
+
+def _search(overrides: list[str], launcher: list[str], folders: list[Path], sources: Sources, before: Callable[[], None]) -> int:
+    """As `_sweep`: the trials of a search."""
+    from framework.workflows.search import Search
+
+    space = Space.of(overrides, folders)
+    check_environment(space.trials)
+    found = Search.found(space, folders, sources)
+    folder = found.ledger.folder
+    if folder.exists():
+        lock.check(folder)
+    trials = found.trials()
+    with _begun(found, len(trials)):
+        if launcher:
+            _launch(folder, launcher, len(trials), lambda number: found.do(trials[number]))
+        else:
+            for trial in trials:
+                before()
+                found.do(trial)
+    return min((job.code for job in found.failed()), default=0)
+
+
+@contextlib.contextmanager
+def _begun(found: Sweep, todo: int) -> Iterator[None]:
+    """In the folder of a sweep, which is made if it is not there, and in which no other process trains."""
+    found.began = time.time()
+    print(f"sweep    {found.ledger.folder}: {found.total()} jobs, {found.total() - todo} of them done", flush=True)
+    found.ledger.save()
+    with lock.held(found.ledger.folder), _told(found), checked_once():
+        yield
+
+
+@contextlib.contextmanager
+def _told(found: Sweep) -> Iterator[None]:
+    """Says at the end which jobs failed, and where the others lie."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, SystemExit):
+            print(f"\nThe same command goes on with the sweep: {found.progress()}", file=sys.stderr)
+        raise
+    finally:
+        with found.ledger.edited():
+            failed = found.failed()
+        print("\n".join([*found.remarks(), f"sweep    {found.ledger.folder}: {found.progress()}"]), flush=True)
         if failed:
-            print(f"\n{len(failed)} of {len(starts)} runs failed:", file=sys.stderr)
-        for words, why, _ in failed:
-            print(f"  {words}: {why}", file=sys.stderr)
-    return min((code for _, _, code in failed), default=0)
+            print(f"\n{len(failed)} of {found.total()} jobs failed; the same command tries them again:", file=sys.stderr)
+        for job in failed:
+            print(f"  {job.run}: {job.error}", file=sys.stderr)
+
+
+def check_launcher(words: Sequence[str]) -> None:
+    """UserError: Hydra has no such launcher, or it cannot be used here."""
+    if ranks().launcher is not None:
+        raise UserError(f"{words[0]}: the processes of srun or torchrun train one job after the other; leave it out, or start one process")
+    from hydra.errors import HydraException
+
+    attach()
+    try:
+        hydra_config(list(words))
+    except HydraException as error:
+        name = words[0].partition("=")[2]
+        plugin = name.partition("_")[0]
+        install = f"; python -m pip install hydra-{plugin}-launcher" if plugin in ("joblib", "submitit") else ""
+        raise UserError(f"{words[0]}: {str(error).partition(chr(10))[0]}{install}") from error
+
+
+def _launch(folder: Path, launcher: Sequence[str], count: int, work: Callable[[int], None]) -> None:
+    """Lets a launcher of Hydra do the work of so many jobs, by their numbers, in processes of its own."""
+
+    def job(config: Any) -> None:
+        with checked_once():
+            work(config.sweep_job)
+
+    place = [f"hydra.sweep.dir={quote(str(folder.resolve()))}", "hydra.sweep.subdir=."]
+    if count:
+        hydra_main(["-m", *launcher, *place, f"+sweep_job={','.join(map(str, range(count)))}"], job)
 
 
 def sweep_configs(typed: Sequence[str], folders: list[Path]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    """The overrides of each run of a sweep, with its config. UserError: a mistake in one."""
-    for words in _jobs(_overrides(typed), folders):
+    """The overrides of each job of a sweep, with its config. UserError: a mistake in one."""
+    overrides = _overrides(typed)[0]
+    searched = any(map(is_search_word, overrides))
+    for words in _corners(overrides, folders) if searched else expand(parse_overrides(overrides, folders)):
         yield words, compose_run(words, folders).config
 
 
+def _corners(overrides: list[str], folders: list[Path]) -> list[tuple[str, ...]]:
+    """The first trial that a search checks."""
+    space = Space.of(overrides, folders)
+    return [space.words(space.points()[0])]
+
+
 def hydra_main(argv: list[str], job: Callable[[Any], Any]) -> int:
-    """Runs Hydra's own main function: sweeps, shell completion, --info."""
+    """Runs Hydra's own main function: launchers, shell completion, --info."""
     import hydra
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
@@ -80,23 +199,21 @@ def hydra_main(argv: list[str], job: Callable[[Any], Any]) -> int:
     return 0
 
 
-def _overrides(typed: Sequence[str]) -> list[str]:
-    """The overrides of a sweep in Hydra's grammar. UserError: a key of Hydra's own that does nothing."""
+def _overrides(typed: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The overrides of a sweep in Hydra's grammar, and those of its launcher. UserError: a key that does nothing here."""
     if resumed := wanted(typed):
-        raise UserError(f"resume={resumed} goes on with one run; a sweep starts new ones: leave out -m, or resume=")
-    overrides = pinned(word for word in typed if not resumes(word))
-    without_hydra(overrides, sweep=True)
-    return open_dictionaries(overrides, index.load())
-
-
-def _jobs(overrides: Sequence[str], folders: list[Path]) -> list[tuple[str, ...]]:
-    """The overrides of each run, without Hydra's own. UserError: they cannot be parsed."""
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-    from hydra.errors import HydraException
-
-    attach(folders)
-    try:
-        batches = BasicSweeper.split_arguments(overrides_parser().parse_overrides(list(overrides)), None)
-    except HydraException as error:
-        raise UserError(str(error).partition("\n")[0]) from error
-    return [tuple(word for word in words if not word.lstrip("+~").startswith("hydra")) for words in batches[0]]
+        raise UserError(f"resume={resumed} goes on with one run; a sweep goes on by its command: leave out -m, or resume=")
+    given = [word for word in typed if not resumes(word)]
+    overrides = pinned(given)
+    for word in (after for before, after in zip(quoted(given), overrides, strict=True) if before != after):
+        print(f"sweep    {word}: to go on with this sweep later, type it so; runs/last moves with each job", flush=True)
+    own = without_hydra(overrides, sweep=True)
+    launcher = [word for word in overrides if word not in own and word.partition("=") != ("hydra/launcher", "=", "basic")]
+    if wrong := [word for word in launcher if key_of(word).startswith(("hydra/sweeper", "hydra.sweeper"))]:
+        raise UserError(f"{wrong[0]}: searches are our own: sweep=optuna")
+    if launcher and not any(key_of(word) == "hydra/launcher" for word in launcher):
+        raise UserError(f"{launcher[0]}: which launcher? hydra/launcher=joblib")
+    for key in ("runs", "name"):
+        if [word for word in own if key_of(word) == key and "," in word and not word.partition("=")[2].startswith(("'", '"'))]:
+            raise UserError(f"{key}= takes one value: all jobs of a sweep lie in one folder, runs/TASK/NAME")
+    return open_dictionaries(own, index.load()), sorted(launcher, key=lambda word: key_of(word) != "hydra/launcher")

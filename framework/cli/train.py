@@ -1,6 +1,7 @@
 """The command line of training: flags and exit codes."""
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def _main(argv: list[str]) -> int:
 def parsed(argv: Sequence[str], hydra: bool = False) -> tuple[argparse.Namespace, list[str], list[Path]]:
     """Flags, overrides, and config folders of the user's own. hydra: whether flags of Hydra's own are left among the overrides.
     UserError: a flag or folder that there is not."""
-    arguments, rest = _flags().parse_known_args(argv)
+    arguments, rest = _flags().parse_known_args([_as_override(word) for word in argv])
     folders = [] if arguments.config_dir is None else [Path(arguments.config_dir).resolve()]
     if folders and not folders[0].is_dir():
         raise UserError(f"--config-dir {arguments.config_dir}: there is no such folder")
@@ -86,6 +87,13 @@ def parsed(argv: Sequence[str], hydra: bool = False) -> tuple[argparse.Namespace
     if not arguments.help and (flags := [word for word in rest if word.startswith("-") and (arguments.multirun or word not in own)]):
         raise UserError(_no_such_flag(flags[0], rest))
     return arguments, rest, folders
+
+
+def _as_override(word: str) -> str:
+    """`--optimizer.lr=0.1`, as agents of W&B call a program, is `optimizer.lr=0.1`; only words that may be a key of ours."""
+    match = re.fullmatch(r"--([\w./]+)=.*", word, re.DOTALL)
+    known = match and (match[1] in (*TOP, *GROUPS) or re.split("[./]", match[1])[0] in GROUPS)
+    return word.removeprefix("--") if known else word
 
 
 def _no_such_flag(flag: str, words: Sequence[str]) -> str:

@@ -138,7 +138,7 @@ class Catalogue:
         """The catalogue with the presets, recipes and experiments in the user's folders. UserError: the name of one is taken."""
         presets = {kind: dict(named) for kind, named in self.presets.items()}
         recipes = ((f"recipe/{task}", f"recipe/{task}") for task in self.options.get("task", {}))
-        places = dict([*((kind, kind) for kind in self.options), *self.groups(), *recipes]) if folders else {}
+        places = dict([*((kind, kind) for kind in self.options), *self.groups(), *recipes, ("sweep", "sweep")]) if folders else {}
         for folder in folders:
             for path, kind in places.items():
                 for file in sorted((folder / path).glob("*.yaml")):

@@ -96,6 +96,8 @@ def without_hydra(overrides: list[str], sweep: bool = False) -> list[str]:
             raise UserError(f"{word}: Hydra's own keys do nothing here. runs=DIR is the folder of runs, name=NAME the beginning of a run's")
         if not sweep:
             raise UserError(f"{word}: is for sweeps: python train.py -m ...")
+    if not sweep and (words := [word for word in overrides if re.match(r"sweep[.=]", word)]):
+        raise UserError(f"{words[0]}: a search is a sweep: python train.py -m {words[0]} ...")
     return [word for word in overrides if not re.match(r"hydra[./]", key_of(word))]
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize
-from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
@@ -154,7 +153,7 @@ def attach(
     CatalogueSource.catalogue = index.load().with_folders(CatalogueSearchPath.folders)
     CatalogueSource.recipe, CatalogueSource.settings = recipe, settings or {}
     CatalogueSource.typed = frozenset(key_of(word) for word in words)
-    SourcesRegistry.instance().register(CatalogueSource)
+    Plugins.instance().register(CatalogueSource)
     Plugins.instance().register(CatalogueSearchPath)
     return CatalogueSource.catalogue
 

@@ -29,7 +29,7 @@ def entry(kind: str, key: str, write: Callable[[Path], None]) -> Path:
     UserError: the cache folder cannot be written to.
     """
     folder, known = cache_folder() / kind / key, _checked.get()
-    if known is not None and folder in known:
+    if known is not None and folder in known and folder.is_dir():
         return folder
     with usable_cache():
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -48,8 +48,8 @@ def entry(kind: str, key: str, write: Callable[[Path], None]) -> Path:
 
 @contextmanager
 def checked_once() -> Iterator[None]:
-    """Inside, an entry that has been checked is not checked again."""
-    token = _checked.set(set())
+    """Inside, an entry that has been checked is not checked again; within another such block, nor one that was checked there."""
+    token = _checked.set(set() if _checked.get() is None else _checked.get())
     try:
         yield
     finally:

@@ -9,6 +9,7 @@ from framework.config.quoting import unquoted
 from framework.config.validate import NO_RUN
 from framework.errors import UserError
 from framework.runs.folder import Run
+from framework.runs.sweep import LEDGER
 from framework.utils.files import write_text
 
 RUNS = Path("runs")  # the folder of runs, where runs=DIR names no other
@@ -31,10 +32,11 @@ def wanted(words: Sequence[str]) -> str | None:
 
 
 def newest(root: Path, task: str, name: str) -> Run | None:
-    """The run of that task and name that was made last; None if there is none. A damaged folder of that name is left out, with a line."""
+    """The run of that task and name that was made last; None if there is none. A damaged folder of that name is left out, with a line;
+    the folder of a sweep, without one."""
     runs = []
     for folder in (root / task).glob("*"):
-        if folder.name.startswith(f"{name}_") and not folder.is_symlink():
+        if folder.name.startswith(f"{name}_") and not folder.is_symlink() and not (folder / LEDGER).exists():
             run = Run(folder.resolve())
             try:
                 if run.saved_config().get("name") == name:

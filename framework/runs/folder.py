@@ -9,7 +9,6 @@ train.log        printed output                         lock-1.jsonl       who t
 """
 
 import errno
-import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,11 +19,10 @@ from framework.data.labels import read_labels, write_labels
 from framework.errors import UserError
 from framework.runs.provenance import distributions, library_versions, with_present_parts
 from framework.runs.saved import saved_config, saved_metrics, saved_notes
+from framework.utils.cpu_clock import cpu_seconds
 from framework.utils.files import new_folder, write_text
 from framework.utils.json_text import to_json
 from framework.utils.yaml_files import dump
-
-_counted = 0.0  # CPU-seconds of this process that runs have recorded: a sweep trains several
 
 
 class Run:
@@ -58,13 +56,14 @@ class Run:
         overrides: Sequence[str] = (),
         chosen: Mapping[str, str] | None = None,
         settings: Sequence[str] = (),
+        place: Path | None = None,
     ) -> "Run":
         """A new folder with the config of a run. It is there with config.yaml and run.json or not at all; two runs within one second get
-        two folders. settings: a line for each setting that was chosen from the training rows.
+        two folders. settings: a line for each setting that was chosen from the training rows. place: the folder of a job of a sweep.
 
         UserError: the folder cannot be made, because the name is too long or the folder above it is not ours."""
         stem = f"{config['name']}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
-        folder, number = root / task / stem, 1
+        folder, number = place or root / task / stem, 1
         notes = {"overrides": list(overrides), "chosen": dict(chosen or {}), "versions": library_versions(), "parts": distributions(config)}
         notes |= {"settings": list(settings)} if settings else {}
         try:
@@ -76,7 +75,7 @@ class Run:
                         run.save_notes({**notes, "created": f"{datetime.now(UTC).isoformat(timespec='milliseconds')}"})
                     return cls(folder)
                 except OSError as error:
-                    if error.errno not in (errno.EEXIST, errno.ENOTEMPTY) or not folder.is_dir():
+                    if place or error.errno not in (errno.EEXIST, errno.ENOTEMPTY) or not folder.is_dir():
                         raise
                     number += 1
                     folder = root / task / f"{stem}_{number}"
@@ -177,13 +176,12 @@ class Run:
         """Saves the final metrics of the best checkpoint. monitor: the metric it was chosen by. signatures: how metrics were computed.
         costs: the numbers of parameters, of trained parameters, and of tokens that the run was trained on.
 
-        run.json also gets the CPU-seconds of this process (without those of other runs that it trained before), added to those of earlier
-        processes of the run that ended regularly.
+        run.json also gets the CPU-seconds of this process (of a sweep, since the job began), added to those of earlier processes of the
+        run that ended regularly.
         """
         write_text(self.metrics, to_json(metrics, indent=1) + "\n")
         notes = self.notes()
-        global _counted
-        seconds, _counted = round(notes.get("cpu_seconds", 0.0) + time.process_time() - _counted, 1), time.process_time()
+        seconds = round(notes.get("cpu_seconds", 0.0) + cpu_seconds(), 1)
         self.save_notes({**notes, "monitor": monitor, "signatures": dict(signatures or {}), "cpu_seconds": seconds, **(costs or {})})
 
     def results(self) -> dict[str, float]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ARRIVAL = 300.0  # seconds in which all processes must have started
 SIGHT = 20.0  # seconds after which a file on a shared disk is seen everywhere
 _launched = itertools.count()  # runs of this process: the jobs of a sweep meet at different keys
+_words = itertools.count()  # what rank zero has said between them
 
 
 @contextmanager
@@ -56,6 +57,20 @@ def meet(place: Ranks, make: Callable[[], Start], opened: Callable[[Start], Abst
                 store.set(key, "")
                 _all(store, f"{key}/read", place.size - 1, SIGHT)
         yield start
+
+
+def announce(place: Ranks, word: str) -> None:
+    """Tells the other ranks what comes next in a sweep."""
+    _store(place).set(_word_key(), word)
+
+
+def announced(place: Ranks) -> str:
+    """The next word of rank zero, waited for without a limit. UserError: rank zero has ended."""
+    return _answer(_store(place), _word_key(), place)
+
+
+def _word_key() -> str:
+    return f"plugformer/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/word/{next(_words)}"
 
 
 @cache

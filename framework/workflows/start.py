@@ -36,7 +36,7 @@ class Start:
     resume from. run: its folder, None until it has one. prepared: its data, None until it is encoded.
     compose: composes the same command line again, with settings that the task chooses from the training rows; None where it may choose
     none. settings: a line for each that was chosen.
-    once: whether there must be no other run of that task and name (`resume=auto`).
+    once: whether there must be no other run of that task and name (`resume=auto`). place: the folder for the run of a sweep's job.
     """
 
     config: dict[str, Any]
@@ -49,6 +49,7 @@ class Start:
     once: bool = False
     compose: Callable[[Mapping[str, Any]], Composed] | None = None
     settings: Sequence[str] = ()
+    place: Path | None = None
 
     @classmethod
     def of(cls, overrides: Sequence[str], folders: Iterable[Path] = ()) -> "Start":
@@ -172,7 +173,7 @@ class Start:
         task = _task(self.config)
         if self.once and (other := newest(_runs(self.config), task, self.config["name"])):
             raise UserError(f"{other.folder} was made meanwhile, and {standing(other)}. Wait for it, or repeat the command to resume it")
-        return Run.create(_runs(self.config), task, self.config, self.overrides, self.chosen, self.settings)
+        return Run.create(_runs(self.config), task, self.config, self.overrides, self.chosen, self.settings, self.place)
 
     def in_folder(self, run: Run) -> "Start":
         """In a folder that exists, with the config that stands in it: the same in one process and in several."""

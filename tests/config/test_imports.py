@@ -32,6 +32,8 @@ HYDRA = {
         "config/presets",
         "config/quoting",
         "config/recipes",
+        "config/space",
+        "config/sweeping",
         "cli/sweep",
         "cli/train",
         "runs/resume",

@@ -9,6 +9,7 @@ from framework.cli.train import main
 from framework.config import catalogue as index
 from framework.config.compose import compose
 from framework.errors import UserError
+from framework.runs.sweep import Ledger
 
 
 @pytest.fixture
@@ -230,7 +231,8 @@ def test_a_name_that_is_taken_is_refused_with_both_files(mine, tmp_path):
 
 def test_jobs_of_a_sweep_choose_for_themselves(own, tmp_path, monkeypatch):
     started = []
-    monkeypatch.setattr("framework.cli.sweep.launch", lambda make: (None, started.append(make())))
+    monkeypatch.setattr("framework.workflows.sweep.launch", lambda make: (None, started.append(make())))
+    monkeypatch.setattr(Ledger, "note", lambda *_, **changes: None)
     monkeypatch.chdir(tmp_path)
     words = ["model.dim=32", "model.decoder.window=null", "model/position=rotary", "recipe=scratch,finetune", "schedule.floor=0.5"]
     attentions = "model/attention=multi_head,linear"

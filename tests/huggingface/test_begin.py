@@ -160,15 +160,15 @@ def test_jobs_of_a_sweep_may_have_different_pretrained_models(here):
     assert main(["-m", *WORDS, "model.pretrained=bert,other"]) == 0
     epsilons = {
         yaml.safe_load(path.read_text())["model"]["pretrained"]: yaml.safe_load(path.read_text())["model"]["epsilon"]
-        for path in Path("runs/classification").glob("*/config.yaml")
+        for path in Path("runs/classification").glob("*/*/config.yaml")
     }
     assert epsilons == {"bert": 1e-12, "other": 1e-3}
 
 
 def test_a_sweep_from_one_model(here):
     assert main(["-m", *WORDS, "model.pretrained=bert", "model.dropout=0.0,0.2"]) == 0
-    names = sorted(path.name.rpartition("_20")[0] for path in Path("runs/classification").glob("*_*"))
-    assert len(names) == 2 and all("dropout" in name and "feed_forward" not in name for name in names)
+    names = sorted(path.parent.name for path in Path("runs/classification").glob("*/*/run.json"))
+    assert names == ["01_dropout=0.0", "02_dropout=0.2"]
 
 
 @pytest.mark.parametrize(

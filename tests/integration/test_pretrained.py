@@ -142,7 +142,7 @@ def test_the_jobs_of_a_sweep_have_the_same_source(here):
     assert pinned(["seed=0,1", "model.pretrained=runs/last"]) == ["seed=0,1", f"model.pretrained={here}"]
     assert pinned(["model.pretrained=null,runs/last"]) == [f"model.pretrained=null,{here}"]
     assert main(["-m", *LABELED, "model.pretrained=null,runs/last", "trainer.max_steps=1"]) == 0
-    configs = [yaml.safe_load(path.read_text()) for path in sorted(Path("runs/classification").glob("*/config.yaml"))]
+    configs = [yaml.safe_load(path.read_text()) for path in sorted(Path("runs/classification").glob("*/*/config.yaml"))]
     assert [config["model"]["pretrained"] for config in configs] in ([None, str(here)], [str(here), None])
 
 

@@ -138,6 +138,18 @@ def test_a_sweep_of_two_jobs_makes_two_folders(swept):
     assert figures(one) == pytest.approx(figures(other), rel=1e-3)  # dropout falls alike
 
 
+def test_a_sweep_under_a_launcher_makes_two_folders_and_goes_on(place):
+    words = ["-m", *TRANSLATION, "trainer=ddp", "trainer.max_steps=2", "trainer.max_epochs=-1", "seed=0,1", "name=under_srun"]
+    for done in (0, 2):
+        processes = started("srun", [*words, "trainer.devices=2", "logger=both", "logger.wandb.mode=offline"])
+        said = [process.communicate(timeout=300) for process in processes]
+        assert [process.returncode for process in processes] == [0, 0], said
+        assert f"2 jobs, {done} of them done" in said[0][0] and "sweep" not in said[1][0]
+    folder = Path("runs/translation/under_srun")
+    ids = {(folder / run / "wandb_id.txt").read_text() for run in ("01_seed=0", "02_seed=1")}
+    assert len(ids) == 2 and len(list(folder.glob("*/run.json"))) == 2
+
+
 @pytest.fixture
 def interrupted():
     """Starts a run and sends a signal to its first process as soon as there is a checkpoint that is not `known`. Returns its folder, exit

@@ -54,7 +54,8 @@ def history(run: Path) -> list[dict[str, str]]:
 
 
 def runs() -> list[Path]:
-    return sorted(path.parent for path in Path("runs").glob("*/*/config.yaml"))
+    """The folders of all runs, those of sweeps among them."""
+    return sorted(path.parent for pattern in ("*/*", "*/*/*") for path in Path("runs").glob(f"{pattern}/config.yaml"))
 
 
 # -- the folder ----------------------------------------------------------------------------------------------------------
@@ -313,11 +314,10 @@ def test_a_misspelt_experiment_of_the_user_is_suggested(own, capsys):
 
 def test_a_sweep_makes_a_folder_for_each_job(own):
     assert train_main(["-m", "--config-dir", "own", "experiment=mine", "seed=1,2"]) == 0
-    configs = [yaml.safe_load((folder / "config.yaml").read_text()) for folder in runs()]
-    assert [(config["seed"], config["name"]) for config in configs] == [
-        (seed, f"classification_experiment-mine_seed-{seed}") for seed in (1, 2)
-    ]
-    assert all((folder / "metrics.json").exists() for folder in runs())
+    folders = [Path(f"runs/classification/classification_seed-1,2/0{seed}_seed={seed}") for seed in (1, 2)]
+    configs = [yaml.safe_load((folder / "config.yaml").read_text()) for folder in folders]
+    assert [(config["seed"], config["name"]) for config in configs] == [(seed, folders[seed - 1].name) for seed in (1, 2)]
+    assert all((folder / "metrics.json").exists() for folder in folders)
 
 
 def test_all_jobs_of_a_sweep_are_checked_before_the_first_trains(project, capsys):

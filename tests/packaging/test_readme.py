@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from framework.config import catalogue
+from framework.config.space import Space
 from framework.registry.rule_functions import FUNCTIONS
 from framework.workflows.start import compose_run as compose
 
@@ -27,8 +28,11 @@ TO_COMPOSE = [
 
 
 def jobs(line: str) -> list[list[str]]:
-    """The overrides of a command; of a sweep, those of every job."""
+    """The overrides of a command; of a sweep, those of every job, of a search, those that are checked first."""
     words = [word for word in shlex.split(line) if "=" in word and not word.startswith("WANDB_MODE")]
+    if any(word.startswith("sweep=") for word in words):
+        space = Space.of(words)
+        return [list(space.words(point)) for point in space.points()]
     if " -m task" not in line:
         return [words]
     choices = [[f"{key}={value}" for value in values.split(",")] for key, _, values in (word.partition("=") for word in words)]
