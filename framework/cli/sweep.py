@@ -9,8 +9,7 @@ from typing import Any
 
 from framework.config import catalogue as index
 from framework.config.compose import open_dictionaries, without_hydra
-from framework.config.hydra_source import attach, overrides_parser
-from framework.config.recipes import recipe_of
+from framework.config.hydra_compose import attach, overrides_parser
 from framework.errors import RankFailed, UserError
 from framework.pretrained.overrides import overrides_from, pinned
 from framework.pretrained.source import Sources
@@ -49,8 +48,7 @@ def sweep(typed: Sequence[str], folders: list[Path]) -> int:
             failed.append((" ".join(words), reason(error), 2 if isinstance(error, UserError) else 1))
             return None
 
-    attach(folders)
-    attach(folders, recipe_of([*shared, *overrides]), [*shared, *overrides])
+    attach(folders, [*shared, *overrides])
     try:
         hydra_main(["-m", *shared, *overrides], job)
     finally:

@@ -28,10 +28,10 @@ HYDRA = {
     for name in (
         "config/compose",
         "config/diagnose",
+        "config/hydra_compose",
         "config/hydra_source",
         "config/presets",
         "config/quoting",
-        "config/recipes",
         "cli/sweep",
         "cli/train",
         "runs/resume",
