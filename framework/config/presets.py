@@ -99,8 +99,8 @@ def node_of(
         chosen.setdefault(path, choice)
         if choice in catalogue.options.get(kind, {}):
             node = default_node(f"{kind}/{choice}", catalogue)
-            for inner, _, owner, slot in filled_slots(node, catalogue, path=path):
-                chosen[inner] = owner[slot]["part"].partition("/")[2]
+            for inner, _, holder, slot in filled_slots(node, catalogue, path=path):
+                chosen[inner] = holder[slot]["part"].partition("/")[2]
             return node
         file = catalogue.presets[kind][choice]["file"]
         choice = content_of(file)
@@ -113,8 +113,8 @@ def node_of(
         for owner in above:
             holder = holder[owner]
         inner = f"{path}/{place}".lstrip("/")
-        for key in [key for key in chosen if f"{key}/".startswith(f"{inner}/")]:
-            del chosen[key]
+        for below in [key for key in chosen if f"{key}/".startswith(f"{inner}/")]:
+            del chosen[below]
         slot_kind = catalogue.option(holder["part"])["slots"][slot]["kind"]
         holder[slot] = name and node_of(name, slot_kind, catalogue, path=inner, chosen=chosen)
     return merged(node, preset.values)
