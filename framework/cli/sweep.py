@@ -10,7 +10,8 @@ from typing import Any
 
 from framework.config import catalogue as index
 from framework.config.compose import open_dictionaries, without_hydra
-from framework.config.hydra_source import attach, hydra_config, key_of
+from framework.config.hydra_compose import attach, hydra_config
+from framework.config.hydra_source import key_of
 from framework.config.quoting import quote, quoted
 from framework.config.space import Space, is_search_word
 from framework.config.sweeping import expand, parse_overrides

@@ -59,7 +59,7 @@ def _main(argv: list[str]) -> int:
         return 0
     if any(word.startswith("-") for word in rest):
         from framework.cli.sweep import hydra_main
-        from framework.config.hydra_source import attach
+        from framework.config.hydra_compose import attach
 
         attach(folders)
         return hydra_main(rest, lambda config: None)

@@ -51,9 +51,10 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """options: kind -> name -> entry (`inventory`). presets: kind or group -> name -> {file, doc, base, distribution}; base: the option or
-    preset that it starts from. aliases, shared, renamed: see `names.Names`. left_out: plugins that cannot be read. packages: import name of
-    every package that brings parts -> its plugin name, empty for the framework."""
+    """options: kind -> name -> entry (`inventory`). presets: kind or group -> name -> {file, doc, base, listed, distribution}; base: the
+    option or preset that it starts from; listed: whether it has a defaults list of Hydra's own. aliases, shared, renamed: see
+    `names.Names`. left_out: plugins that cannot be read. packages: import name of every package that brings parts -> its plugin name,
+    empty for the framework."""
 
     options: Entries
     presets: Entries

@@ -14,10 +14,11 @@ from framework.config import catalogue as index
 from framework.config.catalogue import FILES, GROUPS, NAMED, Catalogue
 from framework.config.constraints import explicit_config, report
 from framework.config.diagnose import diagnose, unreadable
-from framework.config.hydra_source import attach, hydra_config, key_of, plain_config
+from framework.config.hydra_compose import attach, choices, hydra_config, plain_config
+from framework.config.hydra_source import key_of
 from framework.config.presets import with_named_nodes
 from framework.config.quoting import quoted, unquoted
-from framework.config.recipes import check_recipe, is_group_word, recipe_of
+from framework.config.recipes import check_recipe, is_group_word
 from framework.config.validate import problems
 from framework.errors import UserError
 
@@ -53,13 +54,13 @@ def compose(
     typed, overrides = [*implied, *overrides], open_dictionaries(overrides, catalogue)
     words = [*implied, *overrides]
     try:
-        attach(folders, recipe_of(words), settings=settings)
+        attach(folders, words, settings)
         config = hydra_config(words)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(shorten(diagnose(words, catalogue, error))) from error
-    choices = {str(key): str(name) for key, name in config.hydra.runtime.choices.items() if name is not None}
-    check_recipe(choices.pop("recipe", None), choices["task"], catalogue)
-    chosen = {"recipe" if key.startswith("recipe/") else key: name for key, name in choices.items() if not key.startswith("hydra")}
+    chosen = choices(config)
+    check_recipe(chosen.pop("recipe", None), chosen["task"], catalogue)
+    chosen = {"recipe" if key.startswith("recipe/") else key: name for key, name in chosen.items()}
     return Composed(checked(with_named_nodes(plain_config(config, resolve), catalogue), overrides), typed, chosen)
 
 

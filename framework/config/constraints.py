@@ -7,8 +7,9 @@ around it. Traits do not leave a part that is a `scope_boundary` (a stack of lay
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from framework.config.catalogue import Catalogue
@@ -71,7 +72,7 @@ def _holds(value: Any) -> bool:
 
 
 class Tree:
-    """A config as a tree of parts."""
+    """A config as a tree of parts. What is computed of it is kept: the config does not change."""
 
     def __init__(self, path: str, node: Node, catalogue: Catalogue, owner: "Tree | None" = None, slot: str = ""):
         self.path, self.node, self.owner, self.slot = path, node, owner, slot
@@ -80,7 +81,7 @@ class Tree:
         names = self.option["slots"] if "part" in node else node
         self.children = [Tree(f"{path}.{name}".lstrip("."), node[name], catalogue, self, name) for name in names if _holds(node.get(name))]
 
-    @property
+    @cached_property
     def values(self) -> dict[str, Any]:
         """The names that a rule may use: the part's own, then those of its owners."""
         own = {name: value for name, value in self.node.items() if not is_node(value)}
@@ -94,11 +95,13 @@ class Tree:
             yield child
             yield from child.below()
 
+    @cached_property
     def built(self) -> list["Tree"]:
         """The parts in this one's slots, without those that slots further in follow."""
         followed = {entry["follows"] for tree in self.below() for entry in tree.option["slots"].values()}
         return [child for child in self.children if child.slot not in followed]
 
+    @cached_property
     def traits(self) -> set[str]:
         """The traits that this part itself adds."""
         provides = self.declared.get("provides", ())
@@ -106,25 +109,24 @@ class Tree:
             return {trait for trait, condition in provides.items() if not broken_rules({condition: ""}, self.values)}
         return set(provides)
 
+    @cached_property
     def outward(self) -> set[str]:
         """The traits that this part and the parts inside add to those around it: none if it is a scope boundary."""
         if self.declared.get("scope_boundary"):
             return set()
-        return self.traits().union(
-            *(child.outward() for child in self.built() if child.slot not in self.declared.get("excluded_slots", ()))
-        )
+        return self.traits.union(*(child.outward for child in self.built if child.slot not in self.declared.get("excluded_slots", ())))
 
     def provided(self) -> set[str]:
         """The traits of this part and of all parts around it."""
-        traits = self.traits() | self.outward()
+        traits = self.traits | self.outward
         tree = self
         while tree.owner is not None:
             owner = tree.owner
             if tree.slot not in owner.declared.get("excluded_slots", ()):
-                traits |= owner.traits()
-                for child in owner.built():
+                traits |= owner.traits
+                for child in owner.built:
                     if child is not tree and child.slot not in owner.declared.get("excluded_slots", ()):
-                        traits |= child.outward()
+                        traits |= child.outward
             tree = owner
         return traits
 
@@ -135,19 +137,20 @@ class Tree:
             about_parts = any(name == "provided" or name.endswith("_part") for name in names_in(rule))
             for broken in broken_rules({rule: reason}, names):
                 yield Conflict(self.path, self.node["part"], broken, about_parts)
-        for child in self.built():
+        for child in self.built:
             yield from child.conflicts()
 
 
-def conflicts(config: Node, catalogue: Catalogue) -> list[Conflict]:
+def conflicts(config: Node, catalogue: Catalogue) -> Iterator[Conflict]:
     """Every broken rule of a composed config."""
-    mistakes = [Conflict(*mistake) for mistake in task_mistakes(config, catalogue)]
-    return [*Tree("", explicit_config(config, catalogue), catalogue).conflicts(), *mistakes]
+    yield from Tree("", explicit_config(config, catalogue), catalogue).conflicts()
+    for mistake in task_mistakes(config, catalogue):
+        yield Conflict(*mistake)
 
 
 def report(config: Node, catalogue: Catalogue) -> list[str]:
     """One line for each conflict: paths and reason; then the options that resolve the conflicts between parts, if there are any."""
-    broken = conflicts(config, catalogue)
+    broken = list(conflicts(config, catalogue))
     paths: dict[tuple[str, str], list[str]] = {}
     for conflict in broken:
         paths.setdefault((conflict.part, conflict.reason), []).append(conflict.path)
@@ -162,7 +165,7 @@ def _remedies(config: Node, catalogue: Catalogue, values: list[Conflict]) -> dic
     """Group path -> options that, chosen there alone, leave no conflict but those about values, which another value resolves. Each option
     is tried."""
     remedies: dict[str, list[str]] = {}
-    for path, kind, owner, slot in _chosen(config, catalogue, "", {"model", "data", "tokenizer", "task"}):
+    for path, kind, owner, slot in filled_slots(config, catalogue, ("model", "data", "tokenizer", "task")):
         chosen = owner[slot]
         for name in catalogue.options.get(kind, {}):
             if chosen["part"] == f"{kind}/{name}":
@@ -175,11 +178,11 @@ def _remedies(config: Node, catalogue: Catalogue, values: list[Conflict]) -> dic
     return remedies
 
 
-def _chosen(node: Node, catalogue: Catalogue, path: str, names: set[str]) -> Iterator[tuple[str, str, Node, str]]:
-    """Every slot that is filled: group path, kind, the node that holds it and the slot's name."""
+def filled_slots(node: Node, catalogue: Catalogue, names: Iterable[str] = (), path: str = "") -> Iterator[tuple[str, str, Node, str]]:
+    """Every slot that is filled: group path, kind, the node that holds it and the slot's name. names: of the slots of a whole config."""
     slots = catalogue.option(node["part"])["slots"] if "part" in node else {name: {"kind": name} for name in names}
     for slot, entry in slots.items():
         if is_node(node.get(slot)):
             inner = f"{path}/{slot}".lstrip("/")
             yield inner, entry["kind"], node, slot
-            yield from _chosen(node[slot], catalogue, inner, names)
+            yield from filled_slots(node[slot], catalogue, (), inner)

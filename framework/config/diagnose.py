@@ -11,7 +11,8 @@ from omegaconf.errors import OmegaConfBaseException
 from framework import registry
 from framework.config.catalogue import FILES, GROUPS, NAMED, Catalogue
 from framework.config.constraints import is_node
-from framework.config.hydra_source import hydra_config, is_group_override, key_of, plain_config
+from framework.config.hydra_compose import hydra_config, is_group_override, plain_config
+from framework.config.hydra_source import key_of
 from framework.config.other_words import meant
 from framework.config.recipes import is_group_word
 from framework.errors import UserError

@@ -1,49 +1,53 @@
 """The catalogue as a config source of Hydra. Nothing is stored beforehand: a node is made when it is chosen."""
 
-from collections.abc import Iterable, Mapping
+import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hydra import compose as hydra_compose
-from hydra import initialize
-from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
-from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import OmegaConf
 
-from framework.config import catalogue as index
-from framework.config.catalogue import FILES, GROUPS, TOP, Catalogue
+from framework.config.catalogue import FILES, GROUPS, NAMED, Catalogue
+from framework.config.constraints import Node
 from framework.config.discovery import conf_folder
-from framework.config.presets import chosen_over, divided, merged, parse
-from framework.errors import UserError
+from framework.config.presets import chosen_over, content_of, divided, merged, node_of, parse
 
-SCRATCH = "scratch"  # the recipe of a task where no other is asked for
+# Nodes of Hydra's own that only its main function uses.
+_UNUSED = [{f"override hydra/{group}": None} for group in ("launcher", "sweeper", "help", "hydra_help", "output", "env")]
+SCRATCH, FINETUNE = "scratch", "finetune"  # the recipes of a task where none is asked for
 
 
 class CatalogueSource(ConfigSource):
     """Config source of the catalogue: at every slot its options as nodes, and presets as `presets.parse` reads them.
 
-    Hydra loads files in the order of precedence (debug, experiment, recipe, presets) and takes the first choice for a slot. So it is known
-    when a file is loaded which of its choices count, and the values of the others are left out.
+    Hydra loads files in the order of precedence (debug, experiment, recipe, the task, presets) and takes the first choice for a slot. So
+    it is known when a file is loaded which of its choices count, and the values of the others are left out; and when a node is loaded,
+    which of its slots keep their defaults: these are made with it, because Hydra needs milliseconds for each node of its own.
     """
 
     catalogue: Catalogue
-    recipe: str  # of the task
     settings: Mapping[str, Any]  # what the recipe `scratch` holds besides, chosen from the training rows
     typed: frozenset[str]  # keys of the command line
+    pretrained: bool | None  # whether the command line sets model.pretrained; None: it does not say
+    closed: bool  # whether no choice comes from elsewhere: a sweeper, or a defaults list of Hydra's own
+    inside: dict[str, str]  # group -> option or preset of what was made with its owner; in the class, as Hydra copies its sources
 
     def __init__(self, provider: str, path: str):
         super().__init__(provider, path)
         # Copied to the instance, which a launcher may send to another process.
-        self.catalogue, self.recipe, self.typed = CatalogueSource.catalogue, CatalogueSource.recipe, CatalogueSource.typed
-        self.settings = CatalogueSource.settings
+        self.catalogue, self.settings, self.typed = CatalogueSource.catalogue, CatalogueSource.settings, CatalogueSource.typed
+        self.pretrained, self.closed = CatalogueSource.pretrained, CatalogueSource.closed
+        # While a config is composed: slots that are chosen for, whether all choices are known before a node is, the recipe that is
+        # chosen, and whether the run begins from trained weights.
         self.chosen: set[str] = set()
+        self.known = False
+        self.recipe: str | None = None
+        self.tuned: bool | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "CatalogueSource":
+        return copy.copy(self)  # Hydra copies its sources for each config; what changes is made anew then
 
     @staticmethod
     def scheme() -> str:
@@ -55,24 +59,28 @@ class CatalogueSource(ConfigSource):
         name = self.catalogue.canonical(kind, name) if kind else name
         header: dict[str, str | None] = {"package": "_global_" if group.partition("/")[0] in FILES else None}
         if not group:
-            self.chosen = set(self.typed)  # a composition begins
-            config = OmegaConf.load(conf_folder() / f"{name}.yaml")
+            self.chosen, self.recipe, self.tuned = {_group(key) for key in self.typed}, None, self.pretrained
+            self.known = self.closed
+            CatalogueSource.inside = {}
+            content = content_of(conf_folder() / f"{name}.yaml")
+            content = {**content, "defaults": [*content["defaults"], *(_UNUSED if self.known else ())]}
         elif group == "recipe":
-            config = OmegaConf.create({})  # the choice only: the file is that of the task, see `_node`
+            self.recipe, content = name, {}  # the choice only: the file is that of the task, see `_node`
         elif kind and name in self.catalogue.options.get(kind, {}):
-            config = OmegaConf.create(self._node(f"{kind}/{name}"))
+            content = self._node(kind, name, group)
         elif kind and name in self.catalogue.presets.get(kind, {}):
             file = self.catalogue.presets[kind][name]["file"]
-            text = Path(file).read_text(encoding="utf-8")
-            header |= {key: value for key, value in self._get_header_dict(text).items() if value is not None}
-            content = OmegaConf.to_container(OmegaConf.create(text))
-            assert isinstance(content, dict)
-            named = {str(key): value for key, value in content.items()}
+            header |= {key: value for key, value in self._get_header_dict(Path(file).read_text("utf-8")).items() if value is not None}
             settings = self.settings if kind.startswith("recipe/") and name.rpartition(":")[2] == SCRATCH else {}
-            config = self._composable(named, file, kind, "" if header["package"] == "_global_" else group, settings)
+            if header["package"] == "_global_":
+                content = self._composable(content_of(file), file, kind, "", settings)
+            elif kind in self.catalogue.options and kind != "task" and self._is_left(group):
+                content = self._whole(name, kind, group)
+            else:
+                content = self._composable(content_of(file), file, kind, group, settings)
         else:
             raise ConfigLoadError(f"Config not found: {config_path}")
-        return ConfigResult(provider=self.provider, path=self.full_path(), config=config, header=header)
+        return ConfigResult(provider=self.provider, path=self.full_path(), config=OmegaConf.create(content), header=header)
 
     def available(self) -> bool:
         return True
@@ -85,7 +93,9 @@ class CatalogueSource(ConfigSource):
         if not group:
             return (conf_folder() / f"{name}.yaml").is_file()
         kind = self.catalogue.kind_at(group)
-        return group == "recipe" or (kind is not None and self.catalogue.has(kind, name))
+        if group == "recipe":
+            return name != str(None)  # what Hydra makes of null
+        return kind is not None and self.catalogue.has(kind, name)
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         kind = self.catalogue.kind_at(config_path) if config_path else None
@@ -93,22 +103,26 @@ class CatalogueSource(ConfigSource):
         names = self.catalogue.names(kind) if kind else []
         return sorted({*(slots if results_filter != ObjectType.CONFIG else ()), *(names if results_filter != ObjectType.GROUP else ())})
 
-    def _composable(self, content: Mapping[str, Any], file: str, kind: str, group: str, settings: Mapping[str, Any]) -> Any:
+    def _composable(self, content: Mapping[str, Any], file: str, kind: str, group: str, settings: Mapping[str, Any]) -> Node:
         """The content of a preset with its choices as a defaults list. group: of its slot; empty for a recipe or an experiment. settings:
         other content that is preferred to that of the file."""
         bound, free = divided(settings)
         content = chosen_over(content, bound)
         given = list(content.get("defaults") or [])
+        self.known &= not given or kind not in FILES
         for entry in given:  # a file may have a defaults list of Hydra as well
             key = next(iter(entry)) if isinstance(entry, Mapping) else ""
-            if key.startswith("override "):
-                self.chosen.add(self._absolute(group, key.removeprefix("override ").strip()))
+            if key:
+                self.chosen.add(_group(self._absolute(group, key.removeprefix("override ").strip())))
         preset = parse(content, kind, self.catalogue, file, lambda path: self._choose(self._absolute(group, path)))
+        if self.tuned is None and kind in FILES:
+            self.tuned = _pretrained(preset.values)
         if preset.base or preset.choices:
             base = [preset.base] if preset.base else []
             chosen = [{f"override {'' if group else '/'}{path}": name} for path, name in preset.choices.items()]
             given = [*base, *(entry for entry in given if entry != "_self_"), *chosen, "_self_"]
-        return OmegaConf.create({**({"defaults": given} if given else {}), **merged(preset.values, free)})
+        content = {**({"defaults": given} if given else {}), **merged(preset.values, free)}
+        return self._with_nodes(content, kind) if kind in NAMED and content.keys() == {"defaults"} else content
 
     def _choose(self, slot: str) -> bool:
         """Whether the first choice for a slot is the present one."""
@@ -120,78 +134,58 @@ class CatalogueSource(ConfigSource):
     def _absolute(group: str, path: str) -> str:
         return path[1:] if path.startswith("/") else f"{group}/{path}".lstrip("/")
 
-    def _node(self, part: str) -> dict[str, Any]:
+    def _node(self, kind: str, name: str, group: str) -> Node:
         """The node of a registered part, of a task with its recipe. `_self_` first: last, it would undo the choice for an empty slot."""
-        option = self.catalogue.option(part)
-        slots = [{slot: entry["default"] if not entry["follows"] else None} for slot, entry in option["slots"].items()]
-        kind, _, name = part.partition("/")
+        option = self.catalogue.options[kind][name]
+        node: Node = {"part": f"{kind}/{name}", **{field: entry["default"] for field, entry in option["fields"].items()}}
+        slots: list[dict[str, str | None]] = []
+        for slot, entry in option["slots"].items():
+            default = entry["default"] if not entry["follows"] else None
+            # A recipe, which may choose for the slots of the task, is loaded after the task.
+            left = kind != "task" and self._is_left(f"{group}/{slot}") and f"{group}/{slot}" not in self.chosen
+            node[slot] = self._whole(default, entry["kind"], f"{group}/{slot}") if left and default else None
+            slots += [] if left else [{slot: default}]
         plugin, colon, task = name.rpartition(":")
         recipes = self.catalogue.presets.get(f"recipe/{task}", {}) if kind == "task" else {}
-        wanted = (f"{plugin}{colon}{recipe}" for recipe in (self.recipe, SCRATCH))
+        wanted = (f"{plugin}{colon}{recipe}" for recipe in (self.recipe or (FINETUNE if self.tuned else SCRATCH), SCRATCH))
         taken = [{f"/recipe/{task}@_global_": recipe} for recipe in wanted if recipe in recipes][:1]
-        fields = {field: entry["default"] for field, entry in option["fields"].items()} | dict.fromkeys(option["slots"])
-        return {"defaults": ["_self_", *slots, *taken], "part": part, **fields}
+        return {"defaults": ["_self_", *slots, *taken], **node}
 
+    def _is_left(self, group: str) -> bool:
+        """Whether nobody chooses for a slot inside what stands in a group."""
+        return self.known and not any(key.startswith(f"{group}/") for key in self.chosen)
 
-class CatalogueSearchPath(SearchPathPlugin):
-    """Adds the catalogue, and the other files in the user's config folders, to Hydra's search path."""
+    def _whole(self, name: str, kind: str, group: str) -> Node:
+        """The node of an option or preset with all that is in it."""
+        chosen: dict[str, str] = {}
+        node = node_of(name, kind, self.catalogue, path=group, chosen=chosen)
+        CatalogueSource.inside |= chosen
+        return node
 
-    folders: tuple[Path, ...] = ()
-
-    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        search_path.append("plugformer", "catalogue://")
-        for folder in self.folders:
-            search_path.append("--config-dir", f"file://{folder}")
-
-
-def attach(
-    folders: Iterable[Path] = (), recipe: str = SCRATCH, words: Iterable[str] = (), settings: Mapping[str, Any] | None = None
-) -> Catalogue:
-    """Registers the catalogue, with the presets in the user's config folders, as a source of Hydra, and returns it. recipe: of the task.
-    words: of the command line. settings: chosen from the training rows; they are values of the recipe `scratch`."""
-    CatalogueSearchPath.folders = tuple(folders)
-    CatalogueSource.catalogue = index.load().with_folders(CatalogueSearchPath.folders)
-    CatalogueSource.recipe, CatalogueSource.settings = recipe, settings or {}
-    CatalogueSource.typed = frozenset(key_of(word) for word in words)
-    Plugins.instance().register(CatalogueSource)
-    Plugins.instance().register(CatalogueSearchPath)
-    return CatalogueSource.catalogue
-
-
-def hydra_config(overrides: list[str]) -> DictConfig:
-    """The config that Hydra composes from a command line, `hydra` node included. Raises the exceptions of Hydra and OmegaConf."""
-    GlobalHydra.instance().clear()
-    CatalogueSource.typed = frozenset(map(key_of, overrides))
-    with initialize(version_base="1.3", config_path=None):
-        return hydra_compose("config", overrides=overrides, return_hydra_config=True)
-
-
-def overrides_parser() -> OverridesParser:
-    """A parser that knows the names of options, so that `model=glob(bert_*)` is a sweep over those."""
-    GlobalHydra.instance().clear()
-    with initialize(version_base="1.3", config_path=None):
-        return OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-
-
-def plain_config(config: DictConfig, resolve: bool = True) -> dict[str, Any]:
-    """Without Hydra's own part and interpolations. resolve: false leaves interpolations as the text that they are."""
-    try:
-        if not resolve:
-            with open_dict(config):
-                config.pop("hydra", None)
-        whole = OmegaConf.to_container(config, resolve=resolve)
-    except OmegaConfBaseException as error:
-        raise UserError(str(error).partition("\n")[0]) from error
-    assert isinstance(whole, dict)
-    return {str(key): value for key, value in whole.items() if key != "hydra"}
-
-
-def is_group_override(override: Override, catalogue: Catalogue) -> bool:
-    """Whether an override chooses an option rather than setting a value."""
-    key = override.key_or_group
-    return "/" in key or override.package is not None or key in GROUPS or (key in catalogue.options and key not in TOP)
+    def _with_nodes(self, content: Node, group: str) -> Node:
+        """A defaults list of named nodes, with those for which nobody else chooses made at once."""
+        kind, left, nodes = NAMED[group], [], {}
+        for entry in content["defaults"]:
+            key, option = next(iter(entry.items())) if isinstance(entry, Mapping) else ("", None)
+            place = key.removeprefix(f"/{kind}@")
+            if place != key and isinstance(option, str) and self.known and f"{kind}@{group}.{place}" not in self.typed:
+                nodes[place] = self._whole(option, kind, f"{kind}@{group}.{place}")
+            else:
+                left.append(entry)
+        return {**({"defaults": left} if left else {}), **nodes}
 
 
 def key_of(word: str) -> str:
     """`+model/attention=linear` -> `model/attention`."""
     return word.partition("=")[0].lstrip("+~")
+
+
+def _group(key: str) -> str:
+    """The group of a key of a defaults list: `/model/norm@model.encoder.norm` -> `model/norm`."""
+    return key.partition("@")[0].lstrip("/")
+
+
+def _pretrained(values: Mapping[str, Any]) -> bool | None:
+    """Whether the values of a file set model.pretrained; None: they do not say."""
+    model = values.get("model")
+    return bool(model["pretrained"]) if isinstance(model, Mapping) and "pretrained" in model else None

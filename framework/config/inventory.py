@@ -38,19 +38,21 @@ def take_inventory(origin: Origin, modules: Iterable[str]) -> dict[str, dict[str
     return options
 
 
-def preset_entries(folder: Path, files: Iterable[Path], distribution: str) -> dict[str, dict[str, dict[str, str]]]:
+def preset_entries(folder: Path, files: Iterable[Path], distribution: str) -> dict[str, dict[str, dict[str, Any]]]:
     """Group -> name -> entry of the presets in a folder."""
-    presets: dict[str, dict[str, dict[str, str]]] = {}
+    presets: dict[str, dict[str, dict[str, Any]]] = {}
     for path in files:
         presets.setdefault(path.relative_to(folder).parent.as_posix(), {})[path.stem] = preset_entry(path, distribution)
     return presets
 
 
-def preset_entry(path: Path, distribution: str) -> dict[str, str]:
-    """The entry of a preset: its file, its first comment, and the option or preset that it starts from."""
+def preset_entry(path: Path, distribution: str) -> dict[str, Any]:
+    """The entry of a preset: its file, its first comment, the option or preset that it starts from, and whether it has a defaults list of
+    Hydra's own."""
     text = path.read_text(encoding="utf-8")
     base = re.search(r"^(?:is:\s*|defaults:\s*(?:\[|\n\s*-)\s*)([\w:.]+)\s*(?:#.*)?[],\n]", f"{text}\n", re.MULTILINE)
-    return {"file": str(path), "doc": _comment(text), "base": base[1] if base else "", "distribution": distribution}
+    listed = re.search(r"^defaults:", text, re.MULTILINE) is not None
+    return {"file": str(path), "doc": _comment(text), "base": base[1] if base else "", "listed": listed, "distribution": distribution}
 
 
 def _comment(text: str) -> str:

@@ -9,15 +9,18 @@ A preset of a model is such a mapping in a file of its own, with `is` at its top
 Values beside `is` belong to that choice: another option for the slot takes them away.
 """
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from framework import registry
 from framework.config.catalogue import FILES, GROUPS, NAMED, TOP, Catalogue
-from framework.config.constraints import Node, default_node, is_node
+from framework.config.constraints import Node, default_node, filled_slots, is_node
 from framework.config.other_words import meant
 from framework.errors import UserError
 
@@ -80,25 +83,53 @@ def _known(kind: str, base: Any, catalogue: Catalogue, place: str) -> tuple[dict
     return slots, list(dict.fromkeys(name for option in among for name in option["fields"]))
 
 
-def node_of(choice: str | Mapping[str, Any], kind: str, catalogue: Catalogue, file: str = "") -> Node:
+def node_of(
+    choice: str | Mapping[str, Any],
+    kind: str,
+    catalogue: Catalogue,
+    file: str = "",
+    path: str = "",
+    chosen: dict[str, str] | None = None,
+) -> Node:
     """The node of an option, a preset, or a mapping with `is`, with null for slots that follow their owner's: what Hydra composes where
-    nothing is overridden. Composing all presets by Hydra, to find the one of a published model, would take seconds."""
+    nothing is overridden, in a hundredth of the time. chosen: gets the option or preset of each filled slot, by its path below `path`."""
+    chosen = {} if chosen is None else chosen
     if isinstance(choice, str):
         choice = catalogue.canonical(kind, choice)
+        chosen.setdefault(path, choice)
         if choice in catalogue.options.get(kind, {}):
-            return default_node(f"{kind}/{choice}", catalogue)
+            node = default_node(f"{kind}/{choice}", catalogue)
+            for inner, _, holder, slot in filled_slots(node, catalogue, path=path):
+                chosen[inner] = holder[slot]["part"].partition("/")[2]
+            return node
         file = catalogue.presets[kind][choice]["file"]
-        choice = dict(OmegaConf.to_container(OmegaConf.load(file)))  # type: ignore[arg-type]
+        choice = content_of(file)
     preset = parse(choice, kind, catalogue, file)
     assert preset.base is not None, f"{file} starts from no option"
-    node = node_of(preset.base, kind, catalogue)
-    for path, name in preset.choices.items():
-        *above, slot = path.split("/")
+    node = node_of(preset.base, kind, catalogue, path=path, chosen=chosen)
+    for place, name in preset.choices.items():
+        *above, slot = place.split("/")
         holder = node
         for owner in above:
             holder = holder[owner]
-        holder[slot] = name and node_of(name, catalogue.option(holder["part"])["slots"][slot]["kind"], catalogue)
+        inner = f"{path}/{place}".lstrip("/")
+        for below in [key for key in chosen if f"{key}/".startswith(f"{inner}/")]:
+            del chosen[below]
+        slot_kind = catalogue.option(holder["part"])["slots"][slot]["kind"]
+        holder[slot] = name and node_of(name, slot_kind, catalogue, path=inner, chosen=chosen)
     return merged(node, preset.values)
+
+
+def content_of(file: str | Path) -> dict[str, Any]:
+    """The content of a YAML file."""
+    return copy.deepcopy(_parsed(Path(file).read_text(encoding="utf-8")))
+
+
+@cache
+def _parsed(text: str) -> dict[str, Any]:
+    content = OmegaConf.to_container(OmegaConf.create(text))
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}
 
 
 def with_named_nodes(config: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from framework.errors import place_of
 
 Record = dict[str, Any]
 _DEPENDENCIES = ("torch", "pytorch-lightning", "hydra-core", "torchmetrics")
-_FORMAT = 9  # of a record; a new number makes every old one stale
+_FORMAT = 10  # of a record; a new number makes every old one stale
 
 
 def refreshed(saved: Mapping[str, Record], origins: list[Origin]) -> dict[str, Record]:
@@ -57,7 +57,7 @@ def refreshed(saved: Mapping[str, Record], origins: list[Origin]) -> dict[str, R
 def own_presets(saved: Record) -> Record:
     """The record of the framework's own presets, which belong to no package."""
     files = sorted(conf_folder().rglob("*.yaml"))
-    stamps = [[str(path), path.stat().st_mtime_ns, path.stat().st_size] for path in files]
+    stamps = [[_FORMAT], *([str(path), path.stat().st_mtime_ns, path.stat().st_size] for path in files)]
     if saved.get("preset_files") == stamps:
         return saved
     return {"preset_files": stamps, "presets": preset_entries(conf_folder(), files, "plugformer"), "options": {}, "left_out": ""}

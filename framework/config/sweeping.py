@@ -8,7 +8,8 @@ from pathlib import Path
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from framework.config.hydra_source import attach, key_of, overrides_parser
+from framework.config.hydra_compose import attach, overrides_parser
+from framework.config.hydra_source import key_of
 from framework.config.quoting import unquoted
 from framework.errors import UserError
 

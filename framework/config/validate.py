@@ -4,6 +4,7 @@ import ast
 import math
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from framework import registry
@@ -107,7 +108,12 @@ def _is_usable(number: float) -> bool:
 
 def fits(value: Any, type_name: str) -> bool:
     """Whether a value has a type of the catalogue: `int | None`, `Literal['a', 'b']`, `list[int]`, ..."""
-    return _fits(value, ast.parse(type_name, mode="eval").body)
+    return _fits(value, _type(type_name))
+
+
+@cache
+def _type(name: str) -> ast.expr:
+    return ast.parse(name, mode="eval").body
 
 
 def _fits(value: Any, kind: ast.expr) -> bool:

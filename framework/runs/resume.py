@@ -115,7 +115,7 @@ def _apply(config: dict[str, Any], overrides: Sequence[str], run: Run, folders: 
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    from framework.config.hydra_source import is_group_override
+    from framework.config.hydra_compose import is_group_override
     from framework.config.recipes import is_group_word
 
     try:

@@ -28,6 +28,7 @@ HYDRA = {
     for name in (
         "config/compose",
         "config/diagnose",
+        "config/hydra_compose",
         "config/hydra_source",
         "config/presets",
         "config/quoting",

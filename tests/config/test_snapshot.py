@@ -13,7 +13,7 @@ import yaml
 from framework.config import catalogue as index
 from framework.config.compose import compose
 from framework.config.constraints import default_node, explicit, is_node
-from framework.config.hydra_source import attach, hydra_config, plain_config
+from framework.config.hydra_compose import attach, hydra_config, plain_config
 
 FILE = Path(__file__).with_name("snapshot.yaml")
 GROUPS = ("model", "data", "tokenizer", "optimizer", "schedule", "trainer", "callbacks", "logger")
