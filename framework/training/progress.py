@@ -64,7 +64,7 @@ class ProgressReport(Callback):
         if not self.off:
             self._evaluated = self._evaluating.enter_context(phase(f"evaluating {split}", int(sum(batches)), "batches"))
 
-    def on_validation_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+    def on_validation_batch_end(self, *_: Any, **__: Any) -> None:
         if self._evaluated is not None:
             self._evaluated.done += 1
 
