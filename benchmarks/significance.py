@@ -14,7 +14,7 @@ from framework.comparing.significance import Assessment, Trainings, assess
 from framework.metrics.resampling import Resampled, bootstrap, sums
 
 ROWS, RESAMPLES = 1821, 1000
-SETTINGS = [(seeds, of_seeds, 0.3) for seeds in (1, 2, 3, 5) for of_seeds in (0.01, 0.03, 0.1)]
+SETTINGS = [(seeds, of_seeds, 0.3) for seeds in (1, 2, 3) for of_seeds in (0.01, 0.03, 0.1)]
 SHIFTS = (0.0, 0.125, 0.042)
 
 

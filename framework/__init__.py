@@ -20,6 +20,7 @@ Rows, batches and a few constants are of Python's own types:
     >>> targets = torch.tensor([[7, 8, framework.IGNORED]])  # of tokens: IGNORED is no target
     >>> framework.SPECIAL_TOKENS  # of the tokenizers that are trained here
     ('[PAD]', '[BEGIN]', '[END]', '[UNK]', '[MASK]')
+    >>> baseline: framework.Baseline = {"": [{"prediction": "positive", "reference": "negative"}]}  # what a simple method predicts
     >>> tokenize: framework.BleuTokenizer = "13a"
     >>> activation: framework.Activation = "relu"
     >>> framework.ACTIVATIONS[activation](torch.tensor([-1.0, 1.0]))

@@ -110,7 +110,16 @@ def spread(one: Trainings, other: Trainings | None = None, paired: bool = False,
     own, all_together = (
         sum(part / len(each.values) for part, each in zip(parts, both, strict=True)) for parts in (variances, [variance] * len(both))
     )
+    freedom += _welch(both) - pooled(both)[1]
     return Spread(_rows(both), max(own, all_together), freedom, max(sum(variances), len(both) * variance))
+
+
+def _welch(variants: Sequence[Trainings]) -> float:
+    """Degrees of freedom of the sum of the variances of means, fewer than those of trainings where the variances differ. Welch 1947,
+    https://doi.org/10.1093/biomet/34.1-2.28"""
+    parts = [(float(each.values.var(ddof=1)) / len(each.values), len(each.values) - 1) for each in variants if len(each.values) > 1]
+    total = sum(part for part, _ in parts)
+    return total**2 / sum(part**2 / count for part, count in parts) if total else float(sum(count for _, count in parts))
 
 
 def _rows(both: Sequence[Trainings]) -> Array | None:

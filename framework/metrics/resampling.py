@@ -28,6 +28,7 @@ class Resampled:
     rows: their number, N. of: weights (R, N) -> the figures of each resample. most: resamples that are affordable. lower: names of the
     figures that are better the lower they are.
 
+    >>> import numpy as np
     >>> mean = Resampled(3, lambda weights: {"mean": weights @ np.array([1.0, 2.0, 6.0]) / weights.sum(1)})
     >>> mean.of(np.array([[1.0, 1.0, 1.0], [2.0, 1.0, 0.0]]))["mean"].round(3).tolist()
     [3.0, 1.333]
