@@ -1,6 +1,7 @@
 """Denoising: corrupted text, and the original, for encoder-decoders."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from random import Random
 from typing import ClassVar
@@ -148,7 +149,7 @@ def sentence_begins(text: str, offsets: Sequence[tuple[int, int]]) -> list[int]:
     begins = [0] * len(offsets)
     ends = [stop for _, stop in offsets]
     for character in (0, *(match.end() for match in SENTENCE_END.finditer(text))):
-        token = int(np.searchsorted(ends, character, side="right"))
+        token = bisect_right(ends, character)
         if token < len(begins):
             begins[token] = 1
     return begins
