@@ -30,6 +30,7 @@ WORDS = {  # overrides that the README lacks
     "decoder": ["model/decoder=a_decoder_half"],
     "decoding": ["task.test_rows=2", "task.decoding.max_new_tokens=4"],
     "format": ["data.limit=60"],
+    "tag_head": ["data.limit=60"],
     "tokenizer": ["data.limit=20"],
 }
 # Kinds that one run uses. Distillation comes first: its teacher is the run before it.
