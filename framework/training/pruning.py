@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
@@ -35,6 +35,8 @@ class Pruning(Callback):
 
     trial: its number in the study.
     """
+
+    rules: ClassVar[dict[str, str]] = {"trial >= 0": "trial is the number of a trial, from 0"}
 
     def __init__(self, folder: Path, monitor: str, mode: Literal["min", "max"], trial: int = 0):
         self.path, self.monitor, self.mode, self.trial = Path(folder).parent / STUDY, monitor, mode, trial

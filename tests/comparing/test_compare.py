@@ -232,7 +232,8 @@ def test_runs_of_two_tasks_are_refused(two, tmp_path):
 def test_the_command(two, tmp_path):
     command = [sys.executable, "-m", "framework", "compare"]
     done = subprocess.run([*command, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "") and "test/accuracy" in done.stdout
+    assert done.returncode == 0 and "test/accuracy" in done.stdout
+    assert all(line.startswith("starting (") for line in done.stderr.splitlines()), done.stderr  # what a slow machine says meanwhile
     code = "import sys; sys.argv = ['x']; from framework.__main__ import main\n"
     code += "code = main(['compare', 'nowhere']); print(code, 'torch' in sys.modules)"
     refused = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -97,12 +97,22 @@ MEANINGFUL = {
     -1: {"beta2_decay", "devices", "length_penalty", "max_epochs", "max_steps", "num_sanity_val_steps"},
     -0.5: {"beta2_decay", "length_penalty"},
     0: {
-        *("dropout", "weights_dropout", "inner_dropout", "token_dropout", "word_dropout", "label_smoothing", "ngrams", "word_features"),
+        *(
+            "dropout",
+            "weights_dropout",
+            "inner_dropout",
+            "token_dropout",
+            "word_dropout",
+            "label_smoothing",
+            "ngrams",
+            "lexicon",
+            "word_features",
+        ),
         *("momentum", "dampening", "weight_decay", "warmup", "floor", "soft", "hidden", "hard", "length_penalty", "seed", "slow"),
         *("masked", "random", "share", "max_inexact", "max_ratio", "min_delta", "validation_share", "test_share"),  # of them none
         *("offset", "segments", "overlap", "skip", "start", "workers", "patience", "min_new_tokens", "min_epochs", "min_steps"),
         *("validation_rows", "test_rows", "limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches"),
-        *("fast_dev_run", "num_sanity_val_steps", "log_every_n_steps", "lr"),
+        *("fast_dev_run", "num_sanity_val_steps", "log_every_n_steps", "lr", "trial"),
     },
     1.5: {
         *("alpha", "scale", "base", "local_base", "factor", "slow", "fast", "initial_std", "output_scale", "length_penalty", "temperature"),

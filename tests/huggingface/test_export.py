@@ -54,7 +54,14 @@ RUNS = {
         "tokenizer.vocab_size=300",
         "task.decoding.max_new_tokens=12",
     ],
-    "translation": ["task=translation", *T5, "tokenizer=bpe", "tokenizer.vocab_size=300", "task.decoding.max_new_tokens=12"],
+    "translation": [
+        "task=translation",
+        *T5,
+        "effort=fixed",
+        "tokenizer=bpe",
+        "tokenizer.vocab_size=300",
+        "task.decoding.max_new_tokens=12",
+    ],
 }
 
 
