@@ -1,4 +1,4 @@
-"""How often `compare` claims a difference that is none, and finds one that is: `python benchmarks/significance.py [DRAWS]`.
+"""Error rate and power of the test in `compare`, on planted trainings: `python benchmarks/significance.py [DRAWS]`.
 
 Planted trainings on shared test rows: a training is right on a row where the difficulty of the row, the shift of the variant, an effect of
 the seed and noise sum to more than zero. Prints for each setting the standard deviation over seeds, claims among identical variants, and

@@ -1,18 +1,17 @@
-"""The command line of sweeps: `-m`, and Hydra's launchers."""
+"""The command line of sweeps, `-m`."""
 
 import contextlib
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from framework.cli.launchers import check_launcher, launch_jobs
 from framework.config import catalogue as index
 from framework.config.compose import open_dictionaries, without_hydra
-from framework.config.hydra_compose import attach, hydra_config
 from framework.config.hydra_source import key_of
-from framework.config.quoting import quote, quoted
+from framework.config.quoting import quoted
 from framework.config.space import Space, is_search_word
 from framework.config.sweeping import expand, parse_overrides
 from framework.data.cache import checked_once
@@ -87,7 +86,7 @@ def _sweep(typed: Sequence[str], folders: list[Path], before: Callable[[], None]
     with _begun(found, len(todo)):
         if launcher:
             del starts  # the processes of the launcher make their own
-            _launch(found.ledger.folder, launcher, len(todo), lambda number: found.work(todo[number]))
+            launch_jobs(found.ledger.folder, launcher, len(todo), lambda number: found.work(todo[number]))
         else:
             for job in todo:
                 before()
@@ -108,7 +107,7 @@ def _search(overrides: list[str], launcher: list[str], folders: list[Path], sour
     trials = found.trials()
     with _begun(found, len(trials)):
         if launcher:
-            _launch(folder, launcher, len(trials), lambda number: found.do(trials[number]))
+            launch_jobs(folder, launcher, len(trials), lambda number: found.do(trials[number]))
         else:
             for trial in trials:
                 before()
@@ -145,34 +144,6 @@ def _told(found: Sweep) -> Iterator[None]:
             print(f"  {job.run}: {job.error}", file=sys.stderr)
 
 
-def check_launcher(words: Sequence[str]) -> None:
-    """UserError: Hydra has no such launcher, or it cannot be used here."""
-    if ranks().launcher is not None:
-        raise UserError(f"{words[0]}: the processes of srun or torchrun train one job after the other; leave it out, or start one process")
-    from hydra.errors import HydraException
-
-    attach()
-    try:
-        hydra_config(list(words))
-    except HydraException as error:
-        name = words[0].partition("=")[2]
-        plugin = name.partition("_")[0]
-        install = f"; python -m pip install hydra-{plugin}-launcher" if plugin in ("joblib", "submitit") else ""
-        raise UserError(f"{words[0]}: {str(error).partition(chr(10))[0]}{install}") from error
-
-
-def _launch(folder: Path, launcher: Sequence[str], count: int, work: Callable[[int], None]) -> None:
-    """Lets a launcher of Hydra do the work of so many jobs, by their numbers, in processes of its own."""
-
-    def job(config: Any) -> None:
-        with checked_once():
-            work(config.sweep_job)
-
-    place = [f"hydra.sweep.dir={quote(str(folder.resolve()))}", "hydra.sweep.subdir=."]
-    if count:
-        hydra_main(["-m", *launcher, *place, f"+sweep_job={','.join(map(str, range(count)))}"], job)
-
-
 def sweep_configs(typed: Sequence[str], folders: list[Path]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
     """The overrides of each job of a sweep, with its config. UserError: a mistake in one."""
     overrides = _overrides(typed)[0]
@@ -185,19 +156,6 @@ def _corners(overrides: list[str], folders: list[Path]) -> list[tuple[str, ...]]
     """The first trial that a search checks."""
     space = Space.of(overrides, folders)
     return [space.words(space.points()[0])]
-
-
-def hydra_main(argv: list[str], job: Callable[[Any], Any]) -> int:
-    """Runs Hydra's own main function: launchers, shell completion, --info."""
-    import hydra
-
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
-    arguments, sys.argv = sys.argv, [sys.argv[0], *argv]
-    try:
-        hydra.main(version_base="1.3", config_path=None, config_name="config")(job)()
-    finally:
-        sys.argv = arguments
-    return 0
 
 
 def _overrides(typed: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -58,7 +58,7 @@ def _main(argv: list[str]) -> int:
                 _show(config, arguments.package)
         return 0
     if any(word.startswith("-") for word in rest):
-        from framework.cli.sweep import hydra_main
+        from framework.cli.launchers import hydra_main
         from framework.config.hydra_compose import attach
 
         attach(folders)

@@ -23,7 +23,7 @@ CLOSE = 1e-6  # relative: the figure of the rows and that of metrics.json
 
 @dataclass(frozen=True)
 class Predicted:
-    """A run with its rows. key: what tells these rows from others, whatever was predicted. resampled: its figures."""
+    """A run with its rows. key: a digest of the fields that come from the data. resampled: its figures."""
 
     rows: list[dict[str, Any]]
     key: str
@@ -54,7 +54,7 @@ def read_rows(run: Finished) -> list[dict[str, Any]]:
 
 
 def key_of(rows: Sequence[dict[str, Any]]) -> str:
-    """A digest of what the rows have of the data."""
+    """A digest of the fields of rows that come from the data."""
     digest = hashlib.blake2b(digest_size=12)
     for row in rows:
         known = [row[name] for name in OF_THE_DATA if name in row] or [row.get("tokens")]
@@ -70,14 +70,13 @@ class Tasks:
 
     def of(self, run: Finished) -> "Task":
         """UserError: the run's parts are not there, or its data spec is damaged."""
-        import torch
-
         from framework.runs.build import build_task
+        from framework.weights.meta import meta_device
 
         config, spec = run.run.config(), DataSpec.load(run.run.spec)
         key = json.dumps([config["task"], spec.labels, spec.vocab_size], sort_keys=True, default=str)
         if key not in self.known:
-            with torch.device("meta"):
+            with meta_device():
                 self.known[key] = build_task(config, spec)
         return self.known[key]
 

@@ -140,9 +140,11 @@ def _rows(both: Sequence[Trainings]) -> Array | None:
 def assess(
     one: Trainings, other: Trainings, mixed: bool = False, common: tuple[float, float] | None = None, pairs: int = 1
 ) -> Assessment | None:
-    """The test of a difference. mixed: whether trainings of a variant differ by more than their seeds. common: as in `spread`. pairs: how
-    many differences are tested. None: the two have other rows, or
-    neither statistics of rows nor several trainings."""
+    """The test of a difference; None where the two have other rows, or neither statistics of rows nor several trainings.
+
+    mixed: whether trainings of a variant differ by more than their seeds. common: as in `spread`. pairs: number of differences that are
+    tested.
+    """
     same_rows = len({*one.rows, *other.rows}) == 1
     keys = sorted({*one.keys} & {*other.keys}, key=repr)
     matching = len(keys) == len(one.keys) == len(other.keys) and one.of(keys).rows == other.of(keys).rows

@@ -11,6 +11,7 @@ from framework.comparing.rows import OF_THE_DATA, RESAMPLES, Predicted, Tasks, p
 from framework.comparing.variants import Finished, shown
 from framework.metrics.resampling import BLOCK, Array, Resampled, bootstrap, interval, p_value
 from framework.runs.figures import figure_text, names_of
+from framework.utils.excerpt import excerpt
 
 SHOWN = 5  # rows on which each run is better than the other
 WIDTH = 100  # characters of a text
@@ -60,7 +61,7 @@ def _figures(one: Finished, other: Finished, both: Sequence[Predicted | None], t
 
 
 def influences(one: Resampled, other: Resampled, name: str) -> Array:
-    """How much each row adds to the difference of two systems, (N,): the difference of all rows less that of all other rows."""
+    """The influence (N,) of each row on the difference of two systems: the difference over all rows less that over all other rows."""
     difference = one.figures()[name] - other.figures()[name]
     parts = []
     block = max(1, BLOCK // one.rows)
@@ -87,17 +88,12 @@ def _rows(one: Predicted, other: Predicted, name: str, lower: bool) -> list[str]
 
 
 def _row(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """A row with what both runs made of it."""
+    """A row with the answers of both runs."""
     fields: list[tuple[str, Any]] = [(name, one[name]) for name in ("input", "reference") if name in one]
     fields += [(name, _answers(row)) for name, row in (("first", one), ("second", other))]
-    return [f"  row {one['row']}", *(f"{name:>12}: {_short(value)}" for name, value in fields)]
+    return [f"  row {one['row']}", *(f"{name:>12}: {excerpt(str(value), WIDTH)}" for name, value in fields)]
 
 
 def _answers(row: dict[str, Any]) -> Any:
     """The prediction of a row, or else all fields that do not come from the data."""
     return row["prediction"] if "prediction" in row else {name: value for name, value in row.items() if name not in (*OF_THE_DATA, "row")}
-
-
-def _short(value: Any) -> str:
-    text = str(value).replace("\n", "\\n")
-    return text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"

@@ -114,7 +114,7 @@ class Space:
         return [first, *({**first, key: value} for key, axis in self.axes.items() for value in axis.ends()[1:])]
 
     def identity(self) -> tuple[str, ...]:
-        """What makes two searches the same: all but the number of trials, which may grow."""
+        """A key that is equal for equal searches; the number of trials, which may grow, is not part of it."""
         axes = (f"{key}={axis}" for key, axis in self.axes.items())
         own = (word for word in self.fixed if key_of(word) not in ("runs", "name"))
         return tuple(sorted([*own, *axes, f"sweep.sampler={self.sampler}", f"sweep.pruner={self.pruner}"]))

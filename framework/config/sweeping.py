@@ -45,7 +45,7 @@ def expand(overrides: Sequence[Override]) -> list[tuple[str, ...]]:
 
 
 def identity(words: Iterable[str]) -> tuple[str, ...]:
-    """What makes two jobs the same: their overrides in any order and any quotes, without those that say where they lie."""
+    """A key that is equal for equal jobs: their overrides, sorted and without quotes, and without `runs` and `name`."""
     return tuple(sorted(f"{key}={value}" for key, value in _values(words).items() if key not in _ELSEWHERE))
 
 

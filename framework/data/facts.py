@@ -66,6 +66,10 @@ class Facts:
         """The length that this share of the rows does not exceed."""
         return self.lengths[max(0, int(np.ceil(share * len(self.lengths))) - 1)]
 
+    def max_length(self, share: float, shortest: int, longest: int) -> int:
+        """The length that this share of the rows does not exceed, as a multiple of 32, at least `shortest` and at most `longest`."""
+        return max(shortest, min(longest, -(-self.length_of(share) // 32) * 32))
+
     def share_within(self, length: int) -> float:
         """The share of rows that are not longer."""
         return float(np.searchsorted(np.asarray(self.lengths), length, side="right")) / len(self.lengths)

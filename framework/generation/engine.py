@@ -19,7 +19,7 @@ from framework.utils.recording import nothing_recorded
 
 @dataclass(frozen=True)
 class Prefixes:
-    """What the next tokens of running hypotheses follow.
+    """The prefixes of running hypotheses: their prompts and the tokens generated so far.
 
     prompt: (B, P), padding_mask: (B, P), True = token; None = all are. running: the hypotheses. hidden: (R, D) of their last tokens.
     """

@@ -20,15 +20,16 @@ RIGHT, PREDICTED, TRUE = range(3)
 
 @dataclass(frozen=True)
 class LabelSums:
-    """How often labels were predicted rightly, predicted, and true, in each of R resamples of the rows.
+    """Counts of labels that were predicted correctly, predicted, and true, in each of R resamples of the rows.
 
     labels: (R, L, 3). others: (R, 3), of all labels that are not among these, and kinds: (R,), their number. rows: (R, 2), those of which
     all labels are right, and all.
 
     >>> import numpy as np
     >>> ones, none = np.ones((1, 2, 3)), np.zeros((1, 3))
-    >>> LabelSums(ones, none, kinds=np.array([2.0]), rows=np.array([[3.0, 4.0]])).macro_f1(), "two labels of four have an F1 of 0"
-    (array([0.5]), 'two labels of four have an F1 of 0')
+    >>> sums = LabelSums(ones, none, kinds=np.array([2.0]), rows=np.array([[3.0, 4.0]]))
+    >>> sums.macro_f1(), sums.accuracy()  # two labels of four have an F1 of 0
+    (array([0.5]), array([0.75]))
     """
 
     labels: Array

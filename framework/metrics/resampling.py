@@ -45,7 +45,7 @@ class Resampled:
 
 
 def resamples_of(rows: int, wanted: int = RESAMPLES, most: int | None = None) -> int:
-    """How many resamples of so many rows are drawn: fewer where rows are many."""
+    """The number of resamples for so many rows: fewer where rows are many."""
     return min(wanted, max(FEWEST, DRAWS // max(1, rows)), most or wanted)
 
 

@@ -135,12 +135,13 @@ class Task(nn.Module):
             metric.update([row["prediction"] for row in rows], [row["reference"] for row in rows])
 
     def baseline(self, data: BaselineData) -> Baseline:
-        """What a simple method predicts for the test rows; see `Baseline`. One process of several computes it."""
+        """Predictions or figures of a simple method for the test rows; see `Baseline`. One process of several computes it."""
         return {}
 
     def hints(self, config: Mapping[str, Any]) -> Iterable[str]:
-        """What to try where a run is not better than its baseline, for this task alone: options of its own, each with its reason in a few
-        words, the most promising first. config: of the run."""
+        """Hints for a run that is not better than its baseline: options of this task, `KEY=VALUE: reason`, the most promising first.
+
+        config: of the run."""
         return ()
 
     def report(self, rows: list[dict[str, Any]]) -> dict[str, str]:

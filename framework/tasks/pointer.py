@@ -16,7 +16,7 @@ _LEAST = 1e-10  # probability of a token without any weight, so that its logarit
 
 @dataclass(frozen=True)
 class PointedSource:
-    """What a `SourcePointer` reads of source texts.
+    """Source texts, encoded for a `SourcePointer`.
 
     keys: (B, S, D). ids: (B, S). padding_mask: (B, S), True = token, or None. lexicons: (B,) their numbers.
     """

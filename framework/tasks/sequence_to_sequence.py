@@ -87,11 +87,14 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
 
     def _loss(self, batch: Batch, label_smoothing: float) -> Result:
         is_target = batch["labels"] != IGNORED
-        encoded = self.model.encode(batch["source"], batch["source_padding_mask"])
-        hidden = self.model.decode_whole(batch["target"], encoded, is_target)  # (B, T, D)
         places = batch.get("target_places")
-        outputs = logits_at_targets(self.model, hidden, batch["labels"], places)
-        if self.pointer is not None:
+        if self.pointer is None:
+            hidden = self.model(batch["source"], batch["target"], batch["source_padding_mask"], is_target)  # (B, T, D)
+            outputs = logits_at_targets(self.model, hidden, batch["labels"], places)
+        else:
+            encoded = self.model.encode(batch["source"], batch["source_padding_mask"])
+            hidden = self.model.decode_whole(batch["target"], encoded, is_target)  # (B, T, D)
+            outputs = logits_at_targets(self.model, hidden, batch["labels"], places)
             outputs = self._pointed(self.pointer, outputs, hidden, encoded, batch)
         loss = target_losses(outputs, batch["labels"], label_smoothing, places).sum()
         return Result(loss, is_target.sum(), outputs)
@@ -99,7 +102,7 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
     def _pointed(
         self, pointer: SourcePointer, outputs: DistillationOutputs, hidden: Tensor, encoded: EncoderOutput, batch: Batch
     ) -> DistillationOutputs:
-        """The outputs with what the pointer makes of the logits."""
+        """The outputs with the log-probabilities of the pointer as logits."""
         labels, places, source = batch["labels"], batch.get("target_places"), pointer.source(batch["source"], encoded)
         attention = at_targets(pointer.attention(hidden, source), labels, places)  # (N, S)
         rows = torch.arange(len(labels), device=labels.device)[:, None].expand_as(labels)  # (B, T)
@@ -167,7 +170,7 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
 
 
 def pointed(pointer: SourcePointer, ids: Tensor, encoded: EncoderOutput) -> LogitsProcessor:
-    """Applies a pointer to source ids (B, S) when hypotheses are continued."""
+    """The logits processor that applies a pointer to source ids (B, S) in decoding."""
     source = pointer.source(ids, encoded)
 
     def process(logits: Tensor, prefixes: Prefixes) -> Tensor:

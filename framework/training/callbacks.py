@@ -153,7 +153,7 @@ class Checkpoint(LightningCheckpoint):
         return {"best": self.best, "kept": self.kept, "best_step": self.best_step}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best, self.kept, self.best_step = state_dict["best"], state_dict["kept"], state_dict.get("best_step")
+        self.best, self.kept, self.best_step = state_dict["best"], state_dict["kept"], state_dict["best_step"]
 
 
 @register("callback")

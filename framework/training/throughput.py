@@ -63,7 +63,7 @@ class ThroughputMonitor:
         self.losses = {name: pair.to(self.device) for name, pair in state["losses"].items()}
         self.tokens, self.padded_tokens = (state["tokens"], state["padded_tokens"]) if counts else (0, 0)
         self.start = time.perf_counter() - state["seconds"]
-        self.total = state.get("total", 0)
+        self.total = state["total"]
 
     def _tokens(self, strategy: Any) -> tuple[int, int]:
         """Tokens without and with padding, of all ranks."""

@@ -1,4 +1,4 @@
-"""Progress of what a command does besides training steps: one line on standard error once it takes two seconds, with rate and time left."""
+"""Progress of reading, encoding, evaluation and other work besides training steps: a line on standard error from two seconds on."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ _totals: dict[str | None, int] = {}
 
 
 class Phase:
-    """Something that takes a while.
+    """A phase of a command: one kind of work, such as encoding a split.
 
     name: empty if nothing is to be reported. total: of the items that it goes through; None if that is not known.
     """
@@ -42,12 +42,12 @@ class Phase:
             _totals[like] = self.done
 
     def line(self, seconds: float) -> str:
-        """What there is to say after so many seconds: `encoding train: 4,000 of 10,000 rows, 2,000 rows/s, 0:03 left`."""
+        """The line of progress after so many seconds: `encoding train: 4,000 of 10,000 rows, 2,000 rows/s, 0:03 left`."""
         if not self.done or not seconds:
             return f"{self.name} ({clock(seconds)})"
         rate = self.done / seconds
         of, left = (f" of {self.total:,}", f", {clock((self.total - self.done) / rate)} left") if self.total else ("", "")
-        return f"{self.name}: {self.done:,}{of} {self.unit}, {rate:,.0f} {self.unit}/s{left}"
+        return f"{self.name}: {self.done:,}{of} {self.unit}, {f'{rate:,.0f}' if rate >= 10 else f'{rate:.2g}'} {self.unit}/s{left}"
 
 
 def clock(seconds: float) -> str:
@@ -59,7 +59,7 @@ def clock(seconds: float) -> str:
 
 @contextlib.contextmanager
 def phase(name: str, total: int | None = None, unit: str = "rows") -> Iterator[Phase]:
-    """What happens inside the block is reported under a name, if it takes long and a command is `reported`."""
+    """A context whose work is reported under a name if it takes long, inside of `reported`."""
     each = Phase(name, total, unit)
     _phases.append(each)
     try:
@@ -70,7 +70,7 @@ def phase(name: str, total: int | None = None, unit: str = "rows") -> Iterator[P
 
 @contextlib.contextmanager
 def reported(name: str, stream: TextIO | None = None) -> Iterator[None]:
-    """Reports the phases inside the block on a stream (standard error) from a thread; what belongs to none of them as `name`.
+    """A context in which a thread reports phases on a stream (standard error); `name` is the phase of everything outside of the others.
 
     On a terminal the line is redrawn, and erased before anything else is printed; elsewhere lines are printed at longer and longer
     intervals. Of several ranks, the first one reports.

@@ -1,4 +1,4 @@
-"""What to try where a run is not better than its baseline, in order, from facts of its data and its training."""
+"""Hints for a run that is not better than its baseline: options to try, in order, from facts of its data and its training."""
 
 from collections.abc import Iterator, Mapping
 from itertools import islice

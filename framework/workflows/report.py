@@ -13,6 +13,7 @@ from framework.runs.figures import SPLITS, figure_text, names_of
 from framework.runs.folder import Run
 from framework.runs.summary import parameter_lines, parts_line
 from framework.tasks.base import Task
+from framework.utils.excerpt import excerpt
 
 
 def print_start(config: Mapping[str, Any], prepared: Prepared, task: Task, folder: Path, world: int, lines: Sequence[str] = ()) -> None:
@@ -45,7 +46,7 @@ def print_end(
     for row in sample(run.predictions, 3):
         for name in ("input", "reference", "prediction"):
             if name in row:
-                print(f"{name:>10}: {short(str(row[name]))}")
+                print(f"{name:>10}: {excerpt(str(row[name]))}")
         print()
     names = names_of(metrics)
     width = max([16, *(len(name) + 1 for name in names)])
@@ -72,9 +73,3 @@ def sample(predictions: Path, count: int) -> list[dict[str, Any]]:
     with open(predictions, encoding="utf-8") as file:
         rows = (json.loads(line) for line in file)
         return list(islice((row for row in rows if "prediction" in row), count))
-
-
-def short(text: str, width: int = 110) -> str:
-    """A text on one line of at most so many characters."""
-    text = text.replace("\n", "\\n")
-    return text if len(text) <= width else f"{text[: width - 1]}…"

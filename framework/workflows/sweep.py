@@ -19,6 +19,7 @@ from framework.runs.folder import Run
 from framework.runs.life import reason
 from framework.runs.sweep import Job, Ledger
 from framework.utils import cpu_clock
+from framework.utils.phases import clock
 from framework.utils.ranks import ranks
 from framework.workflows.processes import launch
 from framework.workflows.start import Start, compose_run
@@ -98,7 +99,7 @@ class Sweep:
         print(f"\nsweep    {self.progress()}\n", flush=True)
 
     def total(self) -> int:
-        """How many jobs were asked for."""
+        """The number of jobs that were asked for."""
         return len(self.words)
 
     def remarks(self) -> list[str]:
@@ -110,13 +111,14 @@ class Sweep:
         return [job for job in self.mine() if job.state == "failed" and (job.ended or 0) >= self.began]
 
     def progress(self) -> str:
-        """What is done, failed and left, and the time it will take, by that of the jobs that have ended since the sweep began here."""
+        """Counts of the jobs that are done, failed and left, and the time left, by that of the jobs that have ended since the sweep began
+        here."""
         jobs = self.mine()
         done, failed = sum(job.done for job in jobs), len(self.failed())
         left, ended = max(self.total() - done - failed, 0), sum((job.ended or 0) >= self.began for job in jobs)
         words = [f"{done} of {self.total()} jobs done", f"{failed} failed" if failed else "", f"{left} left" if left else ""]
         if left and ended:
-            words.append(f"about {duration((time.time() - self.began) / ended * left)} to go")
+            words.append(f"about {clock((time.time() - self.began) / ended * left)} left")
         return ", ".join(filter(None, words))
 
 
@@ -143,11 +145,6 @@ def check_environment(jobs: int) -> None:
     """UserError: a variable names one run, and there are several."""
     if jobs > 1 and "WANDB_RUN_ID" in os.environ:
         raise UserError("WANDB_RUN_ID is the id of one run, and a sweep makes several: unset it")
-
-
-def duration(seconds: float) -> str:
-    """A time as a person would say it."""
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def _grouped(config: dict[str, Any], group: str) -> dict[str, Any]:

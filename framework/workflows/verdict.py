@@ -1,4 +1,4 @@
-"""What a run is worth: intervals of its figures, whether it is better than its baseline, and what to try if it is not."""
+"""The verdict on a run: intervals of its figures, and whether it is better than its baseline."""
 
 import math
 from collections.abc import Mapping, Sequence

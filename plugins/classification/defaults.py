@@ -23,7 +23,7 @@ class ClassificationDefaults(Defaults):
             )
 
     def settings(self, facts: Facts) -> Iterator[Setting]:
-        length = max(SHORTEST, min(LONGEST, -(-facts.length_of(WHOLE) // 32) * 32))
+        length = facts.max_length(WHOLE, SHORTEST, LONGEST)
         yield Setting({"model": {"max_length": length}}, f"{facts.share_within(length):.0%} of the texts whole")
         yield from _regularization()
         reason = "a linear model learns from few texts what a network needs many for"

@@ -1,4 +1,4 @@
-"""What two texts have in common, by the ids of their tokens.
+"""Overlaps of two texts, by the ids of their tokens.
 
 Shapes: B pairs, T tokens, N n-grams of a pair, K overlaps.
 """

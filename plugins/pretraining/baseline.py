@@ -54,8 +54,11 @@ def likely(counts: Counter[int]) -> list[int]:
 
 
 def counted(predict: Neighbors, batches: Iterable[Batch], input_name: str, both_sides: bool) -> Iterator[dict[str, int]]:
-    """How many targets of each row are predicted rightly from their neighbors. input_name: of the tokens at the positions of the targets.
-    both_sides: a target is masked between two tokens; otherwise it follows the token at its position."""
+    """The number of targets of each row that are predicted correctly from their neighbors.
+
+    input_name: of the tokens at the positions of the targets. both_sides: a target is masked between two tokens; otherwise it follows the
+    token at its position.
+    """
     for batch in batches:
         rows = zip(batch["@rows"].numbers, batch[input_name].tolist(), batch["targets"].tolist(), strict=True)
         for number, ids, targets in rows:

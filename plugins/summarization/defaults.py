@@ -14,7 +14,7 @@ class SummarizationDefaults(Defaults):
     """The rules of `task/summarization`."""
 
     def settings(self, facts: Facts) -> Iterator[Setting]:
-        length = max(SHORTEST, min(LONGEST, -(-facts.length_of(WHOLE) // 32) * 32))
+        length = facts.max_length(WHOLE, SHORTEST, LONGEST)
         yield Setting({"model": {"max_length": length}}, f"{facts.share_within(length):.0%} of the documents whole")
         epochs = round(max(FEWEST, min(MOST, facts.effort * TOKENS / facts.tokens)))
         yield Setting({"trainer": {"max_epochs": epochs}}, f"{facts.rows:,} documents, {facts.tokens:,} tokens in each")

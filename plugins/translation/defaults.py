@@ -24,7 +24,7 @@ class TranslationDefaults(Defaults):
             yield Setting({"tokenizer": {"is": "bpe", "vocab_size": PIECES}}, reason)
 
     def settings(self, facts: Facts) -> Iterator[Setting]:
-        length = max(SHORTEST, min(LONGEST, -(-facts.length_of(WHOLE) // 32) * 32))
+        length = facts.max_length(WHOLE, SHORTEST, LONGEST)
         yield Setting({"model": {"max_length": length}}, f"{facts.share_within(length):.0%} of the pairs whole")
         epochs = round(max(FEWEST, min(MOST, facts.effort * TOKENS / facts.tokens)))
         yield Setting({"trainer": {"max_epochs": epochs}}, f"{facts.rows:,} pairs, {facts.tokens:,} tokens in each")

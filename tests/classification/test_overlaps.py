@@ -1,4 +1,4 @@
-"""What two texts have in common: against sets written out, and the linear model of it against scikit-learn."""
+"""Overlaps of two texts: against sets written out, and the linear model of it against scikit-learn."""
 
 from math import log, log1p
 from random import Random

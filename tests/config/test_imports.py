@@ -35,6 +35,7 @@ HYDRA = {
         "config/recipes",
         "config/space",
         "config/sweeping",
+        "cli/launchers",
         "cli/sweep",
         "cli/train",
         "runs/resume",

@@ -112,7 +112,7 @@ def test_without_trials_nothing_is_written(launched, capsys):
 
 
 class Trainer:
-    """What the callback asks of a trainer."""
+    """A trainer with the attributes that the callback reads."""
 
     sanity_checking, is_global_zero, should_stop, estimated_stepping_batches = False, True, False, 100
 

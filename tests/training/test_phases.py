@@ -1,4 +1,4 @@
-"""What is reported of work besides training steps: `framework.utils.phases`."""
+"""Progress of work besides training steps: `framework.utils.phases`."""
 
 import io
 import sys
@@ -68,7 +68,7 @@ def test_plain_lines_name_the_innermost_phase(immediately):
             _until(lambda: "left" in stream.getvalue())
         with phase(""):
             pass
-    assert stream.getvalue().splitlines() == ["starting (0:10)", "encoding train: 2 of 4 rows, 0 rows/s, 0:10 left"]
+    assert stream.getvalue().splitlines() == ["starting (0:10)", "encoding train: 2 of 4 rows, 0.2 rows/s, 0:10 left"]
 
 
 def test_a_line_on_a_terminal_is_erased_before_anything_is_printed(immediately, monkeypatch):
