@@ -6,8 +6,8 @@ from framework import Defaults, Facts, Setting
 
 WHOLE = 0.95  # share of the documents that are read whole, if that takes no more than LONGEST tokens
 SHORTEST, LONGEST = 64, 512
-TOKENS = 1_500_000  # that training reads at the usual effort
-FEWEST, MOST = 2, 20  # epochs
+TOKENS = 600_000  # that training reads at the usual effort
+FEWEST, MOST = 2, 8  # epochs
 
 
 class SummarizationDefaults(Defaults):
