@@ -87,7 +87,7 @@ time.sleep(60)
 
 @pytest.fixture
 def spawn(tmp_path, monkeypatch):
-    """`spawn` with two ranks that act as told; the parent gets a signal while it waits. Returns it and the list of ranks."""
+    """`spawn` with two ranks that act as told; the parent gets a signal while it waits, or once both have ended by themselves."""
     started, popen, wait = [], subprocess.Popen, time.sleep
 
     def spawn(how, number=None):
@@ -95,6 +95,10 @@ def spawn(tmp_path, monkeypatch):
             command = [sys.executable, "-S", "-c", RANK, env["RANK"], command[-1], how]
             started.append(popen(command, stdout=subprocess.PIPE))
             started[-1].stdout.readline()  # its handlers are set
+            if how == "ends" and number is not None and len(started) == 2:
+                for process in started:
+                    process.wait()
+                send(number)
             return started[-1]
 
         def sleep(seconds):
