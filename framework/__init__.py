@@ -79,6 +79,7 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.metrics.base import RowMetric as RowMetric
     from framework.metrics.bleu import Bleu as Bleu
     from framework.metrics.bleu import Chrf as Chrf
+    from framework.metrics.calibration import CalibrationError as CalibrationError
     from framework.metrics.labels import LabelCounts as LabelCounts
     from framework.metrics.labels import LabelSums as LabelSums
     from framework.metrics.ratio import Average as Average
@@ -122,6 +123,7 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.tasks.base import GenerationTask as GenerationTask
     from framework.tasks.base import Result as Result
     from framework.tasks.base import Task as Task
+    from framework.tasks.capabilities import Calibrated as Calibrated
     from framework.tasks.capabilities import Distillable as Distillable
     from framework.tasks.capabilities import DistillationOutputs as DistillationOutputs
     from framework.tasks.capabilities import Exportable as Exportable

@@ -13,7 +13,7 @@ from framework.config.compose import open_dictionaries, without_hydra
 from framework.config.hydra_source import key_of
 from framework.config.quoting import quoted
 from framework.config.space import Space, is_search_word
-from framework.config.sweeping import expand, parse_overrides
+from framework.config.sweeping import expand, parse_overrides, trains_folds, with_folds
 from framework.data.cache import checked_once
 from framework.errors import UserError
 from framework.pretrained.overrides import pinned
@@ -91,7 +91,18 @@ def _sweep(typed: Sequence[str], folders: list[Path], before: Callable[[], None]
             for job in todo:
                 before()
                 found.work(job, starts.pop(job.run))
+    if any(each.get_key_element() == "data.fold" and each.is_sweep_override() for each in parsed):
+        _compare_folds(found)
     return min((job.code for job in found.failed()), default=0)
+
+
+def _compare_folds(found: Sweep) -> None:
+    """Prints the figures of a cross-validation over its folds."""
+    done = [job for job in found.mine() if job.done]
+    if len(done) > 1:
+        from framework.comparing.command import compare
+
+        print(f"\n{compare([str(found.ledger.folder / job.run) for job in done])}", flush=True)
 
 
 def _search(overrides: list[str], launcher: list[str], folders: list[Path], sources: Sources, before: Callable[[], None]) -> int:
@@ -163,6 +174,9 @@ def _overrides(typed: Sequence[str]) -> tuple[list[str], list[str]]:
     if resumed := wanted(typed):
         raise UserError(f"resume={resumed} goes on with one run; a sweep goes on by its command: leave out -m, or resume=")
     given = [word for word in typed if not resumes(word)]
+    if trains_folds(given) and any(map(is_search_word, given)):
+        raise UserError("a trial of a search is one training: add data.fold=1, or leave out data.folds")
+    given = with_folds(given)
     overrides = pinned(given)
     for word in (after for before, after in zip(quoted(given), overrides, strict=True) if before != after):
         print(f"sweep    {word}: to go on with this sweep later, type it so; runs/last moves with each job", flush=True)

@@ -46,7 +46,7 @@ def _main(argv: list[str]) -> int:
         with demanded_output():
             print(help_text(index.load()))
         return 0
-    if arguments.multirun:
+    if arguments.multirun or _cross_validates(rest):
         from framework.cli.sweep import sweep, sweep_configs
 
         if not arguments.cfg:
@@ -74,6 +74,16 @@ def _main(argv: list[str]) -> int:
         with unbroken_output(), reported("starting"):
             launch(lambda: Start.of(rest, folders))
     return 0
+
+
+def _cross_validates(words: Sequence[str]) -> bool:
+    """Whether a command line without -m is a sweep over the folds of a cross-validation."""
+    if not any(word.lstrip("+").startswith("data.folds=") for word in words):
+        return False
+    from framework.config.sweeping import trains_folds
+    from framework.runs.finding import wanted
+
+    return trains_folds(words) and not wanted(words)
 
 
 def parsed(argv: Sequence[str], hydra: bool = False) -> tuple[argparse.Namespace, list[str], list[Path]]:

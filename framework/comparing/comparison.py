@@ -86,13 +86,15 @@ def _trainings(
 ) -> Trainings:
     others = [key for key in dict.fromkeys(key for run in group.runs for key in run.values) if key not in columns]
     different = [key for key in others if len({repr(run.values.get(key)) for run in group.runs}) > 1]
-    keys = [repr((run.seed, [run.values.get(key) for key in different])) for run in group.runs]
+    keys = [repr((run.seed, run.fold, [run.values.get(key) for key in different])) for run in group.runs]
     drawn = [draws[run.run.folder] for run in group.runs]
     known = None if any(each is None for each in drawn) else np.stack([each for each in drawn if each is not None])
     split = metric.partition("/")[0]
     sums = [run.notes.get("checksums", {}).get(split, run.name) for run in group.runs]  # of the rows as the source read them
     rows = [total if one is None else one.key for total, one in zip(sums, found, strict=True)]
-    return Trainings(keys, np.array([run.metrics[metric] for run in group.runs]), known, rows)
+    folds = {run.fold for run in group.runs if run.fold is not None}
+    overlap = 1 / (group.runs[0].config["data"]["folds"] - 1) if len(folds) > 1 else 0.0
+    return Trainings(keys, np.array([run.metrics[metric] for run in group.runs]), known, rows, overlap)
 
 
 def _interval(trainings: Trainings, common: tuple[float, float]) -> tuple[float, float] | None:

@@ -23,7 +23,8 @@ def markdown(found: Comparison) -> str:
 
 def comma_separated(found: Comparison) -> str:
     """A row for each variant, its figure of each seed and its difference from the best, in full precision."""
-    head = [*(found.columns or ["variant"]), "seeds", f"{found.metric} mean", "sd over seeds", "low", "high", "best"]
+    counted = _counted(found)
+    head = [*(found.columns or ["variant"]), counted, f"{found.metric} mean", f"sd over {counted}", "low", "high", "best"]
     head += ["difference from best", "difference low", "difference high", "p", "adjusted p", "parameters", "CPU-seconds", "tokens", "runs"]
     rows = []
     for place, variant in enumerate(found.variants):
@@ -43,7 +44,7 @@ def comma_separated(found: Comparison) -> str:
 
 def _lines(found: Comparison, table: Callable[..., list[str]]) -> list[str]:
     name = found.metric
-    head = [*(found.columns or ["variant"]), "seeds", name, "sd", "95 %", "from best", "95 %", "p", "parameters", "CPU-s", "tokens"]
+    head = [*(found.columns or ["variant"]), _counted(found), name, "sd", "95 %", "from best", "95 %", "p", "parameters", "CPU-s", "tokens"]
     rows = []
     for place, variant in enumerate(found.variants):
         trainings, between, pair = found.trainings[place], found.intervals[place], _to_best(found, place)
@@ -134,9 +135,17 @@ def conclusions(found: Comparison) -> list[str]:
 
 def _sample(found: Comparison, tests: Sequence[Assessment]) -> str:
     counts = sorted({len(each.values) for each in found.trainings})
-    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    number = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    counted = _counted(found) if counts != [1] else _counted(found).removesuffix("s")
     rows = f"{found.rows:,} rows" if found.rows else "the rows of each"
-    return f"at the level of {ALPHA:.0%}, by {rows} and {seeds} seed{'s' * (counts != [1])}"
+    return f"at the level of {ALPHA:.0%}, by {rows} and {number} {counted}"
+
+
+def _counted(found: Comparison) -> str:
+    """What the trainings of a variant differ in: seeds, or the folds of a cross-validation, perhaps with seeds."""
+    folds = {run.fold for variant in found.variants for run in variant.runs}
+    seeds = {run.seed for variant in found.variants for run in variant.runs}
+    return "seeds" if folds == {None} else "folds" if len(seeds) == 1 else "trainings"
 
 
 def _adjusted(count: int) -> str:

@@ -26,13 +26,15 @@ class Trainings:
     """The trainings of a variant, by their keys (the seed, and what else may differ between them).
 
     values: (S,), the figure of each. draws: (S, R), the figure of each on resamples of its rows, or None. rows: what tells the rows of
-    each; trainings with the same rows have them resampled together.
+    each; trainings with the same rows have them resampled together. overlap: of the folds of a cross-validation, which share most of their
+    training rows, the number of test rows for each training row.
     """
 
     keys: Sequence[Hashable]
     values: Array
     draws: Array | None
     rows: Sequence[Hashable]
+    overlap: float = 0.0
 
     @property
     def mean(self) -> float:
@@ -47,7 +49,7 @@ class Trainings:
         """The same trainings in the order of keys."""
         places = [list(self.keys).index(key) for key in keys]
         draws = None if self.draws is None else self.draws[places]
-        return Trainings(list(keys), self.values[places], draws, [self.rows[place] for place in places])
+        return Trainings(list(keys), self.values[places], draws, [self.rows[place] for place in places], self.overlap)
 
 
 @dataclass(frozen=True)
@@ -98,17 +100,19 @@ def spread(one: Trainings, other: Trainings | None = None, paired: bool = False,
 
     paired: trainings of the same key belong together, because they have the same rows or other options in common; otherwise the seeds of
     two variants have nothing to do with each other. common: `pooled` variance of a comparison, by default of these; few seeds tell little
-    of a variant's own, which counts where it is larger.
+    of a variant's own, which counts where it is larger. Folds that share training rows vary less than independent trainings do, so the
+    variance of their mean is larger than theirs over their number: Nadeau and Bengio 2003, https://doi.org/10.1023/A:1024068626366
     """
     if other is not None and paired:
         other = other.of(one.keys)
         draws = None if one.draws is None or other.draws is None else one.draws - other.draws
-        return spread(Trainings(one.keys, one.values - other.values, draws, one.rows))
+        return spread(Trainings(one.keys, one.values - other.values, draws, one.rows, one.overlap))
     both = [one] if other is None else [one, other]
     variance, freedom = common or pooled(both)
     variances = [float(each.values.var(ddof=1)) if len(each.values) > 1 else variance for each in both]
     own, all_together = (
-        sum(part / len(each.values) for part, each in zip(parts, both, strict=True)) for parts in (variances, [variance] * len(both))
+        sum(part * (1 / len(each.values) + each.overlap) for part, each in zip(parts, both, strict=True))
+        for parts in (variances, [variance] * len(both))
     )
     freedom += _welch(both) - pooled(both)[1]
     return Spread(_rows(both), max(own, all_together), freedom, max(sum(variances), len(both) * variance))
@@ -159,6 +163,7 @@ def assess(
     around = float(np.quantile(np.abs(deviations), 1 - ALPHA))  # symmetric, so that it leaves out 0 where p is below ALPHA
     ends = (difference - around, difference + around)
     p, needed = p_value(deviations, difference), _needed(found, difference, ALPHA / pairs)
+    needed = (None, 1.0) if one.overlap else needed  # more seeds do not make more rows
     return Assessment(difference, ends, p, not math.isnan(found.trainings), *needed)
 
 

@@ -11,7 +11,7 @@ from framework.errors import UserError
 from framework.registry import nearest
 from framework.runs.folder import Run
 
-IGNORED = ("seed", "name", "resume", "runs", "logger")  # keys of a config that make no variant
+IGNORED = ("seed", "data.fold", "name", "resume", "runs", "logger")  # keys of a config that make no variant
 Values = dict[str, Any]
 
 
@@ -36,6 +36,12 @@ class Finished:
     @property
     def seed(self) -> Any:
         return self.config.get("seed")
+
+    @property
+    def fold(self) -> int | None:
+        """Of a cross-validation."""
+        fold: int | None = self.config["data"].get("fold")
+        return fold
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ def without_repetitions(runs: Sequence[Finished]) -> list[Finished]:
     """The newest of runs with the same config and seed, which are one training, not two; the others are named on standard error."""
     kept: dict[str, Finished] = {}
     for one in sorted(runs, key=lambda one: str(one.notes.get("created", ""))):
-        key = repr((one.task, one.seed, sorted(one.values.items(), key=lambda item: item[0])))
+        key = repr((one.task, one.seed, one.fold, sorted(one.values.items(), key=lambda item: item[0])))
         if key in kept:
             print(f"{kept[key].run.folder} is left out: {one.name} is the same training, with the same config and seed", file=sys.stderr)
         kept[key] = one

@@ -44,6 +44,23 @@ def expand(overrides: Sequence[Override]) -> list[tuple[str, ...]]:
     return jobs
 
 
+def trains_folds(words: Iterable[str]) -> bool:
+    """Whether overrides ask for all folds of a cross-validation: `data.folds` without `data.fold`."""
+    values = _values(words)
+    return values.get("data.folds", "null") != "null" and "data.fold" not in values
+
+
+def with_folds(words: Sequence[str]) -> list[str]:
+    """Overrides with all folds of a cross-validation as values to sweep over, where they ask for them.
+    UserError: the number of folds is not one number."""
+    if not trains_folds(words):
+        return list(words)
+    folds = _values(words)["data.folds"]
+    if not folds.isdecimal() or int(folds) < 2:
+        raise UserError(f"data.folds={folds}: a number of folds, at least 2")
+    return [*words, f"data.fold={','.join(str(number + 1) for number in range(int(folds)))}"]
+
+
 def identity(words: Iterable[str]) -> tuple[str, ...]:
     """A key that is equal for equal jobs: their overrides, sorted and without quotes, and without `runs` and `name`."""
     return tuple(sorted(f"{key}={value}" for key, value in _values(words).items() if key not in _ELSEWHERE))

@@ -8,6 +8,7 @@ from framework.pretrained.adapter_file import save_adapter
 from framework.runs.build import build_task, merged
 from framework.runs.checkpoint import fill
 from framework.runs.predictor import Predictor
+from framework.tasks.capabilities import Calibrated
 
 LIBRARY = "plugformer"
 
@@ -26,4 +27,6 @@ def merge_adapter(loaded: Predictor) -> Predictor:
     config = {**loaded.config, "model": {**node, "adapter": {"part": "adapter/none"}}}
     task = build_task(config, loaded.spec, loaded.format)
     fill(task, merged(loaded.task.state_dict(), node), loaded.path)
+    if isinstance(task, Calibrated):
+        task.temperature = loaded.task.temperature
     return replace(loaded, task=task.eval(), config=config)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from framework.huggingface import writing
 from framework.runs.predictor import Predictor
-from framework.tasks.capabilities import Exportable
+from framework.tasks.capabilities import Calibrated, Exportable
 
 LIBRARY = "transformers"
 
@@ -16,6 +16,8 @@ def write(loaded: Predictor, folder: Path) -> list[str]:
     if isinstance(task, Exportable):
         task.check_exportable()
     hf_task, variant, entries = (task.hf_task, task.head_variant, task.hf_config()) if isinstance(task, Exportable) else (None, "", {})
+    if isinstance(task, Calibrated) and task.temperature != 1:
+        variant += ", temperature"  # which no published head has
     decoding = loaded.config["task"].get("decoding")
     family = writing.write(folder, loaded.config["model"], task.state_dict(), spec, hf_task, variant, entries, decoding)
     writing.write_tokenizer(loaded.tokenizer, spec, hf_task, folder)

@@ -8,6 +8,7 @@ from framework.errors import UserError
 from framework.registry import nearest
 from framework.runs.folder import Run
 from framework.runs.predictor import Predictor
+from framework.tasks.capabilities import Calibrated
 from framework.weights.safetensors_files import save_state
 
 LIBRARY = "plugformer"
@@ -25,6 +26,8 @@ def write(loaded: Predictor, folder: Path, dtype: str = "float32") -> list[str]:
     save_state(loaded.task.state_dict(), run.exported, TYPES[dtype])
     run.save_config(loaded.config)
     run.save_origin(loaded.config)
+    if isinstance(loaded.task, Calibrated) and loaded.task.temperature != 1:
+        run.save_temperature(loaded.task.temperature)
     loaded.tokenizer.save(run.tokenizer)
     loaded.spec.save(run.spec)
     return [

@@ -9,6 +9,7 @@ train.log        printed output                         lock-1.jsonl       who t
 """
 
 import errno
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,6 +103,7 @@ class Run:
     def go_on(self, config: Mapping[str, Any], overrides: Sequence[str]) -> "Run":
         """The same folder for the resumed run, with its changed config and the overrides that changed it."""
         notes = self.notes()
+        notes.pop("temperature", None)  # of the weights before
         self.save_config(config)
         added = {"overrides": [*notes["overrides"], *overrides], "versions": library_versions(), "parts": distributions(config)}
         self.save_notes({**notes, **added})
@@ -183,6 +185,17 @@ class Run:
         notes = self.notes()
         seconds = round(notes.get("cpu_seconds", 0.0) + cpu_seconds(), 1)
         self.save_notes({**notes, "monitor": monitor, "signatures": dict(signatures or {}), "cpu_seconds": seconds, **(costs or {})})
+
+    def save_temperature(self, temperature: float) -> None:
+        """Saves what predictions divide scores by."""
+        self.save_notes({**self.notes(), "temperature": temperature})
+
+    def temperature(self) -> float:
+        """What predictions divide scores by. UserError: run.json has none above 0."""
+        temperature: float = self.notes().get("temperature", 1.0)
+        if not 0 < temperature < math.inf:
+            raise UserError(f"{self.folder / 'run.json'}: temperature is {temperature} and must be a positive number")
+        return temperature
 
     def results(self) -> dict[str, float]:
         """The final metrics of the best checkpoint, NaN where the file has null; empty before the run has ended."""

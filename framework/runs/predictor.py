@@ -23,6 +23,7 @@ from framework.runs.checkpoint import load_task
 from framework.runs.folder import Run
 from framework.runs.life import standing
 from framework.tasks.base import Task
+from framework.tasks.capabilities import Calibrated
 from framework.utils.hub import first_line
 
 BATCH_ROWS = 64
@@ -66,7 +67,10 @@ class Predictor:
         tokenizer = Tokenizer.load(run.tokenizer)
         check_ids(tokenizer, spec.vocab_size, f"{run.tokenizer} and {run.spec.name}")
         format = build(config["task"]["format"])
-        return cls(load_task(config, spec, run.checkpoint, format), format, tokenizer, spec, config, run.checkpoint)
+        task = load_task(config, spec, run.checkpoint, format)
+        if isinstance(task, Calibrated) and config["task"].get("calibrate"):
+            task.temperature = run.temperature()
+        return cls(task, format, tokenizer, spec, config, run.checkpoint)
 
     @property
     def model(self) -> nn.Module:

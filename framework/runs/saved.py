@@ -20,6 +20,7 @@ LATER: dict[str, Any] = {
     "monitor": str,
     "signatures": dict[str, str],
     "cpu_seconds": float,
+    "temperature": float,
     "parameters": int,
     "trained_parameters": int,
     "trained_tokens": int,

@@ -77,7 +77,7 @@ class Task(nn.Module):
     >>> predictor = load("runs/last")
     >>> task = predictor.task
     >>> isinstance(task, Task), task.monitor, sorted(task.metrics())
-    (True, 'validation/accuracy', ['labels'])
+    (True, 'validation/accuracy', ['calibration_error', 'labels'])
     """
 
     framework_options: ClassVar[tuple[str, ...]] = ("format", "baseline")  # options that the framework reads and no constructor takes

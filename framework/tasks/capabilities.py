@@ -1,6 +1,6 @@
-"""Capabilities of tasks: knowledge distillation, a frozen reference, export. A task inherits the classes of the capabilities it has."""
+"""Capabilities of tasks: knowledge distillation, a frozen reference, calibration, export. A task inherits the classes of those it has."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -79,6 +79,28 @@ class WithReference(Task):
             raise UserError("this task needs a frozen model to compare with: task.reference=RUN")
         with self.frozen.used_by(self) as reference:
             yield reference
+
+
+class Calibrated(Task):
+    """A task whose probabilities are those of scores divided by a temperature. Guo et al. 2017, section 4.2, https://arxiv.org/abs/1706.04599
+
+    calibrate: whether the temperature is fitted to the validation rows at the end of the training. It changes probabilities alone, neither
+        predictions nor the loss; it stands in run.json, and predictions and exports have it.
+
+    >>> task = load("runs/last").task
+    >>> isinstance(task, Calibrated), task.temperature
+    (True, 1.0)
+    """
+
+    framework_options: ClassVar[tuple[str, ...]] = ("calibrate",)
+    calibrate: ClassVar[bool] = False
+    option_traits: ClassVar = {"may_change": ("calibrate",)}
+    temperature: float = 1.0
+
+    def losses_at(self, result: Result, batch: Batch, temperatures: Sequence[float]) -> Tensor:
+        """Negative log-likelihoods of the batch's targets, summed, at each of K temperatures: (K,). `result` is what `forward` returned for
+        the batch."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)

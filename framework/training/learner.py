@@ -19,6 +19,7 @@ from framework.generation.engine import Decode
 from framework.tasks.base import Task
 from framework.tracking.base import Tracker
 from framework.training.averaging import LIVE
+from framework.training.calibration import Calibration
 from framework.training.distillation import Distillation
 from framework.training.evaluation import Evaluation
 from framework.training.figures import FigureLog
@@ -71,6 +72,7 @@ class Learner(pl.LightningModule):
         self.predicted_rows: list[dict[str, Any]] = []  # of predictions.jsonl, on rank zero, when they are written
         self.trained_tokens = 0  # without padding, at the end of training
         self._figures: FigureLog | None = None  # in training
+        self.calibration: Calibration | None = None  # while the validation rows are passed through once more, to fit it
         self._pending: tuple[int, list[str], HostCopy] | None = None  # step, names and values of its losses, to be checked
         self._resumed: dict[str, Any] = {}  # the learner's own state in the checkpoint that the run goes on from
 
@@ -237,9 +239,13 @@ class Learner(pl.LightningModule):
         self._evaluation = Evaluation(self.task, self.decodes[self._phase], self.device, keep)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        self._evaluation.update(batch)
+        (self.calibration or self._evaluation).update(batch)
 
     def on_validation_epoch_end(self) -> None:
+        if self.calibration is not None:
+            self.calibration.fit(self.trainer.strategy)
+            scatter(self.task)
+            return
         metrics = {f"{self._phase}/{name}": value for name, value in self._evaluation.compute().items()}
         scatter(self.task)
         if self.trainer.sanity_checking:

@@ -1,12 +1,15 @@
 """The order of a run: data -> spec -> model -> task -> learner -> metrics."""
 
 import contextlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 
 from framework.config.hydra_source import key_of
 from framework.data.module import Prepared
+from framework.errors import UserError
 from framework.pretrained.adapter_file import load_adapter
 from framework.pretrained.reference import attach_reference
 from framework.pretrained.teacher import distillation, teacher_lines
@@ -19,7 +22,9 @@ from framework.runs.log import logged
 from framework.runs.predictor import make_generator
 from framework.runs.summary import parameter_counts, recipe_line
 from framework.tasks.base import Task
+from framework.tasks.capabilities import Calibrated
 from framework.tracking.base import Tracker, build_trackers, finished
+from framework.training.calibration import Calibration
 from framework.training.callbacks import best_share, build_callbacks, stopping_reason
 from framework.training.learner import Learner
 from framework.utils.library_warnings import silence_warnings
@@ -92,8 +97,18 @@ def _fit(start: Start, run: Run, prepared: Prepared, task: Task, trackers: list[
     trainer = build(config["trainer"], callbacks=callbacks, logger=trackers, plugins=[], default_root_dir=run.folder)
     options = {"seed": config["seed"], "unread": task.read_in_evaluation, "pin_memory": trainer.strategy.root_device.type == "cuda"}
     loaders = {split: prepared.loader(split, rank=rank, world_size=world, **options) for split in prepared.splits}
+    calibrated = calibrated_task(task, config, prepared.splits)
     trainer.fit(learner, loaders["train"], loaders.get("validation"), ckpt_path=run.last if start.resumes else None)
     best = best_share(callbacks, trainer.global_step)
+    if calibrated is not None:
+        learner.calibration = Calibration(calibrated)
+        trainer.validate(learner, loaders["validation"], ckpt_path=run.best if run.best.exists() else None, verbose=False)
+        learner.calibration = None
+        if rank == 0:
+            run.save_temperature(calibrated.temperature)
+            print(
+                f"temperature {calibrated.temperature:.3g}, fitted to {prepared.sizes['validation']['rows']:,} validation rows", flush=True
+            )
     for split, measure in (("validation", trainer.validate), ("test", trainer.test)):
         if split in loaders:
             measure(learner, loaders[split], ckpt_path=run.best if run.best.exists() else None, verbose=False)
@@ -114,6 +129,16 @@ def _fit(start: Start, run: Run, prepared: Prepared, task: Task, trackers: list[
             tracker.log_metrics({f"final/{name}": value for name, value in metrics.items()}, step=trainer.global_step)
         print_end(run, metrics, signatures, verdict.sentence, tried, stopped=stopping_reason(callbacks))
     return metrics.get(task.monitor)
+
+
+def calibrated_task(task: Task, config: Mapping[str, Any], splits: Sequence[str]) -> Calibrated | None:
+    """The task, if its temperature is fitted. UserError: there are no rows to fit it to."""
+    if not config["task"].get("calibrate"):
+        return None
+    assert isinstance(task, Calibrated), "the option is one of that class"
+    if "validation" not in splits:
+        raise UserError("task.calibrate=true fits a temperature to validation rows, and there are none: set data.validation=FILE")
+    return task
 
 
 def build_learner(start: Start, prepared: Prepared, task: Task, folder: Path | None) -> Learner:

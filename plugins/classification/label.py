@@ -16,7 +16,7 @@ from framework import IGNORED, DataSpec, DistillationOutputs, Row, UserError, ne
 from .baseline import LinearWords
 from .builtin import rows as builtin_rows
 from .reports import confusion, per_label, with_unseen
-from .target import Target, Words, check_numbers, count_labels, label_name, listed
+from .target import CALIBRATION, Target, Words, check_numbers, count_labels, label_name, listed
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -114,6 +114,11 @@ class LabelTarget(Target):
         )
         return loss, (weight[targets.clamp(min=0)] * known).sum()
 
+    def losses_at(self, logits: Tensor, targets: Tensor, spec: DataSpec, temperatures: Sequence[float]) -> Tensor:
+        """Without the weights of classes: they are not in the probabilities that the rows have."""
+        losses = [cross_entropy(logits.float() / each, targets, reduction="sum", ignore_index=IGNORED) for each in temperatures]
+        return torch.stack(losses)
+
     def predict(self, logits: Tensor, spec: DataSpec) -> list[dict[str, Any]]:
         labels = spec.labels
         rows = []
@@ -129,9 +134,15 @@ class LabelTarget(Target):
         return outputs
 
     def metrics(self, spec: DataSpec, **options: Any) -> "dict[str, Metric]":
-        from .label_metric import LabelFigures  # torchmetrics: formats do without
+        from framework import CalibrationError  # torchmetrics: formats do without
 
-        return {"labels": LabelFigures(spec.labels, several=False, **options)}
+        from .label_metric import LabelFigures
+
+        return {"labels": LabelFigures(spec.labels, several=False, **options), CALIBRATION: CalibrationError()}
+
+    def events(self, row: dict[str, Any]) -> tuple[list[float], list[bool]]:
+        """Whether the predicted label is right."""
+        return [row["score"]], [row["prediction"] == row["reference"]]
 
     def report(self, rows: Sequence[dict[str, Any]], spec: DataSpec) -> dict[str, str]:
         """confusion.csv, and report.csv with the metrics of each label."""

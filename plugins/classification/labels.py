@@ -13,7 +13,7 @@ from framework import DataSpec, DistillationOutputs, Row, register
 from .baseline import LinearWords
 from .builtin_functions import blanked
 from .reports import per_label, with_unseen
-from .target import Target, Words, check_numbers, count_labels, label_name
+from .target import CALIBRATION, Target, Words, check_numbers, count_labels, label_name
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -100,9 +100,15 @@ class LabelsTarget(Target):
         return {"probability": "sigmoid", "threshold": self.threshold}
 
     def metrics(self, spec: DataSpec, **options: Any) -> "dict[str, Metric]":
-        from .label_metric import LabelFigures  # torchmetrics: formats do without
+        from framework import CalibrationError  # torchmetrics: formats do without
 
-        return {"labels": LabelFigures(spec.labels, several=True, **options)}
+        from .label_metric import LabelFigures
+
+        return {"labels": LabelFigures(spec.labels, several=True, **options), CALIBRATION: CalibrationError()}
+
+    def events(self, row: dict[str, Any]) -> tuple[list[float], list[bool]]:
+        """Whether the text has each of the labels."""
+        return list(row["scores"].values()), [label in row["reference"] for label in row["scores"]]
 
     def report(self, rows: Sequence[dict[str, Any]], spec: DataSpec) -> dict[str, str]:
         """report.csv with the metrics of each label."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torchmetrics import Metric
 
 _WRITTEN_LIST = re.compile(r"""\[\s*["'].*["']\s*\]""", re.DOTALL)
+CALIBRATION = "calibration_error"  # the metric of probabilities
 Words = set[str]  # the features of a text for a baseline
 
 
@@ -71,6 +72,10 @@ class Target:
         """Loss of scores (B, C), summed, and its weight."""
         raise NotImplementedError
 
+    def losses_at(self, logits: Tensor, targets: Tensor, spec: DataSpec, temperatures: Sequence[float]) -> Tensor:
+        """Negative log-likelihood of targets, summed, by scores (B, C) divided by each of K temperatures: (K,)."""
+        return torch.stack([self.loss(logits.float() / each, targets, spec, 0.0)[0] for each in temperatures])
+
     def predict(self, logits: Tensor, spec: DataSpec) -> list[dict[str, Any]]:
         """A dict with `prediction` for each text, from its scores (B, C)."""
         raise NotImplementedError
@@ -86,6 +91,19 @@ class Target:
 
     def metrics(self, spec: DataSpec, **options: Any) -> "dict[str, Metric]":
         """New metrics, as `Task.metrics`; each takes `update(predictions, references)`. options: of torchmetrics' `Metric`."""
+        raise NotImplementedError
+
+    def update(self, metrics: "dict[str, Metric]", rows: Sequence[dict[str, Any]]) -> None:
+        """As `Task.update`. Rows of a method without probabilities, as of a baseline, have no `scores`, and no calibration error."""
+        pairs = [row["prediction"] for row in rows], [row["reference"] for row in rows]
+        for name, metric in metrics.items():
+            if name != CALIBRATION:
+                metric.update(*pairs)
+            elif all("scores" in row for row in rows):
+                metric.update(*zip(*(self.events(row) for row in rows), strict=True))
+
+    def events(self, row: dict[str, Any]) -> tuple[list[float], list[bool]]:
+        """The probabilities that are given to events, and whether they occurred."""
         raise NotImplementedError
 
     def report(self, rows: Sequence[dict[str, Any]], spec: DataSpec) -> dict[str, str]:

@@ -3,7 +3,7 @@
 Shapes: B batch, T tokens, D model width, C scores.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
@@ -13,6 +13,7 @@ from framework import (
     Baseline,
     BaselineData,
     Batch,
+    Calibrated,
     DataSpec,
     Distillable,
     DistillationOutputs,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @register("task")
-class ClassificationTask(Distillable, Exportable):
+class ClassificationTask(Distillable, Exportable, Calibrated):
     """One label, several, or a number for a text, by a classifier of its pooled hidden states. Devlin et al. 2019, section 4.1, https://arxiv.org/abs/1810.04805
 
     target: what is predicted of a text.
@@ -65,6 +66,7 @@ class ClassificationTask(Distillable, Exportable):
         "without",
         "'untied' not in provided": "no text is generated, so an untied lm_head would never learn; model.tied=true has none",
         "label_smoothing == 0 or target_part != 'number'": "a number has no probability to smooth; task.label_smoothing=0",
+        "not calibrate or target_part != 'number'": "a number has no probabilities to calibrate; task.calibrate=false",
         "teacher is None or target_part != 'number'": "a number has no probabilities to distill; task.teacher=null",
         "0 <= label_smoothing < 1": "label_smoothing must be in [0, 1)",
         "0 <= dropout < 1": "dropout must be in [0, 1)",
@@ -110,7 +112,7 @@ class ClassificationTask(Distillable, Exportable):
         return {"id2label": dict(enumerate(self.spec.labels)), "problem_type": self.target.problem}
 
     def export_forward(self, batch: Batch) -> Tensor:
-        return self.outputs(batch).logits
+        return self.outputs(batch).logits / self.temperature
 
     def postprocessing(self) -> dict[str, Any]:
         return self.target.postprocessing(self.spec)
@@ -148,14 +150,20 @@ class ClassificationTask(Distillable, Exportable):
         return ids.masked_fill(masked, self.spec.mask)
 
     def rows(self, result: Result, batch: Batch) -> list[dict[str, Any]]:
-        predictions = self.target.predict(result.output.logits, self.spec)
+        predictions = self.target.predict(result.output.logits / self.temperature, self.spec)
         if "label" not in batch:
             return predictions
         targets = ({"input": shown(raw), "reference": self.target.value(raw)} for raw in batch["@rows"].raw)
         return [{**target, **prediction} for target, prediction in zip(targets, predictions, strict=True)]
 
+    def losses_at(self, result: Result, batch: Batch, temperatures: Sequence[float]) -> Tensor:
+        return self.target.losses_at(result.output.logits, batch["label"], self.spec, temperatures)
+
     def metrics(self) -> dict[str, "Metric"]:
         return self.target.metrics(self.spec)
+
+    def update(self, metrics: dict[str, "Metric"], rows: list[dict[str, Any]]) -> None:
+        self.target.update(metrics, rows)
 
     def report(self, rows: list[dict[str, Any]]) -> dict[str, str]:
         return self.target.report(rows, self.spec)

@@ -25,6 +25,11 @@ class Chain:
     end: Tensor
     padding_mask: Tensor
 
+    def tempered(self, temperature: float) -> "Chain":
+        """The chain of scores divided by a temperature: of a higher one sequences are more alike in probability."""
+        scores, step, start, end = (value / temperature for value in (self.scores, self.step, self.start, self.end))
+        return Chain(scores, step, start, end, self.padding_mask)
+
     def forward(self) -> Tensor:
         """(B, W, C): log of the sum over all prefixes that end in a tag at a word; constant after the last word."""
         alpha = self.start + self.scores[:, 0]  # (B, C)

@@ -3,7 +3,7 @@
 Shapes: B texts, R windows of them, T subwords, W words, K features of a word, D model width, C tags.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
@@ -13,6 +13,7 @@ from framework import (
     Baseline,
     BaselineData,
     Batch,
+    Calibrated,
     DataSpec,
     Distillable,
     DistillationOutputs,
@@ -50,7 +51,7 @@ class Words(NamedTuple):
 
 
 @register("task")
-class NerTask(Distillable, Exportable):
+class NerTask(Distillable, Exportable, Calibrated):
     """Entities in a text, by a tag for each word. Devlin et al. 2019, section 5.3, https://arxiv.org/abs/1810.04805
 
     A text longer than the model is split into overlapping windows; each word is tagged in the one with most context on both sides.
@@ -118,7 +119,7 @@ class NerTask(Distillable, Exportable):
     def export_forward(self, batch: Batch) -> Tensor:
         """Scores of subwords. A word's are the mean of those of the subwords that represent it: scores are linear in the states."""
         scores = self.head.scores(self.dropout(self.model(batch["ids"], padding_mask=batch["padding_mask"])))  # (B, T, C)
-        return scores if self.linear is None else scores + self.linear(batch["features"])
+        return (scores if self.linear is None else scores + self.linear(batch["features"])) / self.temperature
 
     def export_features(self) -> TokenFeatures | None:
         return None if self.linear is None else TokenFeatures(len(FEATURES), self.format.word_features)
@@ -128,6 +129,7 @@ class NerTask(Distillable, Exportable):
         scores of the first word + step from tag to tag + scores ... + end. normalized: scores go through log_softmax first. word_features:
         the properties of words, and the features that are hashed from them (docs/export.md); each subword has those of its word."""
         chain = self.head.chain(self.begins.new_zeros(1, 1, len(self.tags), dtype=torch.float32), self.begins.new_ones(1, 1))
+        chain = chain.tempered(self.temperature)
         tables = {name: getattr(chain, name).clamp(min=FORBIDDEN).tolist() for name in ("start", "step", "end")}
         tables |= (
             {}
@@ -177,7 +179,7 @@ class NerTask(Distillable, Exportable):
     def rows(self, result: Result, batch: Batch) -> list[dict[str, Any]]:
         """Tags are IOB2, whatever the model's. The score of an entity is the probability of exactly its words and its type."""
         words: Words = result.output
-        chain = self.head.chain(words.scores, words.padding_mask)
+        chain = self.head.chain(words.scores, words.padding_mask).tempered(self.temperature)
         posterior = Posterior(chain)
         begins = self.begins.cpu()
         rows = []
@@ -192,13 +194,31 @@ class NerTask(Distillable, Exportable):
             rows.append(row)
         return rows
 
+    def losses_at(self, result: Result, batch: Batch, temperatures: Sequence[float]) -> Tensor:
+        """Of whole sequences. Texts with a word that no subword represents are left out: its tag is not the model's."""
+        words: Words = result.output
+        whole = (words.aligned == words.padding_mask).all(dim=1) & words.padding_mask.any(dim=1)
+        if not whole.any():
+            return words.scores.new_zeros(len(temperatures))
+        scores, tags = words.scores[whole], batch["tags"][whole]
+        chain = self.head.chain(scores, words.padding_mask[whole])
+        chains = [chain.tempered(each) for each in temperatures]
+        return torch.stack([(each.log_partition() - each.score(tags)).sum() for each in chains])
+
     def metrics(self) -> dict[str, "Metric"]:
+        from framework import CalibrationError
+
         from .metrics import SpanF1
 
-        return {"entities": SpanF1(self.spec.labels)}
+        return {"entities": SpanF1(self.spec.labels), "calibration_error": CalibrationError()}
 
     def update(self, metrics: dict[str, "Metric"], rows: list[dict[str, Any]]) -> None:
+        """The calibration error is that of the predicted entities; rows of a baseline have tags alone."""
         metrics["entities"].update([row["predicted_tags"] for row in rows], [row["reference_tags"] for row in rows])
+        if all("prediction" in row for row in rows):
+            scores = [[entity["score"] for entity in row["prediction"]] for row in rows]
+            right = [[_span(entity) in row["reference"] for entity in row["prediction"]] for row in rows]
+            metrics["calibration_error"].update(scores, right)
 
     def hints(self, config: Mapping[str, Any]) -> Iterator[str]:
         if self.linear is None:
@@ -207,6 +227,11 @@ class NerTask(Distillable, Exportable):
     def baseline(self, data: BaselineData) -> Baseline:
         """An averaged structured perceptron on features of words."""
         return {"": list(predicted(map(self.format.parse, data.train), map(self.format.parse, data.test), self.spec.labels))}
+
+
+def _span(entity: dict[str, Any]) -> dict[str, Any]:
+    """A predicted entity without its probability, as a reference has it."""
+    return {name: value for name, value in entity.items() if name != "score"}
 
 
 def _most_words(batch: Batch) -> int:

@@ -37,10 +37,11 @@ def measured(target, known, rows, parts):
     metrics = [target.metrics(known) for _ in range(parts)]
     for number, own in enumerate(metrics):
         for row in rows[number::parts]:
-            for metric in own.values():
-                metric.update([row["prediction"]], [row["reference"]])
+            target.update(own, [row])
     found = {}
     for name, first in metrics[0].items():
+        if not first.update_called:  # these rows have no probabilities
+            continue
         for other in metrics[1:]:
             for state, reduce in first._reductions.items():
                 mine, theirs = getattr(first, state), getattr(other[name], state)

@@ -177,6 +177,23 @@ def test_what_the_rows_chose_makes_no_variant(tmp_path, classification):
     assert differing(runs) == [] and len(variants(runs, [])) == 1
 
 
+@pytest.fixture
+def folds(tmp_path, classification):
+    for norm, right in (("rms", 0.9), ("layer", 0.6)):
+        for fold in (1, 2, 3):
+            words = (f"model/norm={norm}", "data=files", "data.train=x.csv", "data.folds=3", f"data.fold={fold}", "seed=0")
+            run_folder(tmp_path, f"{norm}-{fold}", words, labelled(200, right, fold, shared=0.5), classification, checksums={"test": fold})
+    return tmp_path
+
+
+def test_folds_are_no_variants(folds):
+    comparison = found(folds)
+    assert comparison.columns == ["model/norm"] and [len(variant.runs) for variant in comparison.variants] == [3, 3]
+    assert [each.overlap for each in comparison.trainings] == [0.5, 0.5] and [pair.differs for pair in comparison.pairs] == [True]
+    text = compare([str(folds)])
+    assert text.split()[1] == "folds" and "3 folds" in text and "seeds" not in text
+
+
 def test_what_is_left_out_is_named(tmp_path, classification, capsys):
     good = [run_folder(tmp_path, f"good-{seed}", (f"seed={seed}",), labelled(30, 0.8, seed), classification) for seed in (0, 1)]
     run_folder(tmp_path, "again-0", ("seed=0",), labelled(30, 0.8, 0), classification)

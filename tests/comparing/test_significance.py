@@ -108,6 +108,27 @@ def test_rows_that_the_seed_chose_are_paired():
     assert assess(first, Trainings([0, 1], np.array(other[:2]), None, ["x", "y"])) is None
 
 
+def test_folds_are_tested_as_nadeau_and_bengio_do():
+    """The corrected resampled t-test, as in scikit-learn's example of comparing models by cross-validation."""
+    one, other = np.array([0.81, 0.66, 0.90, 0.74, 0.80]), np.array([0.79, 0.61, 0.86, 0.70, 0.81])
+    keys, folds = list(range(5)), list("abcde")
+    first, second = (Trainings(keys, values, None, folds, overlap=1 / 4) for values in (one, other))
+    differences = one - other
+    t = differences.mean() / np.sqrt(differences.var(ddof=1) * (1 / 5 + 1 / 4))
+    found = assess(first, second)
+    assert found.p == pytest.approx(2 * scipy.stats.t.sf(abs(t), 4), abs=0.01) and found.seeds is None
+    assert found.p > assess(Trainings(keys, one, None, folds), Trainings(keys, other, None, folds)).p
+
+
+def test_rows_of_folds_are_counted_once():
+    """Their part of the variance between folds is not added a second time."""
+    random = np.random.default_rng(0)
+    values = random.normal(0.8, 0.02, 5)
+    draws = values[:, None] + random.normal(0, 0.02, (5, 4000))
+    found = spread(Trainings(list(range(5)), values, draws, list("abcde"), overlap=1 / 4))
+    assert found.rows.std() < 0.1 * draws.mean(axis=0).std()
+
+
 def test_one_training_is_taken_to_vary_as_those_of_the_other():
     values = np.array([0.80, 0.82, 0.84])
     found = spread(trainings(values), trainings([0.7]))

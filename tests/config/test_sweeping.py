@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from framework.config.space import Axis, Space
-from framework.config.sweeping import expand, identity, names, parse_overrides
+from framework.config.sweeping import expand, identity, names, parse_overrides, trains_folds, with_folds
 from framework.errors import UserError
 
 
@@ -29,6 +29,15 @@ def test_every_value_with_every_other_the_last_first():
 def test_words_without_jobs_are_refused(word):
     with pytest.raises(UserError):
         jobs(word, "seed=1,2")
+
+
+def test_a_cross_validation_is_a_sweep_over_its_folds():
+    assert with_folds(["task=ner", "data.folds=3"]) == ["task=ner", "data.folds=3", "data.fold=1,2,3"]
+    for words in (["data.folds=3", "data.fold=2"], ["data.folds=3", "data.fold=1,2"], ["data.folds=null"], ["seed=1"]):
+        assert with_folds(words) == words and not trains_folds(words)
+    for value in ("3,5", "x", "1", "0", ""):
+        with pytest.raises(UserError, match=f"data.folds={value}"):
+            with_folds([f"data.folds={value}"])
 
 
 def test_two_jobs_are_the_same_in_any_order_and_quotes():

@@ -83,6 +83,21 @@ def test_the_test_part_is_the_same_for_every_seed_and_every_validation_share(tab
     assert part("validation") != part("validation", seed=1)
 
 
+def test_rows_without_labels_have_folds_too(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("".join(f"line {number}\n" for number in range(10)))
+    parts = [texts(files(Stream(), train=str(path), folds=3, fold=fold, validation_share=0), "test") for fold in (1, 2, 3)]
+    assert sorted(len(part) for part in parts) == [3, 3, 4] and len({text for part in parts for text in part}) == 10
+
+
+def test_folds_of_data_with_a_test_part_or_with_few_rows_are_refused(table, tmp_path):
+    with pytest.raises(UserError, match=r"data\.folds=5 .*data\.test=null"):
+        files(train=table, test=table, folds=5, fold=1).check()
+    (tmp_path / "few.csv").write_text("text,label\na,b\nc,d\n")
+    with pytest.raises(UserError, match=r"data\.folds=3.*2 training rows"):
+        texts(files(train=str(tmp_path / "few.csv"), folds=3, fold=1, validation_share=0), "train")
+
+
 def test_a_text_is_cut_twice(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("0123456789" * 10)
@@ -125,6 +140,14 @@ def test_one_row_cannot_be_split(tmp_path):
         ({"test_share": -0.1}, "test_share=-0.1 must be in \\[0, 1\\)"),
         ({"validation_share": 0.5, "test_share": 0.5}, "validation_share=0.5 and data.test_share=0.5 must sum to less than 1"),
         ({"limit": 0}, "limit=0 must be at least 1"),
+        ({"folds": 5}, "data.folds=5.*data.fold=1"),
+        ({"fold": 5}, "data.fold=5"),
+        ({"folds": 5, "fold": 6}, "data.fold=6 must be from 1 to data.folds=5"),
+        ({"folds": 5, "fold": 0}, "data.fold=0 must be from 1 to data.folds=5"),
+        ({"folds": 1, "fold": 1}, "data.folds=1 must be at least 2"),
+        ({"folds": 2, "fold": 1, "test_share": 0.1}, "data.test_share=0, not 0.1"),
+        ({"folds": 2, "fold": 1, "validation_share": 0.5}, "data.validation_share=0.5"),
+        ({"folds": 2, "fold": 1, "split": "last"}, "data.split=random"),
     ],
 )
 def test_values_that_make_no_sense(table, values, message):
@@ -205,6 +228,27 @@ def test_a_split_is_smaller_where_labels_would_be_lost(tmp_path):
     assert "fewer than 0.2 of them, so that each label keeps a row for training" in note
     assert data.source.split_note("train", data.sizes) == ""
     assert counted(labeled(tmp_path, dict.fromkeys("abc", 1), validation_share=0.4), "validation").total() == 1  # it cannot be kept
+
+
+def test_folds_are_equal_and_disjoint_and_have_every_label_in_its_share(tmp_path):
+    tests = []
+    for fold in range(1, 6):
+        source = labeled(tmp_path, {"most": 60, "some": 25, "rare": 5}, folds=5, fold=fold, validation_share=0.1)
+        parts = {split: texts(source, split) for split in source.splits}
+        assert {split: len(part) for split, part in parts.items()} == {"train": 63, "validation": 9, "test": 18}
+        assert counted(source, "test") == {"most": 12, "some": 5, "rare": 1}
+        assert len({text for part in parts.values() for text in part}) == 90
+        tests += parts["test"]
+    assert len(set(tests)) == len(tests) == 90
+
+
+def test_folds_are_the_same_for_every_seed_and_have_caches_of_their_own(tmp_path):
+    def source(fold, seed):
+        return labeled(tmp_path, {"a": 20, "b": 10}, folds=3, fold=fold, seed=seed)
+
+    assert texts(source(2, 0), "test") == texts(source(2, 1), "test") != texts(source(1, 0), "test")
+    assert texts(source(2, 0), "validation") != texts(source(2, 1), "validation")
+    assert source(1, 0).fingerprint("train") != source(2, 0).fingerprint("train")
 
 
 class Labels(Labeled):

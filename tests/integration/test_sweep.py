@@ -73,6 +73,19 @@ def test_every_failed_job_is_named_at_the_end_and_tried_again(launched, capsys):
     assert launched == [1, 2, 3, 1, 3, 3]
 
 
+def test_folds_are_jobs_of_a_sweep(launched, capsys, monkeypatch):
+    compared = []
+    monkeypatch.setattr(
+        "framework.comparing.command.compare", lambda paths: compared.append([Path(path).name for path in paths]) or "table"
+    )
+    assert main([*CLASSIFICATION, "data.folds=3", "data.test=null"]) == 0
+    assert len(launched) == 3 and compared == [["01_fold=1", "02_fold=2", "03_fold=3"]] and "table" in capsys.readouterr().out
+    assert main([*CLASSIFICATION, "data.folds=3", "data.fold=2", "data.test=null", "--cfg", "job"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["data"]["fold"] == 2 and len(launched) == 3
+    assert main([*CLASSIFICATION, "data.folds=3", "sweep=training", "data.test=null"]) == 2
+    assert "data.fold=1" in capsys.readouterr().err
+
+
 def test_a_signal_ends_the_sweep(launched, capsys):
     launched.ends |= {1: UserError("no"), 2: Interrupted(15)}
     assert main(["-m", *CLASSIFICATION, "seed=1,2,3"]) == 143

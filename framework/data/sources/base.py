@@ -21,9 +21,9 @@ class Source:
     """Data source: iterates over the rows of each split, any number of times, without holding them in memory.
 
     A subclass names its splits (`native_splits`) and reads them (`read`). This class takes missing validation and test splits from the
-    training rows, by label (`Format.row_labels`), and the sample of each split that `limit` asks for. Test rows are the same for every
-    seed, so that results of different seeds are comparable. Sources do not import torch, so that errors in the data are reported before it
-    is loaded.
+    training rows, by label (`Format.row_labels`), and the sample of each split that `limit` asks for. Test rows, and the folds of a
+    cross-validation, are the same for every seed, so that results of different seeds are comparable. Sources do not import torch, so that
+    errors in the data are reported before it is loaded.
 
     >>> config = compose(["task=classification", "data=builtin", "data.limit=3"])
     >>> source = build(config["data"], format=build(config["task"]["format"]), seed=0)
@@ -46,6 +46,8 @@ class Source:
         batches: Part,
         workers: int,
         join: Mapping[str, str] | None = None,
+        folds: int | None = None,
+        fold: int | None = None,
     ):
         self.shares = {"validation": validation_share, "test": test_share}
         for name, share in self.shares.items():
@@ -53,10 +55,11 @@ class Source:
                 raise UserError(f"data.{name}_share={share} must be in [0, 1): a share of the training rows")
         if validation_share + test_share >= 1:
             raise UserError(f"data.validation_share={validation_share} and data.test_share={test_share} must sum to less than 1")
+        _check_folds(folds, fold, validation_share, test_share, split)
         if limit is not None and limit < 1:
             raise UserError(f"data.limit={limit} must be at least 1, or null for all rows of each split")
         self.format, self.seed, self.columns = format, seed, Columns(format, columns, join)
-        self.split_mode, self.limit = split, limit
+        self.split_mode, self.limit, self.folds, self.fold = split, limit, folds, fold
         self.batches, self.workers = batches(), workers
         self._drawn: NDArray[np.uint8] | None = None
         self._sizes: dict[str, int] = {}
@@ -75,6 +78,10 @@ class Source:
 
     def check(self) -> None:
         """UserError: the options or the first rows are invalid."""
+        if self.folds is not None and "test" in self.native_splits():
+            raise UserError(
+                f"data.folds={self.folds} takes the test rows from the training rows, and the data has a test part: data.test=null"
+            )
 
     def size(self, split: str) -> int:
         """Number of rows of a native split."""
@@ -98,7 +105,8 @@ class Source:
     def _derived_splits(self) -> dict[str, float]:
         """Splits taken from the training rows -> their shares."""
         native = self.native_splits()
-        return {name: share for name, share in self.shares.items() if "train" in native and name not in native and share > 0}
+        shares = self.shares if self.folds is None else {**self.shares, "test": 1 / self.folds}
+        return {name: share for name, share in shares.items() if "train" in native and name not in native and share > 0}
 
     def rows(self, split: str) -> Iterator[LocatedRow]:
         """Iterate over the rows of a split, each with its place."""
@@ -110,7 +118,7 @@ class Source:
     def fingerprint(self, split: str) -> dict[str, Any]:
         """A JSON-able value that changes when the rows of `rows(split)` change."""
         drawn = self._is_drawn(split)
-        share = [self._derived_splits, self.split_mode, self.seed] if drawn else None
+        share = [self._derived_splits, self.split_mode, self.seed, self.fold] if drawn else None
         limit = None if self.limit is None else [self.limit, self._sample_seed(split)]
         origin = self.origin("train" if drawn else split)
         return {"source": type(self).__name__, "origin": origin, "columns": self.columns.selections, "share": share, "limit": limit}
@@ -122,6 +130,8 @@ class Source:
             return ""
         if self.split_mode == "last":
             return "from the end of the training rows"
+        if split == "test" and self.folds is not None:
+            return f"fold {self.fold} of {self.folds} of the training rows, by label"
         rows = {name: sizes[name]["rows"] + sizes[name]["dropped"] for name in ("train", *self._derived_splits) if name in sizes}
         wanted = _share(sum(rows.values()), share)
         fewer = f" (fewer than {share:.3g} of them, so that each label keeps a row for training)" if rows[split] < wanted else ""
@@ -165,7 +175,7 @@ class Source:
         """The split of each training row, as its place in SPLITS. The test split is drawn first, so it depends on no other share."""
         import numpy as np  # takes 0.1 s
 
-        from framework.data.sources.splits import RowLabels, stratified
+        from framework.data.sources.splits import RowLabels, folds_of, stratified
 
         labels = RowLabels()
         for row, where in self.read("train"):
@@ -173,8 +183,12 @@ class Source:
                 labels.add(self.format.row_labels(row))
         self._check_total(len(labels))
         splits = np.zeros(len(labels), dtype=np.uint8)
+        if self.folds is not None and self.fold is not None and "test" in self._derived_splits:
+            if len(labels) < self.folds:
+                raise UserError(f"data.folds={self.folds}: there are {len(labels)} training rows, fewer than folds")
+            splits[folds_of(labels, self.folds, "folds") == self.fold - 1] = SPLITS.index("test")
         for name, seed in (("test", "test"), ("validation", f"validation {self.seed}")):
-            if name in self._derived_splits:
+            if name in self._derived_splits and not (name == "test" and self.folds):
                 count = _share(len(labels), self._derived_splits[name])
                 splits[stratified(labels, splits == 0, count, seed)] = SPLITS.index(name)
         return splits
@@ -204,6 +218,25 @@ class Source:
             name = next(iter(self._derived_splits))
             rows = "one training row" if total == 1 else f"{total} training rows"
             raise UserError(f"{rows} cannot be split: set data.{name}=FILE, or data.{name}_share=0 for no {name} split")
+
+
+def _check_folds(folds: int | None, fold: int | None, validation_share: float, test_share: float, split: str) -> None:
+    if folds is None:
+        if fold is not None:
+            raise UserError(f"data.fold={fold} is one of how many? data.folds=5 data.fold={fold}")
+        return
+    if folds < 2:
+        raise UserError(f"data.folds={folds} must be at least 2, or null for no cross-validation")
+    if fold is None:
+        raise UserError(f"data.folds={folds}: which one? data.fold=1; data.folds={folds} without data.fold on the command line trains all")
+    if not 1 <= fold <= folds:
+        raise UserError(f"data.fold={fold} must be from 1 to data.folds={folds}")
+    if test_share:
+        raise UserError(f"data.folds={folds} says which rows are for the test: data.test_share=0, not {test_share}")
+    if split == "last":
+        raise UserError(f"data.folds={folds} draws rows by label: data.split=random")
+    if validation_share + 1 / folds >= 1:
+        raise UserError(f"data.validation_share={validation_share} leaves no training rows beside one of data.folds={folds}")
 
 
 def _share(total: int, share: float) -> int:

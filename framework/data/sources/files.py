@@ -67,6 +67,8 @@ class FilesData(Source):
         split.
     split: which training rows: random ones, each label with its share (validation by seed), or the last ones (in plain text the last
         characters).
+    folds, fold: cross-validation: the training rows fall into so many folds, by label and the same for every seed, and the one of this
+        number, from 1, is the test split. `data.folds=5` alone on the command line trains all, each as a run of a sweep. null = none.
     limit: most rows of each split, a random sample in their order (of running text, successive rows); null = all.
     published: address of the data, shown when files are missing.
     batches: how rows are batched.
@@ -106,12 +108,14 @@ class FilesData(Source):
         validation_share: float = 0.05,
         test_share: float = 0.0,
         split: Literal["random", "last"] = "random",
+        folds: int | None = None,
+        fold: int | None = None,
         limit: int | None = None,
         published: str | None = None,
         batches: Part = choice("batches", "buckets"),
         workers: int = 0,
     ):
-        super().__init__(format, seed, columns, validation_share, test_share, split, limit, batches, workers, join)
+        super().__init__(format, seed, columns, validation_share, test_share, split, limit, batches, workers, join, folds, fold)
         if delimiter is not None and len(delimiter) != 1:
             raise UserError(f"data.delimiter={delimiter!r} must be one character")
         self.folder, self.published = Path(folder or ".").expanduser(), published
@@ -150,6 +154,7 @@ class FilesData(Source):
     def check(self) -> None:
         if not self.files_of:
             raise UserError("data=files has no file: set data.train=FILE" + self._where_to_get())
+        super().check()
         for split in self.files_of:
             paths = self.paths(split)
             most = FILES_TO_CHECK if self.of(split).kind_of(paths) == "folders" else ROWS_TO_CHECK

@@ -27,6 +27,8 @@ class HubData(Source):
     validation_share: share of the training rows that becomes the validation split if there is none; 0 = no validation split.
     test_share: share of the training rows that becomes the test split if there is none, the same rows for every seed; 0 = no test split.
     split: which training rows: random ones, each label with its share (validation by seed), or the last ones.
+    folds, fold: cross-validation: the training rows fall into so many folds, by label and the same for every seed, and the one of this
+        number, from 1, is the test split. `data.folds=5` alone on the command line trains all, each as a run of a sweep. null = none.
     limit: most rows of each split, a random sample in their order (of running text, successive rows); null = all.
     batches: how rows are batched.
     workers: processes that prefetch batches; 0 = none.
@@ -49,11 +51,13 @@ class HubData(Source):
         validation_share: float = 0.05,
         test_share: float = 0.0,
         split: Literal["random", "last"] = "random",
+        folds: int | None = None,
+        fold: int | None = None,
         limit: int | None = None,
         batches: Part = choice("batches", "buckets"),
         workers: int = 0,
     ):
-        super().__init__(format, seed, columns, validation_share, test_share, split, limit, batches, workers, join)
+        super().__init__(format, seed, columns, validation_share, test_share, split, limit, batches, workers, join, folds, fold)
         self.path, self.name, self.revision = path, name, revision
         self.split_names = {key: value for key, value in zip(SPLITS, (train, validation, test), strict=True) if value}
         self._loaded: Any = None
@@ -66,6 +70,7 @@ class HubData(Source):
         if self.split_names["train"] not in names:
             name = self.split_names["train"]
             raise UserError(f"{self.path} has no split {name!r}{nearest(name, names)}; it has: {', '.join(names)} (set data.train=SPLIT)")
+        super().check()
         for split in self.native_splits():
             data = self._data()[self.split_names[split]]
             if not len(data):

@@ -50,6 +50,20 @@ def stratified(rows: RowLabels, among: Mask, count: int, seed: str) -> Mask:
     return drawn
 
 
+def folds_of(rows: RowLabels, folds: int, seed: str) -> NDArray[np.int64]:
+    """The number of the fold of each row, from 0: folds of equal size, in which each label has its share.
+
+    Rows in the order of their rarest label, at random within a label, are dealt out in turn (as `stratified` samples them), so the rows of
+    a label lie in as many folds as possible."""
+    random = np.random.default_rng([*seed.encode()])
+    codes = np.asarray(rows.codes)
+    ranks, _ = _ranks_and_kept(rows, np.bincount(codes, minlength=len(rows.sets)))
+    order = np.lexsort((random.random(len(rows)), ranks[codes]))
+    found = np.empty(len(rows), dtype=np.int64)
+    found[order] = np.arange(len(rows)) % folds
+    return found
+
+
 def _ranks_and_kept(rows: RowLabels, counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int]]:
     """The rank of the rarest label of each set, and sets that together have all labels, of each of which a row is kept. counts: rows of
     each set."""
