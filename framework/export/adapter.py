@@ -27,6 +27,6 @@ def merge_adapter(loaded: Predictor) -> Predictor:
     config = {**loaded.config, "model": {**node, "adapter": {"part": "adapter/none"}}}
     task = build_task(config, loaded.spec, loaded.format)
     fill(task, merged(loaded.task.state_dict(), node), loaded.path)
-    if isinstance(task, Calibrated):
+    if isinstance(task, Calibrated) and isinstance(loaded.task, Calibrated):
         task.temperature = loaded.task.temperature
     return replace(loaded, task=task.eval(), config=config)
