@@ -10,6 +10,7 @@ import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, pstdev
 from typing import Any
@@ -126,8 +127,8 @@ def page(record: dict[str, Any]) -> str:
         "Written by `make results ROW=NAME DATA=FOLDER` from the `metrics.json` of the runs; nothing here is typed by hand. `DATA` is the",
         "folder with the published datasets. Test figures are of the checkpoint that was best on validation, and hyper-parameters",
         "were chosen on validation only. CPU-seconds are those of the whole process, imports and baseline included. With several",
-        "seeds: mean ± standard deviation over them. Everything else that was measured, and where a figure falls short of its goal:",
-        "[measurements.md](measurements.md).",
+        "seeds: mean ± standard deviation over them; of one, in brackets, the 95 % interval over the test rows ([compare.md](compare.md)).",
+        "Everything else that was measured, and where a figure falls short of its goal: [measurements.md](measurements.md).",
         "",
     ]
     for name, row in ROWS.items():
@@ -139,7 +140,7 @@ def page(record: dict[str, Any]) -> str:
         for figure in row.figures:
             values = [run["figures"][figure] for run in runs if figure in run["figures"]]
             if values:
-                lines.append(f"| `{figure}` | {spread(values)} |")
+                lines.append(f"| `{figure}` | {spread(values)}{between(runs, figure)} |")
         seconds = [run["cpu_seconds"] or 0.0 for run in runs]
         lines += [f"| CPU-seconds | {spread(seconds, digits=0)} |", f"| beside | {row.beside} |", ""]
         seeds = f", seeds {', '.join(str(run['seed']) for run in runs)}" if len(runs) > 1 else ""
@@ -216,11 +217,19 @@ def table(record: dict[str, Any]) -> str:
             own = values.get(f"test/{line.figure}", values.get(f"validation/{line.figure}"))
             other = values.get(f"baseline/{line.figure}")
             command = record[name]["command"].partition(" data.folder")[0].removeprefix("python train.py").strip() or "python train.py"
-            text = f"`{command}`: **{own:.3g}**"
+            text = f"`{command}`: **{own:.3g}**{between(runs, f'test/{line.figure}', 3)}"
             text += f", {beside} {other:.3g}" if beside and other is not None else ""
             cells.append(f"{text} ({values['seconds']:.0f} s)")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def between(runs: Sequence[dict[str, Any]], figure: str, digits: int = 4) -> str:
+    """The 95 % interval of the figure of one run, in brackets; nothing for several, or where it was not measured."""
+    ends = [runs[0]["figures"].get(f"{end}/{figure}") for end in ("low", "high")]
+    if len(runs) > 1 or None in ends:
+        return ""
+    return f" ({ends[0]:.{digits}g} to {ends[1]:.{digits}g})"
 
 
 def spread(values: list[float], digits: int = 4) -> str:
