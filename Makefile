@@ -1,5 +1,6 @@
 # make train    .venv and the tested versions where they are missing, then the default experiment
-# make test     the whole suite, on two cores (make lint: ruff and mypy)
+# make test     the suite, on two cores (make lint: ruff and mypy)
+# make test-whole   the suite with every case of its matrices, of which `make test` takes a sample
 # make test-kernels      the numeric tests with the kernels of other processors and in random order (SEED=... repeats an order)
 # make results ROW=...   one line of docs/results.md, from the metrics.json of its runs
 # make families          docs/families.md, from the presets
@@ -16,7 +17,7 @@ ifneq ($(TORCH),$(shell cat $(INSTALLED) 2>/dev/null))
 endif
 endif
 
-.PHONY: help install train test test-kernels lint format results families clean
+.PHONY: help install train test test-whole test-kernels lint format results families clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -31,6 +32,9 @@ train: install
 
 test: install
 	$(PYTHON) -m pytest -q -n 2 --dist loadfile
+
+test-whole: install
+	$(PYTHON) -m pytest -q -n 2 --dist loadfile --matrix=whole
 
 # Other kernels and other numbers of threads sum in other orders. Without tests that start processes, train long or compute nothing, and
 # without onnxruntime, which no setting reaches.

@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,9 +18,8 @@ from framework.runs.sweep import Ledger
 from framework.training.interruption import Interrupted
 from framework.workflows import sweep
 from framework.workflows.start import Start
+from tests import forks
 from tests.integration.conftest import CLASSIFICATION, write_data
-
-TRAIN_PY = str(Path(__file__).resolve().parents[2] / "train.py")
 
 
 @pytest.fixture
@@ -153,7 +150,7 @@ def undisturbed(tmp_path_factory):
 def until(condition, process):
     deadline = time.monotonic() + 300
     while not condition():
-        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        assert process.poll() is None and time.monotonic() < deadline, process.said()
         time.sleep(0.01)
 
 
@@ -167,9 +164,7 @@ def assert_the_same(folder, other):
 
 
 def test_killed_in_the_middle_of_a_job_moved_and_repeated(project, undisturbed, capsys):
-    own = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}  # of this process, which outlives the other
-    command = [sys.executable, TRAIN_PY, "-m", *SWEPT, "logger=both"]
-    process = subprocess.Popen(command, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = forks.start(forks.TRAIN, ["-m", *SWEPT, "logger=both"])
     second = Path("runs/classification") / undisturbed.name / NAMES[1]
     until(lambda: (second / "checkpoints/last.ckpt").exists(), process)
     os.kill(process.pid, signal.SIGKILL)
