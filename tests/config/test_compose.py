@@ -10,6 +10,8 @@ from framework.config import catalogue as index
 from framework.config.compose import compose, default_name, shorten
 from framework.errors import UserError
 
+pytestmark = pytest.mark.hydra  # also with a newer one: make test-hydra
+
 HYDRA_SAYS = ("Could not override", "Key ", "In 'config'", "Config not found", "ConfigKeyError", "Composition error")
 
 

@@ -11,6 +11,8 @@ from framework.config.constraints import conflicts, explicit, is_node
 from framework.errors import UserError
 from framework.runs.resume import following
 
+pytestmark = pytest.mark.hydra  # also with a newer one: make test-hydra
+
 WAYS = "Any one of these resolves it: "
 
 

@@ -13,6 +13,8 @@ from framework.cli.train import main as train_main
 from framework.config import catalogue as index
 from framework.config.catalogue import GROUPS, NAMED, Catalogue
 
+pytestmark = pytest.mark.hydra  # also with a newer one: make test-hydra
+
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = [f"{kind}/{name}" for kind, names in index.load().options.items() for name in names]
 

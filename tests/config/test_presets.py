@@ -11,6 +11,8 @@ from framework.config.compose import compose
 from framework.errors import UserError
 from framework.runs.sweep import Ledger
 
+pytestmark = pytest.mark.hydra  # also with a newer one: make test-hydra
+
 
 @pytest.fixture
 def mine(tmp_path):

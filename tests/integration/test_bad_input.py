@@ -17,6 +17,8 @@ from framework.cli.train import main as train_main
 from framework.config import catalogue as index
 from tests.integration.conftest import CLASSIFICATION, TRANSLATION, train
 
+pytestmark = pytest.mark.hydra  # also with a newer one: make test-hydra
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -21,6 +21,8 @@ from framework.workflows.start import Start
 from tests import forks
 from tests.integration.conftest import CLASSIFICATION, write_data
 
+pytestmark = pytest.mark.hydra  # also with a newer one: make test-hydra
+
 
 @pytest.fixture
 def launched(project, monkeypatch):
@@ -132,7 +134,7 @@ def test_one_id_for_several_runs_is_refused(launched, capsys, monkeypatch):
 
 SWEPT = [*CLASSIFICATION, "model/position=rotary,alibi,learned", "model.dropout=0.2"]
 SWEPT = [word.replace("tokenizer=bytes", "tokenizer=bpe") for word in SWEPT] + ["tokenizer.vocab_size=300"]
-SWEPT += ["callbacks.checkpoint.every_n_train_steps=1", "trainer.log_every_n_steps=1", "trainer.max_epochs=3", "effort=fixed"]
+SWEPT += ["callbacks.checkpoint.every_n_train_steps=1", "trainer.log_every_n_steps=1", "trainer.max_epochs=3"]
 NAMES = ["01_position=rotary", "02_position=alibi", "03_position=learned"]
 
 

@@ -1,4 +1,4 @@
-"""Without wandb, datasets, pyarrow and matplotlib: runs train, predict and are compared; what needs one of them names it in one line."""
+"""Without wandb, datasets, pyarrow and matplotlib: train.py, predict and compare run; what needs one of them names it in one line."""
 
 import json
 import os
@@ -24,7 +24,7 @@ COMMANDS = {
 }
 # Finders do not find what is absent, so that libraries which look first see the same as those that import.
 PROGRAM = f"""\
-import contextlib, io, json, sys
+import contextlib, io, json, runpy, sys
 
 class Without:
     def __init__(self, finder):
@@ -42,7 +42,14 @@ from framework.__main__ import main
 outcomes = {{}}
 for name, words in {COMMANDS}.items():
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as said:
-        code = main(words)
+        if words[0] == "train":
+            sys.argv[1:] = words[1:]
+            try:
+                runpy.run_path({str(ROOT / "train.py")!r}, run_name="__main__")
+            except SystemExit as end:
+                code = end.code
+        else:
+            code = main(words)
     outcomes[name] = code, out.getvalue(), said.getvalue()
 print(json.dumps([outcomes, sorted(set(sys.modules) & {set(ABSENT)})]))
 """
