@@ -1,6 +1,8 @@
 # make train    .venv and the tested versions where they are missing, then the default experiment
-# make test     the whole suite, on two cores (make lint: ruff and mypy)
+# make test     the suite, on two cores (make lint: ruff and mypy)
+# make test-whole   the suite with every case of its matrices, of which `make test` takes a sample
 # make test-kernels      the numeric tests with the kernels of other processors and in random order (SEED=... repeats an order)
+# make test-hydra        tests of configs and sweeps with the newest Hydra, pre-releases too, in an environment of its own
 # make results ROW=...   one line of docs/results.md, from the metrics.json of its runs
 # make families          docs/families.md, from the presets
 # TORCH=cpu|cuda|SPEC decides which torch is installed, e.g. TORCH=torch==2.13.0+cu130; without it the machine decides.
@@ -16,7 +18,7 @@ ifneq ($(TORCH),$(shell cat $(INSTALLED) 2>/dev/null))
 endif
 endif
 
-.PHONY: help install train test test-kernels lint format results families clean
+.PHONY: help install train test test-whole test-kernels test-hydra lint format results families clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -31,6 +33,9 @@ train: install
 
 test: install
 	$(PYTHON) -m pytest -q -n 2 --dist loadfile
+
+test-whole: install
+	$(PYTHON) -m pytest -q -n 2 --dist loadfile --matrix=whole
 
 # Other kernels and other numbers of threads sum in other orders. Without tests that start processes, train long or compute nothing, and
 # without onnxruntime, which no setting reaches.
@@ -50,6 +55,15 @@ test-kernels: install
 	$(NUMERIC) $(ORDERED) --threads 1
 	$(NUMERIC) $(ORDERED) --threads 2
 	$(NUMERIC) tests/config $(SHUFFLED) $(SEED)
+
+# The environment has nothing but Hydra; the rest is that of .venv, which comes after it on the path.
+HYDRA := build/hydra
+
+test-hydra: install
+	$(PYTHON) -m venv --clear $(HYDRA)
+	$(HYDRA)/bin/python -m pip install --quiet --disable-pip-version-check --pre hydra-core
+	$(PYTHON) -c 'import site; print(*site.getsitepackages(), sep="\n")' > "$$(echo $(HYDRA)/lib/python*/site-packages)/borrowed.pth"
+	$(HYDRA)/bin/python -m pytest -q -m hydra
 
 lint: install
 	$(PYTHON) -m ruff check .

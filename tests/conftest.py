@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.sampling import sampled
+
 # Set before torch, datasets or wandb are imported; what a test starts as a process of its own inherits them.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -76,6 +78,7 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Generator[Non
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--threads", type=int, default=1, help="number of threads; more than one sum in another order")
+    parser.addoption("--matrix", choices=("sample", "whole"), default="sample", help="cases of tests with the marker `matrix`")
     parser.addoption("--shuffle", type=int, metavar="SEED", help="run the files, and the tests of each file, in random order")
 
 
@@ -88,9 +91,28 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     return None if seed is None else f"random order: --shuffle {seed}"
 
 
+def left_out(items: list[pytest.Item]) -> set[pytest.Item]:
+    """Those cases of tests with the marker `matrix` that are not in the sample."""
+    groups: dict[str, list[pytest.Function]] = {}
+    for item in items:
+        if isinstance(item, pytest.Function) and item.get_closest_marker("matrix"):
+            groups.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    out: set[pytest.Item] = set()
+    for name, cases in groups.items():
+        marker = next(cases[0].iter_markers("matrix"))
+        axes = marker.kwargs.get("axes")
+        values = [{axis: repr(value) for axis, value in case.callspec.params.items() if axes is None or axis in axes} for case in cases]
+        kept = sampled(values, marker.args[0], name)
+        out |= {case for place, case in enumerate(cases) if place not in kept}
+    return out
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keeps the tests of a file together, so that fixtures of its module are made once."""
+    """Takes a sample of large matrices, and keeps the tests of a file together, so that fixtures of its module are made once."""
+    if config.getoption("matrix") == "sample" and (out := left_out(items)):
+        config.hook.pytest_deselected(items=[item for item in items if item in out])
+        items[:] = [item for item in items if item not in out]
     seed = config.getoption("shuffle")
     if seed is not None:
         place = {path: random.Random(f"{seed} {path.name}").random() for path in {item.path for item in items}}

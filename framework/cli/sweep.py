@@ -59,7 +59,7 @@ def _with_ranks(typed: Sequence[str], folders: list[Path]) -> int:
         code = 2
         raise
     finally:
-        announce(place, str(code))
+        announce(place, str(code), last=True)
     return code
 
 

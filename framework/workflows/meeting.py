@@ -59,14 +59,20 @@ def meet(place: Ranks, make: Callable[[], Start], opened: Callable[[Start], Abst
         yield start
 
 
-def announce(place: Ranks, word: str) -> None:
-    """Tells the other ranks what comes next in a sweep."""
-    _store(place).set(_word_key(), word)
+def announce(place: Ranks, word: str, last: bool = False) -> None:
+    """Tells the other ranks what comes next in a sweep. last: waits until they have read it, for the store ends with this process."""
+    store, key = _store(place), _word_key()
+    store.set(key, word)
+    if last:
+        _all(store, f"{key}/read", place.size - 1, SIGHT)
 
 
 def announced(place: Ranks) -> str:
     """The next word of rank zero, waited for without a limit. UserError: rank zero has ended."""
-    return _answer(_store(place), _word_key(), place)
+    store, key = _store(place), _word_key()
+    word = _answer(store, key, place)
+    store.add(f"{key}/read", 1)
+    return word
 
 
 def _word_key() -> str:

@@ -58,14 +58,19 @@ class Start:
         resumed = wanted(overrides)
         overrides, folders, sources = pinned([word for word in overrides if not resumes(word)]), list(folders), Sources()
 
-        def again(settings: Mapping[str, Any]) -> Composed:
-            return compose_run(overrides, folders, sources, settings)
-
-        if resumed is None:
-            return replace(cls.fresh(compose_run(overrides, folders, sources), sources), compose=again)
-        if resumed != "auto":
+        if resumed not in (None, "auto"):
             return cls.resumed(Run.open(Path(resumed)), overrides, folders)
         composed = compose_run(overrides, folders, sources)
+        known: list[tuple[Mapping[str, Any], Composed]] = [({}, composed)]  # composing takes a good part of a second
+
+        def again(settings: Mapping[str, Any]) -> Composed:
+            if found := [result for values, result in known if values == settings]:
+                return found[0]
+            known.append((settings, compose_run(overrides, folders, sources, settings)))
+            return known[-1][1]
+
+        if resumed is None:
+            return replace(cls.fresh(composed, sources), compose=again)
         if not is_named(composed):
             raise UserError("resume=auto needs name=NAME: the run to resume, or to start if there is none.")
         run = newest(_runs(composed.config), _task(composed.config), composed.config["name"])

@@ -1,6 +1,5 @@
 """The example in the docstring of every public name, run as it stands."""
 
-import copy
 import doctest
 import inspect
 import math
@@ -34,10 +33,10 @@ def documented(name: str) -> str:
     return (inspect.getdoc(value) if isinstance(value, type) or inspect.isfunction(value) else framework.__doc__) or ""
 
 
+@pytest.mark.matrix(0.4, axes=())
 @pytest.mark.parametrize("name", dir(framework))
 def test_the_example_of_a_name_runs(name, folder, monkeypatch):
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(registry, "_classes", copy.deepcopy(registry._classes))  # an example may register a part
     names = {
         "__name__": "examples",
         "torch": torch,
@@ -49,5 +48,12 @@ def test_the_example_of_a_name_runs(name, folder, monkeypatch):
     assert example.examples, f"{name} has no example"
     assert example.docstring != framework.__doc__ or f"framework.{name}" in framework.__doc__, f"{name} has no example"
     said: list[str] = []
-    doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS).run(example, out=said.append)
+    kinds = {*registry.registered()}
+    try:
+        doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS).run(example, out=said.append)
+    finally:  # an example may register a part; those of modules that it imported stay, for they are imported once
+        registry.forget("examples")
+        for kind in {*registry.registered()} - kinds:
+            if not registry._classes[kind]:
+                del registry._classes[kind]
     assert not said, "".join(said)

@@ -226,6 +226,7 @@ def test_modules_that_register_nothing_are_not_imported(guest):
     assert not {"guest_of_tests.script", "guest_of_tests.plots", "guest_of_tests.layers"} & sys.modules.keys()
 
 
+@pytest.mark.matrix(0.5, axes=())
 @pytest.mark.parametrize(
     ("module", "text", "reason"),
     [

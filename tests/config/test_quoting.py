@@ -6,6 +6,8 @@ from hydra.core.override_parser.types import ChoiceSweep
 
 from framework.config.quoting import quote, quoted, unquoted
 
+pytestmark = pytest.mark.hydra  # also with a newer one: make test-hydra
+
 NAMES = [
     "a", "Grüße", "東京", "a=b", "a b", "a:b", "it's", 'a"b', "(x)", "x(1).csv", "a[1]", "C:\\x", "~/x", "a&b;c", "x!y#z", "a\nb", "ü\\",
     "ü\\'x", "'", "\\\\'", "100%",

@@ -17,6 +17,8 @@ from framework.workflows.start import Start
 from plugins.classification import defaults
 from plugins.translation import defaults as translation
 
+pytestmark = pytest.mark.hydra  # also with a newer one: make test-hydra
+
 RULES = defaults.ClassificationDefaults()
 SETTINGS = {
     "model": {"max_length": 96},

@@ -10,6 +10,8 @@ from framework.config.space import Axis, Space
 from framework.config.sweeping import expand, identity, names, parse_overrides, trains_folds, with_folds
 from framework.errors import UserError
 
+pytestmark = pytest.mark.hydra  # also with a newer one: make test-hydra
+
 
 def jobs(*words):
     return expand(parse_overrides(words))

@@ -9,6 +9,8 @@ from framework.config import catalogue
 from framework.config.catalogue import Catalogue
 from framework.config.task_data import task_mistakes
 
+pytestmark = pytest.mark.hydra  # also with a newer one: make test-hydra
+
 TASKS = catalogue.load().names("task")
 
 

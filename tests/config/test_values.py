@@ -19,6 +19,8 @@ from framework.registry import broken, build
 from framework.registry.rules import names_in
 from framework.workflows.preflight import check_options
 
+pytestmark = pytest.mark.hydra  # also with a newer one: make test-hydra
+
 CONFIGS = [
     ["task=classification", "data=files", "data.train=a.csv", "logger=wandb", "model/adapter=lora"],
     ["task=translation", "model=encoder_decoder"],

@@ -49,7 +49,7 @@ class TestClassification(TaskPromises):
 
 class TestBuiltinData(SourcePromises):
     data = Part("data/builtin", limit=50)
-    format = "format/translation"
+    format = Part("format/translation", builtin_rows=300)
 
 
 OTHER_FORMATS = [

@@ -414,6 +414,7 @@ WRONG = {
 }
 
 
+@pytest.mark.matrix(0.5, axes=())
 @pytest.mark.parametrize(
     ("attention", "promise"),
     [(cls, name) for cls, names in WRONG.items() for name in names.split()],

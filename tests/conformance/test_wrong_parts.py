@@ -415,6 +415,7 @@ WRONG = {
 CASES = [(suite, part, name) for suite, parts in WRONG.items() for part, names in parts.items() for name in names.split()]
 
 
+@pytest.mark.matrix(0.5, axes=())
 @pytest.mark.parametrize(("suite", "part", "promise"), CASES, ids=lambda value: getattr(value, "__name__", value))
 def test_a_wrong_part_is_rejected_by_the_name_of_the_promise(suite, part, promise):
     assert_rejected(suite, promise.replace("_", " "), part)

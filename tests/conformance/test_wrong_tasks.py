@@ -335,6 +335,7 @@ def test_a_right_task_keeps_every_promise(task):
     check_task(toy(task))
 
 
+@pytest.mark.matrix(0.5, axes=())
 @pytest.mark.parametrize(("task", "promise"), WRONG.items(), ids=[task.__name__ for task in WRONG])
 def test_a_wrong_task_is_rejected_by_the_name_of_the_promise(task, promise):
     with pytest.raises(BrokenPromise, match=f"^({promise})"):

@@ -73,6 +73,7 @@ TOKENIZERS = {
 }
 
 
+@pytest.mark.matrix(0.5, axes=())
 @pytest.mark.parametrize("name", TOKENIZERS)
 def test_the_first_tokens_are_those_of_the_whole_text(name, monkeypatch):
     tokenizer = TOKENIZERS[name]()
@@ -115,6 +116,7 @@ def test_a_text_without_words_or_of_few_characters_is_encoded_whole(text):
     assert tokenizer.encode(text, at_least=3) == tokenizer.encode(text)
 
 
+@pytest.mark.matrix(0.4, axes=())
 @pytest.mark.parametrize("name", ["wordpiece", "bpe", "prefix", "unigram", "characters"])
 def test_a_tokenizer_learns_the_same_from_the_parts_of_a_text(name, monkeypatch):
     whole = TOKENIZERS[name]()

@@ -49,6 +49,7 @@ def test_there_are_commands_to_try():
     assert len(COMMANDS) >= 17
 
 
+@pytest.mark.matrix(0.5, axes=())
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_reads_its_data(command, folder, monkeypatch):
     monkeypatch.chdir(folder)

@@ -1,12 +1,14 @@
 """Runs that were never trained: a folder with everything a finished run has, made in a moment."""
 
+import copy
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from framework.config.compose import compose
+from framework.config.compose import Composed, compose
 from framework.data.spec import DataSpec
 from framework.data.tokenization.trainers import BytesTokenizer, Tokenizer
 from framework.runs.build import build_task
@@ -20,10 +22,15 @@ SPEC: dict[str, dict[str, Any]] = {
 TASKS = ("classification", "ner", "completion", "pretraining", "translation", "summarization")
 
 
+@cache
+def composed_once(*overrides: str) -> Composed:
+    return compose(list(overrides))
+
+
 def make_run(root: Path, task: str, *words: str, spec: dict[str, Any] | None = None, seed: int = 0) -> Path:
     """The folder of a run of that task and these overrides, with weights as they are drawn."""
     overrides = [f"task={task}", *TOY, *words]
-    composed = compose(overrides)
+    composed = copy.deepcopy(composed_once(*overrides))
     tokenizer: Tokenizer = BytesTokenizer().train(lambda: ())
     special = tokenizer.special_ids
     named = {name: special[name] for name in ("begin", "end", "unknown", "mask")}

@@ -74,6 +74,7 @@ def assert_same(found: list[Generated], expected: list[tuple[list[int], float]],
     assert [one.score for one in found] == pytest.approx([score for _, score in expected], abs=tolerance)
 
 
+@pytest.mark.matrix(0.4, axes=())
 @pytest.mark.parametrize("early_stopping", ["exact", "length_so_far", "first"])
 @pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0, 2.0, -0.5])
 def test_as_many_beams_as_there_are_texts_find_the_best(length_penalty: float, early_stopping: str) -> None:
@@ -129,6 +130,7 @@ def with_source() -> tuple[Any, Any, list[Logits]]:
     return model, encoder_output, [lambda ids, row=row: model.logits(model(torch.tensor([row]), ids))[0, -1] for row in SOURCES]
 
 
+@pytest.mark.matrix(0.4, axes=())
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_it_is_the_plain_search_with_a_source(options: dict[str, Any]) -> None:
     model, encoder_output, logits = with_source()

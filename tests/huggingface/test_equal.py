@@ -158,6 +158,7 @@ def common(written: list[list[int]]) -> int:
     return max(range(3, VOCABULARY), key=lambda token: len({row.index(token) for row in written if token in row}))
 
 
+@pytest.mark.matrix(0.5, axes=())
 @pytest.mark.parametrize("num_beams", [1, 4])
 @pytest.mark.parametrize("name", [*DECODERS, *PAIRS])
 def test_generated_texts_equal_those_of_transformers(name: str, num_beams: int, saved: Any) -> None:

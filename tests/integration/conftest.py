@@ -11,9 +11,10 @@ from framework.cli.train import main as train_main
 MODEL = ["model.dim=16", "model.num_layers=1", "model.num_heads=2", "model.max_length=32", "tokenizer=bytes"]
 FILES = ["data=files", "data.train=train.csv", "data.validation=dev.csv", "data.test=test.csv"]
 CLASSIFICATION = ["task=classification", *FILES, *MODEL, "data.batches.budget=512", "trainer.max_epochs=2", "callbacks.progress.style=off"]
+CLASSIFICATION += ["effort=fixed"]  # what a task chooses from the rows (tests/config/test_settings.py) is composed twice more
 PAIRS = ["train.en", "train.de"], ["dev.en", "dev.de"]
 TRANSLATION = ["task=translation", "data=files", "data.train=[train.en,train.de]", "data.validation=[dev.en,dev.de]", *MODEL]
-TRANSLATION += ["trainer.max_epochs=2", "callbacks.progress.style=off", "task.decoding.max_new_tokens=8"]
+TRANSLATION += ["trainer.max_epochs=2", "callbacks.progress.style=off", "task.decoding.max_new_tokens=8", "effort=fixed"]
 
 MOODS = {"good": "fine great lovely superb warm", "bad": "dull awful bleak cold grim"}
 LEXICON = {"the": "das", "old": "alte", "new": "neue", "house": "Haus", "child": "Kind", "book": "Buch", "sees": "sieht", "and": "und"}

@@ -17,6 +17,8 @@ from framework.cli.train import main as train_main
 from framework.config import catalogue as index
 from tests.integration.conftest import CLASSIFICATION, TRANSLATION, train
 
+pytestmark = pytest.mark.hydra  # also with a newer one: make test-hydra
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -84,6 +86,7 @@ CONFIG = {
 }
 
 
+@pytest.mark.matrix(0.4, axes=())
 @pytest.mark.parametrize(("words", "said"), CONFIG.values(), ids=CONFIG)
 def test_config(refused, words, said):
     assert said in refused(*words.split())
@@ -113,6 +116,7 @@ OTHER_WORDS = {
 }
 
 
+@pytest.mark.matrix(0.3, axes=())
 @pytest.mark.parametrize(("words", "said"), OTHER_WORDS.items(), ids=OTHER_WORDS)
 def test_words_of_other_tools_are_answered_with_ours(refused, words, said):
     for main in (train_main, lambda words: framework_main(["check", *words])):
@@ -166,6 +170,7 @@ VALUES = {
 }
 
 
+@pytest.mark.matrix(0.3, axes=())
 @pytest.mark.parametrize(("words", "said"), VALUES.items(), ids=VALUES)
 def test_a_value_that_cannot_work_is_refused_before_the_run_has_a_folder(refused, words, said):
     assert said in refused(*CLASSIFICATION, "trainer.accelerator=cpu", *words.split())
@@ -284,6 +289,7 @@ DATA = {
 }
 
 
+@pytest.mark.matrix(0.5, axes=())
 @pytest.mark.parametrize(("words", "content", "said"), DATA.values(), ids=DATA)
 def test_data(project, refused, words, content, said):
     (project / "bad.csv").write_bytes(content)
@@ -361,6 +367,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.matrix(0)
 @pytest.mark.parametrize("command", ["predict", "evaluate", "resume"])
 @pytest.mark.parametrize("spoil", BROKEN, ids=lambda spoil: spoil.__name__)
 def test_a_broken_checkpoint(trained, monkeypatch, capfd, spoil, command):

@@ -155,6 +155,7 @@ def test_another_task_loads_the_adapter_without_the_head(here, capsys):
 FILE = "model.adapter.weights=one.safetensors"
 
 
+@pytest.mark.matrix(0.5, axes=())
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.conftest import MODEL, train
 
-QUICK = [*MODEL, "trainer.max_steps=1", "trainer.max_epochs=1", "callbacks.progress.style=off", "logger=none"]
+QUICK = [*MODEL, "trainer.max_steps=1", "trainer.max_epochs=1", "callbacks.progress.style=off", "logger=none", "effort=fixed"]
 WORDS = {
     "classification": ["task=classification"],
     "ner": ["task=ner", "task.format.overlap=4"],
@@ -61,11 +61,13 @@ def check(task: str, folder: Path, validation: bool, test: bool, share: float) -
             assert figures[f"{split}/accuracy"] == pytest.approx(accuracy)
 
 
+@pytest.mark.matrix(0)
 @pytest.mark.parametrize(("validation", "test", "share"), GIVEN)
 def test_classification(project, validation, test, share):
     check("classification", project, validation, test, share)
 
 
+@pytest.mark.matrix(0)
 @pytest.mark.parametrize("share", [0, 0.2])
 @pytest.mark.parametrize("task", sorted({*WORDS} - {"classification"}))
 def test_every_task_without_a_test_part(project, task, share):

@@ -135,6 +135,7 @@ def test_a_run_is_trained_with_options_for_each_split(folder):
     assert measured(run)["test"] == OTHER
 
 
+@pytest.mark.matrix(0.5, axes=())
 @pytest.mark.parametrize(
     ("word", "said"),
     [

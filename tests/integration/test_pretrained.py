@@ -16,6 +16,7 @@ from framework.pretrained.overrides import pinned
 from framework.runs.checkpoint import load_weights
 from framework.workflows.evaluate import evaluate
 from framework.workflows.predict import predict
+from tests import forks
 from tests.integration.conftest import CLASSIFICATION, copied, newest, refused, train, write_text
 
 SMALL = [
@@ -85,6 +86,7 @@ def test_a_mismatch_is_refused_with_names_shapes_and_options_that_fit(here, caps
     assert len(list(Path("runs").rglob("config.yaml"))) == 1  # before there is a folder
 
 
+@pytest.mark.matrix(0.5, axes=())
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -184,7 +186,7 @@ def test_an_option_that_a_saved_config_lacks_has_its_default(here, capsys):
 def test_every_rank_loads_the_weights_and_has_the_metrics_of_one_process(here):
     words = [*PRETRAINING, f"model.pretrained={here}", "optimizer.lr=0.0", "trainer.accelerator=cpu", "data.test=text.txt"]
     words = [word for word in words if not word.startswith("tokenizer")]
-    alone, both = train(*words, "trainer.devices=1"), train(*words, "trainer=ddp")
+    alone, both = train(*words, "trainer.devices=1"), forks.train(*words, "trainer=ddp")
     before, after = weights(here), weights(both)
     assert all(torch.equal(before[name], after[name]) for name in before)
     figures = [json.loads((run / "metrics.json").read_text()) for run in (alone, both)]

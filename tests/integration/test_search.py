@@ -17,6 +17,8 @@ from framework.training.pruning import PRUNED, Pruning, open_study
 from framework.workflows.start import Start, compose_run
 from tests.integration.conftest import CLASSIFICATION
 
+pytestmark = pytest.mark.hydra  # also with a newer one: make test-hydra
+
 optuna = pytest.importorskip("optuna")
 
 SEARCH = [*CLASSIFICATION, "sweep=optuna", "sweep.trials=6", "optimizer.lr=tag(log,interval(1e-4,1))", "model.num_heads=1,2"]

@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,9 +18,10 @@ from framework.runs.sweep import Ledger
 from framework.training.interruption import Interrupted
 from framework.workflows import sweep
 from framework.workflows.start import Start
+from tests import forks
 from tests.integration.conftest import CLASSIFICATION, write_data
 
-TRAIN_PY = str(Path(__file__).resolve().parents[2] / "train.py")
+pytestmark = pytest.mark.hydra  # also with a newer one: make test-hydra
 
 
 @pytest.fixture
@@ -148,7 +147,7 @@ def test_one_id_for_several_runs_is_refused(launched, capsys, monkeypatch):
 
 SWEPT = [*CLASSIFICATION, "model/position=rotary,alibi,learned", "model.dropout=0.2"]
 SWEPT = [word.replace("tokenizer=bytes", "tokenizer=bpe") for word in SWEPT] + ["tokenizer.vocab_size=300"]
-SWEPT += ["callbacks.checkpoint.every_n_train_steps=1", "trainer.log_every_n_steps=1", "trainer.max_epochs=3", "effort=fixed"]
+SWEPT += ["callbacks.checkpoint.every_n_train_steps=1", "trainer.log_every_n_steps=1", "trainer.max_epochs=3"]
 NAMES = ["01_position=rotary", "02_position=alibi", "03_position=learned"]
 
 
@@ -166,7 +165,7 @@ def undisturbed(tmp_path_factory):
 def until(condition, process):
     deadline = time.monotonic() + 300
     while not condition():
-        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        assert process.poll() is None and time.monotonic() < deadline, process.said()
         time.sleep(0.01)
 
 
@@ -180,9 +179,7 @@ def assert_the_same(folder, other):
 
 
 def test_killed_in_the_middle_of_a_job_moved_and_repeated(project, undisturbed, capsys):
-    own = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}  # of this process, which outlives the other
-    command = [sys.executable, TRAIN_PY, "-m", *SWEPT, "logger=both"]
-    process = subprocess.Popen(command, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = forks.start(forks.TRAIN, ["-m", *SWEPT, "logger=both"])
     second = Path("runs/classification") / undisturbed.name / NAMES[1]
     until(lambda: (second / "checkpoints/last.ckpt").exists(), process)
     os.kill(process.pid, signal.SIGKILL)

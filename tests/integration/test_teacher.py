@@ -87,6 +87,7 @@ def test_without_the_hard_loss_the_labels_do_not_matter(here):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.matrix(0.5, axes=())
 @pytest.mark.parametrize(
     ("words", "said"),
     [

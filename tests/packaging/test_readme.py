@@ -1,6 +1,7 @@
 """The README: its commands compose, the parts and files that it names exist, its example of a part works."""
 
 import itertools
+import random
 import re
 import shlex
 import subprocess
@@ -63,11 +64,12 @@ def published(tmp_path_factory):
     return folder
 
 
+@pytest.mark.matrix(0.6, axes=())
 @pytest.mark.parametrize("line", TO_COMPOSE)
 def test_a_command_composes(line, published, monkeypatch):
     monkeypatch.setitem(FUNCTIONS, "device_possible", lambda accelerator: True)  # the reader's machine has what the command names
     monkeypatch.chdir(published)
-    for overrides in jobs(line):
+    for overrides in random.Random(0).sample(found := jobs(line), min(len(found), 3)):  # of a sweep, the same jobs every time
         compose(overrides)
 
 

@@ -73,6 +73,7 @@ def test_linear_attention_refuses_a_window():
     assert not broken(get("attention/linear").rules, {"provided": {"table"}})
 
 
+@pytest.mark.matrix(0.4)
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(
     "values",
@@ -110,6 +111,7 @@ def test_attentions_that_differ_by_stack_and_slot_keep_the_promises():
     )
 
 
+@pytest.mark.matrix(0.4)
 @pytest.mark.parametrize(
     "family, stack", [("encoder_only", "encoder/standard"), ("decoder_only", "decoder/standard"), ("encoder_decoder", "decoder/cross")]
 )

@@ -151,6 +151,7 @@ def test_a_long_prompt_leaves_room_to_write():
     assert row["input"].split() == [str(id) for id in range(23, 35)]
 
 
+@pytest.mark.matrix(0.5, axes=())
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

@@ -29,10 +29,10 @@ TINY = [
 WORDS = {  # overrides that the README lacks
     "decoder": ["model/decoder=a_decoder_half"],
     "decoding": ["task.test_rows=2", "task.decoding.max_new_tokens=4"],
-    "format": ["data.limit=60"],
-    "tag_head": ["data.limit=60"],
-    "tokenizer": ["data.limit=20"],
 }
+# Contracts that take the longest, the same code for every kind of part: in the suite, one kind has them (`--matrix=whole`: all).
+LONGEST = ("test_runs_on_the_meta_device", "test_runs_compiled", "test_learns_the_order_of_words")
+QUICK = f"not ({' or '.join(LONGEST)})"
 # Kinds that one run uses. Distillation comes first: its teacher is the run before it.
 PARTS = "attention position feed_forward norm block decoder optimizer schedule tokenizer tracker callback trainer".split()
 TOGETHER = [["distillation"], PARTS, ["encoder", "classifier", "batches"]]
@@ -56,7 +56,7 @@ def test_every_kind_has_a_template_and_a_suite():
 
 
 @pytest.fixture(scope="module")
-def used(tmp_path_factory) -> str:
+def used(tmp_path_factory, pytestconfig) -> str:
     """The output of testing a plugin of each kind and training with it: in one process, because imports cost the most."""
     folder = tmp_path_factory.mktemp("kinds")
     catalogue.load()
@@ -67,16 +67,18 @@ def used(tmp_path_factory) -> str:
             assert main(["new", kind, f"a_{kind}"]) == 0
             readme = (folder / "plugins" / f"a_{kind}" / "README.md").read_text()
             commands[kind] = re.findall(r"^python -m framework train (.*)$", readme, re.MULTILINE)[0].split()
-    first = ["name=first", *TINY]
+    first = ["name=first", *TINY, "data.limit=60"]
     training = []
     for kinds in GROUPS:
         words = chain.from_iterable([*commands[kind], *WORDS.get(kind, [])] for kind in kinds)
-        training.append((kinds, [*dict.fromkeys(words), *TINY]))
+        training.append((kinds, [*dict.fromkeys(words), *TINY, *(["data.limit=60"] if kinds != ["data"] else [])]))
+    whole = pytestconfig.getoption("matrix") == "whole"
+    which = ["plugins"] if whole else ["plugins", "-k", f"a_attention or {QUICK}"]
     program = f"""\
 import pytest
 from framework.__main__ import main
 
-print("tests", int(pytest.main(["-q", "-rAf", "-p", "no:cacheprovider", "--no-header", "--tb=short", "plugins"])), flush=True)
+print("tests", int(pytest.main(["-q", "-rAf", "-p", "no:cacheprovider", "--no-header", "--tb=short", *{which!r}])), flush=True)
 main(["train", *{first!r}])
 for kinds, words in {training!r}:
     code = main(["train", *words])

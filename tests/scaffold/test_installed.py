@@ -12,6 +12,7 @@ import pytest
 
 from framework.__main__ import main
 from framework.config import catalogue
+from tests.scaffold.test_every_kind import QUICK
 
 ROOT = Path(__file__).parents[2]
 NAMES = {"task": "colors", "attention": "tilted", "position": "faded", "data": "moods"}
@@ -55,7 +56,7 @@ def installed(tmp_path_factory) -> str:
 import pytest
 from framework.__main__ import main
 
-print("tests", int(pytest.main(["-q", "-rA", "-p", "no:cacheprovider", "--no-header", *{list(NAMES.values())!r}])))
+print("tests", int(pytest.main(["-q", "-rA", "-p", "no:cacheprovider", "--no-header", "-k", {QUICK!r}, *{list(NAMES.values())!r}])))
 for kind, words in {training!r}.items():
     task = [] if "task=" in words else ["task={NAMES["task"]}"]  # it has the smallest rows
     print("trained", kind, main(["train", *words.split(), *task, *{TINY!r}]), flush=True)

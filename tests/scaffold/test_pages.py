@@ -12,6 +12,7 @@ import pytest
 
 from framework.__main__ import main
 from framework.config import catalogue
+from tests.scaffold.test_every_kind import QUICK
 
 ROOT = Path(__file__).parents[2]
 PAGES = {name: (ROOT / "docs" / f"write_a_{name}.md").read_text(encoding="utf-8") for name in ("task", "part")}
@@ -62,7 +63,7 @@ from framework.__main__ import main
 
 for command in {typed!r}:
     _, _, module, *words = command
-    code = pytest.main([*words, "-p", "no:cacheprovider"]) if module == "pytest" else main(words)
+    code = pytest.main([*words, "-p", "no:cacheprovider", "-k", {QUICK!r}]) if module == "pytest" else main(words)
     print(f"{{command}} ended with {{int(code)}}", flush=True)
 """
     around = {**os.environ, "PYTHONPATH": str(ROOT)}

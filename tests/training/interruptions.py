@@ -12,12 +12,13 @@ import pickle
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any, NoReturn
+from typing import Any
+
+from tests import forks
 
 SIGNALS = {"kill -9": signal.SIGKILL, "Ctrl-C": signal.SIGINT, "SIGTERM": signal.SIGTERM}
 WORDS = (
@@ -69,11 +70,7 @@ def compose_once(words: Sequence[str]) -> None:
 def attempt(words: Sequence[str], folder: Path, interruption: Interruption | None = None, processes: int = 1, log: str = "log") -> int:
     """Runs `train.py WORDS` in a fork, in a folder. Returns its exit code, negative for a signal; its output is in a file of the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    child = os.fork()
-    if not child:
-        _exit_with(lambda: _child(words, folder, interruption, processes, log))
+    child = forks.fork(lambda: _child(words, folder, interruption, processes, log))
     deadline = time.monotonic() + 300
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -85,19 +82,6 @@ def attempt(words: Sequence[str], folder: Path, interruption: Interruption | Non
             os.waitpid(child, 0)
             return 98
         time.sleep(0.005)
-
-
-def _exit_with(main: Callable[[], int]) -> NoReturn:
-    """Ends a fork with the exit code of a function; 1 and a traceback if it raises."""
-    code = 1
-    try:
-        code = main()
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
 
 
 def _end_group(group: int) -> bool:
@@ -125,7 +109,7 @@ def _child(words: Sequence[str], folder: Path, interruption: Interruption | None
     if processes > 1:
         from framework.workflows import spawning
 
-        spawning.subprocess = _ForkedRanks(counter)  # type: ignore[assignment]
+        spawning.subprocess = _CountedRanks(counter)  # type: ignore[assignment]
     from framework.cli.train import main
     from framework.workflows import start
 
@@ -182,60 +166,22 @@ class Counter:
         (folder / "events").write_text(str(self.count))
 
 
-class _ForkedRanks:
-    """In the place of the module `subprocess`: ranks as forks of the process that starts them."""
-
-    DEVNULL, PIPE, STDOUT = -3, -1, -2
+class _CountedRanks(forks.Ranks):
+    """Ranks whose events are counted."""
 
     def __init__(self, counter: Counter):
-        self.counter, self.started = counter, 0
+        self.counter = counter
 
-    def Popen(self, command: Sequence[str], env: Mapping[str, str], **_: Any) -> "_Rank":  # noqa: N802
+    def Popen(self, command: Sequence[str], env: Mapping[str, str], **_: Any) -> forks.Rank:  # noqa: N802
         self.counter.actor = -1  # the process that starts ranks only waits
-        return _Rank(command, env, self.counter)
+        return super().Popen(command, env)
 
-
-class _Rank:
-    """One rank, with the methods of `subprocess.Popen`."""
-
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], counter: Counter):
-        self.returncode: int | None = None
-        self.pid = os.fork()
-        if not self.pid:
-            _exit_with(lambda: self._main(command, environment, counter))
-
-    def _main(self, command: Sequence[str], environment: Mapping[str, str], counter: Counter) -> int:
-        os.environ.clear()
-        os.environ.update(environment)
-        counter.actor, counter.count = int(environment["RANK"]), 0
-        from framework.workflows import processes
-
-        code = processes.rank(*command[-3:])  # folder, parent, report
-        if counter.actor == 0:
-            counter.report(Path())
+    def main(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
+        self.counter.actor, self.counter.count = int(environment["RANK"]), 0
+        code = super().main(command, environment)
+        if self.counter.actor == 0:
+            self.counter.report(Path())
         return code
-
-    def poll(self) -> int | None:
-        if self.returncode is None:
-            done, status = os.waitpid(self.pid, os.WNOHANG)
-            self.returncode = os.waitstatus_to_exitcode(status) if done else None
-        return self.returncode
-
-    def wait(self, timeout: float | None = None) -> int:
-        while self.poll() is None:
-            time.sleep(0.01)
-        assert self.returncode is not None
-        return self.returncode
-
-    def send_signal(self, number: int) -> None:
-        if self.poll() is None:
-            os.kill(self.pid, number)
-
-    def terminate(self) -> None:
-        self.send_signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        self.send_signal(signal.SIGKILL)
 
 
 # -- comparing --

@@ -1,9 +1,8 @@
-"""Jobs of the tests with two processes; started as `python -m tests.training.ranks FOLDER JOB ...`."""
+"""Jobs of the tests with two processes; started as `main([FOLDER, JOB, ...])` in each rank, which `RANK` in its environment numbers."""
 
 import os
 import signal
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -79,7 +78,9 @@ JOBS = {
     "resumed": lambda folder: fit(folder / "cut", "ddp", dropout=0.3, resume=True),
 }
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    for job in sys.argv[2:]:
-        JOBS[job](Path(sys.argv[1]))
+
+def main(words: Sequence[str]) -> int:
+    folder, *jobs = words
+    for job in jobs:
+        JOBS[job](Path(folder))
+    return 0

@@ -1,19 +1,20 @@
 """Memory that does not suffice: refused before it is allocated, or answered with what to lower when it runs out."""
 
 import errno
-import os
-import subprocess
-import sys
+import resource
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 
+from framework.cli.train import main
 from framework.config.compose import compose
 from framework.errors import UserError
 from framework.workflows import memory
 from framework.workflows.memory import check_memory, is_out_of_memory, main_memory, memory_errors
 from framework.workflows.trial import try_options
+from tests import forks
 
 GIB = 2**30
 OUT = {
@@ -73,20 +74,22 @@ def test_weights_gradients_and_optimizer_state_count(optimizer, precision, tenso
         check_memory(layer, config)
 
 
-def test_the_limit_of_a_process_counts(tmp_path):
+def limited(words: Sequence[str]) -> int:
+    """Trains in 3 GiB of address space; prints what there is."""
+    resource.setrlimit(resource.RLIMIT_AS, (3 * GIB, 3 * GIB))
+    print(main_memory())
+    return main(words)
+
+
+def test_the_limit_of_a_process_counts(tmp_path, monkeypatch):
     """In a process with 3 GiB of address space: what there is, and a step that needs more ends with a message."""
-    (tmp_path / "text.txt").write_text("the cat sees the dog\n" * 500)
-    program = (
-        "import resource, sys; from framework.cli.train import main; from framework.workflows.memory import main_memory;"
-        "resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30, 3 * 2**30)); print(main_memory()); sys.exit(main(sys.argv[1:]))"
-    )
+    monkeypatch.chdir(tmp_path)
+    Path("text.txt").write_text("the cat sees the dog\n" * 500)
     words = "task=completion data=files data.train=text.txt tokenizer=bytes model.dim=16 model.num_heads=2 model.num_layers=1 "
     words += "model.embedding_dim=131072 data/batches=packed data.batches.rows=16 task.baseline=false trainer.max_steps=1 "
     words += "trainer.accelerator=cpu"  # 16 x 512 embeddings of 512 KiB
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, "-c", program, *words.split()]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 2, done.stderr
-    assert int(done.stdout.split()[0]) <= 3 * GIB
-    assert "out of memory: there was no room for " in done.stderr and "Traceback" not in done.stderr
+    code, out, said = forks.run("tests.training.test_memory:limited", words.split())
+    assert code == 2, said
+    assert int(out.split()[0]) <= 3 * GIB
+    assert "out of memory: there was no room for " in said and "Traceback" not in said
     assert main_memory() > 0

@@ -1,11 +1,8 @@
 """Two processes: the same losses, weights and files as one; resume after a kill; weights spread over both."""
 
 import csv
-import os
 import shutil
 import socket
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -17,6 +14,7 @@ from framework.training.callbacks import Checkpoint
 from framework.training.distillation import StandardDistillation
 from framework.training.optimizers import SGD
 from framework.training.schedules import Cosine
+from tests import forks
 from tests.precision import BILLIONTH
 from tests.training.toys import LOGGED, DistillableToy, Loader, NextTokenTask, PenalizedTask, adapted_task, learner, rows, trainer, weights
 
@@ -29,18 +27,9 @@ def two(folder, *jobs):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "tests.training.ranks", str(folder), *jobs],
-            env={**os.environ, **world, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    said = [process.communicate(timeout=300)[0] for process in ranks]
-    print(*said, sep="\n----\n")
+    places = [{**world, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
+    ranks = [forks.start("tests.training.ranks:main", [str(folder), *jobs], place) for place in places]
+    print(*(word for process in ranks for word in process.communicate()), sep="\n----\n")
     return [process.returncode for process in ranks]
 
 

@@ -246,6 +246,7 @@ def test_nothing_is_kept_after_training(tmp_path):
     assert module._figures.take() == {}
 
 
+@pytest.mark.matrix(0.5, axes=())
 @pytest.mark.parametrize(("call", "words"), [
     (lambda: add_loss("loss", torch.ones(2, requires_grad=True)), ("add_loss('loss')", "padding")),
     (lambda: log_figure("lr", 1.0), ("log_figure('lr')",)),

@@ -86,6 +86,7 @@ CASES = {
 }
 
 
+@pytest.mark.matrix(0.4, axes=())
 @pytest.mark.parametrize("name", CASES)
 def test_stopped_anywhere(tmp_path, monkeypatch, name):
     """Each kind of run, killed up to twice before random hooks, with `last` at each validation or every few steps as well."""

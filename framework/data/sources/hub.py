@@ -116,7 +116,7 @@ class HubData(Source):
             import datasets  # takes 1 s
             import huggingface_hub.constants
         except ImportError:
-            raise UserError("data=hub needs the package `datasets`: pip install datasets") from None
+            raise UserError("data=hub needs the package datasets: python -m pip install datasets") from None
         if not local and not reachable():  # the cache is read at once, without waiting for the network
             datasets.config.HF_HUB_OFFLINE = huggingface_hub.constants.HF_HUB_OFFLINE = True
         try:

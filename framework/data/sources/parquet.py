@@ -14,8 +14,10 @@ BATCH = 1024
 
 def read_parquet(path: Path, columns: Columns) -> Iterator[tuple[Row, str]]:
     """Rows of a parquet file. Null and NaN are missing values, binary columns are UTF-8 text."""
-    import pyarrow.parquet  # takes 0.2 s
-
+    try:
+        import pyarrow.parquet  # takes 0.2 s
+    except ImportError:
+        raise UserError(f"{path}: reading parquet needs the package pyarrow: python -m pip install pyarrow") from None
     with _whole(path):
         file = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True)
     names = file.schema_arrow.names
