@@ -24,6 +24,7 @@ from framework import (
     TokenFeatures,
     UserError,
     choice,
+    highlighted,
     register,
 )
 
@@ -200,6 +201,10 @@ class NerTask(Distillable, Exportable):
     def update(self, metrics: dict[str, "Metric"], rows: list[dict[str, Any]]) -> None:
         metrics["entities"].update([row["predicted_tags"] for row in rows], [row["reference_tags"] for row in rows])
 
+    def table(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The entities of each text as words, and in colors in the text."""
+        return [{"row": row.get("row"), "input": row["input"], **_shown(row)} for row in rows]
+
     def hints(self, config: Mapping[str, Any]) -> Iterator[str]:
         if self.linear is None:
             yield "task.format.word_features=65536: a linear tagger of word features is trained first, and the model corrects it"
@@ -207,6 +212,14 @@ class NerTask(Distillable, Exportable):
     def baseline(self, data: BaselineData) -> Baseline:
         """An averaged structured perceptron on features of words."""
         return {"": list(predicted(map(self.format.parse, data.train), map(self.format.parse, data.test), self.spec.labels))}
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """The columns `reference` and `prediction` of a row, and both again in colors."""
+    named = {name: row[name] for name in ("reference", "prediction") if name in row}
+    texts = {name: ", ".join(f"{entity['text']} ({entity['type']})" for entity in found) for name, found in named.items()}
+    spans = {name: [(entity["start"], entity["end"], entity["type"]) for entity in found] for name, found in named.items()}
+    return {**texts, **{f"{name} in text": highlighted(row["input"], each) for name, each in spans.items()}}
 
 
 def _most_words(batch: Batch) -> int:
