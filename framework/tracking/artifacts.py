@@ -68,7 +68,10 @@ def _asked(question: Any, path: str) -> Any:
     try:
         return question()
     except (Error, ValueError, requests.RequestException) as error:  # ValueError: of W&B's own checks of names and types
-        raise UserError(f"{SCHEME}{path}: {advice(error)}") from error
+        said = str(error).partition("\n")[0]
+        raise UserError(
+            f"{SCHEME}{path}: Weights & Biases: {said} (`wandb login` logs in; a name is {SCHEME}ENTITY/PROJECT/NAME:ALIAS)"
+        ) from error
 
 
 def advice(error: Exception) -> str:

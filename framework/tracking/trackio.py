@@ -125,9 +125,12 @@ class TrackioTracker(Tracker):
     @rank_zero_only
     def finish(self, exit_code: int) -> None:
         if self._run is not None:
+            from trackio import context_vars
+
             self._log({"exit_code": exit_code})
             with _quiet():
                 self._run.finish()
+            context_vars.current_run.set(None)  # which would be finished again at the end of the process
             self._run = None
 
     def _log(self, values: Mapping[str, Any], step: int | None = None) -> None:

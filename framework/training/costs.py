@@ -27,21 +27,36 @@ _PEAKS = (
 )
 
 
-def training_flops(task: nn.Module, batch: Batch) -> float:
-    """FLOPs of the matrix products and attentions of a training step with a batch, padding included: those of the forward pass, counted by
-    torch's counter, once more for the gradients of activations, and once more for those of the share of the parameters that is trained.
+class FlopCount:
+    """Counts the FLOPs of the matrix products and attentions in the forward pass of a task, inside the block, with torch's counter."""
 
-    Recomputed activations and the optimizer are not counted. Kaplan et al. 2020, section 2.1, https://arxiv.org/abs/2001.08361
-    """
-    from torch.utils.flop_counter import FlopCounterMode
+    def __init__(self) -> None:
+        from torch.utils.flop_counter import FlopCounterMode
 
-    aten: Any = torch.ops.aten
-    counter = FlopCounterMode(display=False, custom_mapping={aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops})
-    with evaluating(task), torch.no_grad(), nothing_recorded(), counter:
-        nn.Module._call_impl(task, batch)  # type: ignore[attr-defined]  # not the compiled call, whose operations cannot be counted
-    parameters = list(task.parameters())
-    share = sum(each.numel() for each in parameters if each.requires_grad) / max(1, sum(each.numel() for each in parameters))
-    return float(counter.get_total_flops()) * (2 + share)
+        aten: Any = torch.ops.aten
+        self._counter = FlopCounterMode(display=False, custom_mapping={aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops})
+
+    def __enter__(self) -> "FlopCount":
+        self._counter.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._counter.__exit__(*error)
+
+    def training(self, task: nn.Module) -> float:
+        """The FLOPs of a training step: those counted, once more for the gradients of activations, and once more for those of the share of
+        the parameters that is trained. Without recomputed activations and the optimizer. Kaplan et al. 2020, section 2.1,
+        https://arxiv.org/abs/2001.08361
+        """
+        parameters = list(task.parameters())
+        share = sum(each.numel() for each in parameters if each.requires_grad) / max(1, sum(each.numel() for each in parameters))
+        return float(self._counter.get_total_flops()) * (2 + share)
+
+
+def forward_uncompiled(task: nn.Module, batch: Batch) -> Any:
+    """The result of a compiled task, operation by operation as a counter sees it, in a forward pass that changes nothing."""
+    with evaluating(task), torch.no_grad(), nothing_recorded():
+        return nn.Module._call_impl(task, batch)  # type: ignore[attr-defined]
 
 
 def _attention_flops(*shapes: Any, out_shape: Any = None, **options: Any) -> int:

@@ -16,10 +16,10 @@ from torch.optim.lr_scheduler import LambdaLR
 from framework.data.formats import Batch
 from framework.errors import UserError
 from framework.generation.engine import Decode
-from framework.tasks.base import Task
+from framework.tasks.base import Result, Task
 from framework.tracking.base import Tracker
 from framework.training.averaging import LIVE
-from framework.training.costs import peak_flops, peak_memory, training_flops
+from framework.training.costs import FlopCount, forward_uncompiled, peak_flops, peak_memory
 from framework.training.distillation import Distillation
 from framework.training.evaluation import Evaluation
 from framework.training.figures import FigureLog
@@ -125,10 +125,9 @@ class Learner(pl.LightningModule):
             group.update(values, initial_lr=values["lr"], lr=values["lr"] * self._factor(scheduler.last_epoch))
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        self._count_flops(batch)
         self._seed_dropout(batch_index)
         with recorded_losses() as auxiliary:
-            result = self.task(batch)
+            result = self._forward(batch)
             if self.distillation is not None:
                 result = self.distillation(self.task, batch, result)
             for name, (loss, weight) in result.losses.items():
@@ -140,15 +139,18 @@ class Learner(pl.LightningModule):
         with nothing_recorded():  # a gradient of its own recomputes checkpointed layers
             return self._mean(losses)
 
-    def _count_flops(self, batch: Batch) -> None:
-        """Once: the FLOPs of a token, those of the first batch."""
-        wanted = getattr(self.trainer, "log_flops", False) and self._throughput.flops is None
-        if wanted and not batch["@rows"].dummy and batch["@rows"].tokens:
-            began = time.perf_counter()
-            self._throughput.flops = training_flops(self.task, batch) / batch["@rows"].tokens
-            if peak := peak_flops(self.device, self.trainer.precision):
-                self._throughput.peak = self.trainer.world_size * peak
-            self._throughput.start += time.perf_counter() - began
+    def _forward(self, batch: Batch) -> Result:
+        """The result of the task. The first time its FLOPs are counted, those of a token from then on."""
+        tokens = batch["@rows"].tokens
+        if self._throughput.flops is not None or not getattr(self.trainer, "log_flops", False) or batch["@rows"].dummy or not tokens:
+            return cast(Result, self.task(batch))
+        compiled = self.task._compiled_call_impl is not None  # operations of a compiled call cannot be counted
+        with FlopCount() as count:
+            result = forward_uncompiled(self.task, batch) if compiled else self.task(batch)
+        self._throughput.flops = count.training(self.task) / tokens
+        if peak := peak_flops(self.device, self.trainer.precision):
+            self._throughput.peak = self.trainer.world_size * peak
+        return cast(Result, self.task(batch) if compiled else result)
 
     def on_before_backward(self, loss: Tensor) -> None:
         record_figures(None)  # layers that are recomputed would count twice
