@@ -46,13 +46,15 @@ def summary_of(found: list[dict[str, Any]]) -> dict[str, Any]:
     return {key: value for record in find(found, "summary") for key, value in record.get("update", {}).items()}
 
 
-def table(run: Path, name: str) -> list[dict[str, Any]]:
-    """The rows of the newest table of a name."""
-    own = re.compile(rf"{re.escape(name.rpartition('/')[2])}_(\d+)_[0-9a-f]{{20}}\.table\.json")
-    found = run.glob(f"wandb/offline-run-*/files/media/table/{name}_*.table.json")
-    files = sorted((path for path in found if own.fullmatch(path.name)), key=lambda path: int(own.fullmatch(path.name)[1]))  # type: ignore
-    content = json.loads(files[-1].read_text())
-    return [dict(zip(content["columns"], row, strict=True)) for row in content["data"]]
+def table(found: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """The rows of a table, in the order of logging: its artifacts have what was added to it."""
+    rows: list[dict[str, Any]] = []
+    for artifact in find(found, "artifact"):
+        for entry in artifact["manifest"]["contents"]:
+            if re.fullmatch(rf"(.*\.)?{re.escape(name)}\.table\.json", entry["path"]):
+                content = json.loads(Path(entry["local_path"]).read_text())
+                rows += [dict(zip(content["columns"], row, strict=True)) for row in content["data"]]
+    return rows
 
 
 def exit_codes(found: list[dict[str, Any]]) -> list[int]:

@@ -46,7 +46,7 @@ class Tracker(Logger):
         """The run resumes after this step; later metrics that were logged before will be logged again."""
 
     def log_facts(self, facts: Mapping[str, Any]) -> None:
-        """Keeps facts that are known before the training: the command, the code, the data. Called before the first metric. facts: JSON-able,
+        """Keeps facts that are known before the training, and before the first metric: the command, the code, the data. facts: JSON-able,
         nested."""
 
     def log_table(self, name: str, rows: Sequence[Mapping[str, Any]], step: int) -> None:

@@ -22,6 +22,7 @@ from framework.runs.sweep import sweep_of
 from framework.tasks.base import Task
 from framework.tracking.base import Tracker, build_trackers, finished
 from framework.training.callbacks import best_share, build_callbacks, stopping_reason
+from framework.training.interruption import interruption
 from framework.training.learner import Learner
 from framework.utils.library_warnings import silence_warnings
 from framework.utils.phases import phase
@@ -72,7 +73,7 @@ def train(start: Start) -> float | None:
             )
         context = {"name": config["name"], "named": any(key_of(word) == "name" for word in run.overrides()), "chosen": start.chosen}
         trackers = build_trackers(config["logger"], run.folder, config=config, sweep=sweep_of(run.folder), **context)
-        with finished(trackers), phase(""):  # training shows its own progress
+        with finished(trackers), interruption.of_run(run.folder, run.last), phase(""):  # training shows its own progress
             if rank == 0:
                 tell_start(trackers, run, prepared, task, config["model"].get("pretrained"))
             return _fit(start, run, prepared, task, trackers, rank, world)

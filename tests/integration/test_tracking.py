@@ -12,7 +12,14 @@ from tests import offline
 from tests.integration.conftest import MODEL
 from tests.training.few_rows import ROWS
 
-WANDB = ["logger=wandb", "logger.wandb.mode=offline", "callbacks.progress.style=off", "trainer.log_every_n_steps=1", "trainer.max_steps=2"]
+WANDB = [
+    "logger=wandb",
+    "logger.wandb.mode=offline",
+    "callbacks.progress.style=off",
+    "trainer.log_every_n_steps=1",
+    "trainer.max_steps=2",
+    "trainer.max_epochs=2",
+]
 FIGURES = {
     *("train/loss", "train/lr", "train/tokens_per_second", "train/padding", "train/flops_per_second", "train/memory_mib"),
     *("train/gradient_norm", "train/weight_norm", "train/update_norm", "epoch", "trainer/global_step"),
@@ -20,7 +27,7 @@ FIGURES = {
 # task -> its figure in validation, overrides, and columns of its table of predictions
 TASKS = {
     "classification": ("accuracy", [], {"score", "scores/even", "scores/odd"}),
-    "ner": ("f1", [], {"reference in text", "prediction in text"}),
+    "ner": ("f1", ["task.format.overlap=8"], {"reference in text", "prediction in text"}),
     "translation": ("bleu", ["task.decoding.max_new_tokens=4"], {"score", "bleu", "chrf"}),
     "summarization": ("rougeL", ["task.decoding.max_new_tokens=4"], {"score", "rougeL"}),
     "completion": ("bits_per_byte", ["task.validation_rows=2", "task.decoding.max_new_tokens=4"], {"score", "bits_per_byte"}),
@@ -33,7 +40,7 @@ def words(task: str) -> list[str]:
     Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS[f"task/{task}"] * 4))
     split = [f"data.{split}=rows.jsonl" for split in ("train", "validation", "test")]
     model = [word for word in MODEL if task != "pretraining" or word != "tokenizer=bytes"]
-    return [f"task={task}", "data=files", *split, *model, "data.split_overlap=allow", *WANDB, *TASKS[task][1]]
+    return [f"task={task}", "data=files", *split, *model, *WANDB, *TASKS[task][1]]
 
 
 @pytest.fixture(scope="module", params=list(TASKS))
@@ -68,7 +75,7 @@ def test_a_run_tells_its_story(logged):
 
 def test_a_run_shows_predictions(logged):
     task, run, records = logged
-    growing, final = offline.table(run, "predictions"), offline.table(run, "final_predictions")
+    growing, final = offline.table(records, "predictions"), offline.table(records, "final_predictions")
     assert {"step", "epoch", "row", "input", "reference", "prediction", *TASKS[task][2]} <= set(growing[0])
     assert set(final[0]) == set(growing[0]) - {"step", "epoch"}
     kept = [json.loads(line) for line in (run / "predictions.jsonl").read_text().splitlines()]
@@ -76,3 +83,34 @@ def test_a_run_shows_predictions(logged):
     reports = ("confusion.csv", "report.csv") if task == "classification" else ()
     uploaded = {file["path"] for each in offline.find(records, "files") for file in each["files"]}
     assert uploaded >= {"metrics.json", *reports}
+
+
+def broken(learner, batch):
+    raise RuntimeError("a bug")
+
+
+def interrupted(learner, batch):
+    os.kill(os.getpid(), signal.SIGINT)
+    return learner.task(batch)
+
+
+def diverging(learner, batch):
+    result = learner.task(batch)
+    result.loss = result.loss * float("nan")
+    return result
+
+
+@pytest.mark.parametrize(("how", "code", "alerts"), [(broken, 1, ["failed"]), (interrupted, 130, []), (diverging, 2, ["diverged"])])
+def test_a_run_that_ends_early_says_how(tmp_path, monkeypatch, how, code, alerts):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("framework.training.learner.Learner._forward", how)
+    if how is broken:
+        with pytest.raises(RuntimeError, match="a bug"):
+            main([*words("classification"), "task.baseline=false"])
+    else:
+        assert main([*words("classification"), "task.baseline=false"]) == code
+    records = offline.records(Path("runs/last").resolve())
+    assert offline.exit_codes(records) == [code]
+    assert [alert["title"].rpartition(" ")[2] for alert in offline.find(records, "alert")] == alerts
+    said = {broken: "RuntimeError: a bug", interrupted: "resume=", diverging: "optimizer.lr"}[how]
+    assert said in json.dumps([record for record in records if "output" in json.dumps(record)])

@@ -256,15 +256,15 @@ def test_wandb_has_all_that_it_was_told(tmp_path):
     assert (run["run_group"], run["job_type"], run["tags"]) == ("s", "train", ["ner"])
     assert config["facts"]["data"]["train"]["rows"] == 3 and config["choice"]["task"] == "ner"
     assert summary["validation/loss"] == {"min": 2, "max": 3, "last": 3} and summary["train/loss"] == 0.5
-    rows = offline.table(tmp_path, "predictions")
+    rows = offline.table(records, "predictions")
     assert (
         [row["input"] for row in rows][-2:] == ["a | b\n<c>", "d"]
         and rows[0]["score"] == 0.5
         and rows[0]["in text"]["_type"] == "html-file"
     )
-    assert offline.table(tmp_path, "predictions_2") == [{"other": 1.5}]
+    assert offline.table(records, "predictions_2") == [{"other": 1.5}]
     assert "wandb/confusion_matrix/v1" in str(find(records, "config"))
-    confusion = offline.table(tmp_path, "Custom Chart Tables/confusion_table")
+    confusion = offline.table(records, "Custom Chart Tables/confusion_table")
     assert {(row["Actual"], row["Predicted"]): row["nPredictions"] for row in confusion}["even", "odd"] == 1
     uploaded = {file["path"] for each in find(records, "files") for file in each["files"]}
     assert uploaded >= {"confusion.csv", "report.csv", "report.html", "code.diff"} and any("curves" in path for path in uploaded)
