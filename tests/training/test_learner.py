@@ -13,7 +13,8 @@ from framework.training.learner import Diverged
 from framework.training.optimizers import AdamW
 from framework.training.throughput import ThroughputMonitor
 from tests.precision import BILLIONTH
-from tests.training.toys import DIM, LOGGED, SGD, VOCABULARY, Loader, NextTokenTask, batch, learner, rows, trainer, weights
+from tests.training import toys
+from tests.training.toys import DIM, LOGGED, SGD, VOCABULARY, Loader, NextTokenTask, learner, rows, trainer, weights
 
 
 def trained(folder, size, accumulate=1, steps=20, task=None, optimizer=None, **options):
@@ -219,7 +220,7 @@ def test_the_utilization_is_the_share_of_the_most_that_a_device_can_do(monkeypat
     assert peak_flops(device, "bf16-mixed") is None and peak_flops(torch.device("cpu"), "32-true") is None
     monitor = ThroughputMonitor(torch.device("cpu"))
     monitor.flops, monitor.peak = 100.0, 1e6
-    monitor.count_tokens(batch(rows(4), [0, 1, 2, 3]))
+    monitor.count_tokens(toys.batch(rows(4), [0, 1, 2, 3]))
     monitor.add_losses({"loss": torch.tensor([1.0, 1.0])})
     found = monitor.compute(SimpleNamespace(reduce=lambda counts, reduce_op: counts))
     assert found["train/mfu"] == pytest.approx(found["train/tokens_per_second"] * 100.0 / 1e6)
