@@ -140,6 +140,8 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.training.distillation import Distillation as Distillation
     from framework.training.groups import parameter_groups as parameter_groups
     from framework.training.schedules import Schedule as Schedule
+    from framework.utils.markup import Html as Html
+    from framework.utils.markup import highlighted as highlighted
     from framework.utils.recording import add_loss as add_loss
     from framework.utils.recording import log_figure as log_figure
     from framework.utils.words import is_word as is_word

@@ -26,6 +26,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.getbasetemp().parent / "cache" if workers else tmp_path_factory.mktemp("cache")
     folder.mkdir(exist_ok=True)
     os.environ["PLUGFORMER_CACHE"] = str(folder)
+    os.environ["TRACKIO_DIR"] = str(folder / "trackio")  # read when trackio is imported
     return folder
 
 

@@ -10,23 +10,29 @@ from framework.huggingface.node import drop_typed, model_overrides
 from framework.pretrained.frozen import OPTIONS as FROZEN
 from framework.pretrained.source import OPTION, PretrainedSource, Sources
 from framework.runs.folder import Run
+from framework.tracking.artifacts import is_artifact, versioned
 
 _NAMES_A_RUN = (OPTION, *FROZEN)
 
 
 def pinned(words: Iterable[str]) -> list[str]:
-    """Overrides with `runs/last` replaced by the folder it points to now: in a sweep the first job moves `runs/last`."""
+    """Overrides with `runs/last` replaced by the folder it points to now, since the first job of a sweep moves it, and the alias of an
+    artifact of W&B by its version."""
     return [_pinned(word) if word.lstrip("+").partition("=")[0] in _NAMES_A_RUN else word for word in quoted(words)]
 
 
 def _pinned(word: str) -> str:
     option, _, names = word.partition("=")
     if (name := unquoted(names)) != names:
-        return f"{option}={quote(_folder(name))}" if Path(name).name == "last" else word
-    return f"{option}={','.join(_folder(name) if Path(name).name == 'last' else name for name in names.split(','))}"
+        return word if (fixed := _fixed(name)) == name else f"{option}={quote(fixed)}"
+    return f"{option}={','.join(map(_fixed, names.split(',')))}"
 
 
-def _folder(name: str) -> str:
+def _fixed(name: str) -> str:
+    if is_artifact(name):
+        return versioned(name)
+    if Path(name).name != "last":
+        return name
     folder = Run.open(Path(name)).folder
     return str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder)
 

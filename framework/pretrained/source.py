@@ -10,6 +10,7 @@ from framework.errors import UserError
 from framework.huggingface.folder import PublishedModel, WeightReader, is_published
 from framework.runs.folder import Run
 from framework.runs.resume import changed
+from framework.tracking.artifacts import artifact_folder, is_artifact
 from framework.utils.hub import folder_of
 from framework.weights.shapes import Shapes, shapes
 
@@ -46,17 +47,20 @@ class PretrainedSource:
 
 
 class RunSource(PretrainedSource):
-    """A run: the weights of its best checkpoint (the average, if it kept one). UserError: the folder is no run or lacks a file."""
+    """A run: the weights of its best checkpoint (the average, if it kept one). UserError: the folder is no run or lacks a file.
 
-    def __init__(self, name: str, option: str = OPTION):
-        if not Path(name).exists():
-            kinds = "a run (runs/TASK/NAME_DATE_TIME), a folder with a published model, or a name on the Hugging Face Hub"
-            raise UserError(f"{option}={name}: there is no such folder; it takes {kinds}")
-        if Path(name).is_dir() and not (Path(name) / "config.yaml").is_file():
+    folder: where it lies; None = `name` is its path."""
+
+    def __init__(self, name: str, option: str = OPTION, folder: Path | None = None):
+        folder = folder or Path(name)
+        if not folder.exists():
+            kinds = "a run (runs/TASK/NAME_DATE_TIME), a folder with a published model, a name on the Hugging Face Hub, or"
+            raise UserError(f"{option}={name}: there is no such folder; it takes {kinds} wandb:ENTITY/PROJECT/NAME:ALIAS")
+        if folder.is_dir() and not (folder / "config.yaml").is_file():
             raise UserError(
                 f"{option}={name}: that folder is neither a run, which has a config.yaml, nor a published model, which has a config.json"
             )
-        self.run = Run.open(Path(name))
+        self.run = Run.open(folder)
         checkpoint = self.run.checkpoint
         lacking = [path.name for path in (self.run.tokenizer, self.run.spec) if not path.exists()] + ["a checkpoint"] * (checkpoint is None)
         if checkpoint is None or lacking:
@@ -102,13 +106,16 @@ class PublishedSource(PretrainedSource):
 
 
 def open_pretrained(name: str, option: str = OPTION) -> PretrainedSource:
-    """The run, the folder with a published model, or the model on the Hugging Face Hub of that name. UserError: it is none of them."""
+    """The run, the folder with a published model, the model on the Hugging Face Hub, or the artifact of W&B of that name. UserError: it is
+    none of them."""
     path = _path_of(name)
-    return PublishedSource(name, path) if is_published(path) else RunSource(name, option)
+    return PublishedSource(name, path) if is_published(path) else RunSource(name, option, path if is_artifact(name) else None)
 
 
 def _path_of(name: str) -> Path:
-    """A folder or file; a name that is neither, and cannot be the path of a run, is looked up on the Hub."""
+    """A folder or file; a name that is neither, and cannot be the path of a run, is looked up on the Hub, or in W&B."""
+    if is_artifact(name):
+        return artifact_folder(name)
     path = Path(name).expanduser()
     return path if path.exists() or path.parts[0] in ("runs", "/", "..") or path.name == "last" else folder_of(name)
 

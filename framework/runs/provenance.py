@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 import platform
+import subprocess
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from framework.config.catalogue import Catalogue
 from framework.config.discovery import HERE
 from framework.errors import UserError
 
+LONGEST = 10_000_000  # bytes of a difference that are kept
 _LIBRARIES = ("plugformer", "torch", "pytorch-lightning", "torchmetrics", "tokenizers", "hydra-core", "wandb")
 
 
@@ -69,3 +71,15 @@ def _parts(node: Any) -> Iterator[str]:
             yield node["part"]
         for value in node.values():
             yield from _parts(value)
+
+
+def code_difference() -> str:
+    """The difference of the tracked files of the git repository that the current folder lies in from its commit; empty without one, and
+    where it is longer than 10 MB."""
+    try:
+        asked = subprocess.run(
+            ["git", "diff", "HEAD", "--no-color", "--no-ext-diff"], capture_output=True, timeout=20, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return asked.stdout.decode("utf-8", "replace") if asked.returncode == 0 and len(asked.stdout) <= LONGEST else ""

@@ -126,9 +126,14 @@ class Ledger:
         return [known[job] for job in dict.fromkeys(jobs)]
 
 
-def sweep_above(folder: Path) -> Ledger | None:
-    """The ledger of the sweep that a run's folder lies in; None if it lies in none."""
-    return Ledger.read(folder.parent) if (folder.parent / LEDGER).is_file() else None
+def sweep_of(run: Path) -> str | None:
+    """The name of the sweep that a run's folder lies in; None if it lies in none. UserError: the ledger is damaged."""
+    path = run.parent / LEDGER
+    if not path.is_file():
+        return None
+    table = read_table(path)
+    require(table, {"name": str}, path)
+    return str(table["name"])
 
 
 def _refreshed(job: Job, folder: Path) -> Job:

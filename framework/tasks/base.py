@@ -12,6 +12,7 @@ from framework.data.formats import Batch, Features, Format, Row
 from framework.data.spec import DataSpec
 from framework.generation.engine import Decode
 from framework.registry import Part, choice
+from framework.tasks.tables import plain_rows, with_figures
 
 if TYPE_CHECKING:
     from torchmetrics import Metric  # imported where metrics are made: takes a second
@@ -144,6 +145,11 @@ class Task(nn.Module):
         config: of the run."""
         return ()
 
+    def table(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Rows of `evaluate` as trackers show them: column -> text, number or `Html`. By default values as they are, each of a mapping in a
+        column of its own (the probability of each label)."""
+        return plain_rows(rows)
+
     def report(self, rows: list[dict[str, Any]]) -> dict[str, str]:
         """Files to write beside predictions.jsonl after the test, name -> text, from all its rows (a confusion matrix)."""
         return {}
@@ -169,6 +175,10 @@ class GenerationTask(Task):
         "validation_rows is None or validation_rows >= 0": "validation_rows must not be negative; null = all",
         "test_rows is None or test_rows >= 0": "test_rows must not be negative; null = all",
     }
+
+    def table(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """With the figures of each text alone, such as its BLEU."""
+        return with_figures(self, rows, super().table(rows))
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)

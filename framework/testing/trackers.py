@@ -2,7 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from base64 import b64decode
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,25 @@ from framework.testing.contract import KindPromises, require
 from framework.testing.promise import BrokenPromise, Inapplicable
 from framework.testing.toy_run import ToyRun
 from framework.tracking.base import Tracker
+from framework.utils.markup import Html
 
 CONFIG = {"task": {"part": "task/toy", "smoothing": 0.1}, "seed": 3, "name": "a run"}
 LATER: tuple[dict[str, float], ...] = ({}, {"new": 1}, {"nan": float("nan"), "infinite": float("inf")})
 Record = tuple[int, str, float]  # step, metric, value
+_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+FILES = {  # in the folder of a run
+    "confusion.csv": b"reference,even,odd\neven,3,1\nodd,0,2\n",
+    "report.csv": b"label,f1\neven,0.5\n",
+    "report.html": "<p>größer</p>".encode(),
+    "code.diff": b"-a\n+b\n",
+    "curves.png": b64decode(_PIXEL),
+    "best.ckpt": b"weights",
+    "config.yaml": b"seed: 3\n",
+}
 
 
 class TrackerPromises(KindPromises):
-    """Contract tests of a tracker. It gets `folder`, `name`, `named`, `config` and `chosen`.
+    """Contract tests of a tracker. It gets `folder`, `name`, `named`, `config`, `chosen` and `sweep`.
 
     A tracker of a file can be held to what it wrote: a subclass gives `records`.
     """
@@ -32,7 +44,8 @@ class TrackerPromises(KindPromises):
         raise Inapplicable("records(folder) reads what the tracker wrote; this suite has none")
 
     def tracker(self, folder: Path) -> Tracker:
-        return self.with_values()(folder=folder, name="a run", named=True, config=CONFIG, chosen={"model/attention": "multi_head"})
+        context = {"name": "a run", "named": True, "config": CONFIG, "chosen": {"model/attention": "multi_head"}, "sweep": "a sweep"}
+        return self.with_values()(folder=folder, **context)
 
     def test_follows_a_run(self) -> None:
         """A run with the tracker trains, is tested, and ends."""
@@ -65,6 +78,23 @@ class TrackerPromises(KindPromises):
             except Exception as error:
                 raise BrokenPromise(f"takes any metric: {type(error).__name__}: {error}") from error
 
+    def test_takes_all_there_is(self) -> None:
+        """Facts, tables that grow and change their columns, pictures, files, the checkpoint, texts and alerts are taken, with a place for
+        them or without, and left as they are."""
+        with folder_of_a_run() as folder:
+            tracker = self.tracker(folder)
+            for event, (call, given) in events(tracker, folder).items():
+                before = str(given)
+                try:
+                    call(*given)
+                except Exception as error:
+                    raise BrokenPromise(f"takes all there is: {event}: {type(error).__name__}: {error}") from error
+                require(str(given) == before, f"takes all there is: {event}: what it was given has changed")
+            try:
+                tracker.finish(2)
+            except Exception as error:
+                raise BrokenPromise(f"takes all there is: the end after it: {type(error).__name__}: {error}") from error
+
     def test_ends_in_any_state(self) -> None:
         """`finish` ends it, successfully or not, also before the first metric, and leaves the environment as it was."""
         for code in (0, 1):
@@ -90,8 +120,10 @@ class TrackerPromises(KindPromises):
                 with patch.object(rank_zero_only, "rank", rank):
                     tracker = self.tracker(folder)
                     tracker.log_metrics({"train/loss": 1.0}, step=1)
+                    for call, given in events(tracker, folder).values() if rank else ():
+                        call(*given)
                     tracker.finish(0)
-                written = sorted(path.name for path in folder.iterdir())
+                written = sorted(path.name for path in folder.iterdir() if path.name not in FILES)
                 require(not (rank and written), f"writes in its folder: rank {rank} writes {', '.join(written)}")
             stray = sorted(path.name for path in Path.cwd().iterdir())
             require(not stray, f"writes in its folder: {', '.join(stray)} is in the current folder")
@@ -127,6 +159,30 @@ class TrackerPromises(KindPromises):
 
 def logged(steps: range, value: float = 0.5) -> list[Record]:
     return [record for step in steps for record in ((step, "train/loss", value * step), (step, "train/lr", value))]
+
+
+def events(tracker: Tracker, folder: Path) -> dict[str, tuple[Callable[..., None], tuple[Any, ...]]]:
+    """What a tracker is told besides metrics, in an order that there may be: name -> method and arguments."""
+    for name, content in FILES.items():
+        (folder / name).write_bytes(content)
+    paths = {name: folder / name for name in FILES}
+    facts = {"command": "python train.py", "data": {"train": {"rows": 3, "fingerprint": "a"}}, "settings": ["a"], "commit": None}
+    rows = [{"row": 0, "input": "a | b\n<c>", "score": 0.5, "prediction": None, "in text": Html("<b>c</b>")}, {"row": 1, "input": "d"}]
+    return {
+        "facts": (tracker.log_facts, (facts,)),
+        "a table": (tracker.log_table, ("predictions", rows, 10)),
+        "more rows": (tracker.log_table, ("predictions", rows, 20)),
+        "rows with other columns": (tracker.log_table, ("predictions", [{"other": 1.5}], 20)),
+        "no rows": (tracker.log_table, ("predictions", [], 20)),
+        "pictures": (tracker.log_images, ({"curves": paths["curves.png"]}, 20)),
+        "no pictures": (tracker.log_images, ({}, 20)),
+        "files": (tracker.log_files, (list(paths.values()),)),
+        "the files again": (tracker.log_files, (list(paths.values()),)),
+        "the checkpoint": (tracker.log_checkpoint, ({"checkpoints/best.ckpt": paths["best.ckpt"], "config.yaml": paths["config.yaml"]},)),
+        "a text": (tracker.log_text, ("why it failed\nTraceback",)),
+        "no text": (tracker.log_text, ("",)),
+        **{f"an alert, {outcome}": (tracker.alert, (outcome, "because")) for outcome in ("finished", "failed", "diverged")},
+    }
 
 
 @contextmanager

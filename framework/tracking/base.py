@@ -1,5 +1,7 @@
-"""Base class of trackers: a Lightning Logger with more events: resuming, a text, and the end of the run."""
+"""Base class of trackers: a Lightning Logger with more events: facts, tables, pictures, files, resuming, and the end of the run."""
 
+import csv
+import importlib.util
 import traceback
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,11 +16,13 @@ from framework.registry import as_part, build
 
 
 class Tracker(Logger):
-    """Records the metrics of a run.
+    """Records what there is to know about a run. Every method but `log_metrics` does nothing where a tracker has no place for it.
 
     Its owner provides: folder (of the run), name (of the run), named (whether a user typed the name), config (plain and explicit), chosen
-    (group -> option).
+    (group -> option), sweep (name of the sweep that the run is a job of; None).
     A tracker writes on rank zero only (`rank_zero_only`).
+
+    table_rows: most rows of each table of predictions that it wants; 0 = it has no tables.
 
     >>> class PrintTracker(Tracker):
     ...     name = "print"
@@ -30,6 +34,7 @@ class Tracker(Logger):
     """
 
     version = ""
+    table_rows: int = 0
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Does nothing: a tracker has the config from its construction."""
@@ -40,11 +45,42 @@ class Tracker(Logger):
     def go_on_from(self, step: int) -> None:
         """The run resumes after this step; later metrics that were logged before will be logged again."""
 
+    def log_facts(self, facts: Mapping[str, Any]) -> None:
+        """Keeps facts that are known before the training, and before the first metric: the command, the code, the data. facts: JSON-able,
+        nested."""
+
+    def log_table(self, name: str, rows: Sequence[Mapping[str, Any]], step: int) -> None:
+        """Adds rows to a table, which grows from call to call. rows: column -> text, number, `Html` or None."""
+
+    def log_images(self, images: Mapping[str, Path], step: int) -> None:
+        """Keeps pictures. images: name -> PNG file."""
+
+    def log_files(self, files: Sequence[Path]) -> None:
+        """Keeps files of the run's folder. Files that have been kept before have changed."""
+
+    def log_checkpoint(self, files: Mapping[str, Path], aliases: Sequence[str] = ()) -> None:
+        """Keeps the best checkpoint, with all that opens it as a run. files: path in the folder of the run -> file."""
+
     def log_text(self, text: str) -> None:
         """Keeps a text beside what the run prints: why it failed."""
 
+    def alert(self, outcome: str, text: str) -> None:
+        """Tells people at once. outcome: finished, failed or diverged."""
+
     def finish(self, exit_code: int) -> None:
         """The run ended, successfully (0) or not. Called exactly once."""
+
+
+def read_csv(path: Path) -> list[list[str]]:
+    """The lines of a CSV file, its header first."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def needed(module: str, logger: str, extra: str) -> None:
+    """UserError: the package of a tracker is not installed."""
+    if importlib.util.find_spec(module) is None:
+        raise UserError(f"logger={logger} needs the package {module}: python -m pip install 'plugformer[{extra}]'")
 
 
 def check_trackers(nodes: Mapping[str, Mapping[str, Any]], **context: Any) -> None:
@@ -61,7 +97,8 @@ def build_trackers(nodes: Mapping[str, Mapping[str, Any]], folder: Path, **conte
 
 @contextmanager
 def finished(trackers: Sequence[Tracker]) -> Iterator[None]:
-    """Ends all trackers when the block ends: with the exit code of the process, and before that with the text of what ended it early."""
+    """Ends all trackers when the block ends: with the exit code of the process, and before that with the text of what ended it early, and
+    an alert unless that was a signal. An error may have an `outcome` for it."""
     exit_code = 0
     try:
         yield
@@ -72,6 +109,8 @@ def finished(trackers: Sequence[Tracker]) -> Iterator[None]:
         expected = isinstance(error, UserError | SystemExit | KeyboardInterrupt)
         for tracker in trackers:
             tracker.log_text(str(error) if expected else traceback.format_exc())
+            if not isinstance(error, SystemExit | KeyboardInterrupt):
+                tracker.alert(getattr(error, "outcome", "failed"), str(error) if expected else f"{type(error).__name__}: {error}")
         raise
     finally:
         for tracker in trackers:

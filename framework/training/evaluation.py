@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import torch
 import torch.distributed as dist
@@ -51,15 +52,18 @@ def on_device(metric: Metric, device: torch.device) -> Metric:
 class Evaluation:
     """One pass over a split, with fresh metrics.
 
-    decode: generator of the task, None if it generates no text. keep: also keep the rows, for predictions.jsonl.
+    decode: generator of the task, None if it generates no text. keep: also keep the rows, for predictions.jsonl. sample: number of rows
+    with a prediction to keep for a table, the same ones in each pass over a split.
     """
 
-    def __init__(self, task: Task, decode: Any, device: torch.device, keep: bool):
+    def __init__(self, task: Task, decode: Any, device: torch.device, keep: bool, sample: int = 0):
         metric_device = device if device.type == "cuda" else torch.device("cpu")  # has float64, and ranks can sync there
         self.task, self.decode, self.keep, self.metric_device = task, decode, keep, metric_device
         self.losses = {"loss": MeanLoss().to(metric_device)}  # and the auxiliary losses of the task
         self.metrics: dict[str, Metric] = {name: on_device(metric, metric_device) for name, metric in task.metrics().items()}
         self.rows: list[tuple[int, dict[str, Any]]] = []
+        self.reports: dict[str, str] = {}  # of the task, once they are written
+        self.sample, self._sampled = sample, list[tuple[int, dict[str, Any]]]()
 
     def update(self, batch: Batch) -> None:
         """Evaluate a batch. A dummy batch, which keeps the ranks in step, is computed and not counted."""
@@ -73,11 +77,14 @@ class Evaluation:
             )
         if rows:
             self.task.update(self.metrics, rows)
-        if self.keep:
+        if self.keep or self.sample:
             numbers: list[int] = batch["@rows"].numbers
             if len(numbers) != len(rows):  # `evaluate` returned the decoded rows alone
                 numbers = [numbers[position] for position in self.decode.wanted(numbers)]
-            self.rows += zip(numbers, rows, strict=True)
+            numbered = list(zip(numbers, rows, strict=True))
+            self.rows += numbered if self.keep else ()
+            shown = [pair for pair in numbered if self.sample and "prediction" in pair[1]]
+            self._sampled = sorted([*self._sampled, *shown], key=_drawn)[: self.sample]
 
     def compute(self) -> dict[str, float]:
         """Loss and metrics over all ranks. A collective call: all ranks must make it."""
@@ -87,6 +94,10 @@ class Evaluation:
             computed = metric.compute()
             values |= {key: float(value) for key, value in (computed if isinstance(computed, Mapping) else {name: computed}).items()}
         return values
+
+    def sampled(self) -> list[dict[str, Any]]:
+        """Some of this rank's rows with their numbers, in the order of the split."""
+        return [{"row": number, **row} for number, row in sorted(self._sampled, key=lambda pair: pair[0])]
 
     def write(self, path: Path) -> list[dict[str, Any]]:
         """Write every row once, in the order of the split, as JSON lines, and the task's reports beside them. A collective call: all ranks
@@ -98,9 +109,15 @@ class Evaluation:
         assert len(dict(numbered)) == len(numbered), "a row was evaluated on two ranks"
         rows = [{"row": number, **row} for number, row in numbered]
         write_text(path, "".join(f"{to_json(row)}\n" for row in rows))
-        for name, text in self.task.report(rows).items():
+        self.reports = self.task.report(rows)
+        for name, text in self.reports.items():
             write_text(path.with_name(name), text)
         return rows
+
+
+def _drawn(pair: tuple[int, dict[str, Any]]) -> int:
+    """The place of a row in an order that no data has."""
+    return crc32(str(pair[0]).encode())
 
 
 def _of_all_ranks(names: Iterable[str]) -> list[str]:

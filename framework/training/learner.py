@@ -16,15 +16,17 @@ from torch.optim.lr_scheduler import LambdaLR
 from framework.data.formats import Batch
 from framework.errors import UserError
 from framework.generation.engine import Decode
-from framework.tasks.base import Task
+from framework.tasks.base import Result, Task
 from framework.tracking.base import Tracker
 from framework.training.averaging import LIVE
 from framework.training.calibration import Calibration
+from framework.training.costs import FlopCount, forward_uncompiled, peak_flops, peak_memory
 from framework.training.distillation import Distillation
 from framework.training.evaluation import Evaluation
 from framework.training.figures import FigureLog
 from framework.training.global_mean import MAIN, GlobalMean
 from framework.training.host_copy import HostCopy
+from framework.training.norms import StepNorms
 from framework.training.strategies import gather, scatter, shard
 from framework.training.throughput import ThroughputMonitor
 from framework.utils.recording import add_loss, expect_losses, nothing_recorded, record_figures, recorded_losses
@@ -34,6 +36,8 @@ _TRAINING = ("trainer", "callbacks", "optimizer", "schedule")  # keys of the con
 
 class Diverged(UserError):
     """The loss became infinite or NaN; the run stopped before saving such weights."""
+
+    outcome = "diverged"
 
 
 class Learner(pl.LightningModule):
@@ -70,6 +74,7 @@ class Learner(pl.LightningModule):
         self.distillation, self.predictions = distillation, predictions
         self.logged_metrics: dict[str, float] = {}  # newest values, in full precision
         self.predicted_rows: list[dict[str, Any]] = []  # of predictions.jsonl, on rank zero, when they are written
+        self.reports: list[str] = []  # names of the task's files beside it
         self.trained_tokens = 0  # without padding, at the end of training
         self._figures: FigureLog | None = None  # in training
         self.calibration: Calibration | None = None  # while the validation rows are passed through once more, to fit it
@@ -105,14 +110,14 @@ class Learner(pl.LightningModule):
     def on_train_start(self) -> None:
         self._mean = GlobalMean(self.trainer, self.task.parameters())
         self._throughput = ThroughputMonitor(self.device)
+        self._norms = StepNorms(self.trainer)
         if self._resumed:
             self._throughput.load_state_dict(self._resumed["throughput"], counts=self.trainer.is_global_zero)
             self.logged_metrics |= self._resumed["metrics"]
         self._factor = self.make_schedule(total=self.trainer.estimated_stepping_batches)
         self._apply_options()
-        for tracker in self.loggers:
-            if isinstance(tracker, Tracker):
-                tracker.go_on_from(self.trainer.global_step)
+        for tracker in self._trackers():
+            tracker.go_on_from(self.trainer.global_step)
 
     def _apply_options(self) -> None:
         """Override the options of a resumed optimizer by those of this run's config."""
@@ -124,7 +129,7 @@ class Learner(pl.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         self._seed_dropout(batch_index)
         with recorded_losses() as auxiliary:
-            result = self.task(batch)
+            result = self._forward(batch)
             if self.distillation is not None:
                 result = self.distillation(self.task, batch, result)
             for name, (loss, weight) in result.losses.items():
@@ -135,6 +140,19 @@ class Learner(pl.LightningModule):
         self._throughput.count_tokens(batch)
         with nothing_recorded():  # a gradient of its own recomputes checkpointed layers
             return self._mean(losses)
+
+    def _forward(self, batch: Batch) -> Result:
+        """The result of the task. The first time its FLOPs are counted, those of a token from then on."""
+        tokens = batch["@rows"].tokens
+        if self._throughput.flops is not None or not getattr(self.trainer, "log_flops", False) or batch["@rows"].dummy or not tokens:
+            return cast(Result, self.task(batch))
+        compiled = self.task._compiled_call_impl is not None  # operations of a compiled call cannot be counted
+        with FlopCount() as count:
+            result = forward_uncompiled(self.task, batch) if compiled else self.task(batch)
+        self._throughput.flops = count.training(self.task) / tokens
+        if peak := peak_flops(self.device, self.trainer.precision):
+            self._throughput.peak = self.trainer.world_size * peak
+        return cast(Result, self.task(batch) if compiled else result)
 
     def on_before_backward(self, loss: Tensor) -> None:
         record_figures(None)  # layers that are recomputed would count twice
@@ -151,7 +169,10 @@ class Learner(pl.LightningModule):
             torch.get_device_module(self.device).manual_seed(seed)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        totals = self._mean.scale_gradients([parameter for group in optimizer.param_groups for parameter in group["params"]])
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        totals = self._mean.scale_gradients(parameters)
+        if getattr(self.trainer, "log_norms", False) and self._is_logged(self.trainer.global_step + 1):
+            self._norms.before(parameters)
         self._throughput.add_losses(totals)
         if self.device.type != "cpu":
             self._check_loss()  # of the previous step; this one's would be waited for
@@ -199,11 +220,21 @@ class Learner(pl.LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
         """Log every N steps and at the end of an epoch, in one call to each tracker; `self.log` takes 1 ms a metric in each step."""
-        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        due = every and (self.trainer.global_step % every == 0 or self.trainer.is_last_batch)
-        if due and not self.trainer.fit_loop._should_accumulate():
-            self._log({**self._throughput.compute(self.trainer.strategy), "train/lr": self._top_rate()})
+        self._norms.after()
+        if self._is_logged(self.trainer.global_step) and not self.trainer.fit_loop._should_accumulate():
+            metrics = self._throughput.compute(self.trainer.strategy) | self._norms.take() | peak_memory(self.device)
+            self._log({**metrics, **self._rates()})
         expect_losses()  # of the next step
+
+    def _is_logged(self, step: int) -> bool:
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        return bool(every and (step % every == 0 or self.trainer.is_last_batch))
+
+    def _rates(self) -> dict[str, float]:
+        """The highest learning rate of all parameter groups, and where groups have different ones, each of them, the highest first."""
+        rates = {group["initial_lr"]: group["lr"] for group in self.trainer.optimizers[0].param_groups}
+        several = {f"train/lr/{number}": rates[key] for number, key in enumerate(sorted(rates, reverse=True), 1)}
+        return {"train/lr": self._top_rate(), **(several if len(rates) > 1 else {})}
 
     def _top_rate(self) -> float:
         """The highest learning rate of all parameter groups."""
@@ -214,6 +245,10 @@ class Learner(pl.LightningModule):
         self._log_figures()
         for tracker in self.loggers:
             tracker.log_metrics({"epoch": self.current_epoch, **metrics}, step=self.trainer.global_step)
+
+    def _trackers(self) -> list[Tracker]:
+        """The loggers that are more than Lightning's."""
+        return [tracker for tracker in self.loggers if isinstance(tracker, Tracker)]
 
     def _log_figures(self) -> None:
         """Log the figures recorded since the last call, each at its step. A collective call: all ranks must make it."""
@@ -236,7 +271,8 @@ class Learner(pl.LightningModule):
         gather(self.task)
         self._started = time.perf_counter()
         keep = self.trainer.state.fn != "fit" and self._phase == self.predictions
-        self._evaluation = Evaluation(self.task, self.decodes[self._phase], self.device, keep)
+        sample = max((tracker.table_rows for tracker in self._trackers()), default=0) if self.trainer.state.fn == "fit" else 0
+        self._evaluation = Evaluation(self.task, self.decodes[self._phase], self.device, keep, sample if self.trainer.is_global_zero else 0)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         (self.calibration or self._evaluation).update(batch)
@@ -254,7 +290,12 @@ class Learner(pl.LightningModule):
         self._log(metrics)
         if self.trainer.state.fn == "fit":
             self._throughput.start += time.perf_counter() - self._started
+        if rows := self._evaluation.sampled():
+            table = [{"step": self.trainer.global_step, "epoch": self.current_epoch, **row} for row in self.task.table(rows)]
+            for tracker in self._trackers():
+                tracker.log_table("predictions", table[: tracker.table_rows], self.trainer.global_step)
         if self._evaluation.keep and self.folder is not None:
             self.predicted_rows = self._evaluation.write(self.folder / "predictions.jsonl")
+            self.reports = list(self._evaluation.reports)
 
     on_test_epoch_start, test_step, on_test_epoch_end = on_validation_epoch_start, validation_step, on_validation_epoch_end

@@ -11,10 +11,14 @@ from framework.data.formats import Batch
 
 
 class ThroughputMonitor:
-    """Mean losses, tokens per second and share of padding since the last `compute`, over all ranks.
+    """Mean losses, tokens per second, share of padding and computing since the last `compute`, over all ranks.
 
-    start: when it was, later by the time that was not spent on training.
+    start: when it was, later by the time that was not spent on training. flops: of a token in training; None = not known. peak: most
+    FLOP/s of all devices; None = not known.
     """
+
+    flops: float | None = None
+    peak: float | None = None
 
     def __init__(self, device: torch.device):
         self.device = device
@@ -42,8 +46,11 @@ class ThroughputMonitor:
         pairs = torch.stack(list(self.losses.values())).tolist()
         metrics = {f"train/{name}": loss / weight for name, (loss, weight) in zip(self.losses, pairs, strict=True)}
         if padded_tokens:
-            metrics["train/tokens_per_second"] = tokens / (time.perf_counter() - self.start)
+            rate = metrics["train/tokens_per_second"] = tokens / (time.perf_counter() - self.start)
             metrics["train/padding"] = 1 - tokens / padded_tokens
+            if self.flops is not None:
+                metrics["train/flops_per_second"] = rate * self.flops
+                metrics |= {} if self.peak is None else {"train/mfu": rate * self.flops / self.peak}
         self.total += tokens
         self._reset()
         return metrics

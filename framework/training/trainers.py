@@ -69,6 +69,8 @@ class LightningTrainer(pl.Trainer):
     val_check_interval: share of an epoch, or number of batches, between validations; they wait for the end of an accumulated step.
     check_val_every_n_epoch: epochs between validations.
     log_every_n_steps: optimizer steps between logs of training metrics.
+    log_norms: log the norms of gradient, weights and update at these steps; the weights are copied for the update.
+    log_flops: log the FLOP/s that training achieves, and where the device's most is known their share of it (model FLOPs utilization).
     limit_train_batches, limit_val_batches, limit_test_batches, limit_predict_batches: most batches, as a share or a number.
     overfit_batches: share or number of batches of the first epoch that every epoch repeats; 0 = off. As many are validated.
     fast_dev_run: number of batches for a test run of training, validation and test; true = 1.
@@ -125,11 +127,13 @@ class LightningTrainer(pl.Trainer):
         profiler: Literal["simple", "advanced", "pytorch"] | None = None,
         compile: bool = False,
         overfit_batches: int | float = 0,
+        log_norms: bool = True,
+        log_flops: bool = True,
         **options: Any,
     ):
         options |= {"accelerator": accelerator, "max_time": max_time, "val_check_interval": val_check_interval}
         options |= {"gradient_clip_algorithm": gradient_clip_algorithm, "profiler": profiler}
-        self.compile = compile
+        self.compile, self.log_norms, self.log_flops = compile, log_norms, log_flops
         minima = [options.get(name) or 0 for name in ("min_epochs", "min_steps")]
         self.ends_at_minima = any(minima) and options.get("max_epochs") is None and options.get("max_steps", -1) == -1
         if self.ends_at_minima:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from framework.errors import UserError
 
-RESERVED = ("loss", "lr", "tokens_per_second", "padding")  # figures of the learner
+RESERVED = ("loss", "lr", "tokens_per_second", "padding", "gradient_norm", "update_norm", "weight_norm")  # figures of the learner
+RESERVED += ("flops_per_second", "mfu", "memory_mib")
 LossPair = tuple[Tensor, Tensor]  # summed loss, weight
 
 _losses: list[tuple[str, Tensor, Any]] | None = None

@@ -69,15 +69,9 @@ class Sweep:
         return replace(Start.fresh(compose(None), sources), compose=compose, place=folder)
 
     def composer(self, job: Job, sources: Sources) -> Callable[[Mapping[str, Any] | None], Composed]:
-        """Composes a job, with settings that the task chooses from the training rows. Its run is called like its folder, and its trackers
-        that know groups group it with the others."""
+        """Composes a job, with settings that the task chooses from the training rows. Its run is called like its folder."""
         words = [*self.words[job.run], f"name={quote(job.run)}"]
-
-        def compose(settings: Mapping[str, Any] | None) -> Composed:
-            composed = compose_run(words, self.folders, sources, settings)
-            return replace(composed, config=_grouped(composed.config, self.ledger.name))
-
-        return compose
+        return lambda settings: compose_run(words, self.folders, sources, settings)
 
     def work(self, job: Job, start: Start | None = None) -> None:
         """Trains a job and notes what it has come to; why it failed is printed, and stands in the ledger. What ends more than the job is
@@ -145,11 +139,3 @@ def check_environment(jobs: int) -> None:
     """UserError: a variable names one run, and there are several."""
     if jobs > 1 and "WANDB_RUN_ID" in os.environ:
         raise UserError("WANDB_RUN_ID is the id of one run, and a sweep makes several: unset it")
-
-
-def _grouped(config: dict[str, Any], group: str) -> dict[str, Any]:
-    """A config whose trackers have a group: the name of the sweep, where neither an option nor W&B's variable gives one."""
-    if os.environ.get("WANDB_RUN_GROUP"):
-        return config
-    nodes = {name: {**node, "group": group} if node.get("group", "") is None else node for name, node in config["logger"].items()}
-    return {**config, "logger": nodes}

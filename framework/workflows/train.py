@@ -21,11 +21,13 @@ from framework.runs.freezing import frozen_lines
 from framework.runs.log import logged
 from framework.runs.predictor import make_generator
 from framework.runs.summary import parameter_counts, recipe_line
+from framework.runs.sweep import sweep_of
 from framework.tasks.base import Task
 from framework.tasks.capabilities import Calibrated
 from framework.tracking.base import Tracker, build_trackers, finished
 from framework.training.calibration import Calibration
 from framework.training.callbacks import best_share, build_callbacks, stopping_reason
+from framework.training.interruption import interruption
 from framework.training.learner import Learner
 from framework.utils.library_warnings import silence_warnings
 from framework.utils.phases import phase
@@ -35,6 +37,7 @@ from framework.workflows.hints import hints
 from framework.workflows.memory import memory_errors
 from framework.workflows.report import print_end, print_start
 from framework.workflows.start import Start
+from framework.workflows.telling import tell_end, tell_start
 from framework.workflows.verdict import judged
 
 
@@ -74,8 +77,10 @@ def train(start: Start) -> float | None:
                 [*lines, *teacher_lines(config), recipe_line(config, start.chosen), *run.notes().get("settings", [])],
             )
         context = {"name": config["name"], "named": any(key_of(word) == "name" for word in run.overrides()), "chosen": start.chosen}
-        trackers = build_trackers(config["logger"], run.folder, config=config, **context)
-        with finished(trackers), phase(""):  # training shows its own progress
+        trackers = build_trackers(config["logger"], run.folder, config=config, sweep=sweep_of(run.folder), **context)
+        with finished(trackers), interruption.of_run(run.folder, run.last), phase(""):  # training shows its own progress
+            if rank == 0:
+                tell_start(trackers, run, prepared, task, config["model"].get("pretrained"))
             return _fit(start, run, prepared, task, trackers, rank, world)
 
 
@@ -125,8 +130,7 @@ def _fit(start: Start, run: Run, prepared: Prepared, task: Task, trackers: list[
         tried = [] if verdict.better or not verdict.sentence else hints(config, prepared.sizes["train"], task, best, scaled)
         signatures = {name: str(metric.signature) for name, metric in task.metrics().items() if hasattr(metric, "signature")}
         run.save_metrics(metrics, task.monitor, signatures, {**parameter_counts(task), "trained_tokens": learner.trained_tokens})
-        for tracker in trackers:
-            tracker.log_metrics({f"final/{name}": value for name, value in metrics.items()}, step=trainer.global_step)
+        tell_end(trackers, run, task, learner.predicted_rows, metrics, trainer.global_step, learner.reports, verdict.sentence)
         print_end(run, metrics, signatures, verdict.sentence, tried, stopped=stopping_reason(callbacks))
     return metrics.get(task.monitor)
 

@@ -25,6 +25,7 @@ from framework import (
     TokenFeatures,
     UserError,
     choice,
+    highlighted,
     register,
 )
 
@@ -220,6 +221,10 @@ class NerTask(Distillable, Exportable, Calibrated):
             right = [[_span(entity) in row["reference"] for entity in row["prediction"]] for row in rows]
             metrics["calibration_error"].update(scores, right)
 
+    def table(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The entities of each text as words, and in colors in the text."""
+        return [{"row": row.get("row"), "input": row["input"], **_shown(row)} for row in rows]
+
     def hints(self, config: Mapping[str, Any]) -> Iterator[str]:
         if self.linear is None:
             yield "task.format.word_features=65536: a linear tagger of word features is trained first, and the model corrects it"
@@ -232,6 +237,14 @@ class NerTask(Distillable, Exportable, Calibrated):
 def _span(entity: dict[str, Any]) -> dict[str, Any]:
     """A predicted entity without its probability, as a reference has it."""
     return {name: value for name, value in entity.items() if name != "score"}
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """The columns `reference` and `prediction` of a row, and both again in colors."""
+    named = {name: row[name] for name in ("reference", "prediction") if name in row}
+    texts = {name: ", ".join(f"{entity['text']} ({entity['type']})" for entity in found) for name, found in named.items()}
+    spans = {name: [(entity["start"], entity["end"], entity["type"]) for entity in found] for name, found in named.items()}
+    return {**texts, **{f"{name} in text": highlighted(row["input"], each) for name, each in spans.items()}}
 
 
 def _most_words(batch: Batch) -> int:

@@ -65,7 +65,6 @@ OTHERS: list[tuple[Part, dict[str, Any]]] = [
     (Part("distillation/standard", hidden=1.0, soft=0.0, temperature=1.0), {}),
     (Part("tokenizer/bpe", prefix_space=True, lowercase=True), {"restores": False}),
     (Part("tokenizer/characters", unseen="unknown"), {"restores": False}),
-    (Part("tracker/csv"), {}),
 ]
 
 

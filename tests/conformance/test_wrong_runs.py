@@ -148,6 +148,24 @@ class Refuses(CsvTracker):
             raise ConnectionError("the server is away")
 
 
+class KnowsOneTable(CsvTracker):
+    columns_of_the_table: list[str] = []
+
+    def log_table(self, name, rows, step):
+        self.columns_of_the_table = self.columns_of_the_table or list(rows[0])
+        assert all(set(row) <= set(self.columns_of_the_table) for row in rows)
+
+
+class TakesRows(CsvTracker):
+    def log_table(self, name, rows, step):
+        rows.clear()
+
+
+class WritesTablesOnEveryRank(CsvTracker):
+    def log_table(self, name, rows, step):
+        (self.path.parent / f"{name}.txt").write_text(str(rows))
+
+
 class FinishesWhatBegan(CsvTracker):
     def finish(self, exit_code):
         self.path.rename(self.path.with_suffix(".done"))
@@ -177,8 +195,9 @@ class WritesElsewhere(CsvTracker):
 TRACKERS = {
     "follows a run": (HasNoName, Refuses),
     "takes any metric": (NeedsNumbers, NeedsAStep, TakesOut),
+    "takes all there is": (KnowsOneTable, TakesRows),
     "ends in any state": (FinishesWhatBegan, FailsOnFailure, LeavesAVariable),
-    "writes in its folder": (WritesOnEveryRank, WritesElsewhere),
+    "writes in its folder": (WritesOnEveryRank, WritesElsewhere, WritesTablesOnEveryRank),
     "records every metric": (Rounds, Skips),
     "goes on after a resume": (ForgetsToResume, BeginsAnew),
 }

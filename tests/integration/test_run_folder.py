@@ -4,8 +4,6 @@ import csv
 import json
 import math
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +17,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from framework.__main__ import main as framework_main
 from framework.cli.train import main as train_main
 from framework.config import catalogue as index
+from tests import offline
 from tests.integration.conftest import CLASSIFICATION, FILES, MODEL, TRANSLATION, train, write_data
 
 BOTH = ["logger=both", "logger.wandb.mode=offline", "logger.wandb.project=tests", "trainer.log_every_n_steps=1"]
@@ -417,19 +416,12 @@ def test_resume_auto_starts_and_then_resumes(project, capsys):
 # -- Weights & Biases ------------------------------------------------------------------------------------------------------
 
 
-def offline(file: Path) -> list[dict]:
-    inspect = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
-    done = subprocess.run(inspect, capture_output=True, text=True, timeout=120, check=True)
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-
-
 def test_weights_and_biases_offline(run):
-    (file,) = run.glob("wandb/offline-run-*/*.wandb")
-    records = offline(file)
+    records = offline.records(run)
     (told,) = [record["run"] for record in records if "run" in record][:1]
     config = told["config"]["update"]
     assert (told["project"], told["display_name"], told["run_id"]) == ("tests", "first", (run / "wandb_id.txt").read_text().strip())
-    assert config["model"]["encoder"]["attention"]["part"] == "attention/multi_head" and config["chosen"]["model"] == "tiny_encoder"
+    assert config["model"]["encoder"]["attention"]["part"] == "attention/multi_head" and config["choice"]["model"] == "tiny_encoder"
     items = [record["history"]["item"] for record in records if "history" in record]
     assert any("train/tokens_per_second" in item and "train/padding" in item for item in items)
     (final,) = [item for item in items if "final/test/accuracy" in item]
@@ -456,8 +448,7 @@ def test_a_failed_run_is_reported_as_failed(project, monkeypatch):
     monkeypatch.setattr("framework.training.learner.Learner.training_step", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         train_main([*CLASSIFICATION, "logger=wandb", "logger.wandb.mode=offline"])
-    (file,) = Path("runs/last").resolve().glob("wandb/offline-run-*/*.wandb")
-    records = offline(file)
+    records = offline.records(Path("runs/last").resolve())
     assert [record["exit"]["exit_code"] for record in records if "exit" in record] == [1]
     for told in (json.dumps([record for record in records if "output" in json.dumps(record)]), Path("runs/last/train.log").read_text()):
         assert "Traceback" in told and "RuntimeError: a bug" in told

@@ -18,7 +18,7 @@ from framework.runs.sweep import Ledger
 from framework.training.interruption import Interrupted
 from framework.workflows import sweep
 from framework.workflows.start import Start
-from tests import forks
+from tests import forks, offline
 from tests.integration.conftest import CLASSIFICATION, write_data
 
 pytestmark = pytest.mark.hydra  # also with a newer one: make test-hydra
@@ -198,8 +198,10 @@ def test_killed_in_the_middle_of_a_job_moved_and_repeated(project, undisturbed, 
     assert kept | ids == kept and len(set(kept.values())) == 3
     assert len(list((folder / NAMES[1]).glob("wandb/offline-run-*"))) == 2  # of one id
     for name in NAMES:
-        config = Run(folder / name).config()
-        assert (config["logger"]["wandb"]["group"], config["name"]) == (undisturbed.name, name)
+        assert Run(folder / name).config()["name"] == name
+        for file in (folder / name).glob("wandb/offline-run-*/*.wandb"):
+            (told, *_) = offline.find(offline.records_of(file), "run")
+            assert (told["run_group"], told["display_name"]) == (undisturbed.name, name)
     assert len({(folder / name / "tokenizer.json").read_bytes() for name in NAMES}) == 1
 
 

@@ -2,15 +2,19 @@
 
 import itertools
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from framework.registry import Part
+from framework.training.costs import peak_flops
 from framework.training.learner import Diverged
 from framework.training.optimizers import AdamW
+from framework.training.throughput import ThroughputMonitor
 from tests.precision import BILLIONTH
-from tests.training.toys import LOGGED, SGD, Loader, NextTokenTask, learner, rows, trainer, weights
+from tests.training import toys
+from tests.training.toys import DIM, LOGGED, SGD, VOCABULARY, Loader, NextTokenTask, learner, rows, trainer, weights
 
 
 def trained(folder, size, accumulate=1, steps=20, task=None, optimizer=None, **options):
@@ -162,3 +166,75 @@ def test_dropout_is_a_function_of_seed_epoch_and_batch(tmp_path):
     without, _ = trained(tmp_path, 16)
     assert_same(one, two, 0)
     assert any((one[name] - without[name]).abs().max() > 1e-3 for name in one)
+
+
+def test_norms_of_a_step_are_those_of_the_global_gradient_and_of_the_change(tmp_path):
+    model, other = (learner(optimizer=Part(SGD, lr=0.5)) for _ in range(2))
+    before = torch.cat([value.flatten() for value in weights(model.task).values()])
+    trainer(tmp_path, gradient_clip_val=0.01).fit(model, Loader(rows(8), 8))
+    after = torch.cat([value.flatten() for value in weights(model.task).values()])
+    found = model.logged_metrics
+    assert found["train/weight_norm"] == pytest.approx(float(before.norm()), rel=1e-12)
+    assert found["train/update_norm"] == pytest.approx(float((after - before).norm()), rel=1e-9)
+    assert found["train/update_norm"] == pytest.approx(0.5 * 0.01, rel=1e-4)  # of the clipped gradient
+    trainer(tmp_path).fit(other, Loader(rows(8), 8))  # not clipped: the step is lr times the gradient
+    assert found["train/gradient_norm"] == pytest.approx(other.logged_metrics["train/update_norm"] / 0.5, rel=1e-9)
+    assert found["train/gradient_norm"] > 0.01
+
+
+@pytest.mark.parametrize(("log_norms", "accumulate"), [(True, 2), (False, 1)])
+def test_norms_are_of_accumulated_steps_and_can_be_left_out(tmp_path, log_norms, accumulate):
+    model, whole = learner(optimizer=Part(SGD, lr=0.5)), learner(optimizer=Part(SGD, lr=0.5))
+    trainer(tmp_path, log_norms=log_norms, accumulate_grad_batches=accumulate).fit(model, Loader(rows(16), 16 // accumulate))
+    trainer(tmp_path).fit(whole, Loader(rows(16), 16))
+    norms = [f"train/{name}_norm" for name in ("gradient", "weight", "update")]
+    if log_norms:
+        assert [model.logged_metrics[name] for name in norms] == pytest.approx([whole.logged_metrics[name] for name in norms], rel=1e-6)
+    else:
+        assert not set(norms) & set(model.logged_metrics)
+
+
+def test_flops_are_those_of_the_matrix_products(tmp_path):
+    model = learner()
+    freezes = learner()
+    for parameter in freezes.task.stack.parameters():
+        parameter.requires_grad_(False)
+    for one in (model, freezes):
+        trainer(tmp_path).fit(one, Loader(rows(8), 8))
+    padded = 8 * max(len(row) - 1 for row in rows(8))
+    tokens = sum(len(row) - 1 for row in rows(8))
+    forward = 2 * padded * (2 * DIM * DIM + DIM * VOCABULARY)  # two layers and the output
+    assert model._throughput.flops == pytest.approx(3 * forward / tokens)
+    counts = [sum(each.numel() for each in some) for some in (freezes.task.stack.parameters(), freezes.task.parameters())]
+    assert freezes._throughput.flops == pytest.approx((3 - counts[0] / counts[1]) * forward / tokens)
+    found = model.logged_metrics
+    assert found["train/flops_per_second"] == pytest.approx(found["train/tokens_per_second"] * model._throughput.flops)
+    assert "train/mfu" not in found and found["train/memory_mib"] > 10
+
+
+def test_the_utilization_is_the_share_of_the_most_that_a_device_can_do(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100 80GB HBM3")
+    device = torch.device("cuda")
+    assert (peak_flops(device, "bf16-mixed"), peak_flops(device, "32-true")) == (989e12, 67e12)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "an unknown one")
+    assert peak_flops(device, "bf16-mixed") is None and peak_flops(torch.device("cpu"), "32-true") is None
+    monitor = ThroughputMonitor(torch.device("cpu"))
+    monitor.flops, monitor.peak = 100.0, 1e6
+    monitor.count_tokens(toys.batch(rows(4), [0, 1, 2, 3]))
+    monitor.add_losses({"loss": torch.tensor([1.0, 1.0])})
+    found = monitor.compute(SimpleNamespace(reduce=lambda counts, reduce_op: counts))
+    assert found["train/mfu"] == pytest.approx(found["train/tokens_per_second"] * 100.0 / 1e6)
+
+
+def test_groups_with_different_rates_have_one_each(tmp_path):
+    model = learner(optimizer=Part(AdamW, lr=0.01, head_lr_multiplier=0.5), schedule=Part("schedule/linear", warmup=0))
+    trainer(tmp_path, max_epochs=2).fit(model, Loader(rows(8), 8))
+    assert not [name for name in model.logged_metrics if name.startswith("train/lr/")]  # the toy is all head
+    model = learner(optimizer=TwoRates)
+    trainer(tmp_path).fit(model, Loader(rows(8), 8))
+    assert [model.logged_metrics[f"train/lr{end}"] for end in ("", "/1", "/2")] == [0.3, 0.3, 0.1]
+
+
+def TwoRates(model):
+    slow, *fast = model.parameters()
+    return torch.optim.SGD([{"params": [slow], "lr": 0.1}, {"params": fast, "lr": 0.3}])

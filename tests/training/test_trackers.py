@@ -1,19 +1,21 @@
 """Trackers: metrics.csv over resumes, and what W&B wrote, read back from its offline file with its own tool."""
 
+import contextlib
 import csv
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 import torch
 
 from framework.errors import UserError
 from framework.registry import Part, registered
+from framework.testing.trackers import FILES, events
 from framework.tracking.base import Tracker, build_trackers, check_trackers, finished
 from framework.tracking.csv_file import CsvTracker
 from framework.tracking.weights_and_biases import WandbTracker
+from tests import offline
+from tests.offline import find
 from tests.training.toys import Loader, learner, rows, trainer
 
 CONFIG = {"task": {"part": "task/toy", "smoothing": 0.1}, "seed": 3, "name": "a run"}
@@ -72,14 +74,6 @@ def test_other_ranks_write_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def offline(folder):
-    """All records of W&B in a folder, by kind, in the order of writing."""
-    (file,) = folder.glob("wandb/offline-run-*/*.wandb")
-    inspect = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
-    done = subprocess.run(inspect, capture_output=True, text=True, timeout=120, check=True)
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-
-
 @pytest.fixture(scope="module")
 def tracked(tmp_path_factory):
     """A run of ten steps with all of W&B's options, in a folder of its own."""
@@ -91,11 +85,7 @@ def tracked(tmp_path_factory):
         trainer(folder, logger=trackers, log_every_n_steps=5).fit(learner(), Loader(rows(40), 4), Loader(rows(4), 4))
         raise SystemExit(3)
     assert "WANDB_DATA_DIR" not in os.environ and "WANDB_CACHE_DIR" not in os.environ  # the next job of a sweep sets its own
-    return folder, offline(folder)
-
-
-def find(records, kind):
-    return [record[kind] for record in records if kind in record]
+    return folder, offline.records(folder)
 
 
 def test_wandb_knows_the_run(tracked):
@@ -107,7 +97,7 @@ def test_wandb_knows_the_run(tracked):
     config = run["config"]["update"]
     assert config["task"] == CONFIG["task"]
     assert config["seed"] == 3
-    assert config["chosen"] == CHOSEN
+    assert config["choice"] == CHOSEN
 
 
 def test_wandb_has_the_metrics_and_the_end(tracked):
@@ -240,3 +230,130 @@ def test_a_resumed_run_has_the_same_id(tmp_path):
 def test_kinds_and_names():
     assert set(registered()["tracker"]) >= {"csv", "wandb"}
     assert Part("tracker/csv").cls is CsvTracker
+
+
+# -- all that a tracker is told: tables, pictures, files, checkpoint, alerts -------------------------------------------------
+
+
+def told(part, folder):
+    """A tracker of a part, after it has been told everything, in the folder of a job of the sweep `s`."""
+    context = {"name": "größer, better", "named": True, "config": CONFIG, "chosen": {"task": "ner", **CHOSEN}, "sweep": "s"}
+    tracker = part(folder=folder, **context)
+    (begin, facts), *later = events(tracker, folder).values()
+    begin(*facts)
+    tracker.log_metrics({"validation/loss": 2.0, "train/loss": torch.tensor(0.5)}, step=10)
+    tracker.log_metrics({"validation/loss": 3.0}, step=20)
+    for call, given in later:
+        call(*given)
+    tracker.finish(2)
+    return tracker
+
+
+def test_wandb_has_all_that_it_was_told(tmp_path):
+    told(Part("tracker/wandb", mode="offline", alerts="all", checkpoint=True), tmp_path)
+    records = offline.records(tmp_path)
+    (run, *_), summary, config = find(records, "run"), offline.summary_of(records), offline.config_of(records)
+    assert (run["run_group"], run["job_type"], run["tags"]) == ("s", "train", ["ner"])
+    assert config["facts"]["data"]["train"]["rows"] == 3 and config["choice"]["task"] == "ner"
+    assert summary["validation/loss"] == {"min": 2, "max": 3, "last": 3} and summary["train/loss"] == 0.5
+    rows = offline.table(records, "predictions")
+    assert (
+        [row["input"] for row in rows][-2:] == ["a | b\n<c>", "d"]
+        and rows[0]["score"] == 0.5
+        and rows[0]["in text"]["_type"] == "html-file"
+    )
+    assert offline.table(records, "predictions_2") == [{"other": 1.5}]
+    assert "wandb/confusion_matrix/v1" in str(find(records, "config"))
+    confusion = offline.table(records, "Custom Chart Tables/confusion_table")
+    assert {(row["Actual"], row["Predicted"]): row["nPredictions"] for row in confusion}["even", "odd"] == 1
+    uploaded = {file["path"] for each in find(records, "files") for file in each["files"]}
+    assert uploaded >= {"confusion.csv", "report.csv", "report.html", "code.diff"} and any("curves" in path for path in uploaded)
+    (model,) = [artifact for artifact in find(records, "artifact") if artifact["type"] == "model"]
+    assert model["name"] == "gr_er_better" and set(model["aliases"]) == {"best", "latest", run["run_id"]}
+    assert {entry["path"] for entry in model["manifest"]["contents"]} == {"checkpoints/best.ckpt", "config.yaml"}
+    alerts = [(alert["title"].rpartition(" ")[2], alert["level"]) for alert in find(records, "alert")]
+    assert alerts == [("finished", "INFO"), ("failed", "ERROR"), ("diverged", "ERROR")]
+    assert offline.exit_codes(records) == [2]
+
+
+def test_options_leave_out_what_they_name(tmp_path):
+    told(Part("tracker/wandb", mode="offline", alerts="none", files=False), tmp_path)
+    records = offline.records(tmp_path)
+    assert find(records, "alert") == [] and [each for each in find(records, "artifact") if each["type"] == "model"] == []
+    assert not {"report.csv", "code.diff"} & {file["path"] for each in find(records, "files") for file in each["files"]}
+
+
+def test_tensorboard_has_all_that_it_was_told(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    told(Part("tracker/tensorboard"), tmp_path)
+    read = EventAccumulator(str(tmp_path / "tensorboard"))
+    read.Reload()
+    assert [(event.step, event.value) for event in read.Scalars("validation/loss")] == [(10, 2.0), (20, 3.0)]
+    assert read.Scalars("exit_code")[0].value == 2
+    (picture,) = read.Images("curves")
+    assert picture.encoded_image_string == FILES["curves.png"] and (picture.width, picture.height) == (1, 1)
+    texts = {tag: read.Tensors(tag) for tag in read.Tags()["tensors"]}
+    first = texts["predictions/text_summary"][0].tensor_proto.string_val[0].decode()
+    assert "| row | input | score | prediction |" in first and "a \\| b<br>&lt;c>" in first and "in text" not in first
+    assert {"confusion/text_summary", "report/text_summary", "facts/text_summary", "config/text_summary", "end/text_summary"} <= set(texts)
+
+
+def test_tensorboard_hides_what_a_resumed_run_logs_again(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for begin, value in ((None, 1.0), (20, 7.0)):
+        tracker = Part("tracker/tensorboard")(folder=tmp_path, config=CONFIG, chosen=CHOSEN)
+        if begin is not None:
+            tracker.go_on_from(begin)
+        for step in (10, 20, 30) if begin is None else (30, 40):
+            tracker.log_metrics({"train/loss": value * step}, step=step)
+        tracker.finish(0)
+    read = EventAccumulator(str(tmp_path / "tensorboard"))
+    read.Reload()
+    assert [(event.step, event.value) for event in read.Scalars("train/loss")] == [(10, 10.0), (20, 20.0), (30, 210.0), (40, 280.0)]
+
+
+def test_trackio_has_all_that_it_was_told(tmp_path):
+    import sqlite3
+
+    from trackio.utils import TRACKIO_DIR
+
+    told(Part("tracker/trackio", project="of-tests", alerts="all"), tmp_path)
+    with contextlib.closing(sqlite3.connect(TRACKIO_DIR / "of-tests.db")) as database:
+        logged = [(step, json.loads(text)) for step, text in database.execute("select step, metrics from metrics order by id")]
+        (config,) = [json.loads(text) for (text,) in database.execute("select config from configs")]
+        titles = [title for (title,) in database.execute("select title from alerts order by id")]
+    assert [(step, each["validation/loss"]) for step, each in logged if "validation/loss" in each] == [(10, 2.0), (20, 3.0)]
+    tables = [each["predictions"]["_value"] for _, each in logged if "predictions" in each]
+    assert tables[0][0] == {"row": 0, "input": "a | b\n<c>", "score": 0.5, "prediction": None} and tables[2] == [{"other": 1.5}]
+    assert (
+        any("curves" in each for _, each in logged) and any("confusion" in each for _, each in logged) and logged[-1][1]["exit_code"] == 2
+    )
+    assert config["_Group"] == "s" and config["facts"]["data"]["train"]["rows"] == 3 and config["choice"] == {"task": "ner", **CHOSEN}
+    assert [title.rpartition(" ")[2] for title in titles] == ["finished", "failed", "diverged"]
+
+
+def test_an_id_in_use_is_told(tmp_path, monkeypatch):
+    import wandb
+    from wandb.sdk.mailbox.mailbox_handle import ServerResponseError
+
+    def init(**arguments):
+        raise ServerResponseError("run id is in use")
+
+    monkeypatch.setattr(wandb, "init", init)
+    tracker = WandbTracker(tmp_path, "a run", CONFIG, CHOSEN, True, mode="offline")
+    with pytest.raises(UserError, match=r"run id is in use\n.*wandb_id.txt"):
+        tracker.log_metrics({"train/loss": 1.0}, step=1)
+    assert "WANDB_DATA_DIR" not in os.environ
+
+
+@pytest.mark.parametrize("logger", ["tensorboard", "trackio"])
+def test_what_to_install_is_told(monkeypatch, logger):
+    import importlib.util
+
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == logger else found(name, *more))
+    context = {"name": "a run", "named": True, "config": CONFIG, "chosen": CHOSEN}
+    with pytest.raises(UserError, match=rf"pip install 'plugformer\[{logger}\]'"):
+        check_trackers({logger: {"part": f"tracker/{logger}"}}, **context)
