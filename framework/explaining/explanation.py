@@ -72,12 +72,13 @@ def explained(predictor: Predictor, text: str, target: str | None = None) -> Exp
     elif target is not None:
         raise UserError("target= is the text that the decoder of a translation or a summary reads; this run has none")
     device = next(predictor.task.parameters()).device
-    found = recorded(predictor.task, moved(predictor.batch([row]), device))
+    batch = predictor.batch([row], whole=True)
+    found = recorded(predictor.task, moved(batch, device))
     if not found.vectors:
         raise UserError(f"{predictor.config['model']['part']} has no stack of layers that could be watched (`Stack`)")
     tokens = {stack: pieces(predictor.tokenizer, ids) for stack, ids in found.ids.items()}
     spelled = {stack: words(predictor.tokenizer, ids) for stack, ids in found.ids.items()}
-    return Explanation(text, answer, tokens, spelled, found)
+    return Explanation(text, answer, tokens, spelled, found, len(batch["ids"]) if "ids" in batch else 1)
 
 
 def shared(one: Explanation, other: Explanation) -> list[Shared]:

@@ -1,6 +1,7 @@
 """Explanations in the terminal: where the heads look, a map in shaded blocks, and how words move."""
 
 import json
+import sys
 from collections.abc import Sequence
 
 from framework.comparing import tables
@@ -10,7 +11,7 @@ from framework.explaining.heads import Look, chosen, looks
 from framework.explaining.recording import HeadWeights
 from framework.utils.excerpt import excerpt
 
-SHADES = " ░▒▓█"
+SHADES, ASCII = " ░▒▓█", " .:+#"
 HEADS, DRAWN, WORDS = 24, 32, 24  # heads in a table, tokens in a map, words: all are in the file of to=
 
 
@@ -25,6 +26,8 @@ def said(one: Explanation, other: Explanation | None, common: Sequence[Shared], 
 def _attention(one: Explanation, layer: int | None, head: int | None) -> list[str]:
     count = len(one.tokens[one.reading])
     lines = [f"text        {excerpt(one.text)}   ({count} tokens)", f"prediction  {_answer(one)}"]
+    if one.windows > 1:
+        lines.append(f"the text is longer than the model reads at once; this is the first of its {one.windows} windows")
     if one.recording.without:
         lines.append(f"{', '.join(one.recording.without)} has no weights to show: it has no scores, or does not hand them over")
     if not one.attention:
@@ -33,6 +36,7 @@ def _attention(one: Explanation, layer: int | None, head: int | None) -> list[st
     shown = sorted(sorted(rows, key=lambda row: -row[1].most)[:HEADS], key=rows.index)
     head_line = ["attention", "layer", "head", "itself", "before", "behind", "first", "keys", "most", ""]
     lines += ["", *tables.terminal(head_line, [_head(one, *row) for row in shown], 1)]
+    lines.append("(mean share of the token itself, the one before, behind, the first; keys that share the weight; largest weight on another)")
     if len(shown) < len(rows):
         lines.append(f"({len(rows) - len(shown)} of {len(rows)} heads, with smaller weights, are not shown; to=FILE.csv has all)")
     maps = chosen(one.attention, layer, head)
@@ -57,17 +61,25 @@ def _map(queries: Sequence[str], keys: Sequence[str], weights: Sequence[Sequence
     """A map in shaded blocks, relative to its largest weight; the columns are the keys, by their numbers."""
     most = max(max(row) for row in weights) or 1.0
     width = max(len(token) for token in queries[:DRAWN])
-    lines = []
-    own = list(queries) == list(keys)
-    if not own:
+    lines, marks = [], SHADES if _takes(SHADES) else ASCII
+    if list(queries) != list(keys):
         lines.append("keys: " + "  ".join(f"{number} {token}" for number, token in enumerate(keys[:DRAWN], 1)))
     lines.append(" " * (width + 5) + "".join(f"{number % 100:>2}" for number in range(1, min(len(keys), DRAWN) + 1)))
     for number, (token, row) in enumerate(zip(queries[:DRAWN], weights, strict=False), 1):
-        shades = "".join(2 * SHADES[min(len(SHADES) - 1, int(weight / most * len(SHADES)))] for weight in row[:DRAWN])
+        shades = "".join(2 * marks[min(len(marks) - 1, int(weight / most * len(marks)))] for weight in row[:DRAWN])
         lines.append(f"{number:>3} {token:<{width}} {shades.rstrip()}")
     if max(len(queries), len(keys)) > DRAWN:
         lines.append(f"(the first {DRAWN} of {max(len(queries), len(keys))} tokens; to=FILE has all)")
     return lines
+
+
+def _takes(text: str) -> bool:
+    """Whether standard output has the letters of a text."""
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _moves(one: Explanation) -> list[str]:

@@ -63,7 +63,6 @@ def _map(weights: Array, queries: Sequence[str], keys: Sequence[str], name: str,
         image = axes.imshow(shown, cmap=SHADES, vmin=0, interpolation="nearest", aspect="equal")
         axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=7 if len(columns) > 24 else 8)
         axes.set_yticks(range(len(rows)), rows, fontsize=7 if len(rows) > 24 else 8)
-        axes.set_ylabel("token that looks")
         axes.tick_params(length=0)
         figure.colorbar(image, ax=axes, label="weight", shrink=0.7)
 

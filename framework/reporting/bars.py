@@ -41,8 +41,7 @@ def run_bars(metrics: Mapping[str, float], split: str) -> Picture | None:
 
 
 def variant_bars(found: Comparison, baselines: Sequence[float] = ()) -> Picture:
-    """The figure of each variant, the mean over seeds, with its 95 % interval and the figure of each seed. baselines: those of the runs; one
-    line where they are the same."""
+    """The figure of each variant, the mean over seeds, with its 95 % interval and the figure of each seed. baselines: those of the runs."""
     labels = [short(variant.label, 44) for variant in found.variants]
 
     def draw(figure: "Figure") -> None:
@@ -53,9 +52,8 @@ def variant_bars(found: Comparison, baselines: Sequence[float] = ()) -> Picture:
                 axes.plot(between, [place, place], color=colour, linewidth=7, alpha=0.4, solid_capstyle="butt")
             axes.plot(trainings.values.tolist(), [place] * len(trainings.values), "o", color=COLOURS[1], markersize=3.5, alpha=0.9)
             axes.plot([trainings.mean], [place], "|", color=colour, markersize=13, markeredgewidth=2.5)
-        if baselines and max(baselines) - min(baselines) <= 1e-9 * abs(max(baselines)):
-            axes.axvline(baselines[0], color=COLOURS[2], linestyle="--", linewidth=1)
-            axes.annotate("baseline", (baselines[0], -0.62), color=COLOURS[2], fontsize=8, ha="center", va="bottom")
+        for value in sorted({round(value, 6) for value in baselines if math.isfinite(value)}):
+            axes.axvline(value, color=COLOURS[2], linestyle="--", linewidth=1, zorder=0)
         axes.set_yticks(range(len(labels)), labels)
         axes.set_ylim(len(labels) - 0.4, -0.8)
         axes.set_xlabel(found.metric)
@@ -63,4 +61,5 @@ def variant_bars(found: Comparison, baselines: Sequence[float] = ()) -> Picture:
         grid(axes, "x")
 
     caption = f"{found.metric}: the mean over seeds (bar, the best in blue), its 95 % interval (band), and each seed (dot)."
+    caption += " Dashed lines are the baselines, which may differ with the seed's training rows." if baselines else ""
     return picture("figures", caption, 0.9 + 0.34 * len(labels), draw)

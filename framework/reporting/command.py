@@ -1,6 +1,7 @@
 """`python -m framework report FOLDER [by=KEY,KEY] [metric=SPLIT/NAME] [to=DIR]`: report.html and pictures/ of a run or a folder of runs."""
 
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from framework.utils.files import replacing, why_unwritable, write_text
 if TYPE_CHECKING:
     from framework.reporting.drawing import Picture
     from framework.reporting.run_report import Report
+    from framework.runs.folder import Run
 
 WORDS = ("by", "metric", "to")
 PAGE, PICTURES = "report.html", "pictures"
@@ -38,6 +40,22 @@ def report(arguments: Sequence[str]) -> str:
     else:
         raise UserError(f"{folder} is a file; report takes a run, or a folder of runs")
     return "\n".join(written(made, Path(words["to"]) if "to" in words else place))
+
+
+def report_at_the_end(run: "Run") -> None:
+    """Writes page and pictures of a run that has its figures, and whose state is not recorded yet. A page that cannot be made is a line on
+    standard error: the run is not worth less for it."""
+    from framework.reporting.run_pictures import Shown
+    from framework.reporting.run_report import run_report
+
+    try:
+        shown = Shown.of(run.folder)
+        shown.notes["state"] = "finished"
+        for line in written(run_report(shown), run.folder)[1:]:
+            if not line.startswith("pictures "):
+                print(line, file=sys.stderr)
+    except UserError as error:
+        print(f"the page of the run was not made: {error}", file=sys.stderr)
 
 
 def written(made: "Report", folder: Path) -> list[str]:

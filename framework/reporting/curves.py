@@ -48,16 +48,18 @@ def read_curves(folder: Path) -> Curves:
             for row in csv.DictReader(file):
                 for name, text in row.items():
                     if text and name and name not in _LEFT_OUT and not name.startswith("final/"):
-                        curve = found.setdefault(name, Curve([], []))
-                        curve.steps.append(int(row["step"]))
-                        curve.values.append(float(text))
+                        curve, step = found.setdefault(name, Curve([], [])), int(row["step"])
+                        if not curve.steps or step != curve.steps[-1]:  # at the end the best checkpoint is measured again
+                            curve.steps.append(step)
+                            curve.values.append(float(text))
     except (ValueError, TypeError, KeyError, csv.Error) as error:
         raise UserError(f"{path} is damaged: {error}") from None
     return Curves(found)
 
 
 def panels(names: Sequence[str], monitor: str) -> list[tuple[str, list[str]]]:
-    """The panels of a run's curves, title and names: the loss of all splits together, the monitored figure, then the others."""
+    """The panels of a run's curves, title and names: the loss of all splits together, the monitored figure, then the others, those
+    of training alone last."""
     splits = ("train", "validation")
     by_figure: dict[str, list[str]] = {}
     for name in names:
@@ -65,7 +67,12 @@ def panels(names: Sequence[str], monitor: str) -> list[tuple[str, list[str]]]:
         if split in splits and figure:
             by_figure.setdefault(figure, []).append(name)
     first = ["loss", monitor.partition("/")[2]]
-    order = sorted(by_figure, key=lambda figure: (first.index(figure) if figure in first else len(first), figure))
+
+    def place(figure: str) -> tuple[int, bool, str]:
+        known = first.index(figure) if figure in first else len(first)
+        return known, by_figure[figure] == [f"train/{figure}"], figure
+
+    order = sorted(by_figure, key=place)
     return [(figure, sorted(by_figure[figure])) for figure in order]
 
 

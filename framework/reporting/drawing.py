@@ -82,6 +82,7 @@ def picture(name: str, caption: str, height: float, draw: "Callable[[Figure], No
         draw(figure)
         svg, png = io.StringIO(), io.BytesIO()
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+        figure.set_layout_engine("none")  # the places stay those of the SVG
         figure.savefig(png, format="png", dpi=144, facecolor="white", metadata={"Software": None})
     return Picture(name, caption, _inline(svg.getvalue(), caption), png.getvalue())
 
@@ -93,9 +94,14 @@ def _inline(svg: str, caption: str) -> str:
     size = re.search(r'viewBox="0 0 ([\d.]+) [\d.]+"', element)
     assert size is not None
     element = re.sub(r'\s(width|height)="[\d.]+pt"', "", element, count=2)
-    element = element.replace("<svg", f'<svg role="img" aria-label="{_attribute(caption)}" style="max-width:{float(size[1]) * 1.4:.0f}px"', 1)
+    element = element.replace("<svg", f'<svg role="img" aria-label="{_attribute(caption)}" style="{_widths(float(size[1]))}"', 1)
     element = re.sub(r"font:\s*([\d.]+px)\s[^;\"]*", r"font: \1 sans-serif", element)
     return element.replace(_TEXT, "currentColor")
+
+
+def _widths(points: float) -> str:
+    """As wide as the page, within bounds: on a phone the letters stay readable, and a wide picture is scrolled."""
+    return f"min-width:{min(448, points):.0f}px;max-width:{points * 1.4:.0f}px"
 
 
 def _attribute(text: str) -> str:

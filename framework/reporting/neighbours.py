@@ -19,7 +19,7 @@ from framework.reporting.drawing import COLOURS, Picture, grid, picture, short
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SHOWN, NEAREST = 12, 5  # tokens, and neighbours of each
+SHOWN, NEAREST = 6, 5  # tokens, and neighbours of each
 _READ = 500  # texts
 _LETTERS = 4  # of a token that is shown
 

@@ -19,12 +19,12 @@ a { color: var(--link); }
 .soft, figcaption { color: var(--soft); font-size: 0.875rem; }
 .verdict { background: var(--band); border-left: 4px solid var(--link); padding: 0.5rem 0.75rem; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 0.875rem; font-variant-numeric: tabular-nums; margin: 0.5rem 0; }
-th, td { padding: 0.25rem 0.6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top; }
-th { color: var(--soft); font-weight: 600; }
-th.text, td.text { text-align: left; }
-td.text { white-space: normal; min-width: 5rem; overflow-wrap: break-word; }
-figure { margin: 1rem 0; }
+table { border-collapse: collapse; font-size: 0.8125rem; font-variant-numeric: tabular-nums; margin: 0.5rem 0; }
+th, td { padding: 0.25rem 0.45rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top; }
+th { color: var(--soft); font-weight: 600; white-space: normal; vertical-align: bottom; }
+.text, .wide { text-align: left; }
+td.wide { white-space: normal; min-width: 9rem; overflow-wrap: anywhere; }
+figure { margin: 1rem 0; overflow-x: auto; }
 figure svg { display: block; width: 100%; height: auto; }
 pre { background: var(--band); padding: 0.75rem; overflow-x: auto; font-size: 0.8125rem; }
 summary { cursor: pointer; color: var(--link); }
@@ -83,13 +83,14 @@ def link(target: str, text: str) -> Cell:
     return Cell(f'<a href="{quote(target)}">{text_of(text)}</a>')
 
 
-def table(head: Sequence[object], rows: Sequence[Sequence[object]], texts: int = 0, also: Sequence[int] = ()) -> str:
-    """A table. texts: how many columns, from the first, are texts, as in `comparing.tables`. also: further columns that are."""
+def table(head: Sequence[object], rows: Sequence[Sequence[object]], texts: int = 0, wide: Sequence[int] = ()) -> str:
+    """A table. texts: how many columns, from the first, are short texts, as in `comparing.tables`. wide: columns of longer texts, which are
+    broken into lines."""
     if not rows:
         return ""
 
     def line(cells: Sequence[object], tag: str) -> str:
-        kinds = (' class="text"' if place < texts or place in also else "" for place in range(len(cells)))
+        kinds = (' class="wide"' if place in wide else ' class="text"' if place < texts else "" for place in range(len(cells)))
         shown = (cell if isinstance(cell, Cell) else text_of(str(cell).strip()) for cell in cells)
         return "<tr>" + "".join(f"<{tag}{kind}>{cell}</{tag}>" for kind, cell in zip(kinds, shown, strict=True)) + "</tr>"
 
@@ -115,7 +116,7 @@ def from_lines(lines: Iterable[str]) -> str:
         elif line.startswith("  "):
             made.append(items([line.strip()]))
         else:
-            made.append(paragraph(line))
+            made.append(paragraph(line[:1].upper() + line[1:]))
     return "\n".join(filter(None, made)).replace("</ul>\n<ul>", "\n")
 
 

@@ -1,5 +1,6 @@
 """The page of a run."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,6 +8,7 @@ from typing import Any
 
 from framework.comparing.rows import Tasks
 from framework.comparing.variants import flat, shown
+from framework.config import catalogue as index
 from framework.config.compose import compose
 from framework.errors import UserError
 from framework.reporting import page
@@ -56,8 +58,9 @@ def run_report(run: Shown) -> Report:
 
 def _head(run: Shown) -> str:
     notes = run.notes
-    state = standing(run.run) or notes.get("state", "")
-    facts = [f"folder {run.run.folder.name}", f"state {state}" if state else ""]
+    state = notes.get("state", "")
+    state = state if state in ("finished", "failed") else standing(run.run)
+    facts = [f"folder {run.run.folder.name}" if run.run.folder.name != run.config.get("name") else "", state]
     if begin := notes.get("begin"):
         facts.append(f"begun {str(begin).replace('T', ' ').rstrip('Z')} UTC{_duration(notes)}")
     for key, text in (("cpu_seconds", "CPU-seconds"), ("parameters", "parameters"), ("trained_tokens", "trained tokens")):
@@ -83,14 +86,16 @@ def _figures(run: Shown) -> str:
         return page.paragraph("The run has no final figures: it has not come to its end.")
     metrics = run.finished.metrics
     splits = [split for split in SPLITS if any(name.startswith(f"{split}/") for name in metrics)]
-    heads = {split: f"{split} (95 % interval)" if any(interval_of(metrics, f"{split}/{n}") for n in names_of(metrics)) else split for split in splits}
+    around = {split for split in splits for name in names_of(metrics) if interval_of(metrics, f"{split}/{name}")}
+    heads = {split: f"{split} (95 % interval)" if split in around else split for split in splits}
     differs = any(name.startswith(f"{DIFFERENCE}/") for name in metrics)
     rows = []
     for name in names_of(metrics):
         between = interval_of(metrics, f"{DIFFERENCE}/{name}")
         difference = "" if between is None else f"{metrics[f'{DIFFERENCE}/{name}']:+.4f} ({between[0]:+.4f} to {between[1]:+.4f})"
         rows.append([name, *(figure_text(metrics, f"{split}/{name}") for split in splits), *([difference] if differs else [])])
-    return page.table(["", *heads.values(), *(["difference from the baseline"] if differs else [])], rows, 1)
+    head = ["", *heads.values(), *(["difference from the baseline"] if differs else [])]
+    return page.table(head, rows, len(head))
 
 
 def _labels(run: Shown) -> str:
@@ -128,7 +133,7 @@ def _rows(rows: list[dict[str, Any]]) -> str:
     head = ["row", "input", "reference", "prediction", "score"]
     kept = [place for place in range(len(head)) if any(cell[place] != "" for cell in made)]
     cut = [[excerpt(str(cell[place]), _TEXT) for place in kept] for cell in made]
-    return page.table([head[place] for place in kept], cut, also=[number for number, place in enumerate(kept) if 0 < place < 4])
+    return page.table([head[place] for place in kept], cut, wide=[number for number, place in enumerate(kept) if 0 < place < 4])
 
 
 def _explained(run: Shown) -> str:
@@ -141,7 +146,7 @@ def _explained(run: Shown) -> str:
 def _configuration(run: Shown) -> list[str]:
     notes = run.notes
     changed = differences(run)
-    table = page.table(["option", "this run", "default", ""], changed, 1, also=(1, 2, 3)) if changed else ""
+    table = page.table(["option", "this run", "default", ""], changed, 4, wide=(1,)) if changed else ""
     if changed == []:
         table = page.paragraph("The defaults of the task.")
     if changed is None:
@@ -161,12 +166,30 @@ def differences(run: Shown) -> list[list[str]] | None:
     default, own = flat(base.config, base.chosen), flat(run.config, run.notes["chosen"])
     words = {word.lstrip("+~").partition("=")[0] for word in run.notes["overrides"]}
     rows = []
-    for key in dict.fromkeys((*own, *default)):
-        if own.get(key) != default.get(key) and not (key not in own and key.count(".")):
-            rows.append([key, shown(own.get(key)), shown(default.get(key)), "typed" if key in words else ""])
+    for key in own:
+        changed = own[key] != (default[key] if key in default else signature_default(run.config, key))
+        if changed and (key in words or not _follows(key, own, default)):
+            rows.append([key, shown(own[key]), shown(default.get(key)), "typed" if key in words else ""])
     if run.config.get("seed") != base.config.get("seed"):
         rows.append(["seed", shown(run.config.get("seed")), shown(base.config.get("seed")), "typed" if "seed" in words else ""])
     return sorted(rows, key=lambda row: not row[3])
+
+
+def _follows(key: str, own: Mapping[str, Any], default: Mapping[str, Any]) -> bool:
+    """Whether the option of a stack (`model/encoder/position`) is that of the model (`model/position`), as by default."""
+    above = re.sub(r"^model([./])(encoder|decoder)\1", r"model\1", key)
+    return above != key and above in own and own[above] == own[key]
+
+
+def signature_default(config: Mapping[str, Any], key: str) -> Any:
+    """The default of an option by the signature of the part that it belongs to; None where that is not known."""
+    *path, name = key.split(".")
+    node: Any = config
+    for step in path:
+        node = node.get(step) if isinstance(node, Mapping) else None
+    part = node.get("part") if isinstance(node, Mapping) else None
+    field = index.load().option(part)["fields"].get(name) if part else None
+    return field.get("default") if field else None
 
 
 def _model(run: Shown) -> list[str]:
