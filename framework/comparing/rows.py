@@ -119,8 +119,8 @@ def drawn_together(runs: Sequence[Predicted | None], name: str) -> list[Array | 
 
 
 def influences(one: Resampled, name: str) -> Array:
-    """The influence (N,) of each row on a figure: the figure of all rows less that of all other rows. The influence on the difference of two
-    systems is the difference of their influences."""
+    """The influence (N,) of each row on a figure: the figure of all rows less that of all other rows. That on the difference of two systems
+    is the difference of their influences."""
     value, parts = one.figures()[name], []
     block = max(1, BLOCK // one.rows)
     for start in range(0, one.rows, block):

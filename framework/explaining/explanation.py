@@ -102,8 +102,8 @@ def _nearest(states: Sequence[Array], spelled: Sequence[Sequence[Word]], text: i
     """The words of both texts whose vectors are nearest to one, without the same word elsewhere."""
     own = spelled[text][place].text.casefold()
     scored: dict[str, float] = {}
-    for vectors, found in zip(states, spelled, strict=True):
-        for word, score in zip(found, cosine(vectors[-1], states[text][-1, place]).tolist(), strict=True):
+    for each, found in zip(states, spelled, strict=True):
+        for word, score in zip(found, cosine(each[-1], states[text][-1, place]).tolist(), strict=True):
             if word.text.casefold() != own:
                 scored[word.text] = max(score, scored.get(word.text, -1.0))
     return sorted(scored.items(), key=lambda item: -item[1])[:NEAREST]

@@ -36,7 +36,7 @@ def _attention(one: Explanation, layer: int | None, head: int | None) -> list[st
     shown = sorted(sorted(rows, key=lambda row: -row[1].most)[:HEADS], key=rows.index)
     head_line = ["attention", "layer", "head", "itself", "before", "behind", "first", "keys", "most", ""]
     lines += ["", *tables.terminal(head_line, [_head(one, *row) for row in shown], 1)]
-    lines.append("(mean share of the token itself, the one before, behind, the first; keys that share the weight; largest weight on another)")
+    lines.append("(mean share of the token itself, of the one before, behind, the first; keys that share the weight; largest on another)")
     if len(shown) < len(rows):
         lines.append(f"({len(rows) - len(shown)} of {len(rows)} heads, with smaller weights, are not shown; to=FILE.csv has all)")
     maps = chosen(one.attention, layer, head)

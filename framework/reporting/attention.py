@@ -101,7 +101,9 @@ def shared_picture(common: Sequence[Shared], name: str = "words") -> Picture | N
     def draw(figure: "Figure") -> None:
         axes = figure.add_subplot(1, 1, 1)
         for place, each in enumerate(shown):
-            axes.plot(range(len(each.similarity)), each.similarity, marker=MARKS[place], markersize=4, color=COLOURS[place], label=each.text)
+            axes.plot(
+                range(len(each.similarity)), each.similarity, marker=MARKS[place], markersize=4, color=COLOURS[place], label=each.text
+            )
         axes.set_xticks(range(len(shown[0].similarity)), ["embedding", *(str(n) for n in range(1, len(shown[0].similarity)))])
         axes.set_xlabel("layer")
         axes.set_ylabel("cosine of the two vectors")

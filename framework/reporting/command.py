@@ -85,7 +85,9 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"{folder}: the page cannot be written: {why_unwritable(error) or error.strerror}; to=DIR names another folder") from error
+        raise UserError(
+            f"{folder}: the page cannot be written: {why_unwritable(error) or error.strerror}; to=DIR names another folder"
+        ) from error
 
 
 def _words(arguments: Sequence[str]) -> tuple[dict[str, str], Path]:

@@ -16,7 +16,7 @@ MOST = 2000  # rows that are ranked
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows, the best and the worst first. ranked: how many rows they were chosen from; 0 where the rows cannot be ranked, and `best` has the
+    """Rows, the best and the worst first. ranked: how many rows they were chosen from; 0 where rows cannot be ranked, and `best` has the
     first ones. total: of all rows."""
 
     best: list[dict[str, Any]]
@@ -26,8 +26,8 @@ class Examples:
 
 
 def examples(run: Finished, tasks: Tasks, name: str, lower: bool) -> Examples:
-    """The rows with most influence on a figure, for the better and for the worse; among equal ones those of the largest score, which are the
-    surest. name: of the figure, without its split. lower: whether it is better the lower it is."""
+    """The rows with most influence on a figure, for the better and for the worse; of equal ones those of the largest score, the surest.
+    name: of the figure, without its split. lower: whether it is better the lower it is."""
     rows = read_rows(run)
     shown = [row for row in rows[:MOST] if "prediction" in row]
     try:

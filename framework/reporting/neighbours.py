@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 
 from framework.data.tokenization.tokenizer import Tokenizer

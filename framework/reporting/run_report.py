@@ -209,4 +209,3 @@ def _data(run: Shown) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in run.notes["versions"].items())
     remarks = page.items(run.notes.get("remarks", []))
     return page.table(["", *columns], rows, 1) + remarks + page.paragraph(versions, "soft")
-

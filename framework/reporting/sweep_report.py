@@ -132,7 +132,9 @@ def _runs(folder: Path, entries: Sequence[Entry], runs: Sequence[Finished], foun
         rows.append([name, state, why, value, seconds])
     kept = [place for place in range(5) if place < 2 or any(row[place] for row in rows)]
     head = ["run", "state", "why", metric, "CPU-s"]
-    return page.table([head[place] for place in kept], [[row[place] for place in kept] for row in rows], 2 + (2 in kept), wide=(2,) if 2 in kept else ())
+    return page.table(
+        [head[place] for place in kept], [[row[place] for place in kept] for row in rows], 2 + (2 in kept), wide=(2,) if 2 in kept else ()
+    )
 
 
 def _configuration(runs: Sequence[Finished]) -> str:

@@ -176,8 +176,8 @@ class Run:
         hints: Sequence[str] = (),
     ) -> None:
         """Saves the final metrics of the best checkpoint. monitor: the metric it was chosen by. signatures: how metrics were computed.
-        costs: the numbers of parameters, of trained parameters, and of tokens that the run was trained on. verdict, hints: whether it is better
-        than its baseline, in a sentence, and if not, what to try.
+        costs: the numbers of parameters, of trained parameters, and of tokens that the run was trained on. verdict, hints: whether it is
+        better than its baseline, in a sentence, and if not, what to try.
 
         run.json also gets the CPU-seconds of this process (of a sweep, since the job began), added to those of earlier processes of the
         run that ended regularly.

@@ -126,8 +126,9 @@ class Predictor:
         return answers
 
     def batch(self, inputs: str | Row | Iterable[str | Row], whole: bool = False) -> Batch:
-        """The batch of texts or rows, as the task gets it: padded token ids, the padding mask and what else the format makes. whole: without
-        the noise of pretraining."""
+        """The batch of texts or rows, as the task gets it: padded token ids, the padding mask and what else the format makes.
+
+        whole: without the noise of pretraining."""
         inputs = [inputs] if isinstance(inputs, (str, dict)) else list(inputs)
         encoded = [self._encoded(each, f"row {number}") for number, each in enumerate(inputs, 1)]
         return self._collated(range(len(inputs)), encoded, whole)

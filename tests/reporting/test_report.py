@@ -39,7 +39,13 @@ def run(tmp_path_factory):
     folder = make_run(tmp_path_factory.mktemp("run"), "classification", spec={"labels": ("<b>", "good & bad")})
     labels = ("<b>", "good & bad")
     rows = [
-        {"row": n, "input": f"a $text$ <{n}>", "reference": labels[n % 2], "prediction": labels[n % 2 if n % 5 else 0], "score": 0.5 + n / 100}
+        {
+            "row": n,
+            "input": f"a $text$ <{n}>",
+            "reference": labels[n % 2],
+            "prediction": labels[n % 2 if n % 5 else 0],
+            "score": 0.5 + n / 100,
+        }
         for n in range(40)
     ]
     made = Run(folder)
