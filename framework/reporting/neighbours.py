@@ -47,7 +47,7 @@ def frequent_tokens(tokenizer: Tokenizer, texts: Iterable[str], count: int = SHO
 
 
 def neighbours(table: Tensor, tokenizer: Tokenizer, ids: Sequence[int], count: int = NEAREST) -> list[Neighbours]:
-    """The nearest tokens to each token, without those that are spelled like it (with a blank before it) and those without letters."""
+    """The nearest tokens to each token, without those that are spelled like it (with a blank before it) and those that are no text."""
     unit = nn.functional.normalize(table.float(), dim=-1)
     found = []
     for id in ids:
@@ -55,7 +55,7 @@ def neighbours(table: Tensor, tokenizer: Tokenizer, ids: Sequence[int], count: i
         scores, order = (unit @ unit[id]).topk(min(len(unit), 8 * count))  # (K,)
         for score, other in zip(scores.tolist(), order.tolist(), strict=True):
             text = tokenizer.decode([other]).strip()
-            if text and text.casefold() != own.casefold() and text not in dict(others):
+            if text and "\ufffd" not in text and text.casefold() != own.casefold() and text not in dict(others):
                 others.append((text, score))
         found.append(Neighbours(own, others[:count]))
     return found

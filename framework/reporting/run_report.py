@@ -109,10 +109,8 @@ def _labels(run: Shown) -> str:
 def _predictions(run: Shown) -> list[str]:
     if run.finished is None:
         return []
-    name, tasks = run.monitor.partition("/")[2], Tasks()
     try:
-        lower = tasks.of(run.finished).mode == "min"
-        found = examples(run.finished, tasks, name, lower)
+        found = examples(run.finished, Tasks())
     except UserError as error:
         return [page.paragraph(f"Predictions are not shown: {error}")]
     if not found.best:
@@ -120,7 +118,7 @@ def _predictions(run: Shown) -> list[str]:
     if not found.ranked:
         return [page.paragraph(f"The first of {found.total:,} rows."), _rows(found.best)]
     of = f"{found.ranked:,}" if found.ranked == found.total else f"the first {found.ranked:,} of {found.total:,}"
-    said = f"Of {of} rows of {run.split}, those with the best and the worst influence on {name}; among equals the surest."
+    said = f"Of {of} rows of {run.split}, those with the best and the worst influence on {found.figure}; among equals the surest."
     return [page.paragraph(said), "<h3>Best</h3>", _rows(found.best), *_worst(found)]
 
 
