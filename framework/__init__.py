@@ -95,6 +95,7 @@ if TYPE_CHECKING:  # the public names; type checkers and editors import them at 
     from framework.parts.attention.base import Attention as Attention
     from framework.parts.attention.kernels import attend as attend
     from framework.parts.attention.weights import AttentionWeights as AttentionWeights
+    from framework.parts.attention.weights import log_attention as log_attention
     from framework.parts.blocks import Block as Block
     from framework.parts.caches import Cache as Cache
     from framework.parts.caches import EncoderOutput as EncoderOutput

@@ -23,9 +23,11 @@ python -m framework VERB ...
   evaluate RUN key=value ...       metrics of a run's best checkpoint; data.test=FILE for other data
   predict RUN text="..."           one prediction; file=rows.csv predicts every row (to=FILE.jsonl writes them)
   compare FOLDER_OR_RUNS...        figures over seeds, and which differ by more than noise; by=KEY metric=test/f1 to=FILE.csv|.md
+  report FOLDER                    report.html and pictures of a run, or of a sweep or folder of runs; by= metric= to=DIR
+  explain RUN text="..."           attention by layer and head, how words move; text2="..." layer=N head=N to=FILE.json|.csv|.html|.png
   export RUN to=... folder=DEST    to=huggingface|safetensors|adapter|onnx|torch, with a model card
 RUN is a run folder, or runs/last."""
-VERBS = ("list", "describe", "check", "new", "train", "sweep", "evaluate", "predict", "compare", "export")
+VERBS = ("list", "describe", "check", "new", "train", "sweep", "evaluate", "predict", "compare", "report", "explain", "export")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -102,6 +104,16 @@ def _run(verb: str, *arguments: str) -> None:
             from framework.comparing.command import compare
 
             print(compare(arguments))
+        case "report":
+            from framework.reporting.command import report
+
+            print(report(arguments))
+        case "explain":
+            from framework.workflows.explain import explain
+            from framework.workflows.memory import memory_errors
+
+            with memory_errors():
+                print(explain(_folder(verb, arguments), arguments[1:]))
         case "export":
             from framework.export.command import export
             from framework.workflows.memory import memory_errors

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from framework.comparing.variants import checked_keys, differing, finished_runs, variants, without_repetitions
+from framework.comparing.variants import Finished, checked_keys, differing, finished_runs, variants, without_repetitions
 from framework.errors import UserError
 from framework.utils.files import why_unwritable, write_text
 
@@ -17,8 +17,7 @@ def compare(arguments: Sequence[str]) -> str:
     if to is not None and to.suffix not in (".csv", ".md"):
         raise UserError(f"to={to}: the table is written to a file of the name .csv or .md")
     runs = finished_runs(paths)
-    if len(tasks := sorted({run.task.partition("/")[2] for run in runs})) > 1:
-        raise UserError(f"runs of different tasks do not compare, and these are of {', '.join(tasks)}: name the folder of one")
+    check_one_task(runs)
     side_by_side = len(runs) == len(paths) == 2 and "by" not in words
     runs = runs if side_by_side else without_repetitions(runs)
     if len(runs) == 1:
@@ -44,6 +43,12 @@ def compare(arguments: Sequence[str]) -> str:
         except OSError as error:
             raise UserError(f"to={to} cannot be written: {why_unwritable(error) or error.strerror}") from error
     return said
+
+
+def check_one_task(runs: Sequence[Finished]) -> None:
+    """UserError: the runs are of several tasks."""
+    if len(tasks := sorted({run.task.partition("/")[2] for run in runs})) > 1:
+        raise UserError(f"runs of different tasks do not compare, and these are of {', '.join(tasks)}: name the folder of one")
 
 
 def _words(arguments: Sequence[str]) -> tuple[dict[str, str], list[Path]]:

@@ -14,11 +14,11 @@ PAIRS = 20  # that are shown, those with the best variant first
 
 def text(found: Comparison) -> str:
     """For the terminal."""
-    return "\n".join(_lines(found, tables.terminal))
+    return "\n".join(lines(found, tables.terminal))
 
 
 def markdown(found: Comparison) -> str:
-    return "\n".join(_lines(found, tables.markdown)) + "\n"
+    return "\n".join(lines(found, tables.markdown)) + "\n"
 
 
 def comma_separated(found: Comparison) -> str:
@@ -42,7 +42,8 @@ def comma_separated(found: Comparison) -> str:
     return tables.comma_separated(head, rows)
 
 
-def _lines(found: Comparison, table: Callable[..., list[str]]) -> list[str]:
+def lines(found: Comparison, table: Callable[..., list[str]]) -> list[str]:
+    """The comparison in lines. table: of `tables`, or one like them."""
     name = found.metric
     head = [*(found.columns or ["variant"]), _counted(found), name, "sd", "95 %", "from best", "95 %", "p", "parameters", "CPU-s", "tokens"]
     rows = []
@@ -53,14 +54,14 @@ def _lines(found: Comparison, table: Callable[..., list[str]]) -> list[str]:
         around = "" if between is None else f"{between[0]:.4f} to {between[1]:.4f}"
         rows.append([*_labels(variant), str(len(variant.runs)), value, spread, around, *_difference(pair, place), *_costs(variant)])
     texts = len(found.columns) or 1
-    lines = [*table(head, rows, texts), ""]
+    made = [*table(head, rows, texts), ""]
     others = [pair for pair in found.pairs if found.best not in (pair.one, pair.other) and pair.test is not None]
     if others:
         cells = [[_name(found, pair.one), _name(found, pair.other), *_difference(pair, pair.one)] for pair in others[:PAIRS]]
-        lines += [*table(["variant", "from", "difference", "95 %", "p"], cells, 2), ""]
+        made += [*table(["variant", "from", "difference", "95 %", "p"], cells, 2), ""]
         if len(others) > PAIRS:
-            lines += [f"{len(others) - PAIRS} more pairs are not shown", ""]
-    return [*lines, *conclusions(found)]
+            made += [f"{len(others) - PAIRS} more pairs are not shown", ""]
+    return [*made, *conclusions(found)]
 
 
 def _to_best(found: Comparison, place: int) -> Pair | None:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from framework.comparing.variants import Finished
 from framework.data.spec import DataSpec
 from framework.errors import UserError
-from framework.metrics.resampling import Resampled, bootstrap
+from framework.metrics.resampling import BLOCK, Array, Resampled, bootstrap
 
 if TYPE_CHECKING:
-    from framework.metrics.resampling import Array
     from framework.tasks.base import Task
 
 OF_THE_DATA = ("input", "reference", "reference_tags", "bytes", "words")  # fields of a row that do not come from the model
@@ -105,7 +106,7 @@ def _same(found: Resampled, name: str, value: float | None) -> bool:
     return figure is not None and value is not None and math.isclose(figure, value, rel_tol=CLOSE, abs_tol=CLOSE)
 
 
-def drawn_together(runs: Sequence[Predicted | None], name: str) -> "list[Array | None]":
+def drawn_together(runs: Sequence[Predicted | None], name: str) -> list[Array | None]:
     """The figures of resamples of each run, (R,): of runs with the same rows, of the same resamples."""
     draws: list[Array | None] = [None] * len(runs)
     resamples = min((one.resampled.most for one in runs if one is not None and one.resampled.most), default=RESAMPLES)
@@ -115,3 +116,17 @@ def drawn_together(runs: Sequence[Predicted | None], name: str) -> "list[Array |
         for place, each in zip(places, found, strict=True):
             draws[place] = each[name]
     return draws
+
+
+def influences(one: Resampled, name: str) -> Array:
+    """The influence (N,) of each row on a figure: the figure of all rows less that of all other rows. That on the difference of two systems
+    is the difference of their influences."""
+    value, parts = one.figures()[name], []
+    block = max(1, BLOCK // one.rows)
+    for start in range(0, one.rows, block):
+        count = min(block, one.rows - start)
+        weights = np.ones((count, one.rows))
+        weights[np.arange(count), np.arange(start, start + count)] = 0
+        parts.append(value - one.of(weights)[name])
+    found: Array = np.concatenate(parts)
+    return found

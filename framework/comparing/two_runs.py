@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from framework.comparing import tables
-from framework.comparing.rows import OF_THE_DATA, RESAMPLES, Predicted, Tasks, predicted, split_of
+from framework.comparing.rows import OF_THE_DATA, RESAMPLES, Predicted, Tasks, influences, predicted, split_of
 from framework.comparing.variants import Finished, shown
-from framework.metrics.resampling import BLOCK, Array, Resampled, bootstrap, interval, p_value
+from framework.metrics.resampling import bootstrap, interval, p_value
 from framework.runs.figures import figure_text, names_of
 from framework.utils.excerpt import excerpt
 
@@ -60,26 +60,12 @@ def _figures(one: Finished, other: Finished, both: Sequence[Predicted | None], t
     return table(["", one.name, other.name, "difference", "95 % (rows)", "p"], rows, 1)
 
 
-def influences(one: Resampled, other: Resampled, name: str) -> Array:
-    """The influence (N,) of each row on the difference of two systems: the difference over all rows less that over all other rows."""
-    difference = one.figures()[name] - other.figures()[name]
-    parts = []
-    block = max(1, BLOCK // one.rows)
-    for start in range(0, one.rows, block):
-        count = min(block, one.rows - start)
-        weights = np.ones((count, one.rows))
-        weights[np.arange(count), np.arange(start, start + count)] = 0
-        parts.append(difference - (one.of(weights)[name] - other.of(weights)[name]))
-    found: Array = np.concatenate(parts)
-    return found
-
-
 def _rows(one: Predicted, other: Predicted, name: str, lower: bool) -> list[str]:
-    found = influences(one.resampled, other.resampled, name) * (-1 if lower else 1)
+    found = (influences(one.resampled, name) - influences(other.resampled, name)) * (-1 if lower else 1)
     order = np.argsort(found, kind="stable").tolist()
     lines = []
     for title, places, sign in (("first", order[::-1], 1), ("second", order, -1)):
-        differ = (place for place in places if sign * found[place] > 1e-12 and _answers(one.rows[place]) != _answers(other.rows[place]))
+        differ = (place for place in places if sign * found[place] > 1e-12 and answers(one.rows[place]) != answers(other.rows[place]))
         better = list(islice(differ, SHOWN))
         lines.append(f"rows on which the {title} run is better{'' if better else ': none'}")
         for place in better:
@@ -90,10 +76,10 @@ def _rows(one: Predicted, other: Predicted, name: str, lower: bool) -> list[str]
 def _row(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """A row with the answers of both runs."""
     fields: list[tuple[str, Any]] = [(name, one[name]) for name in ("input", "reference") if name in one]
-    fields += [(name, _answers(row)) for name, row in (("first", one), ("second", other))]
+    fields += [(name, answers(row)) for name, row in (("first", one), ("second", other))]
     return [f"  row {one['row']}", *(f"{name:>12}: {excerpt(str(value), WIDTH)}" for name, value in fields)]
 
 
-def _answers(row: dict[str, Any]) -> Any:
+def answers(row: dict[str, Any]) -> Any:
     """The prediction of a row, or else all fields that do not come from the data."""
     return row["prediction"] if "prediction" in row else {name: value for name, value in row.items() if name not in (*OF_THE_DATA, "row")}

@@ -11,7 +11,7 @@ from framework.errors import UserError
 from framework.registry import nearest
 from framework.runs.folder import Run
 
-IGNORED = ("seed", "data.fold", "name", "resume", "runs", "logger")  # keys of a config that make no variant
+IGNORED = ("seed", "data.fold", "name", "resume", "runs", "logger", "report")  # keys of a config that make no variant
 Values = dict[str, Any]
 
 

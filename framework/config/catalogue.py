@@ -32,7 +32,7 @@ GROUPS = ("model", "data", "tokenizer", "task", "optimizer", "schedule", "traine
 NAMED = {"callbacks": "callback", "logger": "tracker"}
 FILES = ("recipe", "experiment", "debug")
 # keys beside the groups, and their types
-TOP = {"name": "str | None", "seed": "int", "resume": "str | None", "runs": "str", "effort": "str"}
+TOP = {"name": "str | None", "seed": "int", "resume": "str | None", "runs": "str", "effort": "str", "report": "bool"}
 _TOP_NAMES = (*TOP, *(f"{group}_part" for group in GROUPS))  # what every rule may name
 _OWN_PRESETS = "conf"  # the name of their record; no package has it
 

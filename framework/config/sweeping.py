@@ -13,7 +13,7 @@ from framework.config.hydra_source import key_of
 from framework.config.quoting import unquoted
 from framework.errors import UserError
 
-_ELSEWHERE = ("runs", "name")  # where a job lies and how it is called, not what it computes
+_ELSEWHERE = ("runs", "name", "report")  # where a job lies, how it is called and shown, not what it computes
 _NAME = 80  # bytes of a job's name, without its number
 
 

@@ -151,6 +151,10 @@ class Format:
 
         return stack_features(features, spec.padding)
 
+    def collate_whole(self, features: Sequence[Features], spec: DataSpec) -> Batch:
+        """The batch of rows that are looked at (`explain`): without the noise that `collate` adds in pretraining."""
+        return self.collate(features, spec, Random(0))
+
     def builtin(self, split: str, seed: int) -> Iterator[Row]:
         """Built-in rows of a split ("train", "validation" or "test"), without a download."""
         raise NotImplementedError

@@ -174,9 +174,12 @@ class Run:
         monitor: str,
         signatures: Mapping[str, str] | None = None,
         costs: Mapping[str, int] | None = None,
+        verdict: str = "",
+        hints: Sequence[str] = (),
     ) -> None:
         """Saves the final metrics of the best checkpoint. monitor: the metric it was chosen by. signatures: how metrics were computed.
-        costs: the numbers of parameters, of trained parameters, and of tokens that the run was trained on.
+        costs: the numbers of parameters, of trained parameters, and of tokens that the run was trained on. verdict, hints: whether it is
+        better than its baseline, in a sentence, and if not, what to try.
 
         run.json also gets the CPU-seconds of this process (of a sweep, since the job began), added to those of earlier processes of the
         run that ended regularly.
@@ -184,7 +187,8 @@ class Run:
         write_text(self.metrics, to_json(metrics, indent=1) + "\n")
         notes = self.notes()
         seconds = round(notes.get("cpu_seconds", 0.0) + cpu_seconds(), 1)
-        self.save_notes({**notes, "monitor": monitor, "signatures": dict(signatures or {}), "cpu_seconds": seconds, **(costs or {})})
+        notes |= {"monitor": monitor, "signatures": dict(signatures or {}), "cpu_seconds": seconds, **(costs or {})}
+        self.save_notes({**notes, "verdict": verdict, "hints": list(hints)})
 
     def save_temperature(self, temperature: float) -> None:
         """Saves what predictions divide scores by."""

@@ -129,11 +129,13 @@ class Predictor:
                 answers.update(zip(numbers, task.predict(moved(batch, device), generator), strict=True))
         return answers
 
-    def batch(self, inputs: str | Row | Iterable[str | Row]) -> Batch:
-        """The batch of texts or rows, as the task gets it: padded token ids, the padding mask and what else the format makes."""
+    def batch(self, inputs: str | Row | Iterable[str | Row], whole: bool = False) -> Batch:
+        """The batch of texts or rows, as the task gets it: padded token ids, the padding mask and what else the format makes.
+
+        whole: without the noise of pretraining."""
         inputs = [inputs] if isinstance(inputs, (str, dict)) else list(inputs)
         encoded = [self._encoded(each, f"row {number}") for number, each in enumerate(inputs, 1)]
-        return self._collated(range(len(inputs)), encoded)
+        return self._collated(range(len(inputs)), encoded, whole)
 
     def _is_blank(self, given: str | Row) -> bool:
         """Whether an input has nothing but blanks, without the columns that only training needs."""
@@ -156,8 +158,9 @@ class Predictor:
             raise UserError(f"{where}: there is nothing in it to predict from: {row}")
         return row, without_marks(features)[0]
 
-    def _collated(self, numbers: Sequence[int], encoded: Sequence[tuple[Row, Features]]) -> Batch:
-        batch = self.format.collate([features for _, features in encoded], self.spec, Random(0))
+    def _collated(self, numbers: Sequence[int], encoded: Sequence[tuple[Row, Features]], whole: bool = False) -> Batch:
+        features = [each for _, each in encoded]
+        batch = self.format.collate_whole(features, self.spec) if whole else self.format.collate(features, self.spec, Random(0))
         return BatchRows(list(numbers), [row for row, _ in encoded]).added_to(batch)
 
     def generator(self, split: str = "predict", rows: int | None = None) -> Decode:

@@ -43,7 +43,8 @@ def changed(run: Run, overrides: Sequence[str], folders: Sequence[Path], trainin
     if training:
         refuse_links(run.folder)
     catalogue = index.load()
-    saved = explicit_config({key: _grown(value, catalogue) for key, value in run.config().items()}, catalogue)
+    grown = {key: _grown(value, catalogue) for key, value in run.config().items()}
+    saved = explicit_config({"report": False, **grown}, catalogue)
     config = copy.deepcopy(saved)
     overrides = without_hydra(quoted(text for text in overrides if not resumes(text)))
     recipes = [text for text in overrides if text.lstrip("+").startswith("recipe=")]

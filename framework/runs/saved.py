@@ -24,6 +24,8 @@ LATER: dict[str, Any] = {
     "parameters": int,
     "trained_parameters": int,
     "trained_tokens": int,
+    "verdict": str,
+    "hints": list[str],
     "state": str,
     "begin": str,
     "end": str | None,

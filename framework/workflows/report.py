@@ -63,6 +63,7 @@ def print_end(
         print(f"\n{stopped}")
     print(f"\nfolder   {run.folder}")
     print(f'predict  python -m framework predict {run.folder} text="..."')
+    print(f"report   python -m framework report {run.folder}")
     print(f"resume   python train.py resume={run.folder} trainer.max_epochs=...", flush=True)
 
 

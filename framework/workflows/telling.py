@@ -74,7 +74,7 @@ def tell_end(
     shown = [row for row in rows if "prediction" in row][: max(tracker.table_rows for tracker in trackers)]
     table = task.table(shown) if shown else []
     files = [path for name in (*reports, "report.html", "metrics.json", DIFFERENCE) if (path := run.folder / name).is_file()]
-    images = {path.stem: path for path in sorted(run.folder.glob("*.png"))}
+    images = {path.stem: path for path in sorted(run.folder.glob("pictures/*.png"))}  # of report=true
     kept = {
         str(path.relative_to(run.folder)): path
         for path in (run.folder / "config.yaml", run.folder / "run.json", run.tokenizer, run.spec, run.metrics, run.best)

@@ -15,6 +15,7 @@ from framework.pretrained.reference import attach_reference
 from framework.pretrained.teacher import distillation, teacher_lines
 from framework.pretrained.transfer import transfer_weights
 from framework.registry import as_part, build
+from framework.reporting.command import report_at_the_end
 from framework.runs.build import build_task
 from framework.runs.folder import Run
 from framework.runs.freezing import frozen_lines
@@ -129,7 +130,10 @@ def _fit(start: Start, run: Run, prepared: Prepared, task: Task, trackers: list[
         scaled = any("trainer.max_epochs" in line for line in settings)
         tried = [] if verdict.better or not verdict.sentence else hints(config, prepared.sizes["train"], task, best, scaled)
         signatures = {name: str(metric.signature) for name, metric in task.metrics().items() if hasattr(metric, "signature")}
-        run.save_metrics(metrics, task.monitor, signatures, {**parameter_counts(task), "trained_tokens": learner.trained_tokens})
+        costs = {**parameter_counts(task), "trained_tokens": learner.trained_tokens}
+        run.save_metrics(metrics, task.monitor, signatures, costs, verdict.sentence, tried)
+        if config["report"]:
+            report_at_the_end(run)
         tell_end(trackers, run, task, learner.predicted_rows, metrics, trainer.global_step, learner.reports, verdict.sentence)
         print_end(run, metrics, signatures, verdict.sentence, tried, stopped=stopping_reason(callbacks))
     return metrics.get(task.monitor)

@@ -85,7 +85,14 @@ class MaskedFormat(RunningText):
 
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
         """ids, targets (B, T), target_places (N,), padding_mask (B, T) or None."""
-        seed = random.getrandbits(32)
+        return self._batch(features, spec, random.getrandbits(32))
+
+    def collate_whole(self, features: Sequence[Features], spec: DataSpec) -> Batch:
+        """Nothing is masked, and there are no targets."""
+        return self._batch(features, spec, None)
+
+    def _batch(self, features: Sequence[Features], spec: DataSpec, seed: int | None) -> Batch:
+        """seed: of the noise; None = none."""
         rows, room, ordinary = FeatureRows.of(features), self.window(spec) + 1, ordinary_tokens(spec)
         texts = rows.lists("ids").cut(0, room)  # a text to predict may be longer
         begins = rows.lists("begins").cut(0, room) if self.whole_words else [None] * len(texts)
@@ -100,13 +107,12 @@ class MaskedFormat(RunningText):
             "target_places": target_places(marked),
         }
 
-    def _noised(self, ids: Numbers, begins: Numbers | None, ordinary: Marks, spec: DataSpec, seed: int) -> tuple[Numbers, Numbers]:
+    def _noised(self, ids: Numbers, begins: Numbers | None, ordinary: Marks, spec: DataSpec, seed: int | None) -> tuple[Numbers, Numbers]:
         """Input and targets (T,) of a row. ordinary (V,): the tokens that may be masked, and may replace another."""
-        mask, generator = required(spec.mask), generator_of(seed, ids)
-        targets = np.full(len(ids), IGNORED)
-        if mask in ids:  # no text is encoded to it: the row has gaps
+        mask, targets = required(spec.mask), np.full(len(ids), IGNORED)
+        if seed is None or mask in ids:  # no text is encoded to it: the row has gaps
             return ids, targets
-        ids = ids.copy()
+        ids, generator = ids.copy(), generator_of(seed, ids)
         chosen = choose(ordinary[ids], self.share, generator, None if begins is None else begins.astype(bool))
         targets[chosen] = ids[chosen]
         drawn = generator.random(len(chosen))

@@ -12,8 +12,10 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = [
     ["train", "framework.__main__"],
     ["framework.cli"],
-    ["framework.workflows", "framework.export", "framework.comparing"],
-    ["framework.pretrained", "framework.testing"],
+    ["framework.workflows", "framework.export"],
+    ["framework.reporting"],
+    ["framework.explaining"],
+    ["framework.pretrained", "framework.testing", "framework.comparing"],
     ["framework.runs", "framework.training", "plugins"],
     ["framework.tasks"],
     ["framework.models", "framework.generation", "framework.huggingface"],
@@ -95,7 +97,7 @@ def test_every_module_has_a_room():
 @pytest.mark.parametrize(
     "module",
     ["framework", "framework.config.catalogue", "framework.config.constraints", "framework.config.compose", "framework.cli.train"]
-    + ["framework.workflows.start", "framework.workflows.processes", "framework.comparing.command"],
+    + ["framework.workflows.start", "framework.workflows.processes", "framework.comparing.command", "framework.reporting.command"],
 )
 def test_help_and_configs_do_not_import_torch(module):
     heavy = ["torch", "wandb", "datasets", "torchmetrics", "pytorch_lightning"]
