@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = [
     ["train", "framework.__main__"],
     ["framework.cli"],
-    ["framework.workflows", "framework.export", "framework.comparing"],
+    ["framework.workflows", "framework.export", "framework.comparing", "framework.planning"],
     ["framework.pretrained", "framework.testing"],
     ["framework.runs", "framework.training", "plugins"],
     ["framework.tasks"],
