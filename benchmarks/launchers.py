@@ -72,8 +72,8 @@ class Launched:
 
     def __init__(self, launcher: str, words: list[str], folder: Path):
         self.folder, self.mark = folder, secrets.token_hex(8)
-        folder.mkdir(parents=True)
-        self.log = folder / "output.txt"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.log = folder / f"output{len(list(folder.glob('output*.txt')))}.txt"
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "RANK", "WORLD_SIZE", "WANDB_"))}
         clean |= {"LAUNCHERS_MARK": self.mark, "OMP_NUM_THREADS": "1", "WANDB_SILENT": "true", "PYTHONUNBUFFERED": "1"}
         with open(self.log, "w") as log:
@@ -127,7 +127,12 @@ class Launched:
             os.kill(number, signal.SIGKILL)
 
     def runs(self) -> list[Path]:
-        return sorted(path.parent for path in self.folder.glob("runs/*/*/config.yaml"))
+        return self.runs_of(self.folder)
+
+    @staticmethod
+    def runs_of(folder: Path) -> list[Path]:
+        """The folders of the runs that were made in a folder."""
+        return sorted(path.parent for path in folder.glob("runs/**/config.yaml") if "last" not in path.parts)
 
 
 def figures(launcher: str, folder: Path) -> tuple[dict[str, float], str]:

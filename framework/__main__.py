@@ -16,7 +16,8 @@ USAGE = """\
 python -m framework VERB ...
   list [KIND]                      the options of every kind, one line each
   describe KIND/NAME               one option: fields with type and default, slots, rules, file and line
-  check key=value ...              checks a config and prints a summary: parameters by part, memory; --config-dir DIR as in train
+  check key=value ...              checks a config and prints a summary: parameters by part, memory; --config-dir DIR as in train;
+                                   for several processes, or with tflops=NUMBER bandwidth=NUMBER, what a step will cost
   new KIND NAME                    a working scaffold of any kind, with its test; package=true writes a package for pip
   train key=value ...              the same as python train.py
   sweep SPACE to=wandb key=value ...  a sweep for the agents of W&B, in YAML; SPACE is one of `list sweep`
@@ -68,16 +69,9 @@ def _run(verb: str, *arguments: str) -> None:
                 raise UserError("describe takes one option: python -m framework describe attention/multi_head")
             print(describe_text(index.load(), *arguments))
         case "check":
-            from framework.cli.train import parsed
-            from framework.workflows.start import compose_run
+            from framework.cli.check import check
 
-            _, words, folders = parsed(arguments)
-            composed = compose_run(words, folders)
-            from framework.runs.summary import model_card
-            from framework.workflows.preflight import check_options
-
-            check_options(composed.config, big=True, short="debug" in composed.chosen)
-            print(model_card(composed.config))
+            check(arguments)
         case "sweep":
             from framework.cli.wandb_sweep import sweep_yaml
 

@@ -10,10 +10,10 @@ from framework.runs.build import build_on_meta
 from framework.runs.freezing import trained
 
 
-def model_card(config: Mapping[str, Any]) -> str:
-    """Parameters by part and memory of a composed config, counted on the meta device."""
+def model_card(config: Mapping[str, Any], memory: bool = True) -> str:
+    """Parameters by part and, if wanted, memory of a composed config, counted on the meta device."""
     task = build_on_meta(config)
-    return "\n".join([parts_line(config), *parameter_lines(task), memory_line(task, config)])
+    return "\n".join([parts_line(config), *parameter_lines(task), *([memory_line(task, config)] if memory else [])])
 
 
 def parts_line(config: Mapping[str, Any]) -> str:

@@ -1,28 +1,29 @@
-"""Callbacks: checkpoints and early stopping.
+"""Callbacks: how they are built, and the one that saves checkpoints.
 
 Context arguments: folder (of the run), monitor and mode (the task's monitored metric).
 A callback whose attribute `off` is true is not used.
 """
 
+import contextlib
 import math
-import os
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, NoReturn, cast
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.callbacks import Checkpoint as LightningCheckpoint
-from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
 
 from framework.errors import UserError
 from framework.registry import build, register
 from framework.training.averaging import LIVE
+from framework.training.background import Background, host_copy
+from framework.training.checkpoint_files import keep_step, link, save
+from framework.training.early_stopping import EarlyStopping
 from framework.training.interruption import Interrupted, interruption
 from framework.training.loops import FitLoop
 from framework.training.place import Place
-from framework.utils.files import remove_partial, replacing, sync
+from framework.utils.files import remove_partial
 
 
 def build_callbacks(nodes: Mapping[str, Mapping[str, Any]], **context: Any) -> list[Callback]:
@@ -50,15 +51,28 @@ class Checkpoint(LightningCheckpoint):
     and save `last`; a second Ctrl-C stops at once.
 
     every_n_train_steps: optimizer steps after which `last` is also saved; null = never.
+    keep_last: so many of the newest checkpoints are kept as `step_NUMBER.ckpt`, `last` among them; null = none.
+    background: copy a checkpoint to main memory and write it while training goes on. The next one waits until it is written, and so do
+        the end of training and a signal.
     """
 
     rules: ClassVar[dict[str, str]] = {
-        "every_n_train_steps is None or every_n_train_steps >= 1": "every_n_train_steps must be at least 1, or null for never"
+        "every_n_train_steps is None or every_n_train_steps >= 1": "every_n_train_steps must be at least 1, or null for never",
+        "keep_last is None or keep_last >= 1": "keep_last must be at least 1, or null for none",
     }
 
-    def __init__(self, folder: Path, monitor: str, mode: Literal["min", "max"], every_n_train_steps: int | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        monitor: str,
+        mode: Literal["min", "max"],
+        every_n_train_steps: int | None = None,
+        keep_last: int | None = None,
+        background: bool = False,
+    ):
         self.folder = Path(folder) / "checkpoints"
-        self.monitor, self.mode, self.every_n_train_steps = monitor, mode, every_n_train_steps
+        self.monitor, self.mode, self.every_n_train_steps, self.keep_last = monitor, mode, every_n_train_steps, keep_last
+        self.writer = Background() if background else None
         self.best: float | None = None  # score of `best`; None where nothing has been validated
         self.kept = False  # whether there is a `best`
         self.best_step: int | None = None  # optimizer steps before it
@@ -74,14 +88,19 @@ class Checkpoint(LightningCheckpoint):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         interruption.deferred = False
+        if self.writer is not None:
+            with contextlib.suppress(OSError, UserError):  # what ended the training is told
+                self.writer.wait()
 
     def on_train_step_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.writer is not None:
+            self.writer.check()
         due = self.every_n_train_steps is not None and trainer.global_step % self.every_n_train_steps == 0
         signal = interruption.asked(trainer)
         if due or signal:
             self._save(trainer, "last")
         if signal:
-            raise Interrupted(signal)
+            self._stop(signal)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":
@@ -101,9 +120,12 @@ class Checkpoint(LightningCheckpoint):
             self._keep(trainer, None)
         elif saved is None or saved.steps != trainer.global_step or not saved.validated:
             self._save(trainer, "last")
+        if self.writer is not None:
+            self.writer.wait()
+        trainer.strategy.barrier()
         interruption.deferred = False
         if signal := interruption.asked(trainer):
-            raise Interrupted(signal)
+            self._stop(signal)
 
     def _keep(self, trainer: pl.Trainer, score: float | None) -> None:
         """Save `last`, and as `best` too if its score is. Without a score the newest is the best.
@@ -116,28 +138,40 @@ class Checkpoint(LightningCheckpoint):
         if better:
             self.best, self.kept, self.best_step = score, True, trainer.global_step
         self._save(trainer, "best" if better else "last")
-        if better and trainer.is_global_zero:
-            self._link("best", "last")
-        trainer.strategy.barrier()
         if signal := interruption.asked(trainer):
-            raise Interrupted(signal)
+            self._stop(signal)
 
     def _save(self, trainer: pl.Trainer, name: str) -> None:
-        trainer.save_checkpoint(self._file(name), weights_only=False)  # the whole state
-        self.saved, interruption.saved = cast(FitLoop, trainer.fit_loop).place, trainer.global_step
+        """Save the whole state as `last`, or as `best` and then as `last` too. Every rank takes part."""
+        with trainer.profiler.profile("save_checkpoint"):
+            checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+            step = trainer.global_step
+            if self.writer is None:
+                trainer.strategy.save_checkpoint(checkpoint, self._file(name))
+                if trainer.is_global_zero:
+                    self._link(name, step)
+            elif trainer.is_global_zero:
+                copied = host_copy(checkpoint)
+                self.writer.start(lambda: self._write(copied, name, step))
+            trainer.strategy.barrier()
+        self.saved, interruption.saved = cast(FitLoop, trainer.fit_loop).place, step
 
-    def _link(self, file: str, other: str) -> None:
-        """A second name for a checkpoint, as a hard link; files are always replaced and never modified."""
-        link = self.folder / f".{other}.ckpt.link.partial"
-        link.unlink(missing_ok=True)
-        try:
-            os.link(self._file(file), link)
-        except OSError:  # the file system has no hard links
-            with open(self._file(file), "rb") as data, replacing(self._file(other)) as copy:
-                shutil.copyfileobj(data, copy)
-        else:
-            os.replace(link, self._file(other))
-            sync(self.folder)
+    def _write(self, checkpoint: dict[str, Any], name: str, step: int) -> None:
+        save(checkpoint, self._file(name))
+        self._link(name, step)
+
+    def _link(self, name: str, step: int) -> None:
+        """Give what was saved its other names."""
+        if name == "best":
+            link(self._file("best"), self._file("last"))
+        if self.keep_last is not None:
+            keep_step(self._file("last"), step, self.keep_last)
+
+    def _stop(self, signal: int) -> NoReturn:
+        """Interrupted, when all that was saved is written."""
+        if self.writer is not None:
+            self.writer.wait()
+        raise Interrupted(signal)
 
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}.ckpt"
@@ -154,43 +188,5 @@ class Checkpoint(LightningCheckpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.kept, self.best_step = state_dict["best"], state_dict["kept"], state_dict["best_step"]
-
-
-@register("callback")
-class EarlyStopping(LightningEarlyStopping):
-    """Stops training when the monitored metric has stopped improving, and says why. Resumed with more patience, such a run trains on.
-
-    patience: validations without improvement before stopping; null = no early stopping.
-    min_delta: least change that counts as an improvement.
-    """
-
-    rules: ClassVar[dict[str, str]] = {
-        "patience is None or patience >= 0": "patience must not be negative; null = no early stopping",
-        "min_delta >= 0": "min_delta must not be negative",
-    }
-
-    def __init__(self, monitor: str, mode: Literal["min", "max"], patience: int | None = None, min_delta: float = 0.0):
-        super().__init__(monitor, min_delta=min_delta, patience=patience or 0, mode=mode, check_on_train_epoch_end=False)
-        self.off = patience is None
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not trainer.enable_validation:
-            raise UserError("early stopping needs validation rows: set data.validation=FILE, or callbacks.early_stopping.patience=null")
-        if not trainer.should_stop:  # resumed with other options, a run goes on
-            self.stopping_reason_message = None
-
-    def _run_early_stopping_check(self, trainer: pl.Trainer) -> None:
-        before, self.stopping_reason_message = self.stopping_reason_message, None
-        super()._run_early_stopping_check(trainer)
-        if self.stopping_reason_message is not None:
-            score = float(trainer.callback_metrics[self.monitor])
-            why = f"has not improved on {float(self.best_score):.4g} in {self.wait_count} validation{'s' * (self.wait_count > 1)}"
-            why = why if math.isfinite(score) else f"is {score}"
-            where = f"step {trainer.global_step}, epoch {trainer.current_epoch + 1}"
-            self.stopping_reason_message = before or f"early stopping at {where}: {self.monitor} {why}"
-            if before is None and trainer.is_global_zero:
-                print(self.stopping_reason_message, flush=True)
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As Lightning's method, but the options are those of the config."""
-        super().load_state_dict({**state_dict, "patience": self.patience})
+        if not self._file("best").exists():  # a run that went back to an earlier step
+            self.best, self.kept, self.best_step = None, False, None

@@ -13,11 +13,11 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from framework.errors import UserError
 from framework.registry import register
+from framework.training.checkpoint_files import save
 from framework.training.interruption import interruption
 from framework.training.loops import FitLoop
 from framework.training.strategies import ShardedStrategy
 from framework.training.surroundings import NoSignals, cluster_environment
-from framework.utils.files import replacing
 from framework.utils.recording import stop_recording
 from framework.weights.torch_files import read_checkpoint
 
@@ -39,8 +39,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """Atomic checkpoint files (Lightning loses the old file if TMPDIR is on another file system), loaded safely."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None) -> None:
-        with replacing(Path(path)) as file:
-            torch.save(checkpoint, file)
+        save(checkpoint, Path(path))
 
     def load_checkpoint(self, path: str | os.PathLike[str], map_location: Any = "cpu", weights_only: bool | None = None) -> dict[str, Any]:
         return read_checkpoint(Path(path), map_location or "cpu")

@@ -7,6 +7,8 @@ from typing import Any
 from framework.errors import UserError
 from framework.utils.ranks import Ranks
 
+PLANNED = 1024  # processes of a machine in a plan
+
 
 def count_processes(trainer: Mapping[str, Any], place: Ranks) -> int:
     """Processes on each machine, by `trainer.devices`. place: of this process; torchrun and srun have decided already. Torch is imported
@@ -28,6 +30,13 @@ def count_processes(trainer: Mapping[str, Any], place: Ranks) -> int:
             f"torchrun --nnodes {nodes} --nproc_per_node {count} ... train.py ... trainer.num_nodes={nodes} trainer.devices={count}"
         )
     return count
+
+
+def planned_processes(trainer: Mapping[str, Any]) -> int:
+    """Processes on each machine of a plan: this one's cores and GPUs, and who starts them, do not matter. UserError: as `count_processes`."""
+    devices = trainer.get("devices", 1)
+    planned = type(devices) is int and 1 <= devices <= PLANNED
+    return devices if planned else count_processes({**trainer, "num_nodes": 1}, Ranks())
 
 
 def _count(devices: Any, accelerator: str) -> int:

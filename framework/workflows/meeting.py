@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framework.errors import UserError
+from framework.runs import lock
 from framework.runs.folder import Run
 from framework.utils.ranks import Ranks
 from framework.workflows.start import Start
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 ARRIVAL = 300.0  # seconds in which all processes must have started
 SIGHT = 20.0  # seconds after which a file on a shared disk is seen everywhere
+_stores: list["TCPStore"] = []  # of this process
 _launched = itertools.count()  # runs of this process: the jobs of a sweep meet at different keys
+_LED = "plugformer/led"  # key that says that a rank zero has been there
+_BEGUN = "plugformer/begun"  # key of the folder of its run
 _words = itertools.count()  # what rank zero has said between them
 
 
@@ -38,15 +41,19 @@ def meet(place: Ranks, make: Callable[[], Start], opened: Callable[[Start], Abst
     UserError: not all processes came, or one of them does not see the folder. SystemExit(2): rank zero printed the reason.
     """
     store = _store(place)
-    key = f"plugformer/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{next(_launched)}"
+    number = next(_launched)
+    key, again = f"plugformer/{_attempt(place)}/{number}", number == 0 and _under_agent()
     store.add(f"{key}/came", 1)
     if place.rank > 0:
-        yield _follow(store, key, place)
+        start = _follow(store, key, place)
+        if again:
+            _meet_anew(store, key, place)
+        yield start
         return
     with ExitStack() as stack:
         told = False
         try:
-            start = make()
+            start = _begun(store, place) or make()
             if (came := _all(store, f"{key}/came", place.size, ARRIVAL)) < place.size:
                 raise UserError(f"{came} of {place.size} processes started within {ARRIVAL:.0f} s; srun or torchrun must start all of them")
             start = stack.enter_context(opened(start))
@@ -56,12 +63,46 @@ def meet(place: Ranks, make: Callable[[], Start], opened: Callable[[Start], Abst
             if not told:
                 store.set(key, "")
                 _all(store, f"{key}/read", place.size - 1, SIGHT)
+        if again:
+            _meet_anew(store, key, place)
         yield start
+
+
+def _meet_anew(store: "TCPStore", key: str, place: Ranks) -> None:
+    """Has the process group meet at a port of rank zero's choice, if torchrun has started the processes again: in torchrun's own store it
+    would find the addresses of the processes before. For the first run of these processes."""
+    if place.rank == 0:
+        chosen = ""
+        if store.check([_LED]):
+            with socket.socket() as probe:
+                probe.bind(("", 0))
+                chosen = f"{place.address if place.nodes == 1 else socket.getfqdn()} {probe.getsockname()[1]}"
+        store.set(_LED, "")
+        store.set(f"{key}/address", chosen)
+    if chosen := _answer(store, f"{key}/address", place):
+        os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = chosen.split()
+        os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "False"
+
+
+def _begun(store: "TCPStore", place: Ranks) -> Start | None:
+    """The run that these ranks had begun before torchrun started them again; None if there is none. It goes on in as many processes as there
+    are now, if it stands where that is possible. A lock that a dead process has on another machine is waited for."""
+    if not _under_agent() or not store.check([_BEGUN]):
+        return None
+    run = Run.open(Path(store.get(_BEGUN).decode()))
+    deadline = time.monotonic() + 1.1 * lock.BOUND
+    while lock.holder(run.folder) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    trainer = run.config()["trainer"]
+    before = trainer.get("devices"), trainer.get("num_nodes", 1)
+    changes = [] if before == (place.local_size, place.nodes) else [f"trainer.devices={place.local_size}", f"trainer.num_nodes={place.nodes}"]
+    print(f"torchrun has started the processes again: {run.folder} goes on {' '.join(changes)}".rstrip(), flush=True)
+    return Start.resumed(run, changes)
 
 
 def announce(place: Ranks, word: str, last: bool = False) -> None:
     """Tells the other ranks what comes next in a sweep. last: waits until they have read it, for the store ends with this process."""
-    store, key = _store(place), _word_key()
+    store, key = _store(place), _word_key(place)
     store.set(key, word)
     if last:
         _all(store, f"{key}/read", place.size - 1, SIGHT)
@@ -69,22 +110,32 @@ def announce(place: Ranks, word: str, last: bool = False) -> None:
 
 def announced(place: Ranks) -> str:
     """The next word of rank zero, waited for without a limit. UserError: rank zero has ended."""
-    store, key = _store(place), _word_key()
+    store, key = _store(place), _word_key(place)
     word = _answer(store, key, place)
     store.add(f"{key}/read", 1)
     return word
 
 
-def _word_key() -> str:
-    return f"plugformer/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/word/{next(_words)}"
+def _word_key(place: Ranks) -> str:
+    return f"plugformer/{_attempt(place)}/word/{next(_words)}"
 
 
-@cache
+def _attempt(place: Ranks) -> str:
+    """Differs between the attempts of torchrun, whose store outlives them."""
+    return f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}.{place.size}"
+
+
 def _store(place: Ranks) -> "TCPStore":
     """The store of these ranks. It is kept: its server is also that of the process group."""
+    if not _stores:
+        _stores.append(_connected(place))
+    return _stores[0]
+
+
+def _connected(place: Ranks) -> "TCPStore":
     from torch.distributed import TCPStore
 
-    leads = place.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+    leads = place.rank == 0 and not _under_agent()
     deadline = time.monotonic() + ARRIVAL
     while not leads and not _listens(place):  # torch would wait too, but deaf to signals
         if time.monotonic() > deadline:
@@ -99,6 +150,11 @@ def _store(place: Ranks) -> "TCPStore":
         raise UserError(f"rank zero cannot listen at port {place.port}; set MASTER_PORT to a free one ({_first_line(error)})") from error
 
 
+def _under_agent() -> bool:
+    """Whether the store is torchrun's, which outlives the ranks."""
+    return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+
+
 def _listens(place: Ranks) -> bool:
     try:
         socket.create_connection((place.address, place.port), timeout=5).close()
@@ -111,6 +167,8 @@ def _lead(store: "TCPStore", key: str, place: Ranks, start: Start) -> None:
     """Tells the others the folder, and lets them go on if all of them see it."""
     assert start.run is not None
     folder, token = start.run.folder.resolve(), secrets.token_hex(8)
+    if start.place is None and _under_agent():  # a sweep goes on by its ledger
+        store.set(_BEGUN, str(folder))
     mark = folder / f".meeting-{token}"
     mark.touch()
     try:

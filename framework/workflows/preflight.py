@@ -14,7 +14,7 @@ from framework.registry import build
 from framework.utils.library_warnings import silence_warnings
 from framework.utils.phases import phase
 from framework.utils.ranks import ranks
-from framework.workflows.devices import count_processes
+from framework.workflows.devices import count_processes, planned_processes
 
 
 def preflight(
@@ -45,14 +45,16 @@ def check_loggers(config: Mapping[str, Any]) -> None:
     check_trackers(config["logger"], name=config["name"], named=True, config=config, chosen={})
 
 
-def check_options(config: Mapping[str, Any], big: bool = False, short: bool = True) -> None:
-    """UserError: as `check_trainer`, or a value that torch, Lightning or a part refuses. big: whether the model may be too big for this
-    machine. short: whether the run may end within its warm-up."""
-    check_trainer(config)
+def check_options(config: Mapping[str, Any], planned: bool = False, short: bool = True) -> None:
+    """UserError: as `check_trainer`, or a value that torch, Lightning or a part refuses. planned: the run is of other machines, which may
+    have more processes, and memory for a bigger model. short: whether the run may end within its warm-up."""
+    check_trainer(config, planned)
+    if planned:
+        config = {**config, "trainer": {**config["trainer"], "devices": 1, "num_nodes": 1}}
     with phase("loading PyTorch and Lightning"):
         from framework.workflows.trial import try_options
     silence_warnings()
-    try_options(config, big, short)
+    try_options(config, planned, short)
 
 
 def check_data(config: Mapping[str, Any]) -> None:
@@ -81,9 +83,12 @@ def check_trained_parameters(config: Mapping[str, Any]) -> None:
         check_adapter(file, config, {f"model.{name}": shape for name, shape in shapes(trained(task.model)).items()})
 
 
-def check_trainer(config: Mapping[str, Any]) -> None:
+def check_trainer(config: Mapping[str, Any], planned: bool = False) -> None:
     """UserError: more processes than this machine can run, or no limit for a schedule that needs a number of steps. Without torch, but
-    where GPUs must be counted."""
-    count_processes(config["trainer"], ranks())
+    where GPUs must be counted. planned: on other machines."""
+    if planned:
+        planned_processes(config["trainer"])
+    else:
+        count_processes(config["trainer"], ranks())
     if config["trainer"].get("max_epochs") == config["trainer"].get("max_steps") == -1:
         build(config["schedule"], total=math.inf)

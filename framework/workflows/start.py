@@ -37,6 +37,7 @@ class Start:
     compose: composes the same command line again, with settings that the task chooses from the training rows; None where it may choose
     none. settings: a line for each that was chosen.
     once: whether there must be no other run of that task and name (`resume=auto`). place: the folder for the run of a sweep's job.
+    back_to: the kept checkpoint that the run goes back to before it goes on; None = none.
     """
 
     config: dict[str, Any]
@@ -50,16 +51,18 @@ class Start:
     compose: Callable[[Mapping[str, Any]], Composed] | None = None
     settings: Sequence[str] = ()
     place: Path | None = None
+    back_to: Path | None = None
 
     @classmethod
     def of(cls, overrides: Sequence[str], folders: Iterable[Path] = ()) -> "Start":
         """The start that a command line describes: `resume=RUN` resumes that run, `resume=auto name=X` the newest run named X if there
-        is one. folders: config folders of the user's own. UserError: everything that is wrong and can be seen before data is encoded."""
+        is one. `resume=RUN/checkpoints/FILE.ckpt` goes back to a checkpoint that was kept. folders: config folders of the user's own. UserError: everything that is wrong and can be seen before data is encoded."""
         resumed = wanted(overrides)
         overrides, folders, sources = pinned([word for word in overrides if not resumes(word)]), list(folders), Sources()
 
         if resumed not in (None, "auto"):
-            return cls.resumed(Run.open(Path(resumed)), overrides, folders)
+            back_to, folder = checkpoint_of(Path(resumed))
+            return replace(cls.resumed(Run.open(folder), overrides, folders), back_to=back_to)
         composed = compose_run(overrides, folders, sources)
         known: list[tuple[Mapping[str, Any], Composed]] = [({}, composed)]  # composing takes a good part of a second
 
@@ -164,8 +167,13 @@ class Start:
         run = self.run or self._new_folder()
         with lock.held(run.folder):
             if self.run is not None:
-                if self.resumes:
-                    check_place(run, trainer, processes)
+                if self.back_to is not None:
+                    from framework.training.checkpoint_files import go_back
+
+                    check_place(self.back_to, trainer, processes)
+                    go_back(self.back_to, run.last)
+                elif self.resumes:
+                    check_place(run.last, trainer, processes)
                 else:
                     print(f"{run.folder} has no checkpoint yet: the run starts from its beginning", flush=True)
                 run.go_on(self.config, self.overrides)
@@ -185,13 +193,23 @@ class Start:
         return replace(self, run=run, config=run.config())
 
 
-def check_place(run: Run, trainer: Mapping[str, Any], processes: int) -> None:
+def checkpoint_of(path: Path) -> tuple[Path | None, Path]:
+    """The checkpoint to go back to that a path names, None if it is a folder; and the folder of its run. UserError: there is none."""
+    if path.suffix != ".ckpt":
+        return None, path
+    if not path.is_file():
+        there = ", ".join(sorted(each.name for each in path.parent.glob("*.ckpt"))) or "no checkpoints"
+        raise UserError(f"{path}: there is no such checkpoint; {path.parent} has {there}")
+    return path.resolve(), path.resolve().parent.parent
+
+
+def check_place(checkpoint: Path, trainer: Mapping[str, Any], processes: int) -> None:
     """UserError: the checkpoint to resume from is damaged, or training cannot go on at its place with these options of the trainer.
     processes: on all machines."""
     from framework.training.place import Place
     from framework.weights.torch_files import read_checkpoint
 
-    Place.of(read_checkpoint(run.last)).check(trainer.get("max_epochs"), trainer.get("max_steps", -1), processes)
+    Place.of(read_checkpoint(checkpoint)).check(trainer.get("max_epochs"), trainer.get("max_steps", -1), processes)
 
 
 def compose_run(

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = [
     ["train", "framework.__main__"],
     ["framework.cli"],
-    ["framework.workflows", "framework.export"],
+    ["framework.workflows", "framework.export", "framework.planning"],
     ["framework.reporting"],
     ["framework.explaining"],
     ["framework.pretrained", "framework.testing", "framework.comparing"],
