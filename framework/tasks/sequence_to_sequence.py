@@ -44,6 +44,7 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
         https://arxiv.org/abs/1704.04368
     ngrams: tokens of the longest n-grams of the targets that are counted in the training rows, and whose log-probabilities are added to
         the logits; 0 = none are.
+    ngram_entries: n-grams that are kept at most.
     max_ratio, max_extra: a target has at most max_ratio tokens for each of its source's, and max_extra more, rounded up to a multiple
         of 32; max_ratio=null = as many as the model takes. Input length + 50: Vaswani et al. 2017, section 6.1.
 
@@ -60,6 +61,7 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
         "0 <= label_smoothing < 1": "label_smoothing must be in [0, 1)",
         "max_ratio is None or max_ratio >= 0": "max_ratio must not be negative",
         "ngrams == 0 or 2 <= ngrams <= 4": "ngrams must be 2, 3 or 4, or 0, which counts none",
+        "1 <= ngram_entries <= 2**26": "ngram_entries must be from 1 to 2**26",
         "max_extra >= 1": "max_extra must be at least 1",
     }
 
@@ -73,6 +75,7 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
         max_extra: int = 50,
         copy: bool = False,
         ngrams: int = 0,
+        ngram_entries: int = 2**16,
     ):
         super().__init__(model, spec, format)
         self.label_smoothing, self.max_ratio, self.max_extra = label_smoothing, max_ratio, max_extra
@@ -81,7 +84,7 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
             self.point("task.copy=false")
         self.ngrams: TargetNgrams | None = None
         if ngrams:
-            self.ngrams = TargetNgrams(spec.vocab_size, ngrams)
+            self.ngrams = TargetNgrams(spec.vocab_size, ngrams, ngram_entries)
             self.only_here(f"n-grams of this run (task.ngrams={ngrams})", "task.ngrams=0")
 
     def point(self, without: str, **options: Any) -> None:

@@ -1,16 +1,16 @@
 """Probabilities of n-grams of target tokens, from their counts in the training rows.
 
-Shapes: B rows, T tokens, N targets, K lengths of a context, C contexts, E followers of all contexts, V vocabulary.
+Shapes: B rows, T tokens, N targets, K lengths of a context, E n-grams, V vocabulary.
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 DISCOUNT = 0.75  # of every count: Ney et al. 1994
+ABSENT = torch.iinfo(torch.int64).max  # greater than the key of any context
 WEIGHT = 0.5  # of their log-probabilities before training
 
 
@@ -21,7 +21,8 @@ class TargetNgrams(nn.Module):
     is left out of the counts that predict it, or the model would trust n-grams that no other text has. The tokens that follow a context are
     kept, not a table of all n-grams: a vocabulary of thousands costs no look-up an entry.
 
-    longest: tokens of the longest n-grams.
+    longest: tokens of the longest n-grams. entries: E, n-grams of two tokens and more that are kept, the most frequent ones; a buffer has one
+        size for each configuration, whatever was counted.
     """
 
     unigrams: Tensor
@@ -30,14 +31,14 @@ class TargetNgrams(nn.Module):
     tokens: Tensor
     counts: Tensor
 
-    def __init__(self, vocab_size: int, longest: int):
+    def __init__(self, vocab_size: int, longest: int, entries: int):
         super().__init__()
         self.vocab_size, self.longest = vocab_size, longest
         self.register_buffer("unigrams", torch.zeros(vocab_size))
-        self.register_buffer("contexts", torch.zeros(0, dtype=torch.int64))  # (C,) keys, ascending
-        self.register_buffer("starts", torch.zeros(1, dtype=torch.int64))  # (C + 1,) of the followers of each
-        self.register_buffer("tokens", torch.zeros(0, dtype=torch.int64))  # (E,)
-        self.register_buffer("counts", torch.zeros(0))  # (E,)
+        self.register_buffer("contexts", torch.full((entries,), ABSENT))  # keys, ascending
+        self.register_buffer("starts", torch.zeros(entries + 1, dtype=torch.int32))  # of the followers of each
+        self.register_buffer("tokens", torch.zeros(entries, dtype=torch.int32))
+        self.register_buffer("counts", torch.zeros(entries))
         self.weight = nn.Parameter(torch.tensor(WEIGHT))
 
     def keys(self, ids: Tensor) -> Tensor:
@@ -58,13 +59,16 @@ class TargetNgrams(nn.Module):
     @torch.no_grad()
     def log_probabilities(self, keys: Tensor, left_out: Tensor | None = None) -> Tensor:
         """(N, V) of the next token."""
-        every = torch.arange(self.vocab_size, device=keys.device)
         dtype = torch.promote_types(self.unigrams.dtype, torch.float32)  # half precision has no counts above some hundreds
-        counts = self.unigrams.to(dtype).expand(len(keys), -1)
+        counts = self.unigrams.to(dtype) + 1
+        found = counts.expand(len(keys), -1).clone()  # (N, V)
+        total = counts.sum().expand(len(keys))
         if left_out is not None:
-            counts = counts - (every == left_out[:, None]).to(dtype)
-        found = (counts.clamp(min=0) + 1) / (counts.clamp(min=0) + 1).sum(dim=1, keepdim=True)  # (N, V)
-        for key in keys.unbind(-1):
+            once = (self.unigrams[left_out] > 0).to(dtype)
+            found.scatter_add_(1, left_out[:, None], -once[:, None])
+            total = total - once
+        found /= total[:, None]
+        for key in keys.T.contiguous():
             row, token, count = self._followers(key)
             count = count.to(dtype)
             if left_out is not None:
@@ -72,18 +76,16 @@ class TargetNgrams(nn.Module):
             kept = (count - DISCOUNT).clamp(min=0)
             total, discounted = (torch.zeros(len(key), dtype=dtype, device=key.device).index_add(0, row, value) for value in (count, kept))
             share = torch.where(total > 0, (total - discounted) / total.clamp(min=1), 1.0)  # left to shorter contexts
-            found = (found * share[:, None]).index_put((row, token), kept / total.clamp(min=1)[row], accumulate=True)
-        return found.log()
+            found.mul_(share[:, None]).index_put_((row, token), kept / total.clamp(min=1)[row], accumulate=True)
+        return found.log_()
 
     def _followers(self, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The rows of keys (N,), tokens and counts of all that follow them in the training rows."""
-        if not len(self.contexts):
-            return key[:0], key[:0], self.counts
         place = torch.searchsorted(self.contexts, key).clamp(max=len(self.contexts) - 1)
-        size = (self.starts[place + 1] - self.starts[place]) * (self.contexts[place] == key)
+        size = (self.starts[place + 1] - self.starts[place]).long() * (self.contexts[place] == key)
         row = torch.arange(len(key), device=key.device).repeat_interleave(size)
         entry = self.starts[place][row] + torch.arange(len(row), device=key.device) - (size.cumsum(0) - size)[row]
-        return row, self.tokens[entry], self.counts[entry]
+        return row, self.tokens[entry].long(), self.counts[entry]
 
     @torch.no_grad()
     def count(self, texts: Iterable[tuple[Tensor, Tensor]]) -> None:
@@ -92,15 +94,13 @@ class TargetNgrams(nn.Module):
         for keys, tokens in texts:
             unigrams += tokens.bincount(minlength=self.vocab_size)
             grams += [torch.stack((key, tokens), dim=1).numpy() for key in keys.unbind(-1)]
-        followed, counts = np.unique(np.concatenate(grams), axis=0, return_counts=True)  # (E, 2)
+        followed, counts = np.unique(np.concatenate(grams), axis=0, return_counts=True)
+        kept = np.sort(np.argsort(-counts, kind="stable")[: len(self.counts)])
+        followed, counts = followed[kept], counts[kept]
         contexts, starts = np.unique(followed[:, 0], return_index=True)
-        self.unigrams = unigrams
-        self.contexts, self.tokens = torch.from_numpy(contexts), torch.from_numpy(followed[:, 1].copy())
-        self.starts = torch.from_numpy(np.append(starts, len(followed)))
-        self.counts = torch.from_numpy(counts).to(unigrams)
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        for name in ("contexts", "starts", "tokens", "counts"):  # their sizes are those of the rows that were counted
-            if prefix + name in state_dict:
-                setattr(self, name, torch.empty_like(state_dict[prefix + name], device=self.unigrams.device))
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        self.unigrams.copy_(unigrams)
+        self.contexts[: len(contexts)] = torch.from_numpy(contexts)
+        self.starts.fill_(len(followed))
+        self.starts[: len(starts)] = torch.from_numpy(starts)
+        self.tokens[: len(followed)] = torch.from_numpy(followed[:, 1])
+        self.counts[: len(counts)] = torch.from_numpy(counts)
