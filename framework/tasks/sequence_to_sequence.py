@@ -155,14 +155,14 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
             for limit, group in self._groups(torch.tensor(wanted, device=source.device), lengths):
                 width = int(lengths[group].max())
                 encoder_output = model.encode(source[group, :width], None if padding_mask is None else padding_mask[group, :width])
-                processor = self._processor(source[group, :width], encoder_output)
+                processor = self.logits_processor(source[group, :width], encoder_output)
                 start = batch["target"][group, :1]
                 generated = decode(model, start, encoder_output=encoder_output, longest=limit, logits_processor=processor)
                 for number, texts in zip(group.tolist(), generated, strict=True):
                     rows[number] = {"input": self._input(batch, number, decode), **generated_row(texts)}
         return [rows[number] for number in wanted]
 
-    def _processor(self, ids: Tensor, encoded: EncoderOutput) -> LogitsProcessor | None:
+    def logits_processor(self, ids: Tensor, encoded: EncoderOutput) -> LogitsProcessor | None:
         """What adds the pointer to source ids (B, S), and the n-grams, to the logits in decoding."""
         if self.pointer is None and self.ngrams is None:
             return None
