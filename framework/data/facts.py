@@ -43,7 +43,8 @@ class Facts:
 
     rows: their number. characters: of their texts (`Format.tokenizer_texts`). labels: how often each label occurs (`Format.row_labels`).
     lengths: tokens of a sample of the rows, ascending (`Format.length`); targets: those of the texts to generate, ascending
-    (`Format.target_length`); vocabulary: number of its entries; all once the tokenizer is there. effort: computing relative to the usual that the user asks for.
+    (`Format.target_length`); vocabulary: number of its entries; all once the tokenizer is there. effort: computing relative to the usual
+    that the user asks for.
 
     >>> facts = Facts(rows=4, characters=100, lengths=[4, 6, 10, 20])
     >>> facts.tokens, facts.length_of(0.75), facts.share_within(10)

@@ -93,8 +93,10 @@ class SourcePointer(nn.Module):
         from before the source."""
         entries = source.lexicons[:, None], source.ids
         came = torch.stack(
-            [((tokens[:, None] == previous[:, :, None]) * weights[:, None]) for tokens, weights in
-             zip(self.tokens[entries].unbind(-1), self.weights[entries].unbind(-1), strict=True)]
+            [
+                ((tokens[:, None] == previous[:, :, None]) * weights[:, None])
+                for tokens, weights in zip(self.tokens[entries].unbind(-1), self.weights[entries].unbind(-1), strict=True)
+            ]
         ).sum(dim=0)  # (B, T, S)
         if source.padding_mask is not None:
             came = came * source.padding_mask[:, None]

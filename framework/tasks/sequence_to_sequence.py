@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 GROUP_SIZE = 64  # rows that are generated together
 ROUNDED_TO = 32  # tokens
+COUNTED = 5_000_000  # tokens of the first targets, padding included, in which something is counted at most
 
 
 class SequenceToSequence(GenerationTask, Distillable, Exportable):
@@ -96,6 +97,11 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
         self.unexportable = f"no published layout and no program has the {what}: train with {without}; to=safetensors keeps it"
 
     def set_initial_weights(self, rows: Iterable[Row], batches: Iterable[Batch]) -> None:
+        if self.pointer is not None or self.ngrams is not None:
+            self.count(list(first_batches(batches)))
+
+    def count(self, batches: Sequence[Batch]) -> None:
+        """Sets weights that are counted in the first training rows."""
         if self.ngrams is not None:
             self.ngrams.count(self._contexts(self.ngrams, batch) for batch in batches)
 
@@ -206,3 +212,13 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
         from framework.metrics.bleu import Bleu, Chrf
 
         return {"bleu": Bleu(), "chrf": Chrf()}
+
+
+def first_batches(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The first batches, until their targets have COUNTED tokens."""
+    read = 0
+    for batch in batches:
+        yield batch
+        read += batch["labels"].numel()
+        if read >= COUNTED:
+            return

@@ -21,8 +21,8 @@ class TargetNgrams(nn.Module):
     is left out of the counts that predict it, or the model would trust n-grams that no other text has. The tokens that follow a context are
     kept, not a table of all n-grams: a vocabulary of thousands costs no look-up an entry.
 
-    longest: tokens of the longest n-grams. entries: E, n-grams of two tokens and more that are kept, the most frequent ones; a buffer has one
-        size for each configuration, whatever was counted.
+    longest: tokens of the longest n-grams. entries: E, n-grams of two tokens and more that are kept, the most frequent ones; so buffers
+        have one size, whatever was counted.
     """
 
     unigrams: Tensor
@@ -42,7 +42,7 @@ class TargetNgrams(nn.Module):
         self.weight = nn.Parameter(torch.tensor(WEIGHT))
 
     def keys(self, ids: Tensor) -> Tensor:
-        """Keys (B, T, K) of the last 1 to K tokens up to each of ids (B, T), K = longest - 1. Before its first token a text has that again."""
+        """Keys (B, T, K) of the last 1 to K tokens up to each of ids (B, T), K = longest - 1. The first token stands before itself too."""
         found, key, power = [], torch.zeros_like(ids), 1
         for distance in range(self.longest - 1):
             earlier = torch.cat((ids[:, :1].expand(-1, distance), ids[:, : ids.shape[1] - distance]), dim=1)

@@ -33,4 +33,4 @@ class SummarizationDefaults(Defaults):
                 "task": {"ngrams": NGRAMS, "ngram_entries": entries, "decoding": {"is": "beam_5", "no_repeat_ngram_size": NGRAMS}},
                 "model": {"output_scale": OUTPUT_SCALE},
             }
-            yield Setting(values, "counts of n-grams tell what a model learns from many more summaries", beside={"model": "tiny_summarizer"})
+            yield Setting(values, "counts of n-grams tell what a model learns from many summaries", beside={"model": "tiny_summarizer"})

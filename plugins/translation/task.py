@@ -1,11 +1,11 @@
 """Translation."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from framework import Baseline, BaselineData, Batch, BleuTokenizer, Row, SequenceToSequence, choice, register
+from framework import Baseline, BaselineData, Batch, BleuTokenizer, SequenceToSequence, choice, register
 
 from .baseline import word_by_word
 from .defaults import TranslationDefaults
@@ -44,9 +44,8 @@ class TranslationTask(SequenceToSequence):
         if lexicon:
             self.point("task.lexicon=0", entries=lexicon, folds=FOLDS)
 
-    def set_initial_weights(self, rows: Iterable[Row], batches: Iterable[Batch]) -> None:
-        batches = list(batches)
-        super().set_initial_weights(rows, batches)
+    def count(self, batches: Sequence[Batch]) -> None:
+        super().count(batches)
         if self.lexicon:
             assert self.pointer is not None
             pairs = first_pairs(pair for batch in batches for pair in id_pairs(batch))
