@@ -46,6 +46,7 @@ class SourcePointer(nn.Module):
     entries: K, of each token in the lexicon.
     folds: F, each with a lexicon that is learned without its rows, so that in training the model does not trust translations that were
         learned from the row itself.
+    slope: how much the score falls with each token of distance, before training.
 
     Buffers `tokens` (1 + F, V, K) and `weights` (1 + F, V, K), which sum up to 1, are the lexicons, that of all rows first. As they are
     built, each token has itself.
@@ -54,11 +55,11 @@ class SourcePointer(nn.Module):
     tokens: Tensor
     weights: Tensor
 
-    def __init__(self, dim: int, vocab_size: int, entries: int = 1, folds: int = 0):
+    def __init__(self, dim: int, vocab_size: int, entries: int = 1, folds: int = 0, slope: float = 1.0):
         super().__init__()
         self.query, self.key = nn.Linear(dim, dim, bias=False), nn.Linear(dim, dim, bias=False)
         nn.init.zeros_(self.query.weight)
-        self.distance = nn.Parameter(-torch.arange(-FARTHEST, FARTHEST + 1.0).abs())
+        self.distance = nn.Parameter(-slope * torch.arange(-FARTHEST, FARTHEST + 1.0).abs())
         self.offset = nn.Parameter(torch.tensor([NEXT if offset == 1 else 0.0 for offset in OFFSETS]))
         self.scale = nn.Parameter(torch.ones(()))
         self.folds = folds

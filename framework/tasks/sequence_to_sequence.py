@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 GROUP_SIZE = 64  # rows that are generated together
 ROUNDED_TO = 32  # tokens
+COPIED_SLOPE = 0.2  # of a pointer that copies: a summary is shorter than its source, so places tell less than in a translation
 COUNTED = 5_000_000  # tokens of the first targets, padding included, in which something is counted at most
 
 
@@ -82,7 +83,7 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
         self.label_smoothing, self.max_ratio, self.max_extra = label_smoothing, max_ratio, max_extra
         self.pointer: SourcePointer | None = None
         if copy:
-            self.point("task.copy=false")
+            self.point("task.copy=false", slope=COPIED_SLOPE)
         self.ngrams: TargetNgrams | None = None
         if ngrams:
             self.ngrams = TargetNgrams(spec.vocab_size, ngrams, ngram_entries)

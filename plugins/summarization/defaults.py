@@ -24,13 +24,14 @@ class SummarizationDefaults(Defaults):
         epochs = round(max(FEWEST, min(MOST, facts.effort * TOKENS / facts.tokens)))
         yield Setting({"trainer": {"max_epochs": epochs}}, f"{facts.rows:,} documents, {facts.tokens:,} tokens in each")
         yield Setting({"task": {"validation_rows": SHOWN}}, "the loss chooses the checkpoint, so few summaries are made before the end")
-        longest = facts.targets[math.ceil(WHOLE * len(facts.targets)) - 1]
+        median, longest = (facts.targets[math.ceil(share * len(facts.targets)) - 1] for share in (0.5, WHOLE))
         yield Setting({"task": {"max_ratio": 0.0, "max_extra": longest}}, f"{WHOLE:.0%} of the summaries have at most {longest} tokens")
         yield Setting({"task": {"copy": True}}, "a model copies what it has not learned to write", beside={"model": "tiny_summarizer"})
         if facts.tokens < COUNTED:
             entries = 2 ** math.ceil(math.log2(2 * sum(facts.targets) * facts.rows / len(facts.targets) + 1))
+            decoding = {"is": "beam_5", "no_repeat_ngram_size": NGRAMS, "min_new_tokens": median}  # few of them make short texts likely
             values = {
-                "task": {"ngrams": NGRAMS, "ngram_entries": entries, "decoding": {"is": "beam_5", "no_repeat_ngram_size": NGRAMS}},
+                "task": {"ngrams": NGRAMS, "ngram_entries": entries, "decoding": decoding},
                 "model": {"output_scale": OUTPUT_SCALE},
             }
             yield Setting(values, "counts of n-grams tell what a model learns from many summaries", beside={"model": "tiny_summarizer"})
