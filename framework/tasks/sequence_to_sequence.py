@@ -117,10 +117,13 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
     def _loss(self, batch: Batch, label_smoothing: float) -> Result:
         is_target = batch["labels"] != IGNORED
         places = batch.get("target_places")
-        encoded = self.model.encode(batch["source"], batch["source_padding_mask"])
-        hidden = self.model.decode_whole(batch["target"], encoded, is_target)  # (B, T, D)
-        outputs = logits_at_targets(self.model, hidden, batch["labels"], places)
-        if self.pointer is not None:
+        if self.pointer is None:
+            hidden = self.model(batch["source"], batch["target"], batch["source_padding_mask"], is_target)  # (B, T, D)
+            outputs = logits_at_targets(self.model, hidden, batch["labels"], places)
+        else:
+            encoded = self.model.encode(batch["source"], batch["source_padding_mask"])
+            hidden = self.model.decode_whole(batch["target"], encoded, is_target)  # (B, T, D)
+            outputs = logits_at_targets(self.model, hidden, batch["labels"], places)
             outputs = self._pointed(self.pointer, outputs, hidden, encoded, batch)
         if self.ngrams is not None:
             keys, targets = self._contexts(self.ngrams, batch)
