@@ -42,8 +42,9 @@ class Facts:
     """Facts of the training rows, known before a model is built.
 
     rows: their number. characters: of their texts (`Format.tokenizer_texts`). labels: how often each label occurs (`Format.row_labels`).
-    lengths: tokens of a sample of the rows, ascending (`Format.length`); vocabulary: number of its entries; both once the tokenizer is
-    there. effort: computing relative to the usual that the user asks for.
+    lengths: tokens of a sample of the rows, ascending (`Format.length`); targets: those of the texts to generate, ascending
+    (`Format.target_length`); vocabulary: number of its entries; all once the tokenizer is there. effort: computing relative to the usual
+    that the user asks for.
 
     >>> facts = Facts(rows=4, characters=100, lengths=[4, 6, 10, 20])
     >>> facts.tokens, facts.length_of(0.75), facts.share_within(10)
@@ -54,6 +55,7 @@ class Facts:
     characters: int
     labels: Mapping[str, int] = field(default_factory=dict)
     lengths: Sequence[int] = ()
+    targets: Sequence[int] = ()
     vocabulary: int = 0
     effort: float = 1.0
 
@@ -122,14 +124,15 @@ def with_lengths(facts: Facts, source: Source, format: Format, tokenizer: Tokeni
     from framework.data.module import data_spec_of
 
     spec = data_spec_of(tokenizer, LONGEST, statistics, format.special_tokens)
-    lengths = []
+    lengths, targets = [], []
     with phase("measuring the lengths of the training rows", facts.rows) as measuring:
         rows = measuring.counted(source.rows("train"))
         for row, where in _every(rows, max(1, facts.rows // SAMPLE, facts.characters // CHARACTERS)):
             with error_context(where):
                 if (features := format.encode(row, tokenizer, spec)) is not None:
                     lengths.append(format.length(features))
-    return replace(facts, lengths=sorted(lengths), vocabulary=spec.vocab_size)
+                    targets.append(format.target_length(features))
+    return replace(facts, lengths=sorted(lengths), targets=sorted(targets), vocabulary=spec.vocab_size)
 
 
 def _every(rows: Iterable[Any], step: int) -> Iterable[Any]:

@@ -141,6 +141,10 @@ class Format:
         """Number of tokens of a row in a batch."""
         return len(features["ids"])
 
+    def target_length(self, features: Features) -> int:
+        """Number of tokens of the text to generate; 0 where a model writes none."""
+        return 0
+
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
         """The batch of several rows; by default `stack_features`.
 

@@ -64,6 +64,9 @@ class PairFormat(Format):
     def length(self, features: Features) -> int:
         return max(len(features["source"]), len(features.get("target", ())))
 
+    def target_length(self, features: Features) -> int:
+        return len(features.get("target", ()))
+
     def collate(self, features: Sequence[Features], spec: DataSpec, random: Random) -> Batch:
         rows = FeatureRows.of(features)
         source, begin = rows.lists("source"), spec.decoder_start

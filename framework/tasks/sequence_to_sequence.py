@@ -4,7 +4,7 @@ Shapes: B batch, S source length, T target length.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from framework.data.formats import Batch
+from framework.data.formats import Batch, Row
 from framework.data.pairs import PairFormat
 from framework.data.spec import DataSpec
 from framework.data.targets import IGNORED
@@ -23,12 +23,15 @@ from framework.tasks.base import GenerationTask, Result
 from framework.tasks.capabilities import Distillable, DistillationOutputs, Exportable
 from framework.tasks.cross_entropy import at_targets, logits_at_targets, target_losses
 from framework.tasks.pointer import SourcePointer
+from framework.tasks.target_ngrams import TargetNgrams
 
 if TYPE_CHECKING:
     from torchmetrics import Metric  # imported where metrics are made: takes a second
 
 GROUP_SIZE = 64  # rows that are generated together
 ROUNDED_TO = 32  # tokens
+COPIED_SLOPE = 0.2  # of a pointer that copies: a summary is shorter than its source, so places tell less than in a translation
+COUNTED = 5_000_000  # tokens of the first targets, padding included, in which something is counted at most
 
 
 class SequenceToSequence(GenerationTask, Distillable, Exportable):
@@ -41,6 +44,9 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
     label_smoothing: share of the target's probability that is spread over the vocabulary, in training alone.
     copy: whether tokens of the source can also be copied to the target, as names in summaries: See et al. 2017,
         https://arxiv.org/abs/1704.04368
+    ngrams: tokens of the longest n-grams of the targets that are counted in the training rows, and whose log-probabilities are added to
+        the logits; 0 = none are.
+    ngram_entries: n-grams that are kept at most.
     max_ratio, max_extra: a target has at most max_ratio tokens for each of its source's, and max_extra more, rounded up to a multiple
         of 32; max_ratio=null = as many as the model takes. Input length + 50: Vaswani et al. 2017, section 6.1.
 
@@ -56,6 +62,8 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
         "'cross' in provided": "this task needs an encoder-decoder; choose model=encoder_decoder or a preset of it",
         "0 <= label_smoothing < 1": "label_smoothing must be in [0, 1)",
         "max_ratio is None or max_ratio >= 0": "max_ratio must not be negative",
+        "ngrams == 0 or 2 <= ngrams <= 4": "ngrams must be 2, 3 or 4, or 0, which counts none",
+        "1 <= ngram_entries <= 2**26": "ngram_entries must be from 1 to 2**26",
         "max_extra >= 1": "max_extra must be at least 1",
     }
 
@@ -68,19 +76,40 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
         max_ratio: float | None = 1.0,
         max_extra: int = 50,
         copy: bool = False,
+        ngrams: int = 0,
+        ngram_entries: int = 2**16,
     ):
         super().__init__(model, spec, format)
         self.label_smoothing, self.max_ratio, self.max_extra = label_smoothing, max_ratio, max_extra
         self.pointer: SourcePointer | None = None
         if copy:
-            self.point("task.copy=false")
+            self.point("task.copy=false", slope=COPIED_SLOPE)
+        self.ngrams: TargetNgrams | None = None
+        if ngrams:
+            self.ngrams = TargetNgrams(spec.vocab_size, ngrams, ngram_entries)
+            self.only_here(f"n-grams of this run (task.ngrams={ngrams})", "task.ngrams=0")
 
     def point(self, without: str, **options: Any) -> None:
         """Adds a pointer to the source. without: the option that leaves it out. options: of `SourcePointer`."""
         self.pointer = SourcePointer(self.model.dim, self.spec.vocab_size, **options)
-        self.unexportable = (
-            f"no published layout and no program has the pointer to the source of this run: train with {without}; to=safetensors keeps it"
-        )
+        self.only_here("pointer to the source of this run", without)
+
+    def only_here(self, what: str, without: str) -> None:
+        self.unexportable = f"no published layout and no program has the {what}: train with {without}; to=safetensors keeps it"
+
+    def set_initial_weights(self, rows: Iterable[Row], batches: Iterable[Batch]) -> None:
+        if self.pointer is not None or self.ngrams is not None:
+            self.count(list(first_batches(batches)))
+
+    def count(self, batches: Sequence[Batch]) -> None:
+        """Sets weights that are counted in the first training rows."""
+        if self.ngrams is not None:
+            self.ngrams.count(self._contexts(self.ngrams, batch) for batch in batches)
+
+    def _contexts(self, ngrams: TargetNgrams, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The keys (N, K) of the contexts of the targets, and the targets (N,)."""
+        labels, places = batch["labels"], batch.get("target_places")
+        return at_targets(ngrams.keys(batch["target"]), labels, places), at_targets(labels, labels, places)
 
     def forward(self, batch: Batch) -> Result:
         return self._loss(batch, self.label_smoothing)
@@ -96,18 +125,21 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
             hidden = self.model.decode_whole(batch["target"], encoded, is_target)  # (B, T, D)
             outputs = logits_at_targets(self.model, hidden, batch["labels"], places)
             outputs = self._pointed(self.pointer, outputs, hidden, encoded, batch)
+        if self.ngrams is not None:
+            keys, targets = self._contexts(self.ngrams, batch)
+            outputs = replace(outputs, logits=outputs.logits + self.ngrams(keys, targets if self.training else None))
         loss = target_losses(outputs, batch["labels"], label_smoothing, places).sum()
         return Result(loss, is_target.sum(), outputs)
 
     def _pointed(
         self, pointer: SourcePointer, outputs: DistillationOutputs, hidden: Tensor, encoded: EncoderOutput, batch: Batch
     ) -> DistillationOutputs:
-        """The outputs with the log-probabilities of the pointer as logits."""
+        """The outputs with the pointer in their logits."""
         labels, places, source = batch["labels"], batch.get("target_places"), pointer.source(batch["source"], encoded)
-        attention = at_targets(pointer.attention(hidden, source), labels, places)  # (N, S)
+        attention = at_targets(pointer.attention(hidden, source, batch["target"]), labels, places)  # (N, S)
         rows = torch.arange(len(labels), device=labels.device)[:, None].expand_as(labels)  # (B, T)
         of_targets = source[at_targets(rows, labels, places)]
-        return replace(outputs, logits=pointer(outputs.logits, outputs.hidden, attention, of_targets.ids, of_targets.lexicons))
+        return replace(outputs, logits=pointer(outputs.logits, attention, of_targets.ids, of_targets.lexicons))
 
     def distillation_outputs(self, batch: Batch, result: Result) -> DistillationOutputs:
         return result.output
@@ -133,12 +165,29 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
             for limit, group in self._groups(torch.tensor(wanted, device=source.device), lengths):
                 width = int(lengths[group].max())
                 encoder_output = model.encode(source[group, :width], None if padding_mask is None else padding_mask[group, :width])
-                processor = None if self.pointer is None else pointed(self.pointer, source[group, :width], encoder_output)
+                processor = self.logits_processor(source[group, :width], encoder_output)
                 start = batch["target"][group, :1]
                 generated = decode(model, start, encoder_output=encoder_output, longest=limit, logits_processor=processor)
                 for number, texts in zip(group.tolist(), generated, strict=True):
                     rows[number] = {"input": self._input(batch, number, decode), **generated_row(texts)}
         return [rows[number] for number in wanted]
+
+    def logits_processor(self, ids: Tensor, encoded: EncoderOutput) -> LogitsProcessor | None:
+        """What adds the pointer to source ids (B, S), and the n-grams, to the logits in decoding."""
+        if self.pointer is None and self.ngrams is None:
+            return None
+        pointer, ngrams = self.pointer, self.ngrams
+        source = None if pointer is None else pointer.source(ids, encoded)
+
+        def process(logits: Tensor, prefixes: Prefixes) -> Tensor:
+            targets = prefixes.ids()[0]  # (R, 1 + T)
+            if pointer is not None and source is not None:
+                own = source[prefixes.running.source]
+                attention = pointer.attention(prefixes.hidden[:, None], own, targets[:, -1:], targets.shape[1] - 1)[:, 0]  # (R, S)
+                logits = pointer(logits, attention, own.ids, own.lexicons)
+            return logits if ngrams is None else logits + ngrams(ngrams.keys(targets)[:, -1])
+
+        return process
 
     def _groups(self, wanted: Tensor, lengths: Tensor) -> Iterator[tuple[int | None, Tensor]]:
         """The wanted rows by length, a few at a time, and how many tokens may be generated for each. The limit of a row does not depend on
@@ -169,13 +218,11 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
         return {"bleu": Bleu(), "chrf": Chrf()}
 
 
-def pointed(pointer: SourcePointer, ids: Tensor, encoded: EncoderOutput) -> LogitsProcessor:
-    """The logits processor that applies a pointer to source ids (B, S) in decoding."""
-    source = pointer.source(ids, encoded)
-
-    def process(logits: Tensor, prefixes: Prefixes) -> Tensor:
-        own = source[prefixes.running.source]
-        attention = pointer.attention(prefixes.hidden[:, None], own)[:, 0]  # (R, S)
-        return pointer(logits, prefixes.hidden, attention, own.ids, own.lexicons)
-
-    return process
+def first_batches(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The first batches, until their targets have COUNTED tokens."""
+    read = 0
+    for batch in batches:
+        yield batch
+        read += batch["labels"].numel()
+        if read >= COUNTED:
+            return

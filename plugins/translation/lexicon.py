@@ -13,6 +13,7 @@ from framework import IGNORED, Batch
 Pair = tuple[Sequence[int], Sequence[int]]  # ids of a source and its target
 
 ROUNDS = 5  # of expectation maximization
+TENSION = 6.0  # how much links of tokens at like places in their texts are preferred
 LONGEST = 256  # tokens of a text that are aligned: a pair has as many links as the product of its lengths
 LINKS = 10_000_000  # that are counted at most; takes 1 GB and half a minute
 FOLDS = 2  # for which a lexicon is learned without their pairs
@@ -30,22 +31,25 @@ def first_pairs(pairs: Iterable[Pair]) -> list[Pair]:
     return kept
 
 
-def translation_probabilities(pairs: Iterable[Pair]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def translation_probabilities(pairs: Iterable[Pair], tension: float = 0.0) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Entries (E, 2) of source and target ids that occur in a pair of texts, in ascending order, and t(target | source) of each.
 
-    Expectation maximization over the links between the ids of each pair; arrays have one entry for each link.
+    Expectation maximization over the links between the ids of each pair; arrays have one entry for each link. tension: of a link's prior
+    exp(-tension * |i / I - j / J|) for source token i of I and target token j of J: Dyer et al. 2013, https://aclanthology.org/N13-1073
     """
-    links, explained, ids = [np.zeros((0, 2), dtype=np.int64)], [np.zeros(0, dtype=np.int64)], 0
+    links, explained, ids, distances = [np.zeros((0, 2), dtype=np.int64)], [np.zeros(0, dtype=np.int64)], 0, [np.zeros(0)]
     for source, target in pairs:
         left, right = np.asarray(source, dtype=np.int64), np.asarray(target, dtype=np.int64)
         links.append(np.stack((np.tile(left, len(right)), np.repeat(right, len(left))), axis=1))
         explained.append(np.repeat(np.arange(ids, ids + len(right)), len(left)))
+        distances.append(np.abs(np.arange(len(left)) / max(1, len(left)) - np.arange(len(right))[:, None] / max(1, len(right))).ravel())
         ids += len(right)
+    prior = np.exp(-tension * np.concatenate(distances))
     explains = np.concatenate(explained)
     entries, entry = np.unique(np.concatenate(links), axis=0, return_inverse=True)
     probability = np.ones(len(entries))
     for _ in range(ROUNDS):
-        share = probability[entry]
+        share = probability[entry] * prior
         share /= np.bincount(explains, share)[explains]
         weight = np.bincount(entry, share, minlength=len(entries))
         probability = weight / np.bincount(entries[:, 0], weight)[entries[:, 0]]
@@ -83,4 +87,4 @@ def lexicons(
     """The number, tokens (V, K) and shares (V, K) of the lexicon of all pairs, 0, and of those without the pairs of each fold, from 1."""
     for left_out in range(-1, FOLDS):
         kept = (pair for pair, fold in zip(pairs, folds, strict=True) if fold != left_out)
-        yield (left_out + 1, *most_probable(*translation_probabilities(kept), vocab_size, count))
+        yield (left_out + 1, *most_probable(*translation_probabilities(kept, TENSION), vocab_size, count))

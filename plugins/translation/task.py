@@ -1,11 +1,11 @@
 """Translation."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from framework import Baseline, BaselineData, Batch, BleuTokenizer, Row, SequenceToSequence, choice, register
+from framework import Baseline, BaselineData, Batch, BleuTokenizer, SequenceToSequence, choice, register
 
 from .baseline import word_by_word
 from .defaults import TranslationDefaults
@@ -22,8 +22,8 @@ class TranslationTask(SequenceToSequence):
     label_smoothing: share of the target's probability that is spread over the vocabulary (section 5.4), in training alone.
     tokenize: the tokenizer of BLEU, one of sacrebleu's: 13a for languages with blanks between words, zh, ja-mecab, ko-mecab, char for
         others; flores200 is the one of spBLEU. It is part of the signature that is saved with the run.
-    lexicon: translations of each token, learned from the training rows, that are mixed with the model's tokens, weighted by an attention to
-        the source; 0 = none. Few rows suffice for it. Arthur et al. 2016, https://arxiv.org/abs/1606.02006
+    lexicon: translations of each token, learned from the training rows, whose log-probabilities are added to the logits, weighted by an
+        attention to the source; 0 = none. Few rows suffice for it. Arthur et al. 2016, https://arxiv.org/abs/1606.02006
     """
 
     format = choice("format", "translation")
@@ -44,7 +44,8 @@ class TranslationTask(SequenceToSequence):
         if lexicon:
             self.point("task.lexicon=0", entries=lexicon, folds=FOLDS)
 
-    def set_initial_weights(self, rows: Iterable[Row], batches: Iterable[Batch]) -> None:
+    def count(self, batches: Sequence[Batch]) -> None:
+        super().count(batches)
         if self.lexicon:
             assert self.pointer is not None
             pairs = first_pairs(pair for batch in batches for pair in id_pairs(batch))

@@ -15,10 +15,12 @@ from framework.runs.folder import Run
 from framework.workflows.settings import chosen_settings, joined, setting_lines
 from framework.workflows.start import Start
 from plugins.classification import defaults
+from plugins.pretraining.defaults import PretrainingDefaults
 from plugins.translation import defaults as translation
 
 pytestmark = pytest.mark.hydra  # also with a newer one: make test-hydra
 
+pretraining = PretrainingDefaults()
 RULES = defaults.ClassificationDefaults()
 SETTINGS = {
     "model": {"max_length": 96},
@@ -160,6 +162,7 @@ def test_few_pairs_have_a_lexicon(tmp_path, monkeypatch):
     start = Start.of(["task=translation", "data=files", "data.train=pairs.tsv"]).prepare()
     config = start.config
     assert config["task"]["lexicon"] == translation.TRANSLATIONS and config["trainer"]["max_epochs"] == translation.MOST
+    assert config["task"]["ngrams"] == translation.NGRAMS and config["task"]["decoding"]["num_beams"] == 5
     assert any("task.lexicon" in line for line in start.settings)
     assert Start.of(["task=translation", "data=files", "data.train=pairs.tsv", "task.lexicon=0"]).prepare().config["task"]["lexicon"] == 0
 
@@ -170,13 +173,22 @@ def test_summaries_copy_from_documents_that_are_read_whole(tmp_path, monkeypatch
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     config = Start.of(["task=summarization", "data=files", "data.train=rows.jsonl"]).prepare().config
     assert config["task"]["copy"] is True and config["model"]["max_length"] == 128
+    assert (config["task"]["max_ratio"], config["task"]["max_extra"]) == (0.0, 3)  # the tokens of a summary and the end
+
+
+def test_little_text_is_pretrained_on_several_times():
+    known = Facts(rows=10, characters=100_000, lengths=[10_000] * 10)
+    assert joined([*pretraining.tokenizer_settings(known), *pretraining.settings(known)]) == {
+        "trainer": {"max_epochs": 10},
+        "data": {"batches": {"is": "packed", "budget": 1024}},
+    }
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["task=classification"], "built-in"),
-        (["task=pretraining", "data=files", "data.train=rows.txt"], "task/pretraining"),
+        (["task=ner", "data=files", "data.train=rows.txt"], "task/ner"),
         (["task=classification", "data=files", "data.train=rows.csv", "task.teacher=runs/last"], "student"),
     ],
 )

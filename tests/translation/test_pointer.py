@@ -10,8 +10,8 @@ import torch
 from framework.errors import UserError
 from framework.generation.beam import Beam
 from framework.runs.predictor import Predictor
-from framework.tasks.sequence_to_sequence import pointed
-from plugins.translation.lexicon import most_probable, translation_probabilities
+from framework.tasks.pointer import FARTHEST, LEAST, OFFSETS
+from plugins.translation.lexicon import TENSION, most_probable, translation_probabilities
 from tests.export.runs import make_run
 from tests.translation.test_task import PAIRS, SPEC, batch_of, decode, make
 
@@ -21,17 +21,24 @@ def expected(task, source: list[int], target: list[int], lexicon: int = 0) -> li
     pointer, model = task.pointer, task.model
     encoded = model.encode(torch.tensor([source]))
     hidden = model.decode_whole(torch.tensor([[1, *target[:-1]]]), encoded)[0]  # (T, D)
+    entries = [list(zip(pointer.tokens[lexicon, id].tolist(), pointer.weights[lexicon, id].tolist(), strict=True)) for id in source]
     found = []
-    for state in hidden:
-        own = model.logits(state).softmax(-1).tolist()
-        gate = float(pointer.gate(state).sigmoid())
-        scores = [float(pointer.query(state) @ pointer.key(other)) / math.sqrt(len(state)) for other in encoded.hidden_states[0]]
-        weights = torch.tensor(scores, dtype=torch.float64).softmax(0).tolist()
-        row = [gate * probability for probability in own]
-        for id, weight in zip(source, weights, strict=True):
-            for token, share in zip(pointer.tokens[lexicon, id].tolist(), pointer.weights[lexicon, id].tolist(), strict=True):
-                row[token] += (1 - gate) * weight * share
-        found.append(row)
+    for place, state in enumerate(hidden):
+        came = {-1: 1.0}  # source token -> how likely the last target token comes from it
+        if place:
+            came = {number: sum(share for token, share in own if token == target[place - 1]) for number, own in enumerate(entries)}
+            came = {number: share / max(sum(came.values()), LEAST) for number, share in came.items()}
+        scores = []
+        for number, other in enumerate(encoded.hidden_states[0]):
+            score = float(pointer.query(state) @ pointer.key(other)) / math.sqrt(len(state))
+            score += float(pointer.distance[max(-FARTHEST, min(FARTHEST, number - place)) + FARTHEST])
+            scores.append(score + sum(float(pointer.offset[index]) * came.get(number - away, 0.0) for index, away in enumerate(OFFSETS)))
+        pointed = [LEAST] * SPEC.vocab_size
+        for own, weight in zip(entries, torch.tensor(scores, dtype=torch.float64).softmax(0).tolist(), strict=True):
+            for token, share in own:
+                pointed[token] += weight * share
+        logits = model.logits(state) + pointer.scale * torch.tensor(pointed, dtype=torch.float64).log()
+        found.append(logits.softmax(-1).tolist())
     return found
 
 
@@ -39,15 +46,16 @@ def expected(task, source: list[int], target: list[int], lexicon: int = 0) -> li
 def task(request):
     made = make(label_smoothing=0.0, **request.param)
     made.set_initial_weights((), [batch_of(*PAIRS[:2]), batch_of(PAIRS[2])])
+    torch.nn.init.normal_(made.pointer.query.weight)
+    torch.nn.init.normal_(made.pointer.offset)
     return made
 
 
 @torch.no_grad()
-def test_the_loss_is_that_of_the_mixture(task):
+def test_the_loss_is_that_of_the_product(task):
     result = task(batch_of(*PAIRS))
     rows = [row for pair in PAIRS for row in expected(task, *pair)]
-    assert torch.allclose(result.output.logits.exp(), torch.tensor(rows, dtype=torch.float64), atol=1e-9)
-    assert torch.allclose(result.output.logits.exp().sum(1), torch.ones(9, dtype=torch.float64), atol=1e-8)
+    assert torch.allclose(result.output.logits.softmax(-1), torch.tensor(rows, dtype=torch.float64), atol=1e-9)
     targets = [token for _, target in PAIRS for token in target]
     assert float(result.loss) == pytest.approx(-sum(math.log(row[token]) for row, token in zip(rows, targets, strict=True)), abs=1e-6)
 
@@ -59,12 +67,12 @@ def test_in_training_a_row_has_the_lexicon_that_has_not_seen_it():
     folds = [sum(source) % 2 for source, _ in PAIRS]
     assert set(folds) == {0, 1}
     for fold in (0, 1):
-        entries, probability = translation_probabilities(pair for pair, own in zip(PAIRS, folds, strict=True) if own != fold)
+        entries, probability = translation_probabilities((pair for pair, own in zip(PAIRS, folds, strict=True) if own != fold), TENSION)
         tokens, shares = most_probable(entries, probability, SPEC.vocab_size, 3)
         assert np.array_equal(task.pointer.tokens[1 + fold], tokens) and np.allclose(task.pointer.weights[1 + fold], shares)
     rows = [row for pair, fold in zip(PAIRS, folds, strict=True) for row in expected(task, *pair, lexicon=1 + fold)]
     task.pointer.train()  # the model without its dropout
-    found = task(batch_of(*PAIRS)).output.logits.exp()
+    found = task(batch_of(*PAIRS)).output.logits.softmax(-1)
     assert torch.allclose(found, torch.tensor(rows, dtype=torch.float64), atol=1e-9)
 
 
@@ -76,7 +84,7 @@ def test_the_loss_reaches_every_parameter(task):
 
 @torch.no_grad()
 def test_generated_texts_are_those_of_the_loss(task):
-    """Greedy decoding takes the likeliest token of the mixture each time, also beside longer sources."""
+    """Greedy decoding takes the likeliest token of the product each time, also beside longer sources."""
     for (source, _), row in zip(PAIRS, task.predict(batch_of(*PAIRS, targets=False), decode()), strict=True):
         ids: list[int] = []
         while len(ids) < 8:
@@ -93,7 +101,7 @@ def test_beams_keep_their_sources(task):
     searched.strategy = Beam(num_beams=3, max_new_tokens=5)
     sources = batch_of(*PAIRS, targets=False)
     encoded = task.model.encode(sources["source"], sources["source_padding_mask"])
-    processor = pointed(task.pointer, sources["source"], encoded)
+    processor = task.logits_processor(sources["source"], encoded)
     found = searched(task.model, sources["target"], encoder_output=encoded, logits_processor=processor)
     for (source, _), texts in zip(PAIRS, found, strict=True):
         for text in texts:
