@@ -164,8 +164,10 @@ class Ranks:
 
     def main(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
         """The rank that a command starts in an environment."""
+        from framework.training.interruption import Interruption, interruption
         from framework.workflows import processes
 
+        vars(interruption).update(vars(Interruption()))  # signals are those of this process, not of the one that it is a fork of
         os.environ.clear()
         os.environ.update(environment)
         return processes.rank(*command[-3:])  # folder, parent, report
