@@ -32,12 +32,13 @@ def looks(attention: HeadWeights) -> list[Look]:
 
 def _look(number: int, weights: Array, own: bool) -> Look:
     count = len(weights)
-    beside = [float(np.diagonal(weights, offset).sum() / count) if own else float("nan") for offset in (0, -1, 1)]
+    itself, before, behind = (float(np.diagonal(weights, offset).sum() / count) if own else float("nan") for offset in (0, -1, 1))
     logs = np.log(weights, out=np.zeros_like(weights), where=weights > 0)
     spread = float(np.exp(-(weights * logs).sum(axis=1)).mean())
-    others = np.where(np.eye(*weights.shape, dtype=bool), -1.0, weights) if own and weights.size > 1 else weights
+    others = np.where(np.eye(*weights.shape, dtype=np.bool_), -1.0, weights) if own and weights.size > 1 else weights
     query, key = (int(place) for place in np.unravel_index(int(others.argmax()), weights.shape))
-    return Look(number, *beside, float(weights[:, 0].mean()), spread, query, key, float(weights[query, key]))
+    most = float(weights[query, key])
+    return Look(number, itself, before, behind, float(weights[:, 0].mean()), spread, query, key, most)
 
 
 def chosen(attention: Sequence[HeadWeights], layer: int | None, head: int | None) -> list[tuple[str, HeadWeights, Array]]:

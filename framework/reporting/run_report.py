@@ -137,8 +137,8 @@ def _rows(rows: list[dict[str, Any]]) -> str:
 def _explained(run: Shown) -> str:
     if run.explanation is None:
         return ""
-    command = f'python -m framework explain {run.run.folder} text="..."'
-    return page.paragraph(f"The text: {excerpt(run.explanation.text, _TEXT)}") + page.paragraph(f"Another text: {command}", "soft")
+    command = 'Another text, or two: python -m framework explain RUN text="..." text2="..."'
+    return page.paragraph(f"The text: {excerpt(run.explanation.text, _TEXT)}") + page.paragraph(command, "soft")
 
 
 def _configuration(run: Shown) -> list[str]:

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from framework import Attention, AttentionWeights, build_model, compose, log_attention
-from framework.explaining.recording import recorded
+from framework.explaining.heads import looks
+from framework.explaining.recording import HeadWeights, recorded
 from framework.parts.attention.multi_head import MultiHeadAttention
 
 SMALL = ["model.dim=16", "model.num_layers=2", "model.num_heads=4", "model.max_length=16", "model.initial_std=0.4", "tokenizer=bytes"]
@@ -152,3 +153,14 @@ def test_the_innermost_recorder_receives():
             log_attention(torch.ones(1, 1, 2, 2))
         log_attention(torch.ones(1, 1, 1, 1))
     assert [len(each.weights) for each in (outer, inner)] == [1, 1] and inner.weights[0].shape[-1] == 2
+
+
+def test_where_a_head_looks():
+    weights = np.array([[[1.0, 0.0, 0.0], [0.7, 0.3, 0.0], [0.2, 0.3, 0.5]]])
+    (look,) = looks(HeadWeights("decoder", "self", 1, weights, "decoder"))
+    assert (look.itself, look.before, look.behind) == pytest.approx((1.8 / 3, 1.0 / 3, 0.0))
+    assert look.first == pytest.approx(1.9 / 3) and (look.query, look.key, look.most) == (1, 0, 0.7)
+    entropies = [0.0, -0.7 * math.log(0.7) - 0.3 * math.log(0.3), -sum(p * math.log(p) for p in (0.2, 0.3, 0.5))]
+    assert look.spread == pytest.approx(sum(map(math.exp, entropies)) / 3)
+    (cross,) = looks(HeadWeights("decoder", "cross", 1, np.full((1, 2, 4), 0.25), "encoder"))
+    assert math.isnan(cross.itself) and cross.spread == pytest.approx(4)

@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from framework import Run, UserError
-from framework.reporting.command import report
+from framework.comparing.variants import flat
+from framework.config.sweeping import identity
+from framework.reporting.command import report, report_at_the_end
 from framework.reporting.run_pictures import run_pictures
 from framework.runs.build import build_on_meta
 from framework.runs.sweep import Job, Ledger
@@ -166,6 +168,25 @@ def test_what_is_missing_is_said(copy, name):
         assert said in text_of(copy / "report.html")
     except UserError as error:
         assert said in str(error)
+
+
+def test_at_the_end_of_a_run(copy, capsys):
+    run = Run(copy)
+    run.save_notes({**run.notes(), "state": "running"})
+    report_at_the_end(run)
+    assert "; finished;" in text_of(copy / "report.html") and capsys.readouterr().err == ""
+    run.predictions.write_text("{\n")
+    (copy / "report.html").unlink()
+    (copy / "report.html").mkdir()  # cannot be replaced by a file
+    report_at_the_end(run)
+    assert "the page of the run was not made" in capsys.readouterr().err
+
+
+def test_report_makes_no_other_run():
+    words = ["task=classification", "seed=0"]
+    assert identity([*words, "report=true"]) == identity(words)
+    config, chosen = composed(("task=classification", *SMALL))
+    assert flat({**config, "report": True}, chosen) == flat(config, chosen)
 
 
 def test_a_run_that_failed_early(tmp_path):
