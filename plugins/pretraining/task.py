@@ -30,7 +30,6 @@ from framework import (
 )
 
 from .baseline import Neighbors, counted
-from .defaults import PretrainingDefaults
 from .denoising import filled
 from .head import token_head
 
@@ -54,7 +53,6 @@ class PretrainingTask(GenerationTask, Distillable, Exportable):
     """
 
     format = choice("format", "masked")
-    defaults = PretrainingDefaults()
     rules: ClassVar[dict[str, str]] = {
         "'pretraining' in provided": "this format has no pretraining targets; choose task/format=masked|causal|span_corruption|infilling",
     }

@@ -24,7 +24,7 @@ class SummarizationDefaults(Defaults):
         epochs = round(max(FEWEST, min(MOST, facts.effort * TOKENS / facts.tokens)))
         yield Setting({"trainer": {"max_epochs": epochs}}, f"{facts.rows:,} documents, {facts.tokens:,} tokens in each")
         yield Setting({"task": {"validation_rows": SHOWN}}, "the loss chooses the checkpoint, so few summaries are made before the end")
-        median, longest = (facts.targets[math.ceil(share * len(facts.targets)) - 1] for share in (0.5, WHOLE))
+        median, longest = (max(1, facts.targets[math.ceil(share * len(facts.targets)) - 1]) for share in (0.5, WHOLE))
         yield Setting({"task": {"max_ratio": 0.0, "max_extra": longest}}, f"{WHOLE:.0%} of the summaries have at most {longest} tokens")
         yield Setting({"task": {"copy": True}}, "a model copies what it has not learned to write", beside={"model": "tiny_summarizer"})
         if facts.tokens < COUNTED:

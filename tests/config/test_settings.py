@@ -15,12 +15,10 @@ from framework.runs.folder import Run
 from framework.workflows.settings import chosen_settings, joined, setting_lines
 from framework.workflows.start import Start
 from plugins.classification import defaults
-from plugins.pretraining.defaults import PretrainingDefaults
 from plugins.translation import defaults as translation
 
 pytestmark = pytest.mark.hydra  # also with a newer one: make test-hydra
 
-pretraining = PretrainingDefaults()
 RULES = defaults.ClassificationDefaults()
 SETTINGS = {
     "model": {"max_length": 96},
@@ -176,19 +174,11 @@ def test_summaries_copy_from_documents_that_are_read_whole(tmp_path, monkeypatch
     assert (config["task"]["max_ratio"], config["task"]["max_extra"]) == (0.0, 3)  # the tokens of a summary and the end
 
 
-def test_little_text_is_pretrained_on_several_times():
-    known = Facts(rows=10, characters=100_000, lengths=[10_000] * 10)
-    assert joined([*pretraining.tokenizer_settings(known), *pretraining.settings(known)]) == {
-        "trainer": {"max_epochs": 10},
-        "data": {"batches": {"is": "packed", "budget": 1024}},
-    }
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["task=classification"], "built-in"),
-        (["task=ner", "data=files", "data.train=rows.txt"], "task/ner"),
+        (["task=pretraining", "data=files", "data.train=rows.txt"], "task/pretraining"),
         (["task=classification", "data=files", "data.train=rows.csv", "task.teacher=runs/last"], "student"),
     ],
 )
