@@ -75,7 +75,6 @@ class TrackioTracker(Tracker):
                     config={**self.config, **({"facts": self._facts} if self._facts else {})},
                     resume="allow",
                     embed=False,
-                    auto_log_gpu=None if self.space else False,
                     auto_log_cpu=False,
                 )
         return self._run
