@@ -60,6 +60,11 @@ class Encoded:
         """Checksum of the rows as the source read them, in evaluation splits."""
         return cache.checksums(self.folder).get("raw.jsonl")
 
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the encoded rows: the same wherever the same rows were encoded in the same way."""
+        return digest(sorted(cache.checksums(self.folder).items()))
+
     def raw(self, row: int) -> Row:
         """The row as the source read it, in evaluation splits."""
         assert self._raw_ends is not None, "only evaluation splits keep raw rows"

@@ -6,6 +6,7 @@ tokenizer.json   tokenizer of the run                   metrics.json       final
 data_spec.json   vocabulary, labels, statistics         predictions.jsonl  predictions for the test rows, or without a
 labels.csv       number of each label in each split                        test part for the validation rows
 train.log        printed output                         lock-1.jsonl       who trains in it now (runs.lock)
+code.diff        of a git repository against its commit, where they differ
 """
 
 import errno

@@ -3,9 +3,9 @@
 import contextlib
 import io
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
@@ -25,7 +25,7 @@ class TrackioTracker(Tracker):
     group: name that groups runs; null = the name of the sweep that the run is in.
     space: OWNER/NAME of a Space on the Hub that shows the run; null = on this machine.
     predictions: rows of predictions that each validation and the final evaluation show; 0 = none.
-    alerts: which ends of the run are told as alerts: failures, all, or none.
+    alerts: which ends of the run are alerts: those that diverge or fail, all, or none.
     """
 
     name = "trackio"
@@ -33,7 +33,6 @@ class TrackioTracker(Tracker):
     rules: ClassVar[dict[str, str]] = {
         "project != ''": "project must not be empty",
         "0 <= predictions <= 10_000": "predictions must be from 0, no tables, to 10,000 rows",
-        "alerts in ('none', 'failures', 'all')": "alerts is none, failures or all",
     }
 
     def __init__(
@@ -46,7 +45,7 @@ class TrackioTracker(Tracker):
         group: str | None = None,
         space: str | None = None,
         predictions: int = 20,
-        alerts: str = "failures",
+        alerts: Literal["none", "failures", "all"] = "failures",
     ):
         super().__init__()
         self.folder = Path(folder).resolve()
@@ -76,7 +75,6 @@ class TrackioTracker(Tracker):
                     config={**self.config, **({"facts": self._facts} if self._facts else {})},
                     resume="allow",
                     embed=False,
-                    auto_log_gpu=None if self.space else False,
                     auto_log_cpu=False,
                 )
         return self._run
@@ -145,7 +143,7 @@ def _head_and_rest(path: Path) -> tuple[list[str], list[list[str]]]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Any:
+def _quiet() -> Iterator[None]:
     """What Trackio prints goes to standard error if it warns, and else nowhere."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said):

@@ -192,7 +192,7 @@ class WandbTracker(Tracker):
         if not columns or run.disabled:
             return
         if (key := (name, tuple(columns))) not in self._tables:
-            self._tables[key] = wandb.Table(columns=columns, log_mode="INCREMENTAL")
+            self._tables[key] = wandb.Table(columns=[*columns], log_mode="INCREMENTAL")
         for row in rows:
             values = [row.get(column) for column in columns]
             self._tables[key].add_data(*(wandb.Html(value, inject=False) if isinstance(value, Html) else value for value in values))
@@ -219,7 +219,7 @@ class WandbTracker(Tracker):
                 run.log({"confusion": _confusion(path)})
             elif path.suffix == ".csv":
                 header, *rows = read_csv(path)
-                run.log({path.stem: wandb.Table(columns=header, data=rows)})
+                run.log({path.stem: wandb.Table(columns=[*header], data=rows)})
             elif path.suffix == ".html":
                 run.log({path.stem: wandb.Html(path.read_text(encoding="utf-8"), inject=False)})
             run.save(str(path), base_path=str(path.parent), policy="now")
@@ -271,7 +271,7 @@ def _confusion(path: Path) -> Any:
     (_, *labels), *rows = read_csv(path)
     counts = [[reference, label, int(count)] for reference, *line in rows for label, count in zip(labels, line, strict=True)]
     fields = ["Actual", "Predicted", "nPredictions"]
-    table = wandb.Table(columns=fields, data=counts)
+    table = wandb.Table(columns=[*fields], data=counts)
     return wandb.plot_table(
         "wandb/confusion_matrix/v1", table, dict(zip(fields, fields, strict=True)), {"title": "confusion"}, split_table=True
     )

@@ -77,7 +77,7 @@ class Evaluation:
             )
         if rows:
             self.task.update(self.metrics, rows)
-        if self.keep or self.sample:
+        if rows and (self.keep or self.sample):
             numbers: list[int] = batch["@rows"].numbers
             if len(numbers) != len(rows):  # `evaluate` returned the decoded rows alone
                 numbers = [numbers[position] for position in self.decode.wanted(numbers)]

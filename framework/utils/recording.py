@@ -13,8 +13,10 @@ from torch import Tensor
 
 from framework.errors import UserError
 
-RESERVED = ("loss", "lr", "tokens_per_second", "padding", "gradient_norm", "update_norm", "weight_norm")  # figures of the learner
-RESERVED += ("flops_per_second", "mfu", "memory_mib")
+RESERVED = (  # figures of the learner
+    *("loss", "lr", "tokens_per_second", "padding", "gradient_norm", "update_norm", "weight_norm"),
+    *("flops_per_second", "mfu", "memory_mib"),
+)
 LossPair = tuple[Tensor, Tensor]  # summed loss, weight
 
 _losses: list[tuple[str, Tensor, Any]] | None = None

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from framework.config.quoting import unquoted
-from framework.data.fingerprints import digest
 from framework.data.module import Prepared
 from framework.runs.folder import Run
 from framework.runs.provenance import code_difference
@@ -20,7 +19,7 @@ DIFFERENCE = "code.diff"  # in the folder of the run: the working tree against t
 def facts_of(run: Run, prepared: Prepared, task: Task, pretrained: str | None) -> dict[str, Any]:
     """What is known before the training. pretrained: `model.pretrained`."""
     notes = run.notes()
-    data = {split: {**size, "fingerprint": digest(prepared.source.fingerprint(split))} for split, size in prepared.sizes.items()}
+    data = {split: {**size, "fingerprint": prepared.encoded[split].fingerprint} for split, size in prepared.sizes.items()}
     return {
         "command": f"python train.py {shlex.join(notes['overrides'])}",
         "folder": str(run.folder),

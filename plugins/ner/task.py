@@ -241,7 +241,7 @@ def _span(entity: dict[str, Any]) -> dict[str, Any]:
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     """The columns `reference` and `prediction` of a row, and both again in colors."""
-    named = {name: row[name] for name in ("reference", "prediction") if name in row}
+    named: dict[str, Any] = {name: row[name] for name in ("reference", "prediction") if name in row}
     texts = {name: ", ".join(f"{entity['text']} ({entity['type']})" for entity in found) for name, found in named.items()}
     spans = {name: [(entity["start"], entity["end"], entity["type"]) for entity in found] for name, found in named.items()}
     return {**texts, **{f"{name} in text": highlighted(row["input"], each) for name, each in spans.items()}}

@@ -199,9 +199,9 @@ def test_killed_in_the_middle_of_a_job_moved_and_repeated(project, undisturbed, 
     assert len(list((folder / NAMES[1]).glob("wandb/offline-run-*"))) == 2  # of one id
     for name in NAMES:
         assert Run(folder / name).config()["name"] == name
-        for file in (folder / name).glob("wandb/offline-run-*/*.wandb"):
-            (told, *_) = offline.find(offline.records_of(file), "run")
-            assert (told["run_group"], told["display_name"]) == (undisturbed.name, name)
+        files = (folder / name).glob("wandb/offline-run-*/*.wandb")  # that of a killed process may be empty
+        told = [run for file in files for run in offline.find(offline.records_of(file), "run")[:1]]
+        assert {(run["run_group"], run["display_name"]) for run in told} == {(undisturbed.name, name)}
     assert len({(folder / name / "tokenizer.json").read_bytes() for name in NAMES}) == 1
 
 
