@@ -1,4 +1,4 @@
-"""Runs of two processes in a simulated SLURM: requeued after SIGUSR1 and after kill -9, and swept; compared with runs that nothing disturbed.
+"""Runs of two processes in a simulated SLURM: requeued after SIGUSR1 and after kill -9, and swept; compared with undisturbed runs.
 
     python benchmarks/requeue.py [requeued] [sweeps] [joblib]
 
@@ -19,7 +19,8 @@ sys.path[:0] = [str(ROOT)]
 from benchmarks.launchers import BOTH, DEVICES, WORDS, Launched  # noqa: E402
 
 LONG = [word for word in WORDS if not word.startswith(("model.dropout", "task.dropout", "data.limit"))]
-LONG += ["trainer.max_epochs=3", "data.limit=24", "callbacks.checkpoint.every_n_train_steps=1", "trainer.log_every_n_steps=1", "task.baseline=false"]
+LONG += ["trainer.max_epochs=3", "data.limit=24", "callbacks.checkpoint.every_n_train_steps=1", "trainer.log_every_n_steps=1"]
+LONG += ["task.baseline=false"]
 LONG += ["name=x", *BOTH, "data.batches.rows=2", *DEVICES]
 
 

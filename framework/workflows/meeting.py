@@ -85,8 +85,8 @@ def _meet_anew(store: "TCPStore", key: str, place: Ranks) -> None:
 
 
 def _begun(store: "TCPStore", place: Ranks) -> Start | None:
-    """The run that these ranks had begun before torchrun started them again; None if there is none. It goes on in as many processes as there
-    are now, if it stands where that is possible. A lock that a dead process has on another machine is waited for."""
+    """The run that these ranks had begun before torchrun started them again; None if there is none. It goes on in as many processes as
+    there are now, if it stands where that is possible. A lock that a dead process has on another machine is waited for."""
     if not _under_agent() or not store.check([_BEGUN]):
         return None
     run = Run.open(Path(store.get(_BEGUN).decode()))
@@ -95,7 +95,8 @@ def _begun(store: "TCPStore", place: Ranks) -> Start | None:
         time.sleep(0.5)
     trainer = run.config()["trainer"]
     before = trainer.get("devices"), trainer.get("num_nodes", 1)
-    changes = [] if before == (place.local_size, place.nodes) else [f"trainer.devices={place.local_size}", f"trainer.num_nodes={place.nodes}"]
+    now = [f"trainer.devices={place.local_size}", f"trainer.num_nodes={place.nodes}"]
+    changes = [] if before == (place.local_size, place.nodes) else now
     print(f"torchrun has started the processes again: {run.folder} goes on {' '.join(changes)}".rstrip(), flush=True)
     return Start.resumed(run, changes)
 
