@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ARRIVAL = 300.0  # seconds in which all processes must have started
 SIGHT = 20.0  # seconds after which a file on a shared disk is seen everywhere
-_stores: list["TCPStore"] = []  # of this process
+_stores: dict[int, "TCPStore"] = {}  # rank -> its store, whatever address the process group has
 _launched = itertools.count()  # runs of this process: the jobs of a sweep meet at different keys
 _LED = "plugformer/led"  # key that says that a rank zero has been there
 _BEGUN = "plugformer/begun"  # key of the folder of its run
@@ -122,9 +122,9 @@ def _attempt(place: Ranks) -> str:
 
 def _store(place: Ranks) -> "TCPStore":
     """The store of these ranks. It is kept: its server is also that of the process group."""
-    if not _stores:
-        _stores.append(_connected(place))
-    return _stores[0]
+    if place.rank not in _stores:
+        _stores[place.rank] = _connected(place)
+    return _stores[place.rank]
 
 
 def _connected(place: Ranks) -> "TCPStore":
