@@ -162,7 +162,7 @@ def _lead(store: "TCPStore", key: str, place: Ranks, start: Start) -> None:
     """Tells the others the folder, and lets them go on if all of them see it."""
     assert start.run is not None
     folder, token = start.run.folder.resolve(), secrets.token_hex(8)
-    if start.place is None and _under_agent():  # a sweep goes on by its ledger
+    if _under_agent() and start.place is None:  # a sweep goes on by its ledger
         store.set(_BEGUN, str(folder))
     mark = folder / f".meeting-{token}"
     mark.touch()
