@@ -51,7 +51,8 @@ def _lines(config: Mapping[str, Any], machines: Machines, cost: StepCost) -> Ite
     batches = f"{accumulated} batches" if accumulated > 1 else "a batch"
     several = f"; {batches} of each of {size:,} process{'es' * (size > 1)}: {total:,} tokens a step" if accumulated * size > 1 else ""
     yield f"batch       {rows}{several}"
-    yield f"operations  {_scaled(cost.flops / cost.tokens)}FLOPs a token, forward and backward; {_scaled(accumulated * cost.flops)}FLOPs a step"
+    a_token, a_step = (f"{_scaled(number)}FLOPs" for number in (cost.flops / cost.tokens, accumulated * cost.flops))
+    yield f"operations  {a_token} a token, forward and backward; {a_step} a step"
     sent = bytes_sent(cost, size, sharded, accumulated)
     if size > 1:
         yield f"sent        {_amount(sent)} by each process in a step"

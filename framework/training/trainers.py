@@ -159,6 +159,7 @@ class LightningTrainer(pl.Trainer):
             if self.accumulate_grad_batches > 1:  # auxiliary losses then take a gradient of their own first
                 torch._functorch.config.donated_buffer = False  # type: ignore[attr-defined]
             model.task.compile()  # type: ignore[operator, union-attr]  # in place, so weight names do not change
+        self.precision_plugin.convert_module(model)  # Lightning loads a checkpoint first, and would round what it has in 64 bits
         try:
             with interruption.watched():
                 super().fit(model, train_dataloaders, *arguments, **keywords)

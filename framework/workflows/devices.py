@@ -33,7 +33,7 @@ def count_processes(trainer: Mapping[str, Any], place: Ranks) -> int:
 
 
 def planned_processes(trainer: Mapping[str, Any]) -> int:
-    """Processes on each machine of a plan: this one's cores and GPUs, and who starts them, do not matter. UserError: as `count_processes`."""
+    """Processes on each machine of a plan: this one's cores and GPUs do not matter. UserError: as `count_processes`."""
     devices = trainer.get("devices", 1)
     planned = type(devices) is int and 1 <= devices <= PLANNED
     return devices if planned else count_processes({**trainer, "num_nodes": 1}, Ranks())

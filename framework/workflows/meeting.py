@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ARRIVAL = 300.0  # seconds in which all processes must have started
 SIGHT = 20.0  # seconds after which a file on a shared disk is seen everywhere
-_stores: list["TCPStore"] = []  # of this process
+_stores: dict[int, "TCPStore"] = {}  # rank -> its store, whatever address the process group has
 _launched = itertools.count()  # runs of this process: the jobs of a sweep meet at different keys
 _LED = "plugformer/led"  # key that says that a rank zero has been there
 _BEGUN = "plugformer/begun"  # key of the folder of its run
@@ -85,8 +85,8 @@ def _meet_anew(store: "TCPStore", key: str, place: Ranks) -> None:
 
 
 def _begun(store: "TCPStore", place: Ranks) -> Start | None:
-    """The run that these ranks had begun before torchrun started them again; None if there is none. It goes on in as many processes as there
-    are now, if it stands where that is possible. A lock that a dead process has on another machine is waited for."""
+    """The run that these ranks had begun before torchrun started them again; None if there is none. It goes on in as many processes as
+    there are now, if it stands where that is possible. A lock that a dead process has on another machine is waited for."""
     if not _under_agent() or not store.check([_BEGUN]):
         return None
     run = Run.open(Path(store.get(_BEGUN).decode()))
@@ -95,7 +95,8 @@ def _begun(store: "TCPStore", place: Ranks) -> Start | None:
         time.sleep(0.5)
     trainer = run.config()["trainer"]
     before = trainer.get("devices"), trainer.get("num_nodes", 1)
-    changes = [] if before == (place.local_size, place.nodes) else [f"trainer.devices={place.local_size}", f"trainer.num_nodes={place.nodes}"]
+    now = [f"trainer.devices={place.local_size}", f"trainer.num_nodes={place.nodes}"]
+    changes = [] if before == (place.local_size, place.nodes) else now
     print(f"torchrun has started the processes again: {run.folder} goes on {' '.join(changes)}".rstrip(), flush=True)
     return Start.resumed(run, changes)
 
@@ -127,9 +128,9 @@ def _attempt(place: Ranks) -> str:
 
 def _store(place: Ranks) -> "TCPStore":
     """The store of these ranks. It is kept: its server is also that of the process group."""
-    if not _stores:
-        _stores.append(_connected(place))
-    return _stores[0]
+    if place.rank not in _stores:
+        _stores[place.rank] = _connected(place)
+    return _stores[place.rank]
 
 
 def _connected(place: Ranks) -> "TCPStore":
@@ -167,7 +168,7 @@ def _lead(store: "TCPStore", key: str, place: Ranks, start: Start) -> None:
     """Tells the others the folder, and lets them go on if all of them see it."""
     assert start.run is not None
     folder, token = start.run.folder.resolve(), secrets.token_hex(8)
-    if start.place is None and _under_agent():  # a sweep goes on by its ledger
+    if _under_agent() and start.place is None:  # a sweep goes on by its ledger
         store.set(_BEGUN, str(folder))
     mark = folder / f".meeting-{token}"
     mark.touch()

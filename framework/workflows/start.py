@@ -56,7 +56,8 @@ class Start:
     @classmethod
     def of(cls, overrides: Sequence[str], folders: Iterable[Path] = ()) -> "Start":
         """The start that a command line describes: `resume=RUN` resumes that run, `resume=auto name=X` the newest run named X if there
-        is one. `resume=RUN/checkpoints/FILE.ckpt` goes back to a checkpoint that was kept. folders: config folders of the user's own. UserError: everything that is wrong and can be seen before data is encoded."""
+        is one. `resume=RUN/checkpoints/FILE.ckpt` goes back to a checkpoint that was kept. folders: config folders of the user's
+        own. UserError: everything that is wrong and can be seen before data is encoded."""
         resumed = wanted(overrides)
         overrides, folders, sources = pinned([word for word in overrides if not resumes(word)]), list(folders), Sources()
 

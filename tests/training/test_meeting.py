@@ -1,12 +1,14 @@
 """Ranks of torchrun or srun meet in the folder that rank zero makes, or end with the reason; two threads stand for two machines."""
 
 import contextlib
+import os
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
+from torch.distributed import HashStore
 
 from framework.errors import UserError
 from framework.utils.ranks import Ranks
@@ -39,7 +41,7 @@ def meet(tmp_path, monkeypatch):
             return [found.result() for found in [pool.submit(rank, number, make) for number in range(1 + both)]]
 
     yield meet
-    meeting._store.cache_clear()
+    meeting._stores.clear()
 
 
 def test_all_ranks_get_the_folder_of_rank_zero(meet, tmp_path):
@@ -84,3 +86,20 @@ def test_a_file_that_appears_late_is_seen(tmp_path, monkeypatch):
         assert seen.result()
     monkeypatch.setattr(meeting, "SIGHT", 0.1)
     assert not meeting._seen(tmp_path / "other")
+
+
+def test_processes_that_torchrun_starts_again_go_on_with_their_run_and_meet_anew(tmp_path, monkeypatch):
+    for name, value in (("TORCHELASTIC_USE_AGENT_STORE", "True"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "1")):
+        monkeypatch.setenv(name, value)
+    store, place = HashStore(), Ranks(0, 2, 0, 0, 1, "torchrun", "127.0.0.1", 1)
+    assert meeting._begun(store, place) is None
+    meeting._meet_anew(store, "first", place)
+    assert os.environ["MASTER_PORT"] == "1" and os.environ["TORCHELASTIC_USE_AGENT_STORE"] == "True"
+    store.set(meeting._BEGUN, str(tmp_path))
+    for devices, changes in ((2, []), (4, ["trainer.devices=2", "trainer.num_nodes=1"])):
+        run = SimpleNamespace(folder=tmp_path, config=lambda devices=devices: {"trainer": {"devices": devices, "num_nodes": 1}})
+        monkeypatch.setattr(meeting.Run, "open", lambda folder, run=run: run)
+        monkeypatch.setattr(meeting.Start, "resumed", lambda run, changes: changes)
+        assert meeting._begun(store, place) == changes
+    meeting._meet_anew(store, "second", place)
+    assert int(os.environ["MASTER_PORT"]) > 1 and os.environ["TORCHELASTIC_USE_AGENT_STORE"] == "False"

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from random import Random
 
 import pytest
@@ -12,8 +13,11 @@ from pytorch_lightning.trainer import call
 from framework.errors import UserError
 from framework.registry import Part
 from framework.tracking.csv_file import CsvTracker
+from framework.training import callbacks
 from framework.training.averaging import Average, AverageLast
+from framework.training.background import Background, host_copy
 from framework.training.callbacks import Checkpoint, EarlyStopping
+from framework.training.checkpoint_files import go_back, step_file
 from framework.training.interruption import REQUEUE, SIGNALS, Interrupted
 from framework.training.optimizers import AdamW, Muon
 from framework.training.schedules import Cosine
@@ -48,17 +52,19 @@ def run(
     average=None,
     patience=None,
     validation=True,
+    task=None,
+    checkpoint=None,
     **options,
 ):
     """Three epochs of four batches (the last one short), with dropout, shuffling and validation. Resumes if there is a checkpoint."""
-    module = learner(NextTokenTask(dropout=0.3), optimizer or Part(AdamW, lr=0.02), Part(Cosine, warmup=3))
-    callbacks = [Checkpoint(folder, "validation/loss", "min", every_n_train_steps=every), *([stop] if stop else [])]
-    callbacks += [average()] if average else []
+    module = learner(task() if task else NextTokenTask(dropout=0.3), optimizer or Part(AdamW, lr=0.02), Part(Cosine, warmup=3))
+    used = [Checkpoint(folder, "validation/loss", "min", every_n_train_steps=every, **(checkpoint or {})), *([stop] if stop else [])]
+    used += [average()] if average else []
     if patience is not None:
-        callbacks.append(EarlyStopping("validation/loss", "min", patience=patience))
+        used.append(EarlyStopping("validation/loss", "min", patience=patience))
         module.hparams["config"]["callbacks"] = {"early_stopping": {"patience": patience}}
     options = {"max_epochs": epochs, "log_every_n_steps": 3, "accumulate_grad_batches": accumulate, **options}
-    loop = trainer(folder, callbacks=callbacks, logger=[CsvTracker(folder)], **options)
+    loop = trainer(folder, callbacks=used, logger=[CsvTracker(folder)], **options)
     last = folder / "checkpoints/last.ckpt"
     loaders = Loader(rows(30), 8, shuffle=True), Loader(rows(10, seed=1), 7) if validation else None
     loop.fit(module, *loaders, ckpt_path=last if last.exists() else None)
@@ -74,6 +80,8 @@ def assert_equal(one, other):
 CASES = {
     "plain": {},
     "often": {"val_check_interval": 2},
+    "float32 trained in float64": {"task": lambda: NextTokenTask(dropout=0.3).float(), "precision": "64-true"},
+    "in the background": {"checkpoint": {"background": True, "keep_last": 2}, "average": Part(Average, decay=0.8)},
     "seldom": {"check_val_every_n_epoch": 2},
     "counted over epochs": {"check_val_every_n_epoch": None, "val_check_interval": 3, "accumulate": 2},
     "never": {"validation": False, "average": Part(AverageLast, last=2)},
@@ -226,3 +234,85 @@ def test_checkpoints_hold_nothing_but_tensors_and_plain_values(tmp_path):
     run(tmp_path, optimizer=Part(Muon), average=Part(Average, decay=0.9), epochs=1)
     checkpoint = torch.load(tmp_path / "checkpoints/best.ckpt", weights_only=True)
     assert checkpoint["hyper_parameters"] == {"config": {"task": {"part": "task/toy"}}}
+
+
+def steps_of(folder):
+    return [int(path.stem.removeprefix("step_")) for path in sorted((folder / "checkpoints").glob("step_*.ckpt"))]
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_a_run_goes_back_to_a_checkpoint_that_was_kept(tmp_path, background):
+    """With other options from there on, too: what came later, the best checkpoint among it, is gone."""
+    options = {"checkpoint": {"keep_last": 4, "background": background}, "every": 1}
+    whole = run(tmp_path, **options)
+    folder = tmp_path / "checkpoints"
+    assert steps_of(tmp_path) == [9, 10, 11, 12]
+    assert {torch.load(path, weights_only=True)["global_step"] for path in folder.glob("step_*.ckpt")} == {9, 10, 11, 12}
+    go_back(step_file(folder, 10), folder / "last.ckpt")
+    assert steps_of(tmp_path) == [9, 10] and torch.load(folder / "last.ckpt", weights_only=True)["global_step"] == 10
+    best = torch.load(folder / "best.ckpt", weights_only=True)["global_step"] if (folder / "best.ckpt").exists() else 0
+    assert best <= 10
+    assert_equal(run(tmp_path, **options), whole)
+    assert steps_of(tmp_path) == [9, 10, 11, 12] and (folder / "best.ckpt").exists()
+
+
+class Hold(Background):
+    """Tasks that are told when to go on."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate = threading.Event()
+
+    def start(self, task):
+        super().start(lambda: (self.gate.wait(60), task()))
+
+
+def test_the_checkpoint_before_stays_until_one_is_written_in_the_background(tmp_path, monkeypatch):
+    """A kill while a checkpoint is written: what had been copied is lost, what was there is whole; the run ends the same."""
+    whole = run(tmp_path / "whole", every=1)
+    seen = []
+    folder = tmp_path / "cut/checkpoints"
+
+    class Break(Exception):
+        pass
+
+    def look():
+        seen.append(torch.load(folder / "last.ckpt", weights_only=True)["global_step"])
+        raise Break
+
+    write = callbacks.save
+
+    def failing(checkpoint, path):
+        if checkpoint["global_step"] == 6:
+            path.with_name(f".{path.name}.1.partial").write_bytes(b"half")
+            look()
+        write(checkpoint, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks, "save", failing)
+        with pytest.raises(Break):  # raised in the step after it, or where the next checkpoint waits
+            run(tmp_path / "cut", every=1, checkpoint={"background": True})
+    assert seen == [5] and torch.load(folder / "last.ckpt", weights_only=True)["global_step"] == 5
+    assert_equal(run(tmp_path / "cut", every=1, checkpoint={"background": True}), whole)
+    assert sorted(path.name for path in folder.iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+def test_training_goes_on_while_a_checkpoint_is_written_and_a_second_one_waits():
+    hold, done = Hold(), []
+    hold.start(lambda: done.append(1))
+    hold.check()
+    assert done == []  # and we are here
+    threading.Timer(0.01, hold.gate.set).start()
+    hold.start(lambda: done.append(2))
+    assert done[0] == 1
+    hold.wait()
+    assert done == [1, 2]
+
+
+def test_a_host_copy_changes_with_nothing():
+    weight = torch.ones(3)
+    state = {"a": weight, "b": [weight, {"c": weight.view(3)}], "n": 1}
+    copied = host_copy(state)
+    weight.add_(1)
+    state["b"][1]["c"] = None
+    assert copied["a"].tolist() == [1, 1, 1] and copied["b"][1]["c"] is copied["a"] and copied["n"] == 1
