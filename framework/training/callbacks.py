@@ -143,7 +143,7 @@ class Checkpoint(LightningCheckpoint):
 
     def _save(self, trainer: pl.Trainer, name: str) -> None:
         """Save the whole state as `last`, or as `best` and then as `last` too. Every rank takes part."""
-        with trainer.profiler.profile("save_checkpoint"):
+        with trainer.profiler.profile("save_checkpoint"):  # type: ignore[attr-defined]
             checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
             step = trainer.global_step
             if self.writer is None:
