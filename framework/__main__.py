@@ -86,8 +86,9 @@ def _run(verb: str, *arguments: str) -> None:
 
             with memory_errors():
                 metrics = evaluate(_folder(verb, arguments), arguments[1:])
+            width = max(28, *(len(name) + 1 for name in metrics))
             for name, value in metrics.items():
-                print(f"{name:<28}{value:.6g}" if isinstance(value, float) else f"{name:<28}{value}")
+                print(f"{name:<{width}}{value:.6g}" if isinstance(value, float) else f"{name:<{width}}{value}")
         case "predict":
             from framework.workflows.memory import memory_errors
             from framework.workflows.predict import predict

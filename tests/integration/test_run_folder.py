@@ -47,9 +47,9 @@ def predictions(run: Path) -> list[dict]:
 
 
 def history(run: Path) -> list[dict[str, str]]:
-    """metrics.csv without its columns of time."""
+    """metrics.csv without its columns of time and of the memory of the process."""
     with open(run / "metrics.csv", newline="") as file:
-        return [{name: value for name, value in row.items() if "second" not in name} for row in csv.DictReader(file)]
+        return [{name: value for name, value in row.items() if not re.search("second|memory", name)} for row in csv.DictReader(file)]
 
 
 def runs() -> list[Path]:
@@ -134,7 +134,7 @@ def test_metrics_of_a_classification_follow_from_its_predictions(run):
     bounds = {name: (found.pop(f"low/{name}"), found.pop(f"high/{name}")) for name in compared}
     assert found.pop("difference/accuracy") == pytest.approx(found["test/accuracy"] - found["baseline/accuracy"])
     assert all(low <= found.get(name, low) <= high for name, (low, high) in bounds.items())
-    names = {f"{split}/{name}" for split in ("validation", "test") for name in ("loss", "accuracy", "f1", "mcc")}
+    names = {f"{split}/{name}" for split in ("validation", "test") for name in ("loss", "accuracy", "f1", "mcc", "calibration_error")}
     assert set(found) == names | {"baseline/accuracy", "baseline/f1", "baseline/mcc"}
     expected, predicted = [row["reference"] for row in rows], [row["prediction"] for row in rows]
     assert len(rows) == 21

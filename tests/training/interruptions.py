@@ -9,6 +9,7 @@ import csv
 import json
 import os
 import pickle
+import re
 import signal
 import sys
 import time
@@ -245,9 +246,11 @@ def same(one: Any, other: Any) -> bool:
 
 
 def logged(run: Path) -> list[dict[str, str]]:
-    """The rows of metrics.csv, without times."""
+    """The rows of metrics.csv, without times and the memory of the process."""
     with open(run / "metrics.csv", newline="") as file:
-        rows = [{name: value for name, value in row.items() if value and "second" not in name} for row in csv.DictReader(file)]
+        rows = [
+            {name: value for name, value in row.items() if value and not re.search("second|memory", name)} for row in csv.DictReader(file)
+        ]
     return sorted(rows, key=lambda row: (int(row["step"]), sorted(row.items())))
 
 
