@@ -114,7 +114,7 @@ MEANINGFUL = {
         *("masked", "random", "share", "max_inexact", "max_ratio", "min_delta", "validation_share", "test_share"),  # of them none
         *("offset", "segments", "overlap", "skip", "start", "workers", "patience", "min_new_tokens", "min_epochs", "min_steps"),
         *("validation_rows", "test_rows", "limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches"),
-        *("fast_dev_run", "num_sanity_val_steps", "log_every_n_steps", "lr", "trial"),
+        *("fast_dev_run", "num_sanity_val_steps", "log_every_n_steps", "lr", "trial", "predictions"),
     },
     1.5: {
         *("alpha", "scale", "base", "local_base", "factor", "slow", "fast", "initial_std", "output_scale", "length_penalty", "temperature"),
