@@ -1,6 +1,7 @@
 """Settings that a task chooses from the training rows, for what neither the command line nor an experiment says."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from framework import registry
@@ -38,7 +39,21 @@ def chosen_settings(config: Mapping[str, Any], compose: Compose) -> tuple[Compos
     tokenizer = train_tokenizer(source, build(composed.config["tokenizer"]), format)
     facts = with_lengths(facts, source, format, tokenizer, fit_statistics(source, format))
     settings += (one for one in defaults.settings(facts) if one.beside.items() <= composed.chosen.items())
-    return compose(joined(settings)), settings
+    return _fitting(settings, compose)
+
+
+def _fitting(settings: list[Setting], compose: Compose) -> tuple[Composed, list[Setting]]:
+    """The config with settings, without those that contradict what the user has typed. UserError: what is typed is a mistake by itself."""
+    try:
+        return compose(joined(settings)), settings
+    except UserError:
+        kept: list[Setting] = []
+        composed = compose({})
+        for setting in settings:
+            with suppress(UserError):
+                composed = compose(joined([*kept, setting]))
+                kept.append(setting)
+        return composed, kept
 
 
 def _unchosen(config: Mapping[str, Any], source: Source) -> str | None:

@@ -29,9 +29,11 @@ class SummarizationDefaults(Defaults):
         yield Setting({"task": {"copy": True}}, "a model copies what it has not learned to write", beside={"model": "tiny_summarizer"})
         if facts.tokens < COUNTED:
             entries = 2 ** math.ceil(math.log2(2 * sum(facts.targets) * facts.rows / len(facts.targets) + 1))
-            decoding = {"is": "beam_5", "no_repeat_ngram_size": NGRAMS, "min_new_tokens": median}  # few of them make short texts likely
+            decoding = {"is": "beam_5", "no_repeat_ngram_size": NGRAMS}
             values = {
                 "task": {"ngrams": NGRAMS, "ngram_entries": entries, "decoding": decoding},
                 "model": {"output_scale": OUTPUT_SCALE},
             }
             yield Setting(values, "counts of n-grams tell what a model learns from many summaries", beside={"model": "tiny_summarizer"})
+            values = {"task": {"decoding": {"is": "beam_5", "min_new_tokens": median}}}
+            yield Setting(values, "half of the summaries are as long, and few make short texts likely", beside={"model": "tiny_summarizer"})

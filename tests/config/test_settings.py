@@ -12,8 +12,8 @@ from framework.config.presets import chosen_over, divided
 from framework.data.facts import Facts, Setting
 from framework.errors import UserError
 from framework.runs.folder import Run
-from framework.workflows.settings import chosen_settings, joined, setting_lines
-from framework.workflows.start import Start
+from framework.workflows.settings import _fitting, chosen_settings, joined, setting_lines
+from framework.workflows.start import Start, compose_run
 from plugins.classification import defaults
 from plugins.translation import defaults as translation
 
@@ -67,6 +67,20 @@ def test_what_is_typed_or_of_an_experiment_wins():
     assert config["trainer"]["max_epochs"] == 12 and config["model"]["max_length"] == 96  # of any model
     assert setting_lines([Setting({"trainer": {"max_epochs": 9}}, "so")], composed("trainer.max_epochs=2")) == []
     assert setting_lines([Setting({"tokenizer": {"is": "wordpiece"}}, "so")], composed()) == ["tokenizer wordpiece: so"]
+
+
+def test_settings_that_contradict_what_is_typed_are_left_out():
+    def again(*words):
+        return lambda settings: compose_run(["task=summarization", "data=files", "data.train=x.csv", *words], settings=settings)
+
+    longer = Setting({"trainer": {"max_epochs": 9}}, "so")
+    least = Setting({"task": {"decoding": {"is": "beam_5", "min_new_tokens": 9}}}, "so")
+    assert _fitting([longer, least], again())[1] == [longer, least]
+    composed, kept = _fitting([least, longer], again("task.decoding.max_new_tokens=4"))
+    assert kept == [longer] and composed.config["trainer"]["max_epochs"] == 9
+    assert not composed.config["task"]["decoding"].get("min_new_tokens")
+    with pytest.raises(UserError, match="num_heads"):
+        _fitting([longer, least], again("model.num_heads=0"))
 
 
 def facts(rows, length=20, labels=(("a", 1), ("b", 1)), **options):
