@@ -17,7 +17,7 @@ from framework.training.pruning import PRUNED, Pruning, open_study
 from framework.workflows.start import Start, compose_run
 from tests.integration.conftest import CLASSIFICATION
 
-pytestmark = pytest.mark.hydra  # also with a newer one: make test-hydra
+pytestmark = [pytest.mark.slow, pytest.mark.hydra]  # also with a newer one: make test-hydra
 
 optuna = pytest.importorskip("optuna")
 

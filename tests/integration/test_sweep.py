@@ -21,7 +21,7 @@ from framework.workflows.start import Start
 from tests import forks, offline
 from tests.integration.conftest import CLASSIFICATION, write_data
 
-pytestmark = pytest.mark.hydra  # also with a newer one: make test-hydra
+pytestmark = [pytest.mark.slow, pytest.mark.hydra]  # also with a newer one: make test-hydra
 
 
 @pytest.fixture
