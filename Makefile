@@ -32,10 +32,10 @@ train: install
 	$(PYTHON) train.py
 
 test: install
-	$(PYTHON) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTHON) -m pytest -q -n 2 --dist loadfile
 
 test-whole: install
-	$(PYTHON) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --matrix=whole
+	$(PYTHON) -m pytest -q -n 2 --dist loadfile --matrix=whole
 
 # Other kernels and other numbers of threads sum in other orders. Without tests that start processes, train long or compute nothing, and
 # without onnxruntime, which no setting reaches.

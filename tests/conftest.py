@@ -110,15 +110,11 @@ def left_out(items: list[pytest.Item]) -> set[pytest.Item]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Takes a sample of large matrices, keeps the tests of a file together, so that fixtures of its module are made once, and begins with
-    files of slow tests, so that no process is left alone with one at the end."""
+    """Takes a sample of large matrices, and keeps the tests of a file together, so that fixtures of its module are made once."""
     if config.getoption("matrix") == "sample" and (out := left_out(items)):
         config.hook.pytest_deselected(items=[item for item in items if item in out])
         items[:] = [item for item in items if item not in out]
     seed = config.getoption("shuffle")
-    if seed is None:
-        slow = {item.path for item in items if item.get_closest_marker("slow")}
-        items.sort(key=lambda item: item.path not in slow)
-    else:
+    if seed is not None:
         place = {path: random.Random(f"{seed} {path.name}").random() for path in {item.path for item in items}}
         items.sort(key=lambda item: (place[item.path], random.Random(f"{seed} {item.nodeid}").random()))
