@@ -143,7 +143,7 @@ def _sample(found: Comparison, tests: Sequence[Assessment]) -> str:
 
 
 def _counted(found: Comparison) -> str:
-    """What the trainings of a variant differ in: seeds, or the folds of a cross-validation, perhaps with seeds."""
+    """Name of the trainings of a variant by what they differ in: seeds, or the folds of a cross-validation, perhaps with seeds."""
     folds = {run.fold for variant in found.variants for run in variant.runs}
     seeds = {run.seed for variant in found.variants for run in variant.runs}
     return "seeds" if folds == {None} else "folds" if len(seeds) == 1 else "trainings"

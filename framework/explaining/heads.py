@@ -1,4 +1,4 @@
-"""Where a head looks, in a few numbers."""
+"""Summary of attention weights by head."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

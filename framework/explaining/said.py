@@ -83,7 +83,7 @@ def _takes(text: str) -> bool:
 
 
 def _moves(one: Explanation) -> list[str]:
-    """How far the vector of each word is from where it began."""
+    """Distance of the vector of each word from its embedding, by layer."""
     found, moves = one.words[one.reading], one.moves()
     if not found:
         return ["the text has no words whose vectors could be followed"]

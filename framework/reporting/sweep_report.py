@@ -138,7 +138,7 @@ def _runs(folder: Path, entries: Sequence[Entry], runs: Sequence[Finished], foun
 
 
 def _configuration(runs: Sequence[Finished]) -> str:
-    """What was typed for all runs alike."""
+    """Overrides that all runs have."""
     if not runs:
         return ""
     words = [_words(run.notes) for run in runs]

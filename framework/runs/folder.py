@@ -196,7 +196,7 @@ class Run:
         self.save_notes({**self.notes(), "temperature": temperature})
 
     def temperature(self) -> float:
-        """What predictions divide scores by. UserError: run.json has none above 0."""
+        """Temperature by which predictions divide scores. UserError: run.json has none above 0."""
         temperature: float = self.notes().get("temperature", 1.0)
         if not 0 < temperature < math.inf:
             raise UserError(f"{self.folder / 'run.json'}: temperature is {temperature} and must be a positive number")

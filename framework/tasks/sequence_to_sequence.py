@@ -173,7 +173,7 @@ class SequenceToSequence(GenerationTask, Distillable, Exportable):
         return [rows[number] for number in wanted]
 
     def logits_processor(self, ids: Tensor, encoded: EncoderOutput) -> LogitsProcessor | None:
-        """What adds the pointer to source ids (B, S), and the n-grams, to the logits in decoding."""
+        """The logits processor that adds the pointer to source ids (B, S), and the n-grams, to the logits; None without them."""
         if self.pointer is None and self.ngrams is None:
             return None
         pointer, ngrams = self.pointer, self.ngrams

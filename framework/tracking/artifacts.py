@@ -75,6 +75,6 @@ def _asked(question: Any, path: str) -> Any:
 
 
 def advice(error: Exception) -> str:
-    """What W&B says, in one line, and what to do."""
+    """Message of an error of W&B in one line, with what to do."""
     said = str(error).partition("\n")[0]
     return f"Weights & Biases: {said}\nRun `wandb login`, or choose logger.wandb.mode=offline (WANDB_MODE=offline)."

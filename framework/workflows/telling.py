@@ -1,4 +1,4 @@
-"""What the trackers of a run are told: facts before the training, and figures, tables, files and the checkpoint after it."""
+"""Content for the trackers of a run: facts before the training, and figures, tables, files and the checkpoint after it."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ DIFFERENCE = "code.diff"  # in the folder of the run: the working tree against t
 
 
 def facts_of(run: Run, prepared: Prepared, task: Task, pretrained: str | None) -> dict[str, Any]:
-    """What is known before the training. pretrained: `model.pretrained`."""
+    """Facts of a run that are known before the training. pretrained: `model.pretrained`."""
     notes = run.notes()
     data = {split: {**size, "fingerprint": prepared.encoded[split].fingerprint} for split, size in prepared.sizes.items()}
     return {
