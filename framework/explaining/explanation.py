@@ -1,4 +1,4 @@
-"""What a run's model does with a text: attention by layer and head, and the vectors of words, layer by layer."""
+"""Explanation of a text by the model of a run: attention by layer and head, and the vectors of words, layer by layer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -10,7 +10,7 @@ from framework.explaining.recording import Array, HeadWeights
 
 @dataclass(frozen=True)
 class Look:
-    """Where the queries of a head look on average: the share of weight on the token itself, the one before, the one behind, and the first
+    """Average attention of the queries of a head: the share of weight on the token itself, the one before, the one behind, and the first
     key; NaN where keys and queries are of two texts. spread: the exponential of the entropy of the weights, about how many keys share them.
     query, key, most: the places of the largest weight on another token, and that weight."""
 
@@ -26,7 +26,7 @@ class Look:
 
 
 def looks(attention: HeadWeights) -> list[Look]:
-    """Where each head of a layer looks, in their order, from 1."""
+    """Summaries of the heads of a layer, in their order, from 1."""
     return [_look(number, weights, attention.kind == "self") for number, weights in enumerate(attention.weights, 1)]
 
 

@@ -40,7 +40,7 @@ class HeadWeights:
 
 @dataclass
 class Recording:
-    """What a pass through the model computed, for the first row of its batch.
+    """Recorded tensors of a pass through the model, for the first row of its batch.
 
     ids: token ids of the input of each stack. vectors: of each stack, (L + 1, T, D): its input, then the output of each layer, the last one
     after the final norm. attention: in the order of computation. without: the attentions that have no weights, `attention/linear`.

@@ -1,1 +1,1 @@
-"""What a training step will cost, from the config alone: memory of a device, operations, bytes sent between devices, time."""
+"""Costs of a training step, from the config alone: memory of a device, operations, bytes sent between devices, time."""

@@ -27,7 +27,7 @@ _AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16, "bf16": to
 
 @dataclass
 class StepCost:
-    """What one process needs for one batch; bytes.
+    """Costs of one batch in one process; bytes.
 
     kept: activations that the backward pass needs, by part. peak: the most at once beside weights, gradients and optimizer state. flops:
     operations of the forward and backward pass. layer: weights of the largest layer of a stack. in_layers: weights in layers of stacks.

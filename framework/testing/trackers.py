@@ -162,7 +162,7 @@ def logged(steps: range, value: float = 0.5) -> list[Record]:
 
 
 def events(tracker: Tracker, folder: Path) -> dict[str, tuple[Callable[..., None], tuple[Any, ...]]]:
-    """What a tracker is told besides metrics, in an order that there may be: name -> method and arguments."""
+    """Calls of a tracker besides metrics, in an order that there may be: name -> method and arguments."""
     for name, content in FILES.items():
         (folder / name).write_bytes(content)
     paths = {name: folder / name for name in FILES}

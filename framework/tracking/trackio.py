@@ -144,7 +144,7 @@ def _head_and_rest(path: Path) -> tuple[list[str], list[list[str]]]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """What Trackio prints goes to standard error if it warns, and else nowhere."""
+    """Sends warnings that Trackio prints to standard error, and drops the rest of its output."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         yield

@@ -19,8 +19,8 @@ ENDINGS = (".json", ".csv", ".html", ".png")
 
 
 def explain(folder: Path, arguments: Sequence[str]) -> str:
-    """What the model of a run does with `text=`, and with `text2=`, in lines; `to=FILE.json|.csv|.html|.png`, which may be repeated, also
-    writes it to files. UserError: what is asked for cannot be understood or done."""
+    """The explanation of `text=`, and of `text2=`, by the model of a run, in lines; `to=FILE.json|.csv|.html|.png`, which may be repeated,
+    also writes it to files. UserError: what is asked for cannot be understood or done."""
     silence_warnings()
     words = _words(arguments)
     numbers = {name: _number(name, words[name]) for name in ("layer", "head")}
