@@ -74,12 +74,16 @@ def _parts(node: Any) -> Iterator[str]:
 
 
 def code_difference() -> str:
-    """The difference of the tracked files of the git repository that the current folder lies in from its commit; empty without one, and
-    where it is longer than 10 MB."""
+    """The difference of the tracked files of the git repository that the current folder lies in from its commit; empty without one. Of one
+    that is longer than 10 MB, its size."""
     try:
         asked = subprocess.run(
             ["git", "diff", "HEAD", "--no-color", "--no-ext-diff"], capture_output=True, timeout=20, stdin=subprocess.DEVNULL
         )
     except (OSError, subprocess.SubprocessError):
         return ""
-    return asked.stdout.decode("utf-8", "replace") if asked.returncode == 0 and len(asked.stdout) <= LONGEST else ""
+    if asked.returncode:
+        return ""
+    if len(asked.stdout) > LONGEST:
+        return f"The difference from the commit has {len(asked.stdout):,} bytes, more than the {LONGEST:,} that are kept.\n"
+    return asked.stdout.decode("utf-8", "replace")
