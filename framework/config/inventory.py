@@ -23,6 +23,7 @@ TRAITS = {
     "empty": "an empty text has a meaning of its own, beside null",
 }
 _DECLARATIONS = ("provides", "rules", "excluded_slots", "scope_boundary", "columns", "optional", "makes", "reads", "loss_over")
+_ORDER = ("bool", "int", "float", "str", "None")  # of the types in a union; others come first
 
 
 def take_inventory(origin: Origin, modules: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -125,7 +126,9 @@ def _type_name(hint: Any) -> str:
     """A type as text if a config can hold its values, else `Any`."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return " | ".join(dict.fromkeys(_type_name(argument) for argument in arguments))
+        # `typing` caches unions that are equal, so their order is that of the first one in the process
+        names = dict.fromkeys(_type_name(argument) for argument in arguments)
+        return " | ".join(sorted(names, key=lambda name: (_ORDER.index(name) if name in _ORDER else -1, name)))
     if origin is typing.ClassVar:
         return _type_name(arguments[0])
     if origin is typing.Literal:

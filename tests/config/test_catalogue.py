@@ -421,6 +421,12 @@ def test_another_version_of_a_package_is_another_catalogue(guest, entries):
     assert guest.load().option("attention/echo")["distribution"] == "somebodys-package 2.0"
 
 
+@pytest.mark.parametrize("union", [int | float | None, float | int | None, None | float | int])
+def test_a_type_has_one_name(union):
+    """`typing` returns the union that was made first for all that are equal to it."""
+    assert inventory._type_name(union) == "int | float | None"
+
+
 DAMAGED = """
 import json
 from framework.config import catalogue
