@@ -42,7 +42,7 @@ class Decoder(Stack):
         """
         if state is not None:
             state.extend(positions.expand(x.shape[0], -1), padding_mask)
-        caches: Sequence[Cache | None] = [None] * len(self.layers) if state is None else state.caches
+        caches: Sequence[Cache | None] = [None] * len(self.depths) if state is None else state.caches
         return self.run_layers(x, *self.prepare(x, positions, padding_mask, documents, state, padding_side), caches)
 
 
@@ -67,7 +67,7 @@ class CrossDecoder(Stack):
         """Keys and values of the encoder output for the cross-attention of every layer."""
         hidden_states = encoder_output.hidden_states
         layout = SequenceLayout(make_positions(hidden_states[..., 0]), encoder_output.padding_mask)
-        return [cast(CrossLayer, layer).encoder_keys_values(hidden_states, layout) for layer in self.layers]
+        return [cast(CrossLayer, layer).encoder_keys_values(hidden_states, layout) for layer in self.by_depth()]
 
     def state(self, encoder_output: EncoderOutput) -> DecodingState:
         """The state before the first token."""
@@ -92,7 +92,7 @@ class CrossDecoder(Stack):
         padding_mask: (B, T), True = token; on the right attention needs none, feed-forward networks that count tokens do. state: the tokens
         continue its sequence, and are added to it.
         """
-        caches: Sequence[Cache | None] = [None] * len(self.layers)
+        caches: Sequence[Cache | None] = [None] * len(self.depths)
         if state is not None:
             state.extend(positions.expand(x.shape[0], -1), padding_mask)
             caches, source = state.caches, state
@@ -101,4 +101,4 @@ class CrossDecoder(Stack):
             source = self.state(encoder_output)
         layouts, masks = self.prepare(x, positions, padding_mask, None, state, padding_side)
         encoder_mask = Mask(x.shape[1], source.encoder_length, padding_mask=source.encoder_padding_mask, device=x.device)
-        return self.run_layers(x, layouts, masks, caches, source.encoder_keys_values, [encoder_mask] * len(self.layers))
+        return self.run_layers(x, layouts, masks, caches, source.encoder_keys_values, [encoder_mask] * len(self.depths))

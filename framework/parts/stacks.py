@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from framework.errors import UserError
 from framework.parts.attention.base import Attention
 from framework.parts.blocks import Block
 from framework.parts.caches import Cache, DecodingState
 from framework.parts.layout import SequenceLayout
 from framework.parts.masks import Mask
+from framework.parts.patterns import distinct, parts_by_layer
+from framework.parts.positions.base import Position
 from framework.registry import Part, choice
 
-Window = int | list[int | None] | None
 PaddingSide = Literal["left", "right"]
 
 
@@ -95,8 +95,9 @@ class Stack(nn.Module):
     norm: the norms inside the blocks.
     block: how a layer wires its sublayers.
     final_norm: the norm after the last layer, with blocks that leave their output unnormalized.
-    window: a token attends to tokens nearer than this many; a list has one entry for each layer (null = full attention).
-    full_attention_every: with one window, the first layer and then every so many-th has full attention; null = none (ModernBERT: 3).
+    window: a token attends to tokens nearer than this many; null = full attention.
+    layers: what differs between the layers: a list that repeats (`[linear, linear, multi_head]`, `[{window: null}, {}, {}]`), or a mapping
+        (`{every 4: {position: none}, last: {feed_forward: mlp}}`); null = nothing. See framework/registry/layers.py.
     activation_checkpointing: recompute layers in the backward pass instead of storing them: less memory, about a third more time.
     """
 
@@ -105,11 +106,10 @@ class Stack(nn.Module):
     shares_weights: ClassVar[bool] = False  # one layer, applied num_layers times
     scope_boundary: ClassVar[bool] = True
     excluded_slots: ClassVar = ("cross",)
-    option_traits: ClassVar = {"training_only": ("activation_checkpointing",)}
+    option_traits: ClassVar = {"training_only": ("activation_checkpointing",), "by_layer": ("layers",)}
     provides: ClassVar[dict[str, str]] = {"window": "window is not None"}
     rules: ClassVar[dict[str, str]] = {
-        "full_attention_every is None or full_attention_every > 0 and window is not None": "full_attention_every needs a window",
-        "all(width >= 1 for width in each(window))": "a window must be at least 1 (1 = a token attends to itself alone)",
+        "window is None or window >= 1": "a window must be at least 1 (1 = a token attends to itself alone)",
     }
 
     def __init__(
@@ -128,26 +128,35 @@ class Stack(nn.Module):
         norm: Part = choice("norm", "layer", follows="norm"),
         block: Part = choice("block", "pre_norm", follows="block"),
         final_norm: Part = choice("norm", "layer", follows="norm"),
-        window: Window = None,
-        full_attention_every: int | None = None,
+        window: int | None = None,
+        layers: list[Any] | dict[str, Any] | None = None,
         activation_checkpointing: bool = False,
         **cross_attention: Part,
     ):
         super().__init__()
-        sublayers = {"attention": attention, **cross_attention, "feed_forward": feed_forward}
         context = {"dim": dim, "num_heads": num_heads, "num_layers": num_layers, "dropout": dropout, "bias": bias, "epsilon": epsilon}
-        self.position = position(dim=embedding_dim, num_heads=num_heads, max_length=max_length, causal=self.causal)
+        around = {"dim": embedding_dim, "num_heads": num_heads, "max_length": max_length, "causal": self.causal}
+        sublayers = {"attention": attention, **cross_attention, "feed_forward": feed_forward}
+        self.position = position(**around)
+        chosen = parts_by_layer(layers, num_layers, {**sublayers, "norm": norm, "position": position}, window)
+        # layers that share their weights are as many as differ in their parts
+        self.depths = distinct([parts.weights for parts in chosen]) if self.shares_weights else list(range(num_layers))
         self.layers = nn.ModuleList(
             self.layer_class(
-                block=block(**context, layer=layer, sublayers=len(sublayers), norm=norm),
-                **{name: part(**context, layer=layer) for name, part in sublayers.items()},
+                block=block(**context, layer=layer, sublayers=len(sublayers), norm=chosen[layer].slots["norm"]),
+                **{name: chosen[layer].slots[name](**context, layer=layer) for name in sublayers},
             )
-            for layer in range(1 if self.shares_weights else num_layers)
+            for layer in (self.depths.index(each) for each in range(max(self.depths) + 1))
         )
+        others = [parts.slots["position"] for parts in chosen]
+        self.positions = distinct([repr(position), *map(repr, others)])[1:]  # of the layers; 0 is that of the stack
+        self.layer_positions = nn.ModuleList(
+            others[self.positions.index(number)](**around) for number in range(1, max(self.positions) + 1)
+        )
+        self.windows = [parts.window for parts in chosen]
         unnormalized = cast(type[Block], block.cls).final_norm
         self.residual_additions = num_layers * len(sublayers) if unnormalized else 0  # to a stream that no norm scales
         self.final_norm = final_norm(dim=dim, epsilon=epsilon, bias=bias) if unnormalized else nn.Identity()
-        self.windows = layer_windows(window, num_layers, full_attention_every)
         self.activation_checkpointing = activation_checkpointing
 
     def prepare(
@@ -159,45 +168,43 @@ class Stack(nn.Module):
         state: DecodingState | None = None,
         padding_side: PaddingSide = "left",
     ) -> tuple[list[SequenceLayout], list[Mask]]:
-        """Layout and mask of x (B, T, D) for every layer; those of layers with the same window are one object. With a state, which
-        `extend` has given these tokens, the keys are all of its tokens. Padding on the right is invisible to causal attention, which then
-        needs no mask of it."""
+        """Layout and mask of x (B, T, D) for every layer; those of layers with the same window and position are one object. With a state,
+        which `extend` has given these tokens, the keys are all of its tokens. Padding on the right is invisible to causal attention, which
+        then needs no mask of it."""
         assert state is None or documents is None, "packed documents have no decoding state"
         keys, keys_padding_mask = (positions, padding_mask) if state is None else (state.positions, state.padding_mask)
         if self.causal and padding_side == "right":
             keys_padding_mask = None
         assert keys is not None
-        bias = self.position.bias(positions, keys)
-        bias = None if bias is None else bias.to(x.dtype)  # (B or 1, H, T, S)
         pair = None if documents is None else (documents, documents)
-        rotary_dim = cast(Layer, self.layers[0]).attention.rotary_dim
+        encodings = [cast(Position, self.position), *(cast(Position, position) for position in self.layer_positions)]
+        biases = {}
+        for number in set(self.positions):
+            bias = encodings[number].bias(positions, keys)
+            biases[number] = None if bias is None else bias.to(x.dtype)  # (B or 1, H, T, S)
+        rotary_dims = (cast(Layer, layer).attention.rotary_dim for layer in self.by_depth())
+        kinds = list(zip(self.positions, self.windows, rotary_dims, strict=True))
         layouts, masks = {}, {}
-        for window in set(self.windows):
-            layouts[window] = SequenceLayout(positions, padding_mask, self.position.rotary(positions, rotary_dim, window))
-            masks[window] = Mask(x.shape[1], keys.shape[1], self.causal, keys_padding_mask, pair, window, x.device, bias)
-        return [layouts[window] for window in self.windows], [masks[window] for window in self.windows]
+        for number, window, rotary_dim in set(kinds):
+            rotary = encodings[number].rotary(positions, rotary_dim, window)
+            layouts[number, window, rotary_dim] = SequenceLayout(positions, padding_mask, rotary)
+            if (number, window) not in masks:
+                masks[number, window] = Mask(
+                    x.shape[1], keys.shape[1], self.causal, keys_padding_mask, pair, window, x.device, biases[number]
+                )
+        return [layouts[kind] for kind in kinds], [masks[kind[:2]] for kind in kinds]
+
+    def by_depth(self) -> list[nn.Module]:
+        """The layers in the order in which they are applied."""
+        return [self.layers[number] for number in self.depths]
 
     def caches(self) -> list[Cache]:
         """An empty cache for the self-attention of every layer."""
-        return [cast(Layer, layer).attention.cache() for layer in self.layers]
+        return [cast(Layer, layer).attention.cache() for layer in self.by_depth()]
 
     def run_layers(self, x: Tensor, *arguments: Sequence[Any]) -> Tensor:
         """Run all layers, with activation checkpointing if it is on, and the final norm. arguments: of the layers, a value for each."""
         recompute = self.activation_checkpointing and self.training and torch.is_grad_enabled()
-        layers = list(self.layers) * (len(self.windows) // len(self.layers))
-        for layer, *values in zip(layers, *arguments, strict=True):
+        for layer, *values in zip(self.by_depth(), *arguments, strict=True):
             x = checkpoint(layer, x, *values, use_reentrant=False) if recompute else layer(x, *values)
         return self.final_norm(x)
-
-
-def layer_windows(window: Window, num_layers: int, full_attention_every: int | None) -> Sequence[int | None]:
-    """The window of every layer. UserError: a list of another length, or a list beside full_attention_every."""
-    if window is None or isinstance(window, int):
-        windows = [None if full_attention_every and layer % full_attention_every == 0 else window for layer in range(num_layers)]
-    else:
-        windows = list(window)  # an OmegaConf list is no Python list
-        if full_attention_every is not None:
-            raise UserError(f"full_attention_every={full_attention_every} needs one window for all layers, and window={windows} is a list")
-    if len(windows) != num_layers:
-        raise UserError(f"window={windows} has {len(windows)} entries for {num_layers} layers: give one for each layer, or one number")
-    return windows

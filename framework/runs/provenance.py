@@ -60,6 +60,8 @@ def _why_gone(catalogue: Catalogue, distribution: str) -> str:
 
 
 def _renamed(node: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(node, list):
+        return [_renamed(value, names) for value in node]
     if not isinstance(node, Mapping):
         return node
     return {key: names.get(value, value) if key == "part" else _renamed(value, names) for key, value in node.items()}
@@ -69,7 +71,8 @@ def _parts(node: Any) -> Iterator[str]:
     if isinstance(node, Mapping):
         if isinstance(node.get("part"), str):
             yield node["part"]
-        for value in node.values():
+    if isinstance(node, (Mapping, list)):
+        for value in node.values() if isinstance(node, Mapping) else node:
             yield from _parts(value)
 
 

@@ -70,5 +70,6 @@ def _check_nodes(node: Mapping[Any, Any], path: Path, place: str = "") -> None:
         if not isinstance(key, str) or (key == "part" and not isinstance(value, str)):
             what = f"part: {shown(value)} is no KIND/NAME" if key == "part" else f"{shown(key)} is no name of an option"
             raise UserError(f"{path} is damaged: in {place or 'it'}, {what}")
-        if isinstance(value, dict):
-            _check_nodes(value, path, f"{place}.{key}".lstrip("."))
+        for number, inner in [("", value)] if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+            if isinstance(inner, dict):
+                _check_nodes(inner, path, f"{place}.{key}.{number}".strip("."))

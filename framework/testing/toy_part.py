@@ -88,13 +88,7 @@ class ToyPart:
     def _windows(self, window: int) -> dict[str, Part]:
         """The stacks that have a window, with it."""
         stacks = {slot: part for slot, part in self._stacks().items() if "window" in signature(part.cls).fields}
-        return {slot: Part(part.target, **{**part.values, **_everywhere(part, window)}) for slot, part in stacks.items()}
-
-
-def _everywhere(stack: Part, window: int) -> dict[str, int | None]:
-    """The options of a stack with a window in every layer."""
-    full = {"full_attention_every": None} if "full_attention_every" in signature(stack.cls).fields else {}
-    return {"window": window, **full}
+        return {slot: Part(part.target, **{**part.values, "window": window}) for slot, part in stacks.items()}
 
 
 def _filled(owner: Part) -> dict[str, Part]:

@@ -12,8 +12,8 @@ class Position(nn.Module):
     """A position encoding: three hooks, each without effect by default.
 
     Context arguments: dim (of the embeddings), num_heads, max_length, causal (whether the stack is).
-    It declares in `provides` what it gives, so that rules of other parts can refuse it: `bias`, `rotary`; and `table` if it has a table
-    of max_length entries.
+    It declares in `provides` what it gives, so that rules of other parts can refuse it: `bias`, `rotary`, and `added` if it is added to the
+    embeddings, so that every layer sees it; and `table` if it has a table of max_length entries.
 
     >>> position = Part("position/alibi")(num_heads=4, causal=True)
     >>> positions = torch.arange(5)[None]

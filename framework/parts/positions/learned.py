@@ -17,7 +17,7 @@ class LearnedPosition(Position):
     offset: index of position 0 in the table (BART and OPT: 2).
     """
 
-    provides: ClassVar = ("table",)
+    provides: ClassVar = ("table", "added")
     rules: ClassVar[dict[str, str]] = {"0 <= offset <= 2**24": "offset must not be negative, and at most 2**24"}
 
     def __init__(self, dim: int, max_length: int, offset: int = 0):

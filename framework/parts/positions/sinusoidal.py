@@ -17,6 +17,7 @@ class SinusoidalPosition(Position):
     interleaved: sines and cosines alternate, as in the paper; otherwise all sines come first (tensor2tensor, fairseq, Marian).
     """
 
+    provides: ClassVar = ("added",)
     rules: ClassVar[dict[str, str]] = {"base > 1": "base must be greater than 1"}
 
     def __init__(self, dim: int, base: float = 10000.0, interleaved: bool = True):

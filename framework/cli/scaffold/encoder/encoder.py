@@ -29,12 +29,12 @@ class SpecimenEncoder(Encoder):
     def __init__(self, mix_temperature: float = 1.0, **options: Any):
         super().__init__(**options)
         self.mix_temperature = mix_temperature
-        self.mix = nn.Parameter(torch.zeros(len(self.windows)))
+        self.mix = nn.Parameter(torch.zeros(len(self.depths)))
 
     def run_layers(self, x: Tensor, *arguments: Sequence[Any]) -> Tensor:
         """Embeddings x (B, T, D) -> hidden states (B, T, D). arguments: of the layers, layouts and masks."""
         mixed = torch.zeros_like(x)
-        for layer, weight, *values in zip(self.layers, (self.mix / self.mix_temperature).softmax(0), *arguments, strict=True):
+        for layer, weight, *values in zip(self.by_depth(), (self.mix / self.mix_temperature).softmax(0), *arguments, strict=True):
             x = layer(x, *values)
             mixed = mixed + weight * x
         return self.final_norm(mixed)
