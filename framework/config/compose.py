@@ -16,6 +16,7 @@ from framework.config.constraints import explicit_config, report
 from framework.config.diagnose import diagnose, unreadable
 from framework.config.hydra_compose import attach, choices, hydra_config, plain_config
 from framework.config.hydra_source import key_of
+from framework.config.layers import with_layers
 from framework.config.presets import with_named_nodes
 from framework.config.quoting import quoted, unquoted
 from framework.config.recipes import check_recipe, is_group_word
@@ -61,7 +62,8 @@ def compose(
     chosen = choices(config)
     check_recipe(chosen.pop("recipe", None), chosen["task"], catalogue)
     chosen = {"recipe" if key.startswith("recipe/") else key: name for key, name in chosen.items()}
-    return Composed(checked(with_named_nodes(plain_config(config, resolve), catalogue), overrides), typed, chosen)
+    plain = with_layers(with_named_nodes(plain_config(config, resolve), catalogue), catalogue, overrides)
+    return Composed(checked(plain, overrides), typed, chosen)
 
 
 def checked(config: Mapping[str, Any], typed: list[str]) -> dict[str, Any]:

@@ -8,12 +8,14 @@ around it. Traits do not leave a part that is a `scope_boundary` (a stack of lay
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from framework.config.catalogue import Catalogue
 from framework.config.task_data import task_mistakes
+from framework.errors import UserError
+from framework.registry.layers import layer_settings, misplaced, numbered, with_entries
 from framework.registry.rules import broken as broken_rules
 from framework.registry.rules import names_in
 
@@ -43,7 +45,22 @@ def explicit(node: Node, catalogue: Catalogue, scope: Mapping[str, Any] | None =
         if is_node(filled.get(slot)):
             inner = {**scope, **{name: part for name, part in chosen.items() if name != slot}}  # the nearest owner comes first
             filled[slot] = explicit(filled[slot], catalogue, inner)
+    for name in patterns(catalogue.option(node["part"])):
+        filled[name] = with_entries(
+            filled.get(name),
+            lambda _, setting: {
+                key: explicit(value, catalogue, {**scope, **{slot: part for slot, part in chosen.items() if slot != key}})
+                if is_node(value)
+                else value
+                for key, value in setting.items()
+            },
+        )
     return filled
+
+
+def patterns(option: Mapping[str, Any]) -> list[str]:
+    """The options of a part that are patterns of layers."""
+    return [name for name, field in option["fields"].items() if "by_layer" in field["traits"]]
 
 
 def explicit_config(config: Mapping[str, Any], catalogue: Catalogue) -> Node:
@@ -75,7 +92,7 @@ class Tree:
     """A config as a tree of parts. What is computed of it is kept: the config does not change."""
 
     def __init__(self, path: str, node: Node, catalogue: Catalogue, owner: "Tree | None" = None, slot: str = ""):
-        self.path, self.node, self.owner, self.slot = path, node, owner, slot
+        self.path, self.node, self.owner, self.slot, self.catalogue = path, node, owner, slot, catalogue
         self.option = catalogue.option(node["part"]) if "part" in node else {"slots": {}, "fields": {}, "declarations": {}}
         self.declared: dict[str, Any] = self.option["declarations"]
         names = self.option["slots"] if "part" in node else node
@@ -131,7 +148,47 @@ class Tree:
         return traits
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Every broken rule of this part and of those inside."""
+        """Every broken rule of this part and of those inside. A stack whose layers differ is checked once for each kind of layer."""
+        pattern = next((name for name in patterns(self.option) if self.node.get(name) is not None), None)
+        if pattern is None:
+            yield from self._broken()
+            return
+        try:
+            layers = self._layers(pattern)
+        except UserError as error:
+            yield Conflict(f"{self.path}.{pattern}", self.node["part"], str(error), False)
+            return
+        found: dict[Conflict, list[int]] = {}
+        for numbers, node in layers:
+            tree = Tree(self.path, node, self.catalogue, self.owner, self.slot)
+            for conflict in (*tree._broken(), *self._misplaced(pattern, node)):
+                found.setdefault(conflict, []).extend(numbers)
+        everywhere = sum(len(numbers) for numbers, _ in layers)
+        for conflict, numbers in found.items():
+            where = conflict.path if len(numbers) == everywhere else f"{conflict.path} of {numbered(sorted(numbers))}"
+            yield replace(conflict, path=where)
+
+    def _layers(self, pattern: str) -> list[tuple[list[int], Node]]:
+        """The layers that differ, each with its numbers, as nodes of a stack without a pattern."""
+        depth = self.values.get(f"num_{self.slot}_layers") or self.values.get("num_layers")
+        found: list[tuple[list[int], Node]] = []
+        for layer, setting in enumerate(layer_settings(self.node[pattern], depth if isinstance(depth, int) and depth > 0 else 1)):
+            node = {**self.node, **setting, pattern: None}
+            same = next((numbers for numbers, other in found if other == node), None)
+            if same is None:
+                found.append(([layer], node))
+            else:
+                same.append(layer)
+        return found
+
+    def _misplaced(self, pattern: str, node: Node) -> Iterator[Conflict]:
+        """The position of a layer that cannot have one of its own."""
+        if node.get("position") != self.node.get("position") and is_node(node.get("position")):
+            own, theirs = (self.catalogue.option(each["position"]["part"])["declarations"].get("provides", ()) for each in (self.node, node))
+            if reason := misplaced(own, theirs):
+                yield Conflict(f"{self.path}.position", node["position"]["part"], reason, True)
+
+    def _broken(self) -> Iterator[Conflict]:
         names = {**self.values, "provided": self.provided()}
         for rule, reason in self.declared.get("rules", {}).items():
             about_parts = any(name == "provided" or name.endswith("_part") for name in names_in(rule))

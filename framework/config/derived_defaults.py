@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from framework.registry.layers import with_entries
+
 Node = dict[str, Any]
 Default = Callable[[Mapping[str, Any], Mapping[str, Any]], Any]  # (options of the part, options of the model) -> value for null
 
@@ -33,9 +35,15 @@ def normalized(node: Mapping[str, Any], model: Mapping[str, Any] | None = None) 
     for key, value in node.items():
         if isinstance(value, Mapping) and "part" in value:
             result[key] = normalized(value, model)
+        elif key == "layers":
+            result[key] = with_entries(value, lambda _, setting: _without_part(normalized({"part": "", **setting}, model)))
         else:
             result[key] = None if key in defaults and value == defaults[key](node, model) else value
     return result
+
+
+def _without_part(node: Node) -> Node:
+    return {key: value for key, value in node.items() if key != "part"}
 
 
 def effective(node: Mapping[str, Any], path: str) -> Any:

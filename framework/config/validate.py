@@ -10,6 +10,7 @@ from typing import Any
 from framework import registry
 from framework.config.catalogue import FILES, GROUPS, NAMED, TOP, Catalogue
 from framework.config.other_words import meant
+from framework.registry.layers import as_setting
 
 # Computing that defaults chosen from the training rows may cost, relative to the usual; None: none are chosen.
 EFFORTS: dict[str, float | None] = {"small": 0.33, "standard": 1.0, "large": 4.0, "fixed": None}
@@ -74,6 +75,8 @@ def _node(path: str, node: Any, kind: str, catalogue: Catalogue) -> Iterator[str
             yield from _value(f"{path}.{key}", value, option["fields"][key]["type"])
             if value == "" and "None" in option["fields"][key]["type"] and "empty" not in option["fields"][key]["traits"]:
                 yield f"{path}.{key}: the text is empty; null = none"
+            if "by_layer" in option["fields"][key]["traits"]:
+                yield from _layers(f"{path}.{key}", value, option, catalogue)
         elif key in option["slots"]:
             entry = option["slots"][key]
             if value is not None or not (entry["follows"] or entry["default"] is None):
@@ -84,6 +87,16 @@ def _node(path: str, node: Any, kind: str, catalogue: Catalogue) -> Iterator[str
     for key in known:
         if key not in node:
             yield f"{path}.{key}: is required and was removed"
+
+
+def _layers(path: str, pattern: Any, option: Mapping[str, Any], catalogue: Catalogue) -> Iterator[str]:
+    """Problems of a pattern of layers, whose entries hold whole nodes."""
+    for number, entry in pattern.items() if isinstance(pattern, Mapping) else enumerate(pattern or ()):
+        for key, value in as_setting(entry).items():
+            if key in option["slots"]:
+                yield from _node(f"{path}.{number}.{key}", value, option["slots"][key]["kind"], catalogue)
+            else:
+                yield from _value(f"{path}.{number}.{key}", value, option["fields"][key]["type"])
 
 
 def _value(path: str, value: Any, type_name: str) -> Iterator[str]:

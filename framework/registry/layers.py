@@ -31,7 +31,7 @@ def layer_settings(pattern: Pattern, num_layers: int) -> list[Setting]:
         return [{} for _ in range(num_layers)]
     if not isinstance(pattern, Mapping):
         if not 0 < len(pattern) <= num_layers:
-            raise UserError(f"the pattern has {len(pattern)} entries for {num_layers} layers; it repeats, so it has 1 to {num_layers}")
+            raise UserError(f"the pattern has {len(pattern)} entries, and the stack {num_layers}; a pattern repeats, so it has 1 to {num_layers}")
         return [dict(as_setting(pattern[layer % len(pattern)])) for layer in range(num_layers)]
     settings: list[Setting] = [{} for _ in range(num_layers)]
     for selector, entry in pattern.items():
@@ -98,3 +98,19 @@ def shortest(settings: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     lengths = range(1, len(settings) + 1)
     size = next(size for size in lengths if all(setting == settings[layer % size] for layer, setting in enumerate(settings)))
     return list(settings[:size])
+
+
+def numbered(layers: Sequence[int]) -> str:
+    """Layers in words.
+
+    >>> numbered([3]), numbered([0, 1, 2, 5])
+    ('layer 3', 'layers 0 to 2, 5')
+    """
+    runs: list[list[int]] = []
+    for layer in layers:
+        if runs and layer == runs[-1][-1] + 1:
+            runs[-1].append(layer)
+        else:
+            runs.append([layer])
+    texts = [f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    return f"{'layer' if len(layers) == 1 else 'layers'} {', '.join(texts)}"

@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from framework.registry import get
+from framework.registry.layers import layer_settings, numbered
 from framework.runs.build import build_on_meta
 from framework.runs.freezing import trained
 
@@ -24,7 +25,35 @@ def parts_line(config: Mapping[str, Any]) -> str:
         if node := model.get(stack):
             names = (node[slot]["part"].partition("/")[2] for slot in ("attention", "position", "feed_forward", "norm", "block"))
             stacks.append(f"{stack} of {', '.join(names)}")
-    return f"{config['task']['part'].partition('/')[2]} with {model['part'].partition('/')[2]}: {'; '.join(stacks)}"
+    line = f"{config['task']['part'].partition('/')[2]} with {model['part'].partition('/')[2]}: {'; '.join(stacks)}"
+    return "\n".join([line, *_layer_lines(model)])
+
+
+def _layer_lines(model: Mapping[str, Any]) -> list[str]:
+    """A line for the layers of a stack that differ from it alike: `  decoder layers 2, 5: attention multi_head, window null`."""
+    lines = []
+    for stack in ("encoder", "decoder"):
+        node = model.get(stack) or {}
+        if (pattern := node.get("layers")) is None:
+            continue
+        depth = (model.get("num_decoder_layers") if stack == "decoder" else None) or model["num_layers"]
+        alike: dict[str, list[int]] = {}
+        for layer, setting in enumerate(layer_settings(pattern, depth)):
+            differs = {key: value for key, value in setting.items() if value != node.get(key)}
+            text = ", ".join(f"{key} {_named(value, node.get(key))}" for key, value in differs.items())
+            alike.setdefault(text, []).append(layer)
+        lines += [f"  {stack} {numbered(layers)}: {text}" for text, layers in alike.items() if text]
+    return lines
+
+
+def _named(value: Any, own: Any) -> str:
+    """The name of a part, with its values where the stack has the same part with others."""
+    if not isinstance(value, Mapping):
+        return "null" if value is None else str(value)
+    name = str(value["part"]).partition("/")[2]
+    if not own or own["part"] != value["part"]:
+        return name
+    return f"{name} with " + " ".join(f"{key}={item}" for key, item in value.items() if item != own.get(key))
 
 
 def recipe_line(config: Mapping[str, Any], chosen: Mapping[str, str]) -> str:

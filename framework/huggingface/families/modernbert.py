@@ -9,6 +9,7 @@ from framework.huggingface.entries import entry
 from framework.huggingface.family import ACTIVATIONS, PRE_NORM, Config, Family, Head, OptionMap, Parts
 from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
+from framework.registry.layers import layer_settings, shortest
 from framework.utils.typed import shown
 
 _MOST_LAYERS = 4096  # of any model here
@@ -100,11 +101,11 @@ class ModernbertFamily(Family):
         position, encoder, num_layers = node["position"], node["encoder"], node["num_layers"]
         base, local = position.get("base", 10000.0), position.get("local_base")
         bases = (base, base if local is None else local)
-        window, every = encoder["window"], encoder["full_attention_every"]
-        windows = window if isinstance(window, list) else [None if every and layer % every == 0 else window for layer in range(num_layers)]
+        window = encoder["window"]
+        windows = [setting.get("window", window) for setting in layer_settings(encoder["layers"], num_layers)]
         size = next((size for size in windows if size is not None), 65)
         if any(window not in (None, size) for window in windows):
-            raise UserError(f"{self.model_type} has one window size; model.encoder.window has several: {windows}")
+            raise UserError(f"{self.model_type} has one window size; the layers of model.encoder have several: {windows}")
         return {
             **super().to_hf(node, spec),
             "local_attention": 2 * (size - 1),
@@ -112,7 +113,6 @@ class ModernbertFamily(Family):
             "rope_parameters": {
                 kind: {"rope_type": "default", "rope_theta": base} for kind, base in zip(_KINDS.values(), bases, strict=True)
             },
-            **({"global_attn_every_n_layers": every} if every else {}),
             "global_rope_theta": bases[0],
             "local_rope_theta": bases[1],
         }
@@ -126,7 +126,5 @@ def _windows(config: Mapping[str, Any]) -> dict[str, Any]:
     kinds = entry(config, "layer_types", list[Literal["full_attention", "sliding_attention"]] | None) or ()
     full = [kind == _KINDS[True] for kind in kinds] or [layer % every == 0 for layer in range(num_layers)]
     window = entry(config, "local_attention", int, 128) // 2 + 1
-    for every in range(1, num_layers + 1):
-        if full == [layer % every == 0 for layer in range(num_layers)]:
-            return {"encoder.window": window, "encoder.full_attention_every": every}
-    return {"encoder.window": [None if is_full else window for is_full in full], "encoder.full_attention_every": None}
+    pattern = shortest([{"window": None} if is_full else {} for is_full in full])
+    return {"encoder.window": window, "encoder.layers": pattern}
