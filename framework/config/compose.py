@@ -53,12 +53,12 @@ def compose(
         raise UserError(shorten(wrong))
     overrides = _without_null(without_hydra(overrides), catalogue)
     typed, overrides = [*implied, *overrides], open_dictionaries(overrides, catalogue)
-    words = [*implied, *overrides]
+    words = _replacing([*implied, *overrides], catalogue)
     try:
         attach(folders, words, settings)
         config = hydra_config(words)
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(shorten(diagnose(words, catalogue, error))) from error
+        raise UserError(shorten(diagnose([*implied, *overrides], catalogue, error))) from error
     chosen = choices(config)
     check_recipe(chosen.pop("recipe", None), chosen["task"], catalogue)
     chosen = {"recipe" if key.startswith("recipe/") else key: name for key, name in chosen.items()}
@@ -118,6 +118,17 @@ def open_dictionaries(overrides: list[str], catalogue: Catalogue) -> list[str]:
     pattern = re.compile(rf"(?:{'|'.join(map(re.escape, [*NAMED, *sorted(open_fields)]))})\.[^=@]+=")
     overrides = ["debug='nan'" if text == "debug=nan" else _quoted(text, catalogue) for text in overrides]
     return [f"++{text}" if pattern.match(text) else text for text in overrides]
+
+
+def _replacing(words: list[str], catalogue: Catalogue) -> list[str]:
+    """Overrides as Hydra needs them to replace a pattern of layers, which is a list or a mapping, where it would merge the two."""
+    result = []
+    for word in words:
+        path, _, name = word.partition("=")[0].rpartition(".")
+        kind = catalogue.kind_at(path.replace(".", "/")) if path and word[0] not in "+~" else None
+        by_layer = any("by_layer" in catalogue.traits(f"{kind}/{option}", name) for option in catalogue.options.get(kind or "", {}))
+        result += [f"{path}.{name}=null", word] if by_layer else [word]
+    return result
 
 
 def _quoted(text: str, catalogue: Catalogue) -> str:

@@ -156,7 +156,7 @@ class Tree:
         try:
             layers = self._layers(pattern)
         except UserError as error:
-            yield Conflict(f"{self.path}.{pattern}", self.node["part"], str(error), False)
+            yield Conflict(self.path, self.node["part"], f"{pattern}: {error}", False)
             return
         found: dict[Conflict, list[int]] = {}
         for numbers, node in layers:
@@ -184,7 +184,9 @@ class Tree:
     def _misplaced(self, pattern: str, node: Node) -> Iterator[Conflict]:
         """The position of a layer that cannot have one of its own."""
         if node.get("position") != self.node.get("position") and is_node(node.get("position")):
-            own, theirs = (self.catalogue.option(each["position"]["part"])["declarations"].get("provides", ()) for each in (self.node, node))
+            own, theirs = (
+                self.catalogue.option(each["position"]["part"])["declarations"].get("provides", ()) for each in (self.node, node)
+            )
             if reason := misplaced(own, theirs):
                 yield Conflict(f"{self.path}.position", node["position"]["part"], reason, True)
 

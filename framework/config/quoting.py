@@ -1,8 +1,10 @@
 """Quotes in overrides, where Hydra's grammar cannot read a value without them: names with `=`, with quotes, with umlauts."""
 
+import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./\\+\-$%*@?|: ]*")  # what Hydra reads as it stands; `=`, brackets, quotes and other letters it does not
 _QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
@@ -24,6 +26,19 @@ def quote(text: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9_./:@+-]+", text):
         return text
     return "'" + re.sub(r"(\\*)('|$)", lambda match: 2 * match[1] + "\\" * bool(match[2]) + match[2], text) + "'"
+
+
+def written(value: Any) -> str:
+    """A plain value in Hydra's grammar.
+
+    >>> written([{"window": None}, {}, 0.5])
+    '[{window: null}, {}, 0.5]'
+    """
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {written(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(written, value))}]"
+    return quote(value) if isinstance(value, str) else json.dumps(value)
 
 
 def unquoted(text: str) -> str:

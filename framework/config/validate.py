@@ -91,7 +91,8 @@ def _node(path: str, node: Any, kind: str, catalogue: Catalogue) -> Iterator[str
 
 def _layers(path: str, pattern: Any, option: Mapping[str, Any], catalogue: Catalogue) -> Iterator[str]:
     """Problems of a pattern of layers, whose entries hold whole nodes."""
-    for number, entry in pattern.items() if isinstance(pattern, Mapping) else enumerate(pattern or ()):
+    listed = pattern if isinstance(pattern, (list, tuple)) else ()
+    for number, entry in pattern.items() if isinstance(pattern, Mapping) else enumerate(listed):
         for key, value in as_setting(entry).items():
             if key in option["slots"]:
                 yield from _node(f"{path}.{number}.{key}", value, option["slots"][key]["kind"], catalogue)

@@ -1,7 +1,6 @@
 """Config node and overrides of a published model."""
 
 import copy
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ from framework.config.catalogue import Catalogue
 from framework.config.constraints import explicit
 from framework.config.derived_defaults import normalized
 from framework.config.presets import node_of
+from framework.config.quoting import written
 from framework.huggingface.family import Parts
 
 Node = dict[str, Any]
@@ -41,7 +41,7 @@ def model_overrides(parts: Parts, catalogue: Catalogue) -> list[str]:
         for slot in slots:
             holder, default_holder = holder[slot], default_holder[slot]
         if holder[name] != default_holder[name]:
-            overrides.append(f"model.{path}={value if isinstance(value, str) else json.dumps(value)}")
+            overrides.append(f"model.{path}={value if isinstance(value, str) else written(value)}")
     return overrides
 
 

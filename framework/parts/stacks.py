@@ -150,9 +150,7 @@ class Stack(nn.Module):
         )
         others = [parts.slots["position"] for parts in chosen]
         self.positions = distinct([repr(position), *map(repr, others)])[1:]  # of the layers; 0 is that of the stack
-        self.layer_positions = nn.ModuleList(
-            others[self.positions.index(number)](**around) for number in range(1, max(self.positions) + 1)
-        )
+        self.layer_positions = nn.ModuleList(others[self.positions.index(number)](**around) for number in range(1, max(self.positions) + 1))
         self.windows = [parts.window for parts in chosen]
         unnormalized = cast(type[Block], block.cls).final_norm
         self.residual_additions = num_layers * len(sublayers) if unnormalized else 0  # to a stream that no norm scales

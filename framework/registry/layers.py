@@ -31,7 +31,9 @@ def layer_settings(pattern: Pattern, num_layers: int) -> list[Setting]:
         return [{} for _ in range(num_layers)]
     if not isinstance(pattern, Mapping):
         if not 0 < len(pattern) <= num_layers:
-            raise UserError(f"the pattern has {len(pattern)} entries, and the stack {num_layers}; a pattern repeats, so it has 1 to {num_layers}")
+            raise UserError(
+                f"the pattern has {len(pattern)} entries, and the stack {num_layers}; a pattern repeats, so it has 1 to {num_layers}"
+            )
         return [dict(as_setting(pattern[layer % len(pattern)])) for layer in range(num_layers)]
     settings: list[Setting] = [{} for _ in range(num_layers)]
     for selector, entry in pattern.items():
@@ -47,11 +49,13 @@ def as_setting(entry: Any) -> Mapping[str, Any]:
             if key not in (*SLOTS, *OPTIONS):
                 known = ", ".join((*SLOTS, *OPTIONS))
                 raise UserError(f"{key!r} cannot differ between layers{nearest(str(key), (*SLOTS, *OPTIONS))}; what can: {known}")
-            if key in SLOTS and not entry[key]:
+            if key in SLOTS and not entry[key] and entry[key] != {}:
                 raise UserError(f"{key} of a layer is {entry[key]!r}: name one, as {key}: none or {{is: NAME, ...}}")
         return entry
     if not entry or isinstance(entry, (bool, int, float, list, tuple)):
-        raise UserError(f"{entry!r} is no layer: write the name of an attention, or a mapping such as {{window: null}}; {{}} = as the stack")
+        raise UserError(
+            f"{entry!r} is no layer: write the name of an attention, or a mapping such as {{window: null}}; {{}} = as the stack"
+        )
     return {"attention": entry}
 
 
@@ -71,7 +75,9 @@ def selected(selector: str, num_layers: int) -> list[int]:
         else:
             chosen = list(range(int(match["first"]), int(match["last"] or match["first"]) + 1))
         if not chosen or chosen[-1] >= num_layers:
-            raise UserError(f"{term.strip()!r} selects layers that there are not: the stack has {num_layers}, 0 to {num_layers - 1}; {_WAYS}")
+            raise UserError(
+                f"{term.strip()!r} selects layers that there are not: the stack has {num_layers}, 0 to {num_layers - 1}; {_WAYS}"
+            )
         layers += chosen
     return layers
 
@@ -89,7 +95,9 @@ def misplaced(own: Sequence[str] | Mapping[str, Any], layers: Sequence[str] | Ma
     """Why a layer cannot have a position of its own; None: it can. own, layers: the traits of the stack's position and of the layer's."""
     if ADDED in own or ADDED in layers:
         whose = "stack" if ADDED in own else "layer"
-        return f"the position of the {whose} is added to the embeddings, which every layer sees: rotary and biases can differ between layers"
+        return (
+            f"the position of the {whose} is added to the embeddings, which every layer sees: rotary and biases can differ between layers"
+        )
     return None
 
 

@@ -10,11 +10,12 @@ from typing import Any
 from framework.config import catalogue as index
 from framework.config.catalogue import Catalogue
 from framework.config.compose import compose, without_hydra
-from framework.config.constraints import default_node, explicit_config, is_node, report
+from framework.config.constraints import default_node, explicit_config, is_node, patterns, report
 from framework.config.presets import with_named_nodes
 from framework.config.quoting import quoted
 from framework.config.validate import problems
 from framework.errors import UserError
+from framework.registry.layers import with_entries
 from framework.runs.finding import resumes
 from framework.runs.folder import Run
 from framework.utils.files import refuse_links
@@ -93,7 +94,10 @@ def _grown(node: Any, catalogue: Catalogue) -> Any:
     if not is_node(node):
         return node
     grown = {**default_node(node["part"], catalogue), **node}
-    return {**grown, **{slot: _grown(grown[slot], catalogue) for slot in catalogue.option(node["part"])["slots"]}}
+    option = catalogue.option(node["part"])
+    for name in patterns(option):
+        grown[name] = with_entries(grown[name], lambda _, setting: {key: _grown(value, catalogue) for key, value in setting.items()})
+    return {**grown, **{slot: _grown(grown[slot], catalogue) for slot in option["slots"]}}
 
 
 def following(node: Any, saved: Any, catalogue: Catalogue, around: Mapping[str, Any] | None = None) -> Any:

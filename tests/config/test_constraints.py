@@ -83,7 +83,6 @@ def test_one_reason_at_several_places_is_told_once():
         (["task=translation", "task.label_smoothing=2"], "label_smoothing=2"),
         (["task=pretraining", "task.format.share=2"], "share=2"),
         (["optimizer.layer_decay=0"], "layer_decay=0"),
-        (["model.decoder.full_attention_every=2"], "full_attention_every=2"),
     ],
 )
 def test_a_wrong_value_is_not_answered_with_another_part(words, option):

@@ -66,7 +66,9 @@ def test_a_window_over_all_keys_is_no_window(calls, window):
 
 
 def test_layers_with_one_window_share_one_mask(calls):
-    model = toy_model("decoder_only", num_layers=4, decoder=Part("decoder/standard", window=[2, None, 2, 3]))
+    model = toy_model(
+        "decoder_only", num_layers=4, decoder=Part("decoder/standard", window=2, layers=[{}, {"window": None}, {}, {"window": 3}])
+    )
     model(torch.stack(texts(6, 6)))
     assert calls[1] == {"is_causal": True}
     assert calls[0]["attn_mask"] is calls[2]["attn_mask"] is not calls[3]["attn_mask"]

@@ -115,7 +115,7 @@ def test_attentions_that_differ_by_stack_and_slot_keep_the_promises():
 @pytest.mark.parametrize(
     "family, stack", [("encoder_only", "encoder/standard"), ("decoder_only", "decoder/standard"), ("encoder_decoder", "decoder/cross")]
 )
-@pytest.mark.parametrize("values", [{"window": 3}, {"window": [None, 2]}, {"window": 3, "full_attention_every": 2}], ids=str)
+@pytest.mark.parametrize("values", [{"window": 3}, {"window": 3, "layers": [{"window": None}, {}]}], ids=str)
 @pytest.mark.parametrize("position", [Part("position/rotary", local_base=5.0), Part("position/alibi")], ids=["rotary", "alibi"])
 def test_windows_keep_the_promises(family, stack, values, position):
     slot = stack.partition("/")[0]
@@ -123,6 +123,6 @@ def test_windows_keep_the_promises(family, stack, values, position):
 
 
 @pytest.mark.parametrize("family", ["encoder_only", "encoder_decoder"])
-@pytest.mark.parametrize("values", [{}, {"window": [None, 2, 3]}, {"activation_checkpointing": True}], ids=str)
+@pytest.mark.parametrize("values", [{}, {"layers": [{}, {"window": 2}, {"window": 3}]}, {"activation_checkpointing": True}], ids=str)
 def test_one_layer_for_all_depths_keeps_the_promises(family, values):
     check(toy_model(family, num_layers=3, position=Part("position/rotary"), encoder=Part("encoder/shared", **values)))

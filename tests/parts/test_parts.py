@@ -86,14 +86,10 @@ def test_an_offset_leaves_the_first_rows_alone():
         (Part("position/relative", buckets=7), {"num_heads": 2, "causal": False}, "buckets must be even"),
         (Part("position/relative", distance=16), {"num_heads": 2, "causal": True}, "distance must be greater"),
         (Part("feed_forward/mlp", hidden=0), {"dim": 8}, "hidden must be positive"),
-        (Part("encoder/standard", window=[1, None, 2]), {"num_layers": 2}, "3 entries for 2 layers"),
+        (Part("encoder/standard", layers=[{"window": 1}, {}, {"window": 2}]), {"num_layers": 2}, "3 entries"),
+        (Part("encoder/standard", layers={"last": {"position": "rotary"}}), {"num_layers": 2}, "added to the embeddings"),
+        (Part("encoder/standard", layers={"last": {"cross": "linear"}}), {"num_layers": 2}, "cross, which this stack"),
         (Part("encoder/standard", window=0), {"num_layers": 2}, "must be at least 1"),
-        (
-            Part("encoder/standard", window=[1, 2], full_attention_every=2),
-            {"num_layers": 2},
-            "full_attention_every=2 needs one window",
-        ),
-        (Part("encoder/shared", full_attention_every=2), {"num_layers": 2}, "full_attention_every needs a window"),
         (Part("position/rotary", local_base=1.0), {}, "local_base must be greater than 1"),
         (Part("position/scaled_rotary", factor=0.5), {}, "factor must be at least 1"),
         (Part("position/scaled_rotary", slow=4.0), {}, "less than fast"),
@@ -113,20 +109,6 @@ def test_a_rotary_embedding_needs_a_pair_of_features():
         Part("position/scaled_rotary")().rotary(torch.arange(3)[None], 1)
 
 
-def test_full_attention_every_so_many_layers():
-    context = {"dim": 8, "num_heads": 2, "dropout": 0.0, "bias": True, "epsilon": 1e-5, "max_length": 9, "embedding_dim": 8}
-    assert list(Part("encoder/standard", window=3, full_attention_every=3)(**context, num_layers=7).windows) == [
-        None,
-        3,
-        3,
-        None,
-        3,
-        3,
-        None,
-    ]
-    assert list(Part("decoder/cross", window=3, full_attention_every=1)(**context, num_layers=2).windows) == [None, None]
-
-
 def test_layers_with_a_window_have_their_own_rotary_base():
     far, near = Part("position/rotary", base=100.0)(), Part("position/rotary", base=7.0)()
     both, positions = Part("position/rotary", base=100.0, local_base=7.0)(), torch.arange(5)[None]
@@ -144,7 +126,7 @@ def test_layers_with_a_window_have_their_own_rotary_base():
         "embedding_dim": 8,
         "num_layers": 2,
     }
-    stack = Part("encoder/standard", window=[None, 3], position=Part("position/rotary", base=100.0, local_base=7.0))(**context)
+    stack = Part("encoder/standard", layers=[{}, {"window": 3}], position=Part("position/rotary", base=100.0, local_base=7.0))(**context)
     layouts, _ = stack.prepare(torch.zeros(1, 5, 8), positions, None, None)
     assert [layout.rotary.cos.equal(other.rotary(positions, 8).cos) for layout, other in zip(layouts, (far, near), strict=True)] == [
         True,
