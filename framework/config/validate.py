@@ -10,6 +10,7 @@ from typing import Any
 from framework import registry
 from framework.config.catalogue import FILES, GROUPS, NAMED, TOP, Catalogue
 from framework.config.other_words import meant
+from framework.errors import UserError
 from framework.registry.layers import as_setting
 
 # Computing that defaults chosen from the training rows may cost, relative to the usual; None: none are chosen.
@@ -93,7 +94,12 @@ def _layers(path: str, pattern: Any, option: Mapping[str, Any], catalogue: Catal
     """Problems of a pattern of layers, whose entries hold whole nodes."""
     listed = pattern if isinstance(pattern, (list, tuple)) else ()
     for number, entry in pattern.items() if isinstance(pattern, Mapping) else enumerate(listed):
-        for key, value in as_setting(entry).items():
+        try:
+            setting = as_setting(entry)
+        except UserError as error:
+            yield f"{path}: {error}"
+            continue
+        for key, value in setting.items():
             if key in option["slots"]:
                 yield from _node(f"{path}.{number}.{key}", value, option["slots"][key]["kind"], catalogue)
             else:

@@ -35,8 +35,9 @@ def parts_by_layer(pattern: Pattern, num_layers: int, slots: Mapping[str, Part],
             if slot not in slots:
                 raise UserError(f"layer {layer} has a {slot}, which this stack does not have; it has: {', '.join(slots)}")
             own[slot] = _part(slot, setting[slot], slots[slot])
-        if "position" in setting and (reason := misplaced(_traits(slots["position"]), _traits(own["position"]))):
-            raise UserError(f"layer {layer} has {describe(own['position'].cls)}: {reason}")
+        theirs, ours = own["position"], slots["position"]
+        if repr(theirs) != repr(ours) and (reason := misplaced(_traits(ours), _traits(theirs))):
+            raise UserError(f"layer {layer} has {describe(theirs.cls)}: {reason}")
         found.append(LayerParts(own, setting.get("window", window)))
     return found
 

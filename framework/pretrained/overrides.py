@@ -6,11 +6,14 @@ from pathlib import Path
 
 from framework.config import catalogue as index
 from framework.config.quoting import quote, quoted, unquoted
+from framework.huggingface.family import Parts
 from framework.huggingface.node import drop_typed, model_overrides
 from framework.pretrained.frozen import OPTIONS as FROZEN
 from framework.pretrained.source import OPTION, PretrainedSource, Sources
+from framework.registry.layers import layer_settings, shortest
 from framework.runs.folder import Run
 from framework.tracking.artifacts import is_artifact, versioned
+from framework.weights.layer_selection import OPTION as LAYERS
 
 _NAMES_A_RUN = (OPTION, *FROZEN)
 
@@ -49,8 +52,26 @@ def overrides_from(typed: Sequence[str], sources: Sources) -> list[str]:
     source = sources.published(name)
     if source is None:
         return []
-    options = [] if model else drop_typed(model_overrides(source.published.parts, index.load()), typed)
+    parts = _with_layers_of(source.published.parts, typed)
+    options = [] if model else drop_typed(model_overrides(parts, index.load()), typed)
     return options if tokenizer else [*options, *tokenizer_overrides(source)]
+
+
+def _with_layers_of(parts: Parts, typed: Sequence[str]) -> Parts:
+    """The parts of a published model, with the patterns of the layers that `model.init_layers` selects."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    words = [word for word in typed if word.lstrip("+").startswith(f"{LAYERS}=")]
+    chosen = OverridesParser.create().parse_override(words[-1]).value() if words else None
+    values = dict(parts.values)
+    for stack in ("encoder", "decoder"):
+        numbers = chosen.get(stack) if isinstance(chosen, dict) else chosen
+        if numbers and (pattern := values.get(f"{stack}.layers")):
+            depth = (values.get("num_decoder_layers") if stack == "decoder" else None) or values["num_layers"]
+            settings = layer_settings(pattern, depth)
+            if all(isinstance(number, int) and 0 <= number < depth for number in numbers):  # else `select_layers` says what is wrong
+                values[f"{stack}.layers"] = shortest([settings[number] for number in numbers])
+    return Parts(parts.slots, values)
 
 
 def tokenizer_overrides(source: PretrainedSource) -> list[str]:

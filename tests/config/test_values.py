@@ -166,6 +166,8 @@ def test_no_option_of_a_number_takes_another_type(value):
     assert took == {
         "text": {"devices", "val_check_interval"},  # with a rule for its texts
         "True": {"fast_dev_run"},
+        "[[1]]": {"layers"},  # with a grammar of its own
+        "{'a': {'b': 1}}": {"layers"},
     }.get(str(value), set())
 
 
