@@ -14,6 +14,13 @@ DEFAULTS: dict[str, dict[str, Default]] = {
         "input_bias": lambda part, model: model["bias"],
         "weights_dropout": lambda part, model: model["dropout"],
     },
+    "attention/differential": {"weights_dropout": lambda part, model: model["dropout"]},
+    "attention/latent": {
+        "latent_dim": lambda part, model: 4 * (part["head_dim"] or model["dim"] // model["num_heads"]),
+        "head_dim": lambda part, model: model["dim"] // model["num_heads"],
+        "rotated_dim": lambda part, model: -(-(part["head_dim"] or model["dim"] // model["num_heads"]) // 4) * 2,
+        "weights_dropout": lambda part, model: model["dropout"],
+    },
     "feed_forward/mlp": {"hidden": lambda part, model: 4 * model["dim"]},
     "feed_forward/gated": {"hidden": lambda part, model: max(8, round(model["dim"] / 3) * 8)},
     "model/encoder_decoder": {

@@ -140,7 +140,7 @@ class Stack(nn.Module):
         self.layers = nn.ModuleList(
             self.layer_class(
                 block=block(**context, layer=layer, sublayers=len(sublayers), norm=norm),
-                **{name: part(**context, layer=layer) for name, part in sublayers.items()},
+                **{name: part(**context, layer=layer, causal=self.causal and name != "cross") for name, part in sublayers.items()},
             )
             for layer in range(1 if self.shares_weights else num_layers)
         )

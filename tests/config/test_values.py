@@ -117,13 +117,26 @@ MEANINGFUL = {
         *("fast_dev_run", "num_sanity_val_steps", "log_every_n_steps", "lr", "trial", "predictions"),
     },
     1.5: {
-        *("alpha", "scale", "base", "local_base", "factor", "slow", "fast", "initial_std", "output_scale", "length_penalty", "temperature"),
+        *(
+            "alpha",
+            "beta",
+            "scale",
+            "base",
+            "local_base",
+            "factor",
+            "slow",
+            "fast",
+            "initial_std",
+            "output_scale",
+            "length_penalty",
+            "temperature",
+        ),
         *("growth", "min_delta", "soft", "hidden", "hard", "lr", "d", "weight_decay", "head_lr_multiplier", "gradient_clip_val", "span"),
-        *("builtin_megabytes", "max_ratio"),
+        *("builtin_megabytes", "max_ratio", "logit_cap"),
     },
     1e30: {
         *("alpha", "scale", "base", "local_base", "factor", "fast", "output_scale", "temperature", "growth", "min_delta", "soft", "hidden"),
-        *("hard", "d", "gradient_clip_val", "builtin_megabytes", "max_ratio"),
+        *("hard", "d", "gradient_clip_val", "builtin_megabytes", "max_ratio", "logit_cap"),
     },
 }
 

@@ -175,7 +175,9 @@ def test_the_choice_is_that_of_the_table(bf16, monkeypatch):
     assert chosen(torch.float32, 0.1, device="meta") is fused
     assert chosen(torch.float32, keys=1024, documents=halves) is by_document
     query = torch.empty(B, H, 64, D)
-    assert choose(query, Mask(64, 64), 0.0, plain=False) is products and choose(query.to("meta"), Mask(64, 64), 0.0, plain=False) is products
+    assert (
+        choose(query, Mask(64, 64), 0.0, plain=False) is products and choose(query.to("meta"), Mask(64, 64), 0.0, plain=False) is products
+    )
     assert chosen(torch.float32, keys=T, documents=DOCUMENTS) is fused  # seven tokens: calls cost more than scores
     with torch.autocast("cpu", torch.bfloat16):
         assert chosen(torch.float32) is half and chosen(torch.float64) is fused

@@ -155,6 +155,35 @@ def test_the_parallel_block_is_its_equation():
     close(block(x, (one, two)), x + one(block.norm(x)) + two(block.norm(x)))
 
 
+def test_blocks_with_norms_after_their_sublayers_are_their_equations():
+    offers = {**OFFERS, "num_layers": 2, "layer": 0, "sublayers": 2, "norm": Part("norm/rms")}
+    x, one, two = torch.randn(2, 5, DIM), nn.Linear(DIM, DIM), nn.Linear(DIM, DIM)
+    sandwich, reordered, deep = (Part(f"block/{name}")(**offers) for name in ("sandwich", "reordered", "deep_norm"))
+    for parameter in (parameter for block in (sandwich, reordered, deep) for parameter in block.parameters()):
+        nn.init.normal_(parameter)
+
+    def norm(x, of):
+        return x / (x.square().mean(-1, keepdim=True) + 1e-5).sqrt() * of.weight
+
+    between = x + norm(one(norm(x, sandwich.before[0])), sandwich.after[0])
+    close(sandwich(x, (one, two)), between + norm(two(norm(between, sandwich.before[1])), sandwich.after[1]))
+    between = x + norm(one(x), reordered.norms[0])
+    close(reordered(x, (one, two)), between + norm(two(between), reordered.norms[1]))
+    between = norm(math.sqrt(2) * x + one(x), deep.norms[0])  # (2 * 2)^(1/4)
+    close(deep(x, (one, two)), norm(math.sqrt(2) * between + two(between), deep.norms[1]))
+
+
+def test_dynamic_tanh_is_its_equation():
+    norm = Part("norm/dynamic_tanh", alpha=0.7)(dim=DIM, bias=True)
+    assert norm.alpha.item() == pytest.approx(0.7) and (norm.weight == 1).all() and not norm.bias.any()
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    x = torch.randn(2, 5, DIM)
+    for b, t, d in torch.cartesian_prod(torch.arange(2), torch.arange(5), torch.arange(DIM)).tolist():
+        wanted = norm.weight[d].item() * math.tanh(0.7 * x[b, t, d].item()) + norm.bias[d].item()
+        assert norm(x)[b, t, d].item() == pytest.approx(wanted, abs=BILLIONTH)
+
+
 def test_sinusoids_are_those_of_the_paper():
     got = Part(SinusoidalPosition)(dim=DIM).embed(torch.zeros(1, 5, DIM), torch.tensor([[0, 1, 2, 7, 100]]))
     for row, position in enumerate([0, 1, 2, 7, 100]):

@@ -135,7 +135,7 @@ def _chunk(
     scores = _grouped(query, key.mT)  # (B, H, T, S)
     if logit_cap is not None:
         scores = logit_cap * torch.tanh(scores / logit_cap)
-    added, without_key = _additive(mask, start, query.shape[2], key.shape[2], scores.dtype)
+    added, without_key = _additive(mask, start, scores)
     if added is not None:
         scores = scores + added
     attended = _grouped(drop(scores.softmax(-1), dropout), value)  # (B, H, T, d)
@@ -153,12 +153,13 @@ def _grouped(x: Tensor, y: Tensor) -> Tensor:
     return (x.reshape(batch, y.shape[1], -1, x.shape[-1]) @ y).view(batch, heads, length, y.shape[-1])
 
 
-def _additive(mask: Mask, start: int, queries: int, keys: int, dtype: torch.dtype) -> tuple[Tensor | None, Tensor | None]:
+def _additive(mask: Mask, start: int, scores: Tensor) -> tuple[Tensor | None, Tensor | None]:
     """The additive mask of a chunk of scores, (B or 1, H or 1, T or 1, S), and the mask of its queries without a key, the same with S = 1.
     None: nothing is added; all queries have a key. A key that is not allowed gets the lowest number: with -inf alone a softmax is NaN."""
-    keywords, lowest = mask.sdpa(), torch.finfo(dtype).min
+    (queries, keys), dtype, keywords = scores.shape[2:], scores.dtype, mask.sdpa()
+    lowest = torch.finfo(dtype).min
     if keywords.get("is_causal"):
-        return torch.full((queries, keys), lowest, dtype=dtype).triu_(start + 1)[None, None], None
+        return scores.new_full((queries, keys), lowest).triu_(start + 1)[None, None], None
     given = keywords.get("attn_mask")
     if given is None:
         return None, None
