@@ -23,6 +23,7 @@ DEFAULTS: dict[str, dict[str, Default]] = {
     },
     "feed_forward/mlp": {"hidden": lambda part, model: 4 * model["dim"]},
     "feed_forward/gated": {"hidden": lambda part, model: max(8, round(model["dim"] / 3) * 8)},
+    "position/rotary": {"fast": lambda part, model: 32.0 if part["scaling"] == "yarn" else 4.0},
     "model/encoder_decoder": {
         "num_decoder_layers": lambda part, model: model["num_layers"],
         "embedding_dim": lambda part, model: model["dim"],

@@ -42,8 +42,18 @@ class Decoder(Stack):
         """
         if state is not None:
             state.extend(positions.expand(x.shape[0], -1), padding_mask)
-        caches: Sequence[Cache | None] = [None] * len(self.layers) if state is None else state.caches
+        caches: Sequence[Cache | None] = [None] * len(self.windows) if state is None else state.caches
         return self.run_layers(x, *self.prepare(x, positions, padding_mask, documents, state, padding_side), caches)
+
+
+@register("decoder", "shared")
+class SharedDecoder(Decoder):
+    """Transformer decoder whose layers share their weights. Dehghani et al. 2019, section 2.1, https://arxiv.org/abs/1807.03819
+
+    That paper's embeddings of the depth, and its halting, are left out.
+    """
+
+    shares_weights = True
 
 
 @register("decoder", "cross")
@@ -67,7 +77,8 @@ class CrossDecoder(Stack):
         """Keys and values of the encoder output for the cross-attention of every layer."""
         hidden_states = encoder_output.hidden_states
         layout = SequenceLayout(make_positions(hidden_states[..., 0]), encoder_output.padding_mask)
-        return [cast(CrossLayer, layer).encoder_keys_values(hidden_states, layout) for layer in self.layers]
+        computed = [cast(CrossLayer, layer).encoder_keys_values(hidden_states, layout) for layer in self.layers]
+        return computed * (len(self.windows) // len(self.layers))  # a layer that is applied several times computes them once
 
     def state(self, encoder_output: EncoderOutput) -> DecodingState:
         """The state before the first token."""
@@ -92,7 +103,7 @@ class CrossDecoder(Stack):
         padding_mask: (B, T), True = token; on the right attention needs none, feed-forward networks that count tokens do. state: the tokens
         continue its sequence, and are added to it.
         """
-        caches: Sequence[Cache | None] = [None] * len(self.layers)
+        caches: Sequence[Cache | None] = [None] * len(self.windows)
         if state is not None:
             state.extend(positions.expand(x.shape[0], -1), padding_mask)
             caches, source = state.caches, state
@@ -101,4 +112,11 @@ class CrossDecoder(Stack):
             source = self.state(encoder_output)
         layouts, masks = self.prepare(x, positions, padding_mask, None, state, padding_side)
         encoder_mask = Mask(x.shape[1], source.encoder_length, padding_mask=source.encoder_padding_mask, device=x.device)
-        return self.run_layers(x, layouts, masks, caches, source.encoder_keys_values, [encoder_mask] * len(self.layers))
+        return self.run_layers(x, layouts, masks, caches, source.encoder_keys_values, [encoder_mask] * len(self.windows))
+
+
+@register("decoder", "shared_cross")
+class SharedCrossDecoder(CrossDecoder):
+    """Decoder with cross-attention whose layers share their weights. Dehghani et al. 2019, section 2.1, https://arxiv.org/abs/1807.03819"""
+
+    shares_weights = True

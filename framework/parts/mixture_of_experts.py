@@ -84,9 +84,10 @@ class MixtureOfExpertsFeedForward(nn.Module):
         mixed = self._mixed(*(each[padding_mask] for each in (x, weights, chosen)))
         return x.new_zeros(x.shape).masked_scatter(padding_mask[..., None], mixed.to(x.dtype))
 
+    @torch.compiler.disable(recursive=False)  # the numbers of tokens are known when it runs; the experts are compiled
     def _mixed(self, tokens: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
-        """The weighted sum of the chosen experts of tokens (N, D); weights, chosen: (N, k). An expert without a token is called with none, so
-        that its gradients are zero rather than missing, and processes agree on what has one."""
+        """The weighted sum of the chosen experts of tokens (N, D); weights, chosen: (N, k). An expert without a token is called with none:
+        its gradients are zero rather than missing, so that processes agree on what has one."""
         order = chosen.flatten().argsort(stable=True)  # pairs of token and expert, by expert
         counts = chosen.flatten().bincount(minlength=len(self.experts)).tolist()
         pieces = tokens[order // self.active].split(counts)

@@ -6,6 +6,7 @@ Shapes: B batch, T query length, S key length, D model dimension, H heads.
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, Literal, cast
 
 import torch
@@ -18,6 +19,7 @@ from framework.parts.blocks import Block
 from framework.parts.caches import Cache, DecodingState
 from framework.parts.layout import SequenceLayout
 from framework.parts.masks import Mask
+from framework.parts.positions.base import Position
 from framework.registry import Part, choice
 
 Window = int | list[int | None] | None
@@ -136,14 +138,16 @@ class Stack(nn.Module):
         super().__init__()
         sublayers = {"attention": attention, **cross_attention, "feed_forward": feed_forward}
         context = {"dim": dim, "num_heads": num_heads, "num_layers": num_layers, "dropout": dropout, "bias": bias, "epsilon": epsilon}
-        self.position = position(dim=embedding_dim, num_heads=num_heads, max_length=max_length, causal=self.causal)
-        self.layers = nn.ModuleList(
+        layers = [
             self.layer_class(
                 block=block(**context, layer=layer, sublayers=len(sublayers), norm=norm),
                 **{name: part(**context, layer=layer, causal=self.causal and name != "cross") for name, part in sublayers.items()},
             )
             for layer in range(1 if self.shares_weights else num_layers)
-        )
+        ]
+        head_dim = cast(Layer, layers[0]).attention.rotary_dim
+        self.position = position(dim=embedding_dim, num_heads=num_heads, head_dim=head_dim, max_length=max_length, causal=self.causal)
+        self.layers = nn.ModuleList(layers)
         unnormalized = cast(type[Block], block.cls).final_norm
         self.residual_additions = num_layers * len(sublayers) if unnormalized else 0  # to a stream that no norm scales
         self.final_norm = final_norm(dim=dim, epsilon=epsilon, bias=bias) if unnormalized else nn.Identity()
@@ -170,22 +174,28 @@ class Stack(nn.Module):
         bias = self.position.bias(positions, keys)
         bias = None if bias is None else bias.to(x.dtype)  # (B or 1, H, T, S)
         pair = None if documents is None else (documents, documents)
+        relative = (
+            None if type(self.position).relative is Position.relative else partial(self.position.relative, queries=positions, keys=keys)
+        )
         rotary_dim = cast(Layer, self.layers[0]).attention.rotary_dim
         layouts, masks = {}, {}
         for window in set(self.windows):
             layouts[window] = SequenceLayout(positions, padding_mask, self.position.rotary(positions, rotary_dim, window))
-            masks[window] = Mask(x.shape[1], keys.shape[1], self.causal, keys_padding_mask, pair, window, x.device, bias)
+            masks[window] = Mask(x.shape[1], keys.shape[1], self.causal, keys_padding_mask, pair, window, x.device, bias, relative)
         return [layouts[window] for window in self.windows], [masks[window] for window in self.windows]
 
     def caches(self) -> list[Cache]:
         """An empty cache for the self-attention of every layer."""
-        return [cast(Layer, layer).attention.cache() for layer in self.layers]
+        return [cast(Layer, layer).attention.cache() for layer in self.depths()]
+
+    def depths(self) -> list[nn.Module]:
+        """The layers in the order of computation, each as often as it is applied."""
+        return list(self.layers) * (len(self.windows) // len(self.layers))
 
     def run_layers(self, x: Tensor, *arguments: Sequence[Any]) -> Tensor:
         """Run all layers, with activation checkpointing if it is on, and the final norm. arguments: of the layers, a value for each."""
         recompute = self.activation_checkpointing and self.training and torch.is_grad_enabled()
-        layers = list(self.layers) * (len(self.windows) // len(self.layers))
-        for layer, *values in zip(layers, *arguments, strict=True):
+        for layer, *values in zip(self.depths(), *arguments, strict=True):
             x = checkpoint(layer, x, *values, use_reentrant=False) if recompute else layer(x, *values)
         return self.final_norm(x)
 

@@ -11,6 +11,7 @@ from framework.testing import (
     NormPromises,
     PositionPromises,
     SourcePromises,
+    StackPromises,
     TaskPromises,
     ToyTask,
 )
@@ -68,6 +69,28 @@ class TestDynamicTanh(NormPromises):
 
 class TestRotaryPosition(PositionPromises):
     part = "position/rotary"
+
+
+class TestScaledRotaryPosition(PositionPromises):
+    part = Part("position/rotary", scaling="yarn", base=50.0, trained_length=16)
+    families = ("decoder_only",)
+
+
+class TestKerplePosition(PositionPromises):
+    part = "position/kerple"
+    families = ("encoder_decoder",)
+
+
+class TestShawPosition(PositionPromises):
+    part = Part("position/shaw", distance=2)
+
+
+class TestSharedDecoder(StackPromises):
+    part = "decoder/shared"
+
+
+class TestSharedCrossDecoder(StackPromises):
+    part = "decoder/shared_cross"
 
 
 class TestGatedFeedForward(FeedForwardPromises):

@@ -27,7 +27,7 @@ class DifferentialAttention(Attention):
         "dim % (2 * num_heads) == 0": "dim must be a multiple of 2 * num_heads: a head has two queries and two keys",
         "weights_dropout is None or 0 <= weights_dropout < 1": "weights_dropout must be in [0, 1)",
     }
-    provides: ClassVar[dict[str, str]] = {"odd_heads": "dim // num_heads // 2 % 2 == 1"}
+    provides: ClassVar[dict[str, str]] = {"odd_heads": "dim // num_heads // 2 % 2 == 1", "relative_scores": "True"}
     option_traits: ClassVar = {"training_only": ("weights_dropout",)}
 
     def __init__(

@@ -49,6 +49,7 @@ def attend(
     if has_torch_function_variadic(query, key, value):
         options = {"dropout": dropout, "scale": scale, "logit_cap": logit_cap, "sinks": sinks}
         return handle_torch_function(attend, (query, key, value), query, key, value, mask, **options)
+    mask = mask if mask.relative is None else mask.of(query * (1 / math.sqrt(query.shape[-1]) if scale is None else scale))
     kernel = choose(query, mask, dropout, plain=logit_cap is None and sinks is None)
     return kernel(query, key, value, mask, dropout, scale, logit_cap, sinks)
 

@@ -40,7 +40,7 @@ class MultiHeadAttention(Attention):
         "weights_dropout is None or 0 <= weights_dropout < 1": "weights_dropout must be in [0, 1)",
     }
 
-    provides: ClassVar[dict[str, str]] = {"odd_heads": "(head_dim or dim // num_heads) % 2 == 1"}
+    provides: ClassVar[dict[str, str]] = {"odd_heads": "(head_dim or dim // num_heads) % 2 == 1", "relative_scores": "True"}
     option_traits: ClassVar = {"training_only": ("weights_dropout",)}
 
     def __init__(
