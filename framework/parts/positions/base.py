@@ -37,8 +37,8 @@ class Position(nn.Module):
         return None
 
     def relative(self, query: Tensor, queries: Tensor, keys: Tensor) -> Tensor | None:
-        """Bias (B, H, T, S) on the scores that depends on the queries (B, H, T, d), which are scaled as the scores are. queries, keys: as of
-        `bias`. `attend` adds it; an attention that provides `relative_scores` calls that."""
+        """Bias (B, H, T, S) on the scores that depends on the queries (B, H, T, d), scaled as the scores are. queries, keys: as of `bias`.
+        `attend` adds it; an attention that provides `relative_scores` calls that."""
         return None
 
 

@@ -12,8 +12,8 @@ from framework.registry import register
 class ShawPosition(Position):
     """Learned vectors of distances, added to the keys. Shaw et al. 2018, section 3.2 (equation 4), https://arxiv.org/abs/1803.02155
 
-    The score of a query with a key is q (k + a) / sqrt(d), a the vector of their distance. One table serves the heads and layers of a stack;
-    the paper's vectors on the values are left out, which add nothing to those on the keys (section 4.3, table 3).
+    The score of a query with a key is q (k + a) / sqrt(d), a the vector of their distance. One table serves all heads and layers of a
+    stack. The paper's vectors on the values are left out: they add nothing to those on the keys (section 4.3, table 3).
 
     distance: the vector of keys at least this far away is one, to the left and to the right.
     """
@@ -21,7 +21,7 @@ class ShawPosition(Position):
     provides: ClassVar = ("relative",)
     rules: ClassVar[dict[str, str]] = {
         "0 < distance <= 2**16": "distance must be positive, and at most 2**16",
-        "'relative_scores' in provided": "shaw multiplies the queries with vectors of distances: choose attention=multi_head or differential",
+        "'relative_scores' in provided": "shaw multiplies queries by vectors of distances: choose attention=multi_head or differential",
     }
 
     def __init__(self, head_dim: int, causal: bool, distance: int = 16):
