@@ -229,7 +229,8 @@ def _remedies(config: Node, catalogue: Catalogue, values: list[Conflict]) -> dic
         for name in catalogue.options.get(kind, {}):
             if chosen["part"] == f"{kind}/{name}":
                 continue
-            owner[slot] = default_node(f"{kind}/{name}", catalogue)
+            other = default_node(f"{kind}/{name}", catalogue)
+            owner[slot] = {**other, **{key: value for key, value in chosen.items() if key in other and key != "part"}}  # typed values stay
             if all(conflict in values for conflict in conflicts(config, catalogue)):
                 presets = [key for key in catalogue.presets.get(kind, {}) if catalogue.base(kind, key) == name]
                 remedies.setdefault(path, []).extend(presets if presets and "/" not in path else [name])

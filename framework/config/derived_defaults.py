@@ -16,8 +16,16 @@ DEFAULTS: dict[str, dict[str, Default]] = {
         "input_bias": lambda part, model: model["bias"],
         "weights_dropout": lambda part, model: model["dropout"],
     },
+    "attention/differential": {"weights_dropout": lambda part, model: model["dropout"]},
+    "attention/latent": {
+        "latent_dim": lambda part, model: 4 * (part["head_dim"] or model["dim"] // model["num_heads"]),
+        "head_dim": lambda part, model: model["dim"] // model["num_heads"],
+        "rotated_dim": lambda part, model: -(-(part["head_dim"] or model["dim"] // model["num_heads"]) // 4) * 2,
+        "weights_dropout": lambda part, model: model["dropout"],
+    },
     "feed_forward/mlp": {"hidden": lambda part, model: 4 * model["dim"]},
     "feed_forward/gated": {"hidden": lambda part, model: max(8, round(model["dim"] / 3) * 8)},
+    "position/rotary": {"fast": lambda part, model: 32.0 if part["scaling"] == "yarn" else 4.0},
     "model/encoder_decoder": {
         "num_decoder_layers": lambda part, model: model["num_layers"],
         "embedding_dim": lambda part, model: model["dim"],

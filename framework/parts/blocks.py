@@ -33,6 +33,9 @@ class Block(nn.Module):
     def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
         raise NotImplementedError
 
+    def initialize_layer(self, layer: nn.Module, std: float) -> None:
+        """Sets initial weights of the sublayers of its layer, after they have set their own. std: the model's `initial_std`."""
+
 
 class NormedBlock(Block):
     """A block with one norm for each sublayer."""
@@ -91,3 +94,76 @@ class ParallelBlock(Block):
         for sublayer in sublayers:
             x = x + self.dropout(sublayer(normed))
         return x
+
+
+@register("block")
+class SandwichBlock(Block):
+    """Norms before and after each sublayer: x + norm(sublayer(norm(x))). Gemma Team 2024 (Gemma 2), section 2, https://arxiv.org/abs/2408.00118"""
+
+    final_norm = True
+
+    def __init__(self, dim: int, dropout: float, bias: bool, epsilon: float, sublayers: int, norm: Part):
+        super().__init__()
+        self.before = nn.ModuleList(norm(dim=dim, epsilon=epsilon, bias=bias) for _ in range(sublayers))
+        self.after = nn.ModuleList(norm(dim=dim, epsilon=epsilon, bias=bias) for _ in range(sublayers))
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
+        for before, after, sublayer in zip(self.before, self.after, sublayers, strict=True):
+            x = x + self.dropout(after(sublayer(before(x))))
+        return x
+
+
+@register("block")
+class ReorderedBlock(NormedBlock):
+    """Norm after each sublayer, before the sum: x + norm(sublayer(x)). OLMo Team 2025 (OLMo 2), section 3.3.2, https://arxiv.org/abs/2501.00656"""
+
+    final_norm = True
+
+    def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
+        for norm, sublayer in zip(self.norms, sublayers, strict=True):
+            x = x + self.dropout(norm(sublayer(x)))
+        return x
+
+
+@register("block")
+class DeepNormBlock(NormedBlock):
+    """Norm after a residual stream that weighs more: norm(alpha * x + sublayer(x)). Wang et al. 2022, section 3, https://arxiv.org/abs/2203.00555
+
+    Initial weights are Xavier normal: with gain 1 those of the linear maps named `query` and `key`, with gain beta all others.
+
+    alpha: weight of the residual stream; null = (sublayers * num_layers)^(1/4), which is (2N)^(1/4) in an encoder or decoder of N layers
+        and (3M)^(1/4) in a decoder of M layers with cross-attention. An encoder beside it has 0.81 (N^4 M)^(1/16) in the paper.
+    beta: gain of the initial weights; null = (4 * sublayers * num_layers)^(-1/4). An encoder beside a decoder has 0.87 (N^4 M)^(-1/16).
+    """
+
+    rules: ClassVar[dict[str, str]] = {
+        "alpha is None or 0 < alpha < 1e6": "alpha must be positive and below 1,000,000",
+        "beta is None or 0 < beta < 1e6": "beta must be positive and below 1,000,000",
+    }
+
+    def __init__(
+        self,
+        dim: int,
+        num_layers: int,
+        dropout: float,
+        bias: bool,
+        epsilon: float,
+        sublayers: int,
+        norm: Part,
+        alpha: float | None = None,
+        beta: float | None = None,
+    ):
+        super().__init__(dim, dropout, bias, epsilon, sublayers, norm)
+        self.alpha = (sublayers * num_layers) ** 0.25 if alpha is None else alpha
+        self.beta = (4 * sublayers * num_layers) ** -0.25 if beta is None else beta
+
+    def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
+        for norm, sublayer in zip(self.norms, sublayers, strict=True):
+            x = norm(self.alpha * x + self.dropout(sublayer(x)))
+        return x
+
+    def initialize_layer(self, layer: nn.Module, std: float) -> None:
+        for name, linear in layer.named_modules():
+            if isinstance(linear, nn.Linear):
+                nn.init.xavier_normal_(linear.weight, gain=1.0 if name.rpartition(".")[2] in ("query", "key") else self.beta)

@@ -46,6 +46,16 @@ class Decoder(Stack):
         return self.run_layers(x, *self.prepare(x, positions, padding_mask, documents, state, padding_side), caches)
 
 
+@register("decoder", "shared")
+class SharedDecoder(Decoder):
+    """Transformer decoder whose layers share their weights. Dehghani et al. 2019, section 2.1, https://arxiv.org/abs/1807.03819
+
+    That paper's embeddings of the depth, and its halting, are left out.
+    """
+
+    shares_weights = True
+
+
 @register("decoder", "cross")
 class CrossDecoder(Stack):
     """Transformer decoder with cross-attention to an encoder output. Vaswani et al. 2017, section 3.1, https://arxiv.org/abs/1706.03762
@@ -102,3 +112,10 @@ class CrossDecoder(Stack):
         layouts, masks = self.prepare(x, positions, padding_mask, None, state, padding_side)
         encoder_mask = Mask(x.shape[1], source.encoder_length, padding_mask=source.encoder_padding_mask, device=x.device)
         return self.run_layers(x, layouts, masks, caches, source.encoder_keys_values, [encoder_mask] * len(self.depths))
+
+
+@register("decoder", "shared_cross")
+class SharedCrossDecoder(CrossDecoder):
+    """Decoder with cross-attention whose layers share their weights. Dehghani et al. 2019, section 2.1, https://arxiv.org/abs/1807.03819"""
+
+    shares_weights = True

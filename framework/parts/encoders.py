@@ -1,5 +1,7 @@
 """Encoders: stacks with bidirectional self-attention."""
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from framework.parts.stacks import Stack
@@ -9,6 +11,8 @@ from framework.registry import register
 @register("encoder", "standard")
 class Encoder(Stack):
     """Transformer encoder. Vaswani et al. 2017, section 3.1, https://arxiv.org/abs/1706.03762"""
+
+    provides: ClassVar[dict[str, str]] = {**Stack.provides, "bidirectional": "True"}
 
     def forward(self, x: Tensor, positions: Tensor, padding_mask: Tensor | None = None, documents: Tensor | None = None) -> Tensor:
         """Embeddings x (B, T, D) at positions (B or 1, T) -> hidden states (B, T, D).

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from framework.parts.blocks import Block
 from framework.parts.embeddings import LMHead, Tokens
 from framework.parts.stacks import Stack
 
@@ -24,7 +25,7 @@ def initialize(model: nn.Module, std: float) -> None:
     | other parameters of a part                                                | as its constructor set them |
 
     A part with other initial values has a method `initialize_weights(std)`: it is called after the table is applied, inner parts
-    first, and sets what it wants to differ.
+    first, and sets what it wants to differ. A block sets weights of the sublayers of its layer by `initialize_layer(layer, std)`.
     """
     if all(parameter.is_meta for parameter in model.parameters()):
         return  # shapes alone are wanted
@@ -50,3 +51,5 @@ def initialize(model: nn.Module, std: float) -> None:
         own: Any = getattr(module, "initialize_weights", None)
         if own is not None:
             own(std)
+        if isinstance(block := getattr(module, "block", None), Block):
+            block.initialize_layer(module, std)

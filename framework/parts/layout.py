@@ -37,6 +37,10 @@ class RotaryEmbedding:
             rotated = torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
         return torch.cat((rotated, rest), dim=-1) if rest.shape[-1] else rotated
 
+    def times(self, factor: float) -> "RotaryEmbedding":
+        """The rotation that also multiplies the rotated features."""
+        return RotaryEmbedding(self.cos * factor, self.sin * factor, self.interleaved)
+
 
 @dataclass(frozen=True)
 class SequenceLayout:

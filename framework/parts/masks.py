@@ -3,7 +3,8 @@
 Shapes: B batch, T query length, S key length, H heads.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ class Mask:
     documents: the document number of every query (B, T) and key (B, S); a token attends to its own document.
     window: a token attends to tokens nearer than this many, itself included.
     bias: (B or 1, H, T, S), added to the scores.
+    relative: function of the scaled queries (B, H, T, d) that gives a further bias (B, H, T, S); `attend` calls it.
     document_lengths: tokens of each document of all rows, in order, where attention may be computed for each alone: without padding and
         bias, and known without a wait (on a CPU, not compiled); else None.
 
@@ -33,6 +35,7 @@ class Mask:
     window: int | None = None
     device: torch.device | None = None
     bias: Tensor | None = None
+    relative: Callable[[Tensor], Tensor] | None = field(default=None, repr=False, compare=False)
     document_lengths: list[int] | None = field(init=False, repr=False, compare=False)
     _sdpa: dict[str, Any] | None = field(init=False, repr=False, compare=False)
 
@@ -48,6 +51,13 @@ class Mask:
             object.__setattr__(self, "_sdpa", self._keywords())
         assert self._sdpa is not None
         return self._sdpa
+
+    def of(self, query: Tensor) -> "Mask":
+        """The mask with the bias of these scaled queries (B, H, T, d), where there is one that depends on them."""
+        if self.relative is None:
+            return self
+        relative = self.relative(query)
+        return replace(self, bias=relative if self.bias is None else self.bias + relative, relative=None)
 
     def dense(self) -> Tensor | None:
         """(B or 1, 1, T, S), True = attend; None = every query attends to every key. The bias is not in it.

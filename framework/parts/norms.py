@@ -1,6 +1,9 @@
 """Norms. Context arguments: dim, epsilon, bias."""
 
-from torch import nn
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
 
 from framework.registry import register
 
@@ -19,6 +22,26 @@ class RMSNorm(nn.RMSNorm):
 
     def __init__(self, dim: int, epsilon: float):
         super().__init__(dim, eps=epsilon)
+
+
+@register("norm")
+class DynamicTanh(nn.Module):
+    """Dynamic tanh in place of a norm: weight * tanh(alpha * x) + bias, alpha learned. Zhu et al. 2025, section 4, https://arxiv.org/abs/2503.10622
+
+    alpha: initial value of the learned factor.
+    """
+
+    rules: ClassVar[dict[str, str]] = {"0 < alpha < 1e6": "alpha must be positive and below 1,000,000"}
+
+    def __init__(self, dim: int, bias: bool, alpha: float = 0.5):
+        super().__init__()
+        self.alpha = nn.Parameter(torch.tensor(float(alpha)))
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.bias = nn.Parameter(torch.zeros(dim)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.tanh(self.alpha * x) * self.weight
+        return y if self.bias is None else y + self.bias
 
 
 @register("norm", "none")

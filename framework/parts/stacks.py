@@ -6,6 +6,7 @@ Shapes: B batch, T query length, S key length, D model dimension, H heads.
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, Literal, cast
 
 import torch
@@ -135,23 +136,27 @@ class Stack(nn.Module):
     ):
         super().__init__()
         context = {"dim": dim, "num_heads": num_heads, "num_layers": num_layers, "dropout": dropout, "bias": bias, "epsilon": epsilon}
-        around = {"dim": embedding_dim, "num_heads": num_heads, "max_length": max_length, "causal": self.causal}
         sublayers = {"attention": attention, **cross_attention, "feed_forward": feed_forward}
-        self.position = position(**around)
         chosen = parts_by_layer(layers, num_layers, {**sublayers, "norm": norm, "position": position}, window)
         # layers that share their weights are as many as differ in their parts
         self.depths = distinct([parts.weights for parts in chosen]) if self.shares_weights else list(range(num_layers))
         self.layers = nn.ModuleList(
             self.layer_class(
                 block=block(**context, layer=layer, sublayers=len(sublayers), norm=chosen[layer].slots["norm"]),
-                **{name: chosen[layer].slots[name](**context, layer=layer) for name in sublayers},
+                **{name: chosen[layer].slots[name](**context, layer=layer, causal=self.causal and name != "cross") for name in sublayers},
             )
             for layer in (self.depths.index(each) for each in range(max(self.depths) + 1))
         )
-        others = [parts.slots["position"] for parts in chosen]
-        self.positions = distinct([repr(position), *map(repr, others)])[1:]  # of the layers; 0 is that of the stack
-        self.layer_positions = nn.ModuleList(others[self.positions.index(number)](**around) for number in range(1, max(self.positions) + 1))
         self.windows = [parts.window for parts in chosen]
+        positions = [parts.slots["position"] for parts in chosen]
+        head_dims = self._head_dims()
+        kinds = [(repr(part), size if "relative" in part.cls.provides else None) for part, size in zip(positions, head_dims, strict=True)]
+        own = (repr(position), head_dims[0] if "relative" in position.cls.provides else None)
+        self.positions = distinct([own, *kinds])[1:]  # of the layers; 0 is that of the stack
+        around = {"dim": embedding_dim, "num_heads": num_heads, "max_length": max_length, "causal": self.causal}
+        self.position = position(**around, head_dim=head_dims[0])
+        firsts = (self.positions.index(number) for number in range(1, max(self.positions) + 1))
+        self.layer_positions = nn.ModuleList(positions[layer](**around, head_dim=head_dims[layer]) for layer in firsts)
         unnormalized = cast(type[Block], block.cls).final_norm
         self.residual_additions = num_layers * len(sublayers) if unnormalized else 0  # to a stream that no norm scales
         self.final_norm = final_norm(dim=dim, epsilon=epsilon, bias=bias) if unnormalized else nn.Identity()
@@ -176,25 +181,29 @@ class Stack(nn.Module):
         assert keys is not None
         pair = None if documents is None else (documents, documents)
         encodings = [cast(Position, self.position), *(cast(Position, position) for position in self.layer_positions)]
-        biases = {}
+        biases, relatives = {}, {}
         for number in set(self.positions):
-            bias = encodings[number].bias(positions, keys)
+            position = encodings[number]
+            bias = position.bias(positions, keys)
             biases[number] = None if bias is None else bias.to(x.dtype)  # (B or 1, H, T, S)
-        rotary_dims = (cast(Layer, layer).attention.rotary_dim for layer in self.by_depth())
-        kinds = list(zip(self.positions, self.windows, rotary_dims, strict=True))
+            related = type(position).relative is not Position.relative
+            relatives[number] = partial(position.relative, queries=positions, keys=keys) if related else None
+        kinds = list(zip(self.positions, self.windows, self._head_dims(), strict=True))
         layouts, masks = {}, {}
-        for number, window, rotary_dim in set(kinds):
-            rotary = encodings[number].rotary(positions, rotary_dim, window)
-            layouts[number, window, rotary_dim] = SequenceLayout(positions, padding_mask, rotary)
+        for number, window, head_dim in set(kinds):
+            rotary = encodings[number].rotary(positions, head_dim, window)
+            layouts[number, window, head_dim] = SequenceLayout(positions, padding_mask, rotary)
             if (number, window) not in masks:
-                masks[number, window] = Mask(
-                    x.shape[1], keys.shape[1], self.causal, keys_padding_mask, pair, window, x.device, biases[number]
-                )
+                seen = (x.shape[1], keys.shape[1], self.causal, keys_padding_mask, pair, window, x.device)
+                masks[number, window] = Mask(*seen, biases[number], relatives[number])
         return [layouts[kind] for kind in kinds], [masks[kind[:2]] for kind in kinds]
 
     def by_depth(self) -> list[nn.Module]:
         """The layers in the order in which they are applied."""
         return [self.layers[number] for number in self.depths]
+
+    def _head_dims(self) -> list[int]:
+        return [cast(Layer, layer).attention.rotary_dim for layer in self.by_depth()]
 
     def caches(self) -> list[Cache]:
         """An empty cache for the self-attention of every layer."""

@@ -17,7 +17,7 @@ from framework.testing.promise import BrokenPromise, Inapplicable
 from framework.testing.toy_models import VOCABULARY, forward, texts
 from framework.testing.toy_part import ToyPart
 
-HOOKS = ("embed", "rotary", "bias")
+HOOKS = ("embed", "rotary", "bias", "relative")
 WINDOW, ALL = 3, 99  # tokens
 ROUNDED = 1e-3  # angles are computed in float32
 
@@ -119,10 +119,10 @@ def _permuted(position: Position, hook: str) -> Iterator[list[bool]]:
     something."""
     results, usual = [], getattr(position, hook)
 
-    def permuted(*arguments: Any) -> Any:
-        unchanged = arguments[0] if hook == "embed" else None
+    def permuted(*arguments: Any, **keywords: Any) -> Any:
+        unchanged = arguments[0] if hook in ("embed", "relative") else None
         others = [(x * 3) % x.shape[-1] if isinstance(x, Tensor) and x is not unchanged else x for x in arguments]
-        result = usual(*others)
+        result = usual(*others, **{name: (x * 3) % x.shape[-1] for name, x in keywords.items()})
         results.append(result is not unchanged)
         return result
 

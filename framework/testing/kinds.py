@@ -35,6 +35,10 @@ def positions_are_explicit(toy: ToyPart) -> None:
             "rotary": (rotated, 2),
             "bias of a query": (lambda rows, tokens: position.bias(positions[rows, tokens], positions[rows]), 2),  # noqa: B023
             "bias of a key": (lambda rows, tokens: position.bias(positions[rows], positions[rows, tokens]), 3),  # noqa: B023
+            "relative": (
+                lambda rows, tokens: position.relative(heads[rows, :, tokens], positions[rows, tokens], positions[rows]),  # noqa: B023
+                2,
+            ),
         }
         every = slice(None)
         for name, (compute, axis) in hooks.items():
@@ -45,11 +49,12 @@ def positions_are_explicit(toy: ToyPart) -> None:
 
 @torch.no_grad()
 def declares_its_traits(toy: ToyPart) -> None:
-    """A position declares in `provides` what it gives: `bias`, `rotary`; and `table` if it cannot read every position."""
+    """A position declares in `provides` what it gives: `bias`, `rotary`, `relative`; and `table` if it cannot read every position."""
     declared, model = traits(toy.part), toy.model().eval()
     for position in toy.parts(model):
         positions = torch.arange(4)[None]
         given = {"bias": position.bias(positions, positions), "rotary": position.rotary(positions, 4)}
+        given["relative"] = position.relative(_random(1, 2, 4, 4), positions, positions)
         for trait, value in given.items():
             if (value is not None) != (trait in declared):
                 wrong = "returns something" if value is not None else "returns None"
@@ -173,6 +178,7 @@ def _reads(position: Any, positions: Tensor, dim: int) -> bool:
         position.embed(_random(1, 4, dim), positions)
         position.rotary(positions, 4)
         position.bias(positions, positions)
+        position.relative(_random(1, 2, 4, 4), positions, positions)
     except (IndexError, RuntimeError, ValueError):
         return False
     return True

@@ -11,7 +11,7 @@ from framework.testing.promise import BrokenPromise
 from framework.testing.toy_models import forward, loss, texts
 from framework.testing.toy_part import ToyPart
 
-METHODS = {"attention": ("keys_values", "forward"), "position": ("embed", "rotary", "bias")}  # of other kinds: forward
+METHODS = {"attention": ("keys_values", "forward"), "position": ("embed", "rotary", "bias", "relative")}  # of other kinds: forward
 
 
 @torch.no_grad()

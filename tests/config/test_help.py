@@ -134,7 +134,7 @@ def test_every_preset_is_described_and_says_what_it_is(capsys):
 def test_options_are_described_with_type_default_and_meaning():
     text = describe_text(index.load(), "attention/multi_head")
     assert "\n  num_kv_heads: int | None = None  key/value heads" in text
-    assert "\n  qk_norm: norm, default none; layer none rms" in text
+    assert "\n  qk_norm: norm, default none; dynamic_tanh layer none rms" in text
     assert "Context arguments: dim, num_heads" in text
     assert "follows the owner's attention" in describe_text(index.load(), "decoder/cross")
 

@@ -4,7 +4,17 @@ import pytest
 
 from framework.config import catalogue
 from framework.registry import Part
-from framework.testing import AttentionPromises, FeedForwardPromises, PositionPromises, SourcePromises, TaskPromises, ToyTask
+from framework.testing import (
+    AttentionPromises,
+    BlockPromises,
+    FeedForwardPromises,
+    NormPromises,
+    PositionPromises,
+    SourcePromises,
+    StackPromises,
+    TaskPromises,
+    ToyTask,
+)
 from framework.testing.task_rows import refuses_other_types
 
 
@@ -17,13 +27,80 @@ class TestGroupedAttention(AttentionPromises):
     families = ("encoder_decoder",)
 
 
+class TestCappedGatedAttention(AttentionPromises):
+    part = Part("attention/multi_head", logit_cap=2.0, sinks=True, gate="feature")
+    families = ("encoder_decoder",)
+
+
+class TestDifferentialAttention(AttentionPromises):
+    part = "attention/differential"
+    families = ("encoder_decoder",)
+
+
+class TestLatentAttention(AttentionPromises):
+    part = Part("attention/latent", query_dim=6)
+    families = ("encoder_decoder",)
+
+
+class TestGatedDeltaAttention(AttentionPromises):
+    part = "attention/gated_delta"
+    families = ("decoder_only",)
+
+
+class TestSandwichBlock(BlockPromises):
+    part = "block/sandwich"
+    families = ("encoder_decoder",)
+
+
+class TestReorderedBlock(BlockPromises):
+    part = "block/reordered"
+    families = ("decoder_only",)
+
+
+class TestDeepNormBlock(BlockPromises):
+    part = "block/deep_norm"
+    families = ("encoder_decoder",)
+
+
+class TestDynamicTanh(NormPromises):
+    part = "norm/dynamic_tanh"
+    families = ("encoder_only",)
+
+
 class TestRotaryPosition(PositionPromises):
     part = "position/rotary"
+
+
+class TestScaledRotaryPosition(PositionPromises):
+    part = Part("position/rotary", scaling="yarn", base=50.0, trained_length=16)
+    families = ("decoder_only",)
+
+
+class TestKerplePosition(PositionPromises):
+    part = "position/kerple"
+    families = ("encoder_decoder",)
+
+
+class TestShawPosition(PositionPromises):
+    part = Part("position/shaw", distance=2)
+
+
+class TestSharedDecoder(StackPromises):
+    part = "decoder/shared"
+
+
+class TestSharedCrossDecoder(StackPromises):
+    part = "decoder/shared_cross"
 
 
 class TestGatedFeedForward(FeedForwardPromises):
     part = "feed_forward/gated"
     families = ("decoder_only",)
+
+
+class TestMixtureOfExperts(FeedForwardPromises):
+    part = Part("feed_forward/mixture_of_experts", experts=4, shared_expert=True, expert=Part("feed_forward/mlp", hidden=12))
+    families = ("encoder_decoder",)
 
 
 class TestTranslation(TaskPromises):

@@ -42,7 +42,7 @@ def inputs(queries, kv_heads=H, dtype=torch.float64):
     return [torch.randn(shape, generator=random, dtype=torch.float64).to(dtype).transpose(1, 2).requires_grad_() for shape in shapes]
 
 
-def formula(query, key, value, mask, scale=None):
+def formula(query, key, value, mask, scale=None, logit_cap=None, sinks=None):
     """One query, head and row at a time."""
     allowed = mask.dense()
     allowed = torch.ones(1, 1, 1, 1, dtype=torch.bool) if allowed is None else allowed
@@ -53,10 +53,13 @@ def formula(query, key, value, mask, scale=None):
             shared = head // (H // key.shape[1])
             for number in range(mask.queries):
                 scores = key[row, shared] @ query[row, head, number] * (D**-0.5 if scale is None else scale)
+                if logit_cap is not None:
+                    scores = logit_cap * torch.tanh(scores / logit_cap)
                 if mask.bias is not None:
                     scores = scores + mask.bias[0, head, number]
                 weights = scores.exp() * allowed[row, 0, number]
-                rows.append(weights @ value[row, shared] / weights.sum().clamp(min=1e-300))
+                total = weights.sum() if sinks is None else weights.sum() + sinks[head].exp()
+                rows.append(weights @ value[row, shared] / total.clamp(min=1e-300))
     return torch.stack(rows).view(B, H, mask.queries, D)
 
 
@@ -75,6 +78,30 @@ def test_a_kernel_is_the_formula(kernel, name, kv_heads, monkeypatch):
     wanted = with_gradients(lambda *given: formula(*given, mask, scale), arguments)
     for got, want in zip(with_gradients(lambda *given: kernel(*given, mask, scale=scale), arguments), wanted, strict=True):
         close(got, want)
+
+
+@pytest.mark.parametrize("name", MASKS)
+@pytest.mark.parametrize("given", ["cap", "sinks", "both"])
+def test_a_cap_and_sinks_are_in_the_formula(name, given, monkeypatch):
+    monkeypatch.setattr(kernels, "CHUNK", 3)
+    monkeypatch.setattr(kernels, "CALL", 0)  # so that seven tokens are worth a call a document
+    mask, cap = MASKS[name], None if given == "sinks" else 0.6
+    sinks = None if given == "cap" else torch.linspace(-2, 3, H, dtype=torch.float64).requires_grad_()
+    arguments = [*inputs(mask.queries, K), *([] if sinks is None else [sinks])]
+
+    def call(function):
+        return with_gradients(lambda q, k, v, sinks=None: function(q, k, v, mask, scale=0.7, logit_cap=cap, sinks=sinks), arguments)
+
+    for got, want in zip(call(attend), call(formula), strict=True):
+        close(got, want)
+
+
+def test_weights_with_a_cap_and_sinks_are_recorded():
+    arguments = inputs(T)
+    with AttentionWeights() as recorded:
+        attended = attend(*arguments, MASKS["causal"], logit_cap=0.6, sinks=torch.ones(H, dtype=torch.float64))
+    close(recorded.weights[0] @ arguments[2], attended)
+    assert (recorded.weights[0].sum(-1) < 0.9).all()  # the rest is the sinks'
 
 
 @pytest.mark.parametrize("kernel", [fused, products])
@@ -147,6 +174,10 @@ def test_the_choice_is_that_of_the_table(bf16, monkeypatch):
     assert chosen(torch.bfloat16, keys=256) is fused and chosen(torch.float16, 0.1) is fused
     assert chosen(torch.float32, 0.1, device="meta") is fused
     assert chosen(torch.float32, keys=1024, documents=halves) is by_document
+    query = torch.empty(B, H, 64, D)
+    assert (
+        choose(query, Mask(64, 64), 0.0, plain=False) is products and choose(query.to("meta"), Mask(64, 64), 0.0, plain=False) is products
+    )
     assert chosen(torch.float32, keys=T, documents=DOCUMENTS) is fused  # seven tokens: calls cost more than scores
     with torch.autocast("cpu", torch.bfloat16):
         assert chosen(torch.float32) is half and chosen(torch.float64) is fused

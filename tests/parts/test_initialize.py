@@ -9,7 +9,7 @@ from torch import nn
 from framework.data.spec import DataSpec
 from framework.models.decoder_only import DecoderOnlyModel
 from framework.parts.attention.multi_head import MultiHeadAttention
-from framework.parts.blocks import NormedBlock, PostNormBlock
+from framework.parts.blocks import NormedBlock
 from framework.parts.encoders import Encoder
 from framework.registry import Part
 from framework.testing import toy_model
@@ -31,26 +31,6 @@ class GatedAttention(MultiHeadAttention):
 
     def forward(self, x, keys_values, layout, mask):
         return super().forward(x, keys_values, layout, mask) * self.gate(x).sigmoid()
-
-
-class DeepNormBlock(PostNormBlock):
-    """norm(alpha x + sublayer(x)), alpha = (2N)^(1/4). Wang et al. 2022, section 4.1 and figure 2, https://arxiv.org/abs/2203.00555"""
-
-    def __init__(self, dim: int, dropout: float, bias: bool, epsilon: float, sublayers: int, num_layers: int, norm: Part):
-        super().__init__(dim, dropout, bias, epsilon, sublayers, norm)
-        self.alpha = (2 * num_layers) ** 0.25
-
-    def forward(self, x, sublayers):
-        return super().forward(x, [lambda y, call=call: call(y) + (self.alpha - 1) * y for call in sublayers])
-
-
-class DeepNormEncoder(Encoder):
-    """Xavier initialization with gain beta = (8N)^(-1/4), and 1 for queries and keys, as in figure 2 of the same paper."""
-
-    def initialize_weights(self, std: float) -> None:
-        for name, linear in self.layers.named_modules():
-            if isinstance(linear, nn.Linear):
-                nn.init.xavier_normal_(linear.weight, gain=1.0 if name.endswith(("query", "key")) else (8 * len(self.layers)) ** -0.25)
 
 
 class LayerScaleBlock(NormedBlock):
@@ -91,7 +71,8 @@ def test_a_gate_begins_open():
 
 
 def test_deep_norm_is_that_of_the_paper():
-    model = toy_model("encoder_only", num_layers=8, dim=64, encoder=Part(DeepNormEncoder, block=Part(DeepNormBlock)))
+    """Figure 2: Xavier initialization with gain beta = (8N)^(-1/4), and 1 for queries and keys; alpha = (2N)^(1/4)."""
+    model = toy_model("encoder_only", num_layers=8, dim=64, block=Part("block/deep_norm"))
     layer = model.encoder.layers[3]
     beta = 64**-0.25  # (8 * 8)^(-1/4)
     xavier = math.sqrt(2 / (64 + 64))
@@ -102,6 +83,22 @@ def test_deep_norm_is_that_of_the_paper():
     x = torch.randn(1, 3, 64, dtype=torch.float64)
     first = layer.block.norms[0](2 * x + 3 * x)
     torch.testing.assert_close(layer.block(x, (lambda y: 3 * y, torch.zeros_like)), layer.block.norms[1](2 * first))
+
+
+def test_deep_norm_of_both_stacks_is_that_of_the_paper():
+    """Figure 2, encoder-decoder: that of the decoder by its layers, that of the encoder by its options."""
+    values = {"alpha": 0.81 * (6**4 * 4) ** (1 / 16), "beta": 0.87 * (6**4 * 4) ** (-1 / 16)}
+    encoder = Part("encoder/standard", block=Part("block/deep_norm", **values))
+    model = toy_model("encoder_decoder", num_layers=6, num_decoder_layers=4, dim=64, block=Part("block/deep_norm"), encoder=encoder)
+    xavier = math.sqrt(2 / (64 + 64))
+    for layer, alpha, beta in (
+        (model.encoder.layers[5], values["alpha"], values["beta"]),
+        (model.decoder.layers[0], (3 * 4) ** 0.25, (12 * 4) ** -0.25),
+    ):
+        assert layer.block.alpha == pytest.approx(alpha)
+        assert layer.attention.output.weight.std().item() == pytest.approx(beta * xavier, rel=0.06)
+        assert layer.attention.query.weight.std().item() == pytest.approx(xavier, rel=0.06)
+    assert model.decoder.layers[0].cross.value.weight.std().item() == pytest.approx((12 * 4) ** -0.25 * xavier, rel=0.06)
 
 
 def test_layer_scale_is_that_of_the_paper():

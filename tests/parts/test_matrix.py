@@ -3,6 +3,7 @@
 A sample of the matrix runs in the suite, `pytest -m whole tests/parts/test_matrix.py` runs all of it.
 """
 
+import re
 from itertools import product
 from random import Random
 
@@ -17,12 +18,14 @@ FAMILIES = ("encoder_only", "decoder_only", "encoder_decoder")
 MATRIX = list(product(FAMILIES, *(sorted(catalogue.load().options[kind]) for kind in ("attention", "position", "block"))))
 
 
-def reasons(attention: str, position: str) -> list[str]:
-    """Reasons why an attention refuses a position."""
-    return broken(get(f"attention/{attention}").rules, {"provided": set(get(f"position/{position}").provides)})
+def reasons(family: str, attention: str, position: str) -> list[str]:
+    """Reasons why an attention refuses a position, or the self-attention of an encoder."""
+    provided = {*get(f"position/{position}").provides, *(() if family == "decoder_only" else ("bidirectional",))}
+    refused = broken(getattr(get(f"position/{position}"), "rules", {}), {"provided": set(get(f"attention/{attention}").provides)})
+    return [*broken(get(f"attention/{attention}").rules, {"provided": provided}), *refused]
 
 
-LEGAL = [case for case in MATRIX if not reasons(case[1], case[2])]
+LEGAL = [case for case in MATRIX if not reasons(*case[:3])]
 SAMPLE = Random(0).sample(LEGAL, 24)
 
 
@@ -59,18 +62,28 @@ def test_the_whole_legal_matrix(case):
     trains_and_keeps_promises(case)
 
 
-def test_only_linear_attention_refuses_and_only_a_bias(capsys):
-    refused = {(attention, position) for _, attention, position, _ in MATRIX if reasons(attention, position)}
-    assert refused == {("linear", "alibi"), ("linear", "relative")}
+def test_what_is_refused_and_why(capsys):
+    refused = {case[:3]: " ".join(reasons(*case[:3])) for case in MATRIX if reasons(*case[:3])}
     with capsys.disabled():
         print(f"\nlegal: {len(LEGAL)} of {len(MATRIX)} combinations ({len(LEGAL) / len(MATRIX):.0%})")
-    for attention, position in refused:
-        assert "no scores to add a position bias" in " ".join(reasons(attention, position))
+    wanted = {("linear", position): "no scores to add a position bias" for position in ("alibi", "kerple", "relative")}
+    wanted |= {(attention, "shaw"): "vectors of distances" for attention in ("linear", "latent")}
+    assert {case[1:]: reason for case, reason in refused.items() if case[1] != "gated_delta"}.keys() == wanted.keys()
+    for (family, attention, position), reason in refused.items():
+        if attention != "gated_delta":
+            assert wanted[attention, position] in reason
+        else:
+            assert ("left to right" in reason) == (family != "decoder_only")
+            assert ("no scores" in reason, "no one position" in reason) == (
+                position in ("alibi", "kerple", "relative"),
+                position == "rotary",
+            )
 
 
-def test_linear_attention_refuses_a_window():
-    assert broken(get("attention/linear").rules, {"provided": {"window"}})
-    assert not broken(get("attention/linear").rules, {"provided": {"table"}})
+@pytest.mark.parametrize("attention", ["linear", "gated_delta"])
+def test_a_window_is_refused_by_attentions_without_scores(attention):
+    assert broken(get(f"attention/{attention}").rules, {"provided": {"window"}})
+    assert not broken(get(f"attention/{attention}").rules, {"provided": {"table"}})
 
 
 @pytest.mark.matrix(0.4)
@@ -85,7 +98,8 @@ def test_linear_attention_refuses_a_window():
         {"attention": Part("attention/linear", head_dim=6, chunk=3), "position": Part("position/rotary")},
         {"embedding_dim": 10, "embedding_norm": Part("norm/layer"), "embedding_scale": True},
         {"position": Part("position/learned", offset=2), "embedding_dim": 10},
-        {"position": Part("position/scaled_rotary", base=50.0, trained_length=16), "bias": False},
+        {"position": Part("position/rotary", scaling="llama3", base=50.0, trained_length=16), "bias": False},
+        {"position": Part("position/rotary", scaling="yarn", base=50.0, trained_length=16), "bias": False},
         {"block": Part("block/pre_norm", first_norm=False), "embedding_norm": Part("norm/layer")},
     ],
     ids=lambda values: "-".join(values),
@@ -122,7 +136,24 @@ def test_windows_keep_the_promises(family, stack, values, position):
     check(toy_model(family, position=position, **{slot: Part(stack, **values)}))
 
 
-@pytest.mark.parametrize("family", ["encoder_only", "encoder_decoder"])
+@pytest.mark.parametrize(
+    ("family", "stacks"),
+    [
+        ("encoder_only", {"encoder": "shared"}),
+        ("decoder_only", {"decoder": "shared"}),
+        ("encoder_decoder", {"encoder": "shared", "decoder": "shared_cross"}),
+    ],
+)
 @pytest.mark.parametrize("values", [{}, {"layers": [{}, {"window": 2}, {"window": 3}]}, {"activation_checkpointing": True}], ids=str)
-def test_one_layer_for_all_depths_keeps_the_promises(family, values):
-    check(toy_model(family, num_layers=3, position=Part("position/rotary"), encoder=Part("encoder/shared", **values)))
+def test_one_layer_for_all_depths_keeps_the_promises(family, stacks, values):
+    shared = {slot: Part(f"{slot}/{name}", **values) for slot, name in stacks.items()}
+    check(toy_model(family, num_layers=3, position=Part("position/rotary"), **shared))
+
+
+def test_one_layer_for_all_depths_is_a_layer_applied_again():
+    shared, apart = (toy_model("decoder_only", num_layers=3, decoder=Part(f"decoder/{name}")) for name in ("shared", "standard"))
+    assert set(shared.state_dict()) == {name for name in apart.state_dict() if "layers.1." not in name and "layers.2." not in name}
+    own = shared.state_dict()
+    apart.load_state_dict({name: own[re.sub(r"layers\.\d\.", "layers.0.", name)] for name in apart.state_dict()})
+    ids = torch.randint(23, (2, 7), generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(shared(ids), apart(ids), rtol=0, atol=1e-9)

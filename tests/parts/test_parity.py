@@ -155,6 +155,35 @@ def test_the_parallel_block_is_its_equation():
     close(block(x, (one, two)), x + one(block.norm(x)) + two(block.norm(x)))
 
 
+def test_blocks_with_norms_after_their_sublayers_are_their_equations():
+    offers = {**OFFERS, "num_layers": 2, "layer": 0, "sublayers": 2, "norm": Part("norm/rms")}
+    x, one, two = torch.randn(2, 5, DIM), nn.Linear(DIM, DIM), nn.Linear(DIM, DIM)
+    sandwich, reordered, deep = (Part(f"block/{name}")(**offers) for name in ("sandwich", "reordered", "deep_norm"))
+    for parameter in (parameter for block in (sandwich, reordered, deep) for parameter in block.parameters()):
+        nn.init.normal_(parameter)
+
+    def norm(x, of):
+        return x / (x.square().mean(-1, keepdim=True) + 1e-5).sqrt() * of.weight
+
+    between = x + norm(one(norm(x, sandwich.before[0])), sandwich.after[0])
+    close(sandwich(x, (one, two)), between + norm(two(norm(between, sandwich.before[1])), sandwich.after[1]))
+    between = x + norm(one(x), reordered.norms[0])
+    close(reordered(x, (one, two)), between + norm(two(between), reordered.norms[1]))
+    between = norm(math.sqrt(2) * x + one(x), deep.norms[0])  # (2 * 2)^(1/4)
+    close(deep(x, (one, two)), norm(math.sqrt(2) * between + two(between), deep.norms[1]))
+
+
+def test_dynamic_tanh_is_its_equation():
+    norm = Part("norm/dynamic_tanh", alpha=0.7)(dim=DIM, bias=True)
+    assert norm.alpha.item() == pytest.approx(0.7) and (norm.weight == 1).all() and not norm.bias.any()
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    x = torch.randn(2, 5, DIM)
+    for b, t, d in torch.cartesian_prod(torch.arange(2), torch.arange(5), torch.arange(DIM)).tolist():
+        wanted = norm.weight[d].item() * math.tanh(0.7 * x[b, t, d].item()) + norm.bias[d].item()
+        assert norm(x)[b, t, d].item() == pytest.approx(wanted, abs=BILLIONTH)
+
+
 def test_sinusoids_are_those_of_the_paper():
     got = Part(SinusoidalPosition)(dim=DIM).embed(torch.zeros(1, 5, DIM), torch.tensor([[0, 1, 2, 7, 100]]))
     for row, position in enumerate([0, 1, 2, 7, 100]):
@@ -180,10 +209,10 @@ def test_rotary_rotates_pairs_by_their_angle(interleaved, fraction, rotary_dim):
         close(got[b, h, t], torch.tensor(wanted))
 
 
-def test_scaled_rotary_slows_the_slow_pairs():
+def test_llama_3_slows_the_slow_pairs():
     """Pair by pair, by the number of periods in a text of the trained length."""
-    values = {"base": 100.0, "factor": 4.0, "trained_length": 64, "slow": 1.0, "fast": 5.0}
-    got = torch.atan2(*(getattr(Part("position/scaled_rotary", **values)().rotary(torch.tensor([[1]]), 16), of) for of in ("sin", "cos")))
+    values = {"scaling": "llama3", "base": 100.0, "factor": 4.0, "trained_length": 64, "slow": 1.0, "fast": 5.0}
+    got = torch.atan2(*(getattr(Part("position/rotary", **values)().rotary(torch.tensor([[1]]), 16), of) for of in ("sin", "cos")))
     kinds = set()
     for pair in range(8):
         speed = 100.0 ** (-2 * pair / 16)
@@ -192,6 +221,71 @@ def test_scaled_rotary_slows_the_slow_pairs():
         kinds.add(share if share in (0.0, 1.0) else 0.5)
         assert got[0, 0, 0, pair].item() == pytest.approx(speed * (share + (1 - share) / 4), rel=BILLIONTH)
     assert kinds == {0.0, 0.5, 1.0}
+
+
+@pytest.mark.parametrize("dim", [8, 32])
+@pytest.mark.parametrize("scaling", ["linear", "llama3", "yarn"])
+def test_scaled_rotary_is_that_of_transformers(scaling, dim):
+    from transformers import LlamaConfig
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+    rope = {"rope_type": scaling, "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 128}
+    rope |= {"low_freq_factor": 1.0, "high_freq_factor": 4.0} if scaling == "llama3" else {}
+    config = LlamaConfig(hidden_size=2 * dim, num_attention_heads=2, max_position_embeddings=512, rope_parameters=rope)
+    frequencies, factor = ROPE_INIT_FUNCTIONS[scaling](config, torch.device("cpu"))
+    positions = torch.tensor([[0, 1, 300]])
+    got = Part("position/rotary", scaling=scaling, factor=4.0, trained_length=128)().rotary(positions, dim)
+    angles = positions[0, :, None] * frequencies.double()
+    close(got.cos[0, 0], factor * angles.cos())
+    close(got.sin[0, 0], factor * angles.sin())
+
+
+def test_ntk_keeps_the_fastest_pair_and_slows_the_slowest():
+    """The base of Peng et al. 2023, definition 1, is base * factor^(d / (d - 2))."""
+    got = Part("position/rotary", scaling="ntk", factor=4.0)().rotary(torch.arange(9)[None], 8)
+    wanted = Part("position/rotary", base=10000.0 * 4.0 ** (8 / 6))().rotary(torch.arange(9)[None], 8)
+    close(got.cos, wanted.cos)
+    plain = Part("position/rotary")().rotary(torch.arange(9)[None], 8)
+    close(got.sin[..., 0], plain.sin[..., 0])
+    close(got.sin[..., 4, -1], Part("position/rotary", scaling="linear", factor=4.0)().rotary(torch.arange(9)[None], 8).sin[..., 4, -1])
+
+
+def test_layers_with_a_base_of_their_own_are_not_scaled():
+    position, plain = Part("position/rotary", scaling="linear", local_base=7.0)(), Part("position/rotary", base=7.0)()
+    close(position.rotary(torch.arange(5)[None], 8, 3).cos, plain.rotary(torch.arange(5)[None], 8).cos)
+    both = Part("position/rotary", scaling="linear")()
+    close(both.rotary(torch.arange(5)[None], 8, 3).cos, both.rotary(torch.arange(5)[None], 8).cos)
+
+
+def test_kerple_lowers_scores_by_the_logarithm_of_the_distance():
+    position = Part("position/kerple")(num_heads=HEADS)
+    nn.init.normal_(position.log_scale)
+    nn.init.normal_(position.log_rate)
+    queries, keys = torch.tensor([[2, 5]]), torch.tensor([[0, 2, 6]])
+    got = position.bias(queries, keys)
+    for head in range(HEADS):
+        a, b = math.exp(position.log_scale[head].item()), math.exp(position.log_rate[head].item())
+        for t, query in enumerate([2, 5]):
+            for s, key in enumerate([0, 2, 6]):
+                assert got[0, head, t, s].item() == pytest.approx(-a * math.log(1 + b * abs(query - key)), abs=BILLIONTH)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_shaw_adds_the_vector_of_the_distance_to_the_key(causal):
+    position = Part("position/shaw", distance=2)(head_dim=WIDTH, causal=causal)
+    attention, x, places = Part(MultiHeadAttention, scale=0.7)(**OFFERS), torch.randn(2, 5, DIM), torch.arange(5)[None]
+    mask = Mask(5, 5, causal, relative=lambda query: position.relative(query, places, places))
+    got = attend(attention, x, mask)
+    for b in range(2):
+        for t in range(5):
+            heads = []
+            for part in (slice(h * WIDTH, (h + 1) * WIDTH) for h in range(HEADS)):
+                query, keys = attention.query(x[b, t])[part], attention.key(x[b])[:, part]
+                seen = range(t + 1 if causal else 5)
+                vectors = [position.table.weight[max(-2, min(s - t, 0 if causal else 2)) + 2] for s in seen]
+                scores = torch.stack([0.7 * query @ (keys[s] + vector) for s, vector in zip(seen, vectors, strict=True)])
+                heads.append(scores.softmax(-1) @ attention.value(x[b])[: len(seen), part])
+            close(got[b, t], attention.output(torch.cat(heads)))
 
 
 def test_rotated_scores_depend_on_the_distance_alone():

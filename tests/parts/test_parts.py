@@ -91,8 +91,10 @@ def test_an_offset_leaves_the_first_rows_alone():
         (Part("encoder/standard", layers={"last": {"cross": "linear"}}), {"num_layers": 2}, "cross, which this stack"),
         (Part("encoder/standard", window=0), {"num_layers": 2}, "must be at least 1"),
         (Part("position/rotary", local_base=1.0), {}, "local_base must be greater than 1"),
-        (Part("position/scaled_rotary", factor=0.5), {}, "factor must be at least 1"),
-        (Part("position/scaled_rotary", slow=4.0), {}, "less than fast"),
+        (Part("position/rotary", factor=0.5), {}, "factor must be at least 1"),
+        (Part("position/rotary", slow=4.0), {}, "less than fast"),
+        (Part("position/rotary", scaling="yarn", slow=4.0, fast=3.0), {}, "less than fast"),
+        (Part("norm/dynamic_tanh", alpha=0.0), {"dim": 8}, "alpha must be positive"),
     ],
 )
 def test_impossible_options_are_refused_with_the_reason(part, context, reason):
@@ -104,9 +106,6 @@ def test_impossible_options_are_refused_with_the_reason(part, context, reason):
 def test_a_rotary_embedding_needs_a_pair_of_features():
     with pytest.raises(UserError, match="at least two features"):
         Part("position/rotary", fraction=0.1)().rotary(torch.arange(3)[None], 8)
-
-    with pytest.raises(UserError, match="which has 1"):
-        Part("position/scaled_rotary")().rotary(torch.arange(3)[None], 1)
 
 
 def test_layers_with_a_window_have_their_own_rotary_base():

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from framework.config.derived_defaults import effective
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.huggingface.entries import entry
@@ -92,14 +93,17 @@ def rotary_from_hf(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     if missing:
         raise UserError(f"config.json has rope_type='llama3' without {', '.join(missing)}")
     rope = {"original_max_position_embeddings": config.get("max_position_embeddings"), **rope}
-    return "scaled_rotary", {"position.base": base, **{path: entry(rope, key, type) for path, (key, type) in _TYPED.items()}}
+    scaling = {path: entry(rope, key, type) for path, (key, type) in _TYPED.items()}
+    return "rotary", {"position.base": base, "position.scaling": "llama3", **scaling}
 
 
 def rotary_to_hf(position: Mapping[str, Any]) -> Config:
     """Entries of config.json for a rotary position, under the keys of transformers 5 and of older versions; empty for another position."""
-    if position["part"] not in ("position/rotary", "position/scaled_rotary"):
+    if position["part"] != "position/rotary":
         return {}
-    if position["part"] == "position/rotary":
+    if position["scaling"] is None:
         return {"rope_theta": position["base"], "rope_parameters": {"rope_type": "default", "rope_theta": position["base"]}}
-    scaling = {"rope_type": "llama3", **{key: position[path.partition(".")[2]] for path, key in _LLAMA3.items()}}
+    if position["scaling"] != "llama3":
+        raise UserError(f"this family has no model.position.scaling={position['scaling']}; supported values: llama3, null")
+    scaling = {"rope_type": "llama3", **{key: effective({"position": position}, path) for path, key in _LLAMA3.items()}}
     return {"rope_theta": position["base"], "rope_scaling": scaling, "rope_parameters": {**scaling, "rope_theta": position["base"]}}

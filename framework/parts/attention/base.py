@@ -14,7 +14,8 @@ class Attention(nn.Module):
 
     Self-attention is `attention(x, attention.keys_values(x, layout), layout, mask)`; in incremental decoding a cache appends the
     keys and values in between. Cross-attention takes keys and values of the encoder output, computed once.
-    Context arguments: dim, num_heads, num_layers, dropout, bias, epsilon, layer (from 0).
+    Context arguments: dim, num_heads, num_layers, dropout, bias, epsilon, layer (from 0), causal (whether it is
+    the self-attention of a decoder).
 
     rotary_dim: features of a head that a position may rotate.
 

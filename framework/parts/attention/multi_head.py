@@ -1,7 +1,8 @@
 """Multi-head scaled dot-product attention, with grouped or shared key/value heads."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from framework.parts.attention.base import Attention
@@ -22,6 +23,12 @@ class MultiHeadAttention(Attention):
     input_bias: whether the query, key and value projections have a bias; null = the model's bias (Qwen 2: true without model.bias).
     weights_dropout: dropout of the attention weights; null = the model's dropout (BART: 0).
     qk_norm: the norm of queries and keys, per head. Henry et al. 2020, section 2.3, https://arxiv.org/abs/2010.04245
+    logit_cap: scores s become logit_cap * tanh(s / logit_cap), which keeps them below it; null = they stay as they are.
+        Gemma Team 2024 (Gemma 2), section 2, https://arxiv.org/abs/2408.00118
+    sinks: whether the softmax of each head has a learned logit more, of a key without value, so that a head may attend to nothing.
+        OpenAI 2025 (gpt-oss), section 2.2, https://arxiv.org/abs/2508.10925
+    gate: multiplies each head's output by the sigmoid of a projection of the input, one number for each `feature` or for each `head`;
+        null = no gate. Qiu et al. 2025, section 2.2, https://arxiv.org/abs/2505.06708
     """
 
     rules: ClassVar[dict[str, str]] = {
@@ -29,10 +36,11 @@ class MultiHeadAttention(Attention):
         "head_dim is not None or dim % num_heads == 0": "dim must be a multiple of num_heads where head_dim is null",
         "head_dim is None or 0 < head_dim <= 2**16": "head_dim must be positive, and at most 2**16",
         "num_kv_heads is None or num_kv_heads > 0 and num_heads % num_kv_heads == 0": "num_heads must be a multiple of num_kv_heads",
+        "logit_cap is None or logit_cap > 0": "logit_cap must be positive; null = scores without a cap",
         "weights_dropout is None or 0 <= weights_dropout < 1": "weights_dropout must be in [0, 1)",
     }
 
-    provides: ClassVar[dict[str, str]] = {"odd_heads": "(head_dim or dim // num_heads) % 2 == 1"}
+    provides: ClassVar[dict[str, str]] = {"odd_heads": "(head_dim or dim // num_heads) % 2 == 1", "relative_scores": "True"}
     option_traits: ClassVar = {"training_only": ("weights_dropout",)}
 
     def __init__(
@@ -48,6 +56,9 @@ class MultiHeadAttention(Attention):
         input_bias: bool | None = None,
         weights_dropout: float | None = None,
         qk_norm: Part = choice("norm", "none"),
+        logit_cap: float | None = None,
+        sinks: bool = False,
+        gate: Literal["feature", "head"] | None = None,
     ):
         super().__init__()
         num_kv_heads = num_kv_heads or num_heads
@@ -59,7 +70,10 @@ class MultiHeadAttention(Attention):
         self.output = nn.Linear(num_heads * self.rotary_dim, dim, bias=bias)
         self.query_norm = qk_norm(dim=self.rotary_dim, epsilon=epsilon, bias=bias)
         self.key_norm = qk_norm(dim=self.rotary_dim, epsilon=epsilon, bias=bias)
+        self.sinks = nn.Parameter(torch.zeros(num_heads)) if sinks else None
+        self.gate = nn.Linear(dim, num_heads * (self.rotary_dim if gate == "feature" else 1), bias=inner) if gate else None
         self.dropout, self.scale = dropout if weights_dropout is None else weights_dropout, scale
+        self.logit_cap = logit_cap
 
     def keys_values(self, x: Tensor, layout: SequenceLayout) -> tuple[Tensor, ...]:
         return layout.apply_rotary(self.key_norm(self._split(self.key(x)))), self._split(self.value(x))  # 2 x (B, K, S, d)
@@ -67,7 +81,10 @@ class MultiHeadAttention(Attention):
     def forward(self, x: Tensor, keys_values: tuple[Tensor, ...], layout: SequenceLayout, mask: Mask) -> Tensor:
         query = layout.apply_rotary(self.query_norm(self._split(self.query(x))))  # (B, H, T, d)
         key, value = keys_values
-        attended = attend(query, key, value, mask, self.dropout if self.training else 0.0, self.scale)  # (B, H, T, d)
+        rate = self.dropout if self.training else 0.0
+        attended = attend(query, key, value, mask, rate, self.scale, self.logit_cap, self.sinks)  # (B, H, T, d)
+        if self.gate is not None:
+            attended = attended * self.gate(x).unflatten(-1, (attended.shape[1], -1)).transpose(1, 2).sigmoid()
         return self.output(attended.transpose(1, 2).flatten(2))  # (B, T, D)
 
     def _split(self, x: Tensor) -> Tensor:
