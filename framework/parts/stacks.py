@@ -140,21 +140,22 @@ class Stack(nn.Module):
         chosen = parts_by_layer(layers, num_layers, {**sublayers, "norm": norm, "position": position}, window)
         # layers that share their weights are as many as differ in their parts
         self.depths = distinct([parts.weights for parts in chosen]) if self.shares_weights else list(range(num_layers))
-        self.layers = nn.ModuleList(
+        built: list[Any] = [
             self.layer_class(
                 block=block(**context, layer=layer, sublayers=len(sublayers), norm=chosen[layer].slots["norm"]),
                 **{name: chosen[layer].slots[name](**context, layer=layer, causal=self.causal and name != "cross") for name in sublayers},
             )
             for layer in (self.depths.index(each) for each in range(max(self.depths) + 1))
-        )
+        ]
         self.windows = [parts.window for parts in chosen]
         positions = [parts.slots["position"] for parts in chosen]
-        head_dims = self._head_dims()
+        head_dims = [built[number].attention.rotary_dim for number in self.depths]
         kinds = [(repr(part), size if "relative" in part.cls.provides else None) for part, size in zip(positions, head_dims, strict=True)]
         own = (repr(position), head_dims[0] if "relative" in position.cls.provides else None)
         self.positions = distinct([own, *kinds])[1:]  # of the layers; 0 is that of the stack
         around = {"dim": embedding_dim, "num_heads": num_heads, "max_length": max_length, "causal": self.causal}
         self.position = position(**around, head_dim=head_dims[0])
+        self.layers = nn.ModuleList(built)
         firsts = (self.positions.index(number) for number in range(1, max(self.positions) + 1))
         self.layer_positions = nn.ModuleList(positions[layer](**around, head_dim=head_dims[layer]) for layer in firsts)
         unnormalized = cast(type[Block], block.cls).final_norm
@@ -188,7 +189,8 @@ class Stack(nn.Module):
             biases[number] = None if bias is None else bias.to(x.dtype)  # (B or 1, H, T, S)
             related = type(position).relative is not Position.relative
             relatives[number] = partial(position.relative, queries=positions, keys=keys) if related else None
-        kinds = list(zip(self.positions, self.windows, self._head_dims(), strict=True))
+        head_dims = (cast(Layer, layer).attention.rotary_dim for layer in self.by_depth())
+        kinds = list(zip(self.positions, self.windows, head_dims, strict=True))
         layouts, masks = {}, {}
         for number, window, head_dim in set(kinds):
             rotary = encodings[number].rotary(positions, head_dim, window)
@@ -201,9 +203,6 @@ class Stack(nn.Module):
     def by_depth(self) -> list[nn.Module]:
         """The layers in the order in which they are applied."""
         return [self.layers[number] for number in self.depths]
-
-    def _head_dims(self) -> list[int]:
-        return [cast(Layer, layer).attention.rotary_dim for layer in self.by_depth()]
 
     def caches(self) -> list[Cache]:
         """An empty cache for the self-attention of every layer."""
