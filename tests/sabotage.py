@@ -1,4 +1,4 @@
-"""Ten one-line breakages of the core, each in a copy of the tree: the suite must turn red. `pytest -m sabotage tests/sabotage.py`."""
+"""One-line breakages of the core and of parts, each in a copy of the tree: the suite must turn red. `pytest -m sabotage tests/sabotage.py`."""
 
 import shutil
 import subprocess
@@ -82,6 +82,66 @@ BREAKAGES = {
         "tracker.finish(exit_code)",
         "pass",
         ("tests/integration/test_run_folder.py::test_a_failed_run_is_reported_as_failed",),
+    ),
+    "scores without the cap's scale": Breakage(
+        "framework/parts/attention/kernels.py",
+        "scores = logit_cap * torch.tanh(scores / logit_cap)",
+        "scores = torch.tanh(scores / logit_cap)",
+        ("tests/parts/test_attention_kernels.py::test_a_cap_and_sinks_are_in_the_formula",),
+    ),
+    "sinks on the wrong side": Breakage(
+        "framework/parts/attention/kernels.py",
+        "scores.logsumexp(-1, keepdim=True) - sinks[:, None, None]",
+        "scores.logsumexp(-1, keepdim=True) + sinks[:, None, None]",
+        ("tests/parts/test_attention_kernels.py::test_a_cap_and_sinks_are_in_the_formula",),
+    ),
+    "the shared key of latent attention is not rotated": Breakage(
+        "framework/parts/attention/latent.py",
+        "return self.norm(latent), layout.apply_rotary(key)",
+        "return self.norm(latent), key",
+        ("tests/parts/test_attentions.py::test_latent_attention_is_that_of_deepseek_v2",),
+    ),
+    "the memory of the delta rule is kept whole between chunks": Breakage(
+        "framework/parts/attention/gated_delta.py",
+        "memory = memory * total[:, :, n, -1, None, None].exp() + key",
+        "memory = memory + key",
+        ("tests/parts/test_attentions.py::test_chunks_of_the_delta_rule_are_its_steps",),
+    ),
+    "a convolution across documents": Breakage(
+        "framework/parts/attention/gated_delta.py",
+        "shifted = shifted * (documents == earlier)[..., None]",
+        "shifted = shifted * (earlier == earlier)[..., None]",
+        ("tests/parts/test_attentions.py::test_the_convolution_is_torchs_and_stays_in_a_document",),
+    ),
+    "differential attention without its first lambda": Breakage(
+        "framework/parts/attention/differential.py",
+        "(one - two + self.initial_lambda)",
+        "(one - two)",
+        ("tests/parts/test_attentions.py::test_differential_attention_is_the_difference_of_the_paper",),
+    ),
+    "padding counts for the experts": Breakage(
+        "framework/parts/mixture_of_experts.py",
+        "scatter_(-1, chosen, 1.0) * real[..., None]",
+        "scatter_(-1, chosen, 1.0)",
+        ("tests/parts/test_mixture_of_experts.py::test_the_losses_are_those_of_the_papers",),
+    ),
+    "vectors of distances to the other side": Breakage(
+        "framework/parts/positions/shaw.py",
+        "offset = keys[:, None, :] - queries[:, :, None]",
+        "offset = queries[:, :, None] - keys[:, None, :]",
+        ("tests/parts/test_parity.py::test_shaw_adds_the_vector_of_the_distance_to_the_key",),
+    ),
+    "one cache for a layer that is applied again": Breakage(
+        "framework/parts/stacks.py",
+        "return [cast(Layer, layer).attention.cache() for layer in self.depths()]",
+        "return [cast(Layer, layer).attention.cache() for layer in self.layers] * (len(self.windows) // len(self.layers))",
+        ("tests/parts/test_matrix.py::test_one_layer_for_all_depths_keeps_the_promises",),
+    ),
+    "a deep norm with the usual weights": Breakage(
+        "framework/parts/blocks.py",
+        'in ("query", "key") else self.beta)',
+        'in ("query", "key") else 1.0)',
+        ("tests/parts/test_initialize.py::test_deep_norm_is_that_of_the_paper",),
     ),
 }
 

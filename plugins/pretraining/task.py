@@ -30,6 +30,7 @@ from framework import (
 )
 
 from .baseline import Neighbors, counted
+from .defaults import PretrainingDefaults
 from .denoising import filled
 from .head import token_head
 
@@ -60,6 +61,8 @@ class PretrainingTask(GenerationTask, Distillable, Exportable):
     reads = ("targets",)
     validation_rows: ClassVar[int | None] = 0
     test_rows: ClassVar[int | None] = 3
+
+    defaults = PretrainingDefaults()
 
     def __init__(self, model: Part, spec: DataSpec, format: Format):
         super().__init__(model, spec, format)
