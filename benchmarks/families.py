@@ -10,9 +10,9 @@ import torch
 
 from framework import registry
 from framework.config import catalogue as index
-from framework.config.constraints import default_node, explicit
+from framework.config.constraints import default_node
 from framework.config.derived_defaults import effective, normalized
-from framework.config.presets import node_of
+from framework.config.layers import whole_node
 from framework.data.spec import DataSpec
 from framework.huggingface.family import Family
 
@@ -32,6 +32,11 @@ KINDS: dict[str, dict[str, tuple[str, str]]] = {
         "GPT-2": ("gpt2", "gpt2"),
         "Llama 3": ("llama", "llama_8b"),
         "Qwen 2": ("qwen2", "qwen2_7b"),
+    },
+    "Decoders since 2023": {
+        "Qwen 3": ("qwen3", "qwen3_0_6b"),
+        "Mistral": ("mistral", "mistral_7b"),
+        "SmolLM 3": ("smollm3", "smollm3_3b"),
     },
     "Encoder-decoders": {
         "T5": ("t5", "t5_base"),
@@ -64,6 +69,9 @@ VOCABULARIES = {
     "qwen2_0_5b": 151936,
     "qwen2_1_5b": 151936,
     "qwen2_7b": 152064,
+    "qwen3_0_6b": 151936,
+    "mistral_7b": 32000,
+    "smollm3_3b": 128256,
     "t5_small": 32128,
     "t5_base": 32128,
     "t5_large": 32128,
@@ -112,7 +120,7 @@ a part and its options.
 def plain_node(preset: str) -> dict[str, Any]:
     """The explicit, normalized node of a preset."""
     known = index.load()
-    return normalized(explicit(node_of(preset, "model", known), known))
+    return normalized(whole_node(preset, "model", known))
 
 
 def family_of(name: str) -> Family:
@@ -140,7 +148,7 @@ def _parts(kind: str, columns: Mapping[str, tuple[str, str]]) -> str:
 # Slot -> options shown even where all are defaults.
 SLOTS: dict[str, tuple[str, ...]] = {
     "attention": (),
-    "position": ("factor",),
+    "position": (),
     "feed_forward": ("hidden", "activation"),
     "norm": (),
     "block": (),
@@ -169,10 +177,32 @@ def _slot(slot: str, shown: Sequence[str], models: Sequence[Node]) -> list[list[
 def _differs(part: Node, model: Node, key: str) -> bool:
     """Whether an option of a part is not the default."""
     default = normalized(default_node(part["part"], index.load()), model)
-    return key != "part" and not isinstance(part[key], Mapping) and part[key] != default[key]
+    if isinstance(part[key], Mapping) and key not in default:
+        return False
+    if isinstance(part[key], Mapping) or isinstance(default[key], Mapping):
+        return not _is_stack(part) and _part_name(part[key]) != _part_name(default[key])
+    return key != "part" and bool(part[key] != default[key])
+
+
+def _is_stack(part: Node) -> bool:
+    return str(part["part"]).startswith(("encoder/", "decoder/"))  # whose parts are those of the model
+
+
+def _part_name(value: Any) -> str:
+    """The name of a part; empty for another value."""
+    return f"`{value['part'].partition('/')[2]}`" if isinstance(value, Mapping) and "part" in value else ""
+
+
+def _entry(entry: Node) -> str:
+    """An entry of a pattern of layers in a few words."""
+    return "{}" if not entry else ", ".join(f"{key} {_part_name(value) or _value(value) or 'null'}" for key, value in entry.items())
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, list) and value and all(isinstance(entry, Mapping) for entry in value):
+        return "; ".join(map(_entry, value))
+    if isinstance(value, Mapping):
+        return _part_name(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -8,11 +8,16 @@ from functools import partial
 from typing import Any
 
 from framework.config.catalogue import Catalogue
-from framework.config.constraints import Node, is_node, patterns
+from framework.config.constraints import Node, explicit, is_node, patterns
 from framework.config.hydra_source import key_of
 from framework.config.presets import merged, node_of
 from framework.errors import UserError
 from framework.registry.layers import SLOTS, with_entries
+
+
+def whole_node(choice: str | Mapping[str, Any], kind: str, catalogue: Catalogue, file: str = "") -> Node:
+    """The explicit node of an option, a preset, or a mapping with `is`: every slot filled, every pattern of layers of whole nodes."""
+    return explicit(with_layers({kind: node_of(choice, kind, catalogue, file)}, catalogue)[kind], catalogue)
 
 
 def with_layers(config: Mapping[str, Any], catalogue: Catalogue, typed: Sequence[str] = ()) -> dict[str, Any]:

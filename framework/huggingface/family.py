@@ -123,7 +123,7 @@ class Family:
     def _type_of(self, path: str) -> str:
         """The type of an option of the model, as the catalogue has it."""
         slot, _, name = path.rpartition(".")
-        kind = slot or "model"
+        kind = slot.rpartition(".")[2] or "model"
         return str(index.load().option(f"{kind}/{self.slots[slot]}")["fields"][name]["type"])
 
     def to_hf(self, node: Mapping[str, Any], spec: DataSpec) -> Config:

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from framework.config.catalogue import Catalogue
-from framework.config.constraints import explicit
 from framework.config.derived_defaults import normalized
-from framework.config.presets import node_of
+from framework.config.layers import whole_node
 from framework.config.quoting import written
 from framework.huggingface.family import Parts
 
@@ -16,14 +15,19 @@ Node = dict[str, Any]
 
 def model_node(parts: Parts, catalogue: Catalogue) -> Node:
     """The explicit config node of a model made of these parts."""
-    preset: Node = {"is" if not slot else slot: {"is": name} if slot else name for slot, name in parts.slots.items()}
+    preset: Node = {}
+    for slot, name in parts.slots.items():
+        _holder(preset, slot.split("/") if slot else [])["is"] = name
     for path, value in parts.values.items():
         *slots, name = path.split(".")
-        holder = preset
-        for slot in slots:
-            holder = holder.setdefault(slot, {})
-        holder[name] = copy.deepcopy(value)
-    return normalized(explicit(node_of(preset, "model", catalogue, "a published config.json"), catalogue))
+        _holder(preset, slots)[name] = copy.deepcopy(value)
+    return normalized(whole_node(preset, "model", catalogue, "a published config.json"))
+
+
+def _holder(node: Node, slots: Sequence[str]) -> Node:
+    for slot in slots:
+        node = node.setdefault(slot, {})
+    return node
 
 
 def model_overrides(parts: Parts, catalogue: Catalogue) -> list[str]:
@@ -31,7 +35,7 @@ def model_overrides(parts: Parts, catalogue: Catalogue) -> list[str]:
     node = model_node(parts, catalogue)
     for name in catalogue.presets.get("model", {}):
         if catalogue.base("model", name) == parts.slots[""]:
-            if normalized(explicit(node_of(name, "model", catalogue), catalogue)) == node:
+            if normalized(whole_node(name, "model", catalogue)) == node:
                 return [f"model={name}"]
     overrides = [f"model={parts.slots['']}", *(f"model/{slot}={name}" for slot, name in parts.slots.items() if slot)]
     default = model_node(Parts(parts.slots), catalogue)

@@ -236,7 +236,7 @@ def test_config_and_weight_names_round_trip(name: str, saved: Any) -> None:
     assert set(state) - copies <= {"final_logits_bias", *(f"model.{stack}.embed_positions.weight" for stack in ("encoder", "decoder"))}
 
 
-@pytest.mark.parametrize("name", ["albert", "modernbert_odd", "llama_3", "qwen2", "flan_t5", "marian"])
+@pytest.mark.parametrize("name", ["albert", "modernbert_odd", "llama_3", "qwen2", "qwen3", "mistral", "smollm3", "flan_t5", "marian"])
 def test_overrides_of_a_folder_compose_to_its_config(name: str, saved: Any) -> None:
     found = PublishedModel.open(saved(name)[1])
     task = "pretraining" if name in ENCODERS else "completion" if name in DECODERS else "translation"

@@ -9,6 +9,7 @@ from framework import registry
 from framework.config import catalogue
 from framework.config.compose import compose
 from framework.config.constraints import default_node, explicit
+from framework.config.layers import whole_node
 from framework.config.presets import node_of
 from framework.data.spec import DataSpec
 from framework.errors import UserError
@@ -96,6 +97,21 @@ PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
             "vocab_size": 152064,
         },
     ),
+    "qwen3_0_6b": (
+        "Qwen3Config",
+        {
+            "hidden_size": 1024,
+            "intermediate_size": 3072,
+            "num_hidden_layers": 28,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 8,
+            "max_position_embeddings": 40960,
+            "rope_theta": 1000000.0,
+            "tie_word_embeddings": True,
+        },
+    ),
+    "mistral_7b": ("MistralConfig", {"max_position_embeddings": 32768, "rms_norm_eps": 1e-5, "rope_theta": 10000.0}),
+    "smollm3_3b": ("SmolLM3Config", {"max_position_embeddings": 65536, "rope_theta": 5000000.0, "no_rope_layer_interval": 4}),
     "t5_small": ("T5Config", {}),
     "t5_base": ("T5Config", {"d_model": 768, "d_ff": 3072, "num_layers": 12, "num_heads": 12}),
     "t5_large": ("T5Config", {"d_model": 1024, "d_ff": 4096, "num_layers": 24, "num_heads": 16}),
@@ -135,6 +151,9 @@ NAMED = {  # as their papers, cards or files say; bert-base with its pooler
     "llama_8b": 8_030_261_248,
     "qwen2_0_5b": 494_032_768,
     "qwen2_7b": 7_615_616_512,
+    "qwen3_0_6b": 596_049_920,
+    "mistral_7b": 7_241_732_096,
+    "smollm3_3b": 3_075_098_624,
     "t5_small": 60_506_624,
     "t5_base": 222_903_552,
     "flan_t5_base": 247_577_856,
@@ -158,7 +177,7 @@ def test_a_preset_has_as_many_parameters_as_transformers_counts(preset: str) -> 
     import transformers
 
     published, known = config(preset), catalogue.load()
-    node = explicit(node_of(preset, "model", known), known)
+    node = whole_node(preset, "model", known)
     encoder = node["part"] == "model/encoder_only"
     auto = "AutoModel" if encoder else "AutoModelForCausalLM" if node["part"] == "model/decoder_only" else "AutoModelForSeq2SeqLM"
     with torch.device("meta"):
@@ -223,6 +242,8 @@ def test_every_preset_of_a_family_is_here() -> None:
         "qwen",
         "t5",
         "flan",
+        "mistral",
+        "smollm",
         "bart",
     )
     assert {name for name in known if name.startswith((*line, "marian"))} == set(PUBLISHED)
@@ -231,7 +252,7 @@ def test_every_preset_of_a_family_is_here() -> None:
 @pytest.mark.parametrize("preset", ["bert_base", "llama_8b", "modernbert_base", "albert_base", "marian", "flan_t5_small"])
 def test_a_preset_composes_to_what_its_file_says(preset: str) -> None:
     known = catalogue.load()
-    node = explicit(node_of(preset, "model", known), known)
+    node = whole_node(preset, "model", known)
     tasks = {"encoder_only": "classification", "decoder_only": "completion", "encoder_decoder": "translation"}
     composed = compose([f"task={tasks[node['part'].partition('/')[2]]}", f"model={preset}"]).config["model"]
     assert explicit(composed, known) == node

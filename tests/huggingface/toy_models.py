@@ -75,6 +75,9 @@ DECODERS = {
     "llama": Toy("LlamaConfig", "CausalLM", {**LLAMA, "tie_word_embeddings": True, "attention_bias": True, "mlp_bias": True}),
     "llama_3": Toy("LlamaConfig", "CausalLM", {**LLAMA, "head_dim": 8, "rope_parameters": STRETCHED}),
     "qwen2": Toy("Qwen2Config", "CausalLM", LLAMA),
+    "qwen3": Toy("Qwen3Config", "CausalLM", {**LLAMA, "head_dim": 6}),
+    "mistral": Toy("MistralConfig", "CausalLM", {**LLAMA, "sliding_window": 5}),
+    "smollm3": Toy("SmolLM3Config", "CausalLM", {**LLAMA, "num_hidden_layers": 3, "no_rope_layer_interval": 2}),
 }
 PAIRS = {
     "t5": Toy("T5Config", "Seq2SeqLM", {**T5, "d_kv": 4}),

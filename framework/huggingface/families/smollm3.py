@@ -1,0 +1,51 @@
+"""SmolLM 3: Llama, some of whose layers see no positions."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from framework.data.spec import DataSpec
+from framework.errors import UserError
+from framework.huggingface.entries import entry
+from framework.huggingface.families.llama import LlamaFamily
+from framework.huggingface.family import Config, OptionMap, Parts, decoder_heads
+from framework.registry import register
+from framework.registry.layers import layer_settings, shortest
+
+_MOST_LAYERS = 4096  # of any model here
+
+
+@register("family", "smollm3")
+class SmolLM3Family(LlamaFamily):
+    """Bakouch et al. 2025, https://huggingface.co/blog/smollm3
+
+    Every fourth layer sees no positions: Yang et al. 2025, https://arxiv.org/abs/2501.18795
+    """
+
+    model_type = "smollm3"
+    base_architecture = "SmolLM3Model"
+    slots = {**LlamaFamily.slots, "decoder": "standard"}
+    options = [
+        *(option for option in LlamaFamily.options if option.path not in ("max_length", "tied", "attention.head_dim")),
+        OptionMap("tied", "tie_word_embeddings", True),
+        OptionMap("max_length", "max_position_embeddings", 32768),
+    ]
+    constants = {"use_sliding_window": False}
+    task_heads = decoder_heads("SmolLM3ForCausalLM", "SmolLM3ForSequenceClassification")
+
+    def from_hf(self, config: Mapping[str, Any], weight_names: Collection[str]) -> Parts:
+        parts = super().from_hf({"rope_theta": 2000000.0, **config}, weight_names)
+        num_layers, every = config["num_hidden_layers"], entry(config, "no_rope_layer_interval", int, 4)
+        if num_layers > _MOST_LAYERS or every < 1:
+            raise UserError(f"config.json has {num_layers:,} layers, and no_rope_layer_interval={every:,}; there is no such model")
+        regular = [int((layer + 1) % every != 0) for layer in range(num_layers)]
+        rotated = (entry(config, "no_rope_layers", list[int] | None) or regular)[:num_layers]
+        if len(rotated) < num_layers:
+            raise UserError(f"config.json has {len(rotated)} no_rope_layers for {num_layers} layers")
+        pattern = shortest([{} if sees else {"position": "none"} for sees in rotated])
+        return Parts(parts.slots, {**parts.values, "decoder.layers": None if pattern == [{}] else pattern})
+
+    def to_hf(self, node: Mapping[str, Any], spec: DataSpec) -> Config:
+        positions = [layer.get("position", node["position"]) for layer in layer_settings(node["decoder"]["layers"], node["num_layers"])]
+        rotated = [int(position["part"] != "position/none") for position in positions]
+        kinds = ["full_attention"] * len(rotated)
+        return {**super().to_hf(node, spec), "no_rope_layers": rotated, "layer_types": kinds}
