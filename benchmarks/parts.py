@@ -1,7 +1,7 @@
 """python benchmarks/parts.py: CPU-milliseconds of each attention beside multi_head, forward and backward and for a decoded token.
 
-One thread, float32, dim 256, 4 heads, causal, no dropout; a batch has 2,048 tokens. All attentions take turns, and a figure is the median of
-their turns. A decoded token is one call with a cache of 128, 512 or 2,048 tokens, in one row.
+One thread, float32, dim 256, 4 heads, causal, no dropout; a batch has 2,048 tokens. All attentions take turns, and a figure is the median
+of their turns. A decoded token is one call with a cache of 128, 512 or 2,048 tokens, in one row.
 """
 
 import os
@@ -89,10 +89,11 @@ def turns(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    columns = []
-    for measure in (training, decoding):
-        for length in (128, 512, 2048):
-            columns.append(turns({name: measure(name, part(**OFFERS), length) for name, part in ATTENTIONS.items()}))
+    columns = [
+        turns({name: measure(name, part(**OFFERS), length) for name, part in ATTENTIONS.items()})
+        for measure in (training, decoding)
+        for length in (128, 512, 2048)
+    ]
     print("| attention | training, T = 128 | 512 | 2048 | a token, 128 | 512 | 2048 |\n| --- | --- | --- | --- | --- | --- | --- |")
     for name in ATTENTIONS:
         cells = [f"{found[name]:.4g} ({found[name] / found['multi_head']:.2f})" for found in columns]

@@ -1,4 +1,4 @@
-"""One-line breakages of the core and of parts, each in a copy of the tree: the suite must turn red. `pytest -m sabotage tests/sabotage.py`."""
+"""One-line breakages of the core and of parts, each in a copy: the suite must turn red. `pytest -m sabotage tests/sabotage.py`."""
 
 import shutil
 import subprocess

@@ -80,6 +80,24 @@ def test_a_kernel_is_the_formula(kernel, name, kv_heads, monkeypatch):
         close(got, want)
 
 
+@pytest.mark.parametrize("width", [4, 9])
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("name", ["causal", "padding", "a row of padding"])
+def test_values_may_have_another_width_than_keys(name, padded, width, monkeypatch):
+    monkeypatch.setattr(kernels, "PADDED_FROM", 0 if padded else 10**9)
+    query, key, value = inputs(T)
+    value = torch.cat((value, value), dim=-1)[..., :width].detach().requires_grad_()
+    arguments = [query, key, value]
+
+    def plain(query, key, value):
+        allowed = MASKS[name].dense().expand(B, 1, T, T)
+        scores = (query @ key.mT / math.sqrt(D)).masked_fill(~allowed, -math.inf)
+        return scores.softmax(-1).masked_fill(~allowed.any(-1, keepdim=True), 0.0) @ value
+
+    for got, want in zip(*(with_gradients(call, arguments) for call in (lambda *given: fused(*given, MASKS[name]), plain)), strict=True):
+        close(*(x.nan_to_num() for x in (got, want)))
+
+
 @pytest.mark.parametrize("name", MASKS)
 @pytest.mark.parametrize("given", ["cap", "sinks", "both"])
 def test_a_cap_and_sinks_are_in_the_formula(name, given, monkeypatch):

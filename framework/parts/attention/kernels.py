@@ -5,9 +5,11 @@ Shapes: B batch, T query length, S key length, H heads, K key/value heads, d hea
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.nn.functional import scaled_dot_product_attention
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
@@ -19,6 +21,7 @@ Kernel = Callable[[Tensor, Tensor, Tensor, Mask, float, float | None, float | No
 
 CHUNK = 128  # queries of one matrix of scores: it stays in the cache of a core, and bounds the memory
 PRODUCTS_BELOW = 256  # keys; from there on torch's kernel is as fast in bfloat16
+PADDED_FROM = 2**16  # scores of a head from which features of zeros cost less than a kernel for other widths
 CALL = 4096  # scores of a head that take as long as what a call for one document costs beside its scores
 
 
@@ -47,7 +50,7 @@ def attend(
     torch.Size([1, 4, 6, 8])
     """
     if has_torch_function_variadic(query, key, value):
-        options = {"dropout": dropout, "scale": scale, "logit_cap": logit_cap, "sinks": sinks}
+        options: dict[str, Any] = {"dropout": dropout, "scale": scale, "logit_cap": logit_cap, "sinks": sinks}
         return handle_torch_function(attend, (query, key, value), query, key, value, mask, **options)
     mask = mask if mask.relative is None else mask.of(query * (1 / math.sqrt(query.shape[-1]) if scale is None else scale))
     kernel = choose(query, mask, dropout, plain=logit_cap is None and sinks is None)
@@ -95,7 +98,13 @@ def fused(
 ) -> Tensor:
     """torch's kernel, as `attend` without cap and sinks."""
     assert logit_cap is None and sinks is None, "torch's kernel has neither a cap nor sinks"
-    grouped = key.shape[1] != query.shape[1]
+    grouped, width, wanted = key.shape[1] != query.shape[1], query.shape[-1], value.shape[-1]
+    if width != wanted and query.shape[2] * key.shape[2] >= PADDED_FROM and max(width, wanted) <= 2 * min(width, wanted):
+        scale = 1 / math.sqrt(width) if scale is None else scale  # torch's fast kernels want equal widths; zeros change no product
+        query, key = (functional.pad(x, (0, max(0, wanted - width))) for x in (query, key))
+        value = functional.pad(value, (0, max(0, width - wanted)))
+        attended = scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=scale, enable_gqa=grouped, **mask.sdpa())
+        return attended[..., :wanted]
     return scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=scale, enable_gqa=grouped, **mask.sdpa())
 
 
