@@ -60,7 +60,9 @@ def test_the_page_runs(tmp_path, monkeypatch):
 import runpy
 import pytest
 from framework.__main__ import main
+from plugins.classification import linear
 
+linear.ITERATIONS = 2  # of the baseline, which takes most of the time of a run
 for command in {typed!r}:
     _, _, module, *words = command
     code = pytest.main([*words, "-p", "no:cacheprovider", "-k", {QUICK!r}]) if module == "pytest" else main(words)
