@@ -1,7 +1,9 @@
 """Fixtures of every test: no network, no account, one thread, the same random numbers in any order, and a separate cache folder."""
 
+import contextlib
 import os
 import random
+import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -21,10 +23,15 @@ for name in [name for name in os.environ if name.startswith(("PYTHONWARNINGS", "
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The user's cache is neither read nor filled. Workers share one: what takes seconds to make is made once."""
-    workers = "PYTEST_XDIST_WORKER" in os.environ
+    """The user's cache is neither read nor filled. Workers share one: what takes seconds to make is made once; rows of Python's standard
+    library, and the catalogue as it was when the tests were collected, are those of the session before where their sources are the same."""
+    kept, workers = Path(os.environ["PLUGFORMER_CACHE"]), "PYTEST_XDIST_WORKER" in os.environ
     folder = tmp_path_factory.getbasetemp().parent / "cache" if workers else tmp_path_factory.mktemp("cache")
     folder.mkdir(exist_ok=True)
+    (kept / "builtin").mkdir(exist_ok=True)
+    for path in (kept / "builtin", *kept.glob("catalogue-*.json")):
+        with contextlib.suppress(FileExistsError):
+            (folder / path.name).symlink_to(path)
     os.environ["PLUGFORMER_CACHE"] = str(folder)
     os.environ["TRACKIO_DIR"] = str(folder / "trackio")  # read when trackio is imported
     return folder
@@ -85,6 +92,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ["OMP_NUM_THREADS"] = str(config.getoption("threads"))
+    cache = getattr(config, "cache", None)  # none with `-p no:cacheprovider`
+    os.environ["PLUGFORMER_CACHE"] = str(cache.mkdir("plugformer") if cache else tempfile.mkdtemp(prefix="plugformer-tests-"))
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

@@ -1,12 +1,19 @@
 """Programs in processes of their own, forked from one that has imported what a run imports.
 
-Importing torch and Lightning takes ten times as long as the training of a toy. So `start` has `python -m tests.forks`, one for each process
-of tests, fork a child for each program; the ranks that a child starts are forks of it. What a test proves about Python's own start needs
-`subprocess`. Gradients are never computed in the process that forks: the threads of autograd do not survive.
+Importing torch and Lightning takes ten times as long as the training of a toy. So one process for each process of tests,
+`python -m tests.forks`, imports them, and two kinds of programs are its forks:
+
+- `python` runs the text of a program as `python -c` does: other people's packages are imported, the framework and its plugins are not.
+- `start` calls a function in a fork of a second process, itself a fork of the first, which has imported the framework and its parts as
+  well; the ranks that such a program starts are forks of it.
+
+What a test proves about Python's own start, or about what is imported, needs `subprocess`. Gradients are never computed in the processes
+that fork: the threads of autograd do not survive.
 """
 
 import atexit
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -15,11 +22,11 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 ROOT = Path(__file__).parents[1]
 TRAIN = "framework.cli.train:main"  # what train.py calls
@@ -28,13 +35,13 @@ TRAIN = "framework.cli.train:main"  # what train.py calls
 class Program:
     """A started program, with the methods of `subprocess.Popen`; it leads a session of its own."""
 
-    def __init__(self, pid: int, folder: Path):
-        self.pid, self.folder = pid, folder
+    def __init__(self, server: "Server", pid: int, folder: Path):
+        self.server, self.pid, self.folder = server, pid, folder
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
         if self.returncode is None:
-            self.returncode = _ask({"poll": self.pid})
+            self.returncode = self.server.ask({"poll": self.pid})
         return self.returncode
 
     def communicate(self, timeout: float = 300) -> tuple[str, str]:
@@ -56,11 +63,15 @@ class Program:
 
 def start(function: str, arguments: Sequence[str], variables: Mapping[str, str] | None = None) -> Program:
     """Starts `MODULE:FUNCTION`, which takes words and returns an exit code, in the current folder. variables: of its environment."""
-    folder = Path(tempfile.mkdtemp(prefix="plugformer-forks-"))
-    environment = {**os.environ, **(variables or {})}
-    environment.pop("WANDB_SERVICE", None)  # of this process, which outlives the other
-    order = {"function": function, "arguments": list(arguments), "folder": os.getcwd(), "environment": environment, "output": str(folder)}
-    return Program(_ask({"start": order}), folder)
+    return _framework().start(function, arguments, variables)
+
+
+def python(program: str, folder: Path, variables: Mapping[str, str] | None = None) -> tuple[int, str, str]:
+    """Exit code, output and errors of `python -c PROGRAM` in a folder, where the clone is on the path."""
+    started = _packages().start("tests.forks:_main", [program], {"PYTHONPATH": str(ROOT), **(variables or {})}, folder)
+    out, said = started.communicate(timeout=1200)
+    assert started.returncode is not None
+    return started.returncode, out, said
 
 
 def run(function: str, arguments: Sequence[str], variables: Mapping[str, str] | None = None) -> tuple[int, str, str]:
@@ -86,29 +97,51 @@ def _is_there(group: int) -> bool:
     return True
 
 
+class Server:
+    """A process that forks, as this one sees it: a line of JSON for each question and each answer."""
+
+    def __init__(self, questions: IO[str], answers: IO[str]):
+        self.questions, self.answers = questions, answers
+
+    def ask(self, question: dict[str, Any]) -> Any:
+        self.questions.write(f"{json.dumps(question)}\n")
+        self.questions.flush()
+        return json.loads(self.answers.readline())
+
+    def start(self, function: str, arguments: Sequence[str], variables: Mapping[str, str] | None, here: Path | None = None) -> Program:
+        folder = Path(tempfile.mkdtemp(prefix="plugformer-forks-"))
+        environment = {**os.environ, **(variables or {})}
+        environment.pop("WANDB_SERVICE", None)  # of this process, which outlives the other
+        order = {"function": function, "arguments": list(arguments), "folder": str(here or Path.cwd()), "environment": environment}
+        return Program(self, self.ask({"start": {**order, "output": str(folder)}}), folder)
+
+
 @cache
-def _server() -> subprocess.Popen[str]:
+def _packages() -> Server:
+    """The process that has imported other people's packages."""
     server = subprocess.Popen([sys.executable, "-m", "tests.forks"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     atexit.register(server.communicate)
-    return server
-
-
-def _ask(question: dict[str, Any]) -> Any:
-    server = _server()
     assert server.stdin and server.stdout
-    server.stdin.write(f"{json.dumps(question)}\n")
-    server.stdin.flush()
-    return json.loads(server.stdout.readline())
+    return Server(server.stdin, server.stdout)
+
+
+@cache
+def _framework() -> Server:
+    """The process that has imported the framework as well."""
+    pipes = [Path(tempfile.mkdtemp(prefix="plugformer-forks-")) / name for name in ("questions", "answers")]
+    for pipe in pipes:
+        os.mkfifo(pipe)
+    _packages().start("tests.forks:_serve_framework", list(map(str, pipes)), {"PYTHONPATH": str(ROOT)}, ROOT)
+    server = Server(pipes[0].open("w"), pipes[1].open())
+    atexit.register(server.questions.close)
+    return server
 
 
 # -- in the process that forks, and in its forks --
 
 
-def serve() -> None:
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    _preload()
-    for line in sys.stdin:
+def serve(questions: Iterable[str], answers: IO[str]) -> None:
+    for line in questions:
         match json.loads(line):
             case {"start": order}:
                 answer: int | None = fork(lambda order=order: _run(**order))
@@ -119,10 +152,25 @@ def serve() -> None:
         answers.flush()
 
 
-def _preload() -> None:
+def _serve_packages() -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    import pytorch_lightning  # noqa: F401
     import torch
     import wandb  # noqa: F401
 
+    torch.set_num_threads(1)
+    serve(sys.stdin, answers)
+
+
+def _serve_framework(pipes: Sequence[str]) -> int:
+    with open(pipes[0]) as questions, open(pipes[1], "w") as answers:
+        _preload()
+        serve(questions, answers)
+    return 0
+
+
+def _preload() -> None:
     import framework.workflows.processes
     import framework.workflows.train  # noqa: F401
     import tests.training.toys  # noqa: F401
@@ -130,16 +178,25 @@ def _preload() -> None:
     from framework.config import catalogue
     from framework.workflows.start import compose_run
 
-    torch.set_num_threads(1)
     for kind, names in catalogue.load().options.items():
         for name in names:
             registry.get(f"{kind}/{name}")
     compose_run([])
 
 
-def _run(function: str, arguments: list[str], folder: str, environment: dict[str, str], output: str) -> int:
-    from framework.workflows import spawning
+def _main(words: Sequence[str]) -> int:
+    """Runs the text of a program as the main module."""
+    main = sys.modules["__main__"] = types.ModuleType("__main__")
+    sys.argv, sys.path[:] = ["-c"], ["", str(ROOT), *(place for place in sys.path if place != str(ROOT))]
+    importlib.invalidate_caches()
+    try:
+        exec(compile(words[0], "<string>", "exec"), vars(main))
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    return 0
 
+
+def _run(function: str, arguments: list[str], folder: str, environment: dict[str, str], output: str) -> int:
     os.setsid()
     os.chdir(folder)
     os.environ.clear()
@@ -149,9 +206,12 @@ def _run(function: str, arguments: list[str], folder: str, environment: dict[str
             os.dup2(file.fileno(), number)
     sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w", buffering=1), open(2, "w", buffering=1)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    spawning.subprocess = Ranks()  # type: ignore[assignment]
+    if "framework" in sys.modules:
+        from framework.workflows import spawning
+
+        spawning.subprocess = Ranks()  # type: ignore[assignment]
     module, _, name = function.partition(":")
-    return getattr(import_module(module), name)(arguments)
+    return getattr(importlib.import_module(module), name)(arguments)
 
 
 class Ranks:
@@ -227,4 +287,4 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    serve()
+    _serve_packages()

@@ -214,14 +214,14 @@ def known() -> Catalogue:
 @cache
 def _own_homes() -> dict[str, str]:
     """`KIND/NAME` of every part of ours -> the module that registers it."""
-    records = refreshed(_read(_file()), [origin for origin in origins() if origin.distribution == DISTRIBUTION])
+    records = refreshed(_saved(), [origin for origin in origins() if origin.distribution == DISTRIBUTION])
     options = [(kind, names) for record in records.values() for kind, names in record["options"].items()]
     return {f"{kind}/{name}": entry["module"] for kind, names in options for name, entry in names.items()}
 
 
-def _file() -> Path:
-    """The file of the records: one for each folder with plugins."""
-    place = f"{sys.prefix}{conf_folder()}{''.join(map(str, plugins_here()))}"
+def _file(here: Iterable[Path] | None = None) -> Path:
+    """The file of the records: one for each folder with plugins. here: of these plugins, by default those of the current folder."""
+    place = f"{sys.prefix}{conf_folder()}{''.join(map(str, plugins_here() if here is None else here))}"
     return cache_folder() / f"catalogue-{hashlib.sha256(place.encode()).hexdigest()[:12]}.json"
 
 
@@ -230,7 +230,7 @@ def load() -> Catalogue:
     """The catalogue, read from the cache but for the packages that have changed. What there is to say about plugins is logged once."""
     found = origins()
     path = _file()
-    saved = _read(path)
+    saved = _saved()
     records = _indexed(saved, found)
     if records != saved:
         with usable_cache():
@@ -240,6 +240,11 @@ def load() -> Catalogue:
         for notice in catalogue.notices():
             logging.getLogger("plugformer").warning(notice)
     return catalogue
+
+
+def _saved() -> dict[str, Record]:
+    """The records as they were saved, in a folder with new plugins those of other folders without any: most packages are the same."""
+    return _read(_file()) or _read(_file(here=()))
 
 
 def _indexed(saved: dict[str, Record], found: list[Origin]) -> dict[str, Record]:

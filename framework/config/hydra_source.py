@@ -15,7 +15,10 @@ from framework.config.discovery import conf_folder
 from framework.config.presets import chosen_over, content_of, divided, merged, node_of, parse
 
 # Nodes of Hydra's own that only its main function uses.
-_UNUSED = [{f"override hydra/{group}": None} for group in ("launcher", "sweeper", "help", "hydra_help", "output", "env")]
+_UNUSED = [
+    {f"override hydra/{group}": None}
+    for group in ("launcher", "sweeper", "help", "hydra_help", "output", "env", "job_logging", "hydra_logging")
+]
 SCRATCH, FINETUNE = "scratch", "finetune"  # the recipes of a task where none is asked for
 
 
@@ -63,7 +66,8 @@ class CatalogueSource(ConfigSource):
             self.known = self.closed
             CatalogueSource.inside = {}
             content = content_of(conf_folder() / f"{name}.yaml")
-            content = {**content, "defaults": [*content["defaults"], *(_UNUSED if self.known else ())]}
+            if self.known:
+                content["defaults"] = [*(entry for entry in content["defaults"] if "override " not in next(iter(entry))), *_UNUSED]
         elif group == "recipe":
             self.recipe, content = name, {}  # the choice only: the file is that of the task, see `_node`
         elif kind and name in self.catalogue.options.get(kind, {}):
@@ -137,19 +141,32 @@ class CatalogueSource(ConfigSource):
     def _node(self, kind: str, name: str, group: str) -> Node:
         """The node of a registered part, of a task with its recipe. `_self_` first: last, it would undo the choice for an empty slot."""
         option = self.catalogue.options[kind][name]
+        plugin, colon, task = name.rpartition(":")
+        recipes = self.catalogue.presets.get(f"recipe/{task}", {}) if kind == "task" else {}
+        wanted = (f"{plugin}{colon}{recipe}" for recipe in (self.recipe or (FINETUNE if self.tuned else SCRATCH), SCRATCH))
+        taken = [recipe for recipe in wanted if recipe in recipes][:1]
+        known = not taken or self._leaves_the_task(task, taken[0])
         node: Node = {"part": f"{kind}/{name}", **{field: entry["default"] for field, entry in option["fields"].items()}}
         slots: list[dict[str, str | None]] = []
         for slot, entry in option["slots"].items():
             default = entry["default"] if not entry["follows"] else None
-            # A recipe, which may choose for the slots of the task, is loaded after the task.
-            left = kind != "task" and self._is_left(f"{group}/{slot}") and f"{group}/{slot}" not in self.chosen
+            left = known and self._is_left(f"{group}/{slot}") and f"{group}/{slot}" not in self.chosen
             node[slot] = self._whole(default, entry["kind"], f"{group}/{slot}") if left and default else None
             slots += [] if left else [{slot: default}]
-        plugin, colon, task = name.rpartition(":")
-        recipes = self.catalogue.presets.get(f"recipe/{task}", {}) if kind == "task" else {}
-        wanted = (f"{plugin}{colon}{recipe}" for recipe in (self.recipe or (FINETUNE if self.tuned else SCRATCH), SCRATCH))
-        taken = [{f"/recipe/{task}@_global_": recipe} for recipe in wanted if recipe in recipes][:1]
-        return {"defaults": ["_self_", *slots, *taken], **node}
+        return {"defaults": ["_self_", *slots, *({f"/recipe/{task}@_global_": recipe} for recipe in taken)], **node}
+
+    def _leaves_the_task(self, task: str, recipe: str | None) -> bool:
+        """Whether a recipe, which is loaded after its task, says nothing of it, nor does one that it starts from."""
+        if "task" in divided(self.settings)[0]:
+            return False
+        recipes = dict(self.catalogue.presets[f"recipe/{task}"])
+        while recipe is not None:
+            entry = recipes.pop(self.catalogue.canonical(f"recipe/{task}", recipe), None)
+            content = content_of(entry["file"]) if entry else {}
+            if not entry or {"task", "defaults"} & content.keys():
+                return False
+            recipe = str(content["is"]) if "is" in content else None
+        return True
 
     def _is_left(self, group: str) -> bool:
         """Whether nobody chooses for a slot inside what stands in a group."""

@@ -11,8 +11,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The names that the Python of a page leaves behind."""
+    """The names that the Python of a page leaves behind. The baseline of a run, which takes most of its time, is not fitted to the end."""
     monkeypatch.chdir(folder)
+    monkeypatch.setattr("plugins.classification.linear.ITERATIONS", 2)
     names: dict[str, Any] = {}
     for block in re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
         if "@register" not in block:  # the README's example of a part, which tests/packaging builds

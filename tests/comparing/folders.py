@@ -19,9 +19,16 @@ SMALL = ("model.dim=8", "model.num_layers=1", "model.num_heads=2", "model.max_le
 
 
 @lru_cache
-def composed(words: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, str]]:
+def _composed(words: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, str]]:
     found = compose_run(words)
     return found.config, found.chosen
+
+
+def composed(words: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Config and choices of a command line. It is composed once for all seeds, on which nothing else depends."""
+    config, chosen = _composed(tuple(word for word in words if not word.startswith("seed=")))
+    seeds = [int(word.partition("=")[2]) for word in words if word.startswith("seed=")]
+    return {**config, "seed": seeds[-1] if seeds else config["seed"]}, chosen
 
 
 def run_folder(

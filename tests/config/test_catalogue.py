@@ -5,7 +5,6 @@ import importlib.metadata
 import os
 import re
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
@@ -25,6 +24,7 @@ from framework.registry import Part, choice
 from framework.runs.finding import newest
 from framework.runs.folder import Run
 from framework.runs.resume import changed
+from tests import forks
 
 take = inventory.take_inventory
 ATTENTION = '''"""A guest."""
@@ -434,7 +434,10 @@ from framework.utils.cache_folder import cache_folder
 options = catalogue.load().options
 (file,) = cache_folder().glob("catalogue-*.json")
 whole = json.loads(file.read_text())
-for damage in ("", "{", "[]", json.dumps({"framework.parts": {"key": "another"}})):
+for damage in ("", "[]", "{"):
+    file.write_text(damage)
+    assert catalogue._read(file) == {}, damage
+for damage in ("{", json.dumps({"framework.parts": {"key": "another"}})):
     file.write_text(damage)
     catalogue.load.cache_clear()
     assert catalogue.load().options.keys() == options.keys(), damage
@@ -445,8 +448,21 @@ print("made again")
 
 def test_a_damaged_file_is_made_again(own_catalogue):
     """In a process of its own: what is indexed anew are the modules as they were imported, which other tests change."""
-    done = subprocess.run([sys.executable, "-c", DAMAGED], cwd=Path(__file__).parents[2], capture_output=True, text=True)
-    assert done.stdout == "made again\n", done.stderr
+    _, out, said = forks.python(DAMAGED, forks.ROOT)
+    assert out == "made again\n", said
+
+
+def test_a_folder_with_plugins_takes_the_records_of_ours_from_other_folders(own_catalogue, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "norm", "mine"]) == 0
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    indexed = []
+    monkeypatch.setattr(records, "take_inventory", lambda origin, modules: indexed.append(origin.package) or take(origin, modules))
+    for _ in range(2):
+        catalogue.load.cache_clear()
+        assert catalogue.load().has("norm", "mine") and indexed == ["mine"]
+    assert len({*catalogue._file().parent.glob("catalogue-*.json")}) == 2
+    del sys.modules["mine"]
 
 
 def test_it_lies_in_the_one_cache_folder(own_catalogue, monkeypatch, tmp_path):

@@ -4,8 +4,6 @@ import itertools
 import random
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from framework.config import catalogue
 from framework.config.space import Space
 from framework.registry.rule_functions import FUNCTIONS
 from framework.workflows.start import compose_run as compose
+from tests import forks
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -96,7 +95,5 @@ from framework import Part, register
 part = Part("feed_forward/maxout", pieces=3)(dim=4, dropout=0.0, bias=True)
 assert part(torch.randn(2, 5, 4)).shape == (2, 5, 4)
 """
-    path = tmp_path / "example.py"
-    path.write_text(program, encoding="utf-8")
-    result = subprocess.run([sys.executable, str(path)], env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+    code, _, said = forks.python(program, tmp_path)
+    assert code == 0, said

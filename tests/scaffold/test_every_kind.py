@@ -1,9 +1,6 @@
 """Scaffolds of all kinds: each passes its suite as `new` generated it, and is used in a run at toy size."""
 
-import os
 import re
-import subprocess
-import sys
 from itertools import chain
 from pathlib import Path
 
@@ -13,6 +10,7 @@ from framework import registry, testing
 from framework.__main__ import main
 from framework.cli.scaffold.texts import KINDS
 from framework.config import catalogue
+from tests import forks
 
 ROOT = Path(__file__).parents[2]
 TINY = [
@@ -85,9 +83,8 @@ for kinds, words in {training!r}:
     for kind in kinds:
         print("trained", kind, code, flush=True)
 """
-    around = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=around, capture_output=True, text=True)
-    return done.stdout + done.stderr
+    _, out, said = forks.python(program, folder)
+    return out + said
 
 
 @pytest.mark.slow

@@ -1,10 +1,7 @@
 """docs/extend.md, followed as it stands in an empty folder, and docs/glossary.md, which has the words of the pages."""
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,7 @@ from framework import testing
 from framework.__main__ import main
 from framework.cli.scaffold.texts import KINDS
 from framework.config import catalogue
+from tests import forks
 from tests.scaffold.test_every_kind import QUICK
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +60,9 @@ def test_the_page_runs(tmp_path, monkeypatch):
 import runpy
 import pytest
 from framework.__main__ import main
+from plugins.classification import linear
 
+linear.ITERATIONS = 2  # of the baseline, which takes most of the time of a run
 for command in {typed!r}:
     _, _, module, *words = command
     code = pytest.main([*words, "-p", "no:cacheprovider", "-k", {QUICK!r}]) if module == "pytest" else main(words)
@@ -70,8 +70,7 @@ for command in {typed!r}:
 runpy.run_path("page.py")
 print("python ended")
 """
-    around = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=around, capture_output=True, text=True)
+    _, out, said = forks.python(program, tmp_path)
     for command in typed:
-        assert f"{command} ended with 0" in done.stdout, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-3000:]}"
-    assert "python ended" in done.stdout, done.stderr[-3000:]
+        assert f"{command} ended with 0" in out, f"{command}\n{out[-4000:]}\n{said[-3000:]}"
+    assert "python ended" in out, said[-3000:]

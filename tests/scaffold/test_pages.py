@@ -1,17 +1,15 @@
 """docs/write_a_task.md and docs/write_a_part.md, followed as they stand: their code is written where they say, their commands are run."""
 
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from framework.__main__ import main
 from framework.config import catalogue
+from tests import forks
 from tests.scaffold.test_every_kind import QUICK
 
 ROOT = Path(__file__).parents[2]
@@ -66,12 +64,11 @@ for command in {typed!r}:
     code = pytest.main([*words, "-p", "no:cacheprovider", "-k", {QUICK!r}]) if module == "pytest" else main(words)
     print(f"{{command}} ended with {{int(code)}}", flush=True)
 """
-    around = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=around, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    code, out, said = forks.python(program, folder)
+    assert code == 0, out[-2000:] + said[-2000:]
     for command in typed:
-        assert f"{command} ended with 0" in done.stdout, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-2000:]}"
-    return folder, done.stdout
+        assert f"{command} ended with 0" in out, f"{command}\n{out[-4000:]}\n{said[-2000:]}"
+    return folder, out
 
 
 def test_the_task_finds_its_answers(followed):

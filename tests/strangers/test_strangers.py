@@ -2,18 +2,14 @@
 
 import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from framework import Part
 from framework.testing import TaskPromises
+from tests import forks
 from tests.strangers.plugins.mytasks import chat, correction, embedding, featured, preference, two_heads
-
-ROOT = Path(__file__).parents[2]
 
 
 class TestEmbedding(TaskPromises):
@@ -49,10 +45,8 @@ def outcomes(tmp_path_factory):
     """The results of training, evaluating and predicting; one process for all, because starting is slow."""
     folder = tmp_path_factory.mktemp("strangers")
     (folder / "plugins").symlink_to(Path(__file__).parent / "plugins")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    code = [sys.executable, "-W", "ignore", "-m", "tests.strangers.drive"]
-    done = subprocess.run(code, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    code, out, said = forks.python("from tests.strangers.drive import main; main()", folder)
+    assert code == 0, out + said
     return json.loads((folder / "outcomes.json").read_text())
 
 
