@@ -23,7 +23,7 @@ import transformers  # noqa: E402
 
 from benchmarks.step import CLIP, HEADS, LR, PRECISIONS, SHAPES, fit, learner  # noqa: E402
 from framework import compose, prepare_data  # noqa: E402
-from framework.workflows.train import quiet  # noqa: E402
+from framework.utils.library_warnings import silence_warnings  # noqa: E402
 
 Row = dict[str, list[int] | int]
 EXPERIMENTS = {
@@ -130,7 +130,7 @@ if __name__ == "__main__":
     arguments.add_argument("--turns", type=int, default=3)
     chosen = arguments.parse_args()
     torch.set_num_threads(1)
-    quiet()
+    silence_warnings()
     with tempfile.TemporaryDirectory() as name:
         os.environ["PLUGFORMER_CACHE"] = str(Path(name) / "cache")
         print(
