@@ -3,7 +3,8 @@
 Forward and backward pass in float32, one thread, CPU-milliseconds, median of 15 interleaved pairs; no model around it.
 
 qkv: one map for queries, keys and values, split afterwards, beside three maps. The shapes of step.py: rows of tokens, features.
-loss: output layer and cross entropy over chunks of 256 targets, each with its gradients at once (no matrix of all logits), beside both at once.
+loss: output layer and cross entropy over chunks of 256 targets, each with its gradients at once (no matrix of all logits), beside both
+    at once.
 pad: output layer and cross entropy of a vocabulary that is no multiple of 64, beside those of one padded to a multiple, and cut.
 """
 

@@ -21,8 +21,8 @@ class Model(nn.Module):
     max_length: tokens that the model reads at once.
     embedding_dim: features of the token embeddings, projected to dim; null = dim.
     embedding_scale: whether token embeddings are multiplied by sqrt(embedding_dim).
-    pad_vocab_to_multiple_of: rows of the output layer's matrix product in training are padded to a multiple (64 has faster kernels on a GPU);
-        no weights are added, and nothing else is predicted. null = not padded.
+    pad_vocab_to_multiple_of: rows of the output layer's product in training are padded to a multiple (64 has faster kernels on a GPU); no
+        weights are added, and nothing else is predicted. null = not padded.
     initial_std: standard deviation of the initial weights (table in framework/parts/initialize.py).
     attention: the attention of every stack.
     position: the position encoding of every stack.

@@ -17,7 +17,7 @@ from framework.registry import Part
 class Tokens(nn.Embedding):
     """Token embeddings, multiplied by sqrt(E) if scaled. Vaswani et al. 2017, section 3.4, https://arxiv.org/abs/1706.03762
 
-    multiple: rows of the output layer's product in training, see `logits`; null = V.
+    multiple: of the rows of the output layer's product in training, see `logits`; null = V rows.
 
     >>> Tokens(261, 16)(torch.tensor([[5, 6, 7]])).shape
     torch.Size([1, 3, 16])
@@ -34,8 +34,8 @@ class Tokens(nn.Embedding):
     def logits(self, hidden: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         """Logits (..., V) of hidden states (..., E) by the embeddings as output layer, or by a weight (V, E) of its own.
 
-        In training the product may be that of a weight with rows of zeros up to a multiple of `multiple`, which has faster kernels on a GPU;
-        their logits are cut off. Weights, their number and checkpoints have no such rows, and nothing can predict them.
+        In training the weight gets rows of zeros up to a multiple of `multiple`, for which a GPU has faster kernels; their logits are cut
+        off. Weights, their number and checkpoints have no such rows, and nothing can predict them.
         """
         weight = self.weight if weight is None else weight
         extra = -len(weight) % self.multiple if self.training else 0

@@ -31,7 +31,7 @@ class LayerRates:
 
     @classmethod
     def check(cls, model: nn.Module, layer_decay: float, head_lr_multiplier: float, **_: Any) -> None:
-        """UserError: the options do not fit the model. Without the optimizer itself, before the first of which torch imports its compiler."""
+        """UserError: the options do not fit the model. Without the optimizer, before the first of which torch imports its compiler."""
         lr_multipliers(model, layer_decay, head_lr_multiplier)
 
 

@@ -142,7 +142,9 @@ class Muon(LayerRates, Optimizer):
     betas, eps: of AdamW for the other parameters.
     """
 
-    option_traits: ClassVar = {"ruled": ("lr", "weight_decay", "momentum", "nesterov", "ns_steps", "betas", "eps", "layer_decay", "head_lr_multiplier")}
+    option_traits: ClassVar = {
+        "ruled": ("lr", "weight_decay", "momentum", "nesterov", "ns_steps", "betas", "eps", "layer_decay", "head_lr_multiplier")
+    }
     rules: ClassVar[dict[str, str]] = {
         **LayerRates.rules,
         **ADAM_RULES,

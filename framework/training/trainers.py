@@ -63,7 +63,7 @@ class LightningTrainer(pl.Trainer):
     accelerator: auto, cpu, gpu, mps.
     devices: number of processes, or a list of devices.
     num_nodes: number of machines.
-    precision: 32-true, bf16-mixed, 16-mixed, or another precision of Lightning.
+    precision: 32-true, bf16-mixed, 16-mixed, or another precision of Lightning; null = the faster of the first two.
     max_epochs: most epochs; -1 = no limit; null = the epoch that reaches both min_epochs and min_steps is the last.
     max_steps: most optimizer steps; -1 = no limit.
     min_epochs, min_steps: least epochs and optimizer steps.
