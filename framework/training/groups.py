@@ -26,7 +26,7 @@ class LayerRates:
         "0 < layer_decay <= 1": "layer_decay must be in (0, 1]; freeze layers with model.freeze",
         "0 < head_lr_multiplier < 1e6": "head_lr_multiplier must be positive and below 1,000,000; freeze parameters with model.freeze",
     }
-    option_traits: ClassVar = {"optimizer_state": ("layer_decay", "head_lr_multiplier")}
+    option_traits: ClassVar[dict[str, tuple[str, ...]]] = {"optimizer_state": ("layer_decay", "head_lr_multiplier")}
     state_tensors: ClassVar[int] = 2  # most state tensors of the size of a parameter
 
     @classmethod

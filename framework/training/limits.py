@@ -55,17 +55,18 @@ class Limits:
     @classmethod
     def of_node(cls, node: Mapping[str, Any]) -> "Limits":
         """Those that Lightning would make of a config node all of whose values have the trait `ruled` or are its defaults."""
-        epochs, steps = node["max_epochs"], node["max_steps"]
-        shares = {split: node[f"limit_{name}_batches"] for name, split in SPLITS.items()}
         interval = node["val_check_interval"]
+        train, validation, test = (node[f"limit_{name}_batches"] for name in SPLITS)
         return cls(
-            max_epochs=epochs,
-            max_steps=steps,
+            max_epochs=node["max_epochs"],
+            max_steps=node["max_steps"],
             min_steps=None,
             accumulate_grad_batches=node["accumulate_grad_batches"],
+            train=1.0 if train is None else train,
+            validation=1.0 if validation is None else validation,
+            test=1.0 if test is None else test,
             val_check_interval=1.0 if interval is None else interval if isinstance(interval, int | float) else None,
             check_val_every_n_epoch=node["check_val_every_n_epoch"],
-            **{split: 1.0 if share is None else share for split, share in shares.items()},
         )
 
     def planned_steps(self, batches: int) -> float:

@@ -101,10 +101,11 @@ def try_task(config: Mapping[str, Any], prepared: "Prepared", processes: int, sh
 @contextmanager
 def _refusal(group: str, node: Mapping[str, Any], *others: type[Exception]) -> Iterator[None]:
     """A UserError of what a constructor refuses: torch and parts of other packages raise these for a value. others: likewise."""
+    refused: tuple[type[Exception], ...] = (ValueError, TypeError, ArithmeticError, LookupError, ImportError, RuntimeError, *others)
     try:
         yield
     except UserError:
         raise
-    except (ValueError, TypeError, ArithmeticError, LookupError, ImportError, RuntimeError, *others) as error:
+    except refused as error:
         said = " ".join(str(error).split())[:300]
         raise UserError(f"{group}={node['part'].partition('/')[2]} refuses its options: {said or type(error).__name__}") from error
