@@ -21,9 +21,9 @@ Read = Callable[[Path, list[str]], list[Any]]
 def main(runs: list[str]) -> int:
     from framework.export.command import export
     from framework.runs.predictor import Predictor
-    from framework.workflows.train import quiet
+    from framework.utils.library_warnings import silence_warnings
 
-    quiet()
+    silence_warnings()
     for name in runs:
         loaded = Predictor.load(name)
         with open(Path(name) / "predictions.jsonl", encoding="utf-8") as file:

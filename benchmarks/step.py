@@ -30,7 +30,7 @@ from framework.data.spec import DataSpec  # noqa: E402
 from framework.registry import Part, build  # noqa: E402
 from framework.training.callbacks import build_callbacks  # noqa: E402
 from framework.training.learner import Learner  # noqa: E402
-from framework.workflows.train import quiet  # noqa: E402
+from framework.utils.library_warnings import silence_warnings  # noqa: E402
 
 LR, CLIP, VOCABULARY, HEADS = 1e-3, 1.0, 6000, 4
 PRECISIONS = {"float32": ("32-true", torch.float32), "bf16": ("bf16-mixed", torch.bfloat16)}
@@ -211,7 +211,7 @@ if __name__ == "__main__":
     arguments.add_argument("--texts", type=Path, help="buckets on lines of text<TAB>label")
     chosen = arguments.parse_args()
     torch.set_num_threads(1)
-    quiet()
+    silence_warnings()
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         os.environ["PLUGFORMER_CACHE"] = str(scratch / "cache")

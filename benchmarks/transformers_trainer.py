@@ -18,12 +18,13 @@ from typing import Any
 os.environ["OMP_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run from anywhere
 
-import torch  # noqa: E402 - the number of threads is read at import
+import numpy as np  # noqa: E402 - the number of threads is read at import
+import torch  # noqa: E402
 import transformers  # noqa: E402
 
 from benchmarks.step import CLIP, HEADS, LR, PRECISIONS, SHAPES, fit, learner  # noqa: E402
 from framework import compose, prepare_data  # noqa: E402
-from framework.workflows.train import quiet  # noqa: E402
+from framework.utils.library_warnings import silence_warnings  # noqa: E402
 
 Row = dict[str, list[int] | int]
 EXPERIMENTS = {
@@ -102,7 +103,7 @@ def compare(name: str, folder: Path, count: int, precision: str, dropout: float,
     loader, examples = data.loader("train"), data.examples("train", shuffle=False)
     size = max(1, round(len(examples.lengths) / len(loader)))  # rows of a batch
     batches = min(len(loader), max(1, count // size))
-    rows = converted(name, [examples.features(number, 0) for number in range(min(len(examples.lengths), batches * size))])
+    rows = converted(name, examples.batch(np.arange(min(len(examples.lengths), batches * size)), 0))
     found: dict[str, list[float]] = {"ours": [], "sdpa": [], "sdpa, grouped": [], "eager, grouped": []}
     for turn in range(turns):
         for kind, seconds in found.items():
@@ -130,7 +131,7 @@ if __name__ == "__main__":
     arguments.add_argument("--turns", type=int, default=3)
     chosen = arguments.parse_args()
     torch.set_num_threads(1)
-    quiet()
+    silence_warnings()
     with tempfile.TemporaryDirectory() as name:
         os.environ["PLUGFORMER_CACHE"] = str(Path(name) / "cache")
         print(

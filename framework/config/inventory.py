@@ -21,6 +21,7 @@ TRAITS = {
     "optimizer_state": "may not change when a run is resumed: the optimizer's state depends on it",
     "pattern": "a pattern or another text whose brackets need no quotes",
     "by_layer": "a pattern of layers (framework/registry/layers.py)",
+    "ruled": "the constructor takes every value that types and rules allow, so it need not be called to know",
     "empty": "an empty text has a meaning of its own, beside null",
 }
 _DECLARATIONS = ("provides", "rules", "excluded_slots", "scope_boundary", "columns", "optional", "makes", "reads", "loss_over")

@@ -29,6 +29,7 @@ _MEANT = {
     ("model.initial_std",): "initializer_range init_std initial_range",
     ("model.max_length",): "max_seq_length max_seq_len seq_len seq_length sequence_length block_size context_length context_window "
     "max_position_embeddings n_positions n_ctx model_max_length max_source_length max_len max_source_positions max_length",
+    ("model.pad_vocab_to_multiple_of",): "pad_to_multiple_of padding_multiple vocab_multiple make_vocab_size_divisible_by",
     ("model.position.base",): "rope_theta rotary_base",
     ("model.tied",): "tie_word_embeddings tie_embeddings share_embeddings",
     (

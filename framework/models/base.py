@@ -21,6 +21,8 @@ class Model(nn.Module):
     max_length: tokens that the model reads at once.
     embedding_dim: features of the token embeddings, projected to dim; null = dim.
     embedding_scale: whether token embeddings are multiplied by sqrt(embedding_dim).
+    pad_vocab_to_multiple_of: rows of the output layer's product in training are padded to a multiple (64 has faster kernels on a GPU); no
+        weights are added, and nothing else is predicted. null = not padded.
     initial_std: standard deviation of the initial weights (table in framework/parts/initialize.py).
     attention: the attention of every stack.
     position: the position encoding of every stack.
@@ -47,7 +49,7 @@ class Model(nn.Module):
     freeze: ClassVar[str | list[str] | None] = None
     adapter: ClassVar[Any] = choice("adapter", "none")
     option_traits: ClassVar = {
-        "training_only": ("pretrained", "init_layers", "freeze", "adapter", "dropout", "initial_std"),
+        "training_only": ("pretrained", "init_layers", "freeze", "adapter", "dropout", "initial_std", "pad_vocab_to_multiple_of"),
         "optimizer_state": ("freeze",),
         "pattern": ("freeze",),
     }
@@ -62,6 +64,9 @@ class Model(nn.Module):
         "pretrained != ''": "pretrained must name a run or a published model; null = none",
         "0 <= dropout < 1": "dropout must be in [0, 1)",
         "init_layers is None or pretrained": "init_layers needs model.pretrained: they are layers of the pretrained model",
+        "pad_vocab_to_multiple_of is None or 0 < pad_vocab_to_multiple_of <= 2**16": (
+            "pad_vocab_to_multiple_of must be positive, and at most 2**16; null = no padding"
+        ),
         "embedding_dim is None or 0 < embedding_dim <= 2**17": "embedding_dim must be positive, and at most 2**17",
     }
     provides: ClassVar[tuple[str, ...] | dict[str, str]] = ()
@@ -79,6 +84,7 @@ class Model(nn.Module):
         embedding_dim: int | None = None,
         embedding_scale: bool = False,
         initial_std: float = 0.02,
+        pad_vocab_to_multiple_of: int | None = None,
         attention: Part = choice("attention", "multi_head"),
         position: Part = choice("position", "learned"),
         feed_forward: Part = choice("feed_forward", "mlp"),
@@ -89,7 +95,7 @@ class Model(nn.Module):
         super().__init__()
         self.spec, self.dim, self.bias, self.epsilon, self.initial_std = spec, dim, bias, epsilon, initial_std
         embedding_dim = embedding_dim or dim
-        self.tokens = Tokens(spec.vocab_size, embedding_dim, embedding_scale)
+        self.tokens = Tokens(spec.vocab_size, embedding_dim, embedding_scale, pad_vocab_to_multiple_of)
         self.context: dict[str, Any] = {
             "vocab_size": spec.vocab_size,
             "dim": dim,

@@ -17,17 +17,32 @@ from framework.registry import Part
 class Tokens(nn.Embedding):
     """Token embeddings, multiplied by sqrt(E) if scaled. Vaswani et al. 2017, section 3.4, https://arxiv.org/abs/1706.03762
 
+    multiple: of the rows of the output layer's product in training, see `logits`; null = V rows.
+
     >>> Tokens(261, 16)(torch.tensor([[5, 6, 7]])).shape
     torch.Size([1, 3, 16])
     """
 
-    def __init__(self, vocab_size: int, embedding_dim: int, scaled: bool = False):
+    def __init__(self, vocab_size: int, embedding_dim: int, scaled: bool = False, multiple: int | None = None):
         super().__init__(vocab_size, embedding_dim)
-        self.scale = math.sqrt(embedding_dim) if scaled else 1.0
+        self.scale, self.multiple = math.sqrt(embedding_dim) if scaled else 1.0, multiple or 1
 
     def forward(self, ids: Tensor) -> Tensor:
         x = super().forward(ids)  # (B, T, E)
         return x if self.scale == 1.0 else x * self.scale
+
+    def logits(self, hidden: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+        """Logits (..., V) of hidden states (..., E) by the embeddings as output layer, or by a weight (V, E) of its own.
+
+        In training the weight gets rows of zeros up to a multiple of `multiple`, for which a GPU has faster kernels; their logits are cut
+        off. Weights, their number and checkpoints have no such rows, and nothing can predict them.
+        """
+        weight = self.weight if weight is None else weight
+        extra = -len(weight) % self.multiple if self.training else 0
+        if not extra:
+            return functional.linear(hidden, weight, bias)
+        padded = functional.pad(weight, (0, 0, 0, extra)), None if bias is None else functional.pad(bias, (0, extra))
+        return functional.linear(hidden, *padded)[..., : len(weight)]
 
 
 class Embeddings(nn.Module):
@@ -83,4 +98,4 @@ class LMHead(nn.Module):
         hidden = self.projection(hidden)
         if self.scale != 1.0:
             hidden = hidden * self.scale
-        return functional.linear(hidden, tokens.weight if self.weight is None else self.weight, self.bias)  # (B, T, V)
+        return tokens.logits(hidden, self.weight, self.bias)  # (B, T, V)

@@ -150,7 +150,7 @@ def _configuration(run: Shown) -> list[str]:
     if changed is None:
         table = page.paragraph(f"Typed: {' '.join(notes['overrides']) or 'nothing'}")
     settings = page.items(notes.get("settings", []))
-    chosen = page.paragraph("Chosen from the training rows:") + settings if settings else ""
+    chosen = page.paragraph("Chosen from the training rows, or for the device:") + settings if settings else ""
     return [table, chosen, page.folded("the whole configuration", page.preformatted(dump(run.config)))]
 
 
@@ -163,8 +163,11 @@ def differences(run: Shown) -> list[list[str]] | None:
         return None
     default, own = flat(base.config, base.chosen), flat(run.config, run.notes["chosen"])
     words = {word.lstrip("+~").partition("=")[0] for word in run.notes["overrides"]}
+    told = {line.partition(" ")[0] for line in run.notes.get("settings", [])}  # with the reasons
     rows = []
     for key in own:
+        if key in told and key not in words and default.get(key) is None:
+            continue
         changed = own[key] != (default[key] if key in default else signature_default(run.config, key))
         if changed and (key in words or not _follows(key, own, default)):
             rows.append([key, shown(own[key]), shown(default.get(key)), "typed" if key in words else ""])

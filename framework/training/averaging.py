@@ -24,6 +24,7 @@ class Average(EMAWeightAveraging):
     start: optimizer steps before the average starts.
     """
 
+    option_traits: ClassVar = {"ruled": ("decay", "start")}
     provides: ClassVar[dict[str, str]] = {"moving_average": "decay is not None"}
     rules: ClassVar[dict[str, str]] = {
         "decay is None or 0 < decay < 1": "decay must be in (0, 1); null = no average",
@@ -72,6 +73,7 @@ class AverageLast(Callback):
     every: optimizer steps between snapshots; null = at each validation, or each epoch without validation.
     """
 
+    option_traits: ClassVar = {"ruled": ("last", "every")}
     rules: ClassVar[dict[str, str]] = {
         "last is None or last >= 1": "last must be at least 1",
         "every is None or every >= 1": "every must be at least 1 optimizer step",

@@ -56,6 +56,7 @@ class Checkpoint(LightningCheckpoint):
         the end of training and a signal.
     """
 
+    option_traits: ClassVar = {"ruled": ("every_n_train_steps", "keep_last", "background")}
     rules: ClassVar[dict[str, str]] = {
         "every_n_train_steps is None or every_n_train_steps >= 1": "every_n_train_steps must be at least 1, or null for never",
         "keep_last is None or keep_last >= 1": "keep_last must be at least 1, or null for none",

@@ -26,6 +26,7 @@ class OneBatch(Callback):
     enough: share of the first loss that counts as near zero.
     """
 
+    option_traits: ClassVar = {"ruled": ("enough",)}
     rules: ClassVar[dict[str, str]] = {"0 < enough < 1": "enough must be in (0, 1), a share of the first loss"}
 
     def __init__(self, enough: float = 0.05):
@@ -69,6 +70,7 @@ class ProfileReport(Callback):
     steps: number of profiled steps.
     """
 
+    option_traits: ClassVar = {"ruled": ("skip", "steps")}
     rules: ClassVar[dict[str, str]] = {"skip >= 0 and steps >= 1": "skip must not be negative, and steps at least 1"}
 
     def __init__(self, folder: Path, skip: int = 3, steps: int = 5):

@@ -18,6 +18,7 @@ class EarlyStopping(LightningEarlyStopping):
     min_delta: least change that counts as an improvement.
     """
 
+    option_traits: ClassVar = {"ruled": ("patience", "min_delta")}
     rules: ClassVar[dict[str, str]] = {
         "patience is None or patience >= 0": "patience must not be negative; null = no early stopping",
         "min_delta >= 0": "min_delta must not be negative",

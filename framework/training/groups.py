@@ -1,9 +1,10 @@
 """Parameter groups with their learning rates and weight decay."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from framework.errors import UserError
 
@@ -25,8 +26,13 @@ class LayerRates:
         "0 < layer_decay <= 1": "layer_decay must be in (0, 1]; freeze layers with model.freeze",
         "0 < head_lr_multiplier < 1e6": "head_lr_multiplier must be positive and below 1,000,000; freeze parameters with model.freeze",
     }
-    option_traits: ClassVar = {"optimizer_state": ("layer_decay", "head_lr_multiplier")}
+    option_traits: ClassVar[dict[str, tuple[str, ...]]] = {"optimizer_state": ("layer_decay", "head_lr_multiplier")}
     state_tensors: ClassVar[int] = 2  # most state tensors of the size of a parameter
+
+    @classmethod
+    def check(cls, model: nn.Module, layer_decay: float, head_lr_multiplier: float, **_: Any) -> None:
+        """UserError: the options do not fit the model. Without the optimizer, before the first of which torch imports its compiler."""
+        lr_multipliers(model, layer_decay, head_lr_multiplier)
 
 
 def parameter_groups(
@@ -55,6 +61,12 @@ def parameter_groups(
         {"params": parameters, "lr": lr * multiplier, "weight_decay": weight_decay if decays else 0.0}
         for (multiplier, decays), parameters in sorted(members.items(), key=lambda item: item[0], reverse=True)
     ]
+
+
+def is_sharded(tensor: Tensor) -> bool:
+    """Whether a tensor is a shard of FSDP2. torch.distributed.tensor takes a second to import."""
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(tensor, module.DTensor)
 
 
 def is_stack(module: nn.Module) -> bool:

@@ -8,12 +8,11 @@ from typing import Any, ClassVar
 
 import torch
 from torch import nn
-from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from framework.errors import UserError
 from framework.registry import register
-from framework.training.groups import LayerRates, is_stack, parameter_groups
+from framework.training.groups import LayerRates, is_sharded, is_stack, parameter_groups
 from framework.training.orthogonalization import BatchedMuon
 
 ADAM_RULES = {
@@ -30,7 +29,7 @@ def _pair(values: Sequence[Any]) -> tuple[Any, Any]:
 
 def fusible(model: nn.Module) -> bool:
     """Whether torch has a fused kernel for the parameters: no sharded ones, on a device with such kernels."""
-    return all(p.device.type in ("cpu", "cuda", "mps", "xpu") and not isinstance(p, DTensor) for p in model.parameters())
+    return all(p.device.type in ("cpu", "cuda", "mps", "xpu") and not is_sharded(p) for p in model.parameters())
 
 
 @register("optimizer", "adamw")
@@ -42,6 +41,7 @@ class AdamW(LayerRates, torch.optim.AdamW):
     amsgrad: use the maximum of the running averages of the square.
     """
 
+    option_traits: ClassVar = {"ruled": ("lr", "betas", "eps", "weight_decay", "amsgrad", "layer_decay", "head_lr_multiplier")}
     rules: ClassVar[dict[str, str]] = {**LayerRates.rules, **ADAM_RULES}
 
     def __init__(
@@ -71,6 +71,7 @@ class Adafactor(LayerRates, torch.optim.Adafactor):
     d: clips the root mean square of updates.
     """
 
+    option_traits: ClassVar = {"ruled": ("lr", "beta2_decay", "eps", "d", "weight_decay", "layer_decay", "head_lr_multiplier")}
     rules: ClassVar[dict[str, str]] = {
         **LayerRates.rules,
         "beta2_decay < 0": "beta2_decay must be negative, an exponent of the step",
@@ -104,6 +105,7 @@ class SGD(LayerRates, torch.optim.SGD):
     nesterov: Nesterov momentum.
     """
 
+    option_traits: ClassVar = {"ruled": ("lr", "momentum", "dampening", "nesterov", "weight_decay", "layer_decay", "head_lr_multiplier")}
     rules: ClassVar[dict[str, str]] = {
         **LayerRates.rules,
         "0 <= momentum < 1 and 0 <= dampening < 1": "momentum and dampening must be in [0, 1)",
@@ -140,6 +142,9 @@ class Muon(LayerRates, Optimizer):
     betas, eps: of AdamW for the other parameters.
     """
 
+    option_traits: ClassVar = {
+        "ruled": ("lr", "weight_decay", "momentum", "nesterov", "ns_steps", "betas", "eps", "layer_decay", "head_lr_multiplier")
+    }
     rules: ClassVar[dict[str, str]] = {
         **LayerRates.rules,
         **ADAM_RULES,
@@ -161,8 +166,6 @@ class Muon(LayerRates, Optimizer):
         head_lr_multiplier: float = 1.0,
     ):
         matrices = stack_matrices(model)
-        if not matrices:
-            raise UserError("optimizer=muon needs a trainable matrix in a layer, and this model has none: choose optimizer=adamw")
         chosen = {id(parameter) for parameter in matrices}
         rest = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
         rates = lr, weight_decay, layer_decay, head_lr_multiplier
@@ -173,6 +176,11 @@ class Muon(LayerRates, Optimizer):
         super().__init__([group for optimizer in self.inner for group in optimizer.param_groups], defaults={})
         self._step_supports_amp_scaling = False
         self._share()
+
+    @classmethod
+    def check(cls, model: nn.Module, layer_decay: float, head_lr_multiplier: float, **_: Any) -> None:
+        stack_matrices(model)
+        super().check(model, layer_decay, head_lr_multiplier)
 
     def _share(self) -> None:
         """Share the state and the groups of this optimizer with the inner ones, so that saving, loading and scheduling applies to both.
@@ -200,8 +208,10 @@ class Muon(LayerRates, Optimizer):
 
 
 def stack_matrices(model: nn.Module) -> list[nn.Parameter]:
-    """The 2-D weights of the encoder and decoder, without embeddings."""
+    """The 2-D weights of the encoder and decoder, without embeddings. UserError: there is none that is trained."""
     stacks = [module for module in model.modules() if is_stack(module)]
     inside = [module for stack in stacks for module in stack.modules() if not isinstance(module, nn.Embedding)]
     matrices = {id(p): p for module in inside for p in module.parameters(recurse=False) if p.ndim == 2 and p.requires_grad}
+    if not matrices:
+        raise UserError("optimizer=muon needs a trainable matrix in a layer, and this model has none: choose optimizer=adamw")
     return list(matrices.values())

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor, distribute_tensor
 
+from framework.training.groups import is_sharded
 from framework.utils.processors import multiplies_bfloat16
 
 AT_ONCE = 2**24  # elements; bounds the memory for the iterations to a few copies of so many
@@ -46,7 +46,7 @@ def orthogonalize(matrices: Sequence[Tensor], steps: int, coefficients: tuple[fl
     In bfloat16, as there, but in float32 on processors that do not multiply it, and in float64 for matrices in float64. Sharded matrices
     are gathered, and computed by every rank.
     """
-    whole = [matrix.full_tensor() if isinstance(matrix, DTensor) else matrix for matrix in matrices]
+    whole: list[Tensor] = [matrix.full_tensor() if is_sharded(matrix) else matrix for matrix in matrices]  # type: ignore[attr-defined]
     by_shape: dict[tuple[int, ...], list[int]] = {}
     for number, matrix in enumerate(whole):
         by_shape.setdefault((min(matrix.shape), max(matrix.shape)), []).append(number)
@@ -74,4 +74,8 @@ def _iterate(x: Tensor, steps: int, coefficients: tuple[float, float, float], ep
 
 def _sharded(result: Tensor, like: Tensor) -> Tensor:
     """The result in the shards of a matrix. Every rank has computed the same, so nothing is sent."""
-    return distribute_tensor(result, like.device_mesh, like.placements, src_data_rank=None) if isinstance(like, DTensor) else result
+    if not is_sharded(like):
+        return result
+    from torch.distributed.tensor import distribute_tensor
+
+    return distribute_tensor(result, like.device_mesh, like.placements, src_data_rank=None)  # type: ignore[attr-defined]

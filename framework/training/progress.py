@@ -4,7 +4,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
@@ -23,6 +23,8 @@ class ProgressReport(Callback):
 
     style: bar, lines (about twenty a run and one for each validation), off, or auto (a bar on a terminal, lines elsewhere).
     """
+
+    option_traits: ClassVar = {"ruled": ("style",)}
 
     def __init__(self, monitor: str, style: Literal["auto", "bar", "lines", "off"] = "auto"):
         self.monitor = monitor

@@ -36,6 +36,7 @@ class Pruning(Callback):
     trial: its number in the study.
     """
 
+    option_traits: ClassVar = {"ruled": ("trial",)}
     rules: ClassVar[dict[str, str]] = {"trial >= 0": "trial is the number of a trial, from 0"}
 
     def __init__(self, folder: Path, monitor: str, mode: Literal["min", "max"], trial: int = 0):

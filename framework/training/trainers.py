@@ -2,7 +2,6 @@
 
 import math
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -11,10 +10,10 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from framework.errors import UserError
 from framework.registry import register
 from framework.training.checkpoint_files import save
 from framework.training.interruption import interruption
+from framework.training.limits import Limits
 from framework.training.loops import FitLoop
 from framework.training.strategies import ShardedStrategy
 from framework.training.surroundings import NoSignals, cluster_environment
@@ -32,6 +31,13 @@ _CONTEXT = ("callbacks", "logger", "plugins", "default_root_dir")
 _Strategy = Literal["auto", "ddp", "ddp_find_unused_parameters_true", "fsdp"]
 _LIMITS = ("limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches")
 _AMOUNT = "a share of the batches (0.5; 1.0 = all) or a number of them (1, 2, ...)"
+# What Lightning refuses of these is refused by type and rule, and of processes by `workflows/devices`
+_RULED = (
+    *("accelerator", "devices", "num_nodes", "precision", "max_epochs", "max_steps", "gradient_clip_val", "gradient_clip_algorithm"),
+    *("accumulate_grad_batches", "val_check_interval", "limit_train_batches", "limit_val_batches", "limit_test_batches"),
+    *("limit_predict_batches", "log_every_n_steps", "log_norms", "log_flops", "num_sanity_val_steps", "compile", "inference_mode"),
+    *("detect_anomaly", "deterministic", "benchmark"),
+)
 _POSITIVE = "(count_or_share({0}) and {0} > 0)"
 
 
@@ -57,7 +63,7 @@ class LightningTrainer(pl.Trainer):
     accelerator: auto, cpu, gpu, mps.
     devices: number of processes, or a list of devices.
     num_nodes: number of machines.
-    precision: 32-true, bf16-mixed, 16-mixed, or another precision of Lightning.
+    precision: 32-true, bf16-mixed, 16-mixed, or another precision of Lightning; null = the faster of the first two.
     max_epochs: most epochs; -1 = no limit; null = the epoch that reaches both min_epochs and min_steps is the last.
     max_steps: most optimizer steps; -1 = no limit.
     min_epochs, min_steps: least epochs and optimizer steps.
@@ -82,6 +88,7 @@ class LightningTrainer(pl.Trainer):
     sync_batchnorm: synchronize batch norm statistics between processes.
     """
 
+    option_traits: ClassVar = {"ruled": _RULED}
     provides: ClassVar[dict[str, str]] = {
         "sharded_weights": "strategy == 'fsdp'",
         "weights_of_16_bits": "precision in ('bf16-true', '16-true')",
@@ -149,9 +156,9 @@ class LightningTrainer(pl.Trainer):
 
     def fit(self, model: pl.LightningModule, train_dataloaders: Any = None, *arguments: Any, **keywords: Any) -> None:
         """Lightning's fit. Interrupted: a signal came; with a checkpoint callback `last` has the state after its step."""
-        check_batches(self, {"train": len(train_dataloaders)})
+        Limits.of(self).check({"train": len(train_dataloaders)})
         if self.ends_at_minima and self.min_steps:
-            steps = _steps_of_epoch(self, len(train_dataloaders))
+            steps = Limits.of(self).steps_of_epoch(len(train_dataloaders))
             self.fit_loop.max_epochs = max(self.fit_loop.max_epochs or 1, math.ceil(self.min_steps / steps))
         if self.repeats:
             train_dataloaders.repeat()
@@ -165,52 +172,3 @@ class LightningTrainer(pl.Trainer):
                 super().fit(model, train_dataloaders, *arguments, **keywords)
         finally:
             stop_recording()
-
-
-def check_batches(trainer: pl.Trainer, batches: Mapping[str, int]) -> None:
-    """UserError: a limit leaves nothing of the batches of a split, or an epoch is over before its first validation. batches: of each split,
-    `train` among them."""
-    shares = {name: getattr(trainer, f"limit_{name}_batches") for name in ("train", "val", "test")}
-    for name, split in (("train", "train"), ("val", "validation"), ("test", "test")):
-        if isinstance(share := shares[name], float) and share > 0 and split in batches and int(share * batches[split]) < 1:
-            option = "overfit_batches" if getattr(trainer, "repeats", False) else f"limit_{name}_batches"
-            raise UserError(
-                f"trainer.{option}={share}: the {split} rows make {batches[split]} batch{'es' * (batches[split] > 1)}, and that share of "
-                "them is less than one; "
-                f"trainer.{option}=1 is one batch"
-            )
-    interval = getattr(trainer, "val_check_interval", None)  # Lightning sets none where it is a time
-    epoch = _batches(trainer, batches["train"])
-    if interval is None or trainer.check_val_every_n_epoch is None or not trainer.limit_val_batches:
-        return
-    if isinstance(interval, int) and interval > epoch:
-        raise UserError(
-            f"trainer.val_check_interval={interval}: an epoch has {epoch} batches. Set at most {epoch}, or "
-            "trainer.check_val_every_n_epoch=null, which counts batches from epoch to epoch."
-        )
-    if isinstance(interval, float) and int(interval * epoch) < 1:
-        raise UserError(
-            f"trainer.val_check_interval={interval}: an epoch has {epoch} batches, and that share of them is less than one; "
-            "trainer.val_check_interval=1 validates after each batch"
-        )
-
-
-def planned_steps(trainer: pl.Trainer, batches: int) -> float:
-    """Optimizer steps of a run with so many batches an epoch, as Lightning's `estimated_stepping_batches` without data loaders;
-    `math.inf` if nothing limits it."""
-    steps, epochs = _steps_of_epoch(trainer, batches), trainer.max_epochs or 1
-    if getattr(trainer, "ends_at_minima", False):
-        epochs = max(epochs, math.ceil((trainer.min_steps or 0) / steps))
-    total = math.inf if epochs == -1 else steps * epochs
-    return total if trainer.max_steps == -1 else min(total, trainer.max_steps)
-
-
-def _steps_of_epoch(trainer: pl.Trainer, length: int) -> int:
-    """Optimizer steps of an epoch of a loader of that length."""
-    return max(1, math.ceil(_batches(trainer, length) / trainer.accumulate_grad_batches))
-
-
-def _batches(trainer: pl.Trainer, length: int) -> int:
-    """Training batches of an epoch of a loader of that length."""
-    limit = trainer.limit_train_batches
-    return min(length, limit) if isinstance(limit, int) else int(length * limit)

@@ -7,5 +7,14 @@ import torch
 
 @cache
 def multiplies_bfloat16() -> bool:
-    """Whether oneDNN has products of bfloat16 matrices for this processor. Without them they take several times as long as in float32."""
-    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    """Whether the processor has instructions for products of bfloat16 (AVX-512 BF16, AMX), and oneDNN uses them. Without them such products
+    take several times as long as in float32. oneDNN itself also computes them with AVX-512 alone, by way of float32."""
+    if not (torch.backends.mkldnn.is_available() and onednn_multiplies()):
+        return False
+    known = torch.cpu.get_capabilities()
+    return known.get("architecture") != "x86_64" or bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+
+
+def onednn_multiplies() -> bool:
+    """Whether oneDNN has products of bfloat16 for this processor, of whatever speed."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

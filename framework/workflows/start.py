@@ -35,7 +35,7 @@ class Start:
     ones. chosen: group -> option. pretrained: source of the initial weights; None if there is none, or if the run has a checkpoint to
     resume from. run: its folder, None until it has one. prepared: its data, None until it is encoded.
     compose: composes the same command line again, with settings that the task chooses from the training rows; None where it may choose
-    none. settings: a line for each that was chosen.
+    none. settings: a line for each that was chosen, from the rows or for the device.
     once: whether there must be no other run of that task and name (`resume=auto`). place: the folder for the run of a sweep's job.
     back_to: the kept checkpoint that the run goes back to before it goes on; None = none.
     """
@@ -130,7 +130,7 @@ class Start:
         from framework.runs.build import prepare_data
 
         with checked_once():
-            start = self._with_settings()
+            start = self._with_settings()._with_precision()
             prepared = prepare_data(start.config, self.run.folder if self.run and self.resumes else None)
         return replace(start, prepared=prepared)
 
@@ -144,6 +144,15 @@ class Start:
         composed, settings = chosen
         config = with_tokenizer(composed.config, composed.overrides, self.pretrained, self.frozen)
         return replace(self, config=config, settings=setting_lines(settings, composed), compose=None)
+
+    def _with_precision(self) -> "Start":
+        """With a precision, if nobody has chosen one. A run that has a folder keeps its own."""
+        from framework.workflows.precision import with_precision
+
+        if self.run is not None:
+            return self
+        config, lines = with_precision(self.config)
+        return replace(self, config=dict(config), settings=[*self.settings, *lines])
 
     def check_free(self) -> "Start":
         """UserError: another process trains in the folder of the run. Before data is encoded, which may take long."""

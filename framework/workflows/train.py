@@ -36,6 +36,7 @@ from framework.utils.ranks import ranks
 from framework.workflows.baseline import baseline
 from framework.workflows.hints import hints
 from framework.workflows.memory import memory_errors
+from framework.workflows.precision import slow_precision
 from framework.workflows.report import print_end, print_start
 from framework.workflows.start import Start
 from framework.workflows.telling import tell_end, tell_start
@@ -69,14 +70,9 @@ def train(start: Start) -> float | None:
                 prepared.spec.save(run.spec)
                 run.save_sizes(prepared.sizes, prepared.remarks, prepared.checksums)
                 run.save_labels(prepared.labels)
-            print_start(
-                config,
-                prepared,
-                task,
-                run.folder,
-                world,
-                [*lines, *teacher_lines(config), recipe_line(config, start.chosen), *run.notes().get("settings", [])],
-            )
+            lines += [*teacher_lines(config), recipe_line(config, start.chosen)]
+            lines += [*run.notes().get("settings", []), *slow_precision(config)]
+            print_start(config, prepared, task, run.folder, world, lines)
         context = {"name": config["name"], "named": any(key_of(word) == "name" for word in run.overrides()), "chosen": start.chosen}
         trackers = build_trackers(config["logger"], run.folder, config=config, sweep=sweep_of(run.folder), **context)
         with finished(trackers), interruption.of_run(run.folder, run.last), phase(""):  # training shows its own progress

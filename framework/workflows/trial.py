@@ -2,6 +2,7 @@
 
 The rules of our own parts refuse most mistakes earlier, without torch. What is left are the options of Lightning and torch, and parts of
 other packages that have no rules: what their constructors raise for a value is the user's mistake here, and would be a traceback later.
+Lightning takes seconds to import, so trainer and callbacks are built only where a value is set that rules do not judge (trait `ruled`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,14 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import nn
 
+from framework import registry
+from framework.config import catalogue as index
 from framework.errors import UserError
 from framework.registry import as_part, build
 from framework.runs.build import build_task, placeholder_spec
-from framework.training.callbacks import build_callbacks
-from framework.training.trainers import check_batches, planned_steps
+from framework.training.groups import LayerRates
+from framework.training.limits import Limits
 from framework.weights.meta import meta_device
 from framework.workflows.memory import check_memory
 
@@ -32,23 +34,45 @@ def try_options(config: Mapping[str, Any], big: bool = False, short: bool = True
         model = nn.ModuleDict({"model": build(config["model"], spec=placeholder_spec(config))})  # a task needs what the data says
     if not big:
         check_memory(model, config)
-    with _refusal("optimizer", config["optimizer"]):
-        as_part(config["optimizer"])(model=model)
-    trainer = try_trainer(config)
-    steps = planned_steps(trainer, batches=10**9)
-    try_schedule(config, steps, short)
+    try_optimizer(config["optimizer"], model)
+    try_schedule(config, try_trainer(config).planned_steps(batches=10**9), short)
     if decoding := config["task"].get("decoding"):
         with _refusal("task/decoding", decoding):
             build(decoding)
 
 
-def try_trainer(config: Mapping[str, Any]) -> Any:
-    """The trainer of a config, with its callbacks. UserError: they refuse their options."""
+def try_optimizer(node: Mapping[str, Any], model: nn.Module) -> None:
+    """UserError: the optimizer refuses its options, or the model on the meta device."""
+    with _refusal("optimizer", node):
+        if ruled(node) and issubclass(cls := registry.get(node["part"]), LayerRates):
+            cls.check(model, **{key: value for key, value in node.items() if key != "part"})
+        else:
+            as_part(node)(model=model)
+
+
+def try_trainer(config: Mapping[str, Any]) -> Limits:
+    """The limits of a config's trainer. UserError: the trainer or a callback refuses its options."""
     for name, node in config["callbacks"].items():
-        with _refusal(f"callbacks.{name}", node):
-            build_callbacks({name: node}, folder=Path(), monitor="validation/loss", mode="min")
-    with _refusal("trainer", config["trainer"]):
-        return build(config["trainer"], callbacks=[], logger=[], plugins=[], default_root_dir=Path())
+        if not ruled(node):
+            with _refusal(f"callbacks.{name}", node):
+                build(node, folder=Path(), monitor="validation/loss", mode="min")
+    node = config["trainer"]
+    if ruled(node):
+        return Limits.of_node(node)
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+    with _refusal("trainer", node, MisconfigurationException):
+        return Limits.of(build(node, callbacks=[], logger=[], plugins=[], default_root_dir=Path()))
+
+
+def ruled(node: Mapping[str, Any]) -> bool:
+    """Whether the constructor of a part takes the values of a config node for certain: they are its defaults, or rules judge them."""
+    entry, part = index.load().option(node["part"]), node["part"]
+    fields = entry["fields"]
+    traits = {key: index.load().traits(part, key) for key in fields}
+    return any("ruled" in each for each in traits.values()) and all(
+        key in fields and (value == fields[key]["default"] or "ruled" in traits[key]) for key, value in node.items() if key != "part"
+    )
 
 
 def try_schedule(config: Mapping[str, Any], steps: float, short: bool) -> None:
@@ -69,18 +93,19 @@ def try_task(config: Mapping[str, Any], prepared: "Prepared", processes: int, sh
         task = build_task(config, prepared.spec, prepared.format)
     check_memory(task, config)
     batches = {split: len(prepared.loader(split, world_size=processes, seed=config["seed"])) for split in prepared.sizes}
-    trainer = try_trainer(config)
-    check_batches(trainer, batches)
-    try_schedule(config, planned_steps(trainer, batches["train"]), short)
+    limits = try_trainer(config)
+    limits.check(batches)
+    try_schedule(config, limits.planned_steps(batches["train"]), short)
 
 
 @contextmanager
-def _refusal(group: str, node: Mapping[str, Any]) -> Iterator[None]:
-    """A UserError of what a constructor refuses: torch, Lightning and parts of other packages raise these for a value."""
+def _refusal(group: str, node: Mapping[str, Any], *others: type[Exception]) -> Iterator[None]:
+    """A UserError of what a constructor refuses: torch and parts of other packages raise these for a value. others: likewise."""
+    refused: tuple[type[Exception], ...] = (ValueError, TypeError, ArithmeticError, LookupError, ImportError, RuntimeError, *others)
     try:
         yield
     except UserError:
         raise
-    except (ValueError, TypeError, ArithmeticError, LookupError, ImportError, RuntimeError, MisconfigurationException) as error:
+    except refused as error:
         said = " ".join(str(error).split())[:300]
         raise UserError(f"{group}={node['part'].partition('/')[2]} refuses its options: {said or type(error).__name__}") from error

@@ -27,7 +27,7 @@ class TokenHead(nn.Module):
     def forward(self, hidden: Tensor, tokens: Tokens) -> Tensor:
         """hidden (N, D) -> (N, V). The embeddings are an argument: they are the model's."""
         x = self.norm(self.activation(self.transform(hidden)))  # (N, E)
-        return functional.linear(x, tokens.weight, self.bias)
+        return tokens.logits(x, bias=self.bias)
 
 
 def token_head(model: Any, vocab_size: int) -> TokenHead:
