@@ -150,9 +150,8 @@ class Stack(nn.Module):
         self.windows = [parts.window for parts in chosen]
         positions = [parts.slots["position"] for parts in chosen]
         head_dims = [built[number].attention.rotary_dim for number in self.depths]
-        kinds = [(repr(part), size if "relative" in part.cls.provides else None) for part, size in zip(positions, head_dims, strict=True)]
-        own = (repr(position), head_dims[0] if "relative" in position.cls.provides else None)
-        self.positions = distinct([own, *kinds])[1:]  # of the layers; 0 is that of the stack
+        kinds = [_kind(part, head_dim) for part, head_dim in zip(positions, head_dims, strict=True)]
+        self.positions = distinct([_kind(position, head_dims[0]), *kinds])[1:]  # of the layers; 0 is that of the stack
         around = {"dim": embedding_dim, "num_heads": num_heads, "max_length": max_length, "causal": self.causal}
         self.position = position(**around, head_dim=head_dims[0])
         self.layers = nn.ModuleList(built)
@@ -182,7 +181,8 @@ class Stack(nn.Module):
         assert keys is not None
         pair = None if documents is None else (documents, documents)
         encodings = [cast(Position, self.position), *(cast(Position, position) for position in self.layer_positions)]
-        biases, relatives = {}, {}
+        biases: dict[int, Tensor | None] = {}
+        relatives: dict[int, Any] = {}
         for number in set(self.positions):
             position = encodings[number]
             bias = position.bias(positions, keys)
@@ -214,3 +214,8 @@ class Stack(nn.Module):
         for layer, *values in zip(self.by_depth(), *arguments, strict=True):
             x = checkpoint(layer, x, *values, use_reentrant=False) if recompute else layer(x, *values)
         return self.final_norm(x)
+
+
+def _kind(position: Part, head_dim: int) -> tuple[str, int | None]:
+    """What the module of a position is made from: layers with equal values share it."""
+    return repr(position), head_dim if "relative" in getattr(position.cls, "provides", ()) else None

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from framework.config import catalogue as index
 from framework.config.quoting import quote, quoted, unquoted
@@ -62,11 +63,11 @@ def _with_layers_of(parts: Parts, typed: Sequence[str]) -> Parts:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     words = [word for word in typed if word.lstrip("+").startswith(f"{LAYERS}=")]
-    chosen = OverridesParser.create().parse_override(words[-1]).value() if words else None
+    chosen: Any = OverridesParser.create().parse_override(words[-1]).value() if words else None
     values = dict(parts.values)
     for stack in ("encoder", "decoder"):
         numbers = chosen.get(stack) if isinstance(chosen, dict) else chosen
-        if numbers and (pattern := values.get(f"{stack}.layers")):
+        if isinstance(numbers, list) and numbers and (pattern := values.get(f"{stack}.layers")):
             depth = (values.get("num_decoder_layers") if stack == "decoder" else None) or values["num_layers"]
             settings = layer_settings(pattern, depth)
             if all(isinstance(number, int) and 0 <= number < depth for number in numbers):  # else `select_layers` says what is wrong

@@ -101,8 +101,10 @@ def misplaced(own: Sequence[str] | Mapping[str, Any], layers: Sequence[str] | Ma
     return None
 
 
-def shortest(settings: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The shortest list that, repeated, gives these settings of the layers."""
+def shortest(settings: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]] | None:
+    """The shortest list that, repeated, gives these settings of the layers; None if nothing differs."""
+    if not any(settings):
+        return None
     lengths = range(1, len(settings) + 1)
     size = next(size for size in lengths if all(setting == settings[layer % size] for layer, setting in enumerate(settings)))
     return list(settings[:size])

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from framework import Defaults, Facts, Setting
 
-LITTLE = 300_000  # characters, of which a vocabulary of pieces would be rare ones
+LITTLE = 2_000_000  # characters: below, a model learns more of bytes than of rare pieces
 MUCH = 5_000_000  # characters
 TOKENS = 1_000_000  # that training reads at the usual effort
 MOST = 20  # epochs

@@ -11,12 +11,15 @@ from torch import Tensor
 from framework.config import catalogue
 from framework.config.compose import compose
 from framework.config.derived_defaults import normalized
+from framework.config.quoting import written
 from framework.generation.beam import Beam
 from framework.generation.engine import Decode, pad_left
 from framework.generation.strategy import Greedy
 from framework.huggingface.folder import PublishedModel
 from framework.huggingface.node import model_node, model_overrides
 from framework.huggingface.writing import write
+from framework.pretrained.overrides import overrides_from
+from framework.pretrained.source import Sources
 from framework.tasks.cross_entropy import IGNORED
 from tests.huggingface.toy_models import DECODERS, ENCODERS, PADDING, PAIRS, TOYS, VOCABULARY, load, texts
 from tests.precision import close, doubles, in_double, rounds_like
@@ -245,3 +248,20 @@ def test_overrides_of_a_folder_compose_to_its_config(name: str, saved: Any) -> N
 
 
 RENAMED = {"tie_word_embeddings", "scale_decoder_outputs"}
+
+
+@pytest.mark.parametrize(
+    ("name", "selected", "expected"),
+    [
+        ("modernbert", "[0,3]", [{"window": None}]),
+        ("modernbert", "{encoder: [1,0]}", [{}, {"window": None}]),
+        ("modernbert", "9", [{"window": None}, {}, {}]),  # said elsewhere
+        ("smollm3", "[1]", [{"position": "none"}]),
+        ("smollm3", "[0,2]", []),
+    ],
+)
+def test_selected_layers_keep_their_settings(name: str, selected: str, expected: Any, saved: Any) -> None:
+    words = [f"model.pretrained={saved(name)[1]}", f"model.init_layers={selected}"]
+    stack = "encoder" if name in ENCODERS else "decoder"
+    found = [word for word in overrides_from(words, Sources()) if word.startswith(f"model.{stack}.layers=")]
+    assert found == ([f"model.{stack}.layers={written(expected)}"] if expected else [])

@@ -109,5 +109,6 @@ def test_layers_that_share_weights_are_as_many_as_differ():
 
 def test_the_shortest_list_of_a_pattern():
     settings = layer_settings({"every 3": {"window": None}}, 7)
-    assert shortest(settings) == [{}, {}, {"window": None}] and layer_settings(shortest(settings), 7) == settings
-    assert shortest([{}, {}, {"window": 1}]) == [{}, {}, {"window": 1}] and shortest([{}, {}]) == [{}]
+    pattern = shortest(settings)
+    assert pattern == [{}, {}, {"window": None}] and layer_settings(pattern, 7) == settings
+    assert shortest([{}, {}, {"window": 1}]) == [{}, {}, {"window": 1}] and shortest([{}, {}]) is None

@@ -42,7 +42,7 @@ class SmolLM3Family(LlamaFamily):
         if len(rotated) < num_layers:
             raise UserError(f"config.json has {len(rotated)} no_rope_layers for {num_layers} layers")
         pattern = shortest([{} if sees else {"position": "none"} for sees in rotated])
-        return Parts(parts.slots, {**parts.values, "decoder.layers": None if pattern == [{}] else pattern})
+        return Parts(parts.slots, {**parts.values, "decoder.layers": pattern})
 
     def to_hf(self, node: Mapping[str, Any], spec: DataSpec) -> Config:
         positions = [layer.get("position", node["position"]) for layer in layer_settings(node["decoder"]["layers"], node["num_layers"])]
