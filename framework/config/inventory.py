@@ -104,6 +104,8 @@ def option_traits(cls: type) -> dict[str, list[str]]:
             if trait not in TRAITS:
                 near = registry.nearest(trait, TRAITS)
                 raise UserError(f"{base.__qualname__}: there is no option trait {trait!r}{near}; there are: {', '.join(TRAITS)}")
+            if trait == "ruled" and any("__init__" in vars(other) for other in cls.__mro__[: cls.__mro__.index(base)]):
+                continue  # a constructor of its own may refuse more
             for option in options:
                 if option in fields:
                     traits.setdefault(option, []).append(trait)

@@ -26,6 +26,23 @@ def test_a_class_has_the_traits_of_its_bases():
     assert option_traits(Reader) == {"folder": ["may_change"], "files": ["may_change", "pattern"], "noise": ["training_only"]}
 
 
+def test_a_constructor_of_ones_own_is_not_ruled_by_that_of_the_base():
+    class Ruled(Reader):
+        option_traits = {"ruled": ("noise",)}
+
+        def __init__(self, noise: float = 0.0):
+            pass
+
+    class Renamed(Ruled):
+        pass
+
+    class Stricter(Ruled):
+        def __init__(self, noise: float = 0.0):
+            raise ValueError(noise)
+
+    assert [option_traits(cls)["noise"] for cls in (Ruled, Renamed, Stricter)] == [["ruled", "training_only"]] * 2 + [["training_only"]]
+
+
 def test_an_unknown_trait_is_refused():
     class Wrong(Reader):
         option_traits = {"may_chance": ("folder",)}
