@@ -35,6 +35,7 @@ KINDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Decoders since 2023": {
         "Qwen 3": ("qwen3", "qwen3_0_6b"),
+        "Gemma 2": ("gemma2", "gemma2_2b"),
         "Mistral": ("mistral", "mistral_7b"),
         "SmolLM 3": ("smollm3", "smollm3_3b"),
     },
@@ -70,6 +71,7 @@ VOCABULARIES = {
     "qwen2_1_5b": 151936,
     "qwen2_7b": 152064,
     "qwen3_0_6b": 151936,
+    "gemma2_2b": 256000,
     "mistral_7b": 32000,
     "smollm3_3b": 128256,
     "t5_small": 32128,
@@ -220,6 +222,7 @@ LINES: dict[str, Callable[[Node], str]] = {
     "segments": _option("segments"),
     "pooler": _option("pooler"),
     "tied": _option("tied"),
+    "output_cap": _option("output_cap"),
     "output_scale": _option("output_scale"),
     "output_bias": _option("output_bias"),
     "bias": _option("bias"),

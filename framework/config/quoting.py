@@ -49,6 +49,13 @@ def unquoted(text: str) -> str:
     return re.sub(rf"(\\+)({match[1]}|$)", lambda found: "\\" * (len(found[1]) // 2) + found[2], match[2])
 
 
+def read_value(word: str) -> Any:
+    """The value of an override in Hydra's grammar. Raises the exceptions of Hydra."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    return OverridesParser.create().parse_override(word).value()
+
+
 def _quoted(word: str) -> str:
     key, equals, value = word.partition("=")
     if not equals or _PLAIN.fullmatch(value):

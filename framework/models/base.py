@@ -121,14 +121,33 @@ class LanguageModel(Model):
     tied: whether the token embeddings are the weights of the LM head.
     output_bias: whether the LM head has a bias.
     output_scale: multiplier of the hidden states before the LM head (T5: 1 / sqrt(dim)).
+    output_cap: logits l become output_cap * tanh(l / output_cap), which keeps them below it; null = they stay as they are.
+        Gemma Team 2024 (Gemma 2), section 2, https://arxiv.org/abs/2408.00118
+    z_loss: coefficient of the squared logarithm of the softmax's denominator, added to the loss of training; 0 = none.
+        Chowdhery et al. 2022 (PaLM), section 5, https://arxiv.org/abs/2204.02311 (there 1e-4)
     """
 
     lm_head: LMHead
-    rules: ClassVar[dict[str, str]] = {**Model.rules, "output_scale > 0": "output_scale must be positive"}
+    rules: ClassVar[dict[str, str]] = {
+        **Model.rules,
+        "output_scale > 0": "output_scale must be positive",
+        "output_cap is None or output_cap > 0": "output_cap must be positive; null = logits without a cap",
+        "0 <= z_loss < 1e3": "z_loss must not be negative, and below 1,000",
+    }
+    option_traits: ClassVar = {"training_only": ("z_loss",)}
 
-    def __init__(self, tied: bool = True, output_bias: bool = False, output_scale: float = 1.0, **options: Any):
+    def __init__(
+        self,
+        tied: bool = True,
+        output_bias: bool = False,
+        output_scale: float = 1.0,
+        output_cap: float | None = None,
+        z_loss: float = 0.0,
+        **options: Any,
+    ):
         super().__init__(**options)
-        self.context |= {"tied": tied, "output_bias": output_bias, "output_scale": output_scale}
+        outputs = {"output_bias": output_bias, "output_scale": output_scale, "output_cap": output_cap, "z_loss": z_loss}
+        self.context |= {"tied": tied, **outputs}
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Hidden states (B, T, D) -> logits of the next token (B, T, V)."""

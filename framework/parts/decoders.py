@@ -6,9 +6,10 @@ from typing import Any, ClassVar, cast
 from torch import Tensor
 
 from framework.parts.caches import Cache, DecodingState, EncoderOutput
+from framework.parts.layers import CrossLayer
 from framework.parts.layout import SequenceLayout, make_positions
 from framework.parts.masks import Mask
-from framework.parts.stacks import CrossLayer, PaddingSide, Stack
+from framework.parts.stacks import PaddingSide, Stack
 from framework.registry import Part, choice, register
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 from framework.parts.dropout import Dropout
 from framework.parts.positions.base import Position
 from framework.registry import Part
+from framework.utils.recording import add_loss
 
 
 class Tokens(nn.Embedding):
@@ -83,19 +84,34 @@ class Pooler(nn.Module):
 class LMHead(nn.Module):
     """Language modeling head: logits of the next token. Press and Wolf 2017, section 3, https://arxiv.org/abs/1608.05859
 
-    tied: its weights are the token embeddings.
+    tied: its weights are the token embeddings. output_cap, z_loss: see `LanguageModel`.
     """
 
-    def __init__(self, vocab_size: int, dim: int, embedding_dim: int, tied: bool, output_bias: bool, output_scale: float):
+    def __init__(
+        self,
+        vocab_size: int,
+        dim: int,
+        embedding_dim: int,
+        tied: bool,
+        output_bias: bool,
+        output_scale: float,
+        output_cap: float | None,
+        z_loss: float,
+    ):
         super().__init__()
         self.projection = nn.Linear(dim, embedding_dim, bias=False) if tied and embedding_dim != dim else nn.Identity()
         self.weight = None if tied else nn.Parameter(torch.empty(vocab_size, dim))
         self.bias = nn.Parameter(torch.empty(vocab_size)) if output_bias else None
-        self.scale = output_scale
+        self.scale, self.cap, self.z_loss = output_scale, output_cap, z_loss
 
     def forward(self, hidden: Tensor, tokens: Tokens) -> Tensor:
         """Hidden states (B, T, D) -> logits (B, T, V). tokens is an argument: as a submodule it would be in every checkpoint twice."""
         hidden = self.projection(hidden)
         if self.scale != 1.0:
             hidden = hidden * self.scale
-        return tokens.logits(hidden, self.weight, self.bias)  # (B, T, V)
+        logits = tokens.logits(hidden, self.weight, self.bias)  # (B, T, V)
+        if self.cap is not None:
+            logits = self.cap * torch.tanh(logits / self.cap)
+        if self.z_loss and self.training:
+            add_loss("output_z", self.z_loss * logits.float().logsumexp(-1).square())
+        return logits

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from framework.registry import register
 
@@ -18,10 +19,20 @@ class LayerNorm(nn.LayerNorm):
 
 @register("norm")
 class RMSNorm(nn.RMSNorm):
-    """Root mean square normalization, without bias. Zhang and Sennrich 2019, section 3, https://arxiv.org/abs/1910.07467"""
+    """Root mean square normalization, without bias. Zhang and Sennrich 2019, section 3, https://arxiv.org/abs/1910.07467
 
-    def __init__(self, dim: int, epsilon: float):
+    zero_centered: the weights are those of the paper less 1, so that weight decay draws them to 1 (Gemma).
+    """
+
+    def __init__(self, dim: int, epsilon: float, zero_centered: bool = False):
+        self.zero_centered = zero_centered
         super().__init__(dim, eps=epsilon)
+
+    def reset_parameters(self) -> None:
+        nn.init.constant_(self.weight, 0.0 if self.zero_centered else 1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.rms_norm(x, self.normalized_shape, self.weight + 1 if self.zero_centered else self.weight, self.eps)
 
 
 @register("norm")

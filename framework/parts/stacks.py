@@ -1,11 +1,9 @@
-"""Layers, which a block wires, and stacks of them: the base of encoders and decoders.
+"""Stacks of layers: the base of encoders and decoders.
 
 Shapes: B batch, T query length, S key length, D model dimension, H heads.
 """
 
-import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal, cast
 
@@ -13,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from framework.parts.attention.base import Attention
 from framework.parts.blocks import Block
 from framework.parts.caches import Cache, DecodingState
+from framework.parts.layers import Layer
 from framework.parts.layout import SequenceLayout
 from framework.parts.masks import Mask
 from framework.parts.patterns import distinct, parts_by_layer
@@ -23,65 +21,6 @@ from framework.parts.positions.base import Position
 from framework.registry import Part, choice
 
 PaddingSide = Literal["left", "right"]
-
-
-class Layer(nn.Module):
-    """Self-attention and feed-forward network."""
-
-    def __init__(self, block: Block, attention: Attention, feed_forward: nn.Module):
-        super().__init__()
-        self.block, self.attention, self.feed_forward = block, attention, feed_forward
-        self.feed_forward_is_masked = takes_padding_mask(feed_forward)
-
-    def forward(self, x: Tensor, layout: SequenceLayout, mask: Mask, cache: Cache | None = None) -> Tensor:
-        feed_forward = masked(self.feed_forward, layout) if self.feed_forward_is_masked else self.feed_forward
-        return self.block(x, (lambda x: self_attention(self.attention, x, layout, mask, cache), feed_forward))
-
-
-class CrossLayer(nn.Module):
-    """Self-attention, cross-attention and feed-forward network."""
-
-    def __init__(self, block: Block, attention: Attention, cross: Attention, feed_forward: nn.Module):
-        super().__init__()
-        self.block, self.attention, self.cross, self.feed_forward = block, attention, cross, feed_forward
-        self.feed_forward_is_masked = takes_padding_mask(feed_forward)
-
-    def encoder_keys_values(self, hidden_states: Tensor, layout: SequenceLayout) -> tuple[Tensor, ...]:
-        """Keys and values of cross-attention over the encoder's hidden states (B, S, D)."""
-        return self.cross.keys_values(hidden_states, layout)
-
-    def forward(
-        self,
-        x: Tensor,
-        layout: SequenceLayout,
-        mask: Mask,
-        cache: Cache | None,
-        encoder_keys_values: tuple[Tensor, ...],
-        encoder_mask: Mask,
-    ) -> Tensor:
-        unrotated = replace(layout, rotary=None)  # positions of the source and of the target do not compare
-        sublayers = (
-            lambda x: self_attention(self.attention, x, layout, mask, cache),
-            lambda x: self.cross(x, encoder_keys_values, unrotated, encoder_mask),
-            masked(self.feed_forward, layout) if self.feed_forward_is_masked else self.feed_forward,
-        )
-        return self.block(x, sublayers)
-
-
-def takes_padding_mask(feed_forward: nn.Module) -> bool:
-    """Whether a feed-forward network asks for the padding mask: its `forward` has a parameter `padding_mask`, (B, T) or None."""
-    return "padding_mask" in inspect.signature(feed_forward.forward).parameters
-
-
-def masked(feed_forward: nn.Module, layout: SequenceLayout) -> Callable[[Tensor], Tensor]:
-    """The call of a feed-forward network on x (B, T, D), with the padding mask."""
-    return lambda x: feed_forward(x, padding_mask=layout.padding_mask)
-
-
-def self_attention(attention: Attention, x: Tensor, layout: SequenceLayout, mask: Mask, cache: Cache | None) -> Tensor:
-    """Self-attention over x (B, T, D) and the cached prefix, if there is one."""
-    keys_values = attention.keys_values(x, layout)
-    return attention(x, keys_values if cache is None else cache.update(keys_values), layout, mask)
 
 
 class Stack(nn.Module):
@@ -99,6 +38,8 @@ class Stack(nn.Module):
     window: a token attends to tokens nearer than this many; null = full attention.
     layers: what differs between the layers: a list that repeats (`[linear, linear, multi_head]`, `[{window: null}, {}, {}]`), or a mapping
         (`{every 4: {position: none}, last: {feed_forward: mlp}}`); null = nothing. See framework/registry/layers.py.
+    stochastic_depth: probability that a sublayer of the last layer adds nothing for a row in training; it grows linearly from 0 with the
+        layers, and layers that share their weights all have it. Huang et al. 2016, section 3, https://arxiv.org/abs/1603.09382
     activation_checkpointing: recompute layers in the backward pass instead of storing them: less memory, about a third more time.
     """
 
@@ -107,9 +48,10 @@ class Stack(nn.Module):
     shares_weights: ClassVar[bool] = False  # one layer, applied num_layers times
     scope_boundary: ClassVar[bool] = True
     excluded_slots: ClassVar = ("cross",)
-    option_traits: ClassVar = {"training_only": ("activation_checkpointing",), "by_layer": ("layers",)}
+    option_traits: ClassVar = {"training_only": ("activation_checkpointing", "stochastic_depth"), "by_layer": ("layers",)}
     provides: ClassVar[dict[str, str]] = {"window": "window is not None"}
     rules: ClassVar[dict[str, str]] = {
+        "0 <= stochastic_depth < 1": "stochastic_depth must be in [0, 1)",
         "window is None or window >= 1": "a window must be at least 1 (1 = a token attends to itself alone)",
     }
 
@@ -131,6 +73,7 @@ class Stack(nn.Module):
         final_norm: Part = choice("norm", "layer", follows="norm"),
         window: int | None = None,
         layers: list[Any] | dict[str, Any] | None = None,
+        stochastic_depth: float = 0.0,
         activation_checkpointing: bool = False,
         **cross_attention: Part,
     ):
@@ -144,6 +87,7 @@ class Stack(nn.Module):
             self.layer_class(
                 block=block(**context, layer=layer, sublayers=len(sublayers), norm=chosen[layer].slots["norm"]),
                 **{name: chosen[layer].slots[name](**context, layer=layer, causal=self.causal and name != "cross") for name in sublayers},
+                depth_dropout=stochastic_depth * (1 if self.shares_weights else (layer + 1) / num_layers),
             )
             for layer in (self.depths.index(each) for each in range(max(self.depths) + 1))
         ]

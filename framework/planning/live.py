@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from framework.parts.stacks import CrossLayer, Layer
+from framework.parts.layers import CrossLayer, Layer
 
 
 class LiveBytes(TorchDispatchMode):

@@ -3,10 +3,9 @@
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from framework.config import catalogue as index
-from framework.config.quoting import quote, quoted, unquoted
+from framework.config.quoting import quote, quoted, read_value, unquoted
 from framework.huggingface.family import Parts
 from framework.huggingface.node import drop_typed, model_overrides
 from framework.pretrained.frozen import OPTIONS as FROZEN
@@ -60,10 +59,8 @@ def overrides_from(typed: Sequence[str], sources: Sources) -> list[str]:
 
 def _with_layers_of(parts: Parts, typed: Sequence[str]) -> Parts:
     """The parts of a published model, with the patterns of the layers that `model.init_layers` selects."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
     words = [word for word in typed if word.lstrip("+").startswith(f"{LAYERS}=")]
-    chosen: Any = OverridesParser.create().parse_override(words[-1]).value() if words else None
+    chosen = read_value(words[-1]) if words else None
     values = dict(parts.values)
     for stack in ("encoder", "decoder"):
         numbers = chosen.get(stack) if isinstance(chosen, dict) else chosen

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from framework.parts.layers import masked, takes_padding_mask
 from framework.parts.layout import SequenceLayout
-from framework.parts.stacks import masked, takes_padding_mask
 from framework.testing.dropout import WithoutDropout
 from framework.testing.effects import differs
 from framework.testing.promise import BrokenPromise

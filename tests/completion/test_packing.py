@@ -32,6 +32,7 @@ LEGAL = [
     for attention in sorted(catalogue.load().options["attention"])
     for position in sorted(catalogue.load().options["position"])
     if not broken(get(f"attention/{attention}").rules, {"provided": set(get(f"position/{position}").provides)})
+    and not broken(getattr(get(f"position/{position}"), "rules", {}), {"provided": set(get(f"attention/{attention}").provides)})
 ]
 
 
@@ -59,15 +60,17 @@ def batch_of(windows: WindowExamples, offset: int = 0) -> Batch:
 @pytest.mark.parametrize("attention, position", LEGAL, ids="-".join)
 @pytest.mark.parametrize("offset", [0, 29])
 def test_changing_a_document_leaves_every_other_bit_as_it_was(encoded, attention, position, offset):
-    model = task_with(attention=Part(f"attention/{attention}"), position=Part(f"position/{position}")).model
+    model = task_with(attention=Part(f"attention/{attention}"), position=Part(f"position/{position}")).model.double()
+    # differences of sums of decays over the whole row: those of other documents leave their rounding
+    bits = 1e-12 if attention == "gated_delta" else 0.0
     batch = batch_of(WindowExamples(encoded, 16, circular=True, whole=True, isolated=True), offset)
     ids, documents = batch["ids"], batch["documents"]
     before = model.logits(model(ids, documents=documents))
     for changed in range(int(documents.max()) + 1):
         mine = documents == changed
         after = model.logits(model(torch.where(mine, (ids + 1) % SPEC.vocab_size, ids), documents=documents))
-        assert torch.equal(after[~mine], before[~mine])
-        assert not torch.equal(after[mine], before[mine])
+        assert (after[~mine] - before[~mine]).abs().max() <= bits
+        assert (after[mine] - before[mine]).abs().max() > 1e-3
 
 
 @torch.no_grad()

@@ -114,7 +114,17 @@ MEANINGFUL = {
         *("masked", "random", "share", "max_inexact", "max_ratio", "min_delta", "validation_share", "test_share"),  # of them none
         *("offset", "segments", "overlap", "skip", "start", "workers", "patience", "min_new_tokens", "min_epochs", "min_steps"),
         *("validation_rows", "test_rows", "limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches"),
-        *("fast_dev_run", "num_sanity_val_steps", "log_every_n_steps", "lr", "trial", "predictions", "balance_loss", "z_loss"),
+        *(
+            "fast_dev_run",
+            "num_sanity_val_steps",
+            "log_every_n_steps",
+            "lr",
+            "trial",
+            "predictions",
+            "balance_loss",
+            "z_loss",
+            "stochastic_depth",
+        ),
     },
     1.5: {
         *(
@@ -132,7 +142,7 @@ MEANINGFUL = {
             "temperature",
         ),
         *("growth", "min_delta", "soft", "hidden", "hard", "lr", "d", "weight_decay", "head_lr_multiplier", "gradient_clip_val", "span"),
-        *("builtin_megabytes", "max_ratio", "logit_cap", "balance_loss", "z_loss"),
+        *("builtin_megabytes", "max_ratio", "logit_cap", "balance_loss", "z_loss", "stochastic_depth"),
     },
     1e30: {
         *("alpha", "scale", "base", "local_base", "factor", "fast", "output_scale", "temperature", "growth", "min_delta", "soft", "hidden"),

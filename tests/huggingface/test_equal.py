@@ -203,7 +203,8 @@ def test_transformers_loads_an_export(name: str, saved: Any, tmp_path: Any) -> N
     task, found = load(folder)
     family = write(tmp_path, found.node(), task.state_dict(), task.spec, task.hf_task)
     assert family.model_type == found.family.model_type
-    again = getattr(transformers, f"AutoModelFor{TOYS[name].kind}").from_pretrained(tmp_path, output_loading_info=True)
+    kernel = {"attn_implementation": reference.config._attn_implementation}
+    again = getattr(transformers, f"AutoModelFor{TOYS[name].kind}").from_pretrained(tmp_path, output_loading_info=True, **kernel)
     model, report = again[0].eval(), again[1]
     assert not report["missing_keys"] and not report["unexpected_keys"] and not report["mismatched_keys"]
     assert type(model) is type(reference)
@@ -239,7 +240,9 @@ def test_config_and_weight_names_round_trip(name: str, saved: Any) -> None:
     assert set(state) - copies <= {"final_logits_bias", *(f"model.{stack}.embed_positions.weight" for stack in ("encoder", "decoder"))}
 
 
-@pytest.mark.parametrize("name", ["albert", "modernbert_odd", "llama_3", "qwen2", "qwen3", "mistral", "smollm3", "flan_t5", "marian"])
+@pytest.mark.parametrize(
+    "name", ["albert", "modernbert_odd", "llama_3", "qwen2", "qwen3", "gemma2", "mistral", "smollm3", "flan_t5", "marian"]
+)
 def test_overrides_of_a_folder_compose_to_its_config(name: str, saved: Any) -> None:
     found = PublishedModel.open(saved(name)[1])
     task = "pretraining" if name in ENCODERS else "completion" if name in DECODERS else "translation"

@@ -76,6 +76,19 @@ DECODERS = {
     "llama_3": Toy("LlamaConfig", "CausalLM", {**LLAMA, "head_dim": 8, "rope_parameters": STRETCHED}),
     "qwen2": Toy("Qwen2Config", "CausalLM", LLAMA),
     "qwen3": Toy("Qwen3Config", "CausalLM", {**LLAMA, "head_dim": 6}),
+    "gemma2": Toy(
+        "Gemma2Config",
+        "CausalLM",
+        {
+            **LLAMA,
+            "head_dim": 6,
+            "sliding_window": 5,
+            "query_pre_attn_scalar": 9,
+            "attn_logit_softcapping": 4.0,
+            "final_logit_softcapping": 3.0,
+            "_attn_implementation": "eager",
+        },
+    ),
     "mistral": Toy("MistralConfig", "CausalLM", {**LLAMA, "sliding_window": 5}),
     "smollm3": Toy("SmolLM3Config", "CausalLM", {**LLAMA, "num_hidden_layers": 3, "no_rope_layer_interval": 2}),
 }

@@ -20,7 +20,7 @@ VOCABULARY, DIM = 70, 8
 def test_logits_and_gradients_are_those_without_padding(tied, bias, multiple):
     torch.manual_seed(0)
     tokens = Tokens(VOCABULARY, DIM, multiple=multiple).double()
-    head = LMHead(VOCABULARY, DIM, DIM, tied, bias, 1.0).double()
+    head = LMHead(VOCABULARY, DIM, DIM, tied, bias, 1.0, None, 0.0).double()
     for parameter in head.parameters():
         torch.nn.init.normal_(parameter)
     hidden, targets = torch.randn(2, 5, DIM, dtype=torch.float64, requires_grad=True), torch.randint(VOCABULARY, (10,))

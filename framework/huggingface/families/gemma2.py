@@ -1,0 +1,74 @@
+"""Gemma 2: norms around every sublayer, capped scores and logits, windows in every other layer."""
+
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
+
+from framework.config.derived_defaults import effective
+from framework.data.spec import DataSpec
+from framework.errors import UserError
+from framework.huggingface.entries import entry
+from framework.huggingface.families.llama import LlamaFamily
+from framework.huggingface.family import Config, OptionMap, Parts, decoder_heads
+from framework.huggingface.weight_map import WeightMap
+from framework.registry import register
+from framework.registry.layers import layer_settings, shortest
+
+_MOST_LAYERS = 4096  # of any model here
+_KINDS = {True: "full_attention", False: "sliding_attention"}
+_NORMS = {"before.0": "input", "after.0": "post_attention", "before.1": "pre_feedforward", "after.1": "post_feedforward"}
+
+
+@register("family", "gemma2")
+class Gemma2Family(LlamaFamily):
+    """Gemma Team 2024, https://arxiv.org/abs/2408.00118"""
+
+    model_type = "gemma2"
+    base_architecture = "Gemma2Model"
+    slots = {**LlamaFamily.slots, "block": "sandwich", "decoder": "standard"}
+    fixed = {**LlamaFamily.fixed, "bias": False, "embedding_scale": True, "norm.zero_centered": True}
+    options = [
+        *(
+            option
+            for option in LlamaFamily.options
+            if option.path not in ("bias", "max_length", "tied", "attention.head_dim", "feed_forward.activation")
+        ),
+        OptionMap("attention.head_dim", "head_dim", 256),
+        OptionMap("attention.logit_cap", "attn_logit_softcapping", 50.0),
+        OptionMap("output_cap", "final_logit_softcapping", 30.0),
+        OptionMap("feed_forward.activation", "hidden_activation", "gelu_pytorch_tanh", {"gelu_tanh": "gelu_pytorch_tanh", "gelu": "gelu"}),
+        OptionMap("tied", "tie_word_embeddings", True),
+        OptionMap("max_length", "max_position_embeddings", 8192),
+    ]
+    constants = {"attention_bias": False}
+    weights = [
+        *(weight for weight in LlamaFamily.weights if "norm" not in weight.hf_name),
+        *(WeightMap(f"decoder.layers.#.block.{ours}.*", f"layers.#.{theirs}_layernorm.*") for ours, theirs in _NORMS.items()),
+        WeightMap("decoder.final_norm.*", "norm.*"),
+    ]
+    task_heads = decoder_heads("Gemma2ForCausalLM", "Gemma2ForSequenceClassification")
+
+    def from_hf(self, config: Mapping[str, Any], weight_names: Collection[str]) -> Parts:
+        parts = super().from_hf(config, weight_names)
+        if config.get("use_bidirectional_attention"):
+            raise UserError("config.json has use_bidirectional_attention=true; gemma2 models here are causal")
+        if (num_layers := config["num_hidden_layers"]) > _MOST_LAYERS:
+            raise UserError(f"config.json has {num_layers:,} layers; there is no such model")
+        kinds = entry(config, "layer_types", list[Literal["full_attention", "sliding_attention"]] | None)
+        kinds = kinds or [_KINDS[layer % 2 == 1] for layer in range(num_layers)]
+        pattern = shortest([{"window": None} if kind == _KINDS[True] else {} for kind in kinds])
+        scale = entry(config, "query_pre_attn_scalar", float, 256.0) ** -0.5
+        values = {"attention.scale": scale, "decoder.window": entry(config, "sliding_window", int | None, 4096), "decoder.layers": pattern}
+        return Parts(parts.slots, {**parts.values, **values})
+
+    def to_hf(self, node: Mapping[str, Any], spec: DataSpec) -> Config:
+        stack = node["decoder"]
+        windows = [layer.get("window", stack["window"]) for layer in layer_settings(stack["layers"], node["num_layers"])]
+        if len({window for window in windows if window is not None}) > 1:
+            raise UserError(f"{self.model_type} has one window size; the layers of model.decoder have several: {windows}")
+        scalar = effective(node, "attention.scale") ** -2
+        return {
+            **super().to_hf(node, spec),
+            "query_pre_attn_scalar": round(scalar) if abs(scalar - round(scalar)) < 1e-6 * scalar else scalar,
+            "sliding_window": stack["window"],
+            "layer_types": [_KINDS[window is None] for window in windows],
+        }
