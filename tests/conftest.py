@@ -13,6 +13,7 @@ from tests.sampling import sampled
 
 # Set before torch, datasets or wandb are imported; what a test starts as a process of its own inherits them.
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"  # the same precision is chosen, and the same kernels, on every processor
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["WANDB_MODE"] = "offline"

@@ -230,7 +230,8 @@ def _remedies(config: Node, catalogue: Catalogue, values: list[Conflict]) -> dic
             if chosen["part"] == f"{kind}/{name}":
                 continue
             other = default_node(f"{kind}/{name}", catalogue)
-            owner[slot] = {**other, **{key: value for key, value in chosen.items() if key in other and key != "part"}}  # typed values stay
+            kept = catalogue.option(f"{kind}/{name}")["fields"].keys() & catalogue.option(chosen["part"])["fields"].keys()
+            owner[slot] = {**other, **{key: chosen[key] for key in kept if key in chosen}}  # typed values stay
             if all(conflict in values for conflict in conflicts(config, catalogue)):
                 presets = [key for key in catalogue.presets.get(kind, {}) if catalogue.base(kind, key) == name]
                 remedies.setdefault(path, []).extend(presets if presets and "/" not in path else [name])

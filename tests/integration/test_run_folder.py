@@ -264,13 +264,14 @@ def test_cfg_job_shows_the_explicit_config_and_trains_nothing(project, capsys):
 
 
 def test_the_whole_config_of_one_run_makes_the_same_run(project, capsys):
-    """`--cfg job` prints the config that is saved in the folder, but for what is chosen from the rows, which it does not read."""
+    """`--cfg job` prints the config that is saved in the folder, but for what is chosen from the rows, which it does not read, and from the
+    device that trains."""
     fixed = [*CLASSIFICATION, "name=x", "effort=fixed"]
     assert train_main([*fixed, "--cfg", "job"]) == 0
     shown = yaml.safe_load(capsys.readouterr().out)
     assert yaml.safe_load((train(*fixed, "trainer.limit_train_batches=1") / "config.yaml").read_text()) == {
         **shown,
-        "trainer": {**shown["trainer"], "limit_train_batches": 1},
+        "trainer": {**shown["trainer"], "limit_train_batches": 1, "precision": "32-true"},
     }
 
 

@@ -72,7 +72,10 @@ def test_a_processor_multiplies_bfloat16_where_it_has_the_instructions(monkeypat
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"architecture": "x86_64", known: True})
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
     monkeypatch.setattr(processors, "onednn_multiplies", lambda: True)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
     assert processors.multiplies_bfloat16.__wrapped__() is wanted
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert processors.multiplies_bfloat16.__wrapped__() is False
 
 
 def test_a_run_saves_its_precision_and_keeps_it(tmp_path, monkeypatch, capsys):
