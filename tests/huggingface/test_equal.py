@@ -211,7 +211,8 @@ def test_transformers_loads_an_export(name: str, saved: Any, tmp_path: Any) -> N
     own, given = batches(name, reference)
     if name in PAIRS:  # where a text begins is the tokenizer's to say
         given["decoder_input_ids"] = own["target"]
-    close(in_double(model)(**given).logits, in_double(reference)(**given).logits)
+    with doubles():
+        close(in_double(model)(**given).logits, in_double(reference)(**given).logits)
     one, other = (load(each, torch.float64)[0](own) for each in (tmp_path, folder))
     close(one.loss / one.weight, other.loss / other.weight)
 

@@ -65,7 +65,7 @@ class Gemma2Family(LlamaFamily):
         windows = [layer.get("window", stack["window"]) for layer in layer_settings(stack["layers"], node["num_layers"])]
         if len({window for window in windows if window is not None}) > 1:
             raise UserError(f"{self.model_type} has one window size; the layers of model.decoder have several: {windows}")
-        scalar = effective(node, "attention.scale") ** -2
+        scalar = (effective(node, "attention.scale") or 256**-0.5) ** -2  # None: of another attention, which the family has not
         return {
             **super().to_hf(node, spec),
             "query_pre_attn_scalar": round(scalar) if abs(scalar - round(scalar)) < 1e-6 * scalar else scalar,
