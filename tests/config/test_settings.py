@@ -15,6 +15,7 @@ from framework.runs.folder import Run
 from framework.workflows.settings import _fitting, chosen_settings, joined, setting_lines
 from framework.workflows.start import Start, compose_run
 from plugins.classification import defaults
+from plugins.pretraining.task import PretrainingTask
 from plugins.translation import defaults as translation
 
 pytestmark = pytest.mark.hydra  # also with a newer one: make test-hydra
@@ -193,7 +194,6 @@ def test_summaries_copy_from_documents_that_are_read_whole(tmp_path, monkeypatch
     ("words", "said"),
     [
         (["task=classification"], "built-in"),
-        (["task=pretraining", "data=files", "data.train=rows.txt"], "task/pretraining"),
         (["task=classification", "data=files", "data.train=rows.csv", "task.teacher=runs/last"], "student"),
     ],
 )
@@ -202,6 +202,21 @@ def test_an_effort_that_changes_nothing_is_refused(words, said):
     with pytest.raises(UserError, match=f"effort=large.*{said}"):
         chosen_settings(config, lambda settings: pytest.fail("nothing is composed again"))
     assert chosen_settings({**config, "effort": "standard"}, lambda settings: pytest.fail("nothing is composed again")) is None
+
+
+def test_an_effort_of_a_task_without_rules_is_refused(monkeypatch):
+    config = compose(["task=pretraining", "data=files", "data.train=rows.txt", "effort=large"]).config
+    monkeypatch.setattr(PretrainingTask, "defaults", None)
+    with pytest.raises(UserError, match="effort=large.*task/pretraining"):
+        chosen_settings(config, lambda settings: pytest.fail("nothing is composed again"))
+
+
+def test_pretraining_reads_bytes_of_little_text_more_often(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.txt").write_text("one line of some twenty words or so\n" * 40)
+    config = Start.of(["task=pretraining", "data=files", "data.train=rows.txt", "data.validation_share=0.1"]).prepare().config
+    assert config["tokenizer"]["part"] == "tokenizer/bytes" and config["trainer"]["max_epochs"] == 20
+    assert config["data"]["batches"]["budget"] == 1024
 
 
 def test_lengths_are_those_of_an_even_sample(tmp_path, monkeypatch):
