@@ -25,7 +25,7 @@ TRAITS = {
     "empty": "an empty text has a meaning of its own, beside null",
 }
 _DECLARATIONS = ("provides", "rules", "excluded_slots", "scope_boundary", "columns", "optional", "makes", "reads", "loss_over")
-_ORDER = ("bool", "int", "float", "str", "None")  # of the types in a union; others come first
+_ORDER = ("Any", "bool", "int", "float", "str", "Literal", "list", "dict", "None")  # of the types in a union
 
 
 def take_inventory(origin: Origin, modules: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -132,7 +132,7 @@ def _type_name(hint: Any) -> str:
     if origin in (typing.Union, types.UnionType):
         # `typing` caches unions that are equal, so their order is that of the first one in the process
         names = dict.fromkeys(_type_name(argument) for argument in arguments)
-        return " | ".join(sorted(names, key=lambda name: (_ORDER.index(name) if name in _ORDER else -1, name)))
+        return " | ".join(sorted(names, key=lambda name: (_ORDER.index(name.partition("[")[0]), name)))
     if origin is typing.ClassVar:
         return _type_name(arguments[0])
     if origin is typing.Literal:

@@ -19,7 +19,7 @@ from framework.errors import place_of
 
 Record = dict[str, Any]
 _DEPENDENCIES = ("torch", "pytorch-lightning", "hydra-core", "torchmetrics")
-_FORMAT = 11  # of a record; a new number makes every old one stale
+_FORMAT = 12  # of a record; a new number makes every old one stale
 
 
 def refreshed(saved: Mapping[str, Record], origins: list[Origin]) -> dict[str, Record]:
