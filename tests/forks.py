@@ -204,7 +204,9 @@ def _run(function: str, arguments: list[str], folder: str, environment: dict[str
     with open(os.devnull) as nothing, open(f"{output}/out", "a") as out, open(f"{output}/err", "a") as errors:
         for number, file in enumerate((nothing, out, errors)):
             os.dup2(file.fileno(), number)
-    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w", buffering=1), open(2, "w", buffering=1)
+    # the objects that these replace, in a fork of a fork, must not close the descriptors when they are collected
+    sys.stdin = open(0, closefd=False)
+    sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if "framework" in sys.modules:
         from framework.workflows import spawning
