@@ -142,11 +142,11 @@ MEANINGFUL = {
             "temperature",
         ),
         *("growth", "min_delta", "soft", "hidden", "hard", "lr", "d", "weight_decay", "head_lr_multiplier", "gradient_clip_val", "span"),
-        *("builtin_megabytes", "max_ratio", "logit_cap", "balance_loss", "z_loss", "stochastic_depth"),
+        *("builtin_megabytes", "max_ratio", "logit_cap", "output_cap", "balance_loss", "z_loss"),
     },
     1e30: {
         *("alpha", "scale", "base", "local_base", "factor", "fast", "output_scale", "temperature", "growth", "min_delta", "soft", "hidden"),
-        *("hard", "d", "gradient_clip_val", "builtin_megabytes", "max_ratio", "logit_cap"),
+        *("hard", "d", "gradient_clip_val", "builtin_megabytes", "max_ratio", "logit_cap", "output_cap"),
     },
 }
 
