@@ -48,16 +48,16 @@ BREAKAGES = {
         ("tests/data/test_batches.py::test_every_row_exactly_once_in_every_epoch",),
     ),
     "loss averaged per rank": Breakage(
-        "framework/training/learner.py",
-        'window = self.trainer.strategy.reduce(self._window.clone(), reduce_op="sum")',
-        "window = self._window.clone()",
+        "framework/training/global_mean.py",
+        'self.trainer.strategy.reduce(torch.cat([*pairs, _signals(device, self.dtype)]), reduce_op="sum")',
+        "torch.cat([*pairs, _signals(device, self.dtype)])",
         ("tests/training/test_processes.py::test_ddp_is_one_process",),
     ),
     "optimizer state not restored": Breakage(
-        "framework/training/trainers.py",
+        "framework/training/checkpoint_files.py",
         "torch.save(checkpoint, file)",
         'torch.save({**checkpoint, "optimizer_states": [{**s, "state": {}} for s in checkpoint["optimizer_states"]]}, file)',
-        ("tests/training/test_resume.py::test_killed_some_steps_after_the_last_save",),
+        ("tests/training/test_resume.py::test_stopped_anywhere",),
     ),
     "decay on norms": Breakage(
         "framework/training/groups.py",
@@ -73,8 +73,8 @@ BREAKAGES = {
     ),
     "label shift": Breakage(
         "plugins/completion/shift.py",
-        'following = pad([row["ids"][1:] for row in features]',
-        'following = pad([row["ids"][:-1] for row in features]',
+        "following = pad(ids.cut(1), spec.padding, width)",
+        "following = pad(_inputs(ids), spec.padding, width)",
         ("tests/completion/test_format.py::test_targets_are_the_next_tokens",),
     ),
     "finish skipped": Breakage(
@@ -133,9 +133,21 @@ BREAKAGES = {
     ),
     "one cache for a layer that is applied again": Breakage(
         "framework/parts/stacks.py",
-        "return [cast(Layer, layer).attention.cache() for layer in self.depths()]",
+        "return [cast(Layer, layer).attention.cache() for layer in self.by_depth()]",
         "return [cast(Layer, layer).attention.cache() for layer in self.layers] * (len(self.windows) // len(self.layers))",
         ("tests/parts/test_matrix.py::test_one_layer_for_all_depths_keeps_the_promises",),
+    ),
+    "a pattern of layers shifted by one": Breakage(
+        "framework/registry/layers.py",
+        "pattern[layer % len(pattern)]",
+        "pattern[(layer + 1) % len(pattern)]",
+        ("tests/config/test_layers.py::test_what_a_pattern_means",),
+    ),
+    "positions in a layer without them": Breakage(
+        "framework/parts/stacks.py",
+        "self.positions = distinct([_kind(position, head_dims[0]), *kinds])[1:]",
+        "self.positions = [0] * len(kinds)",
+        ("tests/parts/test_layer_patterns.py::test_a_layer_without_positions_does_not_see_them",),
     ),
     "a deep norm with the usual weights": Breakage(
         "framework/parts/blocks.py",
