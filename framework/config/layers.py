@@ -58,11 +58,6 @@ def _stacks(node: Node, path: str, catalogue: Catalogue, keys: Sequence[str], ar
     return result
 
 
-def _patterns(option: Mapping[str, Any]) -> list[str]:
-    """The options of a part that are patterns of layers."""
-    return [name for name, field in option["fields"].items() if "by_layer" in field["traits"]]
-
-
 def _entry(
     place: str,
     typed: Collection[str],

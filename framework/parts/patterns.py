@@ -18,7 +18,7 @@ class LayerParts:
 
     @property
     def weights(self) -> str:
-        """What the layer's modules are made from: layers with equal text can share their weights."""
+        """The description of the layer's modules; layers with equal descriptions can share their weights."""
         return repr({slot: part for slot, part in self.slots.items() if slot != "position"})
 
 

@@ -161,5 +161,5 @@ class Stack(nn.Module):
 
 
 def _kind(position: Part, head_dim: int) -> tuple[str, int | None]:
-    """What the module of a position is made from: layers with equal values share it."""
+    """The key of the module of a position; layers with equal keys share the module."""
     return repr(position), head_dim if "relative" in getattr(position.cls, "provides", ()) else None

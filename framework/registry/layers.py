@@ -26,7 +26,8 @@ _WAYS = "write first, last 2, every 3, 0, or 4-7 (layers are counted from 0), se
 
 
 def layer_settings(pattern: Pattern, num_layers: int) -> list[Setting]:
-    """What differs in each layer. UserError: a list that is longer than the stack, or a selector of layers that it does not have."""
+    """The settings of each layer that differ from those of its stack. UserError: a list that is longer than the stack, or a selector of
+    layers that it does not have."""
     if pattern is None:
         return [{} for _ in range(num_layers)]
     if not isinstance(pattern, Mapping):
@@ -87,6 +88,8 @@ def with_entries(pattern: Pattern, change: Callable[[str, Mapping[str, Any]], Ma
     if pattern is None:
         return None
     if isinstance(pattern, Mapping):
+        if twice := [selector for selector in pattern if str(selector) != selector and str(selector) in pattern]:
+            raise UserError(f"the layers {twice[0]} have two entries, by number and by text: write one")
         return {str(selector): change(str(selector), as_setting(entry)) for selector, entry in pattern.items()}
     return [change(str(number), as_setting(entry)) for number, entry in enumerate(pattern)]
 

@@ -6,7 +6,7 @@ from framework.config import catalogue as index
 from framework.config.compose import compose
 from framework.config.layers import with_layers
 from framework.errors import UserError
-from framework.registry.layers import layer_settings, numbered, selected
+from framework.registry.layers import layer_settings, numbered, selected, with_entries
 from framework.runs.summary import parts_line
 
 WORDS = ["task=completion", "model.num_layers=4", "model/position=rotary"]
@@ -99,6 +99,11 @@ def test_a_wrong_pattern_is_refused_with_the_layer(words, named):
         compose([*WORDS, *words])
     for text in named:
         assert text in str(refused.value)
+
+
+def test_two_entries_of_one_layer_are_refused():
+    with pytest.raises(UserError, match="layers 1 have two entries"):
+        with_entries({1: "linear", "1": "multi_head"}, lambda _, setting: setting)
 
 
 def test_each_stack_has_its_own():

@@ -275,6 +275,9 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("llama", {"rope_parameters": {"rope_type": "llama3"}}, "rope_type='llama3' without factor, low_freq_factor, high_freq_factor"),
     ("llama", {"partial_rotary_factor": 0.5, "rope_parameters": {}}, "partial_rotary_factor=0.5.* 1.0"),
     ("qwen2", {"use_sliding_window": True}, "use_sliding_window=True.*qwen2.*use_sliding_window=False"),
+    ("gemma2", {"layer_types": ["full_attention"]}, "1 layer_types for 3 layers"),
+    ("smollm3", {"no_rope_layers": [1]}, "1 no_rope_layers for 3 layers"),
+    ("modernbert", {"global_attn_every_n_layers": 0, "layer_types": None}, "global_attn_every_n_layers=0"),
     ("modernbert", {"norm_bias": True}, "norm_bias=True.*modernbert.*norm_bias=False"),
     (
         "modernbert",

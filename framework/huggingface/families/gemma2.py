@@ -1,7 +1,7 @@
 """Gemma 2: norms around every sublayer, capped scores and logits, windows in every other layer."""
 
 from collections.abc import Collection, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from framework.config.derived_defaults import effective
 from framework.data.spec import DataSpec
@@ -9,12 +9,10 @@ from framework.errors import UserError
 from framework.huggingface.entries import entry
 from framework.huggingface.families.llama import LlamaFamily
 from framework.huggingface.family import Config, OptionMap, Parts, decoder_heads
+from framework.huggingface.layer_types import layer_types, number_of_layers, window_pattern
 from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
-from framework.registry.layers import layer_settings, shortest
 
-_MOST_LAYERS = 4096  # of any model here
-_KINDS = {True: "full_attention", False: "sliding_attention"}
 _NORMS = {"before.0": "input", "after.0": "post_attention", "before.1": "pre_feedforward", "after.1": "post_feedforward"}
 
 
@@ -51,24 +49,17 @@ class Gemma2Family(LlamaFamily):
         parts = super().from_hf(config, weight_names)
         if config.get("use_bidirectional_attention"):
             raise UserError("config.json has use_bidirectional_attention=true; gemma2 models here are causal")
-        if (num_layers := config["num_hidden_layers"]) > _MOST_LAYERS:
-            raise UserError(f"config.json has {num_layers:,} layers; there is no such model")
-        kinds = entry(config, "layer_types", list[Literal["full_attention", "sliding_attention"]] | None)
-        kinds = kinds or [_KINDS[layer % 2 == 1] for layer in range(num_layers)]
-        pattern = shortest([{"window": None} if kind == _KINDS[True] else {} for kind in kinds])
+        pattern = window_pattern(config, [layer % 2 == 1 for layer in range(number_of_layers(config))])
         scale = entry(config, "query_pre_attn_scalar", float, 256.0) ** -0.5
         values = {"attention.scale": scale, "decoder.window": entry(config, "sliding_window", int | None, 4096), "decoder.layers": pattern}
         return Parts(parts.slots, {**parts.values, **values})
 
     def to_hf(self, node: Mapping[str, Any], spec: DataSpec) -> Config:
-        stack = node["decoder"]
-        windows = [layer.get("window", stack["window"]) for layer in layer_settings(stack["layers"], node["num_layers"])]
-        if len({window for window in windows if window is not None}) > 1:
-            raise UserError(f"{self.model_type} has one window size; the layers of model.decoder have several: {windows}")
+        types, _ = layer_types(node["decoder"], node["num_layers"], "model.decoder")
         scalar = (effective(node, "attention.scale") or 256**-0.5) ** -2  # None: of another attention, which the family has not
         return {
             **super().to_hf(node, spec),
             "query_pre_attn_scalar": round(scalar) if abs(scalar - round(scalar)) < 1e-6 * scalar else scalar,
-            "sliding_window": stack["window"],
-            "layer_types": [_KINDS[window is None] for window in windows],
+            "sliding_window": node["decoder"]["window"],
+            "layer_types": types,
         }

@@ -1,20 +1,18 @@
 """ModernBERT."""
 
 from collections.abc import Collection, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.huggingface.entries import entry
 from framework.huggingface.family import ACTIVATIONS, PRE_NORM, Config, Family, Head, OptionMap, Parts
+from framework.huggingface.layer_types import FULL, SLIDING, layer_types, number_of_layers, window_pattern
 from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
-from framework.registry.layers import layer_settings, shortest
 from framework.utils.typed import shown
 
-_MOST_LAYERS = 4096  # of any model here
-_KINDS = {True: "full_attention", False: "sliding_attention"}
-_BASES = {"full_attention": ("global_rope_theta", 160000.0), "sliding_attention": ("local_rope_theta", 10000.0)}
+_BASES = {FULL: ("global_rope_theta", 160000.0), SLIDING: ("local_rope_theta", 10000.0)}
 
 
 @register("family", "modernbert")
@@ -94,24 +92,20 @@ class ModernbertFamily(Family):
                     f"config.json has rope_type={shown(rope_type)} in {kind}; {self.model_type} models need 'default' and no rope_scaling"
                 )
             bases[kind] = entry(entries, "rope_theta", float, entry(config, old_key, float, default))
-        rotary = {"position.base": bases["full_attention"], "position.local_base": bases["sliding_attention"]}
+        rotary = {"position.base": bases[FULL], "position.local_base": bases[SLIDING]}
         return Parts(parts.slots, {**parts.values, **rotary, **_windows(config)})
 
     def to_hf(self, node: Mapping[str, Any], spec: DataSpec) -> Config:
         position, encoder, num_layers = node["position"], node["encoder"], node["num_layers"]
         base, local = position.get("base", 10000.0), position.get("local_base")
         bases = (base, base if local is None else local)
-        window = encoder["window"]
-        windows = [setting.get("window", window) for setting in layer_settings(encoder["layers"], num_layers)]
-        size = next((size for size in windows if size is not None), 65)
-        if any(window not in (None, size) for window in windows):
-            raise UserError(f"{self.model_type} has one window size; the layers of model.encoder have several: {windows}")
+        types, size = layer_types(encoder, num_layers, "model.encoder")
         return {
             **super().to_hf(node, spec),
-            "local_attention": 2 * (size - 1),
-            "layer_types": [_KINDS[window is None] for window in windows],
+            "local_attention": 2 * ((size or 65) - 1),
+            "layer_types": types,
             "rope_parameters": {
-                kind: {"rope_type": "default", "rope_theta": base} for kind, base in zip(_KINDS.values(), bases, strict=True)
+                kind: {"rope_type": "default", "rope_theta": base} for kind, base in zip((FULL, SLIDING), bases, strict=True)
             },
             "global_rope_theta": bases[0],
             "local_rope_theta": bases[1],
@@ -120,11 +114,8 @@ class ModernbertFamily(Family):
 
 def _windows(config: Mapping[str, Any]) -> dict[str, Any]:
     """Window options; `local_attention` counts tokens on both sides, `window` is 1 more than the largest distance of a visible token."""
-    num_layers, every = config["num_hidden_layers"], entry(config, "global_attn_every_n_layers", int, 3)
-    if num_layers > _MOST_LAYERS or every < 1:
-        raise UserError(f"config.json has {num_layers:,} layers, and global_attn_every_n_layers={every:,}; there is no such model")
-    kinds = entry(config, "layer_types", list[Literal["full_attention", "sliding_attention"]] | None) or ()
-    full = [kind == _KINDS[True] for kind in kinds] or [layer % every == 0 for layer in range(num_layers)]
+    num_layers, every = number_of_layers(config), entry(config, "global_attn_every_n_layers", int, 3)
+    if every < 1:
+        raise UserError(f"config.json has global_attn_every_n_layers={every:,}, and it must be at least 1")
     window = entry(config, "local_attention", int, 128) // 2 + 1
-    pattern = shortest([{"window": None} if is_full else {} for is_full in full])
-    return {"encoder.window": window, "encoder.layers": pattern}
+    return {"encoder.window": window, "encoder.layers": window_pattern(config, [layer % every == 0 for layer in range(num_layers)])}

@@ -8,10 +8,9 @@ from framework.errors import UserError
 from framework.huggingface.entries import entry
 from framework.huggingface.families.llama import LlamaFamily
 from framework.huggingface.family import Config, OptionMap, Parts, decoder_heads
+from framework.huggingface.layer_types import FULL, number_of_layers
 from framework.registry import register
 from framework.registry.layers import layer_settings, shortest
-
-_MOST_LAYERS = 4096  # of any model here
 
 
 @register("family", "smollm3")
@@ -34,9 +33,9 @@ class SmolLM3Family(LlamaFamily):
 
     def from_hf(self, config: Mapping[str, Any], weight_names: Collection[str]) -> Parts:
         parts = super().from_hf({"rope_theta": 2000000.0, **config}, weight_names)
-        num_layers, every = config["num_hidden_layers"], entry(config, "no_rope_layer_interval", int, 4)
-        if num_layers > _MOST_LAYERS or every < 1:
-            raise UserError(f"config.json has {num_layers:,} layers, and no_rope_layer_interval={every:,}; there is no such model")
+        num_layers, every = number_of_layers(config), entry(config, "no_rope_layer_interval", int, 4)
+        if every < 1:
+            raise UserError(f"config.json has no_rope_layer_interval={every:,}, and it must be at least 1")
         regular = [int((layer + 1) % every != 0) for layer in range(num_layers)]
         rotated = (entry(config, "no_rope_layers", list[int] | None) or regular)[:num_layers]
         if len(rotated) < num_layers:
@@ -47,5 +46,4 @@ class SmolLM3Family(LlamaFamily):
     def to_hf(self, node: Mapping[str, Any], spec: DataSpec) -> Config:
         positions = [layer.get("position", node["position"]) for layer in layer_settings(node["decoder"]["layers"], node["num_layers"])]
         rotated = [int(position["part"] != "position/none") for position in positions]
-        kinds = ["full_attention"] * len(rotated)
-        return {**super().to_hf(node, spec), "no_rope_layers": rotated, "layer_types": kinds}
+        return {**super().to_hf(node, spec), "no_rope_layers": rotated, "layer_types": [FULL] * len(rotated)}
