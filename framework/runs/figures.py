@@ -1,5 +1,6 @@
 """Figures in metrics.json: `SPLIT/NAME`, and where a figure has a 95 % interval `low/SPLIT/NAME` and `high/SPLIT/NAME`."""
 
+import re
 from collections.abc import Mapping
 
 SPLITS = ("validation", "test", "baseline")
@@ -26,5 +27,6 @@ def figure_text(metrics: Mapping[str, float], name: str) -> str:
 
 
 def names_of(metrics: Mapping[str, float]) -> list[str]:
-    """The names of the figures, without their splits."""
-    return sorted({name.partition("/")[2] for name in metrics if name.partition("/")[0] in SPLITS})
+    """The names of the figures, without their splits, in the order of the numbers in them: length_8 before length_16."""
+    names = {name.partition("/")[2] for name in metrics if name.partition("/")[0] in SPLITS}
+    return sorted(names, key=lambda name: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)])

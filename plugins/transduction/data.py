@@ -42,7 +42,7 @@ class TransductionFormat(PairFormat):
     builtin_rows: number of built-in training rows.
     """
 
-    columns: ClassVar[tuple[str, ...]] = ("input", "output", "kind", "given")
+    columns: ClassVar[tuple[str, ...]] = ("input", "output")
     optional: ClassVar[tuple[str, ...]] = ("output", "kind", "given")
     makes: ClassVar[tuple[str, ...]] = (*PairFormat.makes, "size")
     rules: ClassVar[dict[str, str]] = {
@@ -70,7 +70,7 @@ class TransductionFormat(PairFormat):
         return [text_of(row, "input"), text_of(row, "output")]
 
     def encode(self, row: Row, tokenizer: TextTokenizer, spec: DataSpec) -> Features:
-        """source and, if the row has an output, target, ids that end with the end token, and given, which of the target's are no targets."""
+        """source and, if the row has an output, target: ids that end with the end token; given: which of the target's are no targets."""
         if spec.end is None:
             raise UserError("this task needs a tokenizer with an end token: tokenizer=words has one")
         features: Features = {"source": [*spec.prefix, *tokenizer.encode(text_of(row, "input")), spec.end]}

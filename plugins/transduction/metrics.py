@@ -52,8 +52,7 @@ class ExactMatch(RowMetric):
 
 def resampled(right: Any, tokens: Any, kinds: Sequence[str]) -> Resampled:
     """The figures of any choice of the rows."""
-    names = sorted(set(kinds), key=_by_number)
-    of_kind = {name: np.array([kind == name for kind in kinds]) for name in names}
+    of_kind = {name: np.array([kind == name for kind in kinds]) for name in sorted(set(kinds))}
     exact = (right == tokens).astype(np.float64)
 
     def of(weights: Any) -> dict[str, Any]:
@@ -62,9 +61,3 @@ def resampled(right: Any, tokens: Any, kinds: Sequence[str]) -> Resampled:
             return {"exact_match": weights @ exact / weights.sum(1), "token_accuracy": weights @ right / (weights @ tokens), **by_kind}
 
     return Resampled(len(right), of)
-
-
-def _by_number(name: str) -> tuple[str, int]:
-    """Names in the order of the number at their end, if they have one."""
-    words = name.rstrip("0123456789")
-    return words, int(name[len(words) :] or 0)

@@ -59,7 +59,7 @@ class TransductionTask(GenerationTask, Distillable):
     format = choice("format", "transduction")
     defaults = TransductionDefaults()
     rules: ClassVar[dict[str, str]] = {
-        "'decoder' in provided": "an output is written by a decoder: choose model=decoder_only or model=encoder_decoder, or a preset of one",
+        "'decoder' in provided": "an output is written by a decoder: choose model=decoder_only, encoder_decoder, or a preset of one",
         "0 <= label_smoothing < 1": "label_smoothing must be in [0, 1)",
     }
     reads = ("source", "source_padding_mask", "target", "labels", "size")

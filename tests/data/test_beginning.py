@@ -15,6 +15,7 @@ from framework.data.tokenization.trainers import (
     UnigramTokenizer,
     WordpieceTokenizer,
 )
+from framework.data.tokenization.words import WordsTokenizer
 
 ALPHABETS = ["ab", "abcde fgh,.", "über ŞΣσ ß", "中文字符，。", "हिन्दी है ", "a\u0301e\u0308 \u200d👩‍👧", "  \t\n'll", "[PAD] <0x41> ▁Ġ"]
 
@@ -67,6 +68,7 @@ TOKENIZERS = {
     "unigram": lambda: UnigramTokenizer(vocab_size=500).train(lambda: iter(TEXTS)),
     "characters": lambda: CharactersTokenizer(lowercase=True).train(lambda: iter(TEXTS)),
     "bytes": lambda: BytesTokenizer().train(list),
+    "words": lambda: WordsTokenizer().train(lambda: iter(TEXTS)),
     "llama": llama,
     "crossing": crossing,
     "split false": split_false,

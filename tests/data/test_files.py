@@ -6,6 +6,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from framework.errors import UserError
 from tests.data.toy import Labeled, Pairs, Stream, files
 
 CSV = 'text,label\nfine,good\n"two\nlines, ""quoted""",bad\n\nlast,good\n'
@@ -138,6 +139,18 @@ def test_parallel_files_in_the_other_direction(tmp_path):
     names = [written(tmp_path, "t.en", "one\n"), written(tmp_path, "t.de", "eins\n")]
     source = files(Pairs(), train=names, columns={"source": 1, "target": 0}, validation_share=0)
     assert read(source) == [{"source": "eins", "target": "one"}]
+
+
+def test_a_pattern_selects_lines(tmp_path):
+    path = written(tmp_path, "train.txt", "IN: a OUT: x\nIN: b OUT: x x x\n\nIN: c OUT: x x\n")
+    short = {"train": path, "pattern": r"IN: (?P<label>.*) OUT: (?P<text>\S+( \S+){0,1})", "validation_share": 0}
+    source = files(**short, unmatched="skip", test={"path": path, "pattern": r"IN: (?P<label>.*) OUT: (?P<text>\S+( \S+){2,})"})
+    assert [row["label"] for row, _ in source.rows("train")] == ["a", "c"]
+    assert [(row["label"], where) for row, where in source.rows("test")] == [("b", f"{path}, line 2")]
+    assert "1 of 3 lines" in source.split_note("train", {}) and "2 of 3 lines" in source.split_note("test", {})
+    with pytest.raises(UserError, match="line 2.*does not match.*\n.*data.unmatched=skip"):
+        list(files(**short).rows("train"))
+    assert files(**short).split_note("train", {}) == ""
 
 
 def test_several_files_and_patterns_follow_each_other(tmp_path):

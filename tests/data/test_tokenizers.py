@@ -19,6 +19,7 @@ from framework.data.tokenization.trainers import (
     WordpieceTokenizer,
     printable_bytes,
 )
+from framework.data.tokenization.words import WordsTokenizer
 from framework.errors import UserError
 
 TEXTS = [
@@ -35,8 +36,9 @@ KINDS = {
     "unigram": UnigramTokenizer(vocab_size=320),
     "characters": CharactersTokenizer(),
     "bytes": BytesTokenizer(),
+    "words": WordsTokenizer(),
 }
-EXACT = ("bpe", "unigram", "characters", "bytes")  # wordpiece changes case and spaces
+EXACT = ("bpe", "unigram", "characters", "bytes")  # wordpiece changes case and spaces, words have single blanks between them
 
 
 @pytest.fixture(params=KINDS)
@@ -108,7 +110,7 @@ def test_the_vocabulary_is_as_large_as_asked_and_pieces_are_learned(kind, tokeni
     assert len(tokenizer.encode(TEXTS[0])) < len(TEXTS[0]) / 2
 
 
-LEARNED = ["wordpiece", "bpe", "unigram", "characters"]
+LEARNED = ["wordpiece", "bpe", "unigram", "characters", "words"]
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +143,7 @@ def test_wordpiece_options():
 
 
 def test_lowercase_elsewhere():
-    for cls in (BPETokenizer, UnigramTokenizer, CharactersTokenizer):
+    for cls in (BPETokenizer, UnigramTokenizer, CharactersTokenizer, WordsTokenizer):
         tokenizer = cls(lowercase=True).train(lambda: TEXTS)
         assert tokenizer.decode(tokenizer.encode("The CAT")) == "the cat"
 
@@ -256,3 +258,11 @@ def test_bpe_prefix_space_is_put_before_a_text_that_has_none():
     tokenizer = BPETokenizer(vocab_size=400, prefix_space=True).train(lambda: TEXTS)
     assert tokenizer.encode("house") == tokenizer.encode(" house") != tokenizer.encode("  house")
     assert sum(tokenizer.byte_lengths(tokenizer.encode("house again"))) == len("house again")
+
+
+def test_words_are_those_between_blanks_and_the_commonest_are_kept():
+    tokenizer = WordsTokenizer(vocab_size=8).train(lambda: ["one  two\tI_JUMP (", "one I_JUMP", "one two I_JUMP"])
+    encoded = tokenizer.encode("one I_JUMP two ( three")
+    assert encoded[3:] == [tokenizer.special_ids["unknown"]] * 2 and len(set(encoded[:3])) == 3
+    assert tokenizer.decode(encoded[:3]) == "one I_JUMP two" and tokenizer.encode("one\n two") == [encoded[0], encoded[2]]
+    assert WordsTokenizer(lowercase=True).train(lambda: ["One one"]).vocab_size == 6

@@ -59,6 +59,7 @@ class FilesData(Source):
         task has several columns; a folder of folders has one text a file and one folder a class.
     text_unit: the part of a plain text that is one row. Line ends are kept for tasks on running text.
     pattern: a regular expression for lines of plain text, whose named groups are columns: (?P<label>[A-Z]+):(?P<text>.*)
+    unmatched: whether a line that does not match the pattern is refused, or left out: so a pattern selects rows.
     comment: prefix of lines to skip in a conll file, "" = none; null = # before a sentence, unless the line has the columns of a token.
     prefix: a regular expression that is removed from the start of every token of a conll file.
     classes: folders that are classes, for kind=folders; null = all with files, except those whose names begin with . or __
@@ -81,7 +82,7 @@ class FilesData(Source):
     }
     reading: ClassVar = (  # options that say how a file is read
         *("columns", "join", "header", "encoding", "delimiter", "quoting", "line_break"),
-        *("kind", "text_unit", "pattern", "comment", "prefix", "classes"),
+        *("kind", "text_unit", "pattern", "unmatched", "comment", "prefix", "classes"),
     )
 
     def __init__(
@@ -102,6 +103,7 @@ class FilesData(Source):
         kind: Kind = "auto",
         text_unit: Literal["line", "paragraph", "file"] = "line",
         pattern: str | None = None,
+        unmatched: Literal["refuse", "skip"] = "refuse",
         comment: str | None = None,
         prefix: str | None = None,
         classes: list[str] | None = None,
@@ -123,7 +125,7 @@ class FilesData(Source):
         self.files_of: dict[str, Any] = {name: value.get("path") if isinstance(value, Mapping) else value for name, value in given.items()}
         if pattern is not None:
             readers.compiled("pattern", pattern)
-        self.kind, self.text_unit, self.pattern, self.classes = kind, text_unit, pattern, classes
+        self.kind, self.text_unit, self.pattern, self.unmatched, self.classes = kind, text_unit, pattern, unmatched, classes
         if encoding is not None:
             codec_name(encoding)
         self.header, self.encoding, self.delimiter, self.quoting = header, encoding, delimiter, quoting
@@ -239,7 +241,7 @@ class FilesData(Source):
         if kind == "folders":
             return read_folders(path, columns, self.encoding, self.classes)
         if self.pattern:
-            return readers.read_pattern(path, columns, self.encoding, self.pattern)
+            return readers.read_pattern(path, columns, self.encoding, self.pattern, self.unmatched == "skip")
         if len(columns.required) > 1:
             next(lines(path, self.encoding), None)  # UserError: it is no text at all
             raise UserError(
@@ -247,6 +249,16 @@ class FilesData(Source):
                 "set data.kind=csv, tsv, jsonl or conll, or data.train=[ONE,OTHER] (parallel text), or data.pattern with named groups"
             )
         return readers.read_text(path, self._text_column, self.encoding, self.text_unit, running=self.format.stream)
+
+    def split_note(self, split: str, sizes: Mapping[str, Mapping[str, int]]) -> str:
+        """As of any source, and how many lines of its files the pattern leaves out."""
+        notes = [super().split_note(split, sizes)]
+        read, own = split if split in self.files_of else "train", self.of(split)
+        if own.pattern and own.unmatched == "skip" and own.kind_of(paths := self.paths(read)) == "text":
+            counts = [readers.unmatched(path, own.encoding, own.pattern) for path in paths]
+            left_out, total = (sum(each) for each in zip(*counts, strict=True))
+            notes.append(f"{left_out:,} of {total:,} lines do not match data.pattern")
+        return "; ".join(filter(None, notes))
 
     @cached_property
     def _text_column(self) -> str:

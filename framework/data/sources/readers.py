@@ -47,8 +47,8 @@ def _units(path: Path, encoding: str | None, unit: Literal["line", "paragraph", 
         yield "".join(gathered), first
 
 
-def read_pattern(path: Path, columns: Columns, encoding: str | None, pattern: str) -> Iterator[LocatedRow]:
-    """Lines of plain text, split into columns by the named groups of a regular expression."""
+def read_pattern(path: Path, columns: Columns, encoding: str | None, pattern: str, skip: bool = False) -> Iterator[LocatedRow]:
+    """Lines of plain text, split into columns by the named groups of a regular expression. skip: leave out lines that do not match."""
     expression = compiled("pattern", pattern)
     groups = list(expression.groupindex)
     columns.indices(groups, len(groups), f"data.pattern={pattern}")
@@ -59,9 +59,18 @@ def read_pattern(path: Path, columns: Columns, encoding: str | None, pattern: st
                 yield {}, where
             continue
         match = expression.fullmatch(text)
+        if match is None and skip:
+            continue
         if match is None:
-            raise UserError(f"{where}: {text[:60]!r} does not match data.pattern={pattern}")
+            raise UserError(f"{where}: {text[:60]!r} does not match data.pattern={pattern}\ndata.unmatched=skip leaves such lines out")
         yield columns.pick(match.groupdict(), where), where
+
+
+def unmatched(path: Path, encoding: str | None, pattern: str) -> tuple[int, int]:
+    """The number of lines that do not match a regular expression, and of all lines; blank ones are not counted."""
+    expression = compiled("pattern", pattern)
+    matches = [expression.fullmatch(text) is not None for line in lines(path, encoding) if (text := line.rstrip("\r\n"))]
+    return matches.count(False), len(matches)
 
 
 def compiled(option: str, pattern: str) -> re.Pattern[str]:

@@ -10,6 +10,10 @@ from framework.data.tokenization.trainers import SIZE_RULES, SPECIAL_TOKENS, Tex
 from framework.registry import register
 
 
+# A word of the text that is spelled as a special token falls in two, so that it is none
+_SPELLED = rf"^\[(?=(?:{'|'.join(token.strip('[]') for token in SPECIAL_TOKENS)})\]$)"
+
+
 @register("tokenizer")
 class WordsTokenizer(TokenizerTrainer):
     """One token a word, as blanks separate them: for artificial languages, whose words are few. Decoding puts one blank between words.
@@ -27,7 +31,8 @@ class WordsTokenizer(TokenizerTrainer):
         backend = tokenizers.Tokenizer(models.WordLevel(unk_token="[UNK]"))
         if self.lowercase:
             backend.normalizer = normalizers.Lowercase()
-        backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        spelled = pre_tokenizers.Split(tokenizers.Regex(_SPELLED), behavior="isolated")
+        backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), spelled])
         trainer = trainers.WordLevelTrainer(vocab_size=self.vocab_size, special_tokens=list(SPECIAL_TOKENS), show_progress=False)
         backend.train_from_iterator(texts(), trainer)
         return finish(backend)
