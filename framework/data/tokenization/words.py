@@ -9,7 +9,6 @@ from framework.data.tokenization.tokenizer import Tokenizer
 from framework.data.tokenization.trainers import SIZE_RULES, SPECIAL_TOKENS, Texts, TokenizerTrainer, finish
 from framework.registry import register
 
-
 # A word of the text that is spelled as a special token falls in two, so that it is none
 _SPELLED = rf"^\[(?=(?:{'|'.join(token.strip('[]') for token in SPECIAL_TOKENS)})\]$)"
 
