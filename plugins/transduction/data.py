@@ -56,10 +56,10 @@ class TransductionFormat(PairFormat):
 
     def __init__(
         self,
-        problem: Literal["recall", "copying", "selective_copying", "parity", "modular_addition", "dyck"] = "recall",
-        train_length: int = 16,
-        test_lengths: list[int] = [8, 16, 32],  # noqa: B006 - never written to
-        symbols: int = 64,
+        problem: Literal["recall", "copying", "selective_copying", "parity", "modular_addition", "dyck"] = "copying",
+        train_length: int = 8,
+        test_lengths: list[int] = [4, 8, 16],  # noqa: B006 - never written to
+        symbols: int = 16,
         builtin_rows: int = 8000,
     ):
         super().__init__("refuse")

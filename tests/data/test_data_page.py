@@ -31,6 +31,7 @@ SAMPLES = {
     "pairs.tsv": "one\teins\n",
     **{f"reviews/{split}/{label}/1.txt": "fine" for split in ("train", "test") for label in ("neg", "pos")},
     "questions.txt": "NUM:How many?\n",
+    "tasks.txt": "IN: jump twice OUT: I_JUMP I_JUMP\n",
     "book.txt": "Once upon a time.\n",
     "part_1.csv": "text,label\na,b\n",
 }
