@@ -70,6 +70,12 @@ ROWS = {
         ["test/accuracy", "test/perplexity", "baseline/accuracy"],
         "the most frequent token between the same neighbours",
     ),
+    "transduction": Row(
+        "Transduction, built-in (copying, by length; trained on lengths 4 to 8)",
+        "task=transduction",
+        ["test/exact_match", *(f"test/exact_match/length_{length}" for length in (4, 8, 16)), "baseline/exact_match"],
+        "the output of the training row whose input ends most alike",
+    ),
     "sst2": Row(
         "SST-2, sentences only, from scratch",
         "experiment=sst2 data.folder={data}/classification/sst2",
@@ -210,5 +216,6 @@ TASKS = [
     TaskLine("completion", "decoder", "`text`", "bits_per_byte", "order-3 bytes", "default", "wikitext2"),
     TaskLine("translation", "encoder-decoder", "`source`, `target`", "bleu", "word by word", "translation", "multi30k"),
     TaskLine("summarization", "encoder-decoder", "`document`, `summary`", "rouge1", "first words", "summarization", "dialogsum"),
+    TaskLine("transduction", "decoder or encoder-decoder", "`input`, `output`", "exact_match", "longest suffix", "transduction", "scan_length"),
     TaskLine("pretraining", "any", "`text`", "accuracy", "neighbours", "pretraining", "wikitext2_masked"),
 ]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from random import Random
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -75,9 +75,8 @@ class TransductionFormat(PairFormat):
             raise UserError("this task needs a tokenizer with an end token: tokenizer=words has one")
         features: Features = {"source": [*spec.prefix, *tokenizer.encode(text_of(row, "input")), spec.end]}
         if row.get("output") is not None:
-            ids, offsets = tokenizer.encode_with_offsets(text_of(row, "output"))
+            ids, given = _given(row, tokenizer)
             features["target"] = [*spec.prefix, *ids, spec.end]
-            given = _given(row, offsets)
             features["given"] = [*(False for _ in spec.prefix), *given, False]
         if (length := self.length(features)) > spec.max_length:
             raise ValueError(
@@ -108,13 +107,15 @@ class TransductionFormat(PairFormat):
         return generated(self.problem, split, count, list(lengths), self.symbols)
 
 
-def _given(row: Row, offsets: Sequence[tuple[int, int]]) -> list[bool]:
-    """Whether each token of the output is part of a given word. ValueError: `given` is no list of numbers of words."""
-    if row.get("given") is None:
-        return [False] * len(offsets)
-    words = [match.span() for match in re.finditer(r"\S+", row["output"])]
-    numbers: Any = row["given"]
+def _given(row: Row, tokenizer: TextTokenizer) -> tuple[list[int], list[bool]]:
+    """The tokens of the output, and whether each is part of a given word. ValueError: `given` is no list of numbers of words."""
+    output, numbers = text_of(row, "output"), row.get("given")
+    if numbers is None:
+        ids = tokenizer.encode(output)
+        return ids, [False] * len(ids)
+    words = [match.span() for match in re.finditer(r"\S+", output)]
     if not isinstance(numbers, list) or not all(type(number) is int and 0 <= number < len(words) for number in numbers):
         raise ValueError(f"given is {numbers!r} and must be a list of numbers of the output's words, 0 to {len(words) - 1}")
+    ids, offsets = tokenizer.encode_with_offsets(output)
     chosen = [words[number] for number in sorted(numbers)]
-    return [any(first <= start < last for first, last in chosen) for start, _ in offsets]
+    return ids, [any(first <= start < last for first, last in chosen) for start, _ in offsets]
