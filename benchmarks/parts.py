@@ -34,6 +34,7 @@ ATTENTIONS = {
     "latent": Part("attention/latent"),
     "linear": Part("attention/linear"),
     "gated_delta": Part("attention/gated_delta"),
+    "retention": Part("attention/retention"),
 }
 
 

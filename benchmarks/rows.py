@@ -216,6 +216,6 @@ TASKS = [
     TaskLine("completion", "decoder", "`text`", "bits_per_byte", "order-3 bytes", "default", "wikitext2"),
     TaskLine("translation", "encoder-decoder", "`source`, `target`", "bleu", "word by word", "translation", "multi30k"),
     TaskLine("summarization", "encoder-decoder", "`document`, `summary`", "rouge1", "first words", "summarization", "dialogsum"),
-    TaskLine("transduction", "decoder or encoder-decoder", "`input`, `output`", "exact_match", "longest suffix", "transduction", "scan_length"),
+    TaskLine("transduction", "decoder, encoder-decoder", "`input`, `output`", "exact_match", "suffix", "transduction", "scan_length"),
     TaskLine("pretraining", "any", "`text`", "accuracy", "neighbours", "pretraining", "wikitext2_masked"),
 ]

@@ -13,12 +13,13 @@ CLOSING = {"(": ")", "[": "]"}
 
 
 def recall(random: Random, length: int, symbols: int) -> Row:
-    """Multi-query associative recall: `length` pairs of a key and a value, then every key again, in another order, each to be followed by
-    its value. Arora et al. 2023, section 3.1, https://arxiv.org/abs/2312.04927"""
+    """Multi-query associative recall: `length` pairs of a key and a value, then as many keys, drawn from these, each to be followed by its
+    value. Arora et al. 2023, section 3.1, https://arxiv.org/abs/2312.04927"""
     keys = random.sample(range(symbols), length)
     value_of = {f"k{key}": f"v{random.randrange(symbols)}" for key in keys}
-    asked = random.sample(list(value_of), length)
-    return {"input": _pairs(value_of), "output": _pairs({key: value_of[key] for key in asked}), "given": list(range(0, 2 * length, 2))}
+    asked = random.choices(list(value_of), k=length)  # of keys that are asked once each, the last ones would follow from the others
+    pairs, answers = ([f"{key} {value_of[key]}" for key in several] for several in (value_of, asked))
+    return {"input": " ".join(pairs), "output": " ".join(answers), "given": list(range(0, 2 * length, 2))}
 
 
 def copying(random: Random, length: int, symbols: int) -> Row:
@@ -71,7 +72,3 @@ PROBLEMS: dict[str, Callable[[Random, int, int], Row]] = {
 
 def _words(random: Random, length: int, symbols: int) -> list[str]:
     return [f"w{random.randrange(symbols)}" for _ in range(length)]
-
-
-def _pairs(value_of: dict[str, str]) -> str:
-    return " ".join(f"{key} {value}" for key, value in value_of.items())

@@ -47,6 +47,11 @@ class TestGatedDeltaAttention(AttentionPromises):
     families = ("decoder_only",)
 
 
+class TestRetentionAttention(AttentionPromises):
+    part = "attention/retention"
+    families = ("decoder_only",)
+
+
 class TestSandwichBlock(BlockPromises):
     part = "block/sandwich"
     families = ("encoder_decoder",)

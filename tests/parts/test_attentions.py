@@ -14,6 +14,7 @@ from framework.parts.attention import gated_delta
 from framework.parts.attention.differential import DifferentialAttention
 from framework.parts.attention.gated_delta import GatedDeltaAttention, convolved, delta_rule
 from framework.parts.attention.latent import LatentAttention
+from framework.parts.attention.retention import RetentionAttention, retention
 from framework.parts.layout import SequenceLayout
 from framework.parts.masks import Mask
 from framework.parts.positions.rotary import RotaryPosition
@@ -197,13 +198,51 @@ def test_gated_delta_attention_is_that_of_qwen3_next():
     close(mine(x, mine.keys_values(x, layout), layout, Mask(TOKENS, TOKENS, True)), theirs(x))
 
 
-def test_gated_delta_attention_is_refused_where_it_cannot_look_back():
+@pytest.mark.parametrize("length", [1, 3, 4, 13])
+@pytest.mark.parametrize("packed", [False, True])
+def test_retention_in_chunks_is_its_sum(length, packed):
+    """Equation 5 of Sun et al. 2023, over all pairs of tokens; a state before the first token is that of earlier tokens."""
+    query, key, value = (torch.randn(2, HEADS, length + 2, 5, requires_grad=True) for _ in range(3))
+    decay = (-torch.rand(2, HEADS, length + 2)).requires_grad_()
+    documents = torch.arange(length + 2).div(3, rounding_mode="floor").expand(2, -1)
+    wanted = torch.stack(
+        [
+            sum(
+                decay[..., j + 1 : i + 1].sum(-1, keepdim=True).exp()
+                * (query[..., i, :] * key[..., j, :]).sum(-1, keepdim=True)
+                * value[..., j, :]
+                for j in range(i + 1)
+                if not packed or documents[0, i] == documents[0, j]
+            )
+            for i in range(length + 2)
+        ],
+        dim=2,
+    )
+    given = (query, key, value, decay)
+    found = retention(*given, chunk=4, documents=documents if packed else None)
+    close(found, wanted)
+    for got, want in zip(*(torch.autograd.grad(each.square().sum(), given, retain_graph=True) for each in (found, wanted)), strict=True):
+        close(got, want)
+    if not packed:
+        state = (key[:, :, :2] * (decay[..., 1:2] * torch.tensor([1.0, 0.0])).exp()[..., None]).mT @ value[:, :, :2]
+        close(retention(*(each[:, :, 2:] for each in given), state, chunk=4), wanted[:, :, 2:])
+
+
+def test_decays_of_retention():
+    fixed, gated = built(RetentionAttention), built(RetentionAttention, decay="gated")
+    x, layout = torch.randn(2, TOKENS, DIM), SequenceLayout(POSITIONS)
+    close(fixed.keys_values(x, layout)[2].exp()[1, :, 3], torch.tensor([1 - 2.0 ** (-5 - head) for head in range(HEADS)]))
+    assert gated.forget is not None
+    close(gated.keys_values(x, layout)[2].exp(), gated.forget(x).sigmoid().mT ** (1 / 16))
+
+
+@pytest.mark.parametrize("name", ["gated_delta", "retention"])
+def test_recurrent_attentions_are_refused_where_they_cannot_look_back(name):
+    attention = Part(f"attention/{name}")
     with pytest.raises(ValueError, match="left to right"):
-        toy_model("encoder_only", attention=Part("attention/gated_delta"))
+        toy_model("encoder_only", attention=attention)
     with pytest.raises(ValueError, match="left to right"):
-        toy_model(
-            "encoder_decoder", decoder=Part("decoder/cross", attention=Part("attention/gated_delta"), cross=Part("attention/gated_delta"))
-        )
+        toy_model("encoder_decoder", decoder=Part("decoder/cross", attention=attention, cross=attention))
 
 
 @pytest.mark.parametrize(
@@ -211,6 +250,10 @@ def test_gated_delta_attention_is_refused_where_it_cannot_look_back():
     [
         ("encoder_decoder", {"decoder": Part("decoder/cross", attention=Part("attention/gated_delta", value_dim=6, convolution=2))}),
         ("decoder_only", {"attention": Part("attention/gated_delta", head_dim=3, convolution=1)}),
+        (
+            "decoder_only",
+            {"attention": Part("attention/retention", head_dim=4, chunk=3, decay="gated"), "position": Part("position/rotary")},
+        ),
         ("decoder_only", {"attention": Part("attention/latent", query_dim=6, latent_dim=10), "position": Part("position/rotary")}),
         ("encoder_decoder", {"attention": Part("attention/latent", head_dim=3, rotated_dim=2), "position": Part("position/alibi")}),
     ],

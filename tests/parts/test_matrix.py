@@ -68,19 +68,20 @@ def test_what_is_refused_and_why(capsys):
         print(f"\nlegal: {len(LEGAL)} of {len(MATRIX)} combinations ({len(LEGAL) / len(MATRIX):.0%})")
     wanted = {("linear", position): "no scores to add a position bias" for position in ("alibi", "kerple", "relative")}
     wanted |= {(attention, "shaw"): "vectors of distances" for attention in ("linear", "latent")}
-    assert {case[1:]: reason for case, reason in refused.items() if case[1] != "gated_delta"}.keys() == wanted.keys()
+    recurrent = ("gated_delta", "retention")
+    assert {case[1:]: reason for case, reason in refused.items() if case[1] not in recurrent}.keys() == wanted.keys()
     for (family, attention, position), reason in refused.items():
-        if attention != "gated_delta":
+        if attention not in recurrent:
             assert wanted[attention, position] in reason
         else:
             assert ("left to right" in reason) == (family != "decoder_only")
             assert ("no scores" in reason, "no one position" in reason) == (
                 position in ("alibi", "kerple", "relative"),
-                position == "rotary",
+                position == "rotary" and attention == "gated_delta",
             )
 
 
-@pytest.mark.parametrize("attention", ["linear", "gated_delta"])
+@pytest.mark.parametrize("attention", ["linear", "gated_delta", "retention"])
 def test_a_window_is_refused_by_attentions_without_scores(attention):
     assert broken(get(f"attention/{attention}").rules, {"provided": {"window"}})
     assert not broken(get(f"attention/{attention}").rules, {"provided": {"table"}})

@@ -17,14 +17,13 @@ def rows(problem: str, lengths: tuple[int, ...] = (4, 7, 12), count: int = 60) -
     return [(length, PROBLEMS[problem](random, length, SYMBOLS)) for _ in range(count) for length in lengths]
 
 
-def test_recall_asks_for_every_key_once_and_gives_the_keys():
+def test_recall_asks_for_some_of_its_keys_and_gives_them():
     for length, row in rows("recall"):
         shown, asked = row["input"].split(), row["output"].split()
         values = dict(zip(shown[::2], shown[1::2], strict=True))
-        assert len(values) == length and sorted(asked[::2]) == sorted(values)
+        assert len(values) == length and set(asked[::2]) <= set(values) and len(asked) == 2 * length
         assert [values[key] for key in asked[::2]] == asked[1::2]
         assert [asked[number] for number in row["given"]] == asked[::2]
-    assert any(row["input"].split()[::2] != row["output"].split()[::2] for _, row in rows("recall"))
 
 
 def test_copies():
