@@ -40,7 +40,7 @@ test-whole: install
 # Other kernels and other numbers of threads sum in other orders. Without tests that start processes, train long or compute nothing, and
 # without onnxruntime, which no setting reaches.
 NUMERIC := $(PYTHON) -m pytest -q -n 2 -m "not slow and not whole and not sabotage" \
-  $(addprefix tests/,parts generation conformance huggingface ner classification completion pretraining translation training export) \
+  $(addprefix tests/,parts generation conformance huggingface ner classification completion pretraining translation transduction training export) \
   $(addprefix --ignore=tests/,huggingface/test_begin.py ner/test_builtin.py classification/test_builtin.py export/test_onnx.py)
 ORDERED := --dist loadfile
 SHUFFLED := --dist load --maxschedchunk 1 --shuffle
