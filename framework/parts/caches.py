@@ -7,6 +7,8 @@ from torch import Tensor
 
 from framework.parts.layout import make_positions
 
+ROOM = 32  # tokens of a buffer that is made anew, beyond those that it holds
+
 
 class Cache:
     """Keys and values of one attention, over the tokens decoded so far.
@@ -38,6 +40,8 @@ class Cache:
 class KVCache(Cache):
     """Concatenated keys and values: tensors (B, K, S, d), growing along S.
 
+    Where no gradient is recorded, tokens are written into buffers with room for more: a step of decoding copies its own token alone.
+
     >>> cache = KVCache()
     >>> keys, values = cache.update((torch.randn(2, 4, 3, 8), torch.randn(2, 4, 3, 8)))
     >>> cache.reorder(torch.tensor([1, 1]))
@@ -47,21 +51,46 @@ class KVCache(Cache):
 
     def __init__(self) -> None:
         self.tensors: tuple[Tensor, ...] = ()
+        self.buffers: tuple[Tensor, ...] = ()  # of which `tensors` are the first tokens; () = these have no room behind them
 
     def update(self, keys_values: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        if self.tensors:
-            keys_values = tuple(torch.cat(pair, dim=-2) for pair in zip(self.tensors, keys_values, strict=True))
-        self.tensors = keys_values
-        return keys_values
+        if not self.tensors:
+            self.tensors = keys_values
+        elif _in_place(self.tensors):
+            self._write(keys_values)
+        else:
+            self.tensors = tuple(torch.cat(pair, dim=-2) for pair in zip(self.tensors, keys_values, strict=True))
+            self.buffers = ()
+        return self.tensors
+
+    def _write(self, keys_values: tuple[Tensor, ...]) -> None:
+        before = self.tensors[0].shape[-2]
+        length = before + keys_values[0].shape[-2]
+        if not self.buffers or length > self.buffers[0].shape[-2]:
+            self.buffers = tuple(x.new_empty(*x.shape[:-2], length + max(ROOM, length // 8), x.shape[-1]) for x in self.tensors)
+            for buffer, tensor in zip(self.buffers, self.tensors, strict=True):
+                buffer[..., :before, :] = tensor
+        for buffer, new in zip(self.buffers, keys_values, strict=True):
+            buffer[..., before:length, :] = new
+        self.tensors = tuple(buffer[..., :length, :] for buffer in self.buffers)
 
     def reorder(self, rows: Tensor) -> None:
-        self.tensors = tuple(x.index_select(0, rows) for x in self.tensors)
+        self.buffers = tuple(x.index_select(0, rows) for x in self.buffers)  # whole rows are copied faster than parts of them
+        length = self.tensors[0].shape[-2] if self.buffers else 0
+        self.tensors = tuple(x[..., :length, :] for x in self.buffers) or tuple(x.index_select(0, rows) for x in self.tensors)
 
     def state(self) -> tuple[Tensor, ...]:
         return self.tensors
 
     def load_state(self, tensors: tuple[Tensor, ...]) -> None:
-        self.tensors = tensors
+        self.tensors, self.buffers = tensors, ()
+
+
+def _in_place(tensors: tuple[Tensor, ...]) -> bool:
+    """Whether tokens may be written behind these tensors: nothing is differentiated or traced."""
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.compiler.is_exporting():
+        return False
+    return torch.is_inference_mode_enabled() or not tensors[0].is_inference()
 
 
 @dataclass
