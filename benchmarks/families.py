@@ -39,6 +39,11 @@ KINDS: dict[str, dict[str, tuple[str, str]]] = {
         "Mistral": ("mistral", "mistral_7b"),
         "SmolLM 3": ("smollm3", "smollm3_3b"),
     },
+    "Decoders since 2024": {
+        "Gemma 3 (text)": ("gemma3_text", "gemma3_1b"),
+        "OLMo 2": ("olmo2", "olmo2_1b"),
+        "Mixtral": ("mixtral", "mixtral_8x7b"),
+    },
     "Encoder-decoders": {
         "T5": ("t5", "t5_base"),
         "T5 1.1, flan-T5": ("t5_1_1", "flan_t5_base"),
@@ -74,6 +79,9 @@ VOCABULARIES = {
     "gemma2_2b": 256000,
     "mistral_7b": 32000,
     "smollm3_3b": 128256,
+    "gemma3_1b": 262144,
+    "olmo2_1b": 100352,
+    "mixtral_8x7b": 32000,
     "t5_small": 32128,
     "t5_base": 32128,
     "t5_large": 32128,
@@ -151,7 +159,7 @@ def _parts(kind: str, columns: Mapping[str, tuple[str, str]]) -> str:
 SLOTS: dict[str, tuple[str, ...]] = {
     "attention": (),
     "position": (),
-    "feed_forward": ("hidden", "activation"),
+    "feed_forward": ("hidden", "activation", "experts", "active"),
     "norm": (),
     "block": (),
     "embedding_norm": (),
@@ -167,11 +175,12 @@ def _slot(slot: str, shown: Sequence[str], models: Sequence[Node]) -> list[list[
     parts = [model[slot] for model in models]
     rows = [[slot, *(f"`{part['part'].partition('/')[2]}`" for part in parts)]]
     options = [key for part, model in zip(parts, models, strict=True) for key in part if key in shown or _differs(part, model, key)]
+    options = [*(key for key in shown if key in options), *(key for key in options if key not in shown)]
     for key in dict.fromkeys(options):
-        cells = [
-            _value(effective({**model, "here": part}, f"here.{key}")) if key in part else ""
-            for part, model in zip(parts, models, strict=True)
-        ]
+        cells = []
+        for part, model in zip(parts, models, strict=True):
+            own = part if key in part else part.get("expert", {})  # of a mixture, the options of its experts too
+            cells.append(_value(effective({**model, "here": own}, f"here.{key}")) if key in own else "")
         rows.append([f"- {key}", *cells])
     return rows
 
@@ -246,16 +255,23 @@ def _sizes() -> str:
         node = plain_node(preset)
         with torch.device("meta"):
             model = registry.build(node, spec=DataSpec(vocab_size, node["max_length"]))
-        num_kv_heads = node["attention"]["num_kv_heads"]
+        num_kv_heads = node["attention"].get("num_kv_heads")
         num_heads = f"{node['num_heads']}" + (f" ({num_kv_heads} key/value)" if num_kv_heads else "")
         layers = f"{node['num_layers']}" + (f" + {effective(node, 'num_decoder_layers')}" if "num_decoder_layers" in node else "")
         rows.append(
             [
-                *(f"`{preset}`", f"{node['dim']:,}", num_heads, layers, f"{effective(node, 'feed_forward.hidden'):,}"),
+                *(f"`{preset}`", f"{node['dim']:,}", num_heads, layers, _hidden(node)),
                 *(f"{node['max_length']:,}", f"{vocab_size:,}", f"{sum(p.numel() for p in model.parameters()):,}"),
             ]
         )
     return f"{SIZES}\n{_table(rows)}\n"
+
+
+def _hidden(node: Node) -> str:
+    """Hidden features of the feed-forward networks; of a mixture with the number of its experts."""
+    if "expert" not in node["feed_forward"]:
+        return _value(effective(node, "feed_forward.hidden"))
+    return f"{node['feed_forward']['experts']} x {_value(effective(node, 'feed_forward.expert.hidden'))}"
 
 
 SIZES = """\

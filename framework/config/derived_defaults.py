@@ -55,10 +55,13 @@ def _without_part(node: Node) -> Node:
 
 
 def effective(node: Mapping[str, Any], path: str) -> Any:
-    """The value at a path of a model's node (`feed_forward.hidden`), null replaced by its derived default."""
+    """The value at a path of a model's node (`feed_forward.hidden`), null replaced by its derived default; None where a part has no such
+    slot or option."""
     *slots, name = path.split(".")
     inner: Any = node
     for slot in slots:
+        if slot not in inner:
+            return None
         inner = inner[slot]
     value = inner.get(name)
     default = DEFAULTS.get(inner["part"], {}).get(name)

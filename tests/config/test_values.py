@@ -112,7 +112,19 @@ MEANINGFUL = {
         ),
         *("momentum", "dampening", "weight_decay", "warmup", "floor", "soft", "hidden", "hard", "length_penalty", "seed", "slow"),
         *("masked", "random", "share", "max_inexact", "max_ratio", "min_delta", "validation_share", "test_share"),  # of them none
-        *("offset", "segments", "overlap", "skip", "start", "workers", "patience", "min_new_tokens", "min_epochs", "min_steps"),
+        *(
+            "offset",
+            "segments",
+            "shared_experts",
+            "overlap",
+            "skip",
+            "start",
+            "workers",
+            "patience",
+            "min_new_tokens",
+            "min_epochs",
+            "min_steps",
+        ),
         *("validation_rows", "test_rows", "limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches"),
         *(
             "fast_dev_run",

@@ -99,7 +99,7 @@ class TestGatedFeedForward(FeedForwardPromises):
 
 
 class TestMixtureOfExperts(FeedForwardPromises):
-    part = Part("feed_forward/mixture_of_experts", experts=4, shared_expert=True, expert=Part("feed_forward/mlp", hidden=12))
+    part = Part("feed_forward/mixture_of_experts", experts=4, shared_experts=1, expert=Part("feed_forward/mlp", hidden=12))
     families = ("encoder_decoder",)
 
 

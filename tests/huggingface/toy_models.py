@@ -90,6 +90,24 @@ DECODERS = {
         },
     ),
     "mistral": Toy("MistralConfig", "CausalLM", {**LLAMA, "sliding_window": 5}),
+    "mixtral": Toy("MixtralConfig", "CausalLM", {**LLAMA, "num_hidden_layers": 2, "num_local_experts": 4, "sliding_window": 5}),
+    "olmo2": Toy("Olmo2Config", "CausalLM", {**LLAMA, "num_hidden_layers": 2}),
+    "gemma3_text": Toy(
+        "Gemma3TextConfig",
+        "CausalLM",
+        {
+            **LLAMA,
+            "num_hidden_layers": 2,
+            "head_dim": 6,
+            "sliding_window": 5,
+            "query_pre_attn_scalar": 9,
+            "layer_types": ["sliding_attention", "full_attention"],
+            "rope_parameters": {
+                "full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 500.0},
+                "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+            },
+        },
+    ),
     "smollm3": Toy("SmolLM3Config", "CausalLM", {**LLAMA, "num_hidden_layers": 3, "no_rope_layer_interval": 2}),
 }
 PAIRS = {
@@ -139,6 +157,14 @@ def load(folder: Path, dtype: torch.dtype = torch.float32, unexpected: Sequence[
     assert found.unexpected == list(unexpected)
     copy_weights(own, {name: name for name in own}, found.tensors)
     return task.to(dtype).eval(), found
+
+
+def as_in_files(model: Any, tensors: dict[str, Any]) -> dict[str, Tensor]:
+    """Tensors of a transformers model under the names of its files: in memory the experts of a layer are one tensor."""
+    from transformers.core_model_loading import revert_weight_conversion
+
+    found: dict[str, Tensor] = revert_weight_conversion(model, tensors)
+    return found
 
 
 def texts(rows: int = 3, length: int = 21, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -22,7 +22,9 @@ class MultiHeadAttention(Attention):
     scale: multiplier of the scores; null = 1 / sqrt(head_dim) (T5: 1).
     input_bias: whether the query, key and value projections have a bias; null = the model's bias (Qwen 2: true without model.bias).
     weights_dropout: dropout of the attention weights; null = the model's dropout (BART: 0).
-    qk_norm: the norm of queries and keys, per head. Henry et al. 2020, section 2.3, https://arxiv.org/abs/2010.04245
+    qk_norm: the norm of queries and keys. Henry et al. 2020, section 2.3, https://arxiv.org/abs/2010.04245
+    qk_norm_over: what it normalizes: each `head`, or `all_heads` at once. OLMo Team 2025 (OLMo 2), section 3.3.2,
+        https://arxiv.org/abs/2501.00656
     logit_cap: scores s become logit_cap * tanh(s / logit_cap), which keeps them below it; null = they stay as they are.
         Gemma Team 2024 (Gemma 2), section 2, https://arxiv.org/abs/2408.00118
     sinks: whether the softmax of each head has a learned logit more, of a key without value, so that a head may attend to nothing.
@@ -56,6 +58,7 @@ class MultiHeadAttention(Attention):
         input_bias: bool | None = None,
         weights_dropout: float | None = None,
         qk_norm: Part = choice("norm", "none"),
+        qk_norm_over: Literal["head", "all_heads"] = "head",
         logit_cap: float | None = None,
         sinks: bool = False,
         gate: Literal["feature", "head"] | None = None,
@@ -68,24 +71,29 @@ class MultiHeadAttention(Attention):
         self.key = nn.Linear(dim, num_kv_heads * self.rotary_dim, bias=inner)
         self.value = nn.Linear(dim, num_kv_heads * self.rotary_dim, bias=inner)
         self.output = nn.Linear(num_heads * self.rotary_dim, dim, bias=bias)
-        self.query_norm = qk_norm(dim=self.rotary_dim, epsilon=epsilon, bias=bias)
-        self.key_norm = qk_norm(dim=self.rotary_dim, epsilon=epsilon, bias=bias)
+        self.normed_heads = qk_norm_over == "head"
+        normed = (1, 1) if self.normed_heads else (num_heads, num_kv_heads)
+        self.query_norm, self.key_norm = (qk_norm(dim=heads * self.rotary_dim, epsilon=epsilon, bias=bias) for heads in normed)
         self.sinks = nn.Parameter(torch.zeros(num_heads)) if sinks else None
         self.gate = nn.Linear(dim, num_heads * (self.rotary_dim if gate == "feature" else 1), bias=inner) if gate else None
         self.dropout, self.scale = dropout if weights_dropout is None else weights_dropout, scale
         self.logit_cap = logit_cap
 
     def keys_values(self, x: Tensor, layout: SequenceLayout) -> tuple[Tensor, ...]:
-        return layout.apply_rotary(self.key_norm(self._split(self.key(x)))), self._split(self.value(x))  # 2 x (B, K, S, d)
+        return layout.apply_rotary(self._normed(self.key(x), self.key_norm)), self._split(self.value(x))  # 2 x (B, K, S, d)
 
     def forward(self, x: Tensor, keys_values: tuple[Tensor, ...], layout: SequenceLayout, mask: Mask) -> Tensor:
-        query = layout.apply_rotary(self.query_norm(self._split(self.query(x))))  # (B, H, T, d)
+        query = layout.apply_rotary(self._normed(self.query(x), self.query_norm))  # (B, H, T, d)
         key, value = keys_values
         rate = self.dropout if self.training else 0.0
         attended = attend(query, key, value, mask, rate, self.scale, self.logit_cap, self.sinks)  # (B, H, T, d)
         if self.gate is not None:
             attended = attended * self.gate(x).unflatten(-1, (attended.shape[1], -1)).transpose(1, 2).sigmoid()
         return self.output(attended.transpose(1, 2).flatten(2))  # (B, T, D)
+
+    def _normed(self, x: Tensor, norm: nn.Module) -> Tensor:
+        """The normalized heads (B, H, T, d) of x (B, T, H d)."""
+        return norm(self._split(x)) if self.normed_heads else self._split(norm(x))
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (-1, self.rotary_dim)).transpose(1, 2)  # (B, T, H d) -> (B, H, T, d)
