@@ -42,7 +42,12 @@ KINDS: dict[str, dict[str, tuple[str, str]]] = {
     "Decoders since 2024": {
         "Gemma 3 (text)": ("gemma3_text", "gemma3_1b"),
         "OLMo 2": ("olmo2", "olmo2_1b"),
+        "Phi-3": ("phi3", "phi3_mini"),
+    },
+    "Decoders with mixtures of experts": {
         "Mixtral": ("mixtral", "mixtral_8x7b"),
+        "DeepSeek-V2": ("deepseek_v2", "deepseek_v2_lite"),
+        "gpt-oss": ("gpt_oss", "gpt_oss_20b"),
     },
     "Encoder-decoders": {
         "T5": ("t5", "t5_base"),
@@ -81,7 +86,10 @@ VOCABULARIES = {
     "smollm3_3b": 128256,
     "gemma3_1b": 262144,
     "olmo2_1b": 100352,
+    "phi3_mini": 32064,
     "mixtral_8x7b": 32000,
+    "deepseek_v2_lite": 102400,
+    "gpt_oss_20b": 201088,
     "t5_small": 32128,
     "t5_base": 32128,
     "t5_large": 32128,
@@ -175,6 +183,7 @@ def _slot(slot: str, shown: Sequence[str], models: Sequence[Node]) -> list[list[
     parts = [model[slot] for model in models]
     rows = [[slot, *(f"`{part['part'].partition('/')[2]}`" for part in parts)]]
     options = [key for part, model in zip(parts, models, strict=True) for key in part if key in shown or _differs(part, model, key)]
+    options += [key for part in parts for key in part.get("expert", {}) if key in shown]
     options = [*(key for key in shown if key in options), *(key for key in options if key not in shown)]
     for key in dict.fromkeys(options):
         cells = []
@@ -188,6 +197,8 @@ def _slot(slot: str, shown: Sequence[str], models: Sequence[Node]) -> list[list[
 def _differs(part: Node, model: Node, key: str) -> bool:
     """Whether an option of a part is not the default."""
     default = normalized(default_node(part["part"], index.load()), model)
+    if key == "layers":
+        return bool(part[key])
     if isinstance(part[key], Mapping) and key not in default:
         return False
     if isinstance(part[key], Mapping) or isinstance(default[key], Mapping):
@@ -213,7 +224,7 @@ def _value(value: Any) -> str:
     if isinstance(value, list) and value and all(isinstance(entry, Mapping) for entry in value):
         return "; ".join(map(_entry, value))
     if isinstance(value, Mapping):
-        return _part_name(value)
+        return _part_name(value) or "; ".join(f"{selector}: {_entry(entry)}" for selector, entry in value.items())
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -26,7 +26,15 @@ POST_NORM = {
 PRE_NORM = {**POST_NORM, "block": "pre_norm", "embedding_norm": "none"}
 REQUIRED = object()  # default of a key that every config.json of the family has
 Config = dict[str, Any]
-ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_new", "relu": "relu", "squared_relu": "relu2", "silu": "silu", "tanh": "tanh"}
+ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_tanh": "gelu_new",
+    "relu": "relu",
+    "squared_relu": "relu2",
+    "silu": "silu",
+    "tanh": "tanh",
+    "quick_gelu": "quick_gelu",
+}
 _SYNONYMS = {"gelu_pytorch_tanh": "gelu_new", "gelu_fast": "gelu_new", "swish": "silu"}  # the same functions under other names
 
 
@@ -95,6 +103,8 @@ class Family:
 
     def from_hf(self, config: Mapping[str, Any], weight_names: Collection[str]) -> Parts:
         """Parts and options of a config.json; weight_names: in the files beside it. UserError: a key is missing or not supported."""
+        if config.get("quantization_config"):
+            raise UserError("config.json has a quantization_config: weights must be floating-point numbers of 16 bits or more")
         for key, value in self.constants.items():
             if config.get(key, value) != value:
                 raise UserError(f"config.json has {key}={shown(config[key])}; {self.model_type} models need {key}={value!r}")

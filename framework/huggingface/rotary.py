@@ -120,6 +120,6 @@ def scaling_to_hf(position: Mapping[str, Any]) -> dict[str, Any]:
     if kind not in _KINDS:
         raise UserError(f"this family has no model.position.scaling={kind}; supported values: {', '.join([*_KINDS][1:])}, null")
     entries = {key: effective({"position": position}, f"position.{option}") for option, (key, _, _) in _KINDS[kind].items()}
-    if kind == "yarn" and position["temperature"] is not None:
-        entries["attention_factor"] = position["temperature"]
+    if kind == "yarn":
+        entries["attention_factor"] = effective({"position": position}, "position.temperature")
     return {"rope_type": kind, **entries}

@@ -23,6 +23,7 @@ class MixtureOfExpertsFeedForward(nn.Module):
     active: experts of a token.
     expert: the feed-forward network that each expert is.
     shared_experts: further experts that get every token. Dai et al. 2024 (DeepSeekMoE), section 3.2, https://arxiv.org/abs/2401.06066
+    router_bias: whether the router has a bias (gpt-oss).
     normalized: whether the weights of a token's experts sum to 1 (Mixtral), or are their probabilities among all experts (Switch).
     balance_loss: coefficient of the loss that balances the experts within each row. DeepSeek-AI 2024 (DeepSeek-V3), section 2.1.2,
         https://arxiv.org/abs/2412.19437; a mean over rows is the same in any number of batches, which that of a batch is not.
@@ -54,13 +55,14 @@ class MixtureOfExpertsFeedForward(nn.Module):
         active: int = 2,
         expert: Part = choice("feed_forward", "gated"),
         shared_experts: int = 0,
+        router_bias: bool = False,
         normalized: bool = True,
         balance_loss: float = 0.01,
         z_loss: float = 0.001,
     ):
         super().__init__()
         context = {"dim": dim, "num_heads": num_heads, "num_layers": num_layers, "dropout": dropout, "bias": bias, "epsilon": epsilon}
-        self.router = nn.Linear(dim, experts, bias=False)
+        self.router = nn.Linear(dim, experts, bias=router_bias)
         self.experts = nn.ModuleList(expert(**context, layer=layer) for _ in range(experts))
         self.shared = nn.ModuleList(expert(**context, layer=layer) for _ in range(shared_experts))
         self.active, self.normalized, self.balance_loss, self.z_loss = active, normalized, balance_loss, z_loss

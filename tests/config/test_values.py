@@ -110,7 +110,7 @@ MEANINGFUL = {
             "lexicon",
             "word_features",
         ),
-        *("momentum", "dampening", "weight_decay", "warmup", "floor", "soft", "hidden", "hard", "length_penalty", "seed", "slow"),
+        *("momentum", "dampening", "weight_decay", "warmup", "floor", "soft", "hidden", "hard", "length_penalty", "seed", "slow", "shift"),
         *("masked", "random", "share", "max_inexact", "max_ratio", "min_delta", "validation_share", "test_share"),  # of them none
         *(
             "offset",
@@ -154,11 +154,11 @@ MEANINGFUL = {
             "temperature",
         ),
         *("growth", "min_delta", "soft", "hidden", "hard", "lr", "d", "weight_decay", "head_lr_multiplier", "gradient_clip_val", "span"),
-        *("builtin_megabytes", "max_ratio", "logit_cap", "output_cap", "balance_loss", "z_loss"),
+        *("builtin_megabytes", "max_ratio", "logit_cap", "output_cap", "balance_loss", "z_loss", "limit", "shift"),
     },
     1e30: {
         *("alpha", "scale", "base", "local_base", "factor", "fast", "output_scale", "temperature", "growth", "min_delta", "soft", "hidden"),
-        *("hard", "d", "gradient_clip_val", "builtin_megabytes", "max_ratio", "logit_cap", "output_cap"),
+        *("hard", "d", "gradient_clip_val", "builtin_megabytes", "max_ratio", "logit_cap", "output_cap", "limit"),
     },
 }
 

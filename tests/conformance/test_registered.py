@@ -28,7 +28,7 @@ class TestGroupedAttention(AttentionPromises):
 
 
 class TestCappedGatedAttention(AttentionPromises):
-    part = Part("attention/multi_head", logit_cap=2.0, sinks=True, gate="feature")
+    part = Part("attention/multi_head", logit_cap=2.0, sinks=True, gate="feature", qk_norm=Part("norm/rms"), qk_norm_over="all_heads")
     families = ("encoder_decoder",)
 
 
@@ -38,7 +38,7 @@ class TestDifferentialAttention(AttentionPromises):
 
 
 class TestLatentAttention(AttentionPromises):
-    part = Part("attention/latent", query_dim=6)
+    part = Part("attention/latent", query_dim=6, scale=0.3)
     families = ("encoder_decoder",)
 
 
@@ -99,7 +99,9 @@ class TestGatedFeedForward(FeedForwardPromises):
 
 
 class TestMixtureOfExperts(FeedForwardPromises):
-    part = Part("feed_forward/mixture_of_experts", experts=4, shared_experts=1, expert=Part("feed_forward/mlp", hidden=12))
+    part = Part(
+        "feed_forward/mixture_of_experts", experts=4, shared_experts=1, router_bias=True, expert=Part("feed_forward/mlp", hidden=12)
+    )
     families = ("encoder_decoder",)
 
 

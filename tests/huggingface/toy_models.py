@@ -44,6 +44,7 @@ STRETCHED = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 16,
 }
+YARN = {"rope_type": "yarn", "rope_theta": 500.0, "factor": 4.0, "beta_slow": 1.0, "beta_fast": 8.0, "original_max_position_embeddings": 16}
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,42 @@ DECODERS = {
             },
         },
     ),
+    "gpt_oss": Toy(
+        "GptOssConfig",
+        "CausalLM",
+        {
+            **LLAMA,
+            "num_hidden_layers": 2,
+            "head_dim": 6,
+            "num_local_experts": 4,
+            "num_experts_per_tok": 2,
+            "sliding_window": 5,
+            "swiglu_limit": 0.7,
+            "rope_parameters": {**YARN, "truncate": False},
+            "_attn_implementation": "eager",
+        },
+    ),
+    "deepseek_v2": Toy(
+        "DeepseekV2Config",
+        "CausalLM",
+        {
+            **LLAMA,
+            "num_hidden_layers": 2,
+            "num_key_value_heads": 4,
+            "kv_lora_rank": 8,
+            "q_lora_rank": 10,
+            "qk_nope_head_dim": 6,
+            "v_head_dim": 6,
+            "qk_rope_head_dim": 4,
+            "n_routed_experts": 4,
+            "n_shared_experts": 2,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 8,
+            "first_k_dense_replace": 1,
+            "rope_parameters": {**YARN, "mscale": 0.7, "mscale_all_dim": 0.7},
+        },
+    ),
+    "phi3": Toy("Phi3Config", "CausalLM", {**LLAMA, "num_hidden_layers": 2, "sliding_window": 5, "partial_rotary_factor": 0.5}),
     "smollm3": Toy("SmolLM3Config", "CausalLM", {**LLAMA, "num_hidden_layers": 3, "no_rope_layer_interval": 2}),
 }
 PAIRS = {

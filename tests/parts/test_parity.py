@@ -224,17 +224,24 @@ def test_llama_3_slows_the_slow_pairs():
 
 
 @pytest.mark.parametrize("dim", [8, 32])
-@pytest.mark.parametrize("scaling", ["linear", "llama3", "yarn"])
-def test_scaled_rotary_is_that_of_transformers(scaling, dim):
+@pytest.mark.parametrize(
+    ("scaling", "theirs", "ours"),
+    [
+        ("linear", {}, {}),
+        ("llama3", {"low_freq_factor": 1.0, "high_freq_factor": 4.0}, {}),
+        ("yarn", {}, {}),
+        ("yarn", {"truncate": False, "attention_factor": 1.5}, {"truncate": False, "temperature": 1.5}),
+    ],
+)
+def test_scaled_rotary_is_that_of_transformers(scaling, theirs, ours, dim):
     from transformers import LlamaConfig
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-    rope = {"rope_type": scaling, "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 128}
-    rope |= {"low_freq_factor": 1.0, "high_freq_factor": 4.0} if scaling == "llama3" else {}
+    rope = {"rope_type": scaling, "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 128, **theirs}
     config = LlamaConfig(hidden_size=2 * dim, num_attention_heads=2, max_position_embeddings=512, rope_parameters=rope)
     frequencies, factor = ROPE_INIT_FUNCTIONS[scaling](config, torch.device("cpu"))
     positions = torch.tensor([[0, 1, 300]])
-    got = Part("position/rotary", scaling=scaling, factor=4.0, trained_length=128)().rotary(positions, dim)
+    got = Part("position/rotary", scaling=scaling, factor=4.0, trained_length=128, **ours)().rotary(positions, dim)
     angles = positions[0, :, None] * frequencies.double()
     close(got.cos[0, 0], factor * angles.cos())
     close(got.sin[0, 0], factor * angles.sin())
