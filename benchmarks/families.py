@@ -28,6 +28,10 @@ KINDS: dict[str, dict[str, tuple[str, str]]] = {
         "ALBERT": ("albert", "albert_base"),
         "ModernBERT": ("modernbert", "modernbert_base"),
     },
+    "Further encoders": {
+        "XLM-RoBERTa": ("xlm_roberta", "roberta_base"),
+        "ELECTRA": ("electra", "electra_small"),
+    },
     "Decoders": {
         "GPT-2": ("gpt2", "gpt2"),
         "Llama 3": ("llama", "llama_8b"),
@@ -55,6 +59,10 @@ KINDS: dict[str, dict[str, tuple[str, str]]] = {
         "BART": ("bart", "bart_base"),
         "Marian, opus-mt": ("marian", "marian"),
     },
+    "Further encoder-decoders": {
+        "mT5": ("mt5", "flan_t5_small"),
+        "Pegasus": ("pegasus", "pegasus_large"),
+    },
 }
 # Sizes of the published vocabularies, which the presets leave to the tokenizer.
 VOCABULARIES = {
@@ -66,6 +74,7 @@ VOCABULARIES = {
     "minilm_l6": 30522,
     "roberta_base": 50265,
     "roberta_large": 50265,
+    "electra_small": 30522,
     "distilbert_base": 30522,
     "albert_base": 30000,
     "modernbert_base": 50368,
@@ -98,6 +107,7 @@ VOCABULARIES = {
     "bart_base": 50265,
     "bart_large": 50265,
     "marian": 58101,
+    "pegasus_large": 96103,
 }
 TASKS = {
     "fill-mask": "task=pretraining",
@@ -110,6 +120,7 @@ OVERRIDES = {  # head variant -> overrides that compute the same scores
     "pooler, linear": " task.pooling=pooler",
     "first, dense tanh": " task.pooling=first task/classifier=dense",
     "first, dense relu": " task.pooling=first task/classifier=dense task.classifier.activation=relu",
+    "first, dense gelu": " task.pooling=first task/classifier=dense task.classifier.activation=gelu",
     "last, linear without bias": " task.pooling=last task.classifier.bias=false",
     "first piece, softmax": " task/head=softmax task.format.pieces=first",
     "": "",

@@ -135,7 +135,10 @@ def test_the_loss_and_its_gradients_are_the_same(name: str, saved: Any) -> None:
         model.zero_grad()
         loss = model(**given).loss
         loss.backward()
-        gradients = as_in_files(model, {key: each.grad for key, each in model.named_parameters() if each.grad is not None})
+        names: dict[Any, str] = {}  # of a tied weight that of its file
+        for key, each in model.named_parameters(remove_duplicate=False):
+            names[each] = key if each not in names or key in found.files.shapes else names[each]
+        gradients = as_in_files(model, {key: each.grad for each, key in names.items() if each.grad is not None})
         keys.update(gradients)
         return [loss, *learned(gradients)]
 
@@ -193,6 +196,9 @@ def test_generated_texts_equal_those_of_transformers(name: str, num_beams: int, 
     assert len({len(row) for row in got}) >= 4  # texts end, soon and late
 
 
+WRITTEN_AS = {"xlm_roberta": "roberta"}  # the same model
+
+
 @pytest.mark.parametrize("name", TOYS)
 @torch.no_grad()
 def test_transformers_loads_an_export(name: str, saved: Any, tmp_path: Any) -> None:
@@ -202,12 +208,13 @@ def test_transformers_loads_an_export(name: str, saved: Any, tmp_path: Any) -> N
     reference, folder = saved(name)
     task, found = load(folder)
     family = write(tmp_path, found.node(), task.state_dict(), task.spec, task.hf_task)
-    assert family.model_type == found.family.model_type
+    assert family.model_type == WRITTEN_AS.get(name, found.family.model_type)
     kernel = {"attn_implementation": reference.config._attn_implementation}
     again = getattr(transformers, f"AutoModelFor{TOYS[name].kind}").from_pretrained(tmp_path, output_loading_info=True, **kernel)
     model, report = again[0].eval(), again[1]
-    assert not report["missing_keys"] and not report["unexpected_keys"] and not report["mismatched_keys"]
-    assert type(model) is type(reference)
+    missing = {key for key in report["missing_keys"] if not (name == "pegasus" and "embed_positions" in key)}  # sinusoids, computed
+    assert not missing and not report["unexpected_keys"] and not report["mismatched_keys"]
+    assert type(model) is type(reference) or name in WRITTEN_AS
     own, given = batches(name, reference)
     if name in PAIRS:  # where a text begins is the tokenizer's to say
         given["decoder_input_ids"] = own["target"]

@@ -126,8 +126,9 @@ def test_a_missing_model_type_is_deduced_or_asked_for(name: str, named: bool, sa
     path = tmp_path / "changed" / "config.json"
     config = json.loads(path.read_text())
     path.write_text(json.dumps({key: config[key] for key in config if key != "model_type" and (named or key != "architectures")}))
-    if named or config["model_type"] in ("bert", "roberta", "distilbert", "albert", "gpt2", "modernbert"):
-        assert PublishedModel.open(tmp_path / "changed").family.model_type == config["model_type"]
+    if named or config["model_type"] in ("bert", "roberta", "xlm-roberta", "electra", "distilbert", "albert", "gpt2", "modernbert"):
+        deduced = PublishedModel.open(tmp_path / "changed").family.model_type
+        assert deduced == (config["model_type"] if named else config["model_type"].removeprefix("xlm-"))
         return
     with pytest.raises(UserError, match=f'{path} has no model_type.*\n.*"{config["model_type"]}"') as refused:
         PublishedModel.open(tmp_path / "changed")

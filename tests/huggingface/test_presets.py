@@ -34,6 +34,7 @@ LLAMA = {
 QWEN = {"max_position_embeddings": 131072, "rope_theta": 1000000.0, "use_sliding_window": False, "tie_word_embeddings": True}
 FLAN = {"vocab_size": 32128, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
 BART = {"attention_dropout": 0.1, "activation_dropout": 0.1, "vocab_size": 50265}
+PEGASUS = {"encoder_layers": 16, "decoder_layers": 16, "attention_dropout": 0.1, "activation_dropout": 0.1}
 BASE = {"encoder_layers": 6, "decoder_layers": 6, "encoder_attention_heads": 12, "decoder_attention_heads": 12}
 
 PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
@@ -45,6 +46,7 @@ PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
     "minilm_l6": ("BertConfig", {"hidden_size": 384, "num_hidden_layers": 6, "intermediate_size": 1536}),
     "roberta_base": ("RobertaConfig", ROBERTA),
     "roberta_large": ("RobertaConfig", {**ROBERTA, **LARGE}),
+    "electra_small": ("ElectraConfig", {}),
     "distilbert_base": ("DistilBertConfig", {}),
     "albert_base": ("AlbertConfig", {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072}),
     "modernbert_base": ("ModernBertConfig", {}),
@@ -169,6 +171,7 @@ PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
     "t5_large": ("T5Config", {"d_model": 1024, "d_ff": 4096, "num_layers": 24, "num_heads": 16}),
     "flan_t5_small": ("T5Config", {**FLAN, "d_ff": 1024, "num_layers": 8, "num_heads": 6}),
     "flan_t5_base": ("T5Config", {**FLAN, "d_model": 768, "d_ff": 2048, "num_layers": 12, "num_heads": 12}),
+    "pegasus_large": ("PegasusConfig", {"vocab_size": 96103, "activation_function": "relu", "scale_embedding": True, **PEGASUS}),
     "bart_base": ("BartConfig", {**BART, **BASE, "d_model": 768, "encoder_ffn_dim": 3072, "decoder_ffn_dim": 3072}),
     "bart_large": ("BartConfig", BART),
     "marian": (
@@ -194,6 +197,7 @@ NAMED = {  # as their papers, cards or files say; bert-base with its pooler
     "bert_large": 335_141_888,
     "minilm_l6": 22_713_216,
     "albert_base": 11_683_584,
+    "pegasus_large": 568_699_904,
     "gpt2": 124_439_808,
     "gpt2_medium": 354_823_168,
     "gpt2_large": 774_030_080,
@@ -302,6 +306,8 @@ def test_every_preset_of_a_family_is_here() -> None:
         "t5",
         "flan",
         "gemma",
+        "electra",
+        "pegasus",
         "mistral",
         "mixtral",
         "olmo",

@@ -64,6 +64,8 @@ ENCODERS = {
         "DistilBertConfig", "MaskedLM", {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 40, "max_position_embeddings": 32}
     ),
     "albert": Toy("AlbertConfig", "MaskedLM", {**BERT, "embedding_size": 6}),
+    "xlm_roberta": Toy("XLMRobertaConfig", "MaskedLM", {**BERT, "num_hidden_layers": 2}),
+    "electra": Toy("ElectraConfig", "MaskedLM", {**BERT, "num_hidden_layers": 2, "embedding_size": 6}),
     "modernbert": Toy("ModernBertConfig", "MaskedLM", {**BERT, "num_hidden_layers": 4, "local_attention": 8}),
     "modernbert_odd": Toy(
         "ModernBertConfig",
@@ -151,6 +153,8 @@ PAIRS = {
     "t5": Toy("T5Config", "Seq2SeqLM", {**T5, "d_kv": 4}),
     "t5_1_1": Toy("T5Config", "Seq2SeqLM", {**T5, "d_kv": 8, "feed_forward_proj": "gated-gelu"}),
     "flan_t5": Toy("T5Config", "Seq2SeqLM", {**T5, "d_kv": 8, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),
+    "mt5": Toy("MT5Config", "Seq2SeqLM", {**T5, "d_kv": 4}),
+    "pegasus": Toy("PegasusConfig", "Seq2SeqLM", {**BART, "scale_embedding": True}),
     "bart": Toy("BartConfig", "Seq2SeqLM", BART),
     "bart_biased": Toy("BartConfig", "Seq2SeqLM", {**BART, "scale_embedding": True}),
     "marian": Toy(
