@@ -32,6 +32,11 @@ class TestCappedGatedAttention(AttentionPromises):
     families = ("encoder_decoder",)
 
 
+class TestValueResidual(AttentionPromises):
+    part = Part("attention/multi_head", value_residual=True, num_kv_heads=1)
+    families = ("encoder_decoder",)
+
+
 class TestDifferentialAttention(AttentionPromises):
     part = "attention/differential"
     families = ("encoder_decoder",)
@@ -78,6 +83,11 @@ class TestScaledRotaryPosition(PositionPromises):
 
 class TestKerplePosition(PositionPromises):
     part = "position/kerple"
+    families = ("encoder_decoder",)
+
+
+class TestFirePosition(PositionPromises):
+    part = Part("position/fire", hidden=6, threshold=4.0)
     families = ("encoder_decoder",)
 
 

@@ -66,7 +66,7 @@ def test_what_is_refused_and_why(capsys):
     refused = {case[:3]: " ".join(reasons(*case[:3])) for case in MATRIX if reasons(*case[:3])}
     with capsys.disabled():
         print(f"\nlegal: {len(LEGAL)} of {len(MATRIX)} combinations ({len(LEGAL) / len(MATRIX):.0%})")
-    wanted = {("linear", position): "no scores to add a position bias" for position in ("alibi", "kerple", "relative")}
+    wanted = {("linear", position): "no scores to add a position bias" for position in ("alibi", "fire", "kerple", "relative")}
     wanted |= {(attention, "shaw"): "vectors of distances" for attention in ("linear", "latent")}
     assert {case[1:]: reason for case, reason in refused.items() if case[1] != "gated_delta"}.keys() == wanted.keys()
     for (family, attention, position), reason in refused.items():
@@ -75,7 +75,7 @@ def test_what_is_refused_and_why(capsys):
         else:
             assert ("left to right" in reason) == (family != "decoder_only")
             assert ("no scores" in reason, "no one position" in reason) == (
-                position in ("alibi", "kerple", "relative"),
+                position in ("alibi", "fire", "kerple", "relative"),
                 position == "rotary",
             )
 

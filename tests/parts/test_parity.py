@@ -277,6 +277,27 @@ def test_kerple_lowers_scores_by_the_logarithm_of_the_distance():
                 assert got[0, head, t, s].item() == pytest.approx(-a * math.log(1 + b * abs(query - key)), abs=BILLIONTH)
 
 
+def test_fire_interpolates_distances_by_the_position():
+    position = Part("position/fire", hidden=5, threshold=3.0)(num_heads=HEADS)
+    for parameter in position.parameters():
+        nn.init.normal_(parameter)
+    queries, keys = torch.tensor([[2, 5]]), torch.tensor([[0, 2, 6]])
+    got = position.bias(queries, keys)
+    rate, threshold = abs(position.rate.item()), abs(3.0 * position.threshold_scale.item())
+    for t, query in enumerate([2, 5]):
+        for s, key in enumerate([0, 2, 6]):
+            share = math.log(1 + rate * abs(query - key)) / (math.log(1 + rate * max(query, key, threshold)) + 1e-6)
+            inner = [
+                max(0.0, weight.item() * share + bias.item())
+                for weight, bias in zip(position.input.weight, position.input.bias, strict=True)
+            ]
+            for head in range(HEADS):
+                wanted = position.output.bias[head].item() + sum(
+                    weight.item() * value for weight, value in zip(position.output.weight[head], inner, strict=True)
+                )
+                assert got[0, head, t, s].item() == pytest.approx(wanted, abs=BILLIONTH)
+
+
 @pytest.mark.parametrize("causal", [False, True])
 def test_shaw_adds_the_vector_of_the_distance_to_the_key(causal):
     position = Part("position/shaw", distance=2)(head_dim=WIDTH, causal=causal)
