@@ -28,6 +28,10 @@ KINDS: dict[str, dict[str, tuple[str, str]]] = {
         "ALBERT": ("albert", "albert_base"),
         "ModernBERT": ("modernbert", "modernbert_base"),
     },
+    "Further encoders": {
+        "XLM-RoBERTa": ("xlm_roberta", "roberta_base"),
+        "ELECTRA": ("electra", "electra_small"),
+    },
     "Decoders": {
         "GPT-2": ("gpt2", "gpt2"),
         "Llama 3": ("llama", "llama_8b"),
@@ -39,11 +43,25 @@ KINDS: dict[str, dict[str, tuple[str, str]]] = {
         "Mistral": ("mistral", "mistral_7b"),
         "SmolLM 3": ("smollm3", "smollm3_3b"),
     },
+    "Decoders since 2024": {
+        "Gemma 3 (text)": ("gemma3_text", "gemma3_1b"),
+        "OLMo 2": ("olmo2", "olmo2_1b"),
+        "Phi-3": ("phi3", "phi3_mini"),
+    },
+    "Decoders with mixtures of experts": {
+        "Mixtral": ("mixtral", "mixtral_8x7b"),
+        "DeepSeek-V2": ("deepseek_v2", "deepseek_v2_lite"),
+        "gpt-oss": ("gpt_oss", "gpt_oss_20b"),
+    },
     "Encoder-decoders": {
         "T5": ("t5", "t5_base"),
         "T5 1.1, flan-T5": ("t5_1_1", "flan_t5_base"),
         "BART": ("bart", "bart_base"),
         "Marian, opus-mt": ("marian", "marian"),
+    },
+    "Further encoder-decoders": {
+        "mT5": ("mt5", "flan_t5_small"),
+        "Pegasus": ("pegasus", "pegasus_large"),
     },
 }
 # Sizes of the published vocabularies, which the presets leave to the tokenizer.
@@ -56,6 +74,7 @@ VOCABULARIES = {
     "minilm_l6": 30522,
     "roberta_base": 50265,
     "roberta_large": 50265,
+    "electra_small": 30522,
     "distilbert_base": 30522,
     "albert_base": 30000,
     "modernbert_base": 50368,
@@ -74,6 +93,12 @@ VOCABULARIES = {
     "gemma2_2b": 256000,
     "mistral_7b": 32000,
     "smollm3_3b": 128256,
+    "gemma3_1b": 262144,
+    "olmo2_1b": 100352,
+    "phi3_mini": 32064,
+    "mixtral_8x7b": 32000,
+    "deepseek_v2_lite": 102400,
+    "gpt_oss_20b": 201088,
     "t5_small": 32128,
     "t5_base": 32128,
     "t5_large": 32128,
@@ -82,6 +107,7 @@ VOCABULARIES = {
     "bart_base": 50265,
     "bart_large": 50265,
     "marian": 58101,
+    "pegasus_large": 96103,
 }
 TASKS = {
     "fill-mask": "task=pretraining",
@@ -94,6 +120,7 @@ OVERRIDES = {  # head variant -> overrides that compute the same scores
     "pooler, linear": " task.pooling=pooler",
     "first, dense tanh": " task.pooling=first task/classifier=dense",
     "first, dense relu": " task.pooling=first task/classifier=dense task.classifier.activation=relu",
+    "first, dense gelu": " task.pooling=first task/classifier=dense task.classifier.activation=gelu",
     "last, linear without bias": " task.pooling=last task.classifier.bias=false",
     "first piece, softmax": " task/head=softmax task.format.pieces=first",
     "": "",
@@ -151,7 +178,7 @@ def _parts(kind: str, columns: Mapping[str, tuple[str, str]]) -> str:
 SLOTS: dict[str, tuple[str, ...]] = {
     "attention": (),
     "position": (),
-    "feed_forward": ("hidden", "activation"),
+    "feed_forward": ("hidden", "activation", "experts", "active"),
     "norm": (),
     "block": (),
     "embedding_norm": (),
@@ -167,11 +194,13 @@ def _slot(slot: str, shown: Sequence[str], models: Sequence[Node]) -> list[list[
     parts = [model[slot] for model in models]
     rows = [[slot, *(f"`{part['part'].partition('/')[2]}`" for part in parts)]]
     options = [key for part, model in zip(parts, models, strict=True) for key in part if key in shown or _differs(part, model, key)]
+    options += [key for part in parts for key in part.get("expert", {}) if key in shown]
+    options = [*(key for key in shown if key in options), *(key for key in options if key not in shown)]
     for key in dict.fromkeys(options):
-        cells = [
-            _value(effective({**model, "here": part}, f"here.{key}")) if key in part else ""
-            for part, model in zip(parts, models, strict=True)
-        ]
+        cells = []
+        for part, model in zip(parts, models, strict=True):
+            own = part if key in part else part.get("expert", {})  # of a mixture, the options of its experts too
+            cells.append(_value(effective({**model, "here": own}, f"here.{key}")) if key in own else "")
         rows.append([f"- {key}", *cells])
     return rows
 
@@ -179,6 +208,8 @@ def _slot(slot: str, shown: Sequence[str], models: Sequence[Node]) -> list[list[
 def _differs(part: Node, model: Node, key: str) -> bool:
     """Whether an option of a part is not the default."""
     default = normalized(default_node(part["part"], index.load()), model)
+    if key == "layers":
+        return bool(part[key])
     if isinstance(part[key], Mapping) and key not in default:
         return False
     if isinstance(part[key], Mapping) or isinstance(default[key], Mapping):
@@ -204,7 +235,7 @@ def _value(value: Any) -> str:
     if isinstance(value, list) and value and all(isinstance(entry, Mapping) for entry in value):
         return "; ".join(map(_entry, value))
     if isinstance(value, Mapping):
-        return _part_name(value)
+        return _part_name(value) or "; ".join(f"{selector}: {_entry(entry)}" for selector, entry in value.items())
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -246,16 +277,23 @@ def _sizes() -> str:
         node = plain_node(preset)
         with torch.device("meta"):
             model = registry.build(node, spec=DataSpec(vocab_size, node["max_length"]))
-        num_kv_heads = node["attention"]["num_kv_heads"]
+        num_kv_heads = node["attention"].get("num_kv_heads")
         num_heads = f"{node['num_heads']}" + (f" ({num_kv_heads} key/value)" if num_kv_heads else "")
         layers = f"{node['num_layers']}" + (f" + {effective(node, 'num_decoder_layers')}" if "num_decoder_layers" in node else "")
         rows.append(
             [
-                *(f"`{preset}`", f"{node['dim']:,}", num_heads, layers, f"{effective(node, 'feed_forward.hidden'):,}"),
+                *(f"`{preset}`", f"{node['dim']:,}", num_heads, layers, _hidden(node)),
                 *(f"{node['max_length']:,}", f"{vocab_size:,}", f"{sum(p.numel() for p in model.parameters()):,}"),
             ]
         )
     return f"{SIZES}\n{_table(rows)}\n"
+
+
+def _hidden(node: Node) -> str:
+    """Hidden features of the feed-forward networks; of a mixture with the number of its experts."""
+    if "expert" not in node["feed_forward"]:
+        return _value(effective(node, "feed_forward.hidden"))
+    return f"{node['feed_forward']['experts']} x {_value(effective(node, 'feed_forward.expert.hidden'))}"
 
 
 SIZES = """\

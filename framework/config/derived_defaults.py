@@ -1,5 +1,6 @@
 """Defaults that depend on other options: what null stands for. Equivalent configs compare equal when they are normalized."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,11 +22,15 @@ DEFAULTS: dict[str, dict[str, Default]] = {
         "latent_dim": lambda part, model: 4 * (part["head_dim"] or model["dim"] // model["num_heads"]),
         "head_dim": lambda part, model: model["dim"] // model["num_heads"],
         "rotated_dim": lambda part, model: -(-(part["head_dim"] or model["dim"] // model["num_heads"]) // 4) * 2,
+        "scale": lambda part, model: _latent_width(part, model) ** -0.5,
         "weights_dropout": lambda part, model: model["dropout"],
     },
     "feed_forward/mlp": {"hidden": lambda part, model: 4 * model["dim"]},
     "feed_forward/gated": {"hidden": lambda part, model: max(8, round(model["dim"] / 3) * 8)},
-    "position/rotary": {"fast": lambda part, model: 32.0 if part["scaling"] == "yarn" else 4.0},
+    "position/rotary": {
+        "fast": lambda part, model: 32.0 if part["scaling"] == "yarn" else 4.0,
+        "temperature": lambda part, model: 0.1 * math.log(part["factor"]) + 1.0 if part["scaling"] == "yarn" else None,
+    },
     "model/encoder_decoder": {
         "num_decoder_layers": lambda part, model: model["num_layers"],
         "embedding_dim": lambda part, model: model["dim"],
@@ -33,6 +38,12 @@ DEFAULTS: dict[str, dict[str, Default]] = {
     "model/encoder_only": {"embedding_dim": lambda part, model: model["dim"]},
     "model/decoder_only": {"embedding_dim": lambda part, model: model["dim"]},
 }
+
+
+def _latent_width(part: Mapping[str, Any], model: Mapping[str, Any]) -> int:
+    """Features of a query of latent attention, rotated or not."""
+    head_dim = part["head_dim"] or model["dim"] // model["num_heads"]
+    return int(head_dim + (part["rotated_dim"] or -(-head_dim // 4) * 2))
 
 
 def normalized(node: Mapping[str, Any], model: Mapping[str, Any] | None = None) -> Node:
@@ -55,10 +66,13 @@ def _without_part(node: Node) -> Node:
 
 
 def effective(node: Mapping[str, Any], path: str) -> Any:
-    """The value at a path of a model's node (`feed_forward.hidden`), null replaced by its derived default."""
+    """The value at a path of a model's node (`feed_forward.hidden`), null replaced by its derived default; None where a part has no such
+    slot or option."""
     *slots, name = path.split(".")
     inner: Any = node
     for slot in slots:
+        if slot not in inner:
+            return None
         inner = inner[slot]
     value = inner.get(name)
     default = DEFAULTS.get(inner["part"], {}).get(name)

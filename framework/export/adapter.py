@@ -1,9 +1,10 @@
-"""Adapters in exports: the adapter alone, or merged into the weights of the model."""
+"""What an export has of a model: an adapter alone, or merged into the weights; nothing that only training uses."""
 
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from framework.models.base import Model
 from framework.pretrained.adapter_file import save_adapter
 from framework.runs.build import build_task, merged
 from framework.runs.checkpoint import fill
@@ -30,3 +31,9 @@ def merge_adapter(loaded: Predictor) -> Predictor:
     if isinstance(task, Calibrated) and isinstance(loaded.task, Calibrated):
         task.temperature = loaded.task.temperature
     return replace(loaded, task=task.eval(), config=config)
+
+
+def without_training_parts(loaded: Predictor) -> Predictor:
+    """The run without the modules of its model that only training uses."""
+    options = loaded.model.drop_training_parts() if isinstance(loaded.model, Model) else {}
+    return replace(loaded, config={**loaded.config, "model": {**loaded.config["model"], **options}}) if options else loaded

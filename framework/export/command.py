@@ -49,12 +49,13 @@ def export(run_folder: Path, arguments: Sequence[str]) -> str:
 
 
 def _write(run: Run, module: Any, folder: Path, options: dict[str, str]) -> str:
-    from framework.export.adapter import merge_adapter
+    from framework.export.adapter import merge_adapter, without_training_parts
     from framework.export.card import card
     from framework.runs.predictor import Predictor
     from framework.runs.resume import changed
 
     loaded = Predictor.load(run, changed(run, [], [], training=False))  # with defaults of options that are newer than the run
+    loaded = without_training_parts(loaded)
     if not module.__name__.endswith(".adapter"):
         loaded = merge_adapter(loaded)
     try:

@@ -23,7 +23,7 @@ def check_weights(
                 f"{folder}: {piece.hf_name} has numbers of type {files.no_floats[piece.hf_name]}; weights must be floating-point "
                 "numbers of 16 bits or more, and quantized ones are not supported"
             )
-        if not 1 <= len(shape) <= 2 or (piece.layout == "row" and len(shape) != 2) or (piece.parts > 1 and piece.shape(shape)[0] < 1):
+        if not piece.fits(shape):
             raise UserError(f"{folder}: {piece.hf_name} is no weight of a {family.model_type} model: it has the shape {shape}")
     table = weights.get("model.tokens.weight")
     if table is None or len(files.shapes[table.hf_name]) != 2:
@@ -33,6 +33,10 @@ def check_weights(
         raise UserError(
             f"{folder}: config.json has vocab_size={config['vocab_size']:,}, and the table of token embeddings has {rows:,} rows"
         )
+    experts = [int(match[1]) for name in weights if (match := re.search(r"\.experts\.(\d+)\.", name))]
+    if experts and (number := parts.values["feed_forward.experts"]) != max(experts) + 1:
+        key = next(option.key for option in family.options if option.path == "feed_forward.experts")
+        raise UserError(f"{folder}: config.json has {key}={number:,}, and the files have the weights of {max(experts) + 1} experts")
     for stack, option in (("encoder", "num_layers"), ("decoder", "num_decoder_layers")):
         layers = [int(match[1]) for name in weights if (match := re.match(rf"model\.{stack}\.layers\.(\d+)\.", name))]
         path = option if parts.values.get(option) is not None else "num_layers"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from framework.config import catalogue as index
@@ -26,7 +26,15 @@ POST_NORM = {
 PRE_NORM = {**POST_NORM, "block": "pre_norm", "embedding_norm": "none"}
 REQUIRED = object()  # default of a key that every config.json of the family has
 Config = dict[str, Any]
-ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_new", "relu": "relu", "squared_relu": "relu2", "silu": "silu", "tanh": "tanh"}
+ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_tanh": "gelu_new",
+    "relu": "relu",
+    "squared_relu": "relu2",
+    "silu": "silu",
+    "tanh": "tanh",
+    "quick_gelu": "quick_gelu",
+}
 _SYNONYMS = {"gelu_pytorch_tanh": "gelu_new", "gelu_fast": "gelu_new", "swish": "silu"}  # the same functions under other names
 
 
@@ -95,6 +103,8 @@ class Family:
 
     def from_hf(self, config: Mapping[str, Any], weight_names: Collection[str]) -> Parts:
         """Parts and options of a config.json; weight_names: in the files beside it. UserError: a key is missing or not supported."""
+        if config.get("quantization_config"):
+            raise UserError("config.json has a quantization_config: weights must be floating-point numbers of 16 bits or more")
         for key, value in self.constants.items():
             if config.get(key, value) != value:
                 raise UserError(f"config.json has {key}={shown(config[key])}; {self.model_type} models need {key}={value!r}")
@@ -122,9 +132,12 @@ class Family:
 
     def _type_of(self, path: str) -> str:
         """The type of an option of the model, as the catalogue has it."""
-        slot, _, name = path.rpartition(".")
-        kind = slot.rpartition(".")[2] or "model"
-        return str(index.load().option(f"{kind}/{self.slots[slot]}")["fields"][name]["type"])
+        known, part, around = index.load(), f"model/{self.slots['']}", ""
+        *slots, name = path.split(".")
+        for slot in slots:
+            around = f"{around}/{slot}" if around else slot
+            part = f"{known.option(part)['slots'][slot]['kind']}/{self.slots[around]}"
+        return str(known.option(part)["fields"][name]["type"])
 
     def to_hf(self, node: Mapping[str, Any], spec: DataSpec) -> Config:
         """config.json of a model's config node. UserError: the family has no such value."""
@@ -141,16 +154,19 @@ class Family:
             config |= dict.fromkeys((option.key, *option.also), value)
         return config
 
-    def weight_table(self, hf_task: str | None = None, prefixed: bool | None = None) -> WeightTable:
+    def weight_table(self, hf_task: str | None = None, prefixed: bool | None = None, node: Mapping[str, Any] | None = None) -> WeightTable:
         """Weight names of a whole task, in which those of the model begin with `model.`, and their published names.
 
-        prefixed: whether the published names have `base_prefix`; None = if there is a head.
+        prefixed: whether the published names have `base_prefix`; None = if there is a head. node: of the model, to read tensors that hold
+        several weights; None = only names are asked for.
         """
         has_prefix = self.base_prefix and (hf_task is not None if prefixed is None else prefixed)
         prefix = f"{self.base_prefix}." if has_prefix else ""
         head = self.task_heads[hf_task].weights if hf_task else ()
         return WeightTable(
-            [*(_with_prefix(weight, prefix) for weight in self.weights), *head], [_hf_name(name, prefix) for name in self.ignored]
+            [*(_with_prefix(weight, prefix) for weight in self.weights), *head],
+            [_hf_name(name, prefix) for name in self.ignored],
+            node,
         )
 
     def hf_task(self, config: Mapping[str, Any], names: Collection[str] = ()) -> str | None:
@@ -189,12 +205,19 @@ def _all_there(weights: Sequence[WeightMap], names: Collection[str]) -> bool:
 def _with_prefix(weight: WeightMap, prefix: str) -> WeightMap:
     """The weight map of a model as one of a task."""
     aliases = tuple(_hf_name(name, prefix) for name in weight.aliases)
-    return WeightMap(tuple(f"model.{name}" for name in weight.names), _hf_name(weight.hf_name, prefix), weight.layout, aliases)
+    names = tuple(f"model.{name}" for name in weight.names)
+    return replace(weight, name=names, hf_name=_hf_name(weight.hf_name, prefix), aliases=aliases)
 
 
 def _hf_name(name: str, prefix: str) -> str:
     """The published name with its prefix, which a name that begins with `/` does not have."""
     return name[1:] if name.startswith("/") else prefix + name
+
+
+def with_options(options: Sequence[OptionMap], *own: OptionMap, without: Collection[str] = ()) -> list[OptionMap]:
+    """The options of another family, with `own` in place of those with the same path, and `without` some paths."""
+    paths = {option.path for option in own}.union(without)
+    return [*(option for option in options if option.path not in paths), *own]
 
 
 def decoder_heads(language_model: str, classifier: str) -> dict[str, Head]:

@@ -69,7 +69,8 @@ class PublishedModel:
             raise UserError(f"{folder}: {error}") from None
         hf_task = family.hf_task(config, files.shapes)
         prefixed = any(name.startswith(f"{family.base_prefix}.") for name in files.shapes)
-        weights, unexpected = family.weight_table(hf_task, prefixed).from_hf(files.shapes)
+        table = family.weight_table(hf_task, prefixed, model_node(parts, index.load()))
+        weights, unexpected = table.from_hf(files.shapes)
         if not any(name.startswith(("model.encoder.", "model.decoder.")) for name in weights):
             names = ", ".join(list(files.shapes)[:3])
             raise UserError(f"{folder} has no weights of a {family.model_type} model; its files hold {names} ...")

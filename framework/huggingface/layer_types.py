@@ -18,6 +18,13 @@ def number_of_layers(config: Mapping[str, Any]) -> int:
     return number
 
 
+def every_nth(config: Mapping[str, Any], key: str, default: int) -> int:
+    """An entry of a config.json of which every so many layers are other ones. UserError: it is less than 1."""
+    if (every := entry(config, key, int, default)) < 1:
+        raise UserError(f"config.json has {key}={every:,}, and it must be at least 1")
+    return int(every)
+
+
 def window_pattern(config: Mapping[str, Any], full: list[bool]) -> list[Mapping[str, Any]] | None:
     """The pattern of layers of a stack with a window, whose layers of full attention have none. full: which those are where config.json
     has no `layer_types`. UserError: it has one for another number of layers."""

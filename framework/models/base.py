@@ -114,6 +114,10 @@ class Model(nn.Module):
             "embedding_norm": embedding_norm,
         }
 
+    def drop_training_parts(self) -> dict[str, Any]:
+        """Removes the modules that only training uses; returns the options of a model without them."""
+        return {}
+
 
 class LanguageModel(Model):
     """A model that gives logits of the next token.

@@ -35,16 +35,18 @@ class Decoder(Stack):
         documents: Tensor | None = None,
         state: DecodingState | None = None,
         padding_side: PaddingSide = "left",
+        trunk: list[Tensor] | None = None,
     ) -> Tensor:
         """Embeddings x (B, T, D) at positions (B or 1, T) -> hidden states (B, T, D).
 
         padding_mask: (B, T), True = token; on the right attention needs none, feed-forward networks that count tokens do. documents: (B, T)
         document numbers of packed rows; a token attends to its own document. state: the tokens continue its sequence, and are added to it.
+        trunk: a list that receives the hidden states before the last layer.
         """
         if state is not None:
             state.extend(positions.expand(x.shape[0], -1), padding_mask)
         caches: Sequence[Cache | None] = [None] * len(self.depths) if state is None else state.caches
-        return self.run_layers(x, *self.prepare(x, positions, padding_mask, documents, state, padding_side), caches)
+        return self.run_layers(x, *self.prepare(x, positions, padding_mask, documents, state, padding_side), caches, trunk=trunk)
 
 
 @register("decoder", "shared")
@@ -55,6 +57,7 @@ class SharedDecoder(Decoder):
     """
 
     shares_weights = True
+    provides: ClassVar[dict[str, str]] = {**Decoder.provides, "shared_layers": "True"}
 
 
 @register("decoder", "cross")
@@ -77,7 +80,7 @@ class CrossDecoder(Stack):
     def encoder_keys_values(self, encoder_output: EncoderOutput) -> list[tuple[Tensor, ...]]:
         """Keys and values of the encoder output for the cross-attention of every layer."""
         hidden_states = encoder_output.hidden_states
-        layout = SequenceLayout(make_positions(hidden_states[..., 0]), encoder_output.padding_mask)
+        layout = SequenceLayout(make_positions(hidden_states[..., 0]), encoder_output.padding_mask, shared={})
         return [cast(CrossLayer, layer).encoder_keys_values(hidden_states, layout) for layer in self.by_depth()]
 
     def state(self, encoder_output: EncoderOutput) -> DecodingState:
@@ -120,3 +123,4 @@ class SharedCrossDecoder(CrossDecoder):
     """Decoder with cross-attention whose layers share their weights. Dehghani et al. 2019, section 2.1, https://arxiv.org/abs/1807.03819"""
 
     shares_weights = True
+    provides: ClassVar[dict[str, str]] = {**CrossDecoder.provides, "shared_layers": "True"}

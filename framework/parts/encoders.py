@@ -27,3 +27,4 @@ class SharedEncoder(Encoder):
     """Transformer encoder whose layers share their weights. Lan et al. 2020 (ALBERT), section 3.1, https://arxiv.org/abs/1909.11942"""
 
     shares_weights = True
+    provides: ClassVar[dict[str, str]] = {**Encoder.provides, "shared_layers": "True"}

@@ -3,7 +3,8 @@
 Shapes: B batch, T tokens, H heads, d head dimension, r rotated features of a head (r <= d).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,6 +49,8 @@ class SequenceLayout:
 
     positions: (B or 1, T), explicit, so that packing, left padding and caching agree.
     padding_mask: (B, T), True = token; None = no padding. rotary: None = queries and keys are not rotated.
+    shared: what layers of one pass over a stack hand to later ones: a part writes under its own name, with the number of its layer, since a
+        layer may be computed a second time (activation checkpointing). None = there is one layer alone.
 
     >>> layout = SequenceLayout(torch.arange(3)[None], padding_mask=torch.tensor([[True, True, False]]))
     >>> layout.apply_rotary(torch.ones(1, 1, 3, 4)).equal(torch.ones(1, 1, 3, 4))  # no rotary embedding: unchanged
@@ -57,6 +60,7 @@ class SequenceLayout:
     positions: Tensor
     padding_mask: Tensor | None = None
     rotary: RotaryEmbedding | None = None
+    shared: dict[str, Any] | None = field(default=None, repr=False, compare=False)
 
     def apply_rotary(self, x: Tensor) -> Tensor:
         """Queries or keys x (B, H, T, d), rotated by their positions."""

@@ -22,7 +22,8 @@ class MixtureOfExpertsFeedForward(nn.Module):
     experts: their number.
     active: experts of a token.
     expert: the feed-forward network that each expert is.
-    shared_expert: whether one more expert gets every token. Dai et al. 2024 (DeepSeekMoE), section 3.2, https://arxiv.org/abs/2401.06066
+    shared_experts: further experts that get every token. Dai et al. 2024 (DeepSeekMoE), section 3.2, https://arxiv.org/abs/2401.06066
+    router_bias: whether the router has a bias (gpt-oss).
     normalized: whether the weights of a token's experts sum to 1 (Mixtral), or are their probabilities among all experts (Switch).
     balance_loss: coefficient of the loss that balances the experts within each row. DeepSeek-AI 2024 (DeepSeek-V3), section 2.1.2,
         https://arxiv.org/abs/2412.19437; a mean over rows is the same in any number of batches, which that of a batch is not.
@@ -32,6 +33,7 @@ class MixtureOfExpertsFeedForward(nn.Module):
     rules: ClassVar[dict[str, str]] = {
         "0 < experts <= 2**16": "experts must be positive, and at most 2**16",
         "0 < active <= experts": "active must be positive, and at most experts",
+        "0 <= shared_experts <= 2**16": "shared_experts must not be negative, and at most 2**16",
         "expert_part != 'mixture_of_experts'": "an expert is a dense network: choose another expert",
         "active > 1 or not normalized": "one expert has the weight 1 where normalized=true, which trains no router: set normalized=false",
         "0 <= balance_loss < 1e6": "balance_loss must not be negative, and must be below 1,000,000",
@@ -52,16 +54,17 @@ class MixtureOfExpertsFeedForward(nn.Module):
         experts: int = 8,
         active: int = 2,
         expert: Part = choice("feed_forward", "gated"),
-        shared_expert: bool = False,
+        shared_experts: int = 0,
+        router_bias: bool = False,
         normalized: bool = True,
         balance_loss: float = 0.01,
         z_loss: float = 0.001,
     ):
         super().__init__()
         context = {"dim": dim, "num_heads": num_heads, "num_layers": num_layers, "dropout": dropout, "bias": bias, "epsilon": epsilon}
-        self.router = nn.Linear(dim, experts, bias=False)
+        self.router = nn.Linear(dim, experts, bias=router_bias)
         self.experts = nn.ModuleList(expert(**context, layer=layer) for _ in range(experts))
-        self.shared = expert(**context, layer=layer) if shared_expert else None
+        self.shared = nn.ModuleList(expert(**context, layer=layer) for _ in range(shared_experts))
         self.active, self.normalized, self.balance_loss, self.z_loss = active, normalized, balance_loss, z_loss
 
     def forward(self, x: Tensor, padding_mask: Tensor | None = None) -> Tensor:
@@ -78,7 +81,7 @@ class MixtureOfExpertsFeedForward(nn.Module):
         if torch.compiler.is_exporting():  # the tokens of an expert depend on values, which a program cannot: every expert gets all of them
             dense = torch.zeros_like(probabilities, dtype=x.dtype).scatter(-1, chosen, weights)
             mixed = torch.stack([expert(x) * dense[..., number, None] for number, expert in enumerate(self.experts)]).sum(0)
-            return mixed if self.shared is None else mixed + self.shared(x)
+            return self._with_shared(mixed, x)
         if padding_mask is None:
             return self._mixed(*(each.flatten(0, 1) for each in (x, weights, chosen))).view_as(x)
         mixed = self._mixed(*(each[padding_mask] for each in (x, weights, chosen)))
@@ -94,7 +97,12 @@ class MixtureOfExpertsFeedForward(nn.Module):
         outputs = torch.cat([expert(piece) for expert, piece in zip(self.experts, pieces, strict=True)])
         outputs = outputs * weights.flatten()[order, None]
         mixed = torch.zeros_like(outputs).index_copy(0, order, outputs).unflatten(0, chosen.shape).sum(1)
-        return mixed if self.shared is None else mixed + self.shared(tokens)
+        return self._with_shared(mixed, tokens)
+
+    def _with_shared(self, mixed: Tensor, x: Tensor) -> Tensor:
+        for expert in self.shared:
+            mixed = mixed + expert(x)
+        return mixed
 
     def _record(self, logits: Tensor, probabilities: Tensor, chosen: Tensor, padding_mask: Tensor | None) -> None:
         """Adds the losses and logs the figures; each loss is a sum over rows or tokens, so that a step has their mean over all batches."""

@@ -135,10 +135,11 @@ class Stack(nn.Module):
             relatives[number] = partial(position.relative, queries=positions, keys=keys) if related else None
         head_dims = (cast(Layer, layer).attention.rotary_dim for layer in self.by_depth())
         kinds = list(zip(self.positions, self.windows, head_dims, strict=True))
+        shared: dict[str, Any] = {}
         layouts, masks = {}, {}
         for number, window, head_dim in set(kinds):
             rotary = encodings[number].rotary(positions, head_dim, window)
-            layouts[number, window, head_dim] = SequenceLayout(positions, padding_mask, rotary)
+            layouts[number, window, head_dim] = SequenceLayout(positions, padding_mask, rotary, shared)
             if (number, window) not in masks:
                 seen = (x.shape[1], keys.shape[1], self.causal, keys_padding_mask, pair, window, x.device)
                 masks[number, window] = Mask(*seen, biases[number], relatives[number])
@@ -152,10 +153,13 @@ class Stack(nn.Module):
         """An empty cache for the self-attention of every layer."""
         return [cast(Layer, layer).attention.cache() for layer in self.by_depth()]
 
-    def run_layers(self, x: Tensor, *arguments: Sequence[Any]) -> Tensor:
-        """Run all layers, with activation checkpointing if it is on, and the final norm. arguments: of the layers, a value for each."""
+    def run_layers(self, x: Tensor, *arguments: Sequence[Any], trunk: list[Tensor] | None = None) -> Tensor:
+        """Run all layers, with activation checkpointing if it is on, and the final norm. arguments: of the layers, a value for each.
+        trunk: a list that receives the hidden states before the last layer."""
         recompute = self.activation_checkpointing and self.training and torch.is_grad_enabled()
-        for layer, *values in zip(self.by_depth(), *arguments, strict=True):
+        for number, (layer, *values) in enumerate(zip(self.by_depth(), *arguments, strict=True)):
+            if trunk is not None and number == len(self.depths) - 1:
+                trunk.append(x)
             x = checkpoint(layer, x, *values, use_reentrant=False) if recompute else layer(x, *values)
         return self.final_norm(x)
 

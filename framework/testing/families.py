@@ -75,7 +75,7 @@ class FamilyPromises(KindPromises):
     def test_names_every_weight(self) -> None:
         """Every weight of the model has a published name, no two share one, and each comes back from its file as it was."""
         state = {f"model.{name}": value for name, value in self.model().state_dict().items()}
-        table = self.family().weight_table()
+        table = self.family().weight_table(node=self.node())
         missing = table.missing(state)
         require(not missing, f"names every weight: there is no name for {', '.join(missing[:3])}")
         written = list(table.to_hf(state))

@@ -1,12 +1,14 @@
 """Contract tests: a part has no state beside its parameters, changes none of its inputs, and draws no random numbers in evaluation."""
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from framework.parts.layout import SequenceLayout
 from framework.testing.promise import BrokenPromise
 from framework.testing.toy_models import forward, loss, texts
 from framework.testing.toy_part import ToyPart
@@ -63,13 +65,19 @@ def _watched(part: nn.Module, method: str) -> Any:
 
     @wraps(usual)  # the layer reads the signature
     def watched(*arguments: Any, **keywords: Any) -> Any:
-        before = _frozen([arguments, keywords])
+        given = [list(map(_own, arguments)), {name: _own(value) for name, value in keywords.items()}]
+        before = _frozen(given)
         result = usual(*arguments, **keywords)
-        for path in _changes(before, _frozen([arguments, keywords])):
+        for path in _changes(before, _frozen(given)):
             raise BrokenPromise(f"leaves its inputs unchanged: {method} of {type(part).__name__} changes its argument {path} in place")
         return result
 
     return watched
+
+
+def _own(value: Any) -> Any:
+    """The argument; a layout without what layers hand to later ones, which they write."""
+    return replace(value, shared=None) if isinstance(value, SequenceLayout) else value
 
 
 def _contents(model: nn.Module) -> dict[str, Any]:

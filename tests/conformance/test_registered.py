@@ -28,7 +28,12 @@ class TestGroupedAttention(AttentionPromises):
 
 
 class TestCappedGatedAttention(AttentionPromises):
-    part = Part("attention/multi_head", logit_cap=2.0, sinks=True, gate="feature")
+    part = Part("attention/multi_head", logit_cap=2.0, sinks=True, gate="feature", qk_norm=Part("norm/rms"), qk_norm_over="all_heads")
+    families = ("encoder_decoder",)
+
+
+class TestValueResidual(AttentionPromises):
+    part = Part("attention/multi_head", value_residual=True, num_kv_heads=1)
     families = ("encoder_decoder",)
 
 
@@ -38,7 +43,7 @@ class TestDifferentialAttention(AttentionPromises):
 
 
 class TestLatentAttention(AttentionPromises):
-    part = Part("attention/latent", query_dim=6)
+    part = Part("attention/latent", query_dim=6, scale=0.3)
     families = ("encoder_decoder",)
 
 
@@ -86,6 +91,11 @@ class TestKerplePosition(PositionPromises):
     families = ("encoder_decoder",)
 
 
+class TestFirePosition(PositionPromises):
+    part = Part("position/fire", hidden=6, threshold=4.0)
+    families = ("encoder_decoder",)
+
+
 class TestShawPosition(PositionPromises):
     part = Part("position/shaw", distance=2)
 
@@ -104,7 +114,9 @@ class TestGatedFeedForward(FeedForwardPromises):
 
 
 class TestMixtureOfExperts(FeedForwardPromises):
-    part = Part("feed_forward/mixture_of_experts", experts=4, shared_expert=True, expert=Part("feed_forward/mlp", hidden=12))
+    part = Part(
+        "feed_forward/mixture_of_experts", experts=4, shared_experts=1, router_bias=True, expert=Part("feed_forward/mlp", hidden=12)
+    )
     families = ("encoder_decoder",)
 
 

@@ -440,8 +440,8 @@ class AssumesASize(Mine):
 class SwapsQueries(Mine):
     """Queries are read as keys."""
 
-    def weight_table(self, hf_task=None, prefixed=None):
-        table = super().weight_table(hf_task, prefixed)
+    def weight_table(self, hf_task=None, prefixed=None, node=None):
+        table = super().weight_table(hf_task, prefixed, node)
         read = table.from_hf
 
         def swapped(names):

@@ -21,7 +21,7 @@ from framework.huggingface.writing import write
 from framework.pretrained.overrides import overrides_from
 from framework.pretrained.source import Sources
 from framework.tasks.cross_entropy import IGNORED
-from tests.huggingface.toy_models import DECODERS, ENCODERS, PADDING, PAIRS, TOYS, VOCABULARY, load, texts
+from tests.huggingface.toy_models import DECODERS, ENCODERS, PADDING, PAIRS, TOYS, VOCABULARY, as_in_files, load, texts
 from tests.precision import close, doubles, in_double, rounds_like
 
 NEW = 12  # generated tokens
@@ -135,7 +135,10 @@ def test_the_loss_and_its_gradients_are_the_same(name: str, saved: Any) -> None:
         model.zero_grad()
         loss = model(**given).loss
         loss.backward()
-        gradients = {key: parameter.grad for key, parameter in model.named_parameters() if parameter.grad is not None}
+        names: dict[Any, str] = {}  # of a tied weight that of its file
+        for key, each in model.named_parameters(remove_duplicate=False):
+            names[each] = key if each not in names or key in found.files.shapes else names[each]
+        gradients = as_in_files(model, {key: each.grad for each, key in names.items() if each.grad is not None})
         keys.update(gradients)
         return [loss, *learned(gradients)]
 
@@ -193,6 +196,9 @@ def test_generated_texts_equal_those_of_transformers(name: str, num_beams: int, 
     assert len({len(row) for row in got}) >= 4  # texts end, soon and late
 
 
+WRITTEN_AS = {"xlm_roberta": "roberta"}  # the same model
+
+
 @pytest.mark.parametrize("name", TOYS)
 @torch.no_grad()
 def test_transformers_loads_an_export(name: str, saved: Any, tmp_path: Any) -> None:
@@ -202,12 +208,13 @@ def test_transformers_loads_an_export(name: str, saved: Any, tmp_path: Any) -> N
     reference, folder = saved(name)
     task, found = load(folder)
     family = write(tmp_path, found.node(), task.state_dict(), task.spec, task.hf_task)
-    assert family.model_type == found.family.model_type
+    assert family.model_type == WRITTEN_AS.get(name, found.family.model_type)
     kernel = {"attn_implementation": reference.config._attn_implementation}
     again = getattr(transformers, f"AutoModelFor{TOYS[name].kind}").from_pretrained(tmp_path, output_loading_info=True, **kernel)
     model, report = again[0].eval(), again[1]
-    assert not report["missing_keys"] and not report["unexpected_keys"] and not report["mismatched_keys"]
-    assert type(model) is type(reference)
+    missing = {key for key in report["missing_keys"] if not (name == "pegasus" and "embed_positions" in key)}  # sinusoids, computed
+    assert not missing and not report["unexpected_keys"] and not report["mismatched_keys"]
+    assert type(model) is type(reference) or name in WRITTEN_AS
     own, given = batches(name, reference)
     if name in PAIRS:  # where a text begins is the tokenizer's to say
         given["decoder_input_ids"] = own["target"]
@@ -234,16 +241,17 @@ def test_config_and_weight_names_round_trip(name: str, saved: Any) -> None:
             said = getattr(reference.config, key)
             assert ("silu" if said == "swish" else said) == value or key in RENAMED, key
     written = dict(found.family.weight_table(found.hf_task).to_hf(task.state_dict()))
-    state = reference.state_dict()
+    state = as_in_files(reference, reference.state_dict())
     for key, tensor in written.items():
         assert torch.equal(tensor, state[key]), key
     copies = {key for key, tensor in state.items() if any(tensor.data_ptr() == state[name].data_ptr() for name in written)}
     assert set(state) - copies <= {"final_logits_bias", *(f"model.{stack}.embed_positions.weight" for stack in ("encoder", "decoder"))}
 
 
-@pytest.mark.parametrize(
-    "name", ["albert", "modernbert_odd", "llama_3", "qwen2", "qwen3", "gemma2", "mistral", "smollm3", "flan_t5", "marian"]
-)
+LIKE_ANOTHER = {"bert", "bert_relu", "roberta", "distilbert", "modernbert", "gpt2", "llama", "t5", "t5_1_1", "bart", "bart_biased"}
+
+
+@pytest.mark.parametrize("name", [name for name in TOYS if name not in LIKE_ANOTHER])
 def test_overrides_of_a_folder_compose_to_its_config(name: str, saved: Any) -> None:
     found = PublishedModel.open(saved(name)[1])
     task = "pretraining" if name in ENCODERS else "completion" if name in DECODERS else "translation"

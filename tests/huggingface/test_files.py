@@ -16,7 +16,7 @@ from torch import Tensor
 from framework.errors import UserError
 from framework.huggingface.files import PICKLED, SAFETENSORS
 from framework.huggingface.folder import PublishedModel, load_model
-from tests.huggingface.toy_models import DECODERS, ENCODERS, PAIRS, load, texts
+from tests.huggingface.toy_models import DECODERS, ENCODERS, PAIRS, as_in_files, load, texts
 from tests.precision import close, in_double
 
 
@@ -79,10 +79,10 @@ def old_layout(folder: Path, state: Mapping[str, Any]) -> Path:
 def test_every_family_is_read_from_the_layout_of_torch_before_1_6(name: str, saved: Any, tmp_path: Path) -> None:
     theirs, source = saved(name)
     shutil.copytree(source, tmp_path / "old")
-    path = old_layout(tmp_path / "old", theirs.state_dict())
+    state = as_in_files(theirs, theirs.state_dict())
+    path = old_layout(tmp_path / "old", state)
     assert path.read_bytes()[:2] != b"PK"
     published = PublishedModel.open(path)
-    state = theirs.state_dict()
     assert all(torch.equal(published.files.tensor(key), state[key]) for key in published.files.shapes)
     tied = [key for key in state if key not in published.files.shapes]
     assert all(any(state[key] is not other and state[key].data_ptr() == other.data_ptr() for other in state.values()) for key in tied)
@@ -126,8 +126,9 @@ def test_a_missing_model_type_is_deduced_or_asked_for(name: str, named: bool, sa
     path = tmp_path / "changed" / "config.json"
     config = json.loads(path.read_text())
     path.write_text(json.dumps({key: config[key] for key in config if key != "model_type" and (named or key != "architectures")}))
-    if named or config["model_type"] in ("bert", "roberta", "distilbert", "albert", "gpt2", "modernbert"):
-        assert PublishedModel.open(tmp_path / "changed").family.model_type == config["model_type"]
+    if named or config["model_type"] in ("bert", "roberta", "xlm-roberta", "electra", "distilbert", "albert", "gpt2", "modernbert"):
+        deduced = PublishedModel.open(tmp_path / "changed").family.model_type
+        assert deduced == (config["model_type"] if named else config["model_type"].removeprefix("xlm-"))
         return
     with pytest.raises(UserError, match=f'{path} has no model_type.*\n.*"{config["model_type"]}"') as refused:
         PublishedModel.open(tmp_path / "changed")
@@ -269,11 +270,18 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("llama", {"mlp_bias": False}, "attention_bias=True and mlp_bias=False.*equal"),
     (
         "llama",
-        {"rope_parameters": {"rope_type": "yarn"}},
-        "rope_type='yarn'.*: default, llama3",
+        {"rope_parameters": {"rope_type": "longrope"}},
+        "rope_type='longrope'.*: default, linear, llama3, yarn",
     ),
     ("llama", {"rope_parameters": {"rope_type": "llama3"}}, "rope_type='llama3' without factor, low_freq_factor, high_freq_factor"),
     ("llama", {"partial_rotary_factor": 0.5, "rope_parameters": {}}, "partial_rotary_factor=0.5.* 1.0"),
+    ("phi3", {"rope_parameters": {"rope_type": "yarn", "factor": 4.0}}, "rope_type='yarn'.*longrope"),
+    ("deepseek_v2", {"topk_method": "group_limited_greedy"}, "topk_method='group_limited_greedy'.*'greedy'"),
+    ("deepseek_v2", {"v_head_dim": 8}, "v_head_dim=8 and qk_nope_head_dim=6"),
+    ("deepseek_v2", {"n_routed_experts": 5}, "n_routed_experts=5.* of 4 experts"),
+    ("gpt_oss", {"num_local_experts": 5}, "no weight of a gpt_oss model"),
+    ("gpt_oss", {"swiglu_alpha": 1.0}, "swiglu_alpha=1.0"),
+    ("mixtral", {"quantization_config": {"quant_method": "mxfp4"}}, "quantization_config"),
     ("qwen2", {"use_sliding_window": True}, "use_sliding_window=True.*qwen2.*use_sliding_window=False"),
     ("gemma2", {"layer_types": ["full_attention"]}, "1 layer_types for 3 layers"),
     ("smollm3", {"no_rope_layers": [1]}, "1 no_rope_layers for 3 layers"),
@@ -281,8 +289,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("modernbert", {"norm_bias": True}, "norm_bias=True.*modernbert.*norm_bias=False"),
     (
         "modernbert",
-        {"rope_parameters": {"full_attention": {"rope_type": "linear"}}},
-        "rope_type='linear' in full_attention.*modernbert.*'default'",
+        {"rope_parameters": {"sliding_attention": {"rope_type": "linear"}}},
+        "rope_type='linear' in sliding_attention.*'default'",
     ),
     ("marian", {"share_encoder_decoder_embeddings": False}, "marian.*share_encoder_decoder_embeddings=True"),
     ("bart", {"static_position_embeddings": True}, "bart.*static_position_embeddings=False"),

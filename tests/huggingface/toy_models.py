@@ -44,6 +44,7 @@ STRETCHED = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 16,
 }
+YARN = {"rope_type": "yarn", "rope_theta": 500.0, "factor": 4.0, "beta_slow": 1.0, "beta_fast": 8.0, "original_max_position_embeddings": 16}
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ ENCODERS = {
         "DistilBertConfig", "MaskedLM", {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 40, "max_position_embeddings": 32}
     ),
     "albert": Toy("AlbertConfig", "MaskedLM", {**BERT, "embedding_size": 6}),
+    "xlm_roberta": Toy("XLMRobertaConfig", "MaskedLM", {**BERT, "num_hidden_layers": 2}),
+    "electra": Toy("ElectraConfig", "MaskedLM", {**BERT, "num_hidden_layers": 2, "embedding_size": 6}),
     "modernbert": Toy("ModernBertConfig", "MaskedLM", {**BERT, "num_hidden_layers": 4, "local_attention": 8}),
     "modernbert_odd": Toy(
         "ModernBertConfig",
@@ -90,12 +93,68 @@ DECODERS = {
         },
     ),
     "mistral": Toy("MistralConfig", "CausalLM", {**LLAMA, "sliding_window": 5}),
+    "mixtral": Toy("MixtralConfig", "CausalLM", {**LLAMA, "num_hidden_layers": 2, "num_local_experts": 4, "sliding_window": 5}),
+    "olmo2": Toy("Olmo2Config", "CausalLM", {**LLAMA, "num_hidden_layers": 2}),
+    "gemma3_text": Toy(
+        "Gemma3TextConfig",
+        "CausalLM",
+        {
+            **LLAMA,
+            "num_hidden_layers": 2,
+            "head_dim": 6,
+            "sliding_window": 5,
+            "query_pre_attn_scalar": 9,
+            "layer_types": ["sliding_attention", "full_attention"],
+            "rope_parameters": {
+                "full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 500.0},
+                "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+            },
+        },
+    ),
+    "gpt_oss": Toy(
+        "GptOssConfig",
+        "CausalLM",
+        {
+            **LLAMA,
+            "num_hidden_layers": 2,
+            "head_dim": 6,
+            "num_local_experts": 4,
+            "num_experts_per_tok": 2,
+            "sliding_window": 5,
+            "swiglu_limit": 0.7,
+            "rope_parameters": {**YARN, "truncate": False},
+            "_attn_implementation": "eager",
+        },
+    ),
+    "deepseek_v2": Toy(
+        "DeepseekV2Config",
+        "CausalLM",
+        {
+            **LLAMA,
+            "num_hidden_layers": 2,
+            "num_key_value_heads": 4,
+            "kv_lora_rank": 8,
+            "q_lora_rank": 10,
+            "qk_nope_head_dim": 6,
+            "v_head_dim": 6,
+            "qk_rope_head_dim": 4,
+            "n_routed_experts": 4,
+            "n_shared_experts": 2,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 8,
+            "first_k_dense_replace": 1,
+            "rope_parameters": {**YARN, "mscale": 0.7, "mscale_all_dim": 0.7},
+        },
+    ),
+    "phi3": Toy("Phi3Config", "CausalLM", {**LLAMA, "num_hidden_layers": 2, "sliding_window": 5, "partial_rotary_factor": 0.5}),
     "smollm3": Toy("SmolLM3Config", "CausalLM", {**LLAMA, "num_hidden_layers": 3, "no_rope_layer_interval": 2}),
 }
 PAIRS = {
     "t5": Toy("T5Config", "Seq2SeqLM", {**T5, "d_kv": 4}),
     "t5_1_1": Toy("T5Config", "Seq2SeqLM", {**T5, "d_kv": 8, "feed_forward_proj": "gated-gelu"}),
     "flan_t5": Toy("T5Config", "Seq2SeqLM", {**T5, "d_kv": 8, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),
+    "mt5": Toy("MT5Config", "Seq2SeqLM", {**T5, "d_kv": 4}),
+    "pegasus": Toy("PegasusConfig", "Seq2SeqLM", {**BART, "scale_embedding": True}),
     "bart": Toy("BartConfig", "Seq2SeqLM", BART),
     "bart_biased": Toy("BartConfig", "Seq2SeqLM", {**BART, "scale_embedding": True}),
     "marian": Toy(
@@ -139,6 +198,14 @@ def load(folder: Path, dtype: torch.dtype = torch.float32, unexpected: Sequence[
     assert found.unexpected == list(unexpected)
     copy_weights(own, {name: name for name in own}, found.tensors)
     return task.to(dtype).eval(), found
+
+
+def as_in_files(model: Any, tensors: dict[str, Any]) -> dict[str, Tensor]:
+    """Tensors of a transformers model under the names of its files: in memory the experts of a layer are one tensor."""
+    from transformers.core_model_loading import revert_weight_conversion
+
+    found: dict[str, Tensor] = revert_weight_conversion(model, tensors)
+    return found
 
 
 def texts(rows: int = 3, length: int = 21, seed: int = 0) -> tuple[Tensor, Tensor]:

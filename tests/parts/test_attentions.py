@@ -88,10 +88,12 @@ def test_latent_attention_is_that_of_deepseek_v2(query_dim):
         nn.init.normal_(parameter, std=0.4)
     theirs.kv_a_layernorm.variance_epsilon = 1e-5
     mine = Part(LatentAttention, latent_dim=10, query_dim=query_dim, head_dim=6, rotated_dim=4)(**OFFERS)
-    names = {"down": "kv_a_proj_with_mqa", "norm": "kv_a_layernorm", "output": "o_proj", "query": "q_proj"}
-    if query_dim is not None:
+    names = {"down": "kv_a_proj_with_mqa", "norm": "kv_a_layernorm", "output": "o_proj"}
+    if query_dim is None:
+        names |= {"query": "q_proj"}
+    else:
         theirs.q_a_layernorm.variance_epsilon = 1e-5
-        names |= {"query": "q_b_proj", "query_down": "q_a_proj", "query_norm": "q_a_layernorm"}
+        names |= {"query_up": "q_b_proj", "query_down": "q_a_proj", "query_norm": "q_a_layernorm"}
     for own, other in names.items():
         mine.get_submodule(own).load_state_dict(theirs.get_submodule(other).state_dict())
     mine.up.load_state_dict(theirs.kv_b_proj.state_dict())

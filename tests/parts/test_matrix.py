@@ -66,7 +66,7 @@ def test_what_is_refused_and_why(capsys):
     refused = {case[:3]: " ".join(reasons(*case[:3])) for case in MATRIX if reasons(*case[:3])}
     with capsys.disabled():
         print(f"\nlegal: {len(LEGAL)} of {len(MATRIX)} combinations ({len(LEGAL) / len(MATRIX):.0%})")
-    wanted = {("linear", position): "no scores to add a position bias" for position in ("alibi", "kerple", "relative")}
+    wanted = {("linear", position): "no scores to add a position bias" for position in ("alibi", "fire", "kerple", "relative")}
     wanted |= {(attention, "shaw"): "vectors of distances" for attention in ("linear", "latent")}
     recurrent = ("gated_delta", "retention")
     assert {case[1:]: reason for case, reason in refused.items() if case[1] not in recurrent}.keys() == wanted.keys()
@@ -76,7 +76,7 @@ def test_what_is_refused_and_why(capsys):
         else:
             assert ("left to right" in reason) == (family != "decoder_only")
             assert ("no scores" in reason, "no one position" in reason) == (
-                position in ("alibi", "kerple", "relative"),
+                position in ("alibi", "fire", "kerple", "relative"),
                 position == "rotary" and attention == "gated_delta",
             )
 
@@ -92,7 +92,7 @@ def test_a_window_is_refused_by_attentions_without_scores(attention):
 @pytest.mark.parametrize(
     "values",
     [
-        {"norm": Part("norm/rms"), "feed_forward": Part("feed_forward/gated"), "bias": False},
+        {"norm": Part("norm/rms"), "feed_forward": Part("feed_forward/gated", limit=0.5, shift=1.0), "bias": False},
         {"norm": Part("norm/none"), "feed_forward": Part("feed_forward/mlp", hidden=24, activation="squared_relu")},
         {"attention": Part("attention/multi_head", num_kv_heads=2, head_dim=6, scale=1.0, qk_norm=Part("norm/rms"))},
         {"attention": Part("attention/multi_head", num_kv_heads=1), "position": Part("position/rotary", fraction=0.5, interleaved=True)},
@@ -100,7 +100,7 @@ def test_a_window_is_refused_by_attentions_without_scores(attention):
         {"embedding_dim": 10, "embedding_norm": Part("norm/layer"), "embedding_scale": True},
         {"position": Part("position/learned", offset=2), "embedding_dim": 10},
         {"position": Part("position/rotary", scaling="llama3", base=50.0, trained_length=16), "bias": False},
-        {"position": Part("position/rotary", scaling="yarn", base=50.0, trained_length=16), "bias": False},
+        {"position": Part("position/rotary", scaling="yarn", base=50.0, trained_length=16, temperature=1.2, truncate=False), "bias": False},
         {"block": Part("block/pre_norm", first_norm=False), "embedding_norm": Part("norm/layer")},
     ],
     ids=lambda values: "-".join(values),

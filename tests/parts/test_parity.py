@@ -224,17 +224,24 @@ def test_llama_3_slows_the_slow_pairs():
 
 
 @pytest.mark.parametrize("dim", [8, 32])
-@pytest.mark.parametrize("scaling", ["linear", "llama3", "yarn"])
-def test_scaled_rotary_is_that_of_transformers(scaling, dim):
+@pytest.mark.parametrize(
+    ("scaling", "theirs", "ours"),
+    [
+        ("linear", {}, {}),
+        ("llama3", {"low_freq_factor": 1.0, "high_freq_factor": 4.0}, {}),
+        ("yarn", {}, {}),
+        ("yarn", {"truncate": False, "attention_factor": 1.5}, {"truncate": False, "temperature": 1.5}),
+    ],
+)
+def test_scaled_rotary_is_that_of_transformers(scaling, theirs, ours, dim):
     from transformers import LlamaConfig
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-    rope = {"rope_type": scaling, "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 128}
-    rope |= {"low_freq_factor": 1.0, "high_freq_factor": 4.0} if scaling == "llama3" else {}
+    rope = {"rope_type": scaling, "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 128, **theirs}
     config = LlamaConfig(hidden_size=2 * dim, num_attention_heads=2, max_position_embeddings=512, rope_parameters=rope)
     frequencies, factor = ROPE_INIT_FUNCTIONS[scaling](config, torch.device("cpu"))
     positions = torch.tensor([[0, 1, 300]])
-    got = Part("position/rotary", scaling=scaling, factor=4.0, trained_length=128)().rotary(positions, dim)
+    got = Part("position/rotary", scaling=scaling, factor=4.0, trained_length=128, **ours)().rotary(positions, dim)
     angles = positions[0, :, None] * frequencies.double()
     close(got.cos[0, 0], factor * angles.cos())
     close(got.sin[0, 0], factor * angles.sin())
@@ -268,6 +275,27 @@ def test_kerple_lowers_scores_by_the_logarithm_of_the_distance():
         for t, query in enumerate([2, 5]):
             for s, key in enumerate([0, 2, 6]):
                 assert got[0, head, t, s].item() == pytest.approx(-a * math.log(1 + b * abs(query - key)), abs=BILLIONTH)
+
+
+def test_fire_interpolates_distances_by_the_position():
+    position = Part("position/fire", hidden=5, threshold=3.0)(num_heads=HEADS)
+    for parameter in position.parameters():
+        nn.init.normal_(parameter)
+    queries, keys = torch.tensor([[2, 5]]), torch.tensor([[0, 2, 6]])
+    got = position.bias(queries, keys)
+    rate, threshold = abs(position.rate.item()), abs(3.0 * position.threshold_scale.item())
+    for t, query in enumerate([2, 5]):
+        for s, key in enumerate([0, 2, 6]):
+            share = math.log(1 + rate * abs(query - key)) / (math.log(1 + rate * max(query, key, threshold)) + 1e-6)
+            inner = [
+                max(0.0, weight.item() * share + bias.item())
+                for weight, bias in zip(position.input.weight, position.input.bias, strict=True)
+            ]
+            for head in range(HEADS):
+                wanted = position.output.bias[head].item() + sum(
+                    weight.item() * value for weight, value in zip(position.output.weight[head], inner, strict=True)
+                )
+                assert got[0, head, t, s].item() == pytest.approx(wanted, abs=BILLIONTH)
 
 
 @pytest.mark.parametrize("causal", [False, True])

@@ -1,25 +1,15 @@
 """Llama: RMS norm, rotary embeddings, gated feed-forward network, no biases."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from framework.config.derived_defaults import effective
 from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.huggingface.entries import entry
 from framework.huggingface.family import PRE_NORM, Config, Family, OptionMap, Parts, decoder_heads
+from framework.huggingface.rotary import rotary_from_hf, rotary_to_hf
 from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
-from framework.utils.typed import shown
-
-_LLAMA3 = {
-    "position.factor": "factor",
-    "position.trained_length": "original_max_position_embeddings",
-    "position.slow": "low_freq_factor",
-    "position.fast": "high_freq_factor",
-}
-
-_TYPED = {path: (key, int if key == "original_max_position_embeddings" else float) for path, key in _LLAMA3.items()}
 
 
 @register("family", "llama")
@@ -61,6 +51,7 @@ class LlamaFamily(Family):
         WeightMap("decoder.final_norm.*", "norm.*"),
     ]
     task_heads = decoder_heads("LlamaForCausalLM", "LlamaForSequenceClassification")
+    rope_theta: ClassVar[float] = 10000.0  # of a config.json that has none
     ignored = ["layers.#.self_attn.rotary_emb.inv_freq"]  # in files of 2023
 
     def from_hf(self, config: Mapping[str, Any], weight_names: Collection[str]) -> Parts:
@@ -68,42 +59,15 @@ class LlamaFamily(Family):
         attention_bias, mlp_bias = (entry(config, key, bool, False) for key in ("attention_bias", "mlp_bias"))
         if attention_bias != mlp_bias:
             raise UserError(f"config.json has attention_bias={attention_bias} and mlp_bias={mlp_bias}; both must be equal")
-        position, values = rotary_from_hf(config)
-        return Parts({**parts.slots, "position": position}, {**parts.values, **values})
+        return Parts(parts.slots, {**parts.values, **self.position_from_hf(config)})
 
     def to_hf(self, node: Mapping[str, Any], spec: DataSpec) -> Config:
-        return {**super().to_hf(node, spec), **rotary_to_hf(node["position"])}
+        return {**super().to_hf(node, spec), **self.position_to_hf(node["position"])}
 
+    def position_from_hf(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Options of the position."""
+        return rotary_from_hf(config, self.rope_theta)
 
-def rotary_from_hf(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The position part and its options, by `rope_parameters` of transformers 5, or `rope_theta` and `rope_scaling` of older files.
-    UserError: another kind of rotary embedding."""
-    both = (entry(config, key, dict[str, Any] | None) for key in ("rope_parameters", "rope_scaling"))
-    rope: dict[str, Any] = next(filter(None, both), {})
-    kind = rope.get("rope_type", rope.get("type", "default"))
-    base = entry(rope, "rope_theta", float, entry(config, "rope_theta", float, 10000.0))
-    share = entry(rope, "partial_rotary_factor", float | None, entry(config, "partial_rotary_factor", float | None))
-    if share not in (None, 1, 1.0):
-        raise UserError(f"config.json has partial_rotary_factor={share}; this family needs 1.0")
-    if kind == "default":
-        return "rotary", {"position.base": base}
-    if kind != "llama3":
-        raise UserError(f"config.json has rope_type={shown(kind)}; supported values: default, llama3")
-    missing = [key for key in _LLAMA3.values() if key not in rope and key != "original_max_position_embeddings"]
-    if missing:
-        raise UserError(f"config.json has rope_type='llama3' without {', '.join(missing)}")
-    rope = {"original_max_position_embeddings": config.get("max_position_embeddings"), **rope}
-    scaling = {path: entry(rope, key, type) for path, (key, type) in _TYPED.items()}
-    return "rotary", {"position.base": base, "position.scaling": "llama3", **scaling}
-
-
-def rotary_to_hf(position: Mapping[str, Any]) -> Config:
-    """Entries of config.json for a rotary position, under the keys of transformers 5 and of older versions; empty for another position."""
-    if position["part"] != "position/rotary":
-        return {}
-    if position["scaling"] is None:
-        return {"rope_theta": position["base"], "rope_parameters": {"rope_type": "default", "rope_theta": position["base"]}}
-    if position["scaling"] != "llama3":
-        raise UserError(f"this family has no model.position.scaling={position['scaling']}; supported values: llama3, null")
-    scaling = {"rope_type": "llama3", **{key: effective({"position": position}, path) for path, key in _LLAMA3.items()}}
-    return {"rope_theta": position["base"], "rope_scaling": scaling, "rope_parameters": {**scaling, "rope_theta": position["base"]}}
+    def position_to_hf(self, position: Mapping[str, Any]) -> Config:
+        """Entries of config.json of the position."""
+        return rotary_to_hf(position)

@@ -1,7 +1,7 @@
 """Mistral: Llama with a sliding window."""
 
 from framework.huggingface.families.llama import LlamaFamily
-from framework.huggingface.family import OptionMap, decoder_heads
+from framework.huggingface.family import OptionMap, decoder_heads, with_options
 from framework.registry import register
 
 
@@ -13,9 +13,10 @@ class MistralFamily(LlamaFamily):
     base_architecture = "MistralModel"
     slots = {**LlamaFamily.slots, "decoder": "standard"}
     fixed = {**LlamaFamily.fixed, "bias": False}
-    options = [
-        *(option for option in LlamaFamily.options if option.path not in ("bias", "max_length")),
+    options = with_options(
+        LlamaFamily.options,
         OptionMap("decoder.window", "sliding_window", 4096),
         OptionMap("max_length", "max_position_embeddings", 131072),
-    ]
+        without=("bias",),
+    )
     task_heads = decoder_heads("MistralForCausalLM", "MistralForSequenceClassification")

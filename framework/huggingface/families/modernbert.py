@@ -4,13 +4,12 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from framework.data.spec import DataSpec
-from framework.errors import UserError
 from framework.huggingface.entries import entry
 from framework.huggingface.family import ACTIVATIONS, PRE_NORM, Config, Family, Head, OptionMap, Parts
-from framework.huggingface.layer_types import FULL, SLIDING, layer_types, number_of_layers, window_pattern
+from framework.huggingface.layer_types import FULL, SLIDING, every_nth, layer_types, number_of_layers, window_pattern
+from framework.huggingface.rotary import two_bases_from_hf, two_bases_to_hf
 from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
-from framework.utils.typed import shown
 
 _BASES = {FULL: ("global_rope_theta", 160000.0), SLIDING: ("local_rope_theta", 10000.0)}
 
@@ -82,40 +81,20 @@ class ModernbertFamily(Family):
 
     def from_hf(self, config: Mapping[str, Any], weight_names: Collection[str]) -> Parts:
         parts = super().from_hf(config, weight_names)
-        bases = {}
-        for kind, (old_key, default) in _BASES.items():
-            rope = entry(config, "rope_parameters", dict[str, dict[str, Any] | None] | None) or {}
-            entries = rope.get(kind) or {}
-            rope_type = entries.get("rope_type", "default")
-            if rope_type != "default" or config.get("rope_scaling"):
-                raise UserError(
-                    f"config.json has rope_type={shown(rope_type)} in {kind}; {self.model_type} models need 'default' and no rope_scaling"
-                )
-            bases[kind] = entry(entries, "rope_theta", float, entry(config, old_key, float, default))
-        rotary = {"position.base": bases[FULL], "position.local_base": bases[SLIDING]}
-        return Parts(parts.slots, {**parts.values, **rotary, **_windows(config)})
+        return Parts(parts.slots, {**parts.values, **two_bases_from_hf(config, _BASES), **_windows(config)})
 
     def to_hf(self, node: Mapping[str, Any], spec: DataSpec) -> Config:
-        position, encoder, num_layers = node["position"], node["encoder"], node["num_layers"]
-        base, local = position.get("base", 10000.0), position.get("local_base")
-        bases = (base, base if local is None else local)
-        types, size = layer_types(encoder, num_layers, "model.encoder")
+        types, size = layer_types(node["encoder"], node["num_layers"], "model.encoder")
         return {
             **super().to_hf(node, spec),
             "local_attention": 2 * ((size or 65) - 1),
             "layer_types": types,
-            "rope_parameters": {
-                kind: {"rope_type": "default", "rope_theta": base} for kind, base in zip((FULL, SLIDING), bases, strict=True)
-            },
-            "global_rope_theta": bases[0],
-            "local_rope_theta": bases[1],
+            **two_bases_to_hf(node["position"], _BASES),
         }
 
 
 def _windows(config: Mapping[str, Any]) -> dict[str, Any]:
     """Window options; `local_attention` counts tokens on both sides, `window` is 1 more than the largest distance of a visible token."""
-    num_layers, every = number_of_layers(config), entry(config, "global_attn_every_n_layers", int, 3)
-    if every < 1:
-        raise UserError(f"config.json has global_attn_every_n_layers={every:,}, and it must be at least 1")
+    num_layers, every = number_of_layers(config), every_nth(config, "global_attn_every_n_layers", 3)
     window = entry(config, "local_attention", int, 128) // 2 + 1
     return {"encoder.window": window, "encoder.layers": window_pattern(config, [layer % every == 0 for layer in range(num_layers)])}

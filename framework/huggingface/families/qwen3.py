@@ -1,7 +1,7 @@
 """Qwen 3: Llama with norms of queries and keys and heads of their own size."""
 
 from framework.huggingface.families.llama import LlamaFamily
-from framework.huggingface.family import OptionMap, decoder_heads
+from framework.huggingface.family import OptionMap, decoder_heads, with_options
 from framework.huggingface.weight_map import WeightMap
 from framework.registry import register
 
@@ -14,11 +14,12 @@ class Qwen3Family(LlamaFamily):
     base_architecture = "Qwen3Model"
     slots = {**LlamaFamily.slots, "attention/qk_norm": "rms"}
     fixed = {**LlamaFamily.fixed, "bias": False}
-    options = [
-        *(option for option in LlamaFamily.options if option.path not in ("bias", "max_length", "attention.head_dim")),
+    options = with_options(
+        LlamaFamily.options,
         OptionMap("attention.head_dim", "head_dim", 128),
         OptionMap("max_length", "max_position_embeddings", 32768),
-    ]
+        without=("bias",),
+    )
     constants = {"attention_bias": False, "use_sliding_window": False}
     weights = [
         *LlamaFamily.weights,

@@ -1,6 +1,7 @@
 """RoBERTa: BERT with positions that start after the id of the padding token, and other heads."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from framework.data.spec import DataSpec
@@ -20,6 +21,9 @@ class RobertaFamily(BertFamily):
     base_prefix = "roberta"
     base_architecture = "RobertaModel"
     options = [option for option in BertFamily.options if option.path != "max_length"]
+    weights = [
+        replace(weight, aliases=("/lm_head.decoder.weight",)) if weight.name == "tokens.weight" else weight for weight in BertFamily.weights
+    ]
     task_heads = {
         "fill-mask": masked_lm_head("RobertaForMaskedLM", "lm_head", "dense", "layer_norm"),
         "text-classification": Head(
@@ -30,7 +34,6 @@ class RobertaFamily(BertFamily):
         ),
         "token-classification": token_head("RobertaForTokenClassification"),
     }
-    ignored = [*BertFamily.ignored, "/lm_head.decoder.weight"]
 
     def from_hf(self, config: Mapping[str, Any], weight_names: Collection[str]) -> Parts:
         parts = super().from_hf(config, weight_names)

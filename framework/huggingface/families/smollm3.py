@@ -7,8 +7,8 @@ from framework.data.spec import DataSpec
 from framework.errors import UserError
 from framework.huggingface.entries import entry
 from framework.huggingface.families.llama import LlamaFamily
-from framework.huggingface.family import Config, OptionMap, Parts, decoder_heads
-from framework.huggingface.layer_types import FULL, number_of_layers
+from framework.huggingface.family import Config, OptionMap, Parts, decoder_heads, with_options
+from framework.huggingface.layer_types import FULL, every_nth, number_of_layers
 from framework.registry import register
 from framework.registry.layers import layer_settings, shortest
 
@@ -23,19 +23,19 @@ class SmolLM3Family(LlamaFamily):
     model_type = "smollm3"
     base_architecture = "SmolLM3Model"
     slots = {**LlamaFamily.slots, "decoder": "standard"}
-    options = [
-        *(option for option in LlamaFamily.options if option.path not in ("max_length", "tied", "attention.head_dim")),
+    options = with_options(
+        LlamaFamily.options,
         OptionMap("tied", "tie_word_embeddings", True),
         OptionMap("max_length", "max_position_embeddings", 32768),
-    ]
+        without=("attention.head_dim",),
+    )
     constants = {"use_sliding_window": False}
+    rope_theta = 2000000.0
     task_heads = decoder_heads("SmolLM3ForCausalLM", "SmolLM3ForSequenceClassification")
 
     def from_hf(self, config: Mapping[str, Any], weight_names: Collection[str]) -> Parts:
-        parts = super().from_hf({"rope_theta": 2000000.0, **config}, weight_names)
-        num_layers, every = number_of_layers(config), entry(config, "no_rope_layer_interval", int, 4)
-        if every < 1:
-            raise UserError(f"config.json has no_rope_layer_interval={every:,}, and it must be at least 1")
+        parts = super().from_hf(config, weight_names)
+        num_layers, every = number_of_layers(config), every_nth(config, "no_rope_layer_interval", 4)
         regular = [int((layer + 1) % every != 0) for layer in range(num_layers)]
         rotated = (entry(config, "no_rope_layers", list[int] | None) or regular)[:num_layers]
         if len(rotated) < num_layers:

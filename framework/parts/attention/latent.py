@@ -24,6 +24,7 @@ class LatentAttention(Attention):
     query_dim: features of a latent for the queries; null = queries are projected from the input.
     head_dim: features of a head that are not rotated, and of its values; null = dim / num_heads.
     rotated_dim: features of the shared rotated key; null = half of head_dim, rounded up to an even number.
+    scale: multiplier of the scores; null = 1 / sqrt(head_dim + rotated_dim).
     weights_dropout: dropout of the attention weights; null = the model's dropout.
     """
 
@@ -33,6 +34,7 @@ class LatentAttention(Attention):
         "latent_dim is None or 0 < latent_dim <= 2**16": "latent_dim must be positive, and at most 2**16",
         "query_dim is None or 0 < query_dim <= 2**16": "query_dim must be positive, and at most 2**16",
         "rotated_dim is None or 0 < rotated_dim <= 2**16": "rotated_dim must be positive, and at most 2**16",
+        "scale is None or scale > 0": "scale must be positive; null = 1 / sqrt(head_dim + rotated_dim)",
         "weights_dropout is None or 0 <= weights_dropout < 1": "weights_dropout must be in [0, 1)",
     }
     provides: ClassVar[dict[str, str]] = {"odd_heads": "rotated_dim is not None and rotated_dim % 2 == 1"}
@@ -49,6 +51,7 @@ class LatentAttention(Attention):
         query_dim: int | None = None,
         head_dim: int | None = None,
         rotated_dim: int | None = None,
+        scale: float | None = None,
         weights_dropout: float | None = None,
     ):
         super().__init__()
@@ -56,14 +59,18 @@ class LatentAttention(Attention):
         self.latent_dim = latent_dim or 4 * self.head_dim
         self.rotary_dim = rotated_dim or -(-self.head_dim // 4) * 2
         queries = num_heads * (self.head_dim + self.rotary_dim)
-        self.query_down = None if query_dim is None else nn.Linear(dim, query_dim, bias=bias)
-        self.query_norm = None if query_dim is None else nn.RMSNorm(query_dim, eps=epsilon)
-        self.query = nn.Linear(query_dim or dim, queries, bias=False)
+        self.has_query_latent = query_dim is not None
+        if query_dim is None:
+            self.query = nn.Linear(dim, queries, bias=False)
+        else:
+            self.query_down = nn.Linear(dim, query_dim, bias=bias)
+            self.query_norm = nn.RMSNorm(query_dim, eps=epsilon)
+            self.query_up = nn.Linear(query_dim, queries, bias=False)
         self.down = nn.Linear(dim, self.latent_dim + self.rotary_dim, bias=bias)
         self.norm = nn.RMSNorm(self.latent_dim, eps=epsilon)
         self.up = nn.Linear(self.latent_dim, num_heads * 2 * self.head_dim, bias=False)  # a bias of keys would shift all scores alike
         self.output = nn.Linear(num_heads * self.head_dim, dim, bias=bias)
-        self.scale = (self.head_dim + self.rotary_dim) ** -0.5
+        self.scale = (self.head_dim + self.rotary_dim) ** -0.5 if scale is None else scale
         self.dropout = dropout if weights_dropout is None else weights_dropout
 
     def keys_values(self, x: Tensor, layout: SequenceLayout) -> tuple[Tensor, ...]:
@@ -73,8 +80,8 @@ class LatentAttention(Attention):
 
     def forward(self, x: Tensor, keys_values: tuple[Tensor, ...], layout: SequenceLayout, mask: Mask) -> Tensor:
         latent, shared = keys_values
-        x = x if self.query_down is None or self.query_norm is None else self.query_norm(self.query_down(x))
-        query = self.query(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, H, T, head_dim + rotated_dim)
+        queries = self.query_up(self.query_norm(self.query_down(x))) if self.has_query_latent else self.query(x)
+        query = queries.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, H, T, head_dim + rotated_dim)
         query, rotated = query.split([self.head_dim, self.rotary_dim], dim=-1)
         rotated, rate = layout.apply_rotary(rotated), self.dropout if self.training else 0.0
         if torch.compiler.is_exporting() or query.shape[2] < latent.shape[2]:  # an exported program serves any number of queries

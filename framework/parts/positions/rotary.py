@@ -8,7 +8,7 @@ from torch import Tensor
 from framework.errors import UserError
 from framework.parts.layout import RotaryEmbedding
 from framework.parts.positions.base import Position
-from framework.parts.positions.rotary_scaling import Scaling, scaled, temperature
+from framework.parts.positions.rotary_scaling import Scaling, multiplier, scaled
 from framework.registry import register
 
 
@@ -31,6 +31,8 @@ class RotaryPosition(Position):
     slow: frequencies with fewer periods than this in trained_length tokens are divided by factor (low_freq_factor, beta_slow).
     fast: frequencies with more periods than this are unchanged, in between they are interpolated (high_freq_factor, beta_fast); null = 4,
         with yarn 32.
+    temperature: multiplier of the rotated queries and keys with yarn; null = 0.1 ln(factor) + 1, section 3.4 of its paper.
+    truncate: whether yarn interpolates between whole pairs, as in the code of its paper; gpt-oss does not.
     """
 
     provides: ClassVar = ("rotary",)
@@ -43,6 +45,7 @@ class RotaryPosition(Position):
         "fast is None or slow < fast": "slow must be less than fast",
         "fast is not None or slow < (32 if scaling == 'yarn' else 4)": "slow must be less than fast, which is 4 or with yarn 32",
         "scaling != 'yarn' or slow > 0": "slow must be positive with yarn",
+        "temperature is None or 0 < temperature < 1e6": "temperature must be positive and below 1,000,000",
     }
 
     def __init__(
@@ -56,10 +59,12 @@ class RotaryPosition(Position):
         trained_length: int = 8192,
         slow: float = 1.0,
         fast: float | None = None,
+        temperature: float | None = None,
+        truncate: bool = True,
     ):
         super().__init__()
         self.base, self.fraction, self.interleaved, self.local_base = base, fraction, interleaved, local_base
-        self.scaling = None if scaling is None else Scaling(scaling, factor, trained_length, slow, fast)
+        self.scaling = None if scaling is None else Scaling(scaling, factor, trained_length, slow, fast, temperature, truncate)
 
     def rotary(self, positions: Tensor, dim: int, window: int | None = None) -> RotaryEmbedding | None:
         rotary_dim = int(dim * self.fraction) // 2 * 2
@@ -71,7 +76,7 @@ class RotaryPosition(Position):
         if self.scaling is None:
             return rotary_embedding(positions, frequencies, self.interleaved)
         embedding = rotary_embedding(positions, scaled(frequencies, self.base, self.scaling), self.interleaved)
-        return embedding.times(temperature(self.scaling)) if self.scaling.kind == "yarn" else embedding
+        return embedding.times(multiplier(self.scaling)) if self.scaling.kind == "yarn" else embedding
 
 
 def inv_freq(dim: int, base: float, device: torch.device) -> Tensor:

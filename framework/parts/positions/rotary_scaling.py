@@ -11,7 +11,7 @@ from torch import Tensor
 class Scaling:
     """The options of `RotaryPosition` for texts longer than those of training.
 
-    kind: linear, ntk, yarn or llama3. fast: None = that of the kind.
+    kind: linear, ntk, yarn or llama3. fast, temperature: None = that of the kind.
     """
 
     kind: str
@@ -19,6 +19,8 @@ class Scaling:
     trained_length: int
     slow: float
     fast: float | None
+    temperature: float | None = None
+    truncate: bool = True
 
 
 def scaled(frequencies: Tensor, base: float, scaling: Scaling) -> Tensor:
@@ -34,7 +36,9 @@ def scaled(frequencies: Tensor, base: float, scaling: Scaling) -> Tensor:
         share = ((periods - scaling.slow) / ((scaling.fast or 4.0) - scaling.slow)).clamp(0, 1)
         return (1 - share) * frequencies / scaling.factor + share * frequencies
     first, last = (yarn_pair(periods, base, pairs, scaling.trained_length) for periods in (scaling.fast or 32.0, scaling.slow))
-    first, last = max(math.floor(first), 0), min(math.ceil(last), 2 * pairs - 1)
+    if scaling.truncate:
+        first, last = math.floor(first), math.ceil(last)
+    first, last = max(first, 0), min(last, 2 * pairs - 1)
     number = torch.arange(pairs, device=frequencies.device, dtype=frequencies.dtype)
     share = 1 - ((number - first) / (last - first or 0.001)).clamp(0, 1)
     return (1 - share) * frequencies / scaling.factor + share * frequencies
@@ -46,6 +50,6 @@ def yarn_pair(periods: float, base: float, pairs: int, length: int) -> float:
     return pairs * math.log(length / (periods * 2 * math.pi)) / math.log(base)
 
 
-def temperature(scaling: Scaling) -> float:
+def multiplier(scaling: Scaling) -> float:
     """The factor of queries and of keys of YaRN, whose square multiplies the scores. Peng et al. 2023, section 3.4, equation 22"""
-    return 0.1 * math.log(scaling.factor) + 1.0
+    return 0.1 * math.log(scaling.factor) + 1.0 if scaling.temperature is None else scaling.temperature
