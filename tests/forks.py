@@ -13,6 +13,7 @@ that fork: the threads of autograd do not survive.
 
 import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -160,12 +161,14 @@ def _serve_packages() -> None:
     import wandb  # noqa: F401
 
     torch.set_num_threads(1)
+    gc.freeze()  # what is imported: the forks share its pages, and their garbage collectors do not look at it
     serve(sys.stdin, answers)
 
 
 def _serve_framework(pipes: Sequence[str]) -> int:
     with open(pipes[0]) as questions, open(pipes[1], "w") as answers:
         _preload()
+        gc.freeze()
         serve(questions, answers)
     return 0
 

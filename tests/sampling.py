@@ -7,6 +7,7 @@ without axes, `axes=()`, has none of. `pytest --matrix=whole` (`make test-whole`
 import math
 import random
 from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 SEED = 0
 
@@ -26,3 +27,14 @@ def sampled(cases: Sequence[Mapping[str, Hashable]], share: float, name: str) ->
     most = max(1, math.ceil(share * len(cases)))
     rest = [place for place in order if place not in kept]
     return {*kept, *rest[: max(0, most - len(kept))]}
+
+
+class Sampled:
+    """Plugin of a pytest that a test starts: a share of the tests of each file, every file and every name of a test among them."""
+
+    def __init__(self, share: float):
+        self.share = share
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        kept = sampled([{"file": item.path.name, "test": item.name} for item in items], self.share, "of files")
+        items[:] = [item for place, item in enumerate(items) if place in kept]

@@ -72,11 +72,14 @@ def used(tmp_path_factory, pytestconfig) -> str:
         training.append((kinds, [*dict.fromkeys(words), *TINY, *(["data.limit=60"] if kinds != ["data"] else [])]))
     whole = pytestconfig.getoption("matrix") == "whole"
     which = ["plugins"] if whole else ["plugins", "-k", f"a_attention or {QUICK}"]
+    share = 1 if whole else 0.35  # what a suite has of its own, and of what it shares with others a third
     program = f"""\
 import pytest
 from framework.__main__ import main
+from tests.sampling import Sampled
 
-print("tests", int(pytest.main(["-q", "-rAf", "-p", "no:cacheprovider", "--no-header", "--tb=short", *{which!r}])), flush=True)
+words = ["-q", "-rAf", "-p", "no:cacheprovider", "--no-header", "--tb=short", *{which!r}]
+print("tests", int(pytest.main(words, plugins=[Sampled({share})])), flush=True)
 main(["train", *{first!r}])
 for kinds, words in {training!r}:
     code = main(["train", *words])

@@ -55,8 +55,10 @@ def installed(tmp_path_factory) -> str:
     program = f"""\
 import pytest
 from framework.__main__ import main
+from tests.sampling import Sampled
 
-print("tests", int(pytest.main(["-q", "-rA", "-p", "no:cacheprovider", "--no-header", "-k", {QUICK!r}, *{list(NAMES.values())!r}])))
+words = ["-q", "-rA", "-p", "no:cacheprovider", "--no-header", "-k", {QUICK!r}, *{list(NAMES.values())!r}]
+print("tests", int(pytest.main(words, plugins=[Sampled(0.3)])))  # more of them: test_every_kind.py
 for kind, words in {training!r}.items():
     task = [] if "task=" in words else ["task={NAMES["task"]}"]  # it has the smallest rows
     print("trained", kind, main(["train", *words.split(), *task, *{TINY!r}]), flush=True)
