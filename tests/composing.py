@@ -33,4 +33,4 @@ class Remembered:
             return config
         _, config, inside = self.known[key]
         CatalogueSource.inside = dict(inside)
-        return pickle.loads(config)
+        return pickle.loads(config)  # noqa: S301 - what this process wrote

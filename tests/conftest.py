@@ -61,7 +61,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in (kept / "builtin", *kept.glob("catalogue-*.json")):
         with contextlib.suppress(FileExistsError):
             (folder / path.name).symlink_to(path)
-    os.environ["PLUGFORMER_CACHE"] = str(folder)
+    os.environ["PLUGFORMER_CACHE"] = os.environ["PLUGFORMER_FORKS"] = str(folder)  # see tests/forks.py
     os.environ["TRACKIO_DIR"] = str(folder / "trackio")  # read when trackio is imported
     return folder
 

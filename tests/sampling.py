@@ -6,6 +6,7 @@ without axes, `axes=()`, has none of. `pytest --matrix=whole` (`make test-whole`
 
 import math
 import random
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -30,11 +31,16 @@ def sampled(cases: Sequence[Mapping[str, Hashable]], share: float, name: str) ->
 
 
 class Sampled:
-    """Plugin of a pytest that a test starts: a share of the tests of each file, every file and every name of a test among them."""
+    """Plugin of a pytest that a test starts: a share of the tests, three of every file, and each name of a test if "test" is an axis."""
 
-    def __init__(self, share: float):
-        self.share = share
+    def __init__(self, share: float, axes: Sequence[str] = ("file", "test")):
+        self.share, self.axes = share, axes
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-        kept = sampled([{"file": item.path.name, "test": item.name} for item in items], self.share, "of files")
+        of_file: Counter[str] = Counter()
+        cases = []
+        for item in items:
+            cases.append({"file": (item.path.name, min(of_file[item.path.name], 2)), "test": item.name})
+            of_file[item.path.name] += 1
+        kept = sampled([{axis: case[axis] for axis in self.axes} for case in cases], self.share, "contracts")
         items[:] = [item for place, item in enumerate(items) if place in kept]
