@@ -32,17 +32,17 @@ train: install
 	$(PYTHON) train.py
 
 test: install
-	$(PYTHON) -m pytest -q -n 2 --dist loadfile
+	$(PYTHON) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 test-whole: install
-	$(PYTHON) -m pytest -q -n 2 --dist loadfile --matrix=whole
+	$(PYTHON) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --matrix=whole
 
 # Other kernels and other numbers of threads sum in other orders. Without tests that start processes, train long or compute nothing, and
 # without onnxruntime, which no setting reaches.
 NUMERIC := $(PYTHON) -m pytest -q -n 2 -m "not slow and not whole and not sabotage" \
   $(addprefix tests/,parts generation conformance huggingface ner classification completion pretraining translation transduction training export) \
   $(addprefix --ignore=tests/,huggingface/test_begin.py ner/test_builtin.py classification/test_builtin.py export/test_onnx.py)
-ORDERED := --dist loadfile
+ORDERED := --dist loadfile --no-loadscope-reorder
 SHUFFLED := --dist load --maxschedchunk 1 --shuffle
 SEED ?= $(shell echo $$RANDOM)
 

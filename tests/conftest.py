@@ -1,15 +1,20 @@
 """Fixtures of every test: no network, no account, one thread, the same random numbers in any order, and a separate cache folder."""
 
 import contextlib
+import gc
 import os
 import random
+import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.composing import Remembered
 from tests.sampling import sampled
+
+gc.disable()  # until everything is imported, see pytest_collection_finish
 
 # Set before torch, datasets or wandb are imported; what a test starts as a process of its own inherits them.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -18,8 +23,31 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["WANDB_MODE"] = "offline"
 os.environ["WANDB_SILENT"] = "true"
+# The clone is compiled once, not by each of the processes that tests start; and rewritten asserts are kept (a fifth of the collection).
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 for name in [name for name in os.environ if name.startswith(("PYTHONWARNINGS", "WANDB_RUN_ID", "WANDB_SWEEP_ID", "PLUGFORMER_"))]:
     del os.environ[name]
+
+
+# With one of the others at the end, the workers end together; `--no-loadscope-reorder` keeps the order.
+LONGEST = (
+    "conformance/test_registered.py",
+    "packaging/test_wheel.py",
+    "scaffold/test_every_kind.py",
+    "integration/test_processes.py",
+    "integration/test_sweep.py",
+    "conformance/test_registered_kinds.py",
+    "scaffold/test_installed.py",
+    "scaffold/test_pages.py",
+    "integration/test_run_folder.py",
+    "integration/test_search.py",
+    "config/test_catalogue.py",
+    "scaffold/test_extend_page.py",
+    "strangers/test_strangers.py",
+    "export/test_onnx.py",
+    "training/test_interruptions.py",
+)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -33,7 +61,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in (kept / "builtin", *kept.glob("catalogue-*.json")):
         with contextlib.suppress(FileExistsError):
             (folder / path.name).symlink_to(path)
-    os.environ["PLUGFORMER_CACHE"] = str(folder)
+    os.environ["PLUGFORMER_CACHE"] = os.environ["PLUGFORMER_FORKS"] = str(folder)  # see tests/forks.py
     os.environ["TRACKIO_DIR"] = str(folder / "trackio")  # read when trackio is imported
     return folder
 
@@ -61,6 +89,23 @@ def reseed() -> None:
 
     random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def remembered() -> Iterator[Remembered]:
+    """What Hydra composed before, see tests/composing.py."""
+    from framework.config import compose
+
+    with pytest.MonkeyPatch.context() as patch:
+        remembered = Remembered(compose.hydra_config)
+        patch.setattr(compose, "hydra_config", remembered)
+        yield remembered
+
+
+@pytest.fixture(scope="module", autouse=True)
+def composed_anew(request: pytest.FixtureRequest, remembered: Remembered) -> None:
+    """Tests of composing compose."""
+    remembered.active = "config" not in request.path.parts
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -118,12 +163,22 @@ def left_out(items: list[pytest.Item]) -> set[pytest.Item]:
     return out
 
 
+def pytest_collection_finish() -> None:
+    """What was imported stays: the garbage collector, a tenth of the time otherwise, does not look at it again and again."""
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+    gc.enable()
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Takes a sample of large matrices, and keeps the tests of a file together, so that fixtures of its module are made once."""
+    """Takes a sample of large matrices, and keeps the tests of a file together, so that fixtures of its module are made once. The files
+    that take longest come first, so that no worker has one of them left when the others are done."""
     if config.getoption("matrix") == "sample" and (out := left_out(items)):
         config.hook.pytest_deselected(items=[item for item in items if item in out])
         items[:] = [item for item in items if item not in out]
+    longest = {path: place for place, path in enumerate(LONGEST)}
+    items.sort(key=lambda item: longest.get(item.path.relative_to(item.config.rootpath / "tests").as_posix(), len(longest)))
     seed = config.getoption("shuffle")
     if seed is not None:
         place = {path: random.Random(f"{seed} {path.name}").random() for path in {item.path for item in items}}

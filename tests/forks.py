@@ -1,32 +1,38 @@
 """Programs in processes of their own, forked from one that has imported what a run imports.
 
-Importing torch and Lightning takes ten times as long as the training of a toy. So one process for each process of tests,
+Importing torch and Lightning takes ten times as long as the training of a toy. So one process for all workers of pytest,
 `python -m tests.forks`, imports them, and two kinds of programs are its forks:
 
 - `python` runs the text of a program as `python -c` does: other people's packages are imported, the framework and its plugins are not.
 - `start` calls a function in a fork of a second process, itself a fork of the first, which has imported the framework and its parts as
   well; the ranks that such a program starts are forks of it.
 
+Each of the two listens at a socket, whose path is in a file of `place`, and ends when nobody is connected any more.
+
 What a test proves about Python's own start, or about what is imported, needs `subprocess`. Gradients are never computed in the processes
 that fork: the threads of autograd do not survive.
 """
 
-import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 import traceback
 import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, NoReturn
+
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
 TRAIN = "framework.cli.train:main"  # what train.py calls
@@ -100,13 +106,38 @@ def _is_there(group: int) -> bool:
 class Server:
     """A process that forks, as this one sees it: a line of JSON for each question and each answer."""
 
-    def __init__(self, questions: IO[str], answers: IO[str]):
-        self.questions, self.answers = questions, answers
+    process: object = None  # that this one began
+
+    def __init__(self, path: str):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)
+        self.lines = self.socket.makefile("rw")
+
+    @classmethod
+    def of(cls, name: str, begin: Callable[[str], object]) -> "Server":
+        """The process of this name, which another worker may have begun. begin: starts one that listens at a path."""
+        address = place() / f"{name}.address"
+        with FileLock(place() / f"{name}.lock"):
+            with contextlib.suppress(OSError):  # there is none, or it has ended
+                return cls(address.read_text())
+            path = f"{tempfile.mkdtemp(prefix='plugformer-forks-')}/{name}"
+            process = begin(path)
+            deadline = time.monotonic() + 300
+            while True:
+                try:
+                    server = cls(path)
+                    break
+                except OSError:
+                    assert time.monotonic() < deadline, f"{name} does not listen"
+                    time.sleep(0.01)
+            address.write_text(path)
+            server.process = process
+            return server
 
     def ask(self, question: dict[str, Any]) -> Any:
-        self.questions.write(f"{json.dumps(question)}\n")
-        self.questions.flush()
-        return json.loads(self.answers.readline())
+        self.lines.write(f"{json.dumps(question)}\n")
+        self.lines.flush()
+        return json.loads(self.lines.readline())
 
     def start(self, function: str, arguments: Sequence[str], variables: Mapping[str, str] | None, here: Path | None = None) -> Program:
         folder = Path(tempfile.mkdtemp(prefix="plugformer-forks-"))
@@ -117,56 +148,81 @@ class Server:
 
 
 @cache
+def place() -> Path:
+    """A folder that all workers share."""
+    return Path(os.environ.get("PLUGFORMER_FORKS") or tempfile.mkdtemp(prefix="plugformer-forks-"))
+
+
+@cache
 def _packages() -> Server:
     """The process that has imported other people's packages."""
-    server = subprocess.Popen([sys.executable, "-m", "tests.forks"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    atexit.register(server.communicate)
-    assert server.stdin and server.stdout
-    return Server(server.stdin, server.stdout)
+    command = [sys.executable, "-m", "tests.forks"]
+    return Server.of(
+        "packages", lambda path: subprocess.Popen([*command, path], cwd=ROOT, stdin=subprocess.DEVNULL, start_new_session=True)
+    )
 
 
 @cache
 def _framework() -> Server:
     """The process that has imported the framework as well."""
-    pipes = [Path(tempfile.mkdtemp(prefix="plugformer-forks-")) / name for name in ("questions", "answers")]
-    for pipe in pipes:
-        os.mkfifo(pipe)
-    _packages().start("tests.forks:_serve_framework", list(map(str, pipes)), {"PYTHONPATH": str(ROOT)}, ROOT)
-    server = Server(pipes[0].open("w"), pipes[1].open())
-    atexit.register(server.questions.close)
-    return server
+    start = _packages().start
+    return Server.of("framework", lambda path: start("tests.forks:_serve_framework", [path], {"PYTHONPATH": str(ROOT)}, ROOT))
 
 
 # -- in the process that forks, and in its forks --
 
 
-def serve(questions: Iterable[str], answers: IO[str]) -> None:
-    for line in questions:
-        match json.loads(line):
-            case {"start": order}:
-                answer: int | None = fork(lambda order=order: _run(**order))
-            case {"poll": pid}:
-                done, status = os.waitpid(pid, os.WNOHANG)
-                answer = os.waitstatus_to_exitcode(status) if done else None
-        answers.write(f"{json.dumps(answer)}\n")
-        answers.flush()
+def serve(listener: socket.socket) -> None:
+    """Answers whoever is connected, until nobody is."""
+    connected: dict[socket.socket, IO[str]] = {}
+
+    def run(order: dict[str, Any]) -> int:
+        for each in (listener, *connected.values(), *connected):  # a program does not keep them open
+            each.close()
+        return _run(**order)
+
+    while True:
+        for ready in select.select([listener, *connected], [], [])[0]:
+            if ready is listener:
+                connection, _ = listener.accept()
+                connected[connection] = connection.makefile("rw")
+                continue
+            lines = connected[ready]
+            match json.loads(lines.readline() or "null"):
+                case {"start": order}:
+                    answer: int | None = fork(lambda order=order: run(order))
+                case {"poll": pid}:
+                    done, status = os.waitpid(pid, os.WNOHANG)
+                    answer = os.waitstatus_to_exitcode(status) if done else None
+                case None:
+                    del connected[ready]
+                    if not connected:
+                        return
+                    continue
+            lines.write(f"{json.dumps(answer)}\n")
+            lines.flush()
 
 
-def _serve_packages() -> None:
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    import pytorch_lightning  # noqa: F401
-    import torch
-    import wandb  # noqa: F401
+def _serve_packages(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        import pytorch_lightning  # noqa: F401
+        import torch
+        import wandb  # noqa: F401
 
-    torch.set_num_threads(1)
-    serve(sys.stdin, answers)
+        torch.set_num_threads(1)
+        gc.freeze()  # what is imported: the forks share its pages, and their garbage collectors do not look at it
+        serve(listener)
 
 
-def _serve_framework(pipes: Sequence[str]) -> int:
-    with open(pipes[0]) as questions, open(pipes[1], "w") as answers:
+def _serve_framework(words: Sequence[str]) -> int:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(words[0])
+        listener.listen()
         _preload()
-        serve(questions, answers)
+        gc.freeze()
+        serve(listener)
     return 0
 
 
@@ -289,4 +345,4 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    _serve_packages()
+    _serve_packages(sys.argv[1])

@@ -6,7 +6,9 @@ without axes, `axes=()`, has none of. `pytest --matrix=whole` (`make test-whole`
 
 import math
 import random
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 SEED = 0
 
@@ -26,3 +28,19 @@ def sampled(cases: Sequence[Mapping[str, Hashable]], share: float, name: str) ->
     most = max(1, math.ceil(share * len(cases)))
     rest = [place for place in order if place not in kept]
     return {*kept, *rest[: max(0, most - len(kept))]}
+
+
+class Sampled:
+    """Plugin of a pytest that a test starts: a share of the tests, three of every file, and each name of a test if "test" is an axis."""
+
+    def __init__(self, share: float, axes: Sequence[str] = ("file", "test")):
+        self.share, self.axes = share, axes
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        of_file: Counter[str] = Counter()
+        cases = []
+        for item in items:
+            cases.append({"file": (item.path.name, min(of_file[item.path.name], 2)), "test": item.name})
+            of_file[item.path.name] += 1
+        kept = sampled([{axis: case[axis] for axis in self.axes} for case in cases], self.share, "contracts")
+        items[:] = [item for place, item in enumerate(items) if place in kept]

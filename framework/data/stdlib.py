@@ -5,6 +5,7 @@ import os
 import sysconfig
 import tokenize
 import warnings
+from collections import deque
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from zlib import crc32
@@ -15,6 +16,7 @@ from framework.data.formats import Row
 LEFT_OUT = frozenset("test tests idle_test site-packages dist-packages idlelib lib2to3 turtledemo encodings pydoc_data".split())
 HELD_OUT = {0: "validation", 1: "test"}  # of 20 parts; the others are for training
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+STATEMENTS = (ast.stmt, ast.excepthandler, ast.match_case)  # and what holds statements
 
 
 class StandardLibrary:
@@ -69,9 +71,19 @@ class StandardLibrary:
             return None
 
     @staticmethod
-    def functions(tree: ast.Module) -> Iterator[Function]:
+    def definitions(tree: ast.Module) -> Iterator[ast.Module | ast.ClassDef | Function]:
+        """The module, every class and every function, in the order of `ast.walk`; expressions, which hold none, are not looked at."""
+        nodes: deque[ast.AST] = deque([tree])
+        while nodes:
+            node = nodes.popleft()
+            nodes += [child for child in ast.iter_child_nodes(node) if isinstance(child, STATEMENTS)]
+            if isinstance(node, ast.Module | ast.ClassDef | Function):
+                yield node
+
+    @classmethod
+    def functions(cls, tree: ast.Module) -> Iterator[Function]:
         """Every function, also those in classes and in other functions."""
-        return (node for node in ast.walk(tree) if isinstance(node, Function))
+        return (node for node in cls.definitions(tree) if isinstance(node, Function))
 
     def rows(self, split: str, megabytes: float) -> Iterator[Row]:
         """The files of a split as rows of one `text`: the first ones that fit into its size, at least one."""

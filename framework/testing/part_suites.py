@@ -48,7 +48,6 @@ OF_COMBINATIONS: Sequence[Promise] = (
     state.leaves_its_inputs_unchanged,
     execution.runs_in_float32,
     execution.runs_under_autocast,
-    execution.runs_on_the_meta_device,
     initial_weights.initialization_is_kept,
     saves_and_loads,
 )
@@ -162,6 +161,9 @@ class PartPromises(Promises):
 
     def test_runs_compiled(self) -> None:
         self.run(execution.runs_compiled, self.largest()[:1])  # slow: one combination is enough
+
+    def test_runs_on_the_meta_device(self) -> None:
+        self.run(execution.runs_on_the_meta_device, self.largest()[-2:])  # slow: the last two have what the others have
 
     def test_learns_the_order_of_words(self) -> None:
         self.run(learns_the_order_of_words, self.toys().legal[: len({toy.family for toy in self.toys().legal})])

@@ -67,10 +67,9 @@ def _pieces(path: Path) -> Iterator[str]:
     if not (parsed := StandardLibrary.parse(path)):
         return
     lines = parsed[0].splitlines()
-    for node in ast.walk(parsed[1]):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            docstring = ast.get_docstring(node)
-            if docstring:
-                yield docstring
-            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                yield textwrap.dedent("\n".join(lines[node.lineno - 1 : node.end_lineno]))
+    for node in StandardLibrary.definitions(parsed[1]):
+        docstring = ast.get_docstring(node)
+        if docstring:
+            yield docstring
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield textwrap.dedent("\n".join(lines[node.lineno - 1 : node.end_lineno]))

@@ -425,7 +425,7 @@ def test_a_wrong_attention_is_rejected_by_the_name_of_the_promise(attention, pro
 
 
 class TestPlain(AttentionPromises):
-    part = Part(Plain)
+    part, families = Part(Plain), ("encoder_only", "decoder_only")  # in which the wrong ones are
 
 
 class TestSoftmaxInFloat32(AttentionPromises):

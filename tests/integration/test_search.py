@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.hydra]  # also with a newer one: mak
 
 optuna = pytest.importorskip("optuna")
 
-SEARCH = [*CLASSIFICATION, "sweep=optuna", "sweep.trials=6", "optimizer.lr=tag(log,interval(1e-4,1))", "model.num_heads=1,2"]
+SEARCH = [*CLASSIFICATION, "sweep=optuna", "sweep.trials=5", "optimizer.lr=tag(log,interval(1e-4,1))", "model.num_heads=1,2"]
 
 
 @pytest.fixture
@@ -61,17 +61,17 @@ def study_in(folder):
 
 
 def test_a_search_that_is_stopped_goes_on_in_one_study(launched, capsys, tmp_path):
-    launched.ends[4] = Interrupted(15)
+    launched.ends[3] = Interrupted(15)
     assert main(["-m", *SEARCH]) == 143
-    assert [trial.state.name for trial in study_in(the_folder()).trials] == ["COMPLETE"] * 3 + ["RUNNING"]
+    assert [trial.state.name for trial in study_in(the_folder()).trials] == ["COMPLETE"] * 2 + ["RUNNING"]
     the_folder().rename("runs/classification/moved")
-    launched.pruned = (6,)
+    launched.pruned = (5,)
     assert main(["-m", *SEARCH]) == 0
     trials = study_in(the_folder()).trials
-    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 4 + ["PRUNED", "COMPLETE"]
-    assert len(launched) == 7 and launched[3] == launched[4]  # the fourth went on
+    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 3 + ["PRUNED", "COMPLETE"]
+    assert len(launched) == 6 and launched[2] == launched[3]  # the third went on
     jobs = Ledger.read(the_folder()).jobs
-    assert [job.state for job in jobs] == ["finished"] * 4 + ["pruned", "finished"]
+    assert [job.state for job in jobs] == ["finished"] * 3 + ["pruned", "finished"]
     for trial, job in zip(trials, jobs, strict=True):
         config = Run(the_folder() / job.run).config()
         assert (
@@ -82,18 +82,18 @@ def test_a_search_that_is_stopped_goes_on_in_one_study(launched, capsys, tmp_pat
         assert trial.state.name == "PRUNED" or trial.value == config["optimizer"]["lr"] == job.value
     best = max((job for job in jobs if job.state == "finished"), key=lambda job: job.value)
     assert f"best     {best.run}" in capsys.readouterr().out
-    assert main(["-m", *SEARCH]) == 0 and len(launched) == 7
-    assert main(["-m", *[word.replace("trials=6", "trials=7") for word in SEARCH]]) == 0 and len(launched) == 8  # it grows
+    assert main(["-m", *SEARCH]) == 0 and len(launched) == 6
+    assert main(["-m", *[word.replace("trials=5", "trials=6") for word in SEARCH]]) == 0 and len(launched) == 7  # it grows
 
-    undisturbed, launched[:] = launched[:4] + launched[5:], []
-    launched.ends, launched.pruned = {}, (5,)
+    undisturbed, launched[:] = launched[:3] + launched[4:], []
+    launched.ends, launched.pruned = {}, (4,)
     (tmp_path / "again").mkdir()
-    assert main(["-m", *SEARCH, "runs=again"]) == 0 and launched == undisturbed[:6]
+    assert main(["-m", *SEARCH, "runs=again"]) == 0 and launched == undisturbed[:5]
 
 
 def test_a_trial_that_fails_is_tried_again_and_one_that_cannot_begin_is_replaced(launched, capsys):
     launched.ends[2] = UserError("no memory")
-    words = [word.replace("num_heads=1,2", "num_heads=1,3") for word in SEARCH]  # 16 is no multiple of 3
+    words = [*(word.replace("num_heads=1,2", "num_heads=1,3") for word in SEARCH), "sweep.trials=6"]  # 16 is no multiple of 3
     assert main(["-m", *words, "sweep.pruner=none"]) == 2
     said = capsys.readouterr()
     assert "num_heads=3" in said.out and "no memory" in said.err

@@ -147,7 +147,7 @@ def test_one_id_for_several_runs_is_refused(launched, capsys, monkeypatch):
 
 SWEPT = [*CLASSIFICATION, "model/position=rotary,alibi,learned", "model.dropout=0.2"]
 SWEPT = [word.replace("tokenizer=bytes", "tokenizer=bpe") for word in SWEPT] + ["tokenizer.vocab_size=300"]
-SWEPT += ["callbacks.checkpoint.every_n_train_steps=1", "trainer.log_every_n_steps=1", "trainer.max_epochs=3"]
+SWEPT += ["callbacks.checkpoint.every_n_train_steps=1", "trainer.log_every_n_steps=1"]
 NAMES = ["01_position=rotary", "02_position=alibi", "03_position=learned"]
 
 

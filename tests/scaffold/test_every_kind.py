@@ -11,6 +11,7 @@ from framework.__main__ import main
 from framework.cli.scaffold.texts import KINDS
 from framework.config import catalogue
 from tests import forks
+from tests.scaffold.contracts import share_of
 
 ROOT = Path(__file__).parents[2]
 TINY = [
@@ -28,9 +29,6 @@ WORDS = {  # overrides that the README lacks
     "decoder": ["model/decoder=a_decoder_half"],
     "decoding": ["task.test_rows=2", "task.decoding.max_new_tokens=4"],
 }
-# Contracts that take the longest, the same code for every kind of part: in the suite, one kind has them (`--matrix=whole`: all).
-LONGEST = ("test_runs_on_the_meta_device", "test_runs_compiled", "test_learns_the_order_of_words")
-QUICK = f"not ({' or '.join(LONGEST)})"
 # Kinds that one run uses. Distillation comes first: its teacher is the run before it.
 PARTS = "attention position feed_forward norm block decoder optimizer schedule tokenizer tracker callback trainer".split()
 TOGETHER = [["distillation"], PARTS, ["encoder", "classifier", "batches"]]
@@ -70,13 +68,12 @@ def used(tmp_path_factory, pytestconfig) -> str:
     for kinds in GROUPS:
         words = chain.from_iterable([*commands[kind], *WORDS.get(kind, [])] for kind in kinds)
         training.append((kinds, [*dict.fromkeys(words), *TINY, *(["data.limit=60"] if kinds != ["data"] else [])]))
-    whole = pytestconfig.getoption("matrix") == "whole"
-    which = ["plugins"] if whole else ["plugins", "-k", f"a_attention or {QUICK}"]
     program = f"""\
-import pytest
 from framework.__main__ import main
+from tests.scaffold.contracts import tested
 
-print("tests", int(pytest.main(["-q", "-rAf", "-p", "no:cacheprovider", "--no-header", "--tb=short", *{which!r}])), flush=True)
+words = "-q -rAf --no-header --tb=short plugins".split()
+print("tests", tested(words, {share_of(pytestconfig)}, ("file", "test"), "a_attention"), flush=True)
 main(["train", *{first!r}])
 for kinds, words in {training!r}:
     code = main(["train", *words])

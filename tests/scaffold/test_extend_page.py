@@ -11,7 +11,7 @@ from framework.__main__ import main
 from framework.cli.scaffold.texts import KINDS
 from framework.config import catalogue
 from tests import forks
-from tests.scaffold.test_every_kind import QUICK
+from tests.scaffold.contracts import share_of
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
@@ -42,7 +42,7 @@ def test_the_glossary_is_a_table_in_order():
 
 
 @pytest.mark.slow
-def test_the_page_runs(tmp_path, monkeypatch):
+def test_the_page_runs(tmp_path, monkeypatch, pytestconfig):
     catalogue.load()
     monkeypatch.chdir(tmp_path)
     typed = [command for command in COMMANDS if "new" not in command]
@@ -58,14 +58,14 @@ def test_the_page_runs(tmp_path, monkeypatch):
     (tmp_path / "page.py").write_text(python)
     program = f"""\
 import runpy
-import pytest
 from framework.__main__ import main
 from plugins.classification import linear
+from tests.scaffold.contracts import tested
 
 linear.ITERATIONS = 2  # of the baseline, which takes most of the time of a run
 for command in {typed!r}:
     _, _, module, *words = command
-    code = pytest.main([*words, "-p", "no:cacheprovider", "-k", {QUICK!r}]) if module == "pytest" else main(words)
+    code = tested(words, {share_of(pytestconfig)}) if module == "pytest" else main(words)
     print(f"{{command}} ended with {{int(code)}}", flush=True)
 runpy.run_path("page.py")
 print("python ended")

@@ -12,17 +12,17 @@ import pytest
 
 from framework.__main__ import main
 from framework.config import catalogue
-from tests.scaffold.test_every_kind import QUICK
+from tests.scaffold.contracts import share_of
 
 ROOT = Path(__file__).parents[2]
-NAMES = {"task": "colors", "attention": "tilted", "position": "faded", "data": "moods"}
+NAMES = {"task": "colors", "attention": "tilted"}
 TINY = "trainer.max_steps=3 model.dim=16 model.num_heads=2 model.num_layers=1 trainer.accelerator=cpu callbacks.progress.style=off".split()
 
 pytestmark = pytest.mark.slow
 
 
 def write(folder: Path, *words: str) -> dict[str, str]:
-    """One of four kinds each in a folder (all kinds: test_every_kind.py). Kind -> the overrides that its README says to train with."""
+    """One of each kind in a folder (all kinds: test_every_kind.py). Kind -> the overrides that its README says to train with."""
     catalogue.load()
     found = {}
     with pytest.MonkeyPatch.context() as patch:
@@ -42,8 +42,8 @@ def run(python: Path | str, folder: Path, *words: str, **variables: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory) -> str:
-    """The output where four packages are installed, tested and trained with, in one process, for its imports cost the most."""
+def installed(tmp_path_factory, pytestconfig) -> str:
+    """The output where packages are installed, tested and trained with, in one process, for its imports cost the most."""
     folder, environment = tmp_path_factory.mktemp("packages"), tmp_path_factory.mktemp("environment")
     training = write(folder, "package=true")
     venv.create(environment, with_pip=False)
@@ -53,10 +53,10 @@ def installed(tmp_path_factory) -> str:
     names = [str(folder / name) for name in NAMES.values()]
     run(sys.executable, folder, "-m", "pip", "--python", str(environment), "install", *words, *names)
     program = f"""\
-import pytest
 from framework.__main__ import main
+from tests.scaffold.contracts import tested
 
-print("tests", int(pytest.main(["-q", "-rA", "-p", "no:cacheprovider", "--no-header", "-k", {QUICK!r}, *{list(NAMES.values())!r}])))
+print("tests", tested(["-q", "-rA", "--no-header", *{list(NAMES.values())!r}], {share_of(pytestconfig)}))
 for kind, words in {training!r}.items():
     task = [] if "task=" in words else ["task={NAMES["task"]}"]  # it has the smallest rows
     print("trained", kind, main(["train", *words.split(), *task, *{TINY!r}]), flush=True)

@@ -10,7 +10,7 @@ import pytest
 from framework.__main__ import main
 from framework.config import catalogue
 from tests import forks
-from tests.scaffold.test_every_kind import QUICK
+from tests.scaffold.contracts import share_of
 
 ROOT = Path(__file__).parents[2]
 PAGES = {name: (ROOT / "docs" / f"write_a_{name}.md").read_text(encoding="utf-8") for name in ("task", "part")}
@@ -37,7 +37,7 @@ def test_a_task_is_fifty_lines_and_a_part_thirty():
 
 
 @pytest.fixture(scope="module")
-def followed(tmp_path_factory) -> tuple[Path, str]:
+def followed(tmp_path_factory, pytestconfig) -> tuple[Path, str]:
     """Both pages in one folder: first what they write, then, in one process, what they run. The folder, and what is printed."""
     folder = tmp_path_factory.mktemp("pages")
     catalogue.load()
@@ -56,12 +56,12 @@ def followed(tmp_path_factory) -> tuple[Path, str]:
     typed = [command for page in PAGES for command in commands(page) if command[0] == "python" and "new" not in command]
     typed.append("python -m framework list attention".split())
     program = f"""\
-import pytest
 from framework.__main__ import main
+from tests.scaffold.contracts import tested
 
 for command in {typed!r}:
     _, _, module, *words = command
-    code = pytest.main([*words, "-p", "no:cacheprovider", "-k", {QUICK!r}]) if module == "pytest" else main(words)
+    code = tested(words, {share_of(pytestconfig)}) if module == "pytest" else main(words)
     print(f"{{command}} ended with {{int(code)}}", flush=True)
 """
     code, out, said = forks.python(program, folder)

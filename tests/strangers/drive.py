@@ -8,7 +8,7 @@ from framework import UserError, load, train
 from framework.__main__ import main as export
 from framework.workflows.evaluate import evaluate
 
-SMALL = ["logger=csv", "task.baseline=false", "trainer.max_epochs=1", "data.limit=120"]
+SMALL = ["logger=csv", "task.baseline=false", "trainer.max_epochs=1", "data.limit=48"]
 TEXTS = {
     "embedding": "The cat sees the lamp and the bell.",
     "two_heads": "the cat sees a dog",
