@@ -33,7 +33,8 @@ class FeatureReader:
             return self.values[rows].astype(self.dtype)
         if self._inner is not None:
             return [self[row] for row in rows.tolist()]
-        starts = np.where(rows > 0, self.ends[rows - 1], 0)
+        starts = self.ends[rows - 1]
+        starts[rows == 0] = 0
         return self.slices(starts, self.ends[rows] - starts)
 
     def slices(self, starts: Numbers, lengths: Numbers) -> Ragged:

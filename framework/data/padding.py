@@ -54,8 +54,12 @@ def padding_mask(rows: Rows | Numbers) -> Tensor | None:
         return None if bool(mask.all()) else mask
     else:
         lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
-    longest = int(lengths.max())
-    return None if int(lengths.min()) == longest else torch.from_numpy(np.arange(longest) < lengths[:, None])
+    longest, shortest = int(lengths.max()), int(lengths.min())
+    if shortest == longest:
+        return None
+    found = np.ones((len(lengths), longest), dtype=bool)
+    found[:, shortest:] = np.arange(shortest, longest) < lengths[:, None]
+    return torch.from_numpy(found)
 
 
 def stack_features(features: Sequence[Mapping[str, Any]], padding: int) -> dict[str, Any]:

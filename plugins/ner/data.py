@@ -190,14 +190,14 @@ class NerFormat(Format):
         windows = Windows.of(pieces.lengths, room, self.overlap)
         width = max(int(windows.length.max()), 1 - framed)  # a text may have no subword
         ids = windows.slices(pieces).padded(spec.padding, width, begin, end)  # (R, T)
-        words = windows.slices(word_ids).padded(NO_WORD, width)
-        mask = windows.represents(words, word_ids, self.pieces)
-        around = (0, 0), (len(begin), len(end))
-        words, mask = np.pad(words, around, constant_values=NO_WORD), np.pad(mask, around)
+        words = windows.slices(word_ids).padded(NO_WORD, width + len(end), before=[NO_WORD] * len(begin))  # (R, T)
+        mask, outside = windows.represents(words, word_ids, self.pieces, len(begin)), words == NO_WORD
+        words += windows.row[:, None] * most
+        words[outside] = none
         batch: Batch = {
             "ids": torch.from_numpy(ids),
             "padding_mask": padding_mask(np.maximum(windows.length + framed, 1)),
-            "word_ids": torch.from_numpy(np.where(words == NO_WORD, none, words + windows.row[:, None] * most)),
+            "word_ids": torch.from_numpy(words),
             "word_mask": torch.from_numpy(mask),
             "num_words": torch.from_numpy(num_words),
         }

@@ -33,19 +33,28 @@ class Windows(NamedTuple):
         start, stop = np.array([span for each in spans for span in each], dtype=np.int64).T
         return cls(np.repeat(row, [len(each) for each in spans]), start, stop - start)
 
-    def slices(self, texts: Ragged, shift: int = 0) -> Ragged:
-        """The part of its text that each window holds. shift: of the slices, to the right."""
-        return Ragged(texts.values, texts.starts[self.row] + self.start + shift, self.length, texts.dtype)
+    def slices(self, texts: Ragged) -> Ragged:
+        """The part of its text that each window holds."""
+        return Ragged(texts.values, texts.starts[self.row] + self.start, self.length, texts.dtype)
 
-    def represents(self, words: Numbers, word_ids: Ragged, pieces: Literal["first", "last", "all"]) -> NDArray[np.bool_]:
-        """(R, T): whether a subword represents its word, in one window alone. words: (R, T), of the subwords of the windows; word_ids: of
-        those of the texts."""
+    def represents(self, words: Numbers, word_ids: Ragged, pieces: Literal["first", "last", "all"], before: int) -> NDArray[np.bool_]:
+        """(R, T): whether a subword represents its word, in one window alone. words: (R, T), of the subwords of the windows, from column
+        `before` on; NO_WORD elsewhere. word_ids: of those of the texts."""
         mask = words != NO_WORD
-        if pieces != "all":
-            neighbors = self.slices(word_ids, -1 if pieces == "first" else 1).padded(NO_WORD, words.shape[1])
-            end = 0 if pieces == "first" else word_ids.lengths[self.row][:, None] - 1  # the subword that has no such neighbor
-            place = self.start[:, None] + np.arange(words.shape[1])
-            mask &= (words != neighbors) | (place == end)
+        if pieces != "all":  # another word than its neighbor's: rows compared as one, then their outermost columns, which have none
+            changes, outermost = words.ravel()[1:] != words.ravel()[:-1], 0 if pieces == "first" else -1
+            kept = mask[:, outermost].copy()
+            inner = mask.ravel()[1:] if pieces == "first" else mask.ravel()[:-1]
+            inner &= changes
+            mask[:, outermost] = kept
+        if len(self.row) == len(word_ids):
+            return mask
+        if pieces != "all":  # the neighbor of the subword at the border of a window is in the text
+            outside = self.start - 1 if pieces == "first" else self.start + self.length
+            cut = np.flatnonzero((outside >= 0) & (outside < word_ids.lengths[self.row]))
+            column = before if pieces == "first" else before + self.length[cut] - 1
+            neighbors = word_ids.values[word_ids.starts[self.row[cut]] + outside[cut]]
+            mask[cut, column] &= words[cut, column] != neighbors
         for text in np.flatnonzero(np.bincount(self.row) > 1):
             windows = np.flatnonzero(self.row == text)
             starts, stops = self.start[windows], self.start[windows] + self.length[windows]

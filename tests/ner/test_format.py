@@ -103,6 +103,28 @@ def test_a_long_text_is_read_in_windows_and_every_word_is_represented_once():
     assert batch["num_words"].tolist() == [9, 1]
 
 
+@pytest.mark.parametrize("spec", [SPEC, DataSpec(30, 6, labels=SPEC.labels)], ids=["framed", "bare"])
+@pytest.mark.parametrize("pieces", ["first", "last", "all"])
+def test_the_pieces_of_windows_are_those_of_the_text(pieces, spec):
+    """Also at the border of a window, where the neighbor of a piece is in the text alone."""
+    texts = [["abcdefghij", "ab", "klmnopqr", "st", "uvwxyz", "abcd"], ["ab"], ["ab", "abcdefghijklmnopqrst", "uv", "wx"]]
+    rows = [encode({"tokens": tokens}, spec, overlap=3) for tokens in texts]
+    batch = NerFormat(overlap=3, pieces=pieces).collate(rows, spec, Random(0))
+    most, before, expected = int(batch["num_words"].max()), int(spec.begin is not None), []
+    for number, row in enumerate(rows):
+        words = row["word_ids"]
+        spans = token_windows(len(words), 6, 3)
+        homes = best_windows(words, spans)
+        for window, (start, stop) in enumerate(spans):
+            for place in range(start, stop):
+                word, neighbor = words[place], place + {"first": -1, "last": 1, "all": 0}[pieces]
+                outermost = pieces == "all" or not 0 <= neighbor < len(words) or words[neighbor] != word
+                if word != NO_WORD and outermost and homes[word] == window:
+                    expected.append((len(expected), number * most + word, before + place - start))
+    found = [(count, batch["word_ids"][at].item(), at[1]) for count, at in enumerate(map(tuple, batch["word_mask"].nonzero().tolist()))]
+    assert found == expected and len(found) >= 9
+
+
 def test_windows_that_do_not_go_on_are_refused():
     with pytest.raises(UserError, match=r"task.format.overlap=6 must be smaller than the 6 subwords of a window \(model.max_length=8\)"):
         encode({"tokens": ["ab"]}, overlap=6)

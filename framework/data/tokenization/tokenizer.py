@@ -10,6 +10,7 @@ import tokenizers
 from tokenizers import AddedToken
 
 from framework.data.tokenization.beginning import LEAST, Beginning
+from framework.data.tokenization.by_words import splits_at_blanks
 from framework.data.tokenization.description import check_description, library_error
 from framework.errors import UserError
 from framework.utils.files import write_text
@@ -26,7 +27,10 @@ KNOWN_SPECIAL_TOKENS = {  # role -> usual names, the ones of this project first
     "mask": ("[MASK]", "<mask>"),
 }
 SPACES = ("▁", "Ġ")  # a space in sentencepiece and in byte-level vocabularies
+LONGEST = 32  # characters of a text whose encoding is kept, because it may be a word
+KEPT = 1 << 15  # such texts, about 15 MB
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]  # byte-fallback tokens of `tokenizers`
+Pieces = tuple[tuple[int, ...], tuple[tuple[int, int], ...]]  # ids, and the characters [from, to) of each
 
 
 class Tokenizer:
@@ -52,6 +56,7 @@ class Tokenizer:
         backend.no_truncation()
         backend.encode_special_tokens = True  # a text "[MASK]" is no special token
         self.backend, self.special_tokens, self.min_vocab_size, self.start = backend, dict(special_tokens or {}), min_vocab_size, start
+        self._known: dict[str, Pieces] = {}
         self.special_ids: dict[str, int | None] = {}
         for role, usual in KNOWN_SPECIAL_TOKENS.items():
             tokens = (self.special_tokens[role],) if role in self.special_tokens else usual
@@ -78,12 +83,18 @@ class Tokenizer:
         if at_least is not None and len(text) > LEAST:
             if (ids := self._beginning.encode(text, at_least)) is not None:
                 return ids
-        return list(self._encoded(text).ids)
+        if not self._by_words:
+            return list(self._encoded(text).ids)
+        ids: list[int] = []
+        known = self._known
+        for word in text.split(" "):
+            ids += (known.get(word) or self._pieces(word))[0]
+        return ids
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """ids, and for each its characters [from, to) in the text."""
-        encoding = self._encoded(text)
-        return list(encoding.ids), list(encoding.offsets)
+        ids, offsets = self._pieces(text)
+        return list(ids), list(offsets)
 
     def _encoded(self, text: str) -> tokenizers.Encoding:
         """UserError: the tokenizer cannot encode the text; nobody's own trained here refuses one."""
@@ -106,6 +117,21 @@ class Tokenizer:
         if lengths and self._prefixes_space:
             lengths[0] = max(0, lengths[0] - 1)
         return lengths
+
+    @cached_property
+    def _by_words(self) -> bool:
+        return splits_at_blanks(self.backend)
+
+    def _pieces(self, text: str) -> Pieces:
+        """The ids of a text and their characters, kept if it is as short as a word."""
+        if (found := self._known.get(text)) is None:
+            encoding = self._encoded(text)
+            found = tuple(encoding.ids), tuple(encoding.offsets)
+            if len(text) <= LONGEST:
+                if len(self._known) == KEPT:
+                    self._known.clear()
+                self._known[text] = found
+        return found
 
     @cached_property
     def _beginning(self) -> Beginning:
