@@ -47,8 +47,10 @@ def models(family: str) -> tuple[Any, Any]:
         sizes = {"n_embd": 384, "n_layer": 6, "n_head": 6, "n_positions": 512, "vocab_size": VOCABULARY}
         theirs: Any = GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=1, eos_token_id=2, pad_token_id=0))
         return DecoderOnlyModel(spec=SPEC, dim=384, num_layers=6, num_heads=6, dropout=0.0), theirs
-    sizes = {f"{side}_{name}": size for side in ("encoder", "decoder") for name, size in (("layers", 4), ("attention_heads", 4), ("ffn_dim", 1024))}
-    config = BartConfig(**sizes, d_model=256, vocab_size=VOCABULARY, max_position_embeddings=512, pad_token_id=0, bos_token_id=1, eos_token_id=2)
+    of_layers = {"layers": 4, "attention_heads": 4, "ffn_dim": 1024}
+    sizes = {f"{side}_{name}": size for side in ("encoder", "decoder") for name, size in of_layers.items()}
+    special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    config = BartConfig(**sizes, **special, d_model=256, vocab_size=VOCABULARY, max_position_embeddings=512)
     config.decoder_start_token_id, config.forced_eos_token_id = 1, None
     return EncoderDecoderModel(spec=SPEC, dim=256, num_layers=4, num_heads=4, dropout=0.0), BartForConditionalGeneration(config)
 

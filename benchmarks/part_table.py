@@ -49,8 +49,8 @@ HEAD = """# What a part does
 
 One small model, one part exchanged at a time: three seeds, mean and standard deviation, the difference from the best variant (`*`) with its
 interval and p-value (adjusted for all pairs, [compare.md](compare.md)), and beside them parameters, CPU-seconds and training tokens of a
-run. Written by `python benchmarks/part_table.py DATA` from sweeps; `DATA` is the folder of the published datasets, and the tasks are those of
-[transduction](tasks.md#transduction).
+run. Written by `python benchmarks/part_table.py DATA` from sweeps; `DATA` is the folder of the published datasets, and the tasks are those
+of [transduction](tasks.md#transduction).
 """
 
 
