@@ -110,12 +110,13 @@ class TransductionTask(GenerationTask, Distillable):
         return result, rows
 
     def _outputs(self, batch: Batch, decode: Decode, wanted: Sequence[int], likeliest: Tensor) -> list[dict[str, Any]]:
-        """The outputs of some rows. One with given tokens is not decoded: it has the likeliest tokens (N,) at its targets."""
+        """The outputs of some rows. One with given tokens is not decoded, since it cannot be written without them: `likeliest` are the
+        likeliest tokens (N,) at its targets."""
         labels, raw = batch["labels"], batch["@rows"].raw
         decoded = [place for place in wanted if not raw[place].get("given")]
         texts = dict(zip(decoded, self._generate(batch, decode, decoded), strict=True))
         predicted = torch.full_like(labels, IGNORED).masked_scatter(labels != IGNORED, likeliest)  # (B, T)
-        return [texts[place] if place in texts else {"prediction": self._text(predicted[place], decode)} for place in wanted]
+        return [texts[place] if place in texts else {"likeliest": self._text(predicted[place], decode)} for place in wanted]
 
     def _text(self, ids: Tensor, decode: Decode) -> str:
         kept = [id for id in ids.tolist() if id != IGNORED]
