@@ -96,7 +96,7 @@ class Stack(nn.Module):
         head_dims = [built[number].attention.rotary_dim for number in self.depths]
         kinds = [_kind(part, head_dim) for part, head_dim in zip(positions, head_dims, strict=True)]
         self.positions = distinct([_kind(position, head_dims[0]), *kinds])[1:]  # of the layers; 0 is that of the stack
-        around = {"dim": embedding_dim, "num_heads": num_heads, "max_length": max_length, "causal": self.causal}
+        around: dict[str, Any] = {"dim": embedding_dim, "num_heads": num_heads, "max_length": max_length, "causal": self.causal}
         around |= {"epsilon": epsilon, "bias": bias}
         self.position = position(**around, head_dim=head_dims[0])
         self.layers = nn.ModuleList(built)

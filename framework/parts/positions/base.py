@@ -43,8 +43,8 @@ class Position(nn.Module):
         return None
 
     def vectors(self, queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor] | None:
-        """A table of vectors (P, D), and places in it (B or 1, T, S) of pairs of queries and keys. queries, keys: as of `bias`. An attention
-        that provides `projected_vectors` projects them as it does tokens, and adds their products with queries and keys."""
+        """A table of vectors (P, D), and places in it (B or 1, T, S) of pairs of queries and keys. queries, keys: as of `bias`. An
+        attention that provides `projected_vectors` projects them as it does tokens, and adds their products with queries and keys."""
         return None
 
 
