@@ -31,6 +31,7 @@ KINDS: dict[str, dict[str, tuple[str, str]]] = {
     "Further encoders": {
         "XLM-RoBERTa": ("xlm_roberta", "roberta_base"),
         "ELECTRA": ("electra", "electra_small"),
+        "DeBERTaV3": ("deberta_v2", "deberta_v3_base"),
     },
     "Decoders": {
         "GPT-2": ("gpt2", "gpt2"),
@@ -75,6 +76,7 @@ VOCABULARIES = {
     "roberta_base": 50265,
     "roberta_large": 50265,
     "electra_small": 30522,
+    "deberta_v3_base": 128100,
     "distilbert_base": 30522,
     "albert_base": 30000,
     "modernbert_base": 50368,

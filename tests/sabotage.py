@@ -125,6 +125,36 @@ BREAKAGES = {
         "scatter_(-1, chosen, 1.0)",
         ("tests/parts/test_mixture_of_experts.py::test_the_losses_are_those_of_the_papers",),
     ),
+    "values of the last layer in place of the first": Breakage(
+        "framework/parts/attention/multi_head.py",
+        'layout.shared.setdefault("value_residual", (self.layer, value))',
+        'layout.shared.update(value_residual=(self.layer, value)) or layout.shared["value_residual"]',
+        ("tests/parts/test_value_residual.py::test_values_are_mixed_with_those_of_the_first_layer_that_has_the_option",),
+    ),
+    "further tokens of another document": Breakage(
+        "framework/models/further_tokens.py",
+        "real = real & (documents[:, number:] == documents[:, :count])",
+        "real = real & (documents[:, number:] == documents[:, number:])",
+        ("tests/parts/test_further_tokens.py::test_each_loss_is_the_mean_over_tokens_that_far_away",),
+    ),
+    "queries of distances forgotten": Breakage(
+        "framework/parts/attention/multi_head.py",
+        "bias = scale * (of_queries + of_keys)",
+        "bias = scale * of_queries",
+        ("tests/parts/test_parity.py::test_disentangled_scores_have_keys_and_queries_of_distances",),
+    ),
+    "fire without its threshold": Breakage(
+        "framework/parts/positions/fire.py",
+        "torch.maximum(torch.maximum(query, key), (self.threshold * self.threshold_scale).abs())",
+        "torch.maximum(query, key).clamp(min=1)",
+        ("tests/parts/test_parity.py::test_fire_interpolates_distances_by_the_position",),
+    ),
+    "gate and input of stacked experts in one order": Breakage(
+        "framework/huggingface/weight_map.py",
+        "return [range(number, len(self.names), len(self.names)) for number in range(len(self.names))]",
+        "return [range(0, len(self.names), len(self.names)) for number in range(len(self.names))]",
+        ("tests/huggingface/test_equal.py::test_a_decoder_gives_the_same_states_and_scores",),
+    ),
     "vectors of distances to the other side": Breakage(
         "framework/parts/positions/shaw.py",
         "offset = keys[:, None, :] - queries[:, :, None]",

@@ -20,6 +20,7 @@ class Mask:
     window: a token attends to tokens nearer than this many, itself included.
     bias: (B or 1, H, T, S), added to the scores.
     relative: function of the scaled queries (B, H, T, d) that gives a further bias (B, H, T, S); `attend` calls it.
+    vectors: a table (P, D) and places in it (B or 1, T, S), see `Position.vectors`; an attention turns them into a bias.
     document_lengths: tokens of each document of all rows, in order, where attention may be computed for each alone: without padding and
         bias, and known without a wait (on a CPU, not compiled); else None.
 
@@ -36,6 +37,7 @@ class Mask:
     device: torch.device | None = None
     bias: Tensor | None = None
     relative: Callable[[Tensor], Tensor] | None = field(default=None, repr=False, compare=False)
+    vectors: tuple[Tensor, Tensor] | None = field(default=None, repr=False, compare=False)
     document_lengths: list[int] | None = field(init=False, repr=False, compare=False)
     _sdpa: dict[str, Any] | None = field(init=False, repr=False, compare=False)
 

@@ -96,7 +96,8 @@ class Stack(nn.Module):
         head_dims = [built[number].attention.rotary_dim for number in self.depths]
         kinds = [_kind(part, head_dim) for part, head_dim in zip(positions, head_dims, strict=True)]
         self.positions = distinct([_kind(position, head_dims[0]), *kinds])[1:]  # of the layers; 0 is that of the stack
-        around = {"dim": embedding_dim, "num_heads": num_heads, "max_length": max_length, "causal": self.causal}
+        around: dict[str, Any] = {"dim": embedding_dim, "num_heads": num_heads, "max_length": max_length, "causal": self.causal}
+        around |= {"epsilon": epsilon, "bias": bias}
         self.position = position(**around, head_dim=head_dims[0])
         self.layers = nn.ModuleList(built)
         firsts = (self.positions.index(number) for number in range(1, max(self.positions) + 1))
@@ -127,10 +128,12 @@ class Stack(nn.Module):
         encodings = [cast(Position, self.position), *(cast(Position, position) for position in self.layer_positions)]
         biases: dict[int, Tensor | None] = {}
         relatives: dict[int, Any] = {}
+        vectors: dict[int, tuple[Tensor, Tensor] | None] = {}
         for number in set(self.positions):
             position = encodings[number]
             bias = position.bias(positions, keys)
             biases[number] = None if bias is None else bias.to(x.dtype)  # (B or 1, H, T, S)
+            vectors[number] = position.vectors(positions, keys)
             related = type(position).relative is not Position.relative
             relatives[number] = partial(position.relative, queries=positions, keys=keys) if related else None
         head_dims = (cast(Layer, layer).attention.rotary_dim for layer in self.by_depth())
@@ -142,7 +145,7 @@ class Stack(nn.Module):
             layouts[number, window, head_dim] = SequenceLayout(positions, padding_mask, rotary, shared)
             if (number, window) not in masks:
                 seen = (x.shape[1], keys.shape[1], self.causal, keys_padding_mask, pair, window, x.device)
-                masks[number, window] = Mask(*seen, biases[number], relatives[number])
+                masks[number, window] = Mask(*seen, biases[number], relatives[number], vectors[number])
         return [layouts[kind] for kind in kinds], [masks[kind[:2]] for kind in kinds]
 
     def by_depth(self) -> list[nn.Module]:

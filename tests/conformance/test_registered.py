@@ -91,6 +91,11 @@ class TestKerplePosition(PositionPromises):
     families = ("encoder_decoder",)
 
 
+class TestDisentangledPosition(PositionPromises):
+    part = Part("position/disentangled", buckets=4, distance=8)
+    families = ("encoder_decoder",)
+
+
 class TestFirePosition(PositionPromises):
     part = Part("position/fire", hidden=6, threshold=4.0)
     families = ("encoder_decoder",)

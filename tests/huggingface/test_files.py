@@ -126,7 +126,17 @@ def test_a_missing_model_type_is_deduced_or_asked_for(name: str, named: bool, sa
     path = tmp_path / "changed" / "config.json"
     config = json.loads(path.read_text())
     path.write_text(json.dumps({key: config[key] for key in config if key != "model_type" and (named or key != "architectures")}))
-    if named or config["model_type"] in ("bert", "roberta", "xlm-roberta", "electra", "distilbert", "albert", "gpt2", "modernbert"):
+    if named or config["model_type"] in (
+        "bert",
+        "roberta",
+        "xlm-roberta",
+        "electra",
+        "deberta-v2",
+        "distilbert",
+        "albert",
+        "gpt2",
+        "modernbert",
+    ):
         deduced = PublishedModel.open(tmp_path / "changed").family.model_type
         assert deduced == (config["model_type"] if named else config["model_type"].removeprefix("xlm-"))
         return
@@ -275,6 +285,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("llama", {"rope_parameters": {"rope_type": "llama3"}}, "rope_type='llama3' without factor, low_freq_factor, high_freq_factor"),
     ("llama", {"partial_rotary_factor": 0.5, "rope_parameters": {}}, "partial_rotary_factor=0.5.* 1.0"),
+    ("deberta_v2", {"pos_att_type": "c2p"}, "pos_att_type='c2p'.*p2c and c2p"),
+    ("deberta_v2", {"share_att_key": ...}, "share_att_key=False"),
     ("phi3", {"rope_parameters": {"rope_type": "yarn", "factor": 4.0}}, "rope_type='yarn'.*longrope"),
     ("deepseek_v2", {"topk_method": "group_limited_greedy"}, "topk_method='group_limited_greedy'.*'greedy'"),
     ("deepseek_v2", {"v_head_dim": 8}, "v_head_dim=8 and qk_nope_head_dim=6"),

@@ -65,6 +65,22 @@ ENCODERS = {
     ),
     "albert": Toy("AlbertConfig", "MaskedLM", {**BERT, "embedding_size": 6}),
     "xlm_roberta": Toy("XLMRobertaConfig", "MaskedLM", {**BERT, "num_hidden_layers": 2}),
+    "deberta_v2": Toy(
+        "DebertaV2Config",
+        "MaskedLM",
+        {
+            **BERT,
+            "num_hidden_layers": 2,
+            "type_vocab_size": 0,
+            "relative_attention": True,
+            "position_biased_input": False,
+            "share_att_key": True,
+            "norm_rel_ebd": "layer_norm",
+            "pos_att_type": ["p2c", "c2p"],
+            "position_buckets": 6,
+            "max_relative_positions": 16,
+        },
+    ),
     "electra": Toy("ElectraConfig", "MaskedLM", {**BERT, "num_hidden_layers": 2, "embedding_size": 6}),
     "modernbert": Toy("ModernBertConfig", "MaskedLM", {**BERT, "num_hidden_layers": 4, "local_attention": 8}),
     "modernbert_odd": Toy(

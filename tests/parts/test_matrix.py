@@ -68,6 +68,7 @@ def test_what_is_refused_and_why(capsys):
         print(f"\nlegal: {len(LEGAL)} of {len(MATRIX)} combinations ({len(LEGAL) / len(MATRIX):.0%})")
     wanted = {("linear", position): "no scores to add a position bias" for position in ("alibi", "fire", "kerple", "relative")}
     wanted |= {(attention, "shaw"): "vectors of distances" for attention in ("linear", "latent")}
+    wanted |= {(attention, "disentangled"): "projects vectors" for attention in ("linear", "latent", "differential")}
     recurrent = ("gated_delta", "retention")
     assert {case[1:]: reason for case, reason in refused.items() if case[1] not in recurrent}.keys() == wanted.keys()
     for (family, attention, position), reason in refused.items():

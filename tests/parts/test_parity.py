@@ -298,6 +298,33 @@ def test_fire_interpolates_distances_by_the_position():
                 assert got[0, head, t, s].item() == pytest.approx(wanted, abs=BILLIONTH)
 
 
+@pytest.mark.parametrize("num_kv_heads", [1, HEADS])
+def test_disentangled_scores_have_keys_and_queries_of_distances(num_kv_heads):
+    position = Part("position/disentangled", buckets=4, distance=8)(dim=DIM, epsilon=1e-5, bias=True)
+    attention = Part(MultiHeadAttention, num_kv_heads=num_kv_heads, scale=0.4)(**OFFERS)
+    nn.init.normal_(position.table.weight)
+    x, places = torch.randn(1, 9, DIM), torch.arange(9)[None]
+    assert position.place(torch.tensor([0, 1, 2, 3, 7, 9, -1, -3, -9])).tolist() == [4, 5, 6, 7, 7, 7, 3, 1, 0]
+    got = attend(attention, x, Mask(9, 9, vectors=position.vectors(places, places)))
+    table = position.norm(position.table.weight)
+
+    def heads(vector, linear, head):
+        return (linear.weight @ vector + linear.bias).view(-1, WIDTH)[head]
+
+    for t in range(9):
+        outputs = []
+        for h in range(HEADS):
+            shared, scores = h if num_kv_heads == HEADS else 0, []
+            query = heads(x[0, t], attention.query, h)
+            for s in range(9):
+                vector, key = table[int(position.place(torch.tensor(t - s)))], heads(x[0, s], attention.key, shared)
+                of_query, of_key = heads(vector, attention.key, shared), heads(vector, attention.query, h)
+                scores.append(0.4 * (query @ key + query @ of_query + of_key @ key))
+            values = torch.stack([heads(x[0, s], attention.value, shared) for s in range(9)])
+            outputs.append(torch.stack(scores).softmax(0) @ values)
+        close(got[0, t], attention.output(torch.cat(outputs)))
+
+
 @pytest.mark.parametrize("causal", [False, True])
 def test_shaw_adds_the_vector_of_the_distance_to_the_key(causal):
     position = Part("position/shaw", distance=2)(head_dim=WIDTH, causal=causal)

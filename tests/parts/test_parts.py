@@ -169,6 +169,7 @@ def test_every_activation_is_its_formula():
     formulas = {
         "gelu": x * 0.5 * (1 + torch.erf(x / 2**0.5)),
         "gelu_tanh": 0.5 * x * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (x + 0.044715 * x**3))),
+        "quick_gelu": x / (1 + torch.exp(-1.702 * x)),
         "relu": x.clamp(min=0),
         "squared_relu": x.clamp(min=0) ** 2,
         "silu": x / (1 + torch.exp(-x)),
@@ -180,6 +181,14 @@ def test_every_activation_is_its_formula():
     assert set(ACTIVATIONS) == set(formulas)
     for name, wanted in formulas.items():
         torch.testing.assert_close(ACTIVATIONS[name](x), wanted)
+
+
+def test_a_limit_and_a_shift_are_in_the_gated_network():
+    network = Part("feed_forward/gated", hidden=6, activation="relu", limit=0.5, shift=1.0)(dim=4, bias=True).double()
+    x = torch.randn(5, 4, dtype=torch.float64) * 3
+    gate, inner = (torch.minimum(layer(x), torch.tensor(0.5)) for layer in (network.gate, network.input))
+    wanted = network.output(gate.clamp(min=0) * (torch.maximum(inner, torch.tensor(-0.5)) + 1))
+    torch.testing.assert_close(network(x), wanted, rtol=0, atol=1e-12)
 
 
 def test_positions_count_tokens():

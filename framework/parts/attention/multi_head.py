@@ -1,5 +1,6 @@
 """Multi-head scaled dot-product attention, with grouped or shared key/value heads."""
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
@@ -46,7 +47,11 @@ class MultiHeadAttention(Attention):
         "weights_dropout is None or 0 <= weights_dropout < 1": "weights_dropout must be in [0, 1)",
     }
 
-    provides: ClassVar[dict[str, str]] = {"odd_heads": "(head_dim or dim // num_heads) % 2 == 1", "relative_scores": "True"}
+    provides: ClassVar[dict[str, str]] = {
+        "odd_heads": "(head_dim or dim // num_heads) % 2 == 1",
+        "relative_scores": "True",
+        "projected_vectors": "True",
+    }
     option_traits: ClassVar = {"training_only": ("weights_dropout",)}
 
     def __init__(
@@ -93,11 +98,24 @@ class MultiHeadAttention(Attention):
     def forward(self, x: Tensor, keys_values: tuple[Tensor, ...], layout: SequenceLayout, mask: Mask) -> Tensor:
         query = layout.apply_rotary(self._normed(self.query(x), self.query_norm))  # (B, H, T, d)
         key, value = keys_values
+        mask = mask if mask.vectors is None else self._with_vectors(mask, query, key, *mask.vectors)
         rate = self.dropout if self.training else 0.0
         attended = attend(query, key, value, mask, rate, self.scale, self.logit_cap, self.sinks)  # (B, H, T, d)
         if self.gate is not None:
             attended = attended * self.gate(x).unflatten(-1, (attended.shape[1], -1)).transpose(1, 2).sigmoid()
         return self.output(attended.transpose(1, 2).flatten(2))  # (B, T, D)
+
+    def _with_vectors(self, mask: Mask, query: Tensor, key: Tensor, table: Tensor, places: Tensor) -> Mask:
+        """The mask with the scores of queries and keys with those of vectors (P, D) at places (B or 1, T, S) as bias."""
+        groups = query.shape[1] // key.shape[1]
+        keys = self._normed(self.key(table[None]), self.key_norm).repeat_interleave(groups, dim=1)  # (1, H, P, d)
+        queries = self._normed(self.query(table[None]), self.query_norm)
+        places = places[:, None].expand(query.shape[0], query.shape[1], -1, -1)  # (B, H, T, S)
+        of_queries = (query @ keys.mT).gather(-1, places)
+        of_keys = (key.repeat_interleave(groups, dim=1) @ queries.mT).gather(-1, places.mT).mT
+        scale = self.rotary_dim**-0.5 if self.scale is None else self.scale
+        bias = scale * (of_queries + of_keys)
+        return replace(mask, bias=bias if mask.bias is None else mask.bias + bias, vectors=None)
 
     def _values(self, x: Tensor, layout: SequenceLayout) -> Tensor:
         """The values (B, K, S, d), mixed with those of the first layer that has this option."""

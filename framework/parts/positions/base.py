@@ -9,11 +9,12 @@ from framework.registry import register
 
 
 class Position(nn.Module):
-    """A position encoding: four hooks, each without effect by default.
+    """A position encoding: five hooks, each without effect by default.
 
-    Context arguments: dim (of the embeddings), num_heads, head_dim (features of a query), max_length, causal (whether the stack is).
-    It declares in `provides` what it gives, so that rules of other parts can refuse it: `bias`, `rotary`, `relative`, and `added` if it is
-    added to the embeddings, so that every layer sees it; and `table` if it has a table of max_length entries.
+    Context arguments: dim (of the embeddings), num_heads, head_dim (features of a query), max_length, causal (whether the stack is),
+    epsilon and bias (of norms). It declares in `provides` what it gives, so that rules of other parts can refuse it: `bias`, `rotary`,
+    `relative`, `vectors`, and `added` if it is added to the embeddings, so that every layer sees it; and `table` if it has a table of
+    max_length entries.
 
     >>> position = Part("position/alibi")(num_heads=4, causal=True)
     >>> positions = torch.arange(5)[None]
@@ -39,6 +40,11 @@ class Position(nn.Module):
     def relative(self, query: Tensor, queries: Tensor, keys: Tensor) -> Tensor | None:
         """Bias (B, H, T, S) on the scores that depends on the queries (B, H, T, d), scaled as the scores are. queries, keys: as of `bias`.
         `attend` adds it; an attention that provides `relative_scores` calls that."""
+        return None
+
+    def vectors(self, queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor] | None:
+        """A table of vectors (P, D), and places in it (B or 1, T, S) of pairs of queries and keys. queries, keys: as of `bias`. An
+        attention that provides `projected_vectors` projects them as it does tokens, and adds their products with queries and keys."""
         return None
 
 
