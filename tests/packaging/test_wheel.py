@@ -116,11 +116,10 @@ def test_what_is_imported_is_the_wheel(machine: Machine):
 
 
 def test_the_wheel_lists_trains_and_predicts(machine: Machine):
-    listed = machine.python("-m", "framework", "list", "task")
-    assert "classification" in listed and "completion" in listed and "translation" in listed
     files = ["data=files", "data.train=reviews.csv", "data.test=reviews.csv"]
     training = ["train", "task=classification", *files, *TINY, "trainer.max_steps=3", "task.baseline=false"]
-    _, answer = machine.commands(training, ["predict", "runs/last", "text=a good film"])
+    listed, _, answer = machine.commands(["list", "task"], training, ["predict", "runs/last", "text=a good film"])
+    assert "classification" in listed and "completion" in listed and "translation" in listed
     figures = json.loads((machine.folder / "runs" / "last" / "metrics.json").read_text())
     assert 0 <= figures["test/accuracy"] <= 1
     assert json.loads(answer)["prediction"] in ("yes", "no")
