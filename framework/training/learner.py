@@ -228,7 +228,7 @@ class Learner(pl.LightningModule):
 
     def _is_logged(self, step: int) -> bool:
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        return bool(every and (step % every == 0 or self.trainer.is_last_batch))
+        return bool(every and (step % every == 0 or self.trainer.is_last_batch or step == self.trainer.max_steps))
 
     def _rates(self) -> dict[str, float]:
         """The highest learning rate of all parameter groups, and where groups have different ones, each of them, the highest first."""

@@ -1,4 +1,6 @@
-"""Progress of reading, encoding, evaluation and other work besides training steps: a line on standard error from two seconds on."""
+"""Progress of reading, encoding, evaluation and other work besides training steps: a line on standard error from two seconds on.
+
+On a terminal a command shows its first line after one second, so that no terminal is blank while modules are imported."""
 
 import contextlib
 import os
@@ -11,6 +13,7 @@ from typing import Any, TextIO, TypeVar
 from framework.utils.ranks import ranks
 
 _FIRST = 2.0  # seconds until a phase is shown; as plain lines, it is shown again after 4, 8, 16, ... seconds
+_SOON = 1.0  # seconds until a command has shown a line on a terminal, whatever the phase
 _REDRAW = 0.5  # seconds, on a terminal
 _WIDTH = 100  # characters of a line that is erased
 
@@ -97,6 +100,7 @@ class _Reporter:
     def __init__(self, stream: TextIO):
         self.stream, self.terminal = stream, stream.isatty()
         self.shown = False  # whether a line stands on the terminal
+        self._begun, self._spoken = time.monotonic(), False
         self._process, self._lock, self._stop = os.getpid(), threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._report, daemon=True)
 
@@ -118,9 +122,11 @@ class _Reporter:
                 self._show(current[0])
 
     def _show(self, current: Phase) -> None:
-        seconds = time.monotonic() - current.start
-        if seconds < (_FIRST if self.terminal else current.due):
+        now = time.monotonic()
+        seconds, soon = now - current.start, self.terminal and not self._spoken and now - self._begun >= _SOON
+        if not soon and seconds < (_FIRST if self.terminal else current.due):
             return
+        self._spoken = True
         while current.due <= seconds:
             current.due *= 2
         text = current.line(seconds)

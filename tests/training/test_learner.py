@@ -138,6 +138,16 @@ def test_training_metrics(tmp_path):
     assert logged[0][1]["train/tokens_per_second"] > 0
 
 
+@pytest.mark.parametrize(
+    ("options", "steps"), [({"max_steps": 3, "max_epochs": -1}, [3]), ({"max_steps": 7, "max_epochs": -1}, [5, 7]), ({}, [5])]
+)
+def test_a_run_of_few_steps_logs_its_loss_at_the_last_one(tmp_path, options, steps):
+    model, logged = learner(), {}
+    model._log = lambda metrics: logged.update({model.trainer.global_step: metrics})
+    trainer(tmp_path, log_every_n_steps=50, **options).fit(model, Loader(rows(40), 8))
+    assert [*logged] == steps and all(metrics["train/loss"] > 0 for metrics in logged.values())
+
+
 def test_validation_metrics_are_of_all_rows_and_fresh_each_time(tmp_path):
     model = learner(optimizer=Part(SGD, lr=0.0))
     seen = []

@@ -84,6 +84,18 @@ def test_a_line_on_a_terminal_is_erased_before_anything_is_printed(immediately, 
     assert sys.stdout is stream
 
 
+@pytest.mark.parametrize("stream", [Terminal, io.StringIO])
+def test_a_terminal_is_not_blank_although_every_phase_is_short(stream, monkeypatch):
+    """Where a command is a second old and its innermost phase has just begun, a line is on a terminal, and none elsewhere."""
+    written, seconds = stream(), [0.0]
+    monkeypatch.setattr(phases.time, "monotonic", lambda: seconds[0])
+    reporter = phases._Reporter(written)
+    for now, names in ((0.9, []), (1.1, ["reading"]), (1.6, ["reading"])):  # the second line of a phase waits for its two seconds
+        seconds[0] = now
+        reporter._show(Phase("reading" if now == 1.1 else "encoding"))
+        assert [name for name in ("reading", "encoding") if name in written.getvalue()] == (names if stream is Terminal else [])
+
+
 def test_errors_of_the_stream_end_nothing(immediately):
     class Full(io.StringIO):
         def write(self, text):

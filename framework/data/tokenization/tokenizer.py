@@ -81,14 +81,14 @@ class Tokenizer:
     def encode(self, text: str, at_least: int | None = None) -> list[int]:
         """Token ids. at_least: of a long text, so many first ones are enough; the others may be left out, and cost nothing."""
         if at_least is not None and len(text) > LEAST:
-            if (ids := self._beginning.encode(text, at_least)) is not None:
-                return ids
+            if (first := self._beginning.encode(text, at_least)) is not None:
+                return first
         if not self._by_words:
             return list(self._encoded(text).ids)
         ids: list[int] = []
         known = self._known
         for word in text.split(" "):
-            ids += (known.get(word) or self._pieces(word))[0]
+            ids.extend((known.get(word) or self._pieces(word))[0])
         return ids
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
