@@ -46,7 +46,8 @@ class Decoder(Stack):
         if state is not None:
             state.extend(positions.expand(x.shape[0], -1), padding_mask)
         caches: Sequence[Cache | None] = [None] * len(self.depths) if state is None else state.caches
-        return self.run_layers(x, *self.prepare(x, positions, padding_mask, documents, state, padding_side), caches, trunk=trunk)
+        kept = {} if trunk is None else {"trunk": trunk}  # a subclass that overrides `run_layers` need not know of it
+        return self.run_layers(x, *self.prepare(x, positions, padding_mask, documents, state, padding_side), caches, **kept)
 
 
 @register("decoder", "shared")
