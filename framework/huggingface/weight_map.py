@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import numpy as np
-
 from framework.config.derived_defaults import effective
 
 if TYPE_CHECKING:
@@ -93,6 +91,8 @@ class TensorSlice:
 
     def shape(self, shape: Shape) -> Shape:
         """The weight's shape; shape: of the file's tensor."""
+        import numpy as np  # takes 0.1 s, and families are read where no weights are
+
         return tuple(self.view(np.broadcast_to(np.float32(0), shape)).shape)
 
     def view(self, tensor: "_Array") -> "_Array":

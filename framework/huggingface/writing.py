@@ -49,8 +49,8 @@ def find_family(node: Mapping[str, Any], spec: DataSpec, weight_names: Iterable[
     catalogue = index.load()
     nearest: tuple[tuple[int, int], list[str], Family] | None = None
     reason = ""
-    for name in catalogue.options["family"]:
-        family = registry.get(f"family/{name}")()
+    families = [registry.get(f"family/{name}")() for name in catalogue.options["family"]]
+    for family in sorted(families, key=lambda family: len(type(family).mro())):  # a family before those derived from it, T5 before mT5
         if node["part"] != f"model/{family.slots['']}":
             continue
         try:

@@ -196,7 +196,7 @@ def test_generated_texts_equal_those_of_transformers(name: str, num_beams: int, 
     assert len({len(row) for row in got}) >= 4  # texts end, soon and late
 
 
-WRITTEN_AS = {"xlm_roberta": "roberta"}  # the same model
+WRITTEN_AS = {"xlm_roberta": "roberta", "mt5": "t5"}  # the same models
 
 
 @pytest.mark.parametrize("name", TOYS)
