@@ -3,10 +3,13 @@
 import json
 import re
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 from wandb.util import get_core_path
+
+TRIES = 30  # seconds until a file has a record
 
 
 def records(run: Path) -> list[dict[str, Any]]:
@@ -16,10 +19,16 @@ def records(run: Path) -> list[dict[str, Any]]:
 
 
 def records_of(file: Path) -> list[dict[str, Any]]:
-    """All records of a file."""
+    """All records of a file. On a busy machine W&B's own process may still be writing it when a run has finished."""
     inspect = [get_core_path(), "leet", "inspect", "--json", "--run-file", str(file), str(file.parent)]
-    done = subprocess.run(inspect, capture_output=True, text=True, timeout=120, check=True)
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    found: list[dict[str, Any]] = []
+    for _ in range(TRIES):
+        done = subprocess.run(inspect, capture_output=True, text=True, timeout=120, check=True)
+        found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        if found:
+            break
+        time.sleep(1)
+    return found
 
 
 def find(found: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
