@@ -6,6 +6,7 @@ encoder is a graph of its own.
 
 import importlib.util
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,19 +42,26 @@ def write(loaded: Predictor, folder: Path) -> list[str]:
 
 
 def write_graph(program: Program, path: Path) -> None:
+    """Writes one graph. UserError: ONNX lacks an operator that a part uses."""
     exported = export_program(program)
     axes = [{axis: size for axis, size in enumerate(spec.shape) if isinstance(size, str)} for spec in program.inputs]
     size = sum(parameter.numel() * parameter.element_size() for parameter in program.module.parameters())
-    with quiet(), torch.no_grad():
-        torch.onnx.export(
-            exported,
-            f=str(path),
-            input_names=[spec.name for spec in program.inputs],
-            output_names=[spec.name for spec in program.outputs],
-            dynamic_shapes=group_state(program, axes),
-            external_data=size > ONE_FILE,
-            verbose=False,
-        )
+    try:
+        with quiet(), torch.no_grad():
+            torch.onnx.export(
+                exported,
+                f=str(path),
+                input_names=[spec.name for spec in program.inputs],
+                output_names=[spec.name for spec in program.outputs],
+                dynamic_shapes=group_state(program, axes),
+                external_data=size > ONE_FILE,
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        operator = re.search(r"torch\.ops\.aten\.(\w+)", str(error))
+        if operator is None:
+            raise
+        raise UserError(f"ONNX has no operator {operator[1]}, which a part of this model uses; to=torch exports it") from None
 
 
 @contextmanager

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from framework.errors import UserError
-from framework.export.onnx import Graph, write
+from framework.export.onnx import Graph, write, write_graph
+from framework.export.program import Program, TensorSpec
 from framework.export.programs import incremental_programs
 from framework.parts.caches import KVCache
 from framework.runs.predictor import Predictor
@@ -25,6 +26,8 @@ VARIANTS = {
     "grouped": ["model/attention=multi_query"],
     "window": ["model.STACK.window=2"],
     "linear": ["model/attention=linear"],
+    "latent": ["model/attention=latent"],
+    "differential": ["model/attention=differential"],
     "gated": ["model/feed_forward=gated", "model/norm=rms", "model/block=parallel", "model.embedding_dim=8"],
 }
 # A position with a bias or a window and linear attention are refused together, by mathematics.
@@ -150,6 +153,19 @@ def test_missing_packages_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", missing("onnx", "onnxscript"))
     with pytest.raises(UserError, match=r'to=onnx needs onnx and onnxscript: python -m pip install "plugformer\[onnx\]"'):
         write(loaded, tmp_path)
+
+
+class Solving(torch.nn.Module):
+    """A module with an operator that ONNX lacks."""
+
+    def forward(self, x):
+        return torch.linalg.solve_triangular(torch.eye(3), x, upper=False)
+
+
+def test_an_operator_that_onnx_lacks_is_named(tmp_path):
+    spec = TensorSpec("x", ("batch", 3, 2))
+    with pytest.raises(UserError, match="ONNX has no operator linalg_solve_triangular.*to=torch"):
+        write_graph(Program("model", Solving(), [spec], [TensorSpec("y", ("batch", 3, 2))]), tmp_path / "model.onnx")
 
 
 def test_an_attention_that_does_not_say_what_it_keeps_is_refused(tmp_path, monkeypatch):

@@ -141,8 +141,9 @@ def delta_rule(
         correction = beta[..., None] * (value - key @ memory)  # (B, H, 1, v)
         memory = memory + key.mT @ correction
         return query @ memory, memory
-    chunk = length if documents is not None else min(length, CHUNK)
-    count = -(-length // chunk)
+    # an exported program serves any length; the number of chunks would be a constant in it
+    whole = documents is not None or torch.compiler.is_exporting() or length <= CHUNK
+    count, chunk = (1, length) if whole else (-(-length // CHUNK), CHUNK)
     padding = count * chunk - length
     query, key, value = (functional.pad(x, (0, 0, 0, padding)).unflatten(2, (count, chunk)) for x in (query, key, value))  # (B, H, N, C, .)
     decay, beta = (functional.pad(x, (0, padding)).unflatten(2, (count, chunk)) for x in (decay, beta))  # (B, H, N, C)

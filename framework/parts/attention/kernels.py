@@ -99,7 +99,9 @@ def fused(
     """torch's kernel, as `attend` without cap and sinks."""
     assert logit_cap is None and sinks is None, "torch's kernel has neither a cap nor sinks"
     grouped, width, wanted = key.shape[1] != query.shape[1], query.shape[-1], value.shape[-1]
-    if width != wanted and query.shape[2] * key.shape[2] >= PADDED_FROM and max(width, wanted) <= 2 * min(width, wanted):
+    # an exported program serves any length, so nothing in it depends on one
+    padded = width != wanted and max(width, wanted) <= 2 * min(width, wanted) and not torch.compiler.is_exporting()
+    if padded and query.shape[2] * key.shape[2] >= PADDED_FROM:
         scale = 1 / math.sqrt(width) if scale is None else scale  # torch's fast kernels want equal widths; zeros change no product
         query, key = (functional.pad(x, (0, max(0, wanted - width))) for x in (query, key))
         value = functional.pad(value, (0, max(0, width - wanted)))
