@@ -56,8 +56,9 @@ def models(family: str) -> tuple[Any, Any]:
 
 
 def ours(model: Any, family: str, ids: torch.Tensor, beams: int) -> Callable[[], object]:
-    kind = Part("decoding/greedy") if beams == 1 else Part("decoding/beam", num_beams=beams)
-    decode = Decode(kind(max_new_tokens=NEW, min_new_tokens=NEW), text=str, end=2)
+    limits = {"max_new_tokens": NEW, "min_new_tokens": NEW}
+    strategy = Part("decoding/greedy", **limits) if beams == 1 else Part("decoding/beam", num_beams=beams, **limits)
+    decode = Decode(strategy(), text=str, end=2)
 
     def run() -> object:
         if family == "decoder":
