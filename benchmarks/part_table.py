@@ -14,35 +14,27 @@ ROOT = Path(__file__).resolve().parents[1]
 RUNS, PAGE = ROOT / "runs" / "parts", ROOT / "docs" / "parts.md"
 
 DECODER = "task=transduction model=tiny_decoder model.dim=64 model.num_heads=2 effort=fixed"
-PAIRED = "task=transduction model=tiny_encoder_decoder model.dim=64 model.num_heads=2 effort=fixed"
 POSITIONS = "model/position=none,sinusoidal,learned,rotary,relative,alibi,kerple,shaw"
 RECALL = "task.format.problem=recall model.initial_std=0.12 trainer.max_epochs=8"
 
-# name -> title, words, figure
-TABLES = {
-    "copying_position": ("Copying by length, decoder: position", f"{DECODER} {POSITIONS}", "test/exact_match"),
-    "copying_position_length_16": ("", "", "test/exact_match/length_16"),  # another figure of the sweep before
-    "recall_attention": (
-        "Recall, decoder: attention",
-        f"{DECODER} {RECALL} model/attention=multi_head,differential,latent,linear,gated_delta,retention",
-        "test/token_accuracy",
-    ),
-    "recall_position": ("Recall, decoder: position", f"{DECODER} {RECALL} {POSITIONS}", "test/token_accuracy"),
+SCAN = "experiment=scan_length data.folder={data}/compositional/scan"
+COGS = "experiment=cogs data.folder={data}/compositional/cogs"
+ATTENTIONS = "model/attention=multi_head,differential,latent,linear,gated_delta,retention"
+SHARED = "model/encoder=standard,shared model/decoder=cross,shared_cross"
+EXACT = ("test/exact_match",)
+
+# name of the sweep -> title, words, figures
+TABLES: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "copying_position": ("Copying, decoder: position", f"{DECODER} {POSITIONS}", ("test/exact_match", "test/exact_match/length_16")),
+    "recall_attention": ("Recall, decoder: attention", f"{DECODER} {RECALL} {ATTENTIONS}", ("test/token_accuracy",)),
+    "recall_position": ("Recall, decoder: position", f"{DECODER} {RECALL} {POSITIONS}", ("test/token_accuracy",)),
     "scan_length_position": (
         "SCAN, longer than 26 actions, encoder-decoder: position",
-        "experiment=scan_length data.folder={data}/compositional/scan model/position=sinusoidal,rotary,relative,shaw",
-        "test/exact_match",
+        f"{SCAN} model/position=sinusoidal,rotary,relative,shaw",
+        EXACT,
     ),
-    "scan_length_sharing": (
-        "SCAN, longer than 26 actions, encoder-decoder: layers that share their weights",
-        "experiment=scan_length data.folder={data}/compositional/scan model/encoder=standard,shared model/decoder=cross,shared_cross",
-        "test/exact_match",
-    ),
-    "cogs_position": (
-        "COGS, encoder-decoder: position",
-        "experiment=cogs data.folder={data}/compositional/cogs model/position=sinusoidal,shaw",
-        "test/exact_match",
-    ),
+    "scan_length_sharing": ("SCAN, longer than 26 actions, encoder-decoder: shared layers", f"{SCAN} {SHARED}", EXACT),
+    "cogs_position": ("COGS, encoder-decoder: position", f"{COGS} model/position=sinusoidal,shaw", EXACT),
 }
 
 HEAD = """# What a part does
@@ -57,23 +49,21 @@ of [transduction](tasks.md#transduction).
 def main(arguments: list[str]) -> int:
     data = next((each for each in arguments if "/" in each), None)
     wanted = [each for each in arguments if "/" not in each] or list(TABLES)
-    sweep, lines = "", [HEAD]
-    for name, (title, words, figure) in TABLES.items():
-        command = f"{words} seed=0,1,2" if words else ""
-        if words:
-            sweep = name
-        if data and words and name in wanted:
+    lines = [HEAD]
+    for name, (title, words, figures) in TABLES.items():
+        command = f"{words} seed=0,1,2"
+        if data and name in wanted:
             shown = shlex.split(command.format(data=data))
             subprocess.run([sys.executable, "train.py", "-m", *shown, f"name={name}", f"runs={RUNS}"], cwd=ROOT, check=True)
-        folders = list(RUNS.glob(f"*/{sweep}"))
+        folders = list(RUNS.glob(f"*/{name}"))
         if not folders:
             continue
-        table = RUNS / f"{name}.md"
-        compared = [sys.executable, "-m", "framework", "compare", str(folders[0]), f"metric={figure}", f"to={table}"]
-        subprocess.run(compared, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        if title:
-            lines += [f"## {title}", "", f"`python train.py -m {command.format(data='DATA')}`", ""]
-        lines += [f"`{figure}`:", "", table.read_text(encoding="utf-8").strip(), ""]
+        lines += [f"## {title}", "", f"`python train.py -m {command.format(data='DATA')}`", ""]
+        for figure in figures:
+            table = RUNS / f"{name}.md"
+            compared = [sys.executable, "-m", "framework", "compare", str(folders[0]), f"metric={figure}", f"to={table}"]
+            subprocess.run(compared, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+            lines += [f"`{figure}`:", "", table.read_text(encoding="utf-8").strip(), ""]
     PAGE.write_text("\n".join(lines), encoding="utf-8")
     return 0
 

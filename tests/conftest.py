@@ -93,7 +93,7 @@ def reseed() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def remembered() -> Iterator[Remembered]:
-    """What Hydra composed before, see tests/composing.py."""
+    """Results of Hydra's composing that tests of one process share (tests/composing.py)."""
     from framework.config import compose
 
     with pytest.MonkeyPatch.context() as patch:
@@ -164,7 +164,7 @@ def left_out(items: list[pytest.Item]) -> set[pytest.Item]:
 
 
 def pytest_collection_finish() -> None:
-    """What was imported stays: the garbage collector, a tenth of the time otherwise, does not look at it again and again."""
+    """Excludes imported modules from garbage collection, which otherwise takes a tenth of the time."""
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
     gc.enable()

@@ -1,4 +1,4 @@
-"""What an export has of a model: an adapter alone, or merged into the weights; nothing that only training uses."""
+"""Models as they are exported: an adapter alone, or merged into the weights; without modules that only training uses."""
 
 from dataclasses import replace
 from pathlib import Path

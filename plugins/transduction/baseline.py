@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from framework import Row, split_at_blanks, text_of
+from framework import Row, text_of
 
 SUFFIX = 8  # words at the end of an input that are compared at most
 NO_INPUT = ()
@@ -22,15 +22,18 @@ def longest_suffix(train: Iterable[Row], test: Iterable[Row]) -> Iterator[tuple[
 
 
 def compared(row: Row, output: str) -> dict[str, Any]:
-    """The words of an output that are right, and all that are predicted, the end among them; a given word is not predicted."""
+    """The numbers of an output's words that are right, and of all that are predicted, the end among them; given words are not.
+
+    A task counts tokens, which are words with tokenizer=words alone: with another one, exact matches compare, the shares of tokens do not.
+    """
     given = set(row.get("given") or ())
-    reference, words = [*split_at_blanks(row["output"]), None], [*split_at_blanks(output), None]
+    reference, words = [*row["output"].split(), None], [*output.split(), None]
     places = [place for place in range(len(reference)) if place not in given]
     return {"right": sum(words[place : place + 1] == [reference[place]] for place in places), "tokens": len(places)}
 
 
 def _suffixes(row: Row) -> Iterator[tuple[str, ...]]:
     """Suffixes of the input, the longest first."""
-    words = tuple(split_at_blanks(text_of(row, "input")))
+    words = tuple(text_of(row, "input").split())
     yield from (words[-length:] for length in range(min(SUFFIX, len(words)), 0, -1))
     yield NO_INPUT

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from random import Random
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from framework import (
     Row,
     TextTokenizer,
     UserError,
+    name_of,
     register,
     target_places,
     text_of,
@@ -73,6 +74,8 @@ class TransductionFormat(PairFormat):
         """source and, if the row has an output, target: ids that end with the end token; given: which of the target's are no targets."""
         if spec.end is None:
             raise UserError("this task needs a tokenizer with an end token: tokenizer=words has one")
+        if row.get("kind") is not None:
+            _check_kind(row["kind"])
         features: Features = {"source": [*spec.prefix, *tokenizer.encode(text_of(row, "input")), spec.end]}
         if row.get("output") is not None:
             ids, given = _given(row, tokenizer)
@@ -105,6 +108,16 @@ class TransductionFormat(PairFormat):
         lengths = range(SHORTEST, self.train_length + 1) if trained else self.test_lengths
         count = self.builtin_rows if split == "train" else min(1000, self.builtin_rows)
         return generated(self.problem, split, count, list(lengths), self.symbols)
+
+
+def _check_kind(kind: Any) -> None:
+    """ValueError: a kind is no text, number or boolean, or cannot be part of the name of a figure."""
+    try:
+        name = name_of(kind)
+    except ValueError as error:
+        raise ValueError(f"column 'kind' {error}") from None
+    if not name or "/" in name:
+        raise ValueError(f"column 'kind' is {kind!r}: a kind is part of the name of a figure, so it has a character, and no /")
 
 
 def _given(row: Row, tokenizer: TextTokenizer) -> tuple[list[int], list[bool]]:

@@ -19,7 +19,7 @@ class ExactMatch(RowMetric):
     """
 
     higher_is_better = True
-    numbers: list[Tensor]  # (N, 2): right tokens, all tokens
+    numbers: list[Tensor]  # (2 N,): right tokens and all tokens of each row
     names: list[Tensor]  # bytes of the kinds
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class ExactMatch(RowMetric):
         if not len(self.numbers):
             return {}
         right, tokens = np.array(dim_zero_cat(self.numbers).tolist()).reshape(-1, 2).T
-        kinds = bytes(map(int, dim_zero_cat(self.names).tolist())).decode().splitlines()
+        kinds = bytes(map(int, dim_zero_cat(self.names).tolist())).decode().split("\n")[:-1]
         return {name: torch.tensor(value, dtype=torch.float64) for name, value in resampled(right, tokens, kinds).figures().items()}
 
     def resampled(self) -> Resampled:

@@ -27,6 +27,7 @@ from framework import (
     choice,
     generated_row,
     logits_at_targets,
+    name_of,
     pad_left,
     register,
     row_losses,
@@ -45,8 +46,8 @@ if TYPE_CHECKING:
 class TransductionTask(GenerationTask, Distillable):
     """One right output for each input, by an encoder-decoder or a decoder, measured by exact match, over all rows and by kind or length.
 
-    What a part of a model can do shows here: generated problems of chosen lengths (`task.format.problem`), and data of compositional
-    generalization, as SCAN (Lake and Baroni 2018, https://arxiv.org/abs/1711.00350) and COGS (Kim and Linzen 2020,
+    What a part of a model can do shows here: generated problems of chosen lengths (`task.format.problem`), and data for compositional
+    generalization, such as SCAN (Lake and Baroni 2018, https://arxiv.org/abs/1711.00350) and COGS (Kim and Linzen 2020,
     https://aclanthology.org/2020.emnlp-main.731).
 
     A decoder reads the input, the token that begins outputs, and the output; the loss is that of the output alone. A row is right if the
@@ -162,8 +163,8 @@ class TransductionTask(GenerationTask, Distillable):
 
 
 def kind_of(row: Row) -> str:
-    """The name of the group in which a row is counted: its `kind`, or the length of its output, in words."""
-    kind = row.get("kind")
-    if kind is not None:
-        return str(kind).strip().replace(" ", "_").replace("/", "_")
-    return f"length_{len(row['output'].split())}"
+    """The name of the group in which a row is counted, as it stands in the names of figures: its `kind`, or the number of words of its
+    output."""
+    if row.get("kind") is None:
+        return f"length_{len(row['output'].split())}"
+    return "_".join(name_of(row["kind"]).split())

@@ -47,7 +47,7 @@ class Machine:
         return self._run([str(self.environment / "bin" / "python"), *words])
 
     def commands(self, *commands: Sequence[str]) -> list[str]:
-        """What each command prints; all in one process, for its imports cost the most."""
+        """Standard output of each command; all run in one process, because imports cost the most."""
         program = "import json, sys; from framework.__main__ import main; "
         program += "sys.exit(max(main(words) or print('\f') or 0 for words in json.loads(sys.argv[1])))"
         return self.python("-c", program, json.dumps(commands)).split("\f")[:-1]
@@ -128,7 +128,7 @@ def test_the_wheel_lists_trains_and_predicts(machine: Machine):
 
 @pytest.fixture(scope="module")
 def told(guest: Machine) -> list[str]:
-    """What help, list, a training and a prediction print."""
+    """Standard output of help, list, a training and a prediction."""
     training = ["optimizer.lr=0.01", "trainer.max_epochs=40", "trainer.check_val_every_n_epoch=40"]
     return guest.commands(["train", "--help"], ["list"], ["train", "task=reversal", *TINY, *training], ["predict", "runs/last", "text=abc"])
 

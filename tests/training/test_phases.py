@@ -86,7 +86,7 @@ def test_a_line_on_a_terminal_is_erased_before_anything_is_printed(immediately, 
 
 @pytest.mark.parametrize("stream", [Terminal, io.StringIO])
 def test_a_terminal_is_not_blank_although_every_phase_is_short(stream, monkeypatch):
-    """Where a command is a second old and its innermost phase has just begun, a line is on a terminal, and none elsewhere."""
+    """A terminal has a line one second after the start of a command, whenever its innermost phase began; other streams have none."""
     written, seconds = stream(), [0.0]
     monkeypatch.setattr(phases.time, "monotonic", lambda: seconds[0])
     reporter = phases._Reporter(written)

@@ -57,3 +57,10 @@ def test_no_row_is_cut():
 
 def test_rows_are_batched_by_both_lengths():
     assert TransductionFormat().length(encode(input="abc", output="d")) == 6
+
+
+@pytest.mark.parametrize("kind", ["", " ", "a/b", ["a"], {"a": 1}])
+def test_a_kind_is_part_of_the_name_of_a_figure(kind):
+    assert encode(input="a", output="b", kind="cp recursion") == encode(input="a", output="b", kind=3) == encode(input="a", output="b")
+    with pytest.raises(ValueError, match="column 'kind'"):
+        encode(input="a", output="b", kind=kind)

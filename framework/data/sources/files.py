@@ -59,7 +59,7 @@ class FilesData(Source):
         task has several columns; a folder of folders has one text a file and one folder a class.
     text_unit: the part of a plain text that is one row. Line ends are kept for tasks on running text.
     pattern: a regular expression for lines of plain text, whose named groups are columns: (?P<label>[A-Z]+):(?P<text>.*)
-    unmatched: whether a line that does not match the pattern is refused, or left out: so a pattern selects rows.
+    unmatched: what becomes of a line that does not match the pattern: `refuse` it, or `skip` it, so that the pattern selects rows.
     comment: prefix of lines to skip in a conll file, "" = none; null = # before a sentence, unless the line has the columns of a token.
     prefix: a regular expression that is removed from the start of every token of a conll file.
     classes: folders that are classes, for kind=folders; null = all with files, except those whose names begin with . or __
@@ -133,6 +133,7 @@ class FilesData(Source):
         shared = {name: getattr(self, name) for name in self.reading if name not in ("columns", "join")}
         shared |= {"columns": self.columns.selections, "join": self.columns.join}
         self._separate: dict[str, FilesData] = {}
+        self._left_out: dict[str, str] = {}  # split -> its note, for which its files are read once
         for name, value in given.items():
             if isinstance(value, Mapping):
                 own = separate_options(name, value, self.reading, FilesData.__init__)
@@ -252,13 +253,18 @@ class FilesData(Source):
 
     def split_note(self, split: str, sizes: Mapping[str, Mapping[str, int]]) -> str:
         """As of any source, and how many lines of its files the pattern leaves out."""
-        notes = [super().split_note(split, sizes)]
-        read, own = split if split in self.files_of else "train", self.of(split)
-        if own.pattern and own.unmatched == "skip" and own.kind_of(paths := self.paths(read)) == "text":
-            counts = [readers.unmatched(path, own.encoding, own.pattern) for path in paths]
-            left_out, total = (sum(each) for each in zip(*counts, strict=True))
-            notes.append(f"{left_out:,} of {total:,} lines do not match data.pattern")
-        return "; ".join(filter(None, notes))
+        read = split if split in self.files_of else "train"
+        if read not in self._left_out:
+            self._left_out[read] = self.of(read).left_out(self.paths(read))
+        return "; ".join(filter(None, (super().split_note(split, sizes), self._left_out[read])))
+
+    def left_out(self, paths: list[Path]) -> str:
+        """How many lines of the files the pattern leaves out; empty where it leaves out none."""
+        if not self.pattern or self.unmatched != "skip" or self.kind_of(paths) != "text":
+            return ""
+        counts = [readers.unmatched(path, self.encoding, self.pattern) for path in paths]
+        unmatched, total = (sum(each) for each in zip(*counts, strict=True))
+        return f"{unmatched:,} of {total:,} lines do not match data.pattern"
 
     @cached_property
     def _text_column(self) -> str:

@@ -9,6 +9,16 @@ from framework.parts.layout import SequenceLayout
 from framework.parts.masks import Mask
 
 
+def recurrent_rules(name: str) -> dict[str, str]:
+    """Rules of an attention that keeps one state of all tokens so far in place of scores, for the self-attention of decoders."""
+    return {
+        "causal": f"{name} reads its tokens from left to right: take it for the self-attention of a decoder",
+        "'bidirectional' not in provided": f"{name} reads its tokens from left to right: take it in a decoder (model.decoder)",
+        "'bias' not in provided": f"{name} has no scores to add a position bias to",
+        "'window' not in provided": f"{name} keeps one state of all tokens and cannot drop those outside a window",
+    }
+
+
 class Attention(nn.Module):
     """Attention in two steps: keys and values of the context, then attention of the queries to them.
 

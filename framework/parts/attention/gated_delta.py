@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from framework.parts.attention.base import Attention
+from framework.parts.attention.base import Attention, recurrent_rules
 from framework.parts.caches import Cache, KVCache
 from framework.parts.layout import SequenceLayout
 from framework.parts.masks import Mask
@@ -39,11 +39,8 @@ class GatedDeltaAttention(Attention):
         "head_dim is not None or dim % num_heads == 0": "dim must be a multiple of num_heads where head_dim is null",
         "value_dim is None or 0 < value_dim <= 2**16": "value_dim must be positive, and at most 2**16",
         "0 < convolution <= 64": "convolution must be at least 1 and at most 64",
-        "causal": "gated_delta reads its tokens from left to right: take it for the self-attention of a decoder",
-        "'bidirectional' not in provided": "gated_delta reads its tokens from left to right: take it in a decoder (model.decoder)",
-        "'bias' not in provided": "gated_delta has no scores to add a position bias to",
+        **recurrent_rules("gated_delta"),
         "'rotary' not in provided": "gated_delta mixes keys of neighbors by its convolution, and a mixture has no one position",
-        "'window' not in provided": "gated_delta keeps one state of all tokens and cannot drop those outside a window",
     }
 
     def __init__(

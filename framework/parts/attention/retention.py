@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from framework.parts.attention.base import Attention
+from framework.parts.attention.base import Attention, recurrent_rules
 from framework.parts.caches import Cache, KVCache
 from framework.parts.layout import SequenceLayout
 from framework.parts.masks import Mask
@@ -37,10 +37,7 @@ class RetentionAttention(Attention):
         "head_dim is not None or dim % num_heads == 0": "dim must be a multiple of num_heads where head_dim is null",
         "decay != 'fixed' or num_heads <= 64": "decays of more than 64 heads are 1 in float64: choose decay=gated, or fewer heads",
         "chunk > 0": "chunk must be positive",
-        "causal": "retention reads its tokens from left to right: take it for the self-attention of a decoder",
-        "'bidirectional' not in provided": "retention reads its tokens from left to right: take it in a decoder (model.decoder)",
-        "'bias' not in provided": "retention has no scores to add a position bias to",
-        "'window' not in provided": "retention keeps one state of all tokens and cannot drop those outside a window",
+        **recurrent_rules("retention"),
     }
 
     def __init__(
